@@ -1,0 +1,29 @@
+"""Facial expression recognition as scikit-learn estimators."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0.dev0"
+
+# Public name -> module. Loaded when first used (PEP 562): importing skfer is quick and
+# imports no TensorFlow.
+_PUBLIC = {
+
+    "FacialExpressionClassifier": "skfer._classifier",
+    "GrayscaleResizer": "skfer.preprocessing",
+    "ImageResizer": "skfer.preprocessing",
+}
+
+__all__ = [*sorted(_PUBLIC), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,269 @@
+"""The image contract: the one place where images are read, decoded and checked.
+
+A batch of images may be a dense array, a ragged list, file paths, encoded bytes or flat rows.
+Whatever it is, it comes out as a sequence of ``(H, W)`` or ``(H, W, 3)`` arrays of uint8 or
+float32, in the order it came in. Colour is RGB. Nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import cv2
+import numpy as np
+
+# Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
+# squared on are square images (Olivetti faces come as rows of 64 x 64).
+LONGEST_STRIP = 32
+SMALLEST_SQUARE = 32
+
+_SINGLE = (str, bytes, bytearray, os.PathLike)
+_WRAP = "Wrap a single image in a list: [image]."
+
+
+class LazyImages(Sequence[np.ndarray]):
+    """Images that are read and decoded when they are asked for, one at a time."""
+
+    def __init__(self, items: Sequence[Any]):
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> LazyImages: ...
+
+    def __getitem__(self, index: int | slice) -> np.ndarray | LazyImages:
+        if isinstance(index, slice):
+            return LazyImages(self._items[index])
+        return read_image(self._items[index], index)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (read_image(item, index) for index, item in enumerate(self._items))
+
+
+def image_sequence(X: Any) -> Sequence[np.ndarray]:
+    """The images of a batch, in order.
+
+    Parameters
+    ----------
+    X : array of shape (n, H, W), (n, H, W, 1) or (n, H, W, 3), or sequence of n images
+        An image of a sequence is an array ``(H, W)`` or ``(H, W, 3)``, a path, or the bytes
+        of an image file.
+
+    Returns
+    -------
+    sequence of n arrays
+        uint8 or float32; a dense array of four axes if `X` was dense, else `LazyImages`.
+
+    Raises
+    ------
+    ValueError
+        If `X` is no batch of images. Items of a sequence are checked when they are read.
+    """
+    if isinstance(X, _SINGLE):
+        raise ValueError(f"X is one image ({_shown(X)}), where a batch is expected. {_WRAP}")
+    if not isinstance(X, Sequence) and hasattr(X, "__array__"):
+        X = np.asarray(X)
+    if isinstance(X, np.ndarray) and X.ndim != 1:
+        return _dense_batch(X)
+    items = list(X)
+    if not items:
+        raise ValueError("X holds no images: at least 1 is required.")
+    if all(isinstance(item, numbers.Number | np.generic) for item in items[:8]):
+        raise ValueError(
+            f"X is one-dimensional, with {len(items)} numbers, where a batch of images is "
+            f"expected. Reshape your data to (n, height, width), or give a list of paths."
+        )
+    return LazyImages(items)
+
+
+def _dense_batch(X: np.ndarray) -> np.ndarray:
+    if X.ndim not in (3, 4):
+        raise ValueError(
+            f"X has shape {X.shape}; a batch of images is (n, height, width) or "
+            f"(n, height, width, channels)."
+        )
+    if len(X) == 0:
+        raise ValueError(f"X has shape {X.shape} and holds no images: at least 1 is required.")
+    if X.ndim == 3 and X.shape[-1] in (3, 4):
+        raise ValueError(
+            f"X has shape {X.shape}, which is one colour image, where a batch is expected. {_WRAP}"
+        )
+    if X.ndim == 4 and X.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"X has {X.shape[-1]} channels; an image has 1 (gray) or 3 (RGB). "
+            "An alpha channel is dropped with X[..., :3]."
+        )
+    if 0 in X.shape:
+        raise ValueError(f"X has shape {X.shape}: its images have no pixels.")
+    X = _uint8_or_float32(X, "X")
+    _refuse_non_finite(X, "X")
+    return X if X.ndim == 4 else X[..., np.newaxis]
+
+
+def rows_to_images(rows: np.ndarray) -> np.ndarray:
+    """Flat rows as images: squares, or strips one pixel high.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_values)
+
+    Returns
+    -------
+    ndarray of shape (n, side, side, 1) or (n, 1, n_values, 1), float32
+    """
+    n, n_values = rows.shape
+    if rows.dtype == np.uint8:
+        side = math.isqrt(n_values)
+        shape = f"-1, {side}, {side}" if side * side == n_values else "-1, 48, 48"
+        raise ValueError(
+            f"X has shape {rows.shape} and dtype uint8: flat rows of pixels, or one gray image. "
+            f"Rows become images with X.reshape({shape}). {_WRAP}"
+        )
+    rows = _uint8_or_float32(rows, "X")
+    if n_values <= LONGEST_STRIP:
+        return rows.reshape(n, 1, n_values, 1)
+    side = math.isqrt(n_values)
+    if side * side == n_values and side >= SMALLEST_SQUARE:
+        return rows.reshape(n, side, side, 1)
+    raise ValueError(
+        f"X has rows of {n_values} values, which is no image: a row is a square of at least "
+        f"{SMALLEST_SQUARE} x {SMALLEST_SQUARE} pixels, or a strip of at most {LONGEST_STRIP} "
+        "values. Reshape X to (n, height, width)."
+    )
+
+
+def dense_images(images: Sequence[np.ndarray]) -> np.ndarray:
+    """All images of a sequence as one array ``(n, height, width, channels)``.
+
+    Raises
+    ------
+    ValueError
+        If the images differ in shape or in kind of number.
+    """
+    if isinstance(images, np.ndarray):
+        return images
+    first = with_channels(images[0])
+    dense = np.empty((len(images), *first.shape), first.dtype)
+    for index, image in enumerate(images):
+        image = with_channels(image)
+        if image.shape != first.shape or image.dtype != first.dtype:
+            raise ValueError(
+                f"The images differ: X[0] is {_kind(first)} and X[{index}] is {_kind(image)}. "
+                "Put an ImageResizer or GrayscaleResizer before this step of the Pipeline."
+            )
+        dense[index] = image
+    return dense
+
+
+def with_channels(image: np.ndarray) -> np.ndarray:
+    """The image with its axis of channels, ``(H, W, 1)`` or ``(H, W, 3)``."""
+    return image if image.ndim == 3 else image[..., np.newaxis]
+
+
+def read_image(item: Any, index: int) -> np.ndarray:
+    """One image of a batch: decoded if it is a path or bytes, and checked.
+
+    Parameters
+    ----------
+    item : array of shape (H, W), (H, W, 1) or (H, W, 3); str or os.PathLike; or bytes
+    index : int
+        Its place in the batch, for the error.
+
+    Returns
+    -------
+    ndarray of shape (H, W), (H, W, 1) or (H, W, 3), uint8 or float32
+    """
+    if isinstance(item, bytes | bytearray):
+        return _decode(bytes(item), f"X[{index}]")
+    if isinstance(item, str | os.PathLike):
+        where = f"X[{index}] ({os.fspath(item)!r})"
+        try:
+            data = Path(item).read_bytes()
+        except OSError as error:
+            raise ValueError(f"{where} can't be read: {error.strerror}.") from error
+        return _decode(data, where)
+    where = f"X[{index}]"
+    image = np.asarray(item)
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3)):
+        raise ValueError(
+            f"{where} has shape {image.shape}; an image is (height, width) or "
+            "(height, width, 3), a path, or the bytes of an image file."
+        )
+    if 0 in image.shape:
+        raise ValueError(f"{where} has shape {image.shape}: it has no pixels.")
+    image = _uint8_or_float32(image, where)
+    _refuse_non_finite(image, where)
+    return image
+
+
+def _decode(data: bytes, where: str) -> np.ndarray:
+    """Pixels of an encoded image, upright by its EXIF orientation; colour as RGB."""
+    if not data:
+        raise ValueError(f"{where} is empty: it holds no image.")
+    if not _is_whole(data):
+        raise ValueError(f"{where} is a JPEG that breaks off: its end is missing.")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
+    except cv2.error as error:
+        raise ValueError(f"{where} can't be decoded as an image: {error.err}.") from error
+    if image is None:
+        raise ValueError(f"{where} can't be decoded as an image.")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a JPEG reaches its end marker; other formats are the decoder's to judge.
+
+    The decoder fills what is missing of a JPEG with gray and says nothing. The segments
+    before the first scan are stepped over, because a thumbnail has an end marker of its own.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return True
+    position = 2
+    while data[position : position + 1] == b"\xff":
+        marker = data[position + 1 : position + 2]
+        if marker == b"\xda":
+            return data.find(b"\xff\xd9", position) != -1
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        position += 2 + max(length, 2)
+    return False
+
+
+def _uint8_or_float32(image: np.ndarray, where: str) -> np.ndarray:
+    kind = image.dtype.kind
+    if image.dtype == np.uint8 or image.dtype == np.float32:
+        return image
+    if kind == "b":
+        return image.astype(np.uint8) * np.uint8(255)
+    if kind in "iuf":
+        return image.astype(np.float32)
+    if kind == "c":
+        raise ValueError(f"{where}: Complex data not supported, pixels are real numbers.")
+    raise ValueError(f"{where} has dtype {image.dtype}; pixels are uint8 or floating point.")
+
+
+def _refuse_non_finite(image: np.ndarray, where: str) -> None:
+    if image.dtype.kind != "f" or np.isfinite(image).all():
+        return
+    if where == "X":
+        axes = tuple(range(1, image.ndim))
+        where = f"X[{int(np.flatnonzero(~np.isfinite(image).all(axis=axes))[0])}]"
+    raise ValueError(f"{where} holds NaN or infinity; pixels must be finite.")
+
+
+def _kind(image: np.ndarray) -> str:
+    return f"{'x'.join(map(str, image.shape))} {image.dtype}"
+
+
+def _shown(item: Any) -> str:
+    return f"{len(item)} bytes" if isinstance(item, bytes | bytearray) else repr(os.fspath(item))

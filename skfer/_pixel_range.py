@@ -1,0 +1,61 @@
+"""The scale of the pixels a network was fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# A float batch may leave the fitted range by this much of its width: noise and sharpening
+# do, another scale goes much further.
+_SLACK = 1.0
+_SLACK_OF_OWN_RANGE = 10.0
+
+
+@dataclass(frozen=True)
+class PixelRange:
+    """Lowest and highest value of the fitted scale: 0-255, 0-1, or what the data had."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, images: np.ndarray) -> PixelRange:
+        """The scale that a batch is on, ``(n, height, width, channels)``."""
+        if images.dtype == np.uint8:
+            return cls(0.0, 255.0)
+        low, high = float(images.min()), float(images.max())
+        if low >= 0.0 and high <= 1.0:
+            return cls(0.0, 1.0)
+        if low >= 0.0 and high <= 255.0:
+            return cls(0.0, 255.0)
+        return cls(low, high if high > low else low + 1.0)
+
+    def bring(self, images: np.ndarray) -> np.ndarray:
+        """The batch on this scale: uint8 is brought to it, floats must be on it already.
+
+        Raises
+        ------
+        ValueError
+            If floats are on another scale.
+        """
+        if images.dtype == np.uint8:
+            if (self.low, self.high) == (0.0, 255.0):
+                return images
+            width = np.float32(self.high - self.low)
+            return images * (width / np.float32(255)) + np.float32(self.low)
+        self._check(float(images.min()), float(images.max()))
+        return images
+
+    def _check(self, low: float, high: float) -> None:
+        common = (self.low, self.high) in ((0.0, 1.0), (0.0, 255.0))
+        slack = (_SLACK if common else _SLACK_OF_OWN_RANGE) * (self.high - self.low)
+        too_far = low < self.low - slack or high > self.high + slack
+        # All of 0-255 within 0-1 is a batch divided by 255; a black image is no evidence.
+        too_small = self.high == 255.0 and low >= 0.0 and 0.0 < high <= 1.0
+        if too_far or too_small:
+            raise ValueError(
+                f"X has values from {low:g} to {high:g}, but this estimator was fitted on "
+                f"pixels from {self.low:g} to {self.high:g}. Give images on the scale of fit, "
+                "or as uint8."
+            )

@@ -1,0 +1,10 @@
+"""Keras networks for faces: plain functions, and the names they are known by.
+
+Every function takes ``(input_shape, n_outputs, ...)`` and returns an uncompiled
+`keras.Model` that maps images scaled to [0, 1] to class probabilities. Nothing here knows
+scikit-learn.
+"""
+
+from skfer.networks._registry import build_network, list_networks
+
+__all__ = ["build_network", "list_networks"]

@@ -1,0 +1,113 @@
+"""The names of the networks, and how one is built from its name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+# Name -> "module:function". Modules are imported when a network is built, so that listing
+# the names costs no TensorFlow import.
+_NETWORKS = {
+    "cnn4": "skfer.networks._cnn4:cnn4",
+    "little_vgg": "skfer.networks._little_vgg:little_vgg",
+}
+
+
+def list_networks() -> list[str]:
+    """Names that `build_network` and the estimators' ``network`` parameter know.
+
+    Returns
+    -------
+    list of str
+        The names, sorted.
+
+    Examples
+    --------
+    >>> from skfer.networks import list_networks
+    >>> list_networks()
+    ['cnn4', 'little_vgg']
+    """
+    return sorted(_NETWORKS)
+
+
+def network_function(name: str) -> Callable[..., keras.Model]:
+    """The function that builds the network called `name`."""
+    if name not in _NETWORKS:
+        close = difflib.get_close_matches(str(name), _NETWORKS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"Unknown network {name!r}. Known networks: {', '.join(list_networks())}.{hint} "
+            "A callable (input_shape, n_outputs) -> keras.Model is taken as well."
+        )
+    module, function = _NETWORKS[name].split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def build_network(
+    network: str | Callable[..., keras.Model],
+    input_shape: tuple[int, int, int],
+    n_outputs: int,
+    **options: Any,
+) -> keras.Model:
+    """Build a network by its name, or with a function of the user's own.
+
+    Parameters
+    ----------
+    network : str or callable
+        A name from `list_networks`, or a function ``(input_shape, n_outputs, ...)`` that
+        returns a `keras.Model`.
+    input_shape : tuple of int
+        Height and width in pixels, and the number of channels (1 gray, 3 RGB). A network
+        enlarges images that are smaller than its smallest legal input.
+    n_outputs : int
+        Number of classes: the length of the softmax output.
+    **options : dict
+        Further parameters of the network's function, such as ``dropout`` or ``activation``.
+        An option that is None leaves the function's own default in place.
+
+    Returns
+    -------
+    keras.Model
+        An uncompiled network from images in [0, 1], ``(n, height, width, channels)``, to
+        probabilities ``(n, n_outputs)``.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the function takes no such option.
+
+    Examples
+    --------
+    >>> from skfer.networks import build_network
+    >>> build_network("cnn4", (48, 48, 1), 7).count_params()
+    4478727
+    """
+    function = network_function(network) if isinstance(network, str) else network
+    if not callable(function):
+        raise ValueError(
+            f"network must be one of {list_networks()} or a callable "
+            f"(input_shape, n_outputs) -> keras.Model; got {network!r}."
+        )
+    chosen = {name: value for name, value in options.items() if value is not None}
+    _check_options(function, chosen)
+    return function(tuple(input_shape), n_outputs, **chosen)
+
+
+def _check_options(function: Callable[..., keras.Model], options: dict[str, Any]) -> None:
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    unknown = sorted(set(options) - set(parameters))
+    if unknown:
+        name = getattr(function, "__name__", repr(function))
+        known = [p for p in parameters if p not in ("input_shape", "n_outputs")]
+        raise ValueError(
+            f"The network {name!r} takes no {unknown[0]!r}: its options are "
+            f"{known or 'none'}. Leave {unknown[0]} at None for this network."
+        )
