@@ -1,0 +1,80 @@
+"""A network as plain data, for pickles and copies, and back."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+_RECORDED = ("skfer", "keras", "tensorflow", "scikit-learn", "numpy")
+
+
+def freeze(network: keras.Model) -> dict[str, Any]:
+    """Architecture and weights, each once; the optimiser's state is left behind."""
+    return {"config": network.get_config(), "weights": network.get_weights()}
+
+
+def thaw(state: dict[str, Any]) -> keras.Model:
+    """The network that `freeze` took apart."""
+    # A pickle runs code by its nature: refusing Lambda layers here would protect nobody.
+    with keras.saving.CustomObjectScope({}):
+        network = keras.Model.from_config(state["config"])
+    network.set_weights(state["weights"])
+    return network
+
+
+def load_model_file(path: str | os.PathLike) -> keras.Model:
+    """A whole Keras model from a ``.keras`` or ``.h5`` file, not compiled.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it holds no model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"network: there is no model file {str(path)!r}.")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever its reader of the format does
+        raise ValueError(
+            f"{str(path)!r} can't be read as a Keras model ({error}). It must be a whole model "
+            "(model.save(...)), not weights alone (model.save_weights(...))."
+        ) from error
+    if not isinstance(model, keras.Model) or len(model.inputs) != 1:
+        raise ValueError(f"{str(path)!r} holds no model with one image input.")
+    return model
+
+
+def versions() -> dict[str, str]:
+    """Versions a pickled network was made with."""
+    return {name: version(name) for name in _RECORDED}
+
+
+def warn_of_other_versions(name: str, recorded: dict[str, str] | None) -> None:
+    """Say which packages a pickle was made with, where they differ from those here."""
+    if recorded is None:
+        return
+    here = versions()
+    other = [
+        f"{package} {made} (here {here[package]})"
+        for package, made in recorded.items()
+        if made != here.get(package)
+    ]
+    if other:
+        warnings.warn(
+            f"This {name} was pickled with {', '.join(other)}. It may not load or predict as "
+            "it did: install those versions, or check its predictions.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def n_bytes(network: keras.Model) -> int:
+    """Size of the weights in bytes."""
+    return int(sum(np.prod(w.shape) * np.dtype(w.dtype).itemsize for w in network.weights))

@@ -1,0 +1,5 @@
+"""Transformers from pictures to what a network takes."""
+
+from skfer.preprocessing._image_resizer import GrayscaleResizer, ImageResizer
+
+__all__ = ["GrayscaleResizer", "ImageResizer"]

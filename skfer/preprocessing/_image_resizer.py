@@ -1,0 +1,228 @@
+"""`ImageResizer`: images of any size and colour to one dense array."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import cv2
+import numpy as np
+from sklearn.base import TransformerMixin, _fit_context
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skfer._base import ImageEstimator
+from skfer._images import with_channels
+
+_CLAHE_CLIP_LIMIT = 2.0
+_CLAHE_TILES = (8, 8)
+
+
+class _Resizer(TransformerMixin, ImageEstimator):
+    """Size and equalisation; a subclass says which colour comes out."""
+
+    _parameter_constraints = {
+        "size": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "equalize": [StrOptions({"none", "histogram", "clahe"}), None],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> _Resizer:
+        """Check the parameters and the form of `X`; there is nothing to learn.
+
+        Parameters
+        ----------
+        X : batch of n images
+            Arrays, paths or bytes. Paths are not read.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        self._images(X, reset=True)
+        self._height_and_width()
+        self.n_channels_ = 3 if self._color() == "rgb" else 1
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Convert, resize and equalise every image.
+
+        Parameters
+        ----------
+        X : batch of n images
+
+        Returns
+        -------
+        ndarray of shape (n, height, width, channels)
+            uint8 stays uint8; any other kind of number becomes float32.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read (its index and path are named), or if uint8 and float
+            images stand in one batch.
+        """
+        images = self._images(X, reset=False)
+        height, width = self._height_and_width()
+        dense: np.ndarray | None = None
+        for index, image in enumerate(images):
+            image = self._prepare(image, (width, height))
+            if dense is None:
+                dense = np.empty((len(images), *image.shape), image.dtype)
+            if image.dtype != dense.dtype:
+                raise ValueError(
+                    f"X[0] is {dense.dtype} and X[{index}] is {image.dtype}: the images of one "
+                    "batch are all uint8 or all floating point."
+                )
+            dense[index] = image
+        assert dense is not None  # a batch holds at least one image
+        return dense
+
+    def _prepare(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        image = _to_gray(image) if self._color() == "gray" else _to_rgb(image)
+        if image.shape[1::-1] != size:
+            shrinks = image.shape[0] > size[1] or image.shape[1] > size[0]
+            method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            image = cv2.resize(image, size, interpolation=method)
+        if self.equalize not in (None, "none"):
+            image = _equalized(image, self.equalize)
+        return with_channels(image)
+
+    def _color(self) -> str:
+        raise NotImplementedError
+
+    def _height_and_width(self) -> tuple[int, int]:
+        if isinstance(self.size, Integral):
+            return int(self.size), int(self.size)
+        if len(self.size) != 2 or not all(isinstance(s, Integral) and s > 0 for s in self.size):
+            raise ValueError(
+                f"size must be a positive int or (height, width) in pixels; got {self.size!r}."
+            )
+        return int(self.size[0]), int(self.size[1])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "n_channels_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class ImageResizer(_Resizer):
+    """Resize images to one size and colour, as a dense array.
+
+    Parameters
+    ----------
+    size : int or (int, int), default=48
+        Side of the square, or height and width, in pixels.
+    color : {"gray", "rgb"}, default="gray"
+        Channels of the result. RGB becomes gray with the weights of ITU-R BT.601; a gray
+        image becomes RGB by repeating its channel.
+    equalize : {"none", "histogram", "clahe"} or None, default="none"
+        Spread the gray values of each image: over its whole histogram, or tile by tile with
+        limited contrast (CLAHE). Colour images are equalised in their luminance. Float images
+        are stretched from their own minimum and maximum to 256 levels for it, and back.
+
+    Attributes
+    ----------
+    n_channels_ : int
+        Channels of the result, 1 or 3.
+
+    See Also
+    --------
+    GrayscaleResizer : The same with ``color="gray"``.
+
+    References
+    ----------
+    Zuiderveld, K. (1994). Contrast limited adaptive histogram equalization. Graphics Gems IV.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.preprocessing import ImageResizer
+    >>> photos = [np.zeros((60, 80, 3), np.uint8), np.zeros((90, 70), np.uint8)]
+    >>> ImageResizer(size=48, color="rgb").fit_transform(photos).shape
+    (2, 48, 48, 3)
+    """
+
+    _parameter_constraints = {
+        **_Resizer._parameter_constraints,
+        "color": [StrOptions({"gray", "rgb"})],
+    }
+
+    def __init__(
+        self, size: int | tuple[int, int] = 48, *, color: str = "gray", equalize: str | None = "none"
+    ):
+        self.size = size
+        self.color = color
+        self.equalize = equalize
+
+    def _color(self) -> str:
+        return self.color
+
+
+class GrayscaleResizer(_Resizer):
+    """Resize images to gray ones of one size, as a dense array.
+
+    What networks made for FER2013 take: ``(n, 48, 48, 1)``.
+
+    Parameters
+    ----------
+    size : int or (int, int), default=48
+        Side of the square, or height and width, in pixels.
+    equalize : {"none", "histogram", "clahe"} or None, default="none"
+        Spread the gray values of each image; see `ImageResizer`.
+
+    Attributes
+    ----------
+    n_channels_ : int
+        1.
+
+    See Also
+    --------
+    ImageResizer : Gray or RGB.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.preprocessing import GrayscaleResizer
+    >>> GrayscaleResizer(48).fit_transform([np.zeros((60, 80, 3), np.uint8)]).shape
+    (1, 48, 48, 1)
+    """
+
+    def __init__(self, size: int | tuple[int, int] = 48, *, equalize: str | None = "none"):
+        self.size = size
+        self.equalize = equalize
+
+    def _color(self) -> str:
+        return "gray"
+
+
+def _to_gray(image: np.ndarray) -> np.ndarray:
+    if image.ndim == 2:
+        return image
+    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def _to_rgb(image: np.ndarray) -> np.ndarray:
+    if image.ndim == 3 and image.shape[-1] == 3:
+        return image
+    return cv2.cvtColor(np.ascontiguousarray(with_channels(image)), cv2.COLOR_GRAY2RGB)
+
+
+def _equalized(image: np.ndarray, method: str) -> np.ndarray:
+    if image.dtype != np.uint8:
+        low, high = float(image.min()), float(image.max())
+        width = (high - low) or 1.0
+        levels = np.rint((image - low) * (255.0 / width)).astype(np.uint8)
+        return _equalized(levels, method).astype(np.float32) * (width / 255.0) + low
+    if image.ndim == 3:
+        ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+        ycc[..., 0] = _equalized(ycc[..., 0], method)
+        return cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB)
+    if method == "histogram":
+        return cv2.equalizeHist(image)
+    return cv2.createCLAHE(_CLAHE_CLIP_LIMIT, _CLAHE_TILES).apply(image)
