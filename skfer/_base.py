@@ -32,11 +32,7 @@ class ImageEstimator(BaseEstimator):
 def _is_table(X: Any) -> bool:
     """Whether `X` is flat rows, which scikit-learn's own validation is for."""
     if isinstance(X, list | tuple):
-        return len(X) > 0 and isinstance(X[0], list | tuple) or _holds_rows(X)
+        return len(X) > 0 and (isinstance(X[0], list | tuple) or getattr(X[0], "ndim", None) == 1)
     if not hasattr(X, "ndim") and hasattr(X, "__array__"):
         X = np.asarray(X)
     return getattr(X, "ndim", None) == 2
-
-
-def _holds_rows(items: Sequence[Any]) -> bool:
-    return len(items) > 0 and getattr(items[0], "ndim", None) == 1

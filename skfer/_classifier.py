@@ -9,21 +9,121 @@ from typing import Any
 import keras
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
 
+from skfer import _network_state as network_state
 from skfer._images import dense_images
 from skfer._keras_estimator import KerasEstimator
 
-# Held out by default where early stopping or a plateau needs something to watch.
-_VALIDATION_FRACTION = 0.1
-
 
 class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
-    """Name the expression on a face with a convolutional network."""
+    """Name the expression on a face with a convolutional network.
+
+    The classifier takes face images of one size and fits a Keras network to their labels.
+    Before it in a `Pipeline` stand `FaceCropper`, which finds the faces, and
+    `GrayscaleResizer`, which brings them to one size.
+
+    Parameters
+    ----------
+    network : str, path or callable, default="cnn4"
+        A name from `skfer.networks.list_networks`; the path of a saved Keras model
+        (``.keras`` or ``.h5``), whose weights are where the fit starts from; or a function
+        ``(input_shape, n_outputs) -> keras.Model`` that ends in a softmax.
+    epochs : int, default=15
+        Passes over the training images.
+    batch_size : int, default=64
+        Images a step.
+    learning_rate : float, default=None
+        Rate to start from; None is the optimiser's own.
+    optimizer : str or keras.optimizers.Optimizer, default="adam"
+        Keras's name of it, or an instance, of which only the settings are used.
+    dropout : float, default=None
+        Share of activations dropped in the network's blocks, in [0, 1); None is the
+        network's own.
+    activation : str, default=None
+        Keras's name of the activation, such as "elu"; None is the network's own.
+    augment : {"none", "flip", "light"}, dict or None, default=None
+        Random changes to the training images: "flip" mirrors them, "light" also turns
+        (10 degrees), shifts (8 %) and zooms (10 %) them. A dict sets `flip`, `rotation`
+        (degrees), `shift` and `zoom` (shares) one by one.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each label in the loss; "balanced" is inverse to its frequency.
+    classes : sequence of labels, default=None
+        All labels there are, where `y` may lack some. If `network` is a saved model, in the
+        order of its outputs.
+    validation_fraction : float, default=None
+        Share of the training images held out, stratified, to compute `val_loss` and
+        `val_accuracy` after every epoch, in (0, 1). None holds out 0.1 if `early_stopping`
+        or `reduce_lr` needs it and nothing otherwise. Not used if `X_val` is given to `fit`.
+    early_stopping : bool, default=False
+        Stop when `val_loss` has not improved for `patience` epochs; the weights of the best
+        epoch are kept.
+    patience : int, default=5
+        Epochs without improvement that `early_stopping` bears.
+    reduce_lr : bool or dict, default=False
+        Multiply the rate by 0.1 when `val_loss` has not improved for 2 epochs. A dict sets
+        parameters of `keras.callbacks.ReduceLROnPlateau`, such as ``{"factor": 0.2}``.
+    mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
+        Numbers to train in. None is float32, the same on every machine; "auto" takes what
+        is fastest on this one. Weights and predictions are float32 in any case.
+    pixel_range : tuple of two floats, default=(0, 1)
+        Lowest and highest pixel value the network expects. Images are brought from their own
+        scale to this one in the network's first layer.
+    warm_start : bool, default=False
+        Whether `fit` starts from the weights of the last fit.
+    callbacks : list of keras.callbacks.Callback, default=None
+        Called during the fit; every fit uses a deep copy.
+    random_state : int, RandomState instance or None, default=None
+        Decides weights, dropout, order of the images and augmentation. The same int gives
+        the same weights on the same machine.
+    verbose : int, default=0
+        0 is silent, 1 a progress bar, 2 a line an epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; the order of the columns of `predict_proba`.
+    network_ : keras.Model
+        The fitted network, from pixels to probabilities.
+    history_ : dict of str to list of float
+        Loss, accuracy and learning rate of every epoch, and `val_` figures if there were
+        validation images.
+    n_iter_ : int
+        Epochs run.
+    image_shape_ : tuple of int
+        Height, width and channels of the images fitted on.
+    pixel_range_ : PixelRange
+        Scale of the pixels fitted on.
+    n_features_in_ : int
+        Length of the rows, if `X` was flat rows.
+
+    See Also
+    --------
+    skfer.preprocessing.FaceCropper : Cuts the faces out of photos.
+    skfer.preprocessing.GrayscaleResizer : Brings them to one size.
+
+    Notes
+    -----
+    A pickle holds the weights once and no state of the optimiser: `partial_fit` after loading
+    starts its moments anew.
+
+    References
+    ----------
+    Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three
+    machine learning contests. ICONIP (FER2013).
+
+    Examples
+    --------
+    >>> from skfer import FacialExpressionClassifier
+    >>> from skfer.datasets import make_faces
+    >>> faces = make_faces(200, classes=["happy", "sad"], random_state=0)
+    >>> classifier = FacialExpressionClassifier("little_vgg", epochs=1, random_state=0)
+    >>> classifier.fit(faces.images, faces.labels).predict_proba(faces.images[:3]).shape
+    (3, 2)
+    """
 
     _parameter_constraints = {
         **KerasEstimator._parameter_constraints,
@@ -77,6 +177,54 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @classmethod
+    def from_keras(
+        cls, path: str | os.PathLike, *, classes: Sequence, **parameters: Any
+    ) -> FacialExpressionClassifier:
+        """A classifier around a Keras model that was trained elsewhere.
+
+        It predicts at once; `fit` goes on training from the model's weights.
+
+        Parameters
+        ----------
+        path : str or path
+            A whole model, saved as ``.keras`` or ``.h5``, that ends in a softmax.
+        classes : sequence of labels
+            In the order of the model's outputs. Keras's folder readers sort them by name.
+        **parameters : dict
+            Further parameters of the classifier. ``pixel_range`` is what the model expects:
+            the default (0, 1) suits models trained with ``rescale=1/255``, (0, 255) models
+            trained on bare pixels or with a scaling layer of their own.
+
+        Returns
+        -------
+        FacialExpressionClassifier
+            Fitted, for uint8 images or floats from 0 to 255.
+
+        Raises
+        ------
+        ValueError
+            If the file is no such model or the number of classes does not match.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from skfer import FacialExpressionClassifier
+        >>> from skfer.datasets import make_faces
+        >>> from skfer.networks import build_network
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = f"{folder}/model.keras"
+        ...     build_network("little_vgg", (48, 48, 1), 2).save(path)
+        ...     classifier = FacialExpressionClassifier.from_keras(path, classes=["sad", "happy"])
+        >>> classifier.predict_proba(make_faces(3, random_state=0).images).shape
+        (3, 2)
+        """
+        self = cls(path, classes=list(classes), **parameters)
+        self._validate_params()
+        self.classes_ = self._sorted_classes()
+        self._build_from_file(len(self.classes_))
+        return self
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
@@ -87,47 +235,168 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         X_val: Any = None,
         y_val: Any = None,
     ) -> FacialExpressionClassifier:
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : batch of n images
+            All of one size: arrays, paths or bytes.
+        y : array-like of shape (n,)
+            Labels, strings or integers, of 2 classes or more.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each image in the loss.
+        X_val, y_val : like X and y, default=None
+            Images to watch instead of a part of `X`. In a Pipeline, request them with
+            ``set_fit_request(X_val=True, y_val=True)`` and name ``X_val`` in the Pipeline's
+            ``transform_input``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If images or labels are not what they must be; the message names the first.
+        """
         images = dense_images(self._images(X, reset=True))
+        y = self._checked_labels(y, images)
         go_on = self.warm_start and hasattr(self, "network_")
-        y = self._labels(y, len(images))
-        self.classes_ = self._classes_of(y)
+        if not go_on:
+            self.classes_ = self._sorted_classes(y)
         weights = self._weights(y, sample_weight, images)
-        validation = None if X_val is None else (
-            dense_images(self._images(X_val, reset=False)), self._codes(self._labels(y_val, None))
-        )
-        fraction = self.validation_fraction
-        if fraction is None and (self.early_stopping or self.reduce_lr):
-            fraction = _VALIDATION_FRACTION
-        codes = self._codes(y)
-        if validation is None and fraction is not None:
-            train, held_out = train_test_split(
-                np.arange(len(codes)), test_size=fraction, stratify=codes,
-                random_state=self.random_state,
-            )
-            validation = (images[held_out], codes[held_out])
-            images, codes = images[train], codes[train]
-            weights = None if weights is None else weights[train]
+        validation = None
+        if X_val is not None:
+            held_out = dense_images(self._images(X_val, reset=False))
+            validation = (held_out, self._codes(self._checked_labels(y_val, held_out)))
         self._fit_network(
-            images, codes, weights, validation,
-            n_outputs=len(self.classes_), epochs=self.epochs, go_on=go_on,
+            images,
+            self._codes(y),
+            weights,
+            validation,
+            n_outputs=len(self.classes_),
+            epochs=self.epochs,
+            start="warm" if go_on else "anew",
         )
         return self
 
-    def _labels(self, y, n):
-        return column_or_1d(y)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> FacialExpressionClassifier:
+        """Train one epoch on a part of the data, going on from what was learnt before.
 
-    def _classes_of(self, y):
-        return np.unique(y)
+        Parameters
+        ----------
+        X : batch of n images
+        y : array-like of shape (n,)
+        classes : array-like, default=None
+            All labels that will ever come; needed in the first call unless the parameter
+            `classes` holds them.
+        sample_weight : array-like of shape (n,), default=None
 
-    def _codes(self, y):
-        return np.searchsorted(self.classes_, y)
-
-    def _weights(self, y, sample_weight, images):
-        return None
+        Returns
+        -------
+        self
+        """
+        first = not hasattr(self, "network_")
+        images = dense_images(self._images(X, reset=first))
+        y = self._checked_labels(y, images)
+        if first:
+            if classes is None and self.classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self.classes_ = self._sorted_classes(classes)
+        self._fit_network(
+            images,
+            self._codes(y),
+            self._weights(y, sample_weight, images),
+            None,
+            n_outputs=len(self.classes_),
+            epochs=1,
+            start="anew" if first else "resumed",
+        )
+        return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of every class.
+
+        Parameters
+        ----------
+        X : batch of n images
+            Of the size and on the scale of those fitted on.
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), float32
+            Columns in the order of `classes_`; rows sum to 1.
+        """
         check_is_fitted(self, "network_")
         return self._forward(X)
 
     def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of every image.
+
+        Parameters
+        ----------
+        X : batch of n images
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Labels from `classes_`.
+        """
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def _checked_labels(self, y: Any, images: np.ndarray) -> np.ndarray:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y = _check_y(y, estimator=self)
+        check_classification_targets(y)
+        if len(y) != len(images):
+            raise ValueError(f"X holds {len(images)} images, but y holds {len(y)} labels.")
+        return y
+
+    def _sorted_classes(self, y: Any = None) -> np.ndarray:
+        classes = np.unique(y if self.classes is None else self.classes)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs labels of at least 2 classes; the data holds only "
+                f"one class: {classes[0]!r}."
+            )
+        return classes
+
+    def _codes(self, y: np.ndarray) -> np.ndarray:
+        """Labels as their places in `classes_`."""
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y holds the label {unknown[0]!r}, which is none of the classes "
+                f"{self.classes_.tolist()}."
+            )
+        return np.searchsorted(self.classes_, y)
+
+    def _weights(self, y: np.ndarray, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
+        if sample_weight is None and self.class_weight is None:
+            return None
+        weights = _check_sample_weight(
+            sample_weight, images, dtype=np.float32, copy=True, ensure_non_negative=True
+        )
+        if self.class_weight is not None:
+            weights *= compute_sample_weight(self.class_weight, y)
+        return weights
+
+    def _network_from_file(self, n_outputs: int) -> keras.Model:
+        model = network_state.load_model_file(self.network)
+        if model.output_shape != (None, n_outputs):
+            raise ValueError(
+                f"{os.fspath(self.network)!r} has outputs of shape {model.output_shape}, which is "
+                f"not one for each of the {n_outputs} classes {self.classes_.tolist()}."
+            )
+        order = np.argsort(np.asarray(self.classes)) if self.classes is not None else None
+        if order is None or (order == np.arange(n_outputs)).all():
+            return model
+        # The file's outputs stand in the user's order, the columns of predict_proba in sorted.
+        outputs = keras.ops.take(model.outputs[0], order.tolist(), axis=-1)
+        return keras.Model(model.inputs, outputs, name=model.name)

@@ -12,12 +12,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scikeras.wrappers import KerasClassifier
+from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -28,7 +29,6 @@ from skfer._pixel_range import PixelRange
 from skfer.networks import build_network
 from skfer.training import (
     Augmentation,
-    compute_in,
     evaluation_batches,
     isolated_random_state,
     precision_policy,
@@ -38,6 +38,8 @@ from skfer.training import (
 
 # Images a call of the compiled network: enough to keep the cores busy, little memory.
 _PREDICT_BATCH = 128
+# Held out by default where early stopping or a plateau needs something to watch.
+_VALIDATION_FRACTION = 0.1
 _MODEL_FILES = (".keras", ".h5", ".hdf5")
 
 
@@ -68,9 +70,7 @@ class _Engine(KerasClassifier):
             augmentation=augmentation,
         )
         if validation is not None:
-            kwargs["validation_data"] = evaluation_batches(
-                *validation, batch_size=self.batch_size
-            )
+            kwargs["validation_data"] = evaluation_batches(*validation, batch_size=self.batch_size)
         super()._fit_keras_model(
             batches,
             None,
@@ -117,69 +117,118 @@ class KerasEstimator(ImageEstimator):
         *,
         n_outputs: int,
         epochs: int,
-        go_on: bool,
+        start: Literal["anew", "warm", "resumed"],
     ) -> None:
-        """Build the network, or go on with the one there is, and train it."""
-        if not go_on:
+        """Train: a new network, one with the weights it has, or one amid its training."""
+        augmentation = Augmentation.of(self.augment)
+        if start == "anew":
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._build(images, n_outputs)
+        self._check_shape(images)
         images = self.pixel_range_.bring(images)
         if validation is not None:
+            self._check_shape(validation[0])
             validation = (self.pixel_range_.bring(validation[0]), validation[1])
+        elif start != "resumed":
+            images, targets, sample_weight, validation = self._hold_out(
+                images, targets, sample_weight
+            )
         network = self.network_
+        if start != "resumed" or not network.compiled:
+            network.compile(self._optimizer(), self._loss, metrics=["accuracy"])
         engine = _Engine(
             model=lambda: network,
             loss=self._loss,
-            optimizer=self._optimizer(),
-            metrics=["accuracy"],
             epochs=epochs,
             batch_size=self.batch_size,
-            callbacks=self._callbacks(has_validation=validation is not None),
+            callbacks=self._callbacks("loss" if validation is None else "val_loss"),
             shuffle=False,  # the batches come shuffled
             verbose=int(self.verbose),
         )
-        policy = precision_policy(self.mixed_precision)
-        set_precision(network, policy)
-        with isolated_random_state(self._seed):
-            engine.fit(
-                images,
-                targets,
-                sample_weight,
-                initial_epoch=self.n_iter_,
-                seed=self._seed,
-                augmentation=Augmentation.of(self.augment),
-                validation=validation,
-            )
-        # Predictions are float32 on every machine, whatever the network was trained in.
-        set_precision(network, "float32")
+        body = network.layers[-1]
+        set_precision(body, precision_policy(self.mixed_precision))
+        try:
+            with isolated_random_state(self._seed):
+                engine.fit(
+                    images,
+                    targets,
+                    sample_weight,
+                    initial_epoch=self.n_iter_,
+                    seed=self._seed,
+                    augmentation=augmentation,
+                    validation=validation,
+                )
+        finally:
+            # Predictions are float32 on every machine, whatever the network was trained in.
+            set_precision(body, "float32")
         self._keep_history(engine.history_)
+
+    def _hold_out(
+        self, images: np.ndarray, targets: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple:
+        """Split off the part to watch, if there is to be one."""
+        fraction = self.validation_fraction
+        if fraction is None and (self.early_stopping or self.reduce_lr):
+            fraction = _VALIDATION_FRACTION
+        if fraction is None:
+            return images, targets, sample_weight, None
+        train, watched = train_test_split(
+            np.arange(len(images)),
+            test_size=fraction,
+            stratify=targets,
+            random_state=self._seed,
+        )
+        weights = None if sample_weight is None else sample_weight[train]
+        return images[train], targets[train], weights, (images[watched], targets[watched])
 
     def _build(self, images: np.ndarray, n_outputs: int) -> None:
         self.image_shape_ = images.shape[1:]
         self.pixel_range_ = PixelRange.of(images)
+        with isolated_random_state(self._seed):
+            if is_model_file(self.network):
+                self._compose(self._network_from_file(n_outputs), n_outputs)
+                return
+            body = build_network(
+                self.network,
+                self.image_shape_,
+                n_outputs,
+                dropout=self.dropout,
+                activation=self.activation,
+            )
+            self._compose(body, n_outputs)
+
+    def _build_from_file(self, n_outputs: int) -> None:
+        """Be fitted with the weights of a saved model, for images of the size it takes."""
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        model = self._network_from_file(n_outputs)
+        if None in model.input_shape[1:]:
+            raise ValueError(
+                f"{os.fspath(self.network)!r} takes images of shape {model.input_shape[1:]}; "
+                "height, width and channels must all be fixed."
+            )
+        self.image_shape_ = model.input_shape[1:]
+        self.pixel_range_ = PixelRange(0.0, 255.0)
+        self._compose(model, n_outputs)
+
+    def _network_from_file(self, n_outputs: int) -> keras.Model:
+        raise NotImplementedError
+
+    def _compose(self, body: keras.Model, n_outputs: int) -> None:
+        """Put the scaling before the network, and look whether it fits images and targets."""
+        if body.input_shape[1:] != self.image_shape_:
+            raise ValueError(
+                f"The network {self.network!r} takes images of shape {body.input_shape[1:]}; "
+                f"X has {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
+            )
+        network = _with_scaling(body, self.image_shape_, self._rescaling())
+        if network.output_shape != (None, n_outputs):
+            raise ValueError(
+                f"The network {self.network!r} has outputs of shape {network.output_shape}; "
+                f"{n_outputs} classes need (None, {n_outputs}), one probability each."
+            )
         self.history_: dict[str, list[float]] = {}
         self.n_iter_ = 0
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        policy = precision_policy(self.mixed_precision)
-        with isolated_random_state(self._seed), compute_in(policy):
-            body = self._network_body(n_outputs)
-            self._set_network(_with_scaling(body, self.image_shape_, self._rescaling()))
-        if self.network_.output_shape != (None, n_outputs):
-            raise ValueError(
-                f"The network {self.network!r} has outputs of shape "
-                f"{self.network_.output_shape}, but {n_outputs} classes need "
-                f"(None, {n_outputs}), one probability each."
-            )
-
-    def _network_body(self, n_outputs: int) -> keras.Model:
-        if is_model_file(self.network):
-            return network_state.load_model_file(self.network)
-        return build_network(
-            self.network,
-            self.image_shape_,
-            n_outputs,
-            dropout=self.dropout,
-            activation=self.activation,
-        )
+        self._set_network(network)
 
     def _rescaling(self) -> tuple[float, float]:
         """Factor and offset from the pixels of fit to the range the network expects."""
@@ -202,9 +251,8 @@ class KerasEstimator(ImageEstimator):
             optimizer.learning_rate = self.learning_rate
         return optimizer
 
-    def _callbacks(self, *, has_validation: bool) -> list[keras.callbacks.Callback]:
+    def _callbacks(self, monitor: str) -> list[keras.callbacks.Callback]:
         callbacks: list[keras.callbacks.Callback] = []
-        monitor = "val_loss" if has_validation else "loss"
         if self.reduce_lr:
             options = self.reduce_lr if isinstance(self.reduce_lr, dict) else {}
             settings = {"monitor": monitor, "factor": 0.1, "patience": 2, **options}
@@ -227,11 +275,7 @@ class KerasEstimator(ImageEstimator):
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
         images = dense_images(self._images(X, reset=False))
-        if images.shape[1:] != self.image_shape_:
-            raise ValueError(
-                f"X has images of shape {images.shape[1:]}, but {type(self).__name__} was fitted "
-                f"on {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
-            )
+        self._check_shape(images)
         images = self.pixel_range_.bring(images)
         call = self._compiled_call(images.dtype)
         parts = [
@@ -239,6 +283,13 @@ class KerasEstimator(ImageEstimator):
             for start in range(0, len(images), _PREDICT_BATCH)
         ]
         return np.concatenate(parts)
+
+    def _check_shape(self, images: np.ndarray) -> None:
+        if images.shape[1:] != self.image_shape_:
+            raise ValueError(
+                f"X has images of shape {images.shape[1:]}, but {type(self).__name__} was fitted "
+                f"on {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
+            )
 
     def _compiled_call(self, dtype: np.dtype) -> Callable[[tf.Tensor], tf.Tensor]:
         """The network as one graph with a fixed signature: traced once, never again."""
@@ -250,7 +301,9 @@ class KerasEstimator(ImageEstimator):
                     return network(images, training=False)
 
                 spec = tf.TensorSpec((None, *self.image_shape_), dtype)
-                self._compiled[dtype.name] = tf.function(call, input_signature=[spec])
+                # The concrete function: TensorFlow counts traces by place in the source, and
+                # would warn of retracing after a few estimators.
+                self._compiled[dtype.name] = tf.function(call).get_concrete_function(spec)
             return self._compiled[dtype.name]
 
     def __getstate__(self) -> dict[str, Any]:

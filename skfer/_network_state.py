@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 _RECORDED = ("skfer", "keras", "tensorflow", "scikit-learn", "numpy")
 
@@ -21,9 +20,7 @@ def freeze(network: keras.Model) -> dict[str, Any]:
 
 def thaw(state: dict[str, Any]) -> keras.Model:
     """The network that `freeze` took apart."""
-    # A pickle runs code by its nature: refusing Lambda layers here would protect nobody.
-    with keras.saving.CustomObjectScope({}):
-        network = keras.Model.from_config(state["config"])
+    network = keras.Model.from_config(state["config"])
     network.set_weights(state["weights"])
     return network
 
@@ -73,8 +70,3 @@ def warn_of_other_versions(name: str, recorded: dict[str, str] | None) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def n_bytes(network: keras.Model) -> int:
-    """Size of the weights in bytes."""
-    return int(sum(np.prod(w.shape) * np.dtype(w.dtype).itemsize for w in network.weights))

@@ -18,8 +18,3 @@ def image_input(input_shape: tuple[int, int, int], smallest: int) -> tuple:
         return inputs, inputs
     resize = layers.Resizing(max(height, smallest), max(width, smallest), name="enlarge")
     return inputs, resize(inputs)
-
-
-def class_probabilities(x: keras.KerasTensor, n_outputs: int) -> keras.KerasTensor:
-    """Softmax layer; computed in float32 also where the network below is bfloat16."""
-    return layers.Dense(n_outputs, activation="softmax", dtype="float32", name="probabilities")(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from skfer.networks._blocks import class_probabilities, image_input
+from skfer.networks._blocks import image_input
 
 _CONVOLUTIONS = ((64, 3), (128, 5), (512, 3), (512, 3))
 _DENSE = (256, 512)
@@ -52,4 +52,5 @@ def cnn4(
         x = layers.BatchNormalization()(x)
         x = layers.Activation(activation)(x)
         x = layers.Dropout(dropout)(x)
-    return keras.Model(inputs, class_probabilities(x, n_outputs), name="cnn4")
+    outputs = layers.Dense(n_outputs, activation="softmax")(x)
+    return keras.Model(inputs, outputs, name="cnn4")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from skfer.networks._blocks import class_probabilities, image_input
+from skfer.networks._blocks import image_input
 
 _STAGES = (32, 64, 128, 256)
 _DENSE = (64, 64)
@@ -55,4 +55,5 @@ def little_vgg(
         x = layers.Activation(activation)(x)
         x = layers.BatchNormalization()(x)
         x = layers.Dropout(dense_dropout)(x)
-    return keras.Model(inputs, class_probabilities(x, n_outputs), name="little_vgg")
+    outputs = layers.Dense(n_outputs, activation="softmax")(x)
+    return keras.Model(inputs, outputs, name="little_vgg")

@@ -2,12 +2,11 @@
 
 from skfer.training._augmentation import Augmentation
 from skfer.training._batches import evaluation_batches, training_batches
-from skfer.training._precision import compute_in, precision_policy, set_precision
+from skfer.training._precision import precision_policy, set_precision
 from skfer.training._random import isolated_random_state
 
 __all__ = [
     "Augmentation",
-    "compute_in",
     "evaluation_batches",
     "isolated_random_state",
     "precision_policy",

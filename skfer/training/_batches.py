@@ -53,9 +53,7 @@ def training_batches(
 
     def batch(step: tf.Tensor) -> tuple:
         epoch, position = step // steps, step % steps
-        slots = tf.range(
-            position * batch_size, tf.minimum((position + 1) * batch_size, n_images)
-        )
+        slots = tf.range(position * batch_size, tf.minimum((position + 1) * batch_size, n_images))
         rows = tf.random.experimental.index_shuffle(
             slots, seed=_seed_of(seed, epoch), max_index=tf.constant(n_images - 1, tf.int64)
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -38,25 +36,15 @@ def _fastest_precision() -> str | None:
     return None
 
 
-@contextlib.contextmanager
-def compute_in(policy: str) -> Iterator[None]:
-    """Build layers under a dtype policy; Keras's global one is put back afterwards."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
 def set_precision(network: keras.Model, policy: str) -> None:
-    """Let a built network compute in another precision from its next trace on.
+    """Let a built network compute under another dtype policy from its next trace on.
 
-    Its variables are float32 under every policy, so nothing is lost. Layers that were given a
-    precision of their own (a float32 softmax) stay as they are.
+    Its variables are float32 under every policy, so nothing is lost on the way to and fro.
+    The last layer, the softmax, stays float32: sums of bfloat16 probabilities miss 1.
     """
-    for layer in network.layers:
+    network.dtype_policy = policy
+    for layer in network.layers[:-1]:
         if isinstance(layer, keras.Model):
             set_precision(layer, policy)
-        elif layer.name not in ("probabilities", "scaling"):
+        else:
             layer.dtype_policy = policy
