@@ -387,11 +387,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             weights *= compute_sample_weight(self.class_weight, y)
         return weights
 
-    def _network_from_file(self, n_outputs: int) -> keras.Model:
-        model = network_state.load_model_file(self.network)
+    def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
+        model = network_state.load_model_file(path)
         if model.output_shape != (None, n_outputs):
             raise ValueError(
-                f"{os.fspath(self.network)!r} has outputs of shape {model.output_shape}, which is "
+                f"{os.fspath(path)!r} has outputs of shape {model.output_shape}, which is "
                 f"not one for each of the {n_outputs} classes {self.classes_.tolist()}."
             )
         order = np.argsort(np.asarray(self.classes)) if self.classes is not None else None

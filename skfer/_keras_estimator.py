@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import copy
 import os
-import threading
 from collections import defaultdict
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 from scikeras.wrappers import KerasClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -24,6 +21,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfer import _network_state as network_state
 from skfer._base import ImageEstimator
+from skfer._compiled_network import CompiledNetwork
 from skfer._images import dense_images
 from skfer._pixel_range import PixelRange
 from skfer.networks import build_network
@@ -36,8 +34,6 @@ from skfer.training import (
     training_batches,
 )
 
-# Images a call of the compiled network: enough to keep the cores busy, little memory.
-_PREDICT_BATCH = 128
 # Held out by default where early stopping or a plateau needs something to watch.
 _VALIDATION_FRACTION = 0.1
 _MODEL_FILES = (".keras", ".h5", ".hdf5")
@@ -186,7 +182,7 @@ class KerasEstimator(ImageEstimator):
         self.pixel_range_ = PixelRange.of(images)
         with isolated_random_state(self._seed):
             if is_model_file(self.network):
-                self._compose(self._network_from_file(n_outputs), n_outputs)
+                self._compose(self._network_from_file(self.network, n_outputs), n_outputs)
                 return
             body = build_network(
                 self.network,
@@ -200,7 +196,7 @@ class KerasEstimator(ImageEstimator):
     def _build_from_file(self, n_outputs: int) -> None:
         """Be fitted with the weights of a saved model, for images of the size it takes."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        model = self._network_from_file(n_outputs)
+        model = self._network_from_file(self.network, n_outputs)
         if None in model.input_shape[1:]:
             raise ValueError(
                 f"{os.fspath(self.network)!r} takes images of shape {model.input_shape[1:]}; "
@@ -210,7 +206,8 @@ class KerasEstimator(ImageEstimator):
         self.pixel_range_ = PixelRange(0.0, 255.0)
         self._compose(model, n_outputs)
 
-    def _network_from_file(self, n_outputs: int) -> keras.Model:
+    def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
+        """A saved model whose outputs stand in the order of this estimator's targets."""
         raise NotImplementedError
 
     def _compose(self, body: keras.Model, n_outputs: int) -> None:
@@ -238,8 +235,7 @@ class KerasEstimator(ImageEstimator):
 
     def _set_network(self, network: keras.Model) -> None:
         self.network_ = network
-        self._compiled: dict[str, Callable] = {}
-        self._compiling = threading.Lock()
+        self._compiled = CompiledNetwork(network)
 
     def _optimizer(self) -> keras.optimizers.Optimizer:
         """A new optimiser; the user's own instance is never trained with."""
@@ -276,13 +272,7 @@ class KerasEstimator(ImageEstimator):
         """What the network says of every image, ``(n, n_outputs)`` float32."""
         images = dense_images(self._images(X, reset=False))
         self._check_shape(images)
-        images = self.pixel_range_.bring(images)
-        call = self._compiled_call(images.dtype)
-        parts = [
-            call(tf.constant(images[start : start + _PREDICT_BATCH])).numpy()
-            for start in range(0, len(images), _PREDICT_BATCH)
-        ]
-        return np.concatenate(parts)
+        return self._compiled(self.pixel_range_.bring(images))
 
     def _check_shape(self, images: np.ndarray) -> None:
         if images.shape[1:] != self.image_shape_:
@@ -291,25 +281,9 @@ class KerasEstimator(ImageEstimator):
                 f"on {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
             )
 
-    def _compiled_call(self, dtype: np.dtype) -> Callable[[tf.Tensor], tf.Tensor]:
-        """The network as one graph with a fixed signature: traced once, never again."""
-        with self._compiling:
-            if dtype.name not in self._compiled:
-                network = self.network_
-
-                def call(images: tf.Tensor) -> tf.Tensor:
-                    return network(images, training=False)
-
-                spec = tf.TensorSpec((None, *self.image_shape_), dtype)
-                # The concrete function: TensorFlow counts traces by place in the source, and
-                # would warn of retracing after a few estimators.
-                self._compiled[dtype.name] = tf.function(call).get_concrete_function(spec)
-            return self._compiled[dtype.name]
-
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
         state.pop("_compiled", None)
-        state.pop("_compiling", None)
         if "network_" in state:
             state["network_"] = network_state.freeze(state["network_"])
             state["_versions"] = network_state.versions()
