@@ -1,0 +1,99 @@
+# `make demo` and `make test` are all a fresh machine needs: each makes .venv and installs what it uses.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first of these that runs and is new enough; python3 if none is, so that the message can name it.
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then echo $$python; exit; fi; done; echo python3)
+# Given to pytest: make test ARGS="-k cropper -x"
+ARGS ?=
+
+# TensorFlow's start-up notes are no news to anyone here.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help demo test check lint types imports hooks pytest format bench clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '%-14s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.installed-examples ## fit, tune, save and reload on drawn faces, then read a real photo
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.installed-dev ## every check, then the tests (ARGS="-k cropper" goes to pytest)
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory pytest
+
+check: lint types imports hooks ## everything but the tests
+
+lint: $(VENV)/.installed-dev ## style and format (ruff)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.installed-dev ## type hints (mypy)
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev ## the layout's arrows (import-linter)
+	$(BIN)/lint-imports --no-logo
+
+hooks: $(VENV)/.installed-dev ## the pre-commit hooks on all files
+	@if git rev-parse --git-dir >/dev/null 2>&1; then \
+		echo '$(BIN)/pre-commit run --all-files'; $(BIN)/pre-commit run --all-files; \
+	else echo 'Not a git checkout: pre-commit is left out.'; fi
+
+pytest: $(VENV)/.installed-dev ## the tests alone
+	$(BIN)/pytest $(ARGS)
+
+format: $(VENV)/.installed-dev ## put the code in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: ## say how the benchmarks are run
+	@echo 'Benchmarks print ratios measured in one run; let nothing else run beside them.'
+	@for script in benchmarks/*.py; do [ ! -e "$$script" ] || echo "  $(BIN)/python $$script --help"; done
+
+clean: ## remove caches and build products, .venv too
+	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .hypothesis
+	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the virtual environment -------------------------------------------------------------------
+
+# What `dev` installs holds all of `examples`, so a test run serves the demo too.
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(call install,dev)
+	@touch $(VENV)/.installed-examples $@
+
+$(VENV)/.installed-examples: pyproject.toml | $(BIN)/python
+	$(call install,examples)
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c '' 2>/dev/null || { \
+		echo 'skfer needs Python 3.11 or newer, and "$(PYTHON)" does not run. On Debian:'; \
+		echo '    sudo apt-get update && sudo apt-get install -y python3 python3-venv'; exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "skfer needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+		echo 'With a newer one elsewhere:  make $(MAKECMDGOALS) PYTHON=/path/to/python3.11'; \
+		exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "Python $$version here lacks its venv module. Install it, then run make again:"; \
+		echo "    sudo apt-get update && sudo apt-get install -y python$$version-venv"; exit 1; } >&2
+	@echo 'Making $(VENV) with $(PYTHON) ...'
+	@$(PYTHON) -m venv --clear $(VENV)
+
+# pip names each package as it comes, on one line, instead of five lines for each.
+define install
+@echo 'Installing skfer and what it needs into $(VENV) (about 2 minutes the first time) ...'
+@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[$(1)]' \
+	| while read -r step what _; do case $$step in \
+		Collecting) printf ' %s' "$${what%%[^[:alnum:]._-]*}";; \
+		Installing) [ "$$what" = collected ] && printf '\nUnpacking ...';; \
+	esac; done; echo
+@$(BIN)/python scripts/check_opencv.py
+endef
