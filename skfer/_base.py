@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from skfer._images import image_sequence, rows_to_images
+from skfer._images import Images, image_sequence, rows_to_images
 
 
 class ImageEstimator(BaseEstimator):
     """Base of the estimators: takes every form of the image contract."""
 
-    def _images(self, X: Any, *, reset: bool) -> Sequence[np.ndarray]:
+    def _images(self, X: Any, *, reset: bool) -> Images:
         """The images of `X`; ``reset`` is True in ``fit``, as in scikit-learn."""
         if _is_table(X):
             return rows_to_images(validate_data(self, X, reset=reset, dtype="numeric"))

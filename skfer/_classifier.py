@@ -345,7 +345,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ndarray of shape (n,)
             Labels from `classes_`.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def _checked_labels(self, y: Any, images: np.ndarray) -> np.ndarray:
         if y is None:

@@ -22,6 +22,9 @@ import numpy as np
 LONGEST_STRIP = 32
 SMALLEST_SQUARE = 32
 
+# What a batch becomes: a dense array of four axes, or images read when asked for.
+Images = np.ndarray | Sequence[np.ndarray]
+
 _SINGLE = (str, bytes, bytearray, os.PathLike)
 _WRAP = "Wrap a single image in a list: [image]."
 
@@ -49,8 +52,12 @@ class LazyImages(Sequence[np.ndarray]):
     def __iter__(self) -> Iterator[np.ndarray]:
         return (read_image(item, index) for index, item in enumerate(self._items))
 
+    def name(self, index: int) -> str:
+        """How an error calls the image: its place in the batch, and its path if it has one."""
+        return _name(self._items[index], index)
 
-def image_sequence(X: Any) -> Sequence[np.ndarray]:
+
+def image_sequence(X: Any) -> Images:
     """The images of a batch, in order.
 
     Parameters
@@ -78,7 +85,7 @@ def image_sequence(X: Any) -> Sequence[np.ndarray]:
     items = list(X)
     if not items:
         raise ValueError("X holds no images: at least 1 is required.")
-    if all(isinstance(item, numbers.Number | np.generic) for item in items[:8]):
+    if all(isinstance(item, numbers.Number | np.bool_) for item in items[:8]):
         raise ValueError(
             f"X is one-dimensional, with {len(items)} numbers, where a batch of images is "
             f"expected. Reshape your data to (n, height, width), or give a list of paths."
@@ -142,7 +149,12 @@ def rows_to_images(rows: np.ndarray) -> np.ndarray:
     )
 
 
-def dense_images(images: Sequence[np.ndarray]) -> np.ndarray:
+def image_name(images: Images, index: int) -> str:
+    """How an error or a warning calls one image of a sequence."""
+    return images.name(index) if isinstance(images, LazyImages) else f"X[{index}]"
+
+
+def dense_images(images: Images) -> np.ndarray:
     """All images of a sequence as one array ``(n, height, width, channels)``.
 
     Raises
@@ -183,16 +195,15 @@ def read_image(item: Any, index: int) -> np.ndarray:
     -------
     ndarray of shape (H, W), (H, W, 1) or (H, W, 3), uint8 or float32
     """
+    where = _name(item, index)
     if isinstance(item, bytes | bytearray):
-        return _decode(bytes(item), f"X[{index}]")
+        return _decode(bytes(item), where)
     if isinstance(item, str | os.PathLike):
-        where = f"X[{index}] ({os.fspath(item)!r})"
         try:
             data = Path(item).read_bytes()
         except OSError as error:
             raise ValueError(f"{where} can't be read: {error.strerror}.") from error
         return _decode(data, where)
-    where = f"X[{index}]"
     image = np.asarray(item)
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3)):
         raise ValueError(
@@ -259,6 +270,11 @@ def _refuse_non_finite(image: np.ndarray, where: str) -> None:
         axes = tuple(range(1, image.ndim))
         where = f"X[{int(np.flatnonzero(~np.isfinite(image).all(axis=axes))[0])}]"
     raise ValueError(f"{where} holds NaN or infinity; pixels must be finite.")
+
+
+def _name(item: Any, index: int) -> str:
+    path = f" ({os.fspath(item)!r})" if isinstance(item, str | os.PathLike) else ""
+    return f"X[{index}]{path}"
 
 
 def _kind(image: np.ndarray) -> str:

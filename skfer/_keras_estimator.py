@@ -31,6 +31,7 @@ from skfer.training import (
     isolated_random_state,
     precision_policy,
     set_precision,
+    settle_within_an_epoch,
     training_batches,
 )
 
@@ -65,6 +66,7 @@ class _Engine(KerasClassifier):
             first_epoch=initial_epoch,
             augmentation=augmentation,
         )
+        settle_within_an_epoch(self.model_, steps)
         if validation is not None:
             kwargs["validation_data"] = evaluation_batches(*validation, batch_size=self.batch_size)
         super()._fit_keras_model(
@@ -229,6 +231,10 @@ class KerasEstimator(ImageEstimator):
 
     def _rescaling(self) -> tuple[float, float]:
         """Factor and offset from the pixels of fit to the range the network expects."""
+        if len(self.pixel_range) != 2 or not self.pixel_range[0] < self.pixel_range[1]:
+            raise ValueError(
+                f"pixel_range must be (low, high), such as (0, 1); got {self.pixel_range!r}."
+            )
         fitted, (low, high) = self.pixel_range_, self.pixel_range
         factor = (high - low) / (fitted.high - fitted.low)
         return factor, low - fitted.low * factor

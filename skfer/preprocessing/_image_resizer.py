@@ -43,7 +43,6 @@ class _Resizer(TransformerMixin, ImageEstimator):
         """
         self._images(X, reset=True)
         self._height_and_width()
-        self.n_channels_ = 3 if self._color() == "rgb" else 1
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -64,6 +63,7 @@ class _Resizer(TransformerMixin, ImageEstimator):
             If an image can't be read (its index and path are named), or if uint8 and float
             images stand in one batch.
         """
+        self._validate_params()  # fit, which does it too, need not have been called
         images = self._images(X, reset=False)
         height, width = self._height_and_width()
         dense: np.ndarray | None = None
@@ -96,17 +96,17 @@ class _Resizer(TransformerMixin, ImageEstimator):
     def _height_and_width(self) -> tuple[int, int]:
         if isinstance(self.size, Integral):
             return int(self.size), int(self.size)
-        if len(self.size) != 2 or not all(isinstance(s, Integral) and s > 0 for s in self.size):
+        if len(self.size) != 2 or not all(
+            isinstance(s, Integral) and int(s) > 0 for s in self.size
+        ):
             raise ValueError(
                 f"size must be a positive int or (height, width) in pixels; got {self.size!r}."
             )
         return int(self.size[0]), int(self.size[1])
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "n_channels_")
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
+        tags.requires_fit = False
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
@@ -125,11 +125,6 @@ class ImageResizer(_Resizer):
         Spread the gray values of each image: over its whole histogram, or tile by tile with
         limited contrast (CLAHE). Colour images are equalised in their luminance. Float images
         are stretched from their own minimum and maximum to 256 levels for it, and back.
-
-    Attributes
-    ----------
-    n_channels_ : int
-        Channels of the result, 1 or 3.
 
     See Also
     --------
@@ -154,7 +149,11 @@ class ImageResizer(_Resizer):
     }
 
     def __init__(
-        self, size: int | tuple[int, int] = 48, *, color: str = "gray", equalize: str | None = "none"
+        self,
+        size: int | tuple[int, int] = 48,
+        *,
+        color: str = "gray",
+        equalize: str | None = "none",
     ):
         self.size = size
         self.color = color
@@ -175,11 +174,6 @@ class GrayscaleResizer(_Resizer):
         Side of the square, or height and width, in pixels.
     equalize : {"none", "histogram", "clahe"} or None, default="none"
         Spread the gray values of each image; see `ImageResizer`.
-
-    Attributes
-    ----------
-    n_channels_ : int
-        1.
 
     See Also
     --------

@@ -1,6 +1,7 @@
 """What happens to a network while it is fitted: batches, augmentation, precision, seeds."""
 
 from skfer.training._augmentation import Augmentation
+from skfer.training._batch_norm import settle_within_an_epoch
 from skfer.training._batches import evaluation_batches, training_batches
 from skfer.training._precision import precision_policy, set_precision
 from skfer.training._random import isolated_random_state
@@ -11,5 +12,6 @@ __all__ = [
     "isolated_random_state",
     "precision_policy",
     "set_precision",
+    "settle_within_an_epoch",
     "training_batches",
 ]

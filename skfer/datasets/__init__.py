@@ -1,0 +1,23 @@
+"""Loaders of facial expression data, drawn faces, and the names of expressions."""
+
+from skfer._labels import (
+    EXPRESSION_SETS,
+    EXPRESSIONS,
+    canonical_label,
+    canonical_labels,
+    shared_labels,
+)
+from skfer.datasets._faces import make_faces
+from skfer.datasets._fer2013 import load_fer2013
+from skfer.datasets._image_folder import load_image_folder
+
+__all__ = [
+    "EXPRESSIONS",
+    "EXPRESSION_SETS",
+    "canonical_label",
+    "canonical_labels",
+    "load_fer2013",
+    "load_image_folder",
+    "make_faces",
+    "shared_labels",
+]

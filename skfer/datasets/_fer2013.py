@@ -1,0 +1,171 @@
+"""`load_fer2013`: FER2013 in any of the forms it goes around in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skfer.datasets._fer2013_files import (
+    FER2013_CLASSES,
+    PRIVATE_TEST,
+    SIDE,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    Content,
+    read_fer2013,
+)
+
+_DESCR = """\
+FER2013: {n} gray faces of {side} x {side} pixels, {parts}.
+
+Collected with a web search for words of emotion, boxed by a face detector and checked by people
+for the ICML 2013 challenges in representation learning. Codes 0 to 6 stand for {classes}.
+Human accuracy is about 65 %. Read from {path}.
+
+Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three machine
+learning contests. ICONIP. https://arxiv.org/abs/1307.0414
+"""
+
+
+def load_fer2013(
+    path: str | os.PathLike,
+    *,
+    usage: str | Sequence[str] | None = None,
+    return_X_y: bool = False,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
+    """Load FER2013 with its official split.
+
+    PrivateTest, on which the final model is judged, is left out unless `usage` asks for it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        One of
+
+        - Kaggle's ``fer2013.csv``, or the same compressed, ``.csv.gz``: columns ``emotion``,
+          ``pixels`` and ``usage`` in any case;
+        - a folder with ``train`` and ``test`` (or ``validation``), in each a folder per class;
+        - an ``.npz`` with ``images`` (n, 48, 48) uint8, ``target`` (n,) and ``usage`` (n,).
+          Pickled arrays are refused.
+    usage : str, sequence of str or None, default=None
+        Parts to load: "Training", "PublicTest", "PrivateTest"; of a folder, "Training",
+        "Validation" and "Test". "all" loads every part. None loads all but the part held out
+        for the end: PrivateTest, or a folder's Test if there is a Validation beside it.
+    return_X_y : bool, default=False
+        Whether to return ``(images, labels)`` instead of a Bunch.
+
+    Returns
+    -------
+    faces : :class:`~sklearn.utils.Bunch`
+        With the attributes
+
+        images : ndarray of uint8, shape (n, 48, 48)
+        labels : ndarray of str, shape (n,)
+            Name of the expression.
+        target : ndarray of int64, shape (n,)
+            The same as FER2013's codes, indices into `target_names`.
+        target_names : ndarray of str, shape (7,)
+        usage : ndarray of str, shape (n,)
+            The part that each image belongs to.
+        test_fold : ndarray of int64, shape (n,), or None
+            For `sklearn.model_selection.PredefinedSplit`: -1 in Training, 0 elsewhere. None if
+            the held-out part is among the images, for a PredefinedSplit would train on it.
+        train_index, public_test_index, private_test_index : ndarray of int64
+            Where the images of each part stand. A folder's Validation or Test counts as public;
+            its Test counts as private if there is a Validation beside it.
+        DESCR : str
+
+        Further arrays of n rows in an ``.npz``, such as ``votes``, are attributes too, and so
+        are the ``paths`` of a folder's images.
+    (images, labels) : tuple of ndarray
+        If `return_X_y` is True.
+
+    Raises
+    ------
+    ValueError
+        If the data are none of these, or damaged. The line of a csv file is named, the path of
+        an image, or the array of an ``.npz``.
+
+    Notes
+    -----
+    A folder's Test usually is PublicTest and PrivateTest in one: whoever selects a model on it
+    has no unseen images left.
+
+    References
+    ----------
+    Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three
+    machine learning contests. ICONIP, https://arxiv.org/abs/1307.0414.
+
+    Examples
+    --------
+    >>> from skfer.datasets import load_fer2013
+    >>> from sklearn.model_selection import PredefinedSplit
+    >>> faces = load_fer2013("fer2013.csv")  # doctest: +SKIP
+    >>> faces.images.shape  # doctest: +SKIP
+    (32298, 48, 48)
+    >>> PredefinedSplit(faces.test_fold).get_n_splits()  # doctest: +SKIP
+    1
+    """
+    source = Path(path)
+    content = read_fer2013(source)
+    held_out = TEST if VALIDATION in content.usage else PRIVATE_TEST
+    wanted = _wanted_parts(usage, content.usage, held_out)
+    chosen = np.isin(content.usage, wanted)
+    if not chosen.all():
+        content = Content(
+            content.images[chosen],
+            content.target[chosen],
+            content.usage[chosen],
+            {name: values[chosen] for name, values in content.extras.items()},
+        )
+    return _as_bunch(content, held_out, source, return_X_y)
+
+
+def _as_bunch(
+    content: Content, held_out: str, source: Path, return_X_y: bool
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
+    target = content.target.astype(np.int64)
+    target_names = np.array(FER2013_CLASSES)
+    if return_X_y:
+        return content.images, target_names[target]
+    training, private = content.usage == TRAINING, content.usage == held_out
+    parts, counts = np.unique(content.usage, return_counts=True)
+    return Bunch(
+        images=content.images,
+        labels=target_names[target],
+        target=target,
+        target_names=target_names,
+        usage=content.usage,
+        test_fold=None if private.any() else np.where(training, -1, 0).astype(np.int64),
+        train_index=np.flatnonzero(training),
+        public_test_index=np.flatnonzero(~training & ~private),
+        private_test_index=np.flatnonzero(private),
+        DESCR=_DESCR.format(
+            n=len(target),
+            side=SIDE,
+            parts=", ".join(f"{part} {count}" for part, count in zip(parts, counts, strict=True)),
+            classes=", ".join(FER2013_CLASSES),
+            path=source,
+        ),
+        **content.extras,
+    )
+
+
+def _wanted_parts(
+    usage: str | Sequence[str] | None, present: np.ndarray, held_out: str
+) -> list[str]:
+    parts = sorted(set(present.tolist()))
+    if usage is None:
+        return [part for part in parts if part != held_out]
+    if isinstance(usage, str) and usage == "all":
+        return parts
+    wanted = [usage] if isinstance(usage, str) else list(usage)
+    unknown = [part for part in wanted if part not in parts]
+    if unknown or not wanted:
+        raise ValueError(f"usage={usage!r}: the parts here are {', '.join(parts)}; or 'all'.")
+    return wanted

@@ -1,0 +1,288 @@
+"""`FaceCropper`: pictures of people to one face each."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import TransformerMixin, _fit_context
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+
+from skfer._base import ImageEstimator
+from skfer._images import Images, image_name
+from skfer.detection import (
+    CachedDetector,
+    Detections,
+    FaceDetector,
+    build_detector,
+    to_eight_bits,
+)
+from skfer.preprocessing._crop_geometry import cut, enlarged
+
+# An error names this many images, then counts the rest.
+_NAMED = 10
+
+
+def _largest(faces: Detections, image_shape: tuple[int, ...]) -> int:
+    return 0  # they come largest first
+
+
+def _central(faces: Detections, image_shape: tuple[int, ...]) -> int:
+    x, y, width, height = faces.boxes.T
+    from_center = np.hypot(x + width / 2 - image_shape[1] / 2, y + height / 2 - image_shape[0] / 2)
+    return int(from_center.argmin())
+
+
+def _confident(faces: Detections, image_shape: tuple[int, ...]) -> int:
+    return int(faces.scores.argmax())
+
+
+# Which of several faces is taken; of equal ones the largest.
+_SELECTIONS: dict[str, Callable[[Detections, tuple[int, ...]], int]] = {
+    "largest": _largest,
+    "central": _central,
+    "confident": _confident,
+}
+
+
+class FaceCropper(TransformerMixin, ImageEstimator):
+    """Cut one face out of every image.
+
+    One crop comes out for each image that goes in, in the same order. Crops keep the size
+    they have in the picture; an `ImageResizer` or `GrayscaleResizer` behind it makes them one
+    dense array. Pictures that are faces already (FER2013's 48 x 48 pixels) need no cropper, and
+    Haar often finds nothing in them: leave it out with
+    ``pipeline.set_params(cropper="passthrough")``.
+
+    Parameters
+    ----------
+    detector : str or FaceDetector, default="haar"
+        What finds the faces: a name from `skfer.detection.list_detectors`, or an object whose
+        ``detect(image)`` takes uint8 gray or RGB and returns `skfer.detection.Detections`.
+    margin : float, default=0.0
+        What is added on every side of the face's box, as a fraction of the box's side: 0.5
+        doubles the side. The default is how the images of FER2013 were cut: the box that Haar
+        finds in one of them is as wide as the image (median 0.98). Beyond the edge of the
+        picture, the crop shows its mirror image; the face is never shifted or distorted.
+    square : bool, default=True
+        Make the box a square about its centre, with its longer side.
+    select : {"largest", "central", "confident"}, default="largest"
+        The face that is taken from several: the largest, the one nearest to the middle of the
+        picture, or the one with the highest score.
+    min_face_size : int, default=24
+        Boxes with a shorter side are left out, in pixels. A detector given by name doesn't
+        search for them, which saves much time on large photos.
+    on_missing : {"image", "raise", "blank"}, default="image"
+        What becomes of an image without a face. "image": it is returned whole. "blank": an
+        image of its shape and zeros is returned. Both warn once, with the count. "raise":
+        `ValueError` that names all such images.
+    memory : str, path, joblib.Memory or None, default=None
+        Folder in which found boxes are kept, by the image's content and the detector's settings.
+        With it, a `GridSearchCV` detects each image once, however many candidates and folds
+        there are, and in however many processes; so does a second run. Without it, every
+        `transform` detects anew.
+    n_jobs : int or None, default=None
+        Threads that read and detect; None is 1, -1 one for each core.
+    verbose : int, default=0
+        Report the progress, as `joblib.Parallel` does.
+
+    See Also
+    --------
+    GrayscaleResizer : Crops to the dense array a network takes.
+    skfer.detection.HaarDetector : The default detector, and its settings.
+
+    Notes
+    -----
+    The cropper learns nothing: `transform` and `detect` work without `fit`.
+
+    References
+    ----------
+    Viola, P. and Jones, M. (2001). Rapid object detection using a boosted cascade of simple
+    features. CVPR, https://doi.org/10.1109/CVPR.2001.990517.
+
+    Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three
+    machine learning contests. ICONIP, https://arxiv.org/abs/1307.0414 (how FER2013 was cut).
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> from skfer.preprocessing import FaceCropper
+    >>> photo = astronaut()
+    >>> photo.shape
+    (512, 512, 3)
+    >>> cropper = FaceCropper(margin=0.1)
+    >>> faces = cropper.fit_transform([photo])
+    >>> faces.shape, faces[0].shape
+    ((1,), (115, 115, 3))
+    >>> cropper.detect([photo])[0].boxes
+    array([[177,  66,  95,  95]], dtype=int32)
+    """
+
+    _parameter_constraints = {
+        "detector": [str, HasMethods("detect")],
+        "margin": [Interval(Real, 0, None, closed="left")],
+        "square": ["boolean"],
+        "select": [StrOptions(set(_SELECTIONS))],
+        "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "on_missing": [StrOptions({"image", "raise", "blank"})],
+        "memory": [str, os.PathLike, joblib.Memory, None],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        detector: str | FaceDetector = "haar",
+        *,
+        margin: float = 0.0,
+        square: bool = True,
+        select: str = "largest",
+        min_face_size: int = 24,
+        on_missing: str = "image",
+        memory: str | os.PathLike | joblib.Memory | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ):
+        self.detector = detector
+        self.margin = margin
+        self.square = square
+        self.select = select
+        self.min_face_size = min_face_size
+        self.on_missing = on_missing
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> FaceCropper:
+        """Check the parameters and the form of `X`; there is nothing to learn.
+
+        Parameters
+        ----------
+        X : batch of n images
+            Arrays, paths or bytes. Paths are not read.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        self._images(X, reset=True)
+        self._face_detector()
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Cut one face out of every image.
+
+        Parameters
+        ----------
+        X : batch of n images
+
+        Returns
+        -------
+        ndarray of shape (n,), object
+            Crops ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``, as the images were; uint8 stays
+            uint8, any other kind of number becomes float32.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read (its index and path are named), or if one shows no face
+            and ``on_missing="raise"``.
+        """
+        images, results = self._for_each(self._crop, X)
+        missing = [index for index, (_, found) in enumerate(results) if not found]
+        if missing:
+            self._report(missing, images)
+        crops = np.empty(len(results), dtype=object)
+        for index, (crop, _) in enumerate(results):
+            crops[index] = crop
+        return crops
+
+    def detect(self, X: Any) -> list[Detections]:
+        """Find every face of every image.
+
+        Parameters
+        ----------
+        X : batch of n images
+
+        Returns
+        -------
+        list of n Detections
+            Boxes in pixels and scores, largest box first; no box is added or left out by
+            ``select``, ``square`` and ``margin``.
+        """
+        return self._for_each(self._faces, X)[1]
+
+    def _for_each(self, function: Callable[..., Any], X: Any) -> tuple[Images, list[Any]]:
+        """The images of `X`, and what the function makes of each with the detector."""
+        self._validate_params()  # fit, which does it too, need not have been called
+        images = self._images(X, reset=False)
+        detector = self._face_detector()
+
+        def task(index: int) -> Any:
+            return function(images[index], detector)
+
+        # Threads: reading and detecting leave the interpreter to others while they work.
+        parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)
+        return images, parallel(delayed(task)(index) for index in range(len(images)))
+
+    def _face_detector(self) -> FaceDetector:
+        if isinstance(self.detector, str):
+            detector = build_detector(self.detector, min_face_size=self.min_face_size)
+        else:
+            detector = self.detector
+        folder = _folder_of(self.memory)
+        return detector if folder is None else CachedDetector(detector, folder)
+
+    def _faces(self, image: np.ndarray, detector: FaceDetector) -> Detections:
+        faces = detector.detect(to_eight_bits(image))
+        large_enough = faces.boxes[:, 2:].min(axis=1, initial=2**31 - 1) >= self.min_face_size
+        return faces.take(large_enough).largest_first()
+
+    def _crop(self, image: np.ndarray, detector: FaceDetector) -> tuple[np.ndarray, bool]:
+        """The crop, and whether it is of a face."""
+        faces = self._faces(image, detector)
+        if len(faces) == 0:
+            # A copy, as every crop is: the caller's array is not handed out.
+            return np.zeros_like(image) if self.on_missing == "blank" else image.copy(), False
+        box = faces.boxes[_SELECTIONS[self.select](faces, image.shape)]
+        return cut(image, *enlarged(*box.tolist(), margin=self.margin, square=self.square)), True
+
+    def _report(self, missing: list[int], images: Images) -> None:
+        if self.on_missing == "raise":
+            named = ", ".join(image_name(images, index) for index in missing[:_NAMED])
+            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+            raise ValueError(
+                f"{len(missing)} of {len(images)} images: no face found in {named}{more}. "
+                "on_missing='image' or 'blank' lets them pass."
+            )
+        what = "the whole image is used" if self.on_missing == "image" else "the crop is blank"
+        warnings.warn(
+            f"{len(missing)} of {len(images)} images: no face found; {what} "
+            f"(on_missing={self.on_missing!r}).",
+            UserWarning,
+            stacklevel=3,
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = []  # the result is an array of objects
+        return tags
+
+
+def _folder_of(memory: str | os.PathLike | joblib.Memory | None) -> Path | None:
+    if isinstance(memory, joblib.Memory):
+        # Inside joblib's own folder, so that memory.clear() empties it; None without a location.
+        return None if memory.store_backend is None else Path(memory.store_backend.location)
+    return None if memory is None else Path(memory)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from skimage import data
+
+# Lets worker processes import networks_for_tests by the name it has here.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def astronaut():
+    """A photo of Eileen Collins, (512, 512, 3) uint8 RGB; its face lies in (177, 66, 95, 95)."""
+    photo = data.astronaut()
+    photo.flags.writeable = False
+    return photo
+
+
+@pytest.fixture
+def photo_files(tmp_path, astronaut):
+    """Four files with one face each, of differing size, format and colour."""
+    bgr = cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR)
+    photos = {
+        "whole.png": bgr,
+        "part.jpg": bgr[:300, 50:400],
+        "gray.png": cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)[:250, 100:350],
+        "small.bmp": cv2.resize(bgr, (256, 256), interpolation=cv2.INTER_AREA),
+    }
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, photo in photos.items():
+        assert cv2.imwrite(str(folder / name), photo)
+    return [folder / name for name in photos]
+
+
+@pytest.fixture
+def tiny_network():
+    """A function (input_shape, n_outputs) -> keras.Model that worker processes can import."""
+    import networks_for_tests
+
+    return networks_for_tests.tiny_network
+
+
+@pytest.fixture(scope="session")
+def skfer_data():
+    """The folder of real data."""
+    folder = os.environ.get("SKFER_DATA")
+    if not folder:
+        pytest.skip("set SKFER_DATA to the folder that holds data/fer2013.npz")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def fer2013(skfer_data):
+    """FER2013 as `load_fer2013` returns it."""
+    from skfer.datasets import load_fer2013
+
+    path = skfer_data / "data" / "fer2013.npz"
+    if not path.exists():
+        pytest.skip(f"there is no {path}")
+    return load_fer2013(path)

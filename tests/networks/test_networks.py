@@ -1,0 +1,50 @@
+"""The zoo: sizes as their documents state them, and how networks are asked for."""
+
+import numpy as np
+import pytest
+
+from skfer.networks import build_network, list_networks
+
+
+@pytest.mark.parametrize(
+    ("name", "n_outputs", "n_parameters"), [("cnn4", 7, 4_478_727), ("little_vgg", 5, 1_328_037)]
+)
+def test_has_the_parameters_its_document_counts(name, n_outputs, n_parameters):
+    assert build_network(name, (48, 48, 1), n_outputs).count_params() == n_parameters
+
+
+def test_cnn4_trains_all_but_the_batch_statistics():
+    network = build_network("cnn4", (48, 48, 1), 7)
+    assert sum(np.prod(w.shape) for w in network.trainable_weights) == 4_474_759
+
+
+@pytest.mark.parametrize("name", list_networks())
+@pytest.mark.parametrize("input_shape", [(48, 48, 1), (40, 56, 3), (1, 10, 1)])
+def test_maps_images_to_probabilities(name, input_shape):
+    network = build_network(name, input_shape, 8)
+    images = np.random.default_rng(0).random((3, *input_shape), np.float32)
+    probabilities = np.asarray(network(images))
+    assert probabilities.shape == (3, 8)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_activation_and_dropout_are_set_in_every_block():
+    network = build_network("cnn4", (48, 48, 1), 7, activation="elu", dropout=0.4)
+    activations = [layer.activation.__name__ for layer in network.layers if "activ" in layer.name]
+    assert activations == ["elu"] * 6
+    assert {layer.rate for layer in network.layers if "dropout" in layer.name} == {0.4}
+
+
+def test_an_option_that_is_none_leaves_the_default():
+    network = build_network("little_vgg", (48, 48, 1), 5, activation=None)
+    assert "elu" in {getattr(layer, "activation", str).__name__ for layer in network.layers}
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"'litle_vgg'.*cnn4, little_vgg.*mean 'little_vgg'"):
+        build_network("litle_vgg", (48, 48, 1), 7)
+
+
+def test_an_option_the_network_does_not_take_is_named(tiny_network):
+    with pytest.raises(ValueError, match="takes no 'dropout'"):
+        build_network(tiny_network, (16, 16, 1), 2, dropout=0.5)

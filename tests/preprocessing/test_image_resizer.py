@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from skfer import GrayscaleResizer, ImageResizer
+
+RESIZERS = [GrayscaleResizer(20), ImageResizer((20, 30), color="rgb", equalize="clahe")]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=5),
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.sampled_from(["none", "histogram", "clahe"]),
+    st.sampled_from(["gray", "rgb"]),
+    st.sampled_from([np.uint8, np.float32]),
+)
+def test_images_of_any_size_become_one_array(shapes, size, equalize, color, dtype):
+    rng = np.random.default_rng(0)
+    batch = [rng.integers(0, 256, shape).astype(dtype) for shape in shapes]
+
+    dense = ImageResizer(size, color=color, equalize=equalize).fit_transform(batch)
+
+    assert dense.shape == (len(batch), *size, 3 if color == "rgb" else 1)
+    assert dense.dtype == dtype
+    assert np.isfinite(dense).all()
+
+
+def test_photos_of_any_form_become_what_a_network_takes(photo_files):
+    gray = GrayscaleResizer(48).fit_transform(photo_files)
+    rgb = ImageResizer((224, 160), color="rgb").fit_transform(photo_files)
+
+    assert gray.shape == (4, 48, 48, 1)
+    assert rgb.shape == (4, 224, 160, 3)
+    assert gray.dtype == rgb.dtype == np.uint8
+    # The third file is gray: its channels are equal.
+    np.testing.assert_array_equal(rgb[2, ..., 0], rgb[2, ..., 2])
+
+
+def test_images_of_the_right_size_and_colour_stay_as_they_are():
+    images = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
+
+    np.testing.assert_array_equal(GrayscaleResizer().fit_transform(images)[..., 0], images)
+
+
+def test_gray_is_weighted_as_the_eye_sees():
+    green, blue = np.zeros((2, 4, 4, 3), np.uint8)
+    green[..., 1] = blue[..., 2] = 255
+
+    gray = GrayscaleResizer(4).fit_transform([green, blue])
+
+    assert gray[0, 0, 0, 0] == round(0.587 * 255)
+    assert gray[1, 0, 0, 0] == round(0.114 * 255)
+
+
+def test_shrinking_averages_all_pixels():
+    stripes = np.zeros((100, 100), np.float32)
+    stripes[::2] = 1
+
+    np.testing.assert_allclose(GrayscaleResizer(10).fit_transform([stripes]), 0.5)
+
+
+@pytest.mark.parametrize("equalize", ["histogram", "clahe"])
+@pytest.mark.parametrize("color", ["gray", "rgb"])
+def test_equalisation_spreads_a_dull_photo(astronaut, equalize, color):
+    dull = (astronaut // 8 + 100).astype(np.uint8)
+
+    (plain,), (spread,) = (
+        ImageResizer(96, color=color, equalize=how).fit_transform([dull])
+        for how in ("none", equalize)
+    )
+
+    assert spread.std() > 1.5 * plain.std()
+
+
+def test_histogram_is_opencvs_equalisation(astronaut):
+    gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[:48, :48]
+
+    (equalized,) = GrayscaleResizer(48, equalize="histogram").fit_transform([gray])
+
+    np.testing.assert_array_equal(equalized[..., 0], cv2.equalizeHist(gray))
+
+
+@pytest.mark.parametrize("equalize", ["histogram", "clahe"])
+def test_equalised_floats_keep_their_range(astronaut, equalize):
+    photo = astronaut / 255 * 6 - 3
+
+    (equalized,) = ImageResizer(64, color="rgb", equalize=equalize).fit_transform([photo])
+
+    assert equalized.dtype == np.float32
+    assert -3.001 <= equalized.min() < -2
+    assert 2 < equalized.max() <= 3.001
+
+
+@pytest.mark.parametrize("equalize", ["histogram", "clahe"])
+def test_an_even_image_can_be_equalised(equalize):
+    for even in (np.full((9, 9), 7, np.uint8), np.full((9, 9), 0.25, np.float32)):
+        out = GrayscaleResizer(8, equalize=equalize).fit_transform([even])
+        assert np.isfinite(out).all()
+
+
+def test_one_batch_is_uint8_or_floating_point():
+    mixed = [np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)]
+
+    with pytest.raises(ValueError, match=r"X\[0\] is uint8 and X\[1\] is float32"):
+        GrayscaleResizer().fit_transform(mixed)
+
+
+@pytest.mark.parametrize("size", [0, (4,), (4, 0), (4, 4, 1), (4.0, 4), "48"])
+def test_size_is_one_or_two_positive_ints(size):
+    with pytest.raises(ValueError, match="size"):
+        GrayscaleResizer(size).fit(np.zeros((1, 8, 8)))
+
+
+@pytest.mark.parametrize("wrong", [{"color": "bgr"}, {"equalize": "adaptive"}])
+def test_wrong_parameters_are_refused_with_and_without_fit(wrong):
+    for method in ("fit", "transform"):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            getattr(ImageResizer(**wrong), method)(np.zeros((1, 8, 8)))
+
+
+# What scikit-learn's suite checks on rows, on photos.
+
+
+@pytest.mark.parametrize("resizer", RESIZERS)
+def test_same_result_however_it_is_reached(resizer, photo_files):
+    dense = clone(resizer).fit_transform(photo_files)
+
+    fitted = clone(resizer).fit(photo_files)
+    np.testing.assert_array_equal(fitted.fit(photo_files).transform(photo_files), dense)
+    np.testing.assert_array_equal(clone(resizer).transform(photo_files), dense)
+    np.testing.assert_array_equal(fitted.transform(photo_files[::-1]), dense[::-1])
+    one_by_one = np.concatenate([fitted.transform([path]) for path in photo_files])
+    np.testing.assert_array_equal(one_by_one, dense)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(photo_files), dense)
+
+
+def test_the_callers_images_are_never_changed(astronaut):
+    photos = astronaut[np.newaxis].copy()
+
+    out = ImageResizer(512, color="rgb", equalize="histogram").fit_transform(photos)
+    out[:] = 0
+
+    np.testing.assert_array_equal(photos[0], astronaut)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("equalize", ["none", "histogram", "clahe"])
+def test_real_faces(fer2013, equalize):
+    faces = fer2013.images[:200]
+
+    dense = GrayscaleResizer(equalize=equalize).fit_transform(faces)
+
+    assert dense.shape == (200, 48, 48, 1)
+    assert dense.dtype == np.uint8
+    if equalize == "none":
+        np.testing.assert_array_equal(dense[..., 0], faces)

@@ -1,0 +1,283 @@
+"""`FacialExpressionClassifier` as its users use it."""
+
+import copy
+import pickle
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import pytest
+import sklearn
+import tensorflow as tf
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import log_loss
+from sklearn.pipeline import Pipeline
+
+from skfer import FacialExpressionClassifier, GrayscaleResizer
+
+
+@pytest.fixture(scope="module")
+def bright_halves():
+    """Images whose upper or lower half is brighter: a task that is learnt at once."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 156, (160, 16, 16), dtype=np.uint8)
+    y = np.where(rng.random(160) < 0.5, "surprise", "happy")
+    X[y == "surprise", :8] += 100
+    X[y == "happy", 8:] += 100
+    return X, y
+
+
+@pytest.fixture
+def classifier(tiny_network):
+    return FacialExpressionClassifier(
+        tiny_network, epochs=8, batch_size=16, learning_rate=1e-2, random_state=0
+    )
+
+
+def weights_of(fitted):
+    return [w.copy() for w in fitted.network_.get_weights()]
+
+
+def assert_same_weights(a, b):
+    for one, other in zip(weights_of(a), weights_of(b), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_learns_and_names_what_it_sees(classifier, bright_halves):
+    X, y = bright_halves
+    classifier.fit(X, y)
+    assert is_classifier(classifier)
+    assert classifier.classes_.tolist() == ["happy", "surprise"]
+    assert classifier.image_shape_ == (16, 16, 1)
+    assert classifier.n_iter_ == 8
+    assert [len(values) for values in classifier.history_.values()] == [8, 8]
+    assert classifier.score(X, y) > 0.95
+
+
+@pytest.mark.parametrize("n_classes", [2, 5, 7, 8])
+@pytest.mark.parametrize("names", [np.arange(8), np.array(list("hgfedcba"))])
+def test_any_number_of_string_or_integer_labels(classifier, n_classes, names):
+    rng = np.random.default_rng(0)
+    y = names[np.arange(40) % n_classes]
+    X = rng.integers(0, 255, (40, 8, 8), dtype=np.uint8)
+    classifier.set_params(epochs=1).fit(X, y)
+    probabilities = classifier.predict_proba(X[:1])
+    assert probabilities.shape == (1, n_classes)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(classifier.classes_, np.unique(y))
+    assert set(classifier.predict(X)) <= set(y)
+
+
+def test_the_same_random_state_gives_the_same_weights(classifier, bright_halves):
+    X, y = bright_halves
+    classifier.set_params(augment="light", epochs=2)
+    first = clone(classifier).fit(X, y)
+    random.seed(99)
+    tf.random.set_seed(99)
+    second = clone(classifier).fit(X, y)
+    assert_same_weights(first, second)
+    third = clone(classifier).set_params(random_state=1).fit(X, y)
+    assert not np.array_equal(weights_of(first)[0], weights_of(third)[0])
+
+
+def test_the_random_state_of_the_process_is_left_as_it_was(classifier, bright_halves):
+    random.seed(3)
+    tf.random.set_seed(3)
+    expected = random.Random(3).random(), float(tf.random.uniform(()))
+    random.seed(3)
+    tf.random.set_seed(3)
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
+    classifier.set_params(epochs=1, augment="light").fit(*bright_halves)
+    assert (random.random(), float(tf.random.uniform(()))) == expected
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+
+def test_what_the_user_passes_is_not_changed(classifier, bright_halves):
+    X, y = (part.copy() for part in bright_halves)
+    weight = np.linspace(0.5, 1, len(y))
+    before = copy.deepcopy((X, y, weight))
+    stopper = keras.callbacks.EarlyStopping("loss", patience=0)
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    classifier.set_params(
+        callbacks=[stopper], optimizer=optimizer, learning_rate=None, class_weight="balanced"
+    )
+    classifier.fit(X, y, sample_weight=weight)
+    for now, then in zip((X, y, weight), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert stopper.model is None
+    assert optimizer.iterations == 0
+    assert classifier.network_.optimizer.momentum == 0.9
+    assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(0.1)
+
+
+def test_images_of_weight_zero_are_not_learnt_from(classifier, bright_halves):
+    X, y = bright_halves
+    wrong = np.r_[y, np.where(y == "happy", "surprise", "happy")]
+    weight = np.r_[np.ones(len(y)), np.zeros(len(y))]
+    classifier.fit(np.r_[X, X], wrong, sample_weight=weight)
+    assert classifier.score(X, y) > 0.95
+
+
+def test_class_weight_lifts_the_rare_class(classifier):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 255, (200, 8, 8), dtype=np.uint8)
+    y = np.where(np.arange(200) < 190, "neutral", "disgust")
+    plain = clone(classifier).fit(X, y).predict_proba(X)[:, 0].mean()
+    balanced = clone(classifier).set_params(class_weight="balanced").fit(X, y)
+    assert balanced.predict_proba(X)[:, 0].mean() > 2 * plain
+
+
+def test_early_stopping_keeps_the_best_epoch(classifier, bright_halves):
+    X, y = bright_halves
+    noisy = np.random.default_rng(1).permutation(y)
+    classifier.set_params(epochs=40, early_stopping=True, patience=2, validation_fraction=0.3)
+    classifier.fit(X, noisy)
+    losses = classifier.history_["val_loss"]
+    assert classifier.n_iter_ == len(losses) == int(np.argmin(losses)) + 3
+
+    # The held-out part is not known here, but the whole fit is repeatable: stopping at the best
+    # epoch gives the weights that were kept.
+    short = clone(classifier).set_params(epochs=int(np.argmin(losses)) + 1).fit(X, noisy)
+    assert_same_weights(short, classifier)
+
+
+def test_reduce_lr_lowers_the_rate_on_a_plateau(classifier, bright_halves):
+    X, y = bright_halves
+    noisy = np.random.default_rng(1).permutation(y)
+    classifier.set_params(epochs=10, reduce_lr={"factor": 0.5, "patience": 1})
+    rates = classifier.fit(X, noisy).history_["learning_rate"]
+    assert rates[0] == pytest.approx(1e-2)
+    assert rates[-1] <= 5e-3
+
+
+def test_validation_images_pass_through_the_pipeline(classifier, bright_halves):
+    X, y = bright_halves
+    larger = [np.kron(x, np.ones((2, 2), np.uint8)) for x in X]
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipeline = Pipeline(
+            [
+                ("resizer", GrayscaleResizer(16)),
+                ("classifier", classifier.set_fit_request(X_val=True, y_val=True)),
+            ],
+            transform_input=["X_val"],
+        )
+        pipeline.fit(larger[40:], y[40:], X_val=larger[:40], y_val=y[:40])
+    expected = log_loss(y[:40], pipeline.predict_proba(larger[:40]))
+    assert pipeline[-1].history_["val_loss"][-1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_warm_start_goes_on_where_fit_ended(classifier, bright_halves):
+    X, y = bright_halves
+    classifier.set_params(epochs=2, warm_start=True).fit(X, y)
+    before = log_loss(y, classifier.predict_proba(X))
+    classifier.fit(X, y)
+    assert classifier.n_iter_ == 4
+    assert classifier.history_["loss"][2] < classifier.history_["loss"][0]
+    assert log_loss(y, classifier.predict_proba(X)) < before
+
+
+def test_partial_fit_learns_from_parts_that_lack_a_class(classifier, bright_halves):
+    X, y = bright_halves
+    order = np.argsort(y)
+    for _ in range(4):
+        for part in np.array_split(order, 2):
+            classifier.partial_fit(X[part], y[part], classes=["happy", "surprise"])
+    assert classifier.n_iter_ == 8
+    assert classifier.predict_proba(X).shape == (160, 2)
+
+
+def test_partial_fits_are_one_training(classifier, bright_halves):
+    X, y = bright_halves
+    whole = clone(classifier).set_params(epochs=3).fit(X, y)
+    for _ in range(3):
+        classifier.partial_fit(X, y, classes=y)
+    assert_same_weights(whole, classifier)
+
+
+def test_uint8_and_floats_of_the_same_images_agree(classifier, bright_halves):
+    X, y = bright_halves
+    classifier.fit(X / np.float32(255), y)
+    np.testing.assert_allclose(
+        classifier.predict_proba(X), classifier.predict_proba(X / np.float32(255)), rtol=1e-4
+    )
+
+
+def test_training_in_bfloat16_leaves_predictions_and_keras_in_float32(classifier, bright_halves):
+    X, y = bright_halves
+    classifier.set_params(mixed_precision="bfloat16", epochs=2).fit(X, y)
+    assert keras.config.dtype_policy().name == "float32"
+    probabilities = classifier.predict_proba(X)
+    # bfloat16 has 8 significant bits: few different values in so many probabilities.
+    assert len(np.unique(probabilities)) > 0.9 * probabilities.size
+    loaded = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_allclose(loaded.predict_proba(X), probabilities, rtol=1e-5)
+
+
+def test_a_fit_leaves_other_fitted_classifiers_alone(classifier, bright_halves):
+    X, y = bright_halves
+    first = clone(classifier).fit(X, y)
+    before = first.predict_proba(X)
+    clone(classifier).set_params(random_state=5).fit(X, y[::-1])
+    np.testing.assert_array_equal(first.predict_proba(X), before)
+
+
+def test_eight_threads_get_the_same_answers(classifier, bright_halves):
+    X, y = bright_halves
+    classifier.fit(X, y)
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: classifier.predict_proba(X), range(16)))
+    for answer in answers:
+        np.testing.assert_allclose(answer, answers[0], rtol=1e-5)
+
+
+def test_activation_and_dropout_reach_the_network(bright_halves):
+    X, y = bright_halves
+    classifier = FacialExpressionClassifier("little_vgg", epochs=1, activation="relu", dropout=0.1)
+    layers = classifier.fit(X[:16], y[:16]).network_.get_layer("little_vgg").layers
+    assert {layer.activation.__name__ for layer in layers if "activ" in layer.name} == {"relu"}
+    assert 0.1 in {layer.rate for layer in layers if "dropout" in layer.name}
+
+
+def test_a_short_fit_of_a_deep_network_is_ready_to_predict():
+    """Its batch statistics have settled: what it says in training it says in prediction."""
+    rng = np.random.default_rng(0)
+    y = np.arange(96) % 2
+    X = (
+        rng.integers(0, 120, (96, 16, 16), dtype=np.uint8)
+        + (y * 100).astype(np.uint8)[:, None, None]
+    )
+    classifier = FacialExpressionClassifier(
+        "little_vgg", epochs=6, batch_size=16, learning_rate=1e-3, random_state=0
+    )
+    assert classifier.fit(X, y).score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_from_keras_predicts_and_fine_tunes(tmp_path, tiny_network, bright_halves, suffix):
+    X, y = bright_halves
+    model = tiny_network((16, 16, 1), 2)
+    path = tmp_path / f"emotions{suffix}"
+    model.save(path)
+    outputs = np.asarray(model(X[..., None] / np.float32(255)))
+
+    classifier = FacialExpressionClassifier.from_keras(
+        path, classes=["surprise", "happy"], epochs=8, batch_size=16, learning_rate=1e-2
+    )
+    assert classifier.classes_.tolist() == ["happy", "surprise"]
+    np.testing.assert_allclose(classifier.predict_proba(X), outputs[:, ::-1], rtol=1e-4, atol=1e-6)
+    assert classifier.fit(X, y).score(X, y) > 0.95
+    loaded = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(loaded.predict(X), classifier.predict(X))
+
+
+def test_from_keras_takes_models_of_bare_pixels(tmp_path, tiny_network, bright_halves):
+    X, _ = bright_halves
+    model = tiny_network((16, 16, 1), 2)
+    model.save(tmp_path / "bare.keras")
+    classifier = FacialExpressionClassifier.from_keras(
+        tmp_path / "bare.keras", classes=[0, 1], pixel_range=(0, 255)
+    )
+    expected = np.asarray(model(X[..., None].astype(np.float32)))
+    np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=1e-4, atol=1e-6)

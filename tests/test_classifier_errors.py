@@ -1,0 +1,104 @@
+"""Bad input is met with an error that says what, where and how to go on."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from skfer import FacialExpressionClassifier
+
+
+@pytest.fixture
+def faces():
+    X = np.random.default_rng(0).integers(0, 255, (20, 16, 16), dtype=np.uint8)
+    return X, np.array(["sad", "happy"] * 10)
+
+
+@pytest.fixture
+def classifier(tiny_network):
+    return FacialExpressionClassifier(tiny_network, epochs=1, random_state=0)
+
+
+def logits_for_three(input_shape, n_outputs):
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"network": "vgg99"}, "Unknown network 'vgg99'. Known networks: cnn4, little_vgg"),
+        ({"network": "absent.keras"}, "no model file 'absent.keras'"),
+        ({"network": logits_for_three}, r"outputs of shape \(None, 3\); 2 classes need"),
+        ({"epochs": 0}, "'epochs' parameter .* must be an int in the range"),
+        ({"dropout": 1.5}, "'dropout' parameter"),
+        ({"dropout": 0.5}, "takes no 'dropout'"),
+        ({"optimizer": "adamant"}, "adamant"),
+        ({"augment": "heavy"}, "augment must be one of"),
+        ({"reduce_lr": {"speed": 2}}, "speed"),
+        ({"pixel_range": (1, 0)}, r"pixel_range must be \(low, high\)"),
+        ({"classes": ["sad", "angry"]}, "label 'happy', which is none of the classes"),
+        ({"callbacks": ["stop"]}, "callbacks"),
+    ],
+)
+def test_a_bad_parameter_is_named(classifier, faces, parameters, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        classifier.set_params(**parameters).fit(*faces)
+
+
+def test_labels_that_do_not_fit_the_images(classifier, faces):
+    X, y = faces
+    with pytest.raises(ValueError, match="20 images, but y holds 19 labels"):
+        classifier.fit(X, y[:-1])
+    with pytest.raises(ValueError, match="only one class: 'sad'"):
+        classifier.fit(X, np.full(20, "sad"))
+    with pytest.raises(ValueError, match="y is None"):
+        classifier.fit(X, None)
+    with pytest.raises(ValueError, match="label 'fear', which is none of"):
+        classifier.fit(X, y, X_val=X[:2], y_val=["fear", "sad"])
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        classifier.partial_fit(X, y)
+
+
+def test_predict_before_fit(classifier, faces):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        classifier.predict(faces[0])
+
+
+def test_images_of_another_size_or_scale_than_those_fitted_on(classifier, faces):
+    X, y = faces
+    classifier.fit(X, y)
+    with pytest.raises(ValueError, match=r"shape \(8, 8, 1\).*fitted on \(16, 16, 1\).*Resizer"):
+        classifier.predict(X[:, :8, :8])
+    with pytest.raises(ValueError, match="values from 0.* to 0.9.* fitted on pixels from 0 to 255"):
+        classifier.predict(X / np.float32(260))
+    classifier.fit(X / np.float32(255), y)
+    with pytest.raises(ValueError, match="to 25.*fitted on pixels from 0 to 1"):
+        classifier.predict(X.astype(np.float32))
+
+
+def test_images_that_are_none(classifier, faces):
+    X, y = faces
+    spoilt = X / np.float32(255)
+    spoilt[7, 3, 3] = np.nan
+    with pytest.raises(ValueError, match=r"X\[7\] holds NaN"):
+        classifier.fit(spoilt, y)
+    with pytest.raises(ValueError, match="no images"):
+        classifier.fit([], [])
+    with pytest.raises(ValueError, match="Wrap a single image in a list"):
+        classifier.fit(X, y).predict(X[0])
+    with pytest.raises(ValueError, match=r"X\[0\] is 16x16x1 uint8 and X\[1\] is 8x16x1"):
+        classifier.predict([X[0], X[0, :8]])
+
+
+def test_model_files_that_do_not_fit(tmp_path, tiny_network):
+    model = tiny_network((16, 16, 1), 3)
+    model.save(tmp_path / "three.keras")
+    with pytest.raises(ValueError, match="not one for each of the 2 classes"):
+        FacialExpressionClassifier.from_keras(tmp_path / "three.keras", classes=["a", "b"])
+    model.save_weights(tmp_path / "bare.weights.h5")
+    with pytest.raises(ValueError, match="not weights alone"):
+        FacialExpressionClassifier.from_keras(tmp_path / "bare.weights.h5", classes=[0, 1, 2])
+    (tmp_path / "text.keras").write_text("no model")
+    with pytest.raises(ValueError, match="can't be read as a Keras model"):
+        FacialExpressionClassifier.from_keras(tmp_path / "text.keras", classes=[0, 1, 2])

@@ -1,0 +1,247 @@
+"""Classifier and Pipeline inside scikit-learn's model selection, ensembles and pickles."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import cv2
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedKFold,
+    check_cv,
+    cross_validate,
+    train_test_split,
+)
+from sklearn.pipeline import Pipeline
+
+from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
+from skfer import _network_state as network_state
+from skfer.datasets import make_faces
+from skfer.detection import HaarDetector
+
+# Haar misses some of the faces that fill their image; the cropper rightly says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
+
+EXPRESSIONS = ["happy", "sad", "surprise"]
+
+
+def small_network(input_shape, n_outputs):
+    """Learns faces a little in a second."""
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Conv2D(8, 3, strides=2, activation="relu"),
+            layers.Conv2D(16, 3, strides=2, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(n_outputs, activation="softmax"),
+        ]
+    )
+
+
+class CountingDetector(BaseEstimator):
+    """Adds a line to a file for each image that it sees, in whichever process."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def detect(self, image):
+        with open(self.log, "a") as log:
+            log.write("an image\n")
+        return HaarDetector().detect(image)
+
+
+@pytest.fixture
+def classifier():
+    return FacialExpressionClassifier(
+        small_network, epochs=8, batch_size=16, learning_rate=5e-3, random_state=0
+    )
+
+
+@pytest.fixture
+def pipeline(classifier):
+    return Pipeline(
+        [
+            ("cropper", FaceCropper()),
+            ("resizer", GrayscaleResizer(24)),
+            ("classifier", classifier),
+        ]
+    )
+
+
+@pytest.fixture(
+    scope="module", params=["drawn", pytest.param("fer2013", marks=pytest.mark.real_data)]
+)
+def faces(request):
+    """Images and labels of three expressions, from easily told drawings or from FER2013."""
+    if request.param == "drawn":
+        plain = {"noise": 0, "occlusion": 0, "brightness": 0, "pose": 0}
+        return make_faces(120, classes=EXPRESSIONS, **plain, return_X_y=True, random_state=0)
+    fer2013 = request.getfixturevalue("fer2013")
+    rows = np.flatnonzero(np.isin(fer2013.labels, EXPRESSIONS))[:300]
+    return fer2013.images[rows], fer2013.labels[rows]
+
+
+@pytest.fixture
+def scene_files(tmp_path):
+    """Files of photos with a face somewhere in each, and their labels."""
+    scenes = make_faces(24, classes=EXPRESSIONS, scene=(96, 128), random_state=0)
+    paths = [tmp_path / f"{number}.png" for number in range(len(scenes.images))]
+    for path, image in zip(paths, scenes.images, strict=True):
+        assert cv2.imwrite(str(path), image[..., ::-1])
+    return paths, scenes.labels
+
+
+def test_an_integer_cv_is_stratified(classifier, pipeline):
+    for estimator in (classifier, pipeline):
+        folds = check_cv(3, EXPRESSIONS * 4, classifier=is_classifier(estimator))
+        assert isinstance(folds, StratifiedKFold)
+
+
+def test_cross_validation_scores_probabilities_above_chance(pipeline, faces):
+    scores = cross_validate(
+        pipeline, *faces, cv=3, scoring=["neg_log_loss", "roc_auc_ovr"], error_score="raise"
+    )
+    assert scores["test_neg_log_loss"].mean() > -np.log(len(EXPRESSIONS))
+    assert scores["test_roc_auc_ovr"].mean() > 0.55
+
+
+def test_grid_search_over_every_step(pipeline, faces):
+    search = GridSearchCV(
+        pipeline,
+        [
+            {"cropper__margin": [0.0, 0.2], "resizer__equalize": ["none", "clahe"]},
+            {"classifier__network": ["cnn4", "little_vgg"], "classifier__epochs": [1]},
+            {"classifier__learning_rate": [1e-3, 1e-2]},
+        ],
+        cv=StratifiedKFold(2, shuffle=True, random_state=0),
+        scoring="neg_log_loss",
+        error_score="raise",
+    )
+    search.fit(*faces)
+    scores = search.cv_results_["mean_test_score"]
+    assert len(set(scores)) == len(scores) == 8  # every parameter makes a difference
+    assert search.best_score_ > -np.log(len(EXPRESSIONS))
+    np.testing.assert_array_equal(search.classes_, EXPRESSIONS)
+
+
+@pytest.mark.parametrize(
+    "ensemble",
+    [
+        lambda one, other: VotingClassifier([("one", one), ("other", other)], voting="soft"),
+        lambda one, other: CalibratedClassifierCV(one, cv=2),
+        lambda one, other: StackingClassifier([("one", one), ("other", other)], cv=2),
+    ],
+    ids=["voting", "calibrated", "stacking"],
+)
+def test_inside_an_ensemble(ensemble, pipeline, faces):
+    X, y = faces
+    X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+    fitted = ensemble(pipeline, DummyClassifier()).fit(X_train, y_train)
+    probabilities = fitted.predict_proba(X_test)
+    assert probabilities.shape == (len(X_test), len(EXPRESSIONS))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert fitted.score(X_test, y_test) > 1.2 / len(EXPRESSIONS)
+
+
+def test_parallel_searches_agree_and_detect_each_image_once(pipeline, scene_files, tmp_path):
+    paths, labels = scene_files
+    scores = []
+    for n_jobs in (1, 2):
+        log = tmp_path / f"seen_with_{n_jobs}_jobs"
+        pipeline.set_params(
+            cropper__detector=CountingDetector(log),
+            cropper__memory=tmp_path / f"cache_of_{n_jobs}_jobs",
+        )
+        search = GridSearchCV(
+            pipeline,
+            {"cropper__margin": [0.0, 0.1, 0.2, 0.3]},
+            cv=3,
+            scoring="neg_log_loss",
+            n_jobs=n_jobs,
+            error_score="raise",
+        )
+        search.fit(paths, labels).score(paths, labels)
+        assert len(log.read_text().splitlines()) == len(paths)
+        scores.append([search.cv_results_[f"split{fold}_test_score"] for fold in range(3)])
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-5)
+    assert len(np.unique(scores[0])) == 12
+
+
+LOAD_AND_PREDICT = """
+import pickle, sys
+import joblib
+import numpy as np
+
+faces = np.load("faces.npy")
+with open("pipeline.pickle", "rb") as file:
+    models = [joblib.load("classifier.joblib"), joblib.load("pipeline.joblib"), pickle.load(file)]
+np.save("probabilities.npy", [model.predict_proba(faces) for model in models])
+"""
+
+
+def test_a_loaded_pipeline_predicts_the_same_in_another_process(pipeline, tmp_path):
+    faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
+    pipeline.set_params(classifier__network="little_vgg", classifier__epochs=1)
+    pipeline.fit(faces.images, faces.labels)
+    joblib.dump(pipeline[-1], tmp_path / "classifier.joblib")
+    joblib.dump(pipeline, tmp_path / "pipeline.joblib")
+    (tmp_path / "pipeline.pickle").write_bytes(pickle.dumps(pipeline))
+    np.save(tmp_path / "faces.npy", faces.images)
+
+    warnings_are_errors = ["-W", "error::UserWarning:skfer", "-W", "error::UserWarning:sklearn"]
+    subprocess.run(
+        [sys.executable, *warnings_are_errors, "-c", LOAD_AND_PREDICT], cwd=tmp_path, check=True
+    )
+
+    expected = pipeline.predict_proba(faces.images)
+    for probabilities in np.load(tmp_path / "probabilities.npy"):
+        np.testing.assert_array_equal(probabilities, expected)
+
+
+def test_a_pickle_holds_the_weights_once(pipeline):
+    faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
+    pipeline.set_params(classifier__network="little_vgg", classifier__epochs=1)
+    pipeline.fit(faces.images, faces.labels)
+    pipeline.predict(faces.images)
+    weights = sum(w.nbytes for w in pipeline[-1].network_.get_weights())
+    assert weights < len(pickle.dumps(pipeline)) < 1.02 * weights
+
+
+def test_a_pickle_of_another_version_warns(classifier, monkeypatch):
+    faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
+    classifier.set_params(epochs=1).fit(faces.images, faces.labels)
+    with monkeypatch.context() as past:
+        past.setattr(network_state, "versions", lambda: {"keras": "3.0.1"})
+        pickled = pickle.dumps(classifier)
+    with pytest.warns(UserWarning, match=r"was pickled with keras 3\.0\.1 \(here 3\."):
+        pickle.loads(pickled)
+
+
+def test_eight_fits_and_predictions_say_nothing(classifier, capfd, caplog):
+    faces = make_faces(40, classes=EXPRESSIONS, size=24, random_state=0)
+    classifier.set_params(epochs=1, early_stopping=True)
+    for n_images in range(33, 41):
+        classifier.fit(faces.images[:n_images], faces.labels[:n_images])
+        classifier.predict(faces.images[: n_images // 2])
+    assert caplog.messages == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_verbose_prints_a_line_an_epoch(classifier, capfd):
+    faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
+    classifier.set_params(epochs=2, verbose=2).fit(faces.images, faces.labels)
+    printed = capfd.readouterr().out
+    assert "Epoch 1/2" in printed
+    assert "Epoch 2/2" in printed

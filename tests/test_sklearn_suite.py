@@ -1,0 +1,64 @@
+"""scikit-learn's own checks, on every estimator.
+
+They feed flat rows of a few numbers, which are strips one pixel high here. The same properties
+are tested on images in each estimator's own test file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skfer import FaceCropper, GrayscaleResizer, ImageResizer
+
+# A strip is lower than any face: the cropper rightly says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
+
+
+class FaceCropperIntoOneArray(FaceCropper):
+    """The cropper with a dense result, which crops of one size allow.
+
+    Passes every check: what `FaceCropper` fails is due to the form of its result alone.
+    """
+
+    def transform(self, X):
+        return np.stack(super().transform(X))
+
+
+_RAGGED = (
+    "compares results with assert_allclose, which can't take an array whose elements are arrays; "
+    "passed by FaceCropperIntoOneArray, and by test_face_cropper.py on photos"
+)
+
+# Estimator class -> {check: why it can't pass}. An entry that passes after all is an error.
+EXPECTED_FAILED_CHECKS = {
+    FaceCropper: dict.fromkeys(
+        (
+            "check_estimators_pickle",
+            "check_fit_idempotent",
+            "check_methods_sample_order_invariance",
+            "check_methods_subset_invariance",
+            "check_pipeline_consistency",
+            "check_transformer_data_not_an_array",
+            "check_transformer_general",
+        ),
+        _RAGGED,
+    ),
+}
+
+# Every estimator of the package belongs here.
+ESTIMATORS = [
+    FaceCropper(),
+    FaceCropperIntoOneArray(),
+    GrayscaleResizer(),
+    ImageResizer(color="rgb"),
+]
+
+
+@parametrize_with_checks(
+    ESTIMATORS,
+    expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS.get(type(estimator), {}),
+)
+def test_estimator(estimator, check):
+    check(estimator)
