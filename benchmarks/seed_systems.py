@@ -23,7 +23,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import sklearn
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
 from skfer import FacialExpressionClassifier, GrayscaleResizer
@@ -83,7 +83,9 @@ class EpochLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         figures = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
-        print(f"epoch {epoch + 1}: {time.perf_counter() - self._start:.0f} s  {figures}", flush=True)
+        print(
+            f"epoch {epoch + 1}: {time.perf_counter() - self._start:.0f} s  {figures}", flush=True
+        )
 
 
 def load_split(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -133,7 +135,11 @@ def run(name: str, data: Path, seed: int, mixed_precision: str | None) -> dict:
         "parameters": system.parameters | {"mixed_precision": mixed_precision},
         "seed": seed,
         "weights": fitted.network_.count_params(),
-        "images": {"Training": len(y), "PublicTest": len(y_test), "of them in Training": int(seen.sum())},
+        "images": {
+            "Training": len(y),
+            "PublicTest": len(y_test),
+            "of them in Training": int(seen.sum()),
+        },
         "epochs": fitted.n_iter_,
         "seconds_per_epoch": round(seconds / fitted.n_iter_, 1),
         "accuracy": round(float(correct.mean()), 4),
@@ -141,7 +147,10 @@ def run(name: str, data: Path, seed: int, mixed_precision: str | None) -> dict:
         "val_loss": round(float(log_loss(y_test, probabilities)), 4),
         "document": system.document,
         "history": fitted.history_,
-        "versions": {p: version(p) for p in ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy")}
+        "versions": {
+            p: version(p)
+            for p in ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy")
+        }
         | {"python": platform.python_version()},
     }
 

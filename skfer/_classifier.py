@@ -364,7 +364,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs labels of at least 2 classes; the data holds only "
-                f"one class: {classes[0]!r}."
+                f"one class: {classes.tolist()[0]!r}."
             )
         return classes
 
@@ -373,7 +373,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(
-                f"y holds the label {unknown[0]!r}, which is none of the classes "
+                f"y holds the label {unknown.tolist()[0]!r}, which is none of the classes "
                 f"{self.classes_.tolist()}."
             )
         return np.searchsorted(self.classes_, y)

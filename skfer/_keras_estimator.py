@@ -7,6 +7,7 @@ runs its fit and keeps its history.
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 from collections import defaultdict
 from numbers import Integral, Real
@@ -258,6 +259,7 @@ class KerasEstimator(ImageEstimator):
         if self.reduce_lr:
             options = self.reduce_lr if isinstance(self.reduce_lr, dict) else {}
             settings = {"monitor": monitor, "factor": 0.1, "patience": 2, **options}
+            _check_plateau(settings)
             callbacks.append(keras.callbacks.ReduceLROnPlateau(**settings))
         if self.early_stopping:
             callbacks.append(
@@ -309,6 +311,17 @@ def is_model_file(network: Any) -> bool:
     return isinstance(network, os.PathLike) or (
         isinstance(network, str) and network.lower().endswith(_MODEL_FILES)
     )
+
+
+def _check_plateau(settings: dict[str, Any]) -> None:
+    """Keras takes any keyword here and says nothing of one it doesn't know."""
+    known = inspect.signature(keras.callbacks.ReduceLROnPlateau).parameters
+    unknown = sorted(set(settings) - set(known))
+    if unknown:
+        raise ValueError(
+            f"reduce_lr has no entry {unknown[0]!r}; it may hold what "
+            f"keras.callbacks.ReduceLROnPlateau takes: {sorted(set(known) - {'kwargs'})}."
+        )
 
 
 def _with_scaling(

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import cv2
 import pytest
 from skimage import data
-
-# Lets worker processes import networks_for_tests by the name it has here.
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

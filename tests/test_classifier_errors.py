@@ -35,7 +35,7 @@ def logits_for_three(input_shape, n_outputs):
         ({"dropout": 0.5}, "takes no 'dropout'"),
         ({"optimizer": "adamant"}, "adamant"),
         ({"augment": "heavy"}, "augment must be one of"),
-        ({"reduce_lr": {"speed": 2}}, "speed"),
+        ({"reduce_lr": {"speed": 2}}, "reduce_lr has no entry 'speed'"),
         ({"pixel_range": (1, 0)}, r"pixel_range must be \(low, high\)"),
         ({"classes": ["sad", "angry"]}, "label 'happy', which is none of the classes"),
         ({"callbacks": ["stop"]}, "callbacks"),
@@ -70,10 +70,12 @@ def test_images_of_another_size_or_scale_than_those_fitted_on(classifier, faces)
     classifier.fit(X, y)
     with pytest.raises(ValueError, match=r"shape \(8, 8, 1\).*fitted on \(16, 16, 1\).*Resizer"):
         classifier.predict(X[:, :8, :8])
-    with pytest.raises(ValueError, match="values from 0.* to 0.9.* fitted on pixels from 0 to 255"):
+    with pytest.raises(
+        ValueError, match=r"values from 0.* to 0.9.* fitted on pixels from 0 to 255"
+    ):
         classifier.predict(X / np.float32(260))
     classifier.fit(X / np.float32(255), y)
-    with pytest.raises(ValueError, match="to 25.*fitted on pixels from 0 to 1"):
+    with pytest.raises(ValueError, match=r"to 25.*fitted on pixels from 0 to 1"):
         classifier.predict(X.astype(np.float32))
 
 

@@ -121,9 +121,10 @@ def test_grid_search_over_every_step(pipeline, faces):
     search = GridSearchCV(
         pipeline,
         [
-            {"cropper__margin": [0.0, 0.2], "resizer__equalize": ["none", "clahe"]},
-            {"classifier__network": ["cnn4", "little_vgg"], "classifier__epochs": [1]},
-            {"classifier__learning_rate": [1e-3, 1e-2]},
+            {"cropper__margin": [0.0, 0.2]},
+            {"resizer__equalize": ["clahe"]},
+            {"classifier__network": ["little_vgg"], "classifier__epochs": [1]},
+            {"classifier__learning_rate": [1e-3]},
         ],
         cv=StratifiedKFold(2, shuffle=True, random_state=0),
         scoring="neg_log_loss",
@@ -131,7 +132,7 @@ def test_grid_search_over_every_step(pipeline, faces):
     )
     search.fit(*faces)
     scores = search.cv_results_["mean_test_score"]
-    assert len(set(scores)) == len(scores) == 8  # every parameter makes a difference
+    assert len(set(scores)) == len(scores) == 5  # every parameter makes a difference
     assert search.best_score_ > -np.log(len(EXPRESSIONS))
     np.testing.assert_array_equal(search.classes_, EXPRESSIONS)
 
@@ -180,43 +181,34 @@ def test_parallel_searches_agree_and_detect_each_image_once(pipeline, scene_file
 
 
 LOAD_AND_PREDICT = """
-import pickle, sys
+import pickle, warnings
 import joblib
 import numpy as np
 
 faces = np.load("faces.npy")
+warnings.simplefilter("error")
 with open("pipeline.pickle", "rb") as file:
     models = [joblib.load("classifier.joblib"), joblib.load("pipeline.joblib"), pickle.load(file)]
 np.save("probabilities.npy", [model.predict_proba(faces) for model in models])
 """
 
 
-def test_a_loaded_pipeline_predicts_the_same_in_another_process(pipeline, tmp_path):
+def test_files_hold_the_weights_once_and_predict_the_same_in_another_process(pipeline, tmp_path):
     faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
     pipeline.set_params(classifier__network="little_vgg", classifier__epochs=1)
-    pipeline.fit(faces.images, faces.labels)
+    expected = pipeline.fit(faces.images, faces.labels).predict_proba(faces.images)
+
+    np.save(tmp_path / "faces.npy", faces.images)
     joblib.dump(pipeline[-1], tmp_path / "classifier.joblib")
     joblib.dump(pipeline, tmp_path / "pipeline.joblib")
     (tmp_path / "pipeline.pickle").write_bytes(pickle.dumps(pipeline))
-    np.save(tmp_path / "faces.npy", faces.images)
+    weights = sum(w.nbytes for w in pipeline[-1].network_.get_weights())
+    for name in ("classifier.joblib", "pipeline.joblib", "pipeline.pickle"):
+        assert weights < (tmp_path / name).stat().st_size < 1.02 * weights
 
-    warnings_are_errors = ["-W", "error::UserWarning:skfer", "-W", "error::UserWarning:sklearn"]
-    subprocess.run(
-        [sys.executable, *warnings_are_errors, "-c", LOAD_AND_PREDICT], cwd=tmp_path, check=True
-    )
-
-    expected = pipeline.predict_proba(faces.images)
+    subprocess.run([sys.executable, "-c", LOAD_AND_PREDICT], cwd=tmp_path, check=True)
     for probabilities in np.load(tmp_path / "probabilities.npy"):
         np.testing.assert_array_equal(probabilities, expected)
-
-
-def test_a_pickle_holds_the_weights_once(pipeline):
-    faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
-    pipeline.set_params(classifier__network="little_vgg", classifier__epochs=1)
-    pipeline.fit(faces.images, faces.labels)
-    pipeline.predict(faces.images)
-    weights = sum(w.nbytes for w in pipeline[-1].network_.get_weights())
-    assert weights < len(pickle.dumps(pipeline)) < 1.02 * weights
 
 
 def test_a_pickle_of_another_version_warns(classifier, monkeypatch):

@@ -1,0 +1,79 @@
+"""How the memory of one process grows from fit to fit, as over the folds of a search.
+
+    python benchmarks/memory.py
+
+fits a new classifier again and again, lets go of it, and writes the resident memory after
+each fit to ``benchmarks/results/memory.json``. Printed is the slope over the fits after the
+first five, which fill caches that stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from skfer import FacialExpressionClassifier
+from skfer.datasets import make_faces
+
+RESULTS = Path(__file__).parent / "results"
+WANTED = 5.0  # MB a fit
+WARM_UP = 5
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def measure(network: str, n_fits: int, n_images: int) -> list[float]:
+    """Resident memory after each of so many fits with predictions, in MB."""
+    faces = make_faces(n_images, random_state=0)
+    held_out = n_images // 4
+    memory = []
+    for seed in range(n_fits):
+        classifier = FacialExpressionClassifier(network, epochs=1, random_state=seed)
+        classifier.fit(faces.images[held_out:], faces.labels[held_out:])
+        classifier.predict_proba(faces.images[:held_out])
+        del classifier
+        gc.collect()
+        memory.append(round(resident_megabytes(), 1))
+        print(f"fit {seed + 1}: {memory[-1]:.0f} MB", flush=True)
+    return memory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--network", default="little_vgg")
+    parser.add_argument("--fits", type=int, default=30)
+    parser.add_argument("--images", type=int, default=200)
+    arguments = parser.parse_args()
+    if arguments.fits < WARM_UP + 5:
+        parser.error(f"--fits must be at least {WARM_UP + 5}: the first {WARM_UP} are left out.")
+
+    memory = measure(arguments.network, arguments.fits, arguments.images)
+    growth, _ = np.polyfit(np.arange(WARM_UP, len(memory)), memory[WARM_UP:], deg=1)
+    result = {
+        "network": arguments.network,
+        "images": arguments.images,
+        "megabytes_after_each_fit": memory,
+        "megabytes_per_fit": round(float(growth), 2),
+        "wanted": WANTED,
+        "versions": {p: version(p) for p in ("skfer", "tensorflow", "keras", "scikeras", "numpy")}
+        | {"python": platform.python_version()},
+    }
+    print(f"{growth:.2f} MB a fit after the first {WARM_UP}; wanted <= {WANTED:g}")
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "memory.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()

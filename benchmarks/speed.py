@@ -1,0 +1,209 @@
+"""How fast skfer is beside plain Keras: ratios, measured in one run.
+
+    python benchmarks/speed.py
+
+measures the epochs of a fit, predictions of one image and of many, and the import, prints
+them beside the wanted figures, and writes them to ``benchmarks/results/speed.json``.
+
+skfer and Keras take turns, epoch by epoch and call by call, so that whatever else the machine
+does slows both; a ratio is the median of the ratios of neighbours. `--quick` takes fewer of
+them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from skfer import FacialExpressionClassifier
+from skfer.datasets import make_faces
+from skfer.networks import build_network
+
+RESULTS = Path(__file__).parent / "results"
+WANTED = {"fit": 1.03, "predict 1": 0.15, "predict 512": 0.8, "import": 0.5}
+
+IMPORT = """
+import sys, time
+start = time.perf_counter()
+import skfer
+seconds = time.perf_counter() - start
+print(seconds, *{"tensorflow", "keras"}.intersection(sys.modules))
+"""
+
+
+class Turns(keras.callbacks.Callback):
+    """Times the epochs of a fit, and waits between two of them for one of the other fit."""
+
+    def __init__(self, mine: threading.Semaphore, others: threading.Semaphore):
+        super().__init__()
+        self.mine, self.others, self.seconds = mine, others, []
+
+    def __deepcopy__(self, memo: dict) -> Turns:
+        return self  # skfer trains with copies of its callbacks
+
+    def run(self, fit: Callable, *args, **kwargs) -> None:
+        try:
+            fit(*args, **kwargs)
+        finally:
+            self.others.release(1000)  # a fit that fails must not leave the other waiting
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.mine.acquire()
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self._start)
+        self.others.release()
+
+
+def time_fits(n_images: int, epochs: int) -> tuple[list[float], list[float]]:
+    """Seconds of each epoch of cnn4 but the first, which compiles, in skfer and in Keras."""
+    faces = make_faces(n_images, random_state=0)
+    images = faces.images[..., np.newaxis]
+    skfer_turn, keras_turn = threading.Semaphore(1), threading.Semaphore(0)
+    ours, theirs = Turns(skfer_turn, keras_turn), Turns(keras_turn, skfer_turn)
+    classifier = FacialExpressionClassifier(
+        "cnn4", epochs=epochs + 1, batch_size=64, callbacks=[ours], random_state=0
+    )
+    plain = keras.Sequential(
+        [keras.layers.Rescaling(1 / 255), build_network("cnn4", images.shape[1:], 7)]
+    )
+    plain.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    with ThreadPoolExecutor() as pool:
+        fits = [
+            pool.submit(ours.run, classifier.fit, images, faces.target),
+            pool.submit(
+                theirs.run,
+                plain.fit,
+                images,
+                faces.target,
+                batch_size=64,
+                epochs=epochs + 1,
+                callbacks=[theirs],
+                verbose=0,
+            ),
+        ]
+    for fit in fits:
+        fit.result()
+    return ours.seconds[1:], theirs.seconds[1:]
+
+
+def time_predictions(n_images: int, rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of a prediction by one fitted little_vgg, through skfer and through Keras."""
+    faces = make_faces(max(n_images, 64), random_state=0)
+    classifier = FacialExpressionClassifier("little_vgg", epochs=1, random_state=0)
+    network = classifier.fit(faces.images, faces.target).network_
+    images = faces.images[:n_images, ..., np.newaxis]
+
+    def ours() -> np.ndarray:
+        return classifier.predict_proba(images)
+
+    def theirs() -> np.ndarray:
+        return network.predict(images, verbose=0)
+
+    np.testing.assert_allclose(ours(), theirs(), atol=1e-5)  # and both are compiled
+    pairs = [(seconds_of(ours), seconds_of(theirs)) for _ in range(rounds)]
+    return tuple(map(list, zip(*pairs, strict=True)))
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def time_import(rounds: int) -> tuple[list[float], list[str]]:
+    """Seconds of `import skfer` in new processes, and which heavy packages came with it."""
+    answers = [
+        subprocess.run([sys.executable, "-c", IMPORT], check=True, capture_output=True, text=True)
+        .stdout.strip()
+        .split(" ")
+        for _ in range(rounds)
+    ]
+    return [float(seconds) for seconds, *_ in answers], answers[0][1:]
+
+
+def compared(times: tuple[list[float], list[float]], wanted: float) -> dict:
+    ours, theirs = times
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return {
+        "skfer_seconds": round(statistics.median(ours), 5),
+        "keras_seconds": round(statistics.median(theirs), 5),
+        "ratio": round(statistics.median(ratios), 4),
+        "ratios_from_to": [round(min(ratios), 4), round(max(ratios), 4)],
+        "pairs": len(ratios),
+        "wanted": wanted,
+    }
+
+
+def run(quick: bool) -> dict:
+    rounds = 3 if quick else 8
+    imports, heavy = time_import(3 if quick else 5)
+    return {
+        "fit": compared(time_fits(640, rounds), WANTED["fit"]),
+        "predict 1": compared(time_predictions(1, 10 * rounds), WANTED["predict 1"]),
+        "predict 512": compared(time_predictions(512, rounds), WANTED["predict 512"]),
+        "import": {
+            "seconds": round(statistics.median(imports), 3),
+            "imports_of_tensorflow_and_keras": heavy,
+            "wanted": WANTED["import"],
+        },
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "versions": {
+            p: version(p)
+            for p in ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy")
+        }
+        | {"python": platform.python_version()},
+    }
+
+
+def report(result: dict) -> str:
+    """The result as a person reads it."""
+    titles = {
+        "fit": "fit, cnn4, epoch of 640 images",
+        "predict 1": "predict_proba, little_vgg, 1 image",
+        "predict 512": "predict_proba, little_vgg, 512 images",
+    }
+    lines = [f"{'':38}   skfer s   keras s    ratio   wanted"]
+    for name, title in titles.items():
+        row = result[name]
+        lines.append(
+            f"{title:38} {row['skfer_seconds']:9.4f} {row['keras_seconds']:9.4f} "
+            f"{row['ratio']:8.3f}  <= {row['wanted']}"
+        )
+    row = result["import"]
+    came = ", ".join(row["imports_of_tensorflow_and_keras"]) or "neither tensorflow nor keras"
+    lines.append(f"{'import skfer':38} {row['seconds']:9.4f} {'':18}  <= {row['wanted']} s")
+    lines.append(f"  loads {came}")
+    lines.append("  " + ", ".join(f"{name} {v}" for name, v in result["versions"].items()))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    result = run(parser.parse_args().quick)
+    print(report(result))
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "speed.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()
