@@ -151,6 +151,7 @@ def compared(times: tuple[list[float], list[float]], wanted: float) -> dict:
 
 
 def run(quick: bool) -> dict:
+    load = os.getloadavg()[0]
     rounds = 3 if quick else 8
     imports, heavy = time_import(3 if quick else 5)
     return {
@@ -163,7 +164,7 @@ def run(quick: bool) -> dict:
             "wanted": WANTED["import"],
         },
         "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 1),
+        "load_before": round(load, 1),
         "versions": {
             p: version(p)
             for p in ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy")
@@ -179,17 +180,22 @@ def report(result: dict) -> str:
         "predict 1": "predict_proba, little_vgg, 1 image",
         "predict 512": "predict_proba, little_vgg, 512 images",
     }
-    lines = [f"{'':38}   skfer s   keras s    ratio   wanted"]
+    lines = [f"{'':38}   skfer s   keras s    ratio   wanted   ratios from to"]
     for name, title in titles.items():
         row = result[name]
+        low, high = row["ratios_from_to"]
         lines.append(
             f"{title:38} {row['skfer_seconds']:9.4f} {row['keras_seconds']:9.4f} "
-            f"{row['ratio']:8.3f}  <= {row['wanted']}"
+            f"{row['ratio']:8.3f}  <= {row['wanted']:<4}   {low:.2f} {high:.2f}"
         )
     row = result["import"]
     came = ", ".join(row["imports_of_tensorflow_and_keras"]) or "neither tensorflow nor keras"
     lines.append(f"{'import skfer':38} {row['seconds']:9.4f} {'':18}  <= {row['wanted']} s")
     lines.append(f"  loads {came}")
+    if result["load_before"] > 0.5:
+        lines.append(
+            f"  not alone: the load was {result['load_before']} before; figures may be off"
+        )
     lines.append("  " + ", ".join(f"{name} {v}" for name, v in result["versions"].items()))
     return "\n".join(lines)
 

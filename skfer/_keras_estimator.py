@@ -30,6 +30,7 @@ from skfer.training import (
     Augmentation,
     evaluation_batches,
     isolated_random_state,
+    one_trace_a_fit,
     precision_policy,
     set_precision,
     settle_within_an_epoch,
@@ -147,7 +148,7 @@ class KerasEstimator(ImageEstimator):
         body = network.layers[-1]
         set_precision(body, precision_policy(self.mixed_precision))
         try:
-            with isolated_random_state(self._seed):
+            with isolated_random_state(self._seed), one_trace_a_fit():
                 engine.fit(
                     images,
                     targets,

@@ -186,7 +186,7 @@ import joblib
 import numpy as np
 
 faces = np.load("faces.npy")
-warnings.simplefilter("error")
+warnings.filterwarnings("error", ".* was pickled with", UserWarning)
 with open("pipeline.pickle", "rb") as file:
     models = [joblib.load("classifier.joblib"), joblib.load("pipeline.joblib"), pickle.load(file)]
 np.save("probabilities.npy", [model.predict_proba(faces) for model in models])

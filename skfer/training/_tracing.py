@@ -1,0 +1,26 @@
+"""Quiet about what TensorFlow takes for retracing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def one_trace_a_fit() -> Iterator[None]:
+    """Drop TensorFlow's warning of repeated tracing for the time of a fit.
+
+    It counts the training steps of all networks as one function, by their place in Keras's
+    source, where every fit rightly traces its own once: short fits in a grid search set it off.
+    """
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_no_retracing_warning)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_retracing_warning)
+
+
+def _is_no_retracing_warning(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
