@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fi
 
 from skfer import _network_state as network_state
 from skfer._images import dense_images
-from skfer._keras_estimator import KerasEstimator
+from skfer._keras_estimator import Examples, KerasEstimator
 
 
 class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
@@ -89,8 +89,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     network_ : keras.Model
         The fitted network, from pixels to probabilities.
     history_ : dict of str to list of float
-        Loss, accuracy and learning rate of every epoch, and `val_` figures if there were
-        validation images.
+        `loss` and `accuracy` of every epoch, `val_loss` and `val_accuracy` if there were
+        validation images, and `learning_rate` if `reduce_lr` was set.
     n_iter_ : int
         Epochs run.
     image_shape_ : tuple of int
@@ -259,25 +259,18 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ValueError
             If images or labels are not what they must be; the message names the first.
         """
-        images = dense_images(self._images(X, reset=True))
-        y = self._checked_labels(y, images)
-        go_on = self.warm_start and hasattr(self, "network_")
-        if not go_on:
-            self.classes_ = self._sorted_classes(y)
-        weights = self._weights(y, sample_weight, images)
-        validation = None
-        if X_val is not None:
-            held_out = dense_images(self._images(X_val, reset=False))
-            validation = (held_out, self._codes(self._checked_labels(y_val, held_out)))
-        self._fit_network(
-            images,
-            self._codes(y),
-            weights,
-            validation,
-            n_outputs=len(self.classes_),
-            epochs=self.epochs,
-            start="warm" if go_on else "anew",
-        )
+        with self._all_or_nothing():
+            examples, y = self._examples(X, y, sample_weight, reset=True)
+            go_on = self.warm_start and hasattr(self, "network_")
+            if not go_on:
+                self.classes_ = self._sorted_classes(y)
+            self._fit_network(
+                examples._replace(targets=self._codes(y)),
+                self._validation(X_val, y_val),
+                n_outputs=len(self.classes_),
+                epochs=self.epochs,
+                start="warm" if go_on else "anew",
+            )
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -299,22 +292,30 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         -------
         self
         """
-        first = not hasattr(self, "network_")
-        images = dense_images(self._images(X, reset=first))
-        y = self._checked_labels(y, images)
-        if first:
-            if classes is None and self.classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            self.classes_ = self._sorted_classes(classes)
-        self._fit_network(
-            images,
-            self._codes(y),
-            self._weights(y, sample_weight, images),
-            None,
-            n_outputs=len(self.classes_),
-            epochs=1,
-            start="anew" if first else "resumed",
-        )
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not known from a part of the data: give partial_fit a "
+                "dict of weights, such as sklearn.utils.compute_class_weight makes of all labels."
+            )
+        with self._all_or_nothing():
+            first = not hasattr(self, "network_")
+            examples, y = self._examples(X, y, sample_weight, reset=first)
+            if first:
+                if classes is None and self.classes is None:
+                    raise ValueError("classes must be passed on the first call to partial_fit.")
+                self.classes_ = self._sorted_classes(classes)
+            elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+                raise ValueError(
+                    f"classes={list(classes)!r} is not the same as on the first call to "
+                    f"partial_fit: {self.classes_.tolist()}."
+                )
+            self._fit_network(
+                examples._replace(targets=self._codes(y)),
+                None,
+                n_outputs=len(self.classes_),
+                epochs=1,
+                start="anew" if first else "resumed",
+            )
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -348,7 +349,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
 
-    def _checked_labels(self, y: Any, images: np.ndarray) -> np.ndarray:
+    def _examples(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Examples, np.ndarray]:
+        """Images and weights, checked; the labels too, which are no codes yet."""
+        images = dense_images(self._images(X, reset=reset))
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
@@ -357,7 +362,16 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         check_classification_targets(y)
         if len(y) != len(images):
             raise ValueError(f"X holds {len(images)} images, but y holds {len(y)} labels.")
-        return y
+        return Examples(images, y, self._weights(y, sample_weight, images)), y
+
+    def _validation(self, X: Any, y: Any) -> Examples | None:
+        if (X is None) != (y is None):
+            raise ValueError("X_val and y_val come together: one of them is None.")
+        if X is None:
+            return None
+        examples, y = self._examples(X, y, None, reset=False)
+        # Not weighed: class weights steer what is learnt, not how well it went.
+        return Examples(examples.images, self._codes(y))
 
     def _sorted_classes(self, y: Any = None) -> np.ndarray:
         classes = np.unique(y if self.classes is None else self.classes)
@@ -388,7 +402,22 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             weights *= compute_sample_weight(self.class_weight, y)
         return weights
 
+    def _check_outputs(self) -> None:
+        probe = np.random.default_rng(0).integers(0, 256, (2, *self.image_shape_), dtype=np.uint8)
+        outputs = np.asarray(self.network_(self.pixel_range_.bring(probe), training=False))
+        if outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+            raise ValueError(
+                f"The network {self.network!r} returns {outputs[0].tolist()} for an image: these "
+                "are no probabilities. It must end in a softmax."
+            )
+
     def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
+        for name in ("dropout", "activation"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} has no effect on the saved model "
+                    f"{os.fspath(path)!r}: leave it at None."
+                )
         model = network_state.load_model_file(path)
         if model.output_shape != (None, n_outputs):
             raise ValueError(

@@ -1,22 +1,23 @@
 """A Keras network inside a scikit-learn estimator: build, fit, predict, pickle.
 
-The only module that imports scikeras, whose private `KerasClassifier` compiles the network,
-runs its fit and keeps its history.
+The only module that imports scikeras, whose `KerasClassifier` runs the fit of a compiled
+network and keeps its history.
 """
 
 from __future__ import annotations
 
-import copy
-import inspect
+import contextlib
+import math
 import os
-from collections import defaultdict
+from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
 from scikeras.wrappers import KerasClassifier
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -28,22 +29,42 @@ from skfer._pixel_range import PixelRange
 from skfer.networks import build_network
 from skfer.training import (
     Augmentation,
+    computing_in,
     evaluation_batches,
+    fit_callbacks,
     isolated_random_state,
+    new_optimizer,
     one_trace_a_fit,
     precision_policy,
-    set_precision,
-    settle_within_an_epoch,
+    settling_within_an_epoch,
     training_batches,
 )
 
 # Held out by default where early stopping or a plateau needs something to watch.
 _VALIDATION_FRACTION = 0.1
-_MODEL_FILES = (".keras", ".h5", ".hdf5")
+
+
+class Examples(NamedTuple):
+    """Images with what the network should say of them."""
+
+    images: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """Some of the examples."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(self.images[rows], self.targets[rows], weights)
 
 
 class _Engine(KerasClassifier):
     """scikeras, fed by the input pipeline instead of by Keras's own array adapter."""
+
+    @property
+    def target_encoder(self) -> FunctionTransformer:
+        # Targets are codes already. scikeras would number those of this call anew, which
+        # shifts them where a class is missing.
+        return FunctionTransformer()
 
     def _fit_keras_model(
         self,
@@ -56,7 +77,7 @@ class _Engine(KerasClassifier):
         *,
         seed: int,
         augmentation: Augmentation | None,
-        validation: tuple[np.ndarray, np.ndarray] | None,
+        validation: Examples | None,
         **kwargs: Any,
     ) -> None:
         batches, steps = training_batches(
@@ -68,19 +89,19 @@ class _Engine(KerasClassifier):
             first_epoch=initial_epoch,
             augmentation=augmentation,
         )
-        settle_within_an_epoch(self.model_, steps)
         if validation is not None:
             kwargs["validation_data"] = evaluation_batches(*validation, batch_size=self.batch_size)
-        super()._fit_keras_model(
-            batches,
-            None,
-            sample_weight=None,
-            warm_start=warm_start,
-            epochs=epochs,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps,
-            **kwargs,
-        )
+        with settling_within_an_epoch(self.model_, steps):
+            super()._fit_keras_model(
+                batches,
+                None,
+                sample_weight=None,
+                warm_start=warm_start,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps,
+                **kwargs,
+            )
 
 
 class KerasEstimator(ImageEstimator):
@@ -110,10 +131,8 @@ class KerasEstimator(ImageEstimator):
 
     def _fit_network(
         self,
-        images: np.ndarray,
-        targets: np.ndarray,
-        sample_weight: np.ndarray | None,
-        validation: tuple[np.ndarray, np.ndarray] | None,
+        examples: Examples,
+        validation: Examples | None,
         *,
         n_outputs: int,
         epochs: int,
@@ -121,101 +140,132 @@ class KerasEstimator(ImageEstimator):
     ) -> None:
         """Train: a new network, one with the weights it has, or one amid its training."""
         augmentation = Augmentation.of(self.augment)
+        policy = precision_policy(self.mixed_precision)
         if start == "anew":
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            self._build(images, n_outputs)
-        self._check_shape(images)
-        images = self.pixel_range_.bring(images)
+            self._build(examples.images, n_outputs)
+        examples = self._weighed(self._on_scale(examples))
         if validation is not None:
-            self._check_shape(validation[0])
-            validation = (self.pixel_range_.bring(validation[0]), validation[1])
+            validation = self._on_scale(validation)
         elif start != "resumed":
-            images, targets, sample_weight, validation = self._hold_out(
-                images, targets, sample_weight
-            )
+            examples, validation = self._hold_out(examples)
         network = self.network_
         if start != "resumed" or not network.compiled:
-            network.compile(self._optimizer(), self._loss, metrics=["accuracy"])
+            optimizer = new_optimizer(self.optimizer, self.learning_rate, policy)
+            network.compile(optimizer, self._loss, metrics=["accuracy"])
         engine = _Engine(
             model=lambda: network,
             loss=self._loss,
             epochs=epochs,
             batch_size=self.batch_size,
-            callbacks=self._callbacks("loss" if validation is None else "val_loss"),
+            callbacks=fit_callbacks(
+                "loss" if validation is None else "val_loss",
+                reduce_lr=self.reduce_lr,
+                early_stopping=self.early_stopping,
+                patience=self.patience,
+                extra=self.callbacks,
+            ),
             shuffle=False,  # the batches come shuffled
             verbose=int(self.verbose),
         )
-        body = network.layers[-1]
-        set_precision(body, precision_policy(self.mixed_precision))
-        try:
-            with isolated_random_state(self._seed), one_trace_a_fit():
-                engine.fit(
-                    images,
-                    targets,
-                    sample_weight,
-                    initial_epoch=self.n_iter_,
-                    seed=self._seed,
-                    augmentation=augmentation,
-                    validation=validation,
-                )
-        finally:
-            # Predictions are float32 on every machine, whatever the network was trained in.
-            set_precision(body, "float32")
+        with computing_in(network.layers[-1], policy), one_trace_a_fit():
+            engine.fit(
+                examples.images,
+                examples.targets,
+                examples.weights,
+                initial_epoch=self.n_iter_,
+                seed=self._seed,
+                augmentation=augmentation,
+                validation=validation,
+            )
         self._keep_history(engine.history_)
 
-    def _hold_out(
-        self, images: np.ndarray, targets: np.ndarray, sample_weight: np.ndarray | None
-    ) -> tuple:
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Be as before if a fit fails: fitted as it was, or not at all."""
+        before = self.__dict__.copy()
+        weights = self.network_.get_weights() if "network_" in before else None
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            if weights is not None:
+                self.network_.set_weights(weights)
+            raise
+
+    def _on_scale(self, examples: Examples) -> Examples:
+        self._check_shape(examples.images)
+        return examples._replace(images=self.pixel_range_.bring(examples.images))
+
+    def _weighed(self, examples: Examples) -> Examples:
+        """The examples that count: an image of weight 0 is none."""
+        if examples.weights is None or examples.weights.all():
+            return examples
+        if not examples.weights.any():
+            raise ValueError("The weight is 0 for every image: there is nothing to learn from.")
+        return examples.take(np.flatnonzero(examples.weights))
+
+    def _hold_out(self, examples: Examples) -> tuple[Examples, Examples | None]:
         """Split off the part to watch, if there is to be one."""
         fraction = self.validation_fraction
         if fraction is None and (self.early_stopping or self.reduce_lr):
             fraction = _VALIDATION_FRACTION
         if fraction is None:
-            return images, targets, sample_weight, None
+            return examples, None
+        counts = np.unique(examples.targets, return_counts=True)[1]
+        n_watched = math.ceil(fraction * len(examples.images))
+        if counts.min() < 2 or n_watched < len(counts):
+            raise ValueError(
+                f"validation_fraction={fraction:g} of {len(examples.images)} images is too "
+                f"little to watch {len(counts)} classes, the smallest of {counts.min()}: give "
+                "more images, a larger fraction, or X_val and y_val."
+            )
         train, watched = train_test_split(
-            np.arange(len(images)),
+            np.arange(len(examples.images)),
             test_size=fraction,
-            stratify=targets,
+            stratify=examples.targets,
             random_state=self._seed,
         )
-        weights = None if sample_weight is None else sample_weight[train]
-        return images[train], targets[train], weights, (images[watched], targets[watched])
+        return examples.take(train), examples.take(watched)
 
     def _build(self, images: np.ndarray, n_outputs: int) -> None:
         self.image_shape_ = images.shape[1:]
         self.pixel_range_ = PixelRange.of(images)
         with isolated_random_state(self._seed):
             if is_model_file(self.network):
-                self._compose(self._network_from_file(self.network, n_outputs), n_outputs)
-                return
-            body = build_network(
-                self.network,
-                self.image_shape_,
-                n_outputs,
-                dropout=self.dropout,
-                activation=self.activation,
-            )
+                body = self._network_from_file(self.network, n_outputs)
+            else:
+                body = build_network(
+                    self.network, self.image_shape_, n_outputs, **self._network_options()
+                )
             self._compose(body, n_outputs)
 
     def _build_from_file(self, n_outputs: int) -> None:
         """Be fitted with the weights of a saved model, for images of the size it takes."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        model = self._network_from_file(self.network, n_outputs)
-        if None in model.input_shape[1:]:
-            raise ValueError(
-                f"{os.fspath(self.network)!r} takes images of shape {model.input_shape[1:]}; "
-                "height, width and channels must all be fixed."
-            )
-        self.image_shape_ = model.input_shape[1:]
-        self.pixel_range_ = PixelRange(0.0, 255.0)
-        self._compose(model, n_outputs)
+        with isolated_random_state(self._seed):
+            body = self._network_from_file(self.network, n_outputs)
+            if None in body.input_shape[1:]:
+                raise ValueError(
+                    f"{os.fspath(self.network)!r} takes images of shape {body.input_shape[1:]}; "
+                    "height, width and channels must all be fixed."
+                )
+            self.image_shape_ = body.input_shape[1:]
+            self.pixel_range_ = PixelRange(0.0, 255.0)
+            self._compose(body, n_outputs)
 
     def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
         """A saved model whose outputs stand in the order of this estimator's targets."""
         raise NotImplementedError
 
+    def _network_options(self) -> dict[str, Any]:
+        return {"dropout": self.dropout, "activation": self.activation}
+
     def _compose(self, body: keras.Model, n_outputs: int) -> None:
         """Put the scaling before the network, and look whether it fits images and targets."""
+        if not body.built:
+            body.build((None, *self.image_shape_))
         if body.input_shape[1:] != self.image_shape_:
             raise ValueError(
                 f"The network {self.network!r} takes images of shape {body.input_shape[1:]}; "
@@ -230,6 +280,11 @@ class KerasEstimator(ImageEstimator):
         self.history_: dict[str, list[float]] = {}
         self.n_iter_ = 0
         self._set_network(network)
+        self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        """Whether the outputs of a new network are what they are to be."""
+        raise NotImplementedError
 
     def _rescaling(self) -> tuple[float, float]:
         """Factor and offset from the pixels of fit to the range the network expects."""
@@ -241,40 +296,18 @@ class KerasEstimator(ImageEstimator):
         factor = (high - low) / (fitted.high - fitted.low)
         return factor, low - fitted.low * factor
 
+    def _rebuilt(self, n_outputs: int) -> keras.Model:
+        """The network made anew by the function that made it first, with weights to be set."""
+        body = build_network(self.network, self.image_shape_, n_outputs, **self._network_options())
+        return _with_scaling(body, self.image_shape_, self._rescaling())
+
     def _set_network(self, network: keras.Model) -> None:
         self.network_ = network
         self._compiled = CompiledNetwork(network)
 
-    def _optimizer(self) -> keras.optimizers.Optimizer:
-        """A new optimiser; the user's own instance is never trained with."""
-        if isinstance(self.optimizer, str):
-            optimizer = keras.optimizers.get(self.optimizer)
-        else:
-            optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
-        if self.learning_rate is not None:
-            optimizer.learning_rate = self.learning_rate
-        return optimizer
-
-    def _callbacks(self, monitor: str) -> list[keras.callbacks.Callback]:
-        callbacks: list[keras.callbacks.Callback] = []
-        if self.reduce_lr:
-            options = self.reduce_lr if isinstance(self.reduce_lr, dict) else {}
-            settings = {"monitor": monitor, "factor": 0.1, "patience": 2, **options}
-            _check_plateau(settings)
-            callbacks.append(keras.callbacks.ReduceLROnPlateau(**settings))
-        if self.early_stopping:
-            callbacks.append(
-                keras.callbacks.EarlyStopping(
-                    monitor=monitor, patience=self.patience, restore_best_weights=True
-                )
-            )
-        return callbacks + copy.deepcopy(self.callbacks or [])
-
     def _keep_history(self, history: dict[str, list[float]]) -> None:
-        joined = defaultdict(list, self.history_)
         for name, values in history.items():
-            joined[name] += [float(value) for value in values]
-        self.history_ = dict(joined)
+            self.history_.setdefault(name, []).extend(float(value) for value in values)
         self.n_iter_ = len(self.history_["loss"])
 
     def _forward(self, X: Any) -> np.ndarray:
@@ -304,25 +337,15 @@ class KerasEstimator(ImageEstimator):
         frozen = state.pop("network_", None)
         super().__setstate__(state)
         if frozen is not None:
-            self._set_network(network_state.thaw(frozen))
+            with isolated_random_state(self._seed):
+                self._set_network(network_state.thaw(frozen, self._rebuilt))
 
 
 def is_model_file(network: Any) -> bool:
     """Whether the ``network`` parameter names a saved Keras model."""
     return isinstance(network, os.PathLike) or (
-        isinstance(network, str) and network.lower().endswith(_MODEL_FILES)
+        isinstance(network, str) and network.lower().endswith((".keras", ".h5", ".hdf5"))
     )
-
-
-def _check_plateau(settings: dict[str, Any]) -> None:
-    """Keras takes any keyword here and says nothing of one it doesn't know."""
-    known = inspect.signature(keras.callbacks.ReduceLROnPlateau).parameters
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise ValueError(
-            f"reduce_lr has no entry {unknown[0]!r}; it may hold what "
-            f"keras.callbacks.ReduceLROnPlateau takes: {sorted(set(known) - {'kwargs'})}."
-        )
 
 
 def _with_scaling(

@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import os
 import warnings
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy
+import sklearn
+import tensorflow
 
-_RECORDED = ("skfer", "keras", "tensorflow", "scikit-learn", "numpy")
+import skfer
+
+_RECORDED = (skfer, keras, tensorflow, sklearn, numpy)
 
 
 def freeze(network: keras.Model) -> dict[str, Any]:
     """Architecture and weights, each once; the optimiser's state is left behind."""
-    return {"config": network.get_config(), "weights": network.get_weights()}
+    return {
+        "config": network.get_config(),
+        "weights": network.get_weights(),
+        "n_outputs": network.output_shape[-1],
+    }
 
 
-def thaw(state: dict[str, Any]) -> keras.Model:
-    """The network that `freeze` took apart."""
-    network = keras.Model.from_config(state["config"])
+def thaw(state: dict[str, Any], rebuilt: Callable[[int], keras.Model]) -> keras.Model:
+    """The network that `freeze` took apart.
+
+    Parameters
+    ----------
+    state : dict
+    rebuilt : callable
+        Makes the network for so many outputs where Keras can't from its config alone: it
+        holds a Lambda, or a layer that isn't registered.
+    """
+    try:
+        network = keras.Model.from_config(state["config"])
+    except (TypeError, ValueError):
+        network = rebuilt(state["n_outputs"])
     network.set_weights(state["weights"])
     return network
 
@@ -50,7 +70,7 @@ def load_model_file(path: str | os.PathLike) -> keras.Model:
 
 def versions() -> dict[str, str]:
     """Versions a pickled network was made with."""
-    return {name: version(name) for name in _RECORDED}
+    return {package.__name__: package.__version__ for package in _RECORDED}
 
 
 def warn_of_other_versions(name: str, recorded: dict[str, str] | None) -> None:

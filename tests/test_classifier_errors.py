@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skfer import FacialExpressionClassifier
@@ -19,6 +20,11 @@ def classifier(tiny_network):
     return FacialExpressionClassifier(tiny_network, epochs=1, random_state=0)
 
 
+def logits(input_shape, n_outputs):
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, keras.layers.Dense(n_outputs)(keras.layers.Flatten()(inputs)))
+
+
 def logits_for_three(input_shape, n_outputs):
     inputs = keras.Input(input_shape)
     return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
@@ -30,6 +36,7 @@ def logits_for_three(input_shape, n_outputs):
         ({"network": "vgg99"}, "Unknown network 'vgg99'. Known networks: cnn4, little_vgg"),
         ({"network": "absent.keras"}, "no model file 'absent.keras'"),
         ({"network": logits_for_three}, r"outputs of shape \(None, 3\); 2 classes need"),
+        ({"network": logits}, "no probabilities. It must end in a softmax"),
         ({"epochs": 0}, "'epochs' parameter .* must be an int in the range"),
         ({"dropout": 1.5}, "'dropout' parameter"),
         ({"dropout": 0.5}, "takes no 'dropout'"),
@@ -56,8 +63,23 @@ def test_labels_that_do_not_fit_the_images(classifier, faces):
         classifier.fit(X, None)
     with pytest.raises(ValueError, match="label 'fear', which is none of"):
         classifier.fit(X, y, X_val=X[:2], y_val=["fear", "sad"])
+    with pytest.raises(ValueError, match="X_val and y_val come together"):
+        classifier.fit(X, y, y_val=y)
+    with pytest.raises(ValueError, match="weight is 0 for every image"):
+        clone(classifier).set_params(class_weight={"sad": 0, "happy": 0}).fit(X, y)
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.01 of 20 images is too little"):
+        classifier.set_params(validation_fraction=0.01).fit(X, y)
+
+
+def test_partial_fit_is_told_the_classes_once_and_no_balance(classifier, faces):
+    X, y = faces
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         classifier.partial_fit(X, y)
+    classifier.partial_fit(X, y, classes=["sad", "happy"])
+    with pytest.raises(ValueError, match="not the same as on the first call"):
+        classifier.partial_fit(X, y, classes=["sad", "angry"])
+    with pytest.raises(ValueError, match="class_weight='balanced' is not known"):
+        classifier.set_params(class_weight="balanced").partial_fit(X, y)
 
 
 def test_predict_before_fit(classifier, faces):
@@ -98,6 +120,10 @@ def test_model_files_that_do_not_fit(tmp_path, tiny_network):
     model.save(tmp_path / "three.keras")
     with pytest.raises(ValueError, match="not one for each of the 2 classes"):
         FacialExpressionClassifier.from_keras(tmp_path / "three.keras", classes=["a", "b"])
+    with pytest.raises(ValueError, match=r"dropout=0.5 has no effect on the saved model"):
+        FacialExpressionClassifier.from_keras(
+            tmp_path / "three.keras", classes=[0, 1, 2], dropout=0.5
+        )
     model.save_weights(tmp_path / "bare.weights.h5")
     with pytest.raises(ValueError, match="not weights alone"):
         FacialExpressionClassifier.from_keras(tmp_path / "bare.weights.h5", classes=[0, 1, 2])

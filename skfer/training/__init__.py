@@ -1,19 +1,22 @@
 """What happens to a network while it is fitted: batches, augmentation, precision, seeds."""
 
 from skfer.training._augmentation import Augmentation
-from skfer.training._batch_norm import settle_within_an_epoch
+from skfer.training._batch_norm import settling_within_an_epoch
 from skfer.training._batches import evaluation_batches, training_batches
-from skfer.training._precision import precision_policy, set_precision
+from skfer.training._precision import computing_in, precision_policy
 from skfer.training._random import isolated_random_state
+from skfer.training._settings import fit_callbacks, new_optimizer
 from skfer.training._tracing import one_trace_a_fit
 
 __all__ = [
     "Augmentation",
+    "computing_in",
     "evaluation_batches",
+    "fit_callbacks",
     "isolated_random_state",
+    "new_optimizer",
     "one_trace_a_fit",
     "precision_policy",
-    "set_precision",
-    "settle_within_an_epoch",
+    "settling_within_an_epoch",
     "training_batches",
 ]

@@ -33,6 +33,12 @@ class Augmentation:
     shift: float = 0.0
     zoom: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name, most in (("rotation", 180), ("shift", 1), ("zoom", 0.9)):
+            value = getattr(self, name)
+            if not 0 <= value <= most:
+                raise ValueError(f"augment: {name!r} must be from 0 to {most}; got {value!r}.")
+
     @classmethod
     def of(cls, augment: str | Mapping | None) -> Augmentation | None:
         """What the estimators' ``augment`` parameter stands for; None changes nothing."""
@@ -72,9 +78,9 @@ class Augmentation:
         self, n: tf.Tensor, height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         """One row of eight numbers an image: output pixel to input pixel."""
-        # Six uniform draws an image, whatever is switched on: turning one change off does
+        # Five uniform draws an image, whatever is switched on: turning one change off does
         # not alter the others.
-        draws = tf.random.stateless_uniform((6, n), seed, -1.0, 1.0)
+        draws = tf.random.stateless_uniform((5, n), seed, -1.0, 1.0)
         mirror = tf.where(draws[0] < 0, -1.0, 1.0) if self.flip else tf.ones_like(draws[0])
         angle = draws[1] * (self.rotation * math.pi / 180.0)
         scale = 1.0 / (1.0 + draws[2] * self.zoom)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
+
+from skfer.training._precision import all_layers
 
 # Keras's own momentum of 0.99 averages over a few hundred steps. A fit of a few hundred images
 # ends before that, with statistics from before the first step in every layer, and predicts
 # noise. Averages over a quarter of an epoch have settled by the end of the first.
 _EPOCHS_AVERAGED = 0.25
+_LOWEST_MOMENTUM = 0.5
 
 
-def settle_within_an_epoch(network: keras.Model, steps: int) -> None:
+@contextlib.contextmanager
+def settling_within_an_epoch(network: keras.Model, steps: int) -> Iterator[None]:
     """Let the moving statistics of batch normalisation follow a fit of few steps.
 
-    Momentum is lowered where an epoch is short, and never raised: from 400 steps an epoch on,
-    Keras's default stays.
+    Momentum is lowered for the time of the fit where an epoch is short, and never raised:
+    from 400 steps an epoch on, Keras's default stays.
 
     Parameters
     ----------
@@ -22,9 +29,15 @@ def settle_within_an_epoch(network: keras.Model, steps: int) -> None:
     steps : int
         Batches an epoch.
     """
-    momentum = max(0.5, 1.0 - 1.0 / max(1.0, _EPOCHS_AVERAGED * steps))
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            settle_within_an_epoch(layer, steps)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = min(layer.momentum, momentum)
+    momentum = max(_LOWEST_MOMENTUM, 1.0 - 1.0 / max(1.0, _EPOCHS_AVERAGED * steps))
+    normalisations = [
+        layer for layer in all_layers(network) if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    before = [layer.momentum for layer in normalisations]
+    for layer in normalisations:
+        layer.momentum = min(layer.momentum, momentum)
+    try:
+        yield
+    finally:
+        for layer, own in zip(normalisations, before, strict=True):
+            layer.momentum = own

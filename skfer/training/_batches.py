@@ -33,7 +33,7 @@ def training_batches(
     targets : ndarray of shape (n,) or (n, n_outputs)
     sample_weight : ndarray of shape (n,) or None
     batch_size : int
-        Images a batch; the last one of an epoch holds what is left.
+        Images a batch, at most; all batches of an epoch are about the same size.
     seed : int
         Decides order and augmentation.
     first_epoch : int, default=0
@@ -53,7 +53,9 @@ def training_batches(
 
     def batch(step: tf.Tensor) -> tuple:
         epoch, position = step // steps, step % steps
-        slots = tf.range(position * batch_size, tf.minimum((position + 1) * batch_size, n_images))
+        # Batches of equal size, but for one image: a last batch of a single image would be a
+        # step, and a share of the batch statistics, of its own.
+        slots = tf.range(position * n_images // steps, (position + 1) * n_images // steps)
         rows = tf.random.experimental.index_shuffle(
             slots, seed=_seed_of(seed, epoch), max_index=tf.constant(n_images - 1, tf.int64)
         )
@@ -69,11 +71,12 @@ def training_batches(
 def evaluation_batches(
     images: np.ndarray,
     targets: np.ndarray,
+    sample_weight: np.ndarray | None,
     *,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Batches in order and untouched, for the validation part of a fit."""
-    arrays = tuple(_as_tensors(images, targets, None))
+    arrays = tuple(_as_tensors(images, targets, sample_weight))
     return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(2)
 
 

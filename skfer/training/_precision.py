@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -36,15 +38,38 @@ def _fastest_precision() -> str | None:
     return None
 
 
-def set_precision(network: keras.Model, policy: str) -> None:
-    """Let a built network compute under another dtype policy from its next trace on.
+@contextlib.contextmanager
+def computing_in(network: keras.Model, policy: str) -> Iterator[None]:
+    """Let a built network be traced under another dtype policy for a while.
 
     Its variables are float32 under every policy, so nothing is lost on the way to and fro.
-    The last layer, the softmax, stays float32: sums of bfloat16 probabilities miss 1.
+    From the last layer with weights on, the network stays as it is: sums of bfloat16
+    probabilities miss 1.
     """
-    network.dtype_policy = policy
-    for layer in network.layers[:-1]:
+    if policy == "float32":
+        yield
+        return
+    layers = [network, *_layers_before_the_last_weights(network)]
+    before = [layer.dtype_policy for layer in layers]
+    for layer in layers:
+        layer.dtype_policy = policy
+    try:
+        yield
+    finally:
+        for layer, own in zip(layers, before, strict=True):
+            layer.dtype_policy = own
+
+
+def _layers_before_the_last_weights(network: keras.Model) -> list[keras.Layer]:
+    layers = list(all_layers(network))
+    with_weights = [place for place, layer in enumerate(layers) if layer.weights]
+    return layers[: with_weights[-1]] if with_weights else []
+
+
+def all_layers(network: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a network and of the models inside it, in order."""
+    for layer in network.layers:
         if isinstance(layer, keras.Model):
-            set_precision(layer, policy)
+            yield from all_layers(layer)
         else:
-            layer.dtype_policy = policy
+            yield layer

@@ -7,6 +7,11 @@ import logging
 from collections.abc import Iterator
 
 
+class _NoRetracingWarning(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+
 @contextlib.contextmanager
 def one_trace_a_fit() -> Iterator[None]:
     """Drop TensorFlow's warning of repeated tracing for the time of a fit.
@@ -15,12 +20,9 @@ def one_trace_a_fit() -> Iterator[None]:
     source, where every fit rightly traces its own once: short fits in a grid search set it off.
     """
     logger = logging.getLogger("tensorflow")
-    logger.addFilter(_is_no_retracing_warning)
+    own = _NoRetracingWarning()  # one for each fit, so that fits in threads don't share it
+    logger.addFilter(own)
     try:
         yield
     finally:
-        logger.removeFilter(_is_no_retracing_warning)
-
-
-def _is_no_retracing_warning(record: logging.LogRecord) -> bool:
-    return "triggered tf.function retracing" not in record.getMessage()
+        logger.removeFilter(own)

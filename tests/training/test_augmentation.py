@@ -67,6 +67,8 @@ def test_the_seed_decides(images):
     [
         ("heavy", "augment must be one of .*'flip', 'light', 'none'"),
         ({"tilt": 3}, "no entry 'tilt'"),
+        ({"zoom": 1.5}, "'zoom' must be from 0 to 0.9"),
+        ({"rotation": -3}, "'rotation' must be from 0 to 180"),
     ],
 )
 def test_what_is_unknown_is_named(augment, message):
