@@ -43,7 +43,8 @@ class System:
 
 SYSTEMS = {
     # 64 a batch and mirrored images as in the Kathak study of the same network; rates and
-    # their fall as in the web page's log. The patience is not stated: 2 is chosen here.
+    # their fall as in the web page's log. The patience is not stated. With 2 the rate fell after
+    # epoch 8, before the log's did, and PublicTest ended at 0.629.
     "cnn4": System(
         tuple(NAMES),
         {
@@ -51,7 +52,7 @@ SYSTEMS = {
             "epochs": 15,
             "batch_size": 64,
             "learning_rate": 5e-4,
-            "reduce_lr": {"factor": 0.1, "patience": 2, "min_lr": 1e-5},
+            "reduce_lr": {"factor": 0.1, "patience": 3, "min_lr": 1e-5},
             "augment": "flip",
         },
         "accuracy 0.641 after 15 epochs, over PublicTest and PrivateTest together (derived)",
