@@ -98,7 +98,7 @@ def draw(pipeline: Pipeline, photo, probabilities, scenes) -> Path:
     )
     cropper = pipeline["cropper"]
     answers = pipeline.predict(scenes)
-    pictures = [("photo", photo, "a real photo")]
+    pictures = [("photo", photo, "a real photo, to a network that knows drawings")]
     pictures += [(str(i), scene, answers[i]) for i, scene in enumerate(scenes)]
     for name, image, title in pictures:
         axes[name].imshow(image)
@@ -113,7 +113,7 @@ def draw(pipeline: Pipeline, photo, probabilities, scenes) -> Path:
     for name in ("photo", "crop", "0", "1", "2", "3"):
         axes[name].axis("off")
     axes["bars"].barh(pipeline.classes_, probabilities, color="tab:green")
-    axes["bars"].set(xlim=(0, 1), title="probability")
+    axes["bars"].set(xlim=(0, 1), title="its answer")
     path = OUTPUT / "demo.png"
     figure.savefig(path, dpi=110)
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,12 @@ class ImageEstimator(BaseEstimator):
     def _images(self, X: Any, *, reset: bool) -> Images:
         """The images of `X`; ``reset`` is True in ``fit``, as in scikit-learn."""
         if _is_table(X):
+            _refuse_images_in_cells(X)
             return rows_to_images(validate_data(self, X, reset=reset, dtype="numeric"))
+        if reset:
+            # What an earlier fit on a table left, which validate_data would hold against the next.
+            self.__dict__.pop("n_features_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
         return image_sequence(X)
 
     def __sklearn_tags__(self) -> Tags:
@@ -35,3 +41,15 @@ def _is_table(X: Any) -> bool:
     if not hasattr(X, "ndim") and hasattr(X, "__array__"):
         X = np.asarray(X)
     return getattr(X, "ndim", None) == 2
+
+
+def _refuse_images_in_cells(X: Any) -> None:
+    cells = np.asarray(X[:1] if isinstance(X, list | tuple) else X)
+    if cells.dtype.kind not in "OUS" or cells.size == 0:
+        return
+    cell = cells.flat[0]
+    if isinstance(cell, str | bytes | os.PathLike | np.ndarray):
+        raise ValueError(
+            f"X is a table whose first cell is of type {type(cell).__name__}, where a batch of "
+            "images is expected: give the column itself, such as df['path']."
+        )

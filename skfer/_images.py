@@ -12,24 +12,23 @@ import numbers
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import cv2
 import numpy as np
+
+from skfer._jpeg import jpeg_defect
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
 # squared on are square images (Olivetti faces come as rows of 64 x 64).
 LONGEST_STRIP = 32
 SMALLEST_SQUARE = 32
 
-# What a batch becomes: a dense array of four axes, or images read when asked for.
-Images = np.ndarray | Sequence[np.ndarray]
-
 _SINGLE = (str, bytes, bytearray, os.PathLike)
 _WRAP = "Wrap a single image in a list: [image]."
 
 
-class LazyImages(Sequence[np.ndarray]):
+class LazyImages:
     """Images that are read and decoded when they are asked for, one at a time."""
 
     def __init__(self, items: Sequence[Any]):
@@ -38,15 +37,7 @@ class LazyImages(Sequence[np.ndarray]):
     def __len__(self) -> int:
         return len(self._items)
 
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> LazyImages: ...
-
-    def __getitem__(self, index: int | slice) -> np.ndarray | LazyImages:
-        if isinstance(index, slice):
-            return LazyImages(self._items[index])
+    def __getitem__(self, index: int) -> np.ndarray:
         return read_image(self._items[index], index)
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -55,6 +46,10 @@ class LazyImages(Sequence[np.ndarray]):
     def name(self, index: int) -> str:
         """How an error calls the image: its place in the batch, and its path if it has one."""
         return _name(self._items[index], index)
+
+
+# What a batch becomes: a dense array of four axes, or images read when asked for.
+Images = np.ndarray | LazyImages
 
 
 def image_sequence(X: Any) -> Images:
@@ -80,6 +75,11 @@ def image_sequence(X: Any) -> Images:
         raise ValueError(f"X is one image ({_shown(X)}), where a batch is expected. {_WRAP}")
     if not isinstance(X, Sequence) and hasattr(X, "__array__"):
         X = np.asarray(X)
+    if not isinstance(X, Sequence | np.ndarray):
+        # A generator could be read only once, a set has no order.
+        raise ValueError(
+            f"X is {_type_of(X)}, where a batch of images is expected: give a list of them."
+        )
     if isinstance(X, np.ndarray) and X.ndim != 1:
         return _dense_batch(X)
     items = list(X)
@@ -112,6 +112,9 @@ def _dense_batch(X: np.ndarray) -> np.ndarray:
         )
     if 0 in X.shape:
         raise ValueError(f"X has shape {X.shape}: its images have no pixels.")
+    if X.dtype == object:
+        # np.array(images, dtype=object) takes images of one size apart, into Python's numbers.
+        X = np.array(X.ravel().tolist()).reshape(X.shape)
     X = _uint8_or_float32(X, "X")
     _refuse_non_finite(X, "X")
     return X if X.ndim == 4 else X[..., np.newaxis]
@@ -119,6 +122,8 @@ def _dense_batch(X: np.ndarray) -> np.ndarray:
 
 def rows_to_images(rows: np.ndarray) -> np.ndarray:
     """Flat rows as images: squares, or strips one pixel high.
+
+    One bare float image whose width is such a square (1024, 2304) can't be told from rows.
 
     Parameters
     ----------
@@ -145,7 +150,7 @@ def rows_to_images(rows: np.ndarray) -> np.ndarray:
     raise ValueError(
         f"X has rows of {n_values} values, which is no image: a row is a square of at least "
         f"{SMALLEST_SQUARE} x {SMALLEST_SQUARE} pixels, or a strip of at most {LONGEST_STRIP} "
-        "values. Reshape X to (n, height, width)."
+        f"values. Reshape X to (n, height, width). {_WRAP}"
     )
 
 
@@ -203,12 +208,15 @@ def read_image(item: Any, index: int) -> np.ndarray:
             data = Path(item).read_bytes()
         except OSError as error:
             raise ValueError(f"{where} can't be read: {error.strerror}.") from error
+        except ValueError as error:  # no path at all, such as one with a null character
+            raise ValueError(f"{where} can't be read: {error}.") from error
         return _decode(data, where)
     image = np.asarray(item)
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3)):
+        what = f"has shape {image.shape}" if image.ndim else f"is {_type_of(item)}"
         raise ValueError(
-            f"{where} has shape {image.shape}; an image is (height, width) or "
-            "(height, width, 3), a path, or the bytes of an image file."
+            f"{where} {what}; an image is an array (height, width) or (height, width, 3), "
+            "a path, or the bytes of an image file."
         )
     if 0 in image.shape:
         raise ValueError(f"{where} has shape {image.shape}: it has no pixels.")
@@ -221,8 +229,8 @@ def _decode(data: bytes, where: str) -> np.ndarray:
     """Pixels of an encoded image, upright by its EXIF orientation; colour as RGB."""
     if not data:
         raise ValueError(f"{where} is empty: it holds no image.")
-    if not _is_whole(data):
-        raise ValueError(f"{where} is a JPEG that breaks off: its end is missing.")
+    if defect := jpeg_defect(data):
+        raise ValueError(f"{where} is a JPEG that {defect}.")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
     except cv2.error as error:
@@ -230,24 +238,6 @@ def _decode(data: bytes, where: str) -> np.ndarray:
     if image is None:
         raise ValueError(f"{where} can't be decoded as an image.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
-
-
-def _is_whole(data: bytes) -> bool:
-    """Whether a JPEG reaches its end marker; other formats are the decoder's to judge.
-
-    The decoder fills what is missing of a JPEG with gray and says nothing. The segments
-    before the first scan are stepped over, because a thumbnail has an end marker of its own.
-    """
-    if not data.startswith(b"\xff\xd8"):
-        return True
-    position = 2
-    while data[position : position + 1] == b"\xff":
-        marker = data[position + 1 : position + 2]
-        if marker == b"\xda":
-            return data.find(b"\xff\xd9", position) != -1
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        position += 2 + max(length, 2)
-    return False
 
 
 def _uint8_or_float32(image: np.ndarray, where: str) -> np.ndarray:
@@ -279,6 +269,10 @@ def _name(item: Any, index: int) -> str:
 
 def _kind(image: np.ndarray) -> str:
     return f"{'x'.join(map(str, image.shape))} {image.dtype}"
+
+
+def _type_of(item: Any) -> str:
+    return "None" if item is None else f"of type {type(item).__name__}"
 
 
 def _shown(item: Any) -> str:

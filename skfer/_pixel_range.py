@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 # A float batch may leave the fitted range by this much of its width: noise and sharpening
-# do, another scale goes much further.
-_SLACK = 1.0
+# do, another scale goes further ([-1, 1] after [0, 1] by a whole width).
+_SLACK = 0.5
 _SLACK_OF_OWN_RANGE = 10.0
+# Pixels no further from zero than this are not on 0-255 but on [0, 1] or [-1, 1], with some
+# noise perhaps.
+_SMALL = 2.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ class PixelRange:
         common = (self.low, self.high) in ((0.0, 1.0), (0.0, 255.0))
         slack = (_SLACK if common else _SLACK_OF_OWN_RANGE) * (self.high - self.low)
         too_far = low < self.low - slack or high > self.high + slack
-        # All of 0-255 within 0-1 is a batch divided by 255; a black image is no evidence.
-        too_small = self.high == 255.0 and low >= 0.0 and 0.0 < high <= 1.0
+        # An even image is no evidence: it may be nearly black.
+        too_small = self.high == 255.0 and -_SMALL <= low < high <= _SMALL
         if too_far or too_small:
             raise ValueError(
                 f"X has values from {low:g} to {high:g}, but this estimator was fitted on "

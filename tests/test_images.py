@@ -200,17 +200,6 @@ def test_a_truncated_file_among_many_is_named(tmp_path, astronaut, extension, pa
         GrayscaleResizer().fit_transform(files)
 
 
-def test_a_jpeg_with_a_thumbnail_inside_is_judged_by_its_own_end(astronaut):
-    thumbnail = with_pillow(Image.fromarray(astronaut).resize((16, 16)), "JPEG")
-    photo = encoded(astronaut, ".jpg")
-    length = (len(thumbnail) + 2).to_bytes(2, "big")
-    with_thumbnail = photo[:2] + b"\xff\xe2" + length + thumbnail + photo[2:]
-
-    assert read_image(with_thumbnail, 0).shape == (512, 512, 3)
-    with pytest.raises(ValueError, match="breaks off"):
-        read_image(with_thumbnail[:-500], 0)
-
-
 def test_errors_in_a_batch_name_the_image(tmp_path):
     good = np.zeros((4, 4), np.uint8)
     folder, empty, text = tmp_path / "folder", tmp_path / "empty.png", tmp_path / "notes.png"
@@ -223,8 +212,12 @@ def test_errors_in_a_batch_name_the_image(tmp_path):
         (folder, r"\('.*folder'\) can't be read: Is a directory"),
         (empty, r"\('.*empty.png'\) is empty"),
         (text, r"\('.*notes.png'\) can't be decoded"),
+        ("a\0.png", r"\('a.*png'\) can't be read: embedded null"),
         (b"", "is empty"),
         (b"junk", "can't be decoded"),
+        (None, "is None; an image is"),
+        (float("nan"), "is of type float; an image is"),
+        ({"image": good}, "is of type dict; an image is"),
         (np.zeros((2, 2, 2, 2)), r"has shape \(2, 2, 2, 2\)"),
         (np.zeros((4, 4, 4), np.uint8), r"has shape \(4, 4, 4\)"),
         (np.zeros((0, 4)), "has no pixels"),
@@ -249,6 +242,8 @@ def test_errors_in_a_batch_name_the_image(tmp_path):
         (np.zeros((9, 2304), np.uint8), r"X.reshape\(-1, 48, 48\)"),
         (np.zeros((9, 1000)), "rows of 1000 values"),
         (np.zeros((9, 100)), "rows of 100 values"),
+        (np.zeros((48, 48)), "rows of 48 values.*Wrap a single image"),
+        (np.zeros((480, 640)), "rows of 640 values.*Wrap a single image"),
         (np.zeros((2, 8, 8, 4), np.uint8), r"4 channels.*X\[..., :3\]"),
         (np.zeros((2, 2, 8, 8, 3)), r"shape \(2, 2, 8, 8, 3\)"),
         (np.zeros((0, 8, 8)), "at least 1 is required"),
@@ -256,12 +251,29 @@ def test_errors_in_a_batch_name_the_image(tmp_path):
         ([], "at least 1 is required"),
         (pd.Series([], dtype=object), "at least 1 is required"),
         ([1.0, 2.0], "one-dimensional"),
+        (None, "X is None, .*give a list"),
+        (5, "X is of type int, .*give a list"),
+        ({"a.png", "b.png"}, "X is of type set, .*give a list"),
+        ({"a.png": "sad"}, "X is of type dict, .*give a list"),
+        ((path for path in ["a.png"]), "X is of type generator, .*give a list"),
+        (np.full((2, 8, 8), None), "dtype object"),
         (np.stack([np.zeros((8, 8)), np.full((8, 8), np.nan)]), r"X\[1\] holds NaN"),
     ],
 )
 def test_what_is_no_batch_is_an_error_that_says_what_to_do(X, problem):
     with pytest.raises(ValueError, match=problem):
         GrayscaleResizer().fit(X)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3)])
+def test_numpy_may_have_taken_images_of_one_size_apart(dtype, shape):
+    batch = list(np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(dtype))
+
+    out = image_sequence(np.array(batch, dtype=object))
+
+    np.testing.assert_array_equal(out, dense_images(image_sequence(batch)))
+    assert out.dtype == np.float32  # Python's numbers don't tell that they were uint8
 
 
 def test_images_of_one_shape_become_one_array():

@@ -103,6 +103,11 @@ class FaceCropper(TransformerMixin, ImageEstimator):
     -----
     The cropper learns nothing: `transform` and `detect` work without `fit`.
 
+    Each `transform` warns of its own images, so a `GridSearchCV` warns at every fit and every
+    score. Where images without a face are expected, this turns the warnings off::
+
+        warnings.filterwarnings("ignore", ".* no face found")
+
     References
     ----------
     Viola, P. and Jones, M. (2001). Rapid object detection using a boosted cascade of simple
@@ -271,7 +276,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
             f"{len(missing)} of {len(images)} images: no face found; {what} "
             f"(on_missing={self.on_missing!r}).",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,  # past scikit-learn's wrapper of transform, to the caller's line
         )
 
     def __sklearn_tags__(self) -> Tags:

@@ -94,15 +94,12 @@ class _Resizer(TransformerMixin, ImageEstimator):
         raise NotImplementedError
 
     def _height_and_width(self) -> tuple[int, int]:
-        if isinstance(self.size, Integral):
-            return int(self.size), int(self.size)
-        if len(self.size) != 2 or not all(
-            isinstance(s, Integral) and int(s) > 0 for s in self.size
-        ):
+        sides = (self.size, self.size) if isinstance(self.size, Integral) else tuple(self.size)
+        if len(sides) != 2 or not all(_is_length(side) for side in sides):
             raise ValueError(
                 f"size must be a positive int or (height, width) in pixels; got {self.size!r}."
             )
-        return int(self.size[0]), int(self.size[1])
+        return int(sides[0]), int(sides[1])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -193,6 +190,10 @@ class GrayscaleResizer(_Resizer):
 
     def _color(self) -> str:
         return "gray"
+
+
+def _is_length(side: Any) -> bool:
+    return isinstance(side, Integral) and not isinstance(side, bool) and int(side) > 0
 
 
 def _to_gray(image: np.ndarray) -> np.ndarray:

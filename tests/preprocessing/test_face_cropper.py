@@ -188,10 +188,17 @@ def test_whole_image_without_a_face_and_one_warning(astronaut):
         crops = FaceCropper().transform([blank, astronaut, blank + 7])
 
     assert len(caught) == 1
-    assert Path(caught[0].filename).name != "_face_cropper.py"
+    assert Path(caught[0].filename).name == Path(__file__).name
     np.testing.assert_array_equal(crops[0], blank)
     np.testing.assert_array_equal(crops[2], blank + 7)
     assert crops[1].shape == (95, 95, 3)
+
+
+def test_the_warning_can_be_turned_off_as_the_docstring_says():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".* no face found")
+        FaceCropper().transform(np.zeros((2, 60, 50), np.uint8))
 
 
 def test_blank_image_without_a_face():

@@ -112,7 +112,7 @@ def test_one_batch_is_uint8_or_floating_point():
         GrayscaleResizer().fit_transform(mixed)
 
 
-@pytest.mark.parametrize("size", [0, (4,), (4, 0), (4, 4, 1), (4.0, 4), "48"])
+@pytest.mark.parametrize("size", [0, True, (4,), (4, 0), (4, True), (4, 4, 1), (4.0, 4), "48"])
 def test_size_is_one_or_two_positive_ints(size):
     with pytest.raises(ValueError, match="size"):
         GrayscaleResizer(size).fit(np.zeros((1, 8, 8)))

@@ -1,0 +1,134 @@
+"""Whole JPEGs pass, whatever they hold; damaged ones are told from them."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from skfer._images import read_image
+from skfer._jpeg import jpeg_defect
+
+END = b"\xff\xd9"
+
+
+def jpeg(image, **options):
+    settings = [(getattr(cv2, f"IMWRITE_JPEG_{name}"), value) for name, value in options.items()]
+    ok, data = cv2.imencode(".jpg", image, [number for setting in settings for number in setting])
+    assert ok
+    return data.tobytes()
+
+
+def start_of_scan(data):
+    return data.index(b"\xff\xda")
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 3])),
+    st.integers(0, 100),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0, 1, 3]),
+    st.binary(max_size=50),
+)
+def test_whole_files_pass(seed, shape, quality, progressive, optimize, restart_interval, behind):
+    noise = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    data = jpeg(
+        noise,
+        QUALITY=quality,
+        PROGRESSIVE=int(progressive),
+        OPTIMIZE=int(optimize),
+        RST_INTERVAL=restart_interval,
+    )
+
+    assert jpeg_defect(data + behind) is None  # a motion photo has a film behind its end
+    assert jpeg_defect(data[: -len(END)]) is not None
+
+
+def test_even_pictures_pass():
+    """Their coded pixels may be nothing but zeros."""
+    assert jpeg_defect(jpeg(np.full((512, 512, 3), 128, np.uint8), OPTIMIZE=1)) is None
+
+
+def test_fill_bytes_before_a_marker_are_legal(astronaut):
+    data = jpeg(astronaut)
+    tables = data.index(b"\xff\xdb")
+    end = len(data) - len(END)
+    filled = data[:tables] + b"\xff\xff" + data[tables:end] + b"\xff" + data[end:]
+
+    np.testing.assert_array_equal(read_image(filled, 0), read_image(data, 0))
+
+
+def test_many_fill_bytes_take_no_long_time(astronaut):
+    data = jpeg(astronaut)
+
+    assert jpeg_defect(data[: len(data) // 2] + b"\xff" * 10_000_000) is not None
+
+
+def test_a_thumbnail_inside_has_an_end_of_its_own(astronaut):
+    thumbnail = jpeg(astronaut[::32, ::32])
+    photo = jpeg(astronaut)
+    segment = b"\xff\xe2" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    with_thumbnail = photo[:2] + segment + photo[2:]
+
+    assert read_image(with_thumbnail, 0).shape == (512, 512, 3)
+    with pytest.raises(ValueError, match=r"X\[0\] is a JPEG that breaks off"):
+        read_image(with_thumbnail[:-500], 0)
+
+
+def test_a_comment_between_two_scans_is_legal(astronaut):
+    photo = jpeg(astronaut, PROGRESSIVE=1)
+    second = photo.index(b"\xff\xda", start_of_scan(photo) + 2)
+    comment = b"\xff\xfe" + (2 + len(END)).to_bytes(2, "big") + END
+
+    assert jpeg_defect(photo[:second] + comment + photo[second:]) is None
+
+
+def test_metadata_written_by_pillow_pass(astronaut):
+    exif = Image.Exif()
+    exif[0x010E] = "a picture"
+    file = io.BytesIO()
+    Image.fromarray(astronaut).save(file, "JPEG", exif=exif, progressive=True, comment="\xff\xd9")
+
+    assert read_image(file.getvalue(), 0).shape == (512, 512, 3)
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_random_bytes_among_the_coded_pixels_are_seen(astronaut, progressive):
+    data = jpeg(astronaut, PROGRESSIVE=progressive)
+    rng = np.random.default_rng(0)
+    first = start_of_scan(data) + 100
+
+    seen = 0
+    for start in rng.integers(first, len(data) - 2000, 100):
+        damaged = data[:start] + rng.bytes(1500) + data[start + 1500 :]
+        seen += jpeg_defect(damaged) is not None
+
+    assert seen >= 90
+
+
+def test_a_damaged_file_is_named(tmp_path, astronaut):
+    data = jpeg(astronaut)
+    middle = len(data) // 2
+    path = tmp_path / "face.jpg"
+    path.write_bytes(data[:middle] + b"\xff\x01" * 50 + data[middle:])
+
+    with pytest.raises(ValueError, match=r"X\[7\] \('.*face.jpg'\) is a JPEG that is damaged"):
+        read_image(path, 7)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_judged(junk):
+    jpeg_defect(b"\xff\xd8" + junk)
+    jpeg_defect(b"\xff\xd8\xff\xda\x00\x02" + junk)
+
+
+def test_other_formats_are_the_decoders_to_judge(astronaut):
+    assert jpeg_defect(cv2.imencode(".png", astronaut)[1].tobytes()) is None
+    assert jpeg_defect(b"") is None

@@ -1,0 +1,79 @@
+"""A batch on another scale than the fitted one is told from one that is a little off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skfer._pixel_range import PixelRange
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 1)).astype(np.uint8)
+BYTES = PIXELS.astype(np.float32)
+UNIT = BYTES / 255
+SIGNED = BYTES / 127.5 - 1
+STANDARD = (UNIT - 0.5) / 0.25
+NOISE = np.random.default_rng(1).normal(0, 0.05, PIXELS.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("batch", "low", "high"),
+    [(PIXELS, 0, 255), (BYTES, 0, 255), (UNIT, 0, 1), (SIGNED, -1, 1), (STANDARD, -2, 2)],
+)
+def test_the_scale_is_read_from_the_batch(batch, low, high):
+    assert PixelRange.of(batch) == PixelRange(low, high)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "other"),
+    [
+        (PIXELS, UNIT),
+        (PIXELS, SIGNED),
+        (PIXELS, UNIT + NOISE),
+        (PIXELS, STANDARD),
+        (BYTES, UNIT),
+        (BYTES, UNIT * 0.9),
+        (BYTES, SIGNED * 0.5),
+        (UNIT, BYTES),
+        (UNIT, SIGNED),
+        (UNIT, STANDARD),
+        (SIGNED, BYTES),
+    ],
+)
+def test_another_scale_is_an_error_that_names_both(fitted, other):
+    scale = PixelRange.of(fitted)
+
+    message = f"values from .* fitted on pixels from {scale.low:g} to {scale.high:g}.*uint8"
+    for batch in (other, other[:1]):
+        with pytest.raises(ValueError, match=message):
+            scale.bring(batch)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "batch"),
+    [
+        (PIXELS, BYTES),
+        (PIXELS, BYTES * 1.2 - 20),
+        (BYTES, BYTES / 20),
+        (UNIT, UNIT + NOISE),
+        (UNIT, UNIT * 1.4 - 0.2),
+        (UNIT, UNIT / 100),
+        (SIGNED, SIGNED * 3),
+        (STANDARD, STANDARD + NOISE),
+    ],
+)
+def test_a_batch_a_little_off_passes_unchanged(fitted, batch):
+    assert PixelRange.of(fitted).bring(batch) is batch
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1.5])
+def test_an_even_image_is_no_evidence_alone_as_in_a_batch(value):
+    even = np.full((1, 12, 12, 1), value, np.float32)
+
+    for batch in (even, np.concatenate([BYTES, even])):
+        assert PixelRange.of(PIXELS).bring(batch) is batch
+
+
+def test_bytes_come_on_the_fitted_scale():
+    assert PixelRange.of(PIXELS).bring(PIXELS) is PIXELS
+    np.testing.assert_allclose(PixelRange.of(UNIT).bring(PIXELS), UNIT, atol=1e-6)
+    np.testing.assert_allclose(PixelRange.of(SIGNED).bring(PIXELS), SIGNED, atol=1e-6)
