@@ -29,11 +29,13 @@ from skfer._pixel_range import PixelRange
 from skfer.networks import build_network
 from skfer.training import (
     Augmentation,
+    build_state,
     computing_in,
     evaluation_batches,
     fit_callbacks,
     isolated_random_state,
     new_optimizer,
+    no_graphs_left_behind,
     one_trace_a_fit,
     precision_policy,
     settling_within_an_epoch,
@@ -153,6 +155,7 @@ class KerasEstimator(ImageEstimator):
         if start != "resumed" or not network.compiled:
             optimizer = new_optimizer(self.optimizer, self.learning_rate, policy)
             network.compile(optimizer, self._loss, metrics=["accuracy"])
+            build_state(network, examples.targets)
         engine = _Engine(
             model=lambda: network,
             loss=self._loss,
@@ -168,7 +171,11 @@ class KerasEstimator(ImageEstimator):
             shuffle=False,  # the batches come shuffled
             verbose=int(self.verbose),
         )
-        with computing_in(network.layers[-1], policy), one_trace_a_fit():
+        with (
+            computing_in(network.layers[-1], policy),
+            one_trace_a_fit(),
+            no_graphs_left_behind(),
+        ):
             engine.fit(
                 examples.images,
                 examples.targets,

@@ -13,6 +13,8 @@ _SLACK_OF_OWN_RANGE = 10.0
 # Pixels no further from zero than this are not on 0-255 but on [0, 1] or [-1, 1], with some
 # noise perhaps.
 _SMALL = 2.0
+# Photos on 0-255 have a pixel brighter than this among them; other numbers needn't.
+_DIM = 16.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class PixelRange:
         low, high = float(images.min()), float(images.max())
         if low >= 0.0 and high <= 1.0:
             return cls(0.0, 1.0)
-        if low >= 0.0 and high <= 255.0:
+        if low >= 0.0 and _DIM < high <= 255.0:
             return cls(0.0, 255.0)
         return cls(low, high if high > low else low + 1.0)
 

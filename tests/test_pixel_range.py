@@ -77,3 +77,10 @@ def test_bytes_come_on_the_fitted_scale():
     assert PixelRange.of(PIXELS).bring(PIXELS) is PIXELS
     np.testing.assert_allclose(PixelRange.of(UNIT).bring(PIXELS), UNIT, atol=1e-6)
     np.testing.assert_allclose(PixelRange.of(SIGNED).bring(PIXELS), SIGNED, atol=1e-6)
+
+
+def test_small_numbers_are_a_range_of_their_own_and_not_dark_pixels():
+    numbers = np.random.default_rng(0).uniform(0, 3, (20, 1, 5, 1)).astype(np.float32)
+    fitted = PixelRange.of(numbers)
+    for one in numbers:
+        np.testing.assert_array_equal(fitted.bring(one[np.newaxis]), one[np.newaxis])

@@ -64,7 +64,8 @@ def training_batches(
             picked = augmentation(picked, seed=_seed_of(seed, step))
         return (picked, *rest)
 
-    numbers = tf.data.Dataset.counter(first_epoch * steps)
+    # Not Dataset.counter: TensorFlow keeps the graph of its scan for good.
+    numbers = tf.data.Dataset.range(first_epoch * steps, tf.int64.max)
     return numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2), steps
 
 
