@@ -131,6 +131,7 @@ class KerasEstimator(ImageEstimator):
     }
     _loss: str
 
+    @no_graphs_left_behind()
     def _fit_network(
         self,
         examples: Examples,
@@ -171,11 +172,7 @@ class KerasEstimator(ImageEstimator):
             shuffle=False,  # the batches come shuffled
             verbose=int(self.verbose),
         )
-        with (
-            computing_in(network.layers[-1], policy),
-            one_trace_a_fit(),
-            no_graphs_left_behind(),
-        ):
+        with computing_in(network.layers[-1], policy), one_trace_a_fit():
             engine.fit(
                 examples.images,
                 examples.targets,
