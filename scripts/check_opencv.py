@@ -3,7 +3,7 @@
 import sys
 
 try:
-    import cv2  # noqa: F401
+    import cv2  # noqa: F401 - whether it imports is the question
 except ImportError as error:
     if "cannot open shared object file" not in str(error):
         raise

@@ -50,11 +50,11 @@ def test_a_random_state_instance_goes_on_from_call_to_call():
 
 
 def test_global_random_state_is_left_alone():
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
 
     make_faces(3, random_state=0)
 
-    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002 - the global state is what is tested
 
 
 def test_classes_are_coded_in_the_order_given():
