@@ -1,0 +1,108 @@
+"""A compact residual network made for small gray faces."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from skfer.networks._blocks import image_input
+
+_STEM = 24
+_STAGES = (48, 96, 160)
+_BLOCKS_A_STAGE = 2
+# The squeeze is to a quarter of the channels: at these widths, a sixteenth would be a handful.
+_SQUEEZE = 4
+
+
+def mini_resnet(
+    input_shape: tuple[int, int, int],
+    n_outputs: int,
+    *,
+    activation: str = "relu",
+    dropout: float = 0.3,
+) -> keras.Model:
+    """Six residual blocks with squeeze and excitation, 1.2 million parameters.
+
+    A 3x3 convolution of 24 filters at full resolution, then three stages (48, 96, 160 filters)
+    of two blocks, each stage at half the resolution of the one before; global average pooling,
+    Dropout, softmax. A block is Conv 3x3 - BatchNorm - activation - Conv 3x3 - BatchNorm -
+    squeeze and excitation, added to its input; where the resolution changes, the input is
+    averaged over 2x2 pixels and projected.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Height, width, channels. Smaller than 16 pixels is enlarged to 16.
+    n_outputs : int
+        Number of classes.
+    activation : str, default="relu"
+        Keras name of the activation.
+    dropout : float, default=0.3
+        Share of the pooled features dropped before the softmax, in [0, 1).
+
+    Returns
+    -------
+    keras.Model
+
+    References
+    ----------
+    He, K. et al. (2016). Deep residual learning for image recognition. CVPR.
+
+    Hu, J., Shen, L. & Sun, G. (2018). Squeeze-and-excitation networks. CVPR.
+
+    He, T. et al. (2019). Bag of tricks for image classification with convolutional neural
+    networks. CVPR (averaging before the projection).
+    """
+    inputs, x = image_input(input_shape, smallest=16)
+    x = _convolution(x, _STEM)
+    x = layers.BatchNormalization()(x)
+    x = layers.Activation(activation)(x)
+    for filters in _STAGES:
+        for block in range(_BLOCKS_A_STAGE):
+            x = _residual_block(x, filters, activation, strides=2 if block == 0 else 1)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dropout(dropout)(x)
+    outputs = layers.Dense(n_outputs, activation="softmax")(x)
+    return keras.Model(inputs, outputs, name="mini_resnet")
+
+
+def _residual_block(
+    x: keras.KerasTensor, filters: int, activation: str, strides: int
+) -> keras.KerasTensor:
+    shortcut = x
+    if strides > 1:
+        shortcut = layers.AveragePooling2D(strides, padding="same")(shortcut)
+    if shortcut.shape[-1] != filters:
+        shortcut = _convolution(shortcut, filters, kernel=1)
+        shortcut = layers.BatchNormalization()(shortcut)
+    x = _convolution(x, filters, strides=strides)
+    x = layers.BatchNormalization()(x)
+    x = layers.Activation(activation)(x)
+    x = _convolution(x, filters)
+    x = layers.BatchNormalization()(x)
+    x = _squeeze_and_excitation(x)
+    x = layers.Add()([x, shortcut])
+    return layers.Activation(activation)(x)
+
+
+def _squeeze_and_excitation(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Scale every channel by a factor read off all of them."""
+    channels = x.shape[-1]
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(channels // _SQUEEZE, 1, activation="relu")(gate)
+    gate = layers.Conv2D(channels, 1, activation="sigmoid")(gate)
+    return layers.Multiply()([x, gate])
+
+
+def _convolution(
+    x: keras.KerasTensor, filters: int, *, kernel: int = 3, strides: int = 1
+) -> keras.KerasTensor:
+    """Without a bias: batch normalisation, which follows, would take it out again."""
+    return layers.Conv2D(
+        filters,
+        kernel,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+    )(x)
