@@ -11,18 +11,14 @@ boxes (at least 0.5).
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from importlib.metadata import version
-from pathlib import Path
 
+import _results
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from skfer import FaceCropper, FacialExpressionClassifier
 from skfer.datasets import make_faces
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def logistic_regression(n_train: int) -> float:
@@ -82,13 +78,12 @@ def main() -> None:
         "training faces": arguments.faces,
         "epochs of cnn4": arguments.epochs,
         "scenes": arguments.scenes,
-        "versions": {p: version(p) for p in ("skfer", "tensorflow", "keras", "opencv-python")},
+        "versions": _results.versions(),
     }
     for name, value in result.items():
         print(f"{name:<40}{value}")
     print(f"{time.perf_counter() - start:.0f} s")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "drawn_faces.json").write_text(json.dumps(result, indent=1) + "\n")
+    _results.write("drawn_faces", result)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
+import _results
 import numpy as np
 
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
 
-RESULTS = Path(__file__).parent / "results"
 WANTED = 5.0  # MB a fit
 WARM_UP = 5
 
@@ -65,14 +62,10 @@ def main() -> None:
         "megabytes_after_each_fit": memory,
         "megabytes_per_fit": round(float(growth), 2),
         "wanted": WANTED,
-        "versions": {p: version(p) for p in ("skfer", "tensorflow", "keras", "scikeras", "numpy")}
-        | {"python": platform.python_version()},
+        "versions": _results.versions(),
     }
     print(f"{growth:.2f} MB a fit after the first {WARM_UP}; wanted <= {WANTED:g}")
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "memory.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {path}")
+    _results.write("memory", result)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,13 @@
     python benchmarks/seed_systems.py --system cnn4 --data fer2013.npz
 
 prints what the system reaches on PublicTest beside what its document reports, with and
-without the PublicTest images that also stand in Training, and writes the same with the
-history and the library versions to ``benchmarks/results/``.
+without the PublicTest images that also stand in Training, and keeps the same with the
+history and the library versions in ``benchmarks/results/``.
+
+    python benchmarks/seed_systems.py --all --data fer2013.npz
+
+trains whatever has no result yet and prints one table of all. A run that was stopped goes on
+from its last epoch when it is started again (``benchmarks/checkpoints/``).
 
 PublicTest is watched during the fit (plateaus, early stopping), as the documents watched
 their validation part; PrivateTest is not in the data and is never looked at.
@@ -13,80 +18,39 @@ their validation part; PrivateTest is not in the data and is never looked at.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
+import _results
 import keras
 import numpy as np
 import sklearn
+from _systems import SYSTEMS, System
 from sklearn.metrics import log_loss
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from skfer import FacialExpressionClassifier, GrayscaleResizer
 
-RESULTS = Path(__file__).parent / "results"
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
 NAMES = np.array(["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"])
 
 
-@dataclass(frozen=True)
-class System:
-    """One system: its classes, its classifier, and what its document says it reached."""
-
-    classes: tuple[str, ...]
-    parameters: dict
-    document: str
-
-
-SYSTEMS = {
-    # 64 a batch and mirrored images as in the Kathak study of the same network; rates and
-    # their fall as in the web page's log. The patience is not stated. With 2 the rate fell after
-    # epoch 8, before the log's did, and PublicTest ended at 0.629.
-    "cnn4": System(
-        tuple(NAMES),
-        {
-            "network": "cnn4",
-            "epochs": 15,
-            "batch_size": 64,
-            "learning_rate": 5e-4,
-            "reduce_lr": {"factor": 0.1, "patience": 3, "min_lr": 1e-5},
-            "augment": "flip",
-        },
-        "accuracy 0.641 after 15 epochs, over PublicTest and PrivateTest together (derived)",
-    ),
-    # 755 steps an epoch over the 24,176 official Training images of the five classes are
-    # batches of 32 (derived). The rate falls once, from 1e-3 (derived) to 2e-4.
-    "little_vgg": System(
-        ("angry", "happy", "neutral", "sad", "surprise"),
-        {
-            "network": "little_vgg",
-            "epochs": 25,
-            "batch_size": 32,
-            "learning_rate": 1e-3,
-            "reduce_lr": {"factor": 0.2, "patience": 3},
-            "early_stopping": True,
-            "patience": 3,
-            "augment": "light",
-        },
-        "val_loss 0.798 at epoch 17 of 20, on its own 30 % (another split)",
-    ),
-}
-
-
 class EpochLog(keras.callbacks.Callback):
-    """One line an epoch, so that a long run can be watched."""
+    """One line an epoch, so that a long run can be watched; and how long epochs took."""
+
+    seconds: list[float] = []  # of the class: every fit uses a copy of its callbacks
+
+    def on_train_begin(self, logs=None):
+        self.seconds.clear()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self._start)
         figures = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
-        print(
-            f"epoch {epoch + 1}: {time.perf_counter() - self._start:.0f} s  {figures}", flush=True
-        )
+        print(f"epoch {epoch + 1}: {self.seconds[-1]:.0f} s  {figures}", flush=True)
 
 
 def load_split(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -107,33 +71,43 @@ def also_in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.array([image.tobytes() in known for image in images])
 
 
-def run(name: str, data: Path, seed: int, mixed_precision: str | None) -> dict:
+def part_of(split: tuple, n_images: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """So many of the images, with the classes as frequent as in all."""
+    if n_images is None:
+        return split
+    X, _, y, _ = train_test_split(*split, train_size=n_images, stratify=split[1], random_state=seed)
+    return X, y
+
+
+def run(name: str, system: System, data: Path, seed: int, mixed_precision: str | None) -> dict:
     """Fit one system and measure it."""
-    system = SYSTEMS[name]
     split = load_split(data, system.classes)
     (X, y), (X_test, y_test) = split["Training"], split["PublicTest"]
+    seen = also_in(X_test, X)
+    X, y = part_of((X, y), system.n_images, seed)
+    epochs = EpochLog()
     classifier = FacialExpressionClassifier(
         **system.parameters,
         mixed_precision=mixed_precision,
         random_state=seed,
-        callbacks=[EpochLog()],
+        checkpoint_dir=CHECKPOINTS,
+        callbacks=[epochs],
     ).set_fit_request(X_val=True, y_val=True)
     pipeline = Pipeline(
         [("cropper", "passthrough"), ("resizer", GrayscaleResizer(48)), ("classifier", classifier)],
         transform_input=["X_val"],
     )
-    start = time.perf_counter()
     pipeline.fit(X, y, X_val=X_test, y_val=y_test)
-    seconds = time.perf_counter() - start
 
     probabilities = pipeline.predict_proba(X_test)
     correct = pipeline.classes_[probabilities.argmax(axis=1)] == y_test
-    seen = also_in(X_test, X)
     fitted = pipeline[-1]
     return {
         "system": name,
+        "row": system.row,
+        "smoke": system.n_images is not None,
         "classes": list(system.classes),
-        "parameters": system.parameters | {"mixed_precision": mixed_precision},
+        "parameters": plain(system.parameters) | {"mixed_precision": mixed_precision},
         "seed": seed,
         "weights": fitted.network_.count_params(),
         "images": {
@@ -142,17 +116,23 @@ def run(name: str, data: Path, seed: int, mixed_precision: str | None) -> dict:
             "of them in Training": int(seen.sum()),
         },
         "epochs": fitted.n_iter_,
-        "seconds_per_epoch": round(seconds / fitted.n_iter_, 1),
+        "seconds_per_epoch": round(float(np.median(epochs.seconds)), 1),
         "accuracy": round(float(correct.mean()), 4),
         "accuracy_without_images_in_training": round(float(correct[~seen].mean()), 4),
         "val_loss": round(float(log_loss(y_test, probabilities)), 4),
         "document": system.document,
         "history": fitted.history_,
-        "versions": {
-            p: version(p)
-            for p in ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy")
-        }
-        | {"python": platform.python_version()},
+        "versions": _results.versions(),
+    }
+
+
+def plain(parameters: dict) -> dict:
+    """Parameters as they can be written: an optimiser by its name and settings."""
+    return {
+        name: keras.optimizers.serialize(value)
+        if isinstance(value, keras.optimizers.Optimizer)
+        else value
+        for name, value in parameters.items()
     }
 
 
@@ -169,26 +149,57 @@ def report(result: dict) -> str:
             f"  without the {images['of them in Training']} that stand in Training  accuracy "
             f"{result['accuracy_without_images_in_training']:.4f}",
             f"  the document: {result['document']}",
-            "  " + ", ".join(f"{name} {v}" for name, v in result["versions"].items()),
+            _results.line_of(result["versions"]),
         ]
     )
 
 
+def table(results: list[dict]) -> str:
+    """All systems in one table; "smoke" marks a short run that shows only that it trains."""
+    lines = [
+        "| row | system | classes | parameters | epochs | s an epoch | PublicTest | "
+        "without images in Training | the document |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for result in results:
+        smoke = " (smoke)" if result.get("smoke") else ""
+        lines.append(
+            f"| {result.get('row', '')} | `{result['system']}`{smoke} | {len(result['classes'])} "
+            f"| {result['weights']:,} | {result['epochs']} | {result['seconds_per_epoch']:.0f} "
+            f"| {result['accuracy']:.4f} | {result['accuracy_without_images_in_training']:.4f} "
+            f"| {result['document']} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--system", choices=sorted(SYSTEMS), required=True)
-    parser.add_argument("--data", type=Path, required=True, help="FER2013 as .npz")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--system", choices=sorted(SYSTEMS))
+    which.add_argument("--all", action="store_true", help="what has no result yet; then the table")
+    which.add_argument("--table", action="store_true", help="the table of the results there are")
+    parser.add_argument("--data", type=Path, help="FER2013 as .npz")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mixed-precision", default="auto", choices=["auto", "bfloat16", "none"])
     arguments = parser.parse_args()
+    if arguments.data is None and not arguments.table:
+        parser.error("--data is needed to train")
     precision = None if arguments.mixed_precision == "none" else arguments.mixed_precision
-    with sklearn.config_context(enable_metadata_routing=True):
-        result = run(arguments.system, arguments.data, arguments.seed, precision)
-    print(report(result))
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"seed_{arguments.system}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {path}")
+
+    if arguments.system:
+        names = [arguments.system]
+    else:
+        names = [
+            name for name in SYSTEMS if arguments.all and _results.read(f"seed_{name}") is None
+        ]
+    for name in names:
+        with sklearn.config_context(enable_metadata_routing=True):
+            result = run(name, SYSTEMS[name], arguments.data, arguments.seed, precision)
+        print(report(result), flush=True)
+        _results.write(f"seed_{name}", result)
+    if not arguments.system:
+        results = [_results.read(f"seed_{name}") for name in SYSTEMS]
+        print(table([result for result in results if result is not None]))
 
 
 if __name__ == "__main__":

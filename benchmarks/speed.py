@@ -13,9 +13,7 @@ them.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,9 +21,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
-from pathlib import Path
 
+import _results
 import keras
 import numpy as np
 
@@ -33,7 +30,6 @@ from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
 from skfer.networks import build_network
 
-RESULTS = Path(__file__).parent / "results"
 WANTED = {"fit": 1.03, "predict 1": 0.15, "predict 512": 0.8, "import": 0.5}
 
 IMPORT = """
@@ -163,13 +159,8 @@ def run(quick: bool) -> dict:
             "imports_of_tensorflow_and_keras": heavy,
             "wanted": WANTED["import"],
         },
-        "cores": os.cpu_count(),
         "load_before": round(load, 1),
-        "versions": {
-            p: version(p)
-            for p in ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy")
-        }
-        | {"python": platform.python_version()},
+        "versions": _results.versions(),
     }
 
 
@@ -196,7 +187,7 @@ def report(result: dict) -> str:
         lines.append(
             f"  not alone: the load was {result['load_before']} before; figures may be off"
         )
-    lines.append("  " + ", ".join(f"{name} {v}" for name, v in result["versions"].items()))
+    lines.append(_results.line_of(result["versions"]))
     return "\n".join(lines)
 
 
@@ -205,10 +196,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     result = run(parser.parse_args().quick)
     print(report(result))
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "speed.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {path}")
+    _results.write("speed", result)
 
 
 if __name__ == "__main__":

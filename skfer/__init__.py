@@ -13,7 +13,9 @@ _PUBLIC = {
     "FaceCropper": "skfer.preprocessing",
     "FacialExpressionClassifier": "skfer._classifier",
     "GrayscaleResizer": "skfer.preprocessing",
+    "HOGDescriptor": "skfer.preprocessing",
     "ImageResizer": "skfer.preprocessing",
+    "LBPDescriptor": "skfer.preprocessing",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

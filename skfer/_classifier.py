@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import keras
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils import compute_sample_weight
-from sklearn.utils._param_validation import StrOptions
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_array, compute_sample_weight
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
 
 from skfer import _network_state as network_state
 from skfer._images import dense_images
-from skfer._keras_estimator import Examples, KerasEstimator
+from skfer._keras_estimator import KerasEstimator
+from skfer._network_fit import Examples
+from skfer.training import VOTE_MODES, TargetRule, best_accepted, vote_targets
 
 
 class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
@@ -32,23 +36,46 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         A name from `skfer.networks.list_networks`; the path of a saved Keras model
         (``.keras`` or ``.h5``), whose weights are where the fit starts from; or a function
         ``(input_shape, n_outputs) -> keras.Model`` that ends in a softmax.
+    weights : str, path or FrozenEstimator, default=None
+        Where the fit starts from: "imagenet" (downloaded by Keras) for a network of
+        `keras.applications`; the path of a saved Keras model of the same network; a fitted
+        classifier inside a `sklearn.frozen.FrozenEstimator`. A last layer with another number
+        of outputs starts at random. None is all at random.
+    network_params : dict, default=None
+        Further parameters of the network's function, such as ``{"dense_units": 1024}``.
     epochs : int, default=15
         Passes over the training images.
     batch_size : int, default=64
         Images a step.
     learning_rate : float, default=None
-        Rate to start from; None is the optimiser's own.
+        Rate to start from, or the highest of a `schedule`; None is the optimiser's own.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Keras's name of it, or an instance, of which only the settings are used.
+    schedule : {"cosine", "one_cycle"} or None, default=None
+        How the rate goes over the steps of the fit: "cosine" warms up over 5 % of them and
+        falls to 0, "one_cycle" rises over 30 %. None keeps it.
     dropout : float, default=None
         Share of activations dropped in the network's blocks, in [0, 1); None is the
         network's own.
     activation : str, default=None
         Keras's name of the activation, such as "elu"; None is the network's own.
-    augment : {"none", "flip", "light"}, dict or None, default=None
+    augment : {"none", "flip", "light", "strong"}, dict or None, default=None
         Random changes to the training images: "flip" mirrors them, "light" also turns
-        (10 degrees), shifts (8 %) and zooms (10 %) them. A dict sets `flip`, `rotation`
-        (degrees), `shift` and `zoom` (shares) one by one.
+        (10 degrees), shifts (8 %) and zooms (10 %) them, "strong" goes further and changes
+        the light too. A dict sets one by one `flip`, `rotation` and `shear` (degrees), `shift`
+        and `zoom` (shares), `brightness` and `contrast` (shares), `noise` (share of the pixel
+        range), `blur` (pixels), `erasing` (probability) and `mixup` (alpha of its
+        distribution).
+    oversample : bool, default=False
+        Fill smaller classes up to the size of the largest with repeated images, which
+        `augment` makes differ.
+    label_smoothing : float, default=0
+        Share of every training target that is spread evenly over all classes, in [0, 1).
+    vote_mode : {"cross_entropy", "probabilistic", "majority", "multi_target"}, \
+            default="cross_entropy"
+        What the `votes` given to `fit` stand for: shares to be predicted, chances by which a
+        label is drawn whenever the image is seen, the one label with most of them, or labels
+        of which each is right that has 30 % of the votes [1]_.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label in the loss; "balanced" is inverse to its frequency.
     classes : sequence of labels, default=None
@@ -66,6 +93,24 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     reduce_lr : bool or dict, default=False
         Multiply the rate by 0.1 when `val_loss` has not improved for 2 epochs. A dict sets
         parameters of `keras.callbacks.ReduceLROnPlateau`, such as ``{"factor": 0.2}``.
+    weight_average : float, default=None
+        Predict with an average of the weights over the steps of the fit, of which this share
+        stays at every step, such as 0.999. None predicts with the last weights.
+    frozen_epochs : int, default=0
+        The first so many of the `epochs` train only the head of the network, the layers after
+        its last feature map. Then fine-tuning begins: deeper layers train too, with batch
+        normalisation frozen.
+    fine_tune_from : str or int, default=None
+        Layers that fine-tuning trains: those from the one of this name on, or the last so
+        many that have weights. None is all. With no `frozen_epochs`, the whole fit.
+    fine_tune_learning_rate : float, default=None
+        Rate of fine-tuning; None is a tenth of `learning_rate`.
+    checkpoint_dir : path, default=None
+        Folder in which to keep the state of the fit after every epoch. A fit that was killed
+        goes on from there when it is started again with the same data and parameters; one
+        that is done leaves no file. The memory of `callbacks` is not kept.
+    test_time_augmentation : {"flip", "ten"} or None, default=None
+        Average the probabilities of the image and its mirror image, or of both at five places.
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
         Numbers to train in. None is float32, the same on every machine; "auto" takes what
         is fastest on this one. Weights and predictions are float32 in any case.
@@ -93,6 +138,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         validation images, and `learning_rate` if `reduce_lr` was set.
     n_iter_ : int
         Epochs run.
+    fine_tune_epoch_ : int or None
+        Epochs run before fine-tuning began.
     image_shape_ : tuple of int
         Height, width and channels of the images fitted on.
     pixel_range_ : PixelRange
@@ -112,6 +159,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     References
     ----------
+    .. [1] Barsoum, E. et al. (2016). Training deep networks for facial expression recognition
+       with crowd-sourced label distribution. ICMI.
+
     Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three
     machine learning contests. ICONIP (FER2013).
 
@@ -129,26 +179,40 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         **KerasEstimator._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "classes": ["array-like", None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "vote_mode": [StrOptions(set(VOTE_MODES))],
     }
-    _loss = "sparse_categorical_crossentropy"
+    _metrics = ("accuracy",)
 
     def __init__(
         self,
         network: str | os.PathLike | Callable[..., keras.Model] = "cnn4",
         *,
+        weights: str | os.PathLike | FrozenEstimator | None = None,
+        network_params: dict | None = None,
         epochs: int = 15,
         batch_size: int = 64,
         learning_rate: float | None = None,
         optimizer: str | keras.optimizers.Optimizer = "adam",
+        schedule: str | None = None,
         dropout: float | None = None,
         activation: str | None = None,
         augment: str | dict | None = None,
+        oversample: bool = False,
+        label_smoothing: float = 0.0,
+        vote_mode: str = "cross_entropy",
         class_weight: dict | str | None = None,
         classes: Sequence | None = None,
         validation_fraction: float | None = None,
         early_stopping: bool = False,
         patience: int = 5,
         reduce_lr: bool | dict = False,
+        weight_average: float | None = None,
+        frozen_epochs: int = 0,
+        fine_tune_from: str | int | None = None,
+        fine_tune_learning_rate: float | None = None,
+        checkpoint_dir: str | os.PathLike | None = None,
+        test_time_augmentation: str | None = None,
         mixed_precision: str | None = None,
         pixel_range: tuple[float, float] = (0.0, 1.0),
         warm_start: bool = False,
@@ -157,19 +221,31 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         verbose: int = 0,
     ):
         self.network = network
+        self.weights = weights
+        self.network_params = network_params
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.optimizer = optimizer
+        self.schedule = schedule
         self.dropout = dropout
         self.activation = activation
         self.augment = augment
+        self.oversample = oversample
+        self.label_smoothing = label_smoothing
+        self.vote_mode = vote_mode
         self.class_weight = class_weight
         self.classes = classes
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
         self.patience = patience
         self.reduce_lr = reduce_lr
+        self.weight_average = weight_average
+        self.frozen_epochs = frozen_epochs
+        self.fine_tune_from = fine_tune_from
+        self.fine_tune_learning_rate = fine_tune_learning_rate
+        self.checkpoint_dir = checkpoint_dir
+        self.test_time_augmentation = test_time_augmentation
         self.mixed_precision = mixed_precision
         self.pixel_range = pixel_range
         self.warm_start = warm_start
@@ -231,6 +307,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         X: Any,
         y: Any,
         sample_weight: Any = None,
+        votes: Any = None,
         *,
         X_val: Any = None,
         y_val: Any = None,
@@ -245,6 +322,10 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             Labels, strings or integers, of 2 classes or more.
         sample_weight : array-like of shape (n,), default=None
             Weight of each image in the loss.
+        votes : array-like of shape (n, n_classes), default=None
+            How many annotators chose each label, or shares of them; columns in the order of
+            `classes_`. What is learnt then follows `vote_mode`; `y` stays the labels that
+            scores are made with.
         X_val, y_val : like X and y, default=None
             Images to watch instead of a part of `X`. In a Pipeline, request them with
             ``set_fit_request(X_val=True, y_val=True)`` and name ``X_val`` in the Pipeline's
@@ -259,13 +340,15 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ValueError
             If images or labels are not what they must be; the message names the first.
         """
+
         with self._all_or_nothing():
             examples, y = self._examples(X, y, sample_weight, reset=True)
             go_on = self.warm_start and hasattr(self, "network_")
             if not go_on:
                 self.classes_ = self._sorted_classes(y)
+            targets = self._codes(y) if votes is None else self._vote_targets(votes, len(y))
             self._fit_network(
-                examples._replace(targets=self._codes(y)),
+                examples._replace(targets=targets),
                 self._validation(X_val, y_val),
                 n_outputs=len(self.classes_),
                 epochs=self.epochs,
@@ -391,6 +474,39 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 f"{self.classes_.tolist()}."
             )
         return np.searchsorted(self.classes_, y)
+
+    def _vote_targets(self, votes: Any, n_images: int) -> np.ndarray:
+        votes = check_array(votes, input_name="votes", estimator=self)
+        expected = (n_images, len(self.classes_))
+        if votes.shape != expected:
+            raise ValueError(
+                f"votes has the shape {votes.shape}, but {n_images} images and the classes "
+                f"{self.classes_.tolist()} need {expected}: a column for each class."
+            )
+        wrong = np.flatnonzero((votes < 0).any(axis=1) | (votes.sum(axis=1) <= 0))
+        if len(wrong):
+            raise ValueError(
+                f"votes[{wrong[0]}] is {votes[wrong[0]].tolist()}: votes must not be negative, "
+                "and every image needs at least one. Leave out images nobody could name."
+            )
+        return vote_targets(votes, self.vote_mode)
+
+    def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
+        multi_target = targets.ndim == 2 and self.vote_mode == "multi_target"
+        if multi_target and (mixes or self.label_smoothing):
+            raise ValueError(
+                "vote_mode='multi_target' takes accepted labels, not shares of them: it goes "
+                "neither with label_smoothing nor with augment's mixup."
+            )
+        if targets.ndim == 1 and not mixes and not self.label_smoothing:
+            return None
+        drawn = targets.ndim == 2 and self.vote_mode == "probabilistic"
+        return TargetRule(n_outputs, self.label_smoothing, drawn, multi_target)
+
+    def _loss(self, rule: TargetRule | None) -> Any:
+        if rule is None:
+            return "sparse_categorical_crossentropy"
+        return best_accepted if rule.any_accepted else "categorical_crossentropy"
 
     def _weights(self, y: np.ndarray, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
         if sample_weight is None and self.class_weight is None:

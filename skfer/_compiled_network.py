@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skfer.training import averaged_over_views
+
 # Images a call: enough to keep the cores busy, few enough to stay in their caches.
 _BATCH = 64
 
@@ -23,9 +25,12 @@ class CompiledNetwork:
     ----------
     network : keras.Model
         It is read at every call: training it further changes the answers.
+    views : str or None, default=None
+        Changed copies of every image to average the answers over, as in `skfer.training`.
     """
 
-    def __init__(self, network: keras.Model):
+    def __init__(self, network: keras.Model, views: str | None = None):
+        self.views = views
         self._network = network
         self._graphs: dict[np.dtype, Callable[[tf.Tensor], tf.Tensor]] = {}
         self._tracing = threading.Lock()
@@ -44,9 +49,10 @@ class CompiledNetwork:
             if dtype not in self._graphs:
                 network = self._network
 
-                def call(images: tf.Tensor) -> tf.Tensor:
+                def answer(images: tf.Tensor) -> tf.Tensor:
                     return network(images, training=False)
 
+                call = averaged_over_views(answer, self.views)
                 spec = tf.TensorSpec(network.input_shape, dtype)
                 # The concrete function: TensorFlow counts traces by place in the source, and
                 # would warn of retracing after a few estimators.

@@ -1,8 +1,4 @@
-"""A Keras network inside a scikit-learn estimator: build, fit, predict, pickle.
-
-The only module that imports scikeras, whose `KerasClassifier` runs the fit of a compiled
-network and keeps its history.
-"""
+"""A Keras network inside a scikit-learn estimator: build, fit, predict, pickle."""
 
 from __future__ import annotations
 
@@ -11,13 +7,12 @@ import math
 import os
 from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import keras
 import numpy as np
-from scikeras.wrappers import KerasClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -25,85 +20,28 @@ from skfer import _network_state as network_state
 from skfer._base import ImageEstimator
 from skfer._compiled_network import CompiledNetwork
 from skfer._images import dense_images
+from skfer._network_fit import Examples, NetworkFit, Phase, codes
 from skfer._pixel_range import PixelRange
+from skfer._starting_weights import start_from
 from skfer.networks import build_network
+from skfer.networks._anatomy import features
 from skfer.training import (
-    Augmentation,
-    build_state,
-    computing_in,
-    evaluation_batches,
-    fit_callbacks,
+    SCHEDULES,
+    VIEWS,
+    CheckpointFile,
+    TargetRule,
+    fingerprint,
     isolated_random_state,
     new_optimizer,
     no_graphs_left_behind,
-    one_trace_a_fit,
-    precision_policy,
-    settling_within_an_epoch,
-    training_batches,
 )
 
 # Held out by default where early stopping or a plateau needs something to watch.
 _VALIDATION_FRACTION = 0.1
-
-
-class Examples(NamedTuple):
-    """Images with what the network should say of them."""
-
-    images: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray | None = None
-
-    def take(self, rows: np.ndarray) -> Examples:
-        """Some of the examples."""
-        weights = None if self.weights is None else self.weights[rows]
-        return Examples(self.images[rows], self.targets[rows], weights)
-
-
-class _Engine(KerasClassifier):
-    """scikeras, fed by the input pipeline instead of by Keras's own array adapter."""
-
-    @property
-    def target_encoder(self) -> FunctionTransformer:
-        # Targets are codes already. scikeras would number those of this call anew, which
-        # shifts them where a class is missing.
-        return FunctionTransformer()
-
-    def _fit_keras_model(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        sample_weight: np.ndarray | None,
-        warm_start: bool,
-        epochs: int,
-        initial_epoch: int,
-        *,
-        seed: int,
-        augmentation: Augmentation | None,
-        validation: Examples | None,
-        **kwargs: Any,
-    ) -> None:
-        batches, steps = training_batches(
-            X,
-            y,
-            sample_weight,
-            batch_size=self.batch_size,
-            seed=seed,
-            first_epoch=initial_epoch,
-            augmentation=augmentation,
-        )
-        if validation is not None:
-            kwargs["validation_data"] = evaluation_batches(*validation, batch_size=self.batch_size)
-        with settling_within_an_epoch(self.model_, steps):
-            super()._fit_keras_model(
-                batches,
-                None,
-                sample_weight=None,
-                warm_start=warm_start,
-                epochs=epochs,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps,
-                **kwargs,
-            )
+# Fine-tuning keeps to a rate that doesn't undo what the layers know.
+_FINE_TUNE_SHARE = 0.1
+# What changes neither the weights nor the history of a fit.
+_NO_PART_OF_A_FIT = ("callbacks", "checkpoint_dir", "test_time_augmentation", "verbose")
 
 
 class KerasEstimator(ImageEstimator):
@@ -111,17 +49,27 @@ class KerasEstimator(ImageEstimator):
 
     _parameter_constraints: dict = {
         "network": [str, os.PathLike, callable],
+        "weights": [str, os.PathLike, FrozenEstimator, None],
+        "network_params": [dict, None],
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "optimizer": [str, keras.optimizers.Optimizer],
+        "schedule": [StrOptions(set(SCHEDULES)), None],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "activation": [str, None],
         "augment": [str, dict, None],
+        "oversample": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 0, None, closed="left")],
         "reduce_lr": ["boolean", dict],
+        "weight_average": [Interval(Real, 0, 1, closed="neither"), None],
+        "frozen_epochs": [Interval(Integral, 0, None, closed="left")],
+        "fine_tune_from": [str, Interval(Integral, 1, None, closed="left"), None],
+        "fine_tune_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "test_time_augmentation": [StrOptions(set(VIEWS)), None],
         "mixed_precision": [StrOptions({"auto", "bfloat16", "float16"}), None],
         "pixel_range": [tuple, list],
         "warm_start": ["boolean"],
@@ -129,7 +77,7 @@ class KerasEstimator(ImageEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
-    _loss: str
+    _metrics: tuple[str, ...] = ()
 
     @no_graphs_left_behind()
     def _fit_network(
@@ -142,47 +90,101 @@ class KerasEstimator(ImageEstimator):
         start: Literal["anew", "warm", "resumed"],
     ) -> None:
         """Train: a new network, one with the weights it has, or one amid its training."""
-        augmentation = Augmentation.of(self.augment)
-        policy = precision_policy(self.mixed_precision)
+        phases = self._phases(epochs, start)
+        checkpoint = self._checkpoint(examples, validation, start)
         if start == "anew":
-            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._seed = self._first_seed(checkpoint)
             self._build(examples.images, n_outputs)
         examples = self._weighed(self._on_scale(examples))
         if validation is not None:
             validation = self._on_scale(validation)
         elif start != "resumed":
             examples, validation = self._hold_out(examples)
-        network = self.network_
-        if start != "resumed" or not network.compiled:
-            optimizer = new_optimizer(self.optimizer, self.learning_rate, policy)
-            network.compile(optimizer, self._loss, metrics=["accuracy"])
-            build_state(network, examples.targets)
-        engine = _Engine(
-            model=lambda: network,
-            loss=self._loss,
-            epochs=epochs,
-            batch_size=self.batch_size,
-            callbacks=fit_callbacks(
-                "loss" if validation is None else "val_loss",
-                reduce_lr=self.reduce_lr,
-                early_stopping=self.early_stopping,
-                patience=self.patience,
-                extra=self.callbacks,
-            ),
-            shuffle=False,  # the batches come shuffled
-            verbose=int(self.verbose),
+        fit = NetworkFit(
+            self,
+            self.network_,
+            examples,
+            validation,
+            seed=self._seed,
+            epoch=self.n_iter_,
+            rows=_filled_up(codes(examples.targets)) if self.oversample else None,
+            average=self._average if start == "resumed" else None,
+            checkpoint=checkpoint,
         )
-        with computing_in(network.layers[-1], policy), one_trace_a_fit():
-            engine.fit(
-                examples.images,
-                examples.targets,
-                examples.weights,
-                initial_epoch=self.n_iter_,
-                seed=self._seed,
-                augmentation=augmentation,
-                validation=validation,
+        fit.run(phases)
+        self._average = fit.average
+        if fit.fine_tune_epoch is not None:
+            self.fine_tune_epoch_ = fit.fine_tune_epoch
+        for name, values in fit.history.items():
+            self.history_.setdefault(name, []).extend(values)
+        self.n_iter_ = fit.epoch
+
+    def _phases(self, epochs: int, start: str) -> list[Phase]:
+        """What is trained when: all at once, or the head first and then deeper layers."""
+        if self.schedule is not None and self.reduce_lr:
+            raise ValueError(
+                f"schedule={self.schedule!r} and reduce_lr both set the rate: choose one of them."
             )
-        self._keep_history(engine.history_)
+        if start == "resumed":
+            if self.schedule is not None:
+                raise ValueError(
+                    f"schedule={self.schedule!r} spans a whole fit, of which partial_fit doesn't "
+                    "know the length: use fit, or schedule=None."
+                )
+            return [Phase(epochs, self.learning_rate, "same")]
+        if self.frozen_epochs > epochs:
+            raise ValueError(
+                f"frozen_epochs={self.frozen_epochs} is more than epochs={epochs}, which counts "
+                "the epochs of both phases."
+            )
+        phases = []
+        if self.frozen_epochs:
+            phases.append(Phase(self.frozen_epochs, self.learning_rate, "head"))
+        if epochs > self.frozen_epochs:
+            transfers = self.frozen_epochs > 0 or self.fine_tune_from is not None
+            rate = self._fine_tune_rate() if self.frozen_epochs else self.learning_rate
+            phases.append(
+                Phase(epochs - self.frozen_epochs, rate, "fine" if transfers else "all")
+            )
+        return phases
+
+    def _fine_tune_rate(self) -> float:
+        if self.fine_tune_learning_rate is not None:
+            return self.fine_tune_learning_rate
+        return _FINE_TUNE_SHARE * float(
+            new_optimizer(self.optimizer, self.learning_rate).learning_rate
+        )
+
+    def _checkpoint(
+        self, examples: Examples, validation: Examples | None, start: str
+    ) -> CheckpointFile | None:
+        """The file of this fit: another fit, on other data or otherwise set, has another."""
+        if self.checkpoint_dir is None or start == "resumed":
+            return None
+        settings = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in _NO_PART_OF_A_FIT
+        }
+        if not isinstance(self.random_state, Integral):
+            settings.pop("random_state")  # drawn once and kept in the file
+        weights = self.network_.get_weights() if start == "warm" else None
+        name = fingerprint(settings, examples, validation, weights)
+        return CheckpointFile(self.checkpoint_dir, name)
+
+    def _first_seed(self, checkpoint: CheckpointFile | None) -> int:
+        saved = None if checkpoint is None else checkpoint.read()
+        if saved is not None:
+            return saved.progress.seed
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
+        """What is done to training targets; None if they go to the loss as they are."""
+        raise NotImplementedError
+
+    def _loss(self, rule: TargetRule | None) -> Any:
+        """Keras's name of the loss for targets made by that rule, or the loss itself."""
+        raise NotImplementedError
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -217,7 +219,8 @@ class KerasEstimator(ImageEstimator):
             fraction = _VALIDATION_FRACTION
         if fraction is None:
             return examples, None
-        counts = np.unique(examples.targets, return_counts=True)[1]
+        strata = codes(examples.targets)
+        counts = np.unique(strata, return_counts=True)[1]
         n_watched = math.ceil(fraction * len(examples.images))
         if counts.min() < 2 or n_watched < len(counts):
             raise ValueError(
@@ -228,7 +231,7 @@ class KerasEstimator(ImageEstimator):
         train, watched = train_test_split(
             np.arange(len(examples.images)),
             test_size=fraction,
-            stratify=examples.targets,
+            stratify=strata,
             random_state=self._seed,
         )
         return examples.take(train), examples.take(watched)
@@ -238,11 +241,18 @@ class KerasEstimator(ImageEstimator):
         self.pixel_range_ = PixelRange.of(images)
         with isolated_random_state(self._seed):
             if is_model_file(self.network):
+                if self.weights is not None:
+                    raise ValueError(
+                        f"network={os.fspath(self.network)!r} is a saved model and has weights: "
+                        "leave weights at None."
+                    )
                 body = self._network_from_file(self.network, n_outputs)
             else:
                 body = build_network(
                     self.network, self.image_shape_, n_outputs, **self._network_options()
                 )
+                if self.weights is not None and self.weights != "imagenet":
+                    start_from(body, self.weights)
             self._compose(body, n_outputs)
 
     def _build_from_file(self, n_outputs: int) -> None:
@@ -264,7 +274,13 @@ class KerasEstimator(ImageEstimator):
         raise NotImplementedError
 
     def _network_options(self) -> dict[str, Any]:
-        return {"dropout": self.dropout, "activation": self.activation}
+        own = {"dropout": self.dropout, "activation": self.activation}
+        twice = sorted(set(self.network_params or {}) & {n for n in own if own[n] is not None})
+        if twice:
+            raise ValueError(f"{twice[0]!r} is given twice: by itself and in network_params.")
+        if isinstance(self.weights, str) and self.weights == "imagenet":
+            own["weights"] = self.weights
+        return own | (self.network_params or {})
 
     def _compose(self, body: keras.Model, n_outputs: int) -> None:
         """Put the scaling before the network, and look whether it fits images and targets."""
@@ -283,6 +299,8 @@ class KerasEstimator(ImageEstimator):
             )
         self.history_: dict[str, list[float]] = {}
         self.n_iter_ = 0
+        self.fine_tune_epoch_: int | None = None
+        self._average: dict | None = None
         self._set_network(network)
         self._check_outputs()
 
@@ -302,23 +320,37 @@ class KerasEstimator(ImageEstimator):
 
     def _rebuilt(self, n_outputs: int) -> keras.Model:
         """The network made anew by the function that made it first, with weights to be set."""
-        body = build_network(self.network, self.image_shape_, n_outputs, **self._network_options())
+        options = self._network_options() | {"weights": None}
+        body = build_network(self.network, self.image_shape_, n_outputs, **options)
         return _with_scaling(body, self.image_shape_, self._rescaling())
 
     def _set_network(self, network: keras.Model) -> None:
         self.network_ = network
-        self._compiled = CompiledNetwork(network)
-
-    def _keep_history(self, history: dict[str, list[float]]) -> None:
-        for name, values in history.items():
-            self.history_.setdefault(name, []).extend(float(value) for value in values)
-        self.n_iter_ = len(self.history_["loss"])
+        self._compiled = CompiledNetwork(network, self.test_time_augmentation)
+        self._compiled_features: CompiledNetwork | None = None
 
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
+        images = self._on_fitted_scale(X)
+        if self._compiled.views != self.test_time_augmentation:
+            self._compiled = CompiledNetwork(self.network_, self.test_time_augmentation)
+        return self._compiled(images)
+
+    def _embed(self, X: Any) -> np.ndarray:
+        """What the last layer of the network gets to see of every image, ``(n, n_features)``."""
+        if self._compiled_features is None:
+            self._compiled_features = CompiledNetwork(self._features())
+        return self._compiled_features(self._on_fitted_scale(X))
+
+    def _features(self) -> keras.Model:
+        """The network without its last layer."""
+        scaling, body = self.network_.layers[1:]
+        return keras.Model(self.network_.inputs, features(body)(scaling.output))
+
+    def _on_fitted_scale(self, X: Any) -> np.ndarray:
         images = dense_images(self._images(X, reset=False))
         self._check_shape(images)
-        return self._compiled(self.pixel_range_.bring(images))
+        return self.pixel_range_.bring(images)
 
     def _check_shape(self, images: np.ndarray) -> None:
         if images.shape[1:] != self.image_shape_:
@@ -330,6 +362,9 @@ class KerasEstimator(ImageEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
         state.pop("_compiled", None)
+        state.pop("_compiled_features", None)
+        if "_average" in state:
+            state["_average"] = None  # of use to a training that goes on, as the optimiser's state
         if "network_" in state:
             state["network_"] = network_state.freeze(state["network_"])
             state["_versions"] = network_state.versions()
@@ -360,3 +395,11 @@ def _with_scaling(
     factor, offset = rescaling
     scaled = keras.layers.Rescaling(factor, offset, dtype="float32", name="scaling")(pixels)
     return keras.Model(pixels, body(scaled), name=f"scaled_{body.name}")
+
+
+def _filled_up(strata: np.ndarray) -> np.ndarray:
+    """Places of all images, with those of smaller classes repeated up to the largest."""
+    counts = np.bincount(strata)
+    return np.concatenate(
+        [np.resize(np.flatnonzero(strata == code), counts.max()) for code in np.flatnonzero(counts)]
+    )

@@ -41,6 +41,14 @@ def tiny_network():
     return networks_for_tests.tiny_network
 
 
+@pytest.fixture
+def small_network():
+    """The same with batch normalisation and dropout: a network that has a state."""
+    import networks_for_tests
+
+    return networks_for_tests.small_network
+
+
 @pytest.fixture(scope="session")
 def skfer_data():
     """The folder of real data."""

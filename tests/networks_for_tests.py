@@ -16,3 +16,24 @@ def tiny_network(input_shape, n_outputs):
         ],
         name="tiny_network",
     )
+
+
+def small_network(input_shape, n_outputs, dropout=0.2):
+    """A small CNN with everything that has a state: batch normalisation and dropout."""
+    import keras
+
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Conv2D(4, 3, strides=2, padding="same", name="first"),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.Conv2D(8, 3, strides=2, padding="same", name="second"),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dropout(dropout),
+            keras.layers.Dense(n_outputs, activation="softmax"),
+        ],
+        name="small_network",
+    )

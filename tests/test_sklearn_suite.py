@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer, ImageResizer
+from skfer import (
+    FaceCropper,
+    FacialExpressionClassifier,
+    GrayscaleResizer,
+    HOGDescriptor,
+    ImageResizer,
+    LBPDescriptor,
+)
 
 # A strip is lower than any face: the cropper rightly says so.
 pytestmark = pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
@@ -60,6 +67,8 @@ ESTIMATORS = [
     FaceCropperIntoOneArray(),
     GrayscaleResizer(),
     ImageResizer(color="rgb"),
+    HOGDescriptor(),
+    LBPDescriptor(),
     FacialExpressionClassifier(
         networks_for_tests.tiny_network,
         epochs=20,

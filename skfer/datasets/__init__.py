@@ -9,6 +9,7 @@ from skfer._labels import (
 )
 from skfer.datasets._faces import make_faces
 from skfer.datasets._fer2013 import load_fer2013
+from skfer.datasets._ferplus import load_ferplus
 from skfer.datasets._image_folder import load_image_folder
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "canonical_label",
     "canonical_labels",
     "load_fer2013",
+    "load_ferplus",
     "load_image_folder",
     "make_faces",
     "shared_labels",

@@ -15,7 +15,27 @@ if TYPE_CHECKING:
 # the names costs no TensorFlow import.
 _NETWORKS = {
     "cnn4": "skfer.networks._cnn4:cnn4",
+    "cnn5": "skfer.networks._plain:cnn5",
     "little_vgg": "skfer.networks._little_vgg:little_vgg",
+    "mini_resnet": "skfer.networks._mini_resnet:mini_resnet",
+    "mini_xception": "skfer.networks._mini_xception:mini_xception",
+    "plain_cnn": "skfer.networks._plain:plain_cnn",
+} | {
+    name: f"skfer.networks._transfer:{name}"
+    for name in (
+        "efficientnetb0",
+        "efficientnetb3",
+        "efficientnetb5",
+        "efficientnetb7",
+        "inceptionresnetv2",
+        "inceptionv3",
+        "resnet101v2",
+        "resnet152v2",
+        "resnet50",
+        "resnet50v2",
+        "vgg16",
+        "vgg19",
+    )
 }
 
 
@@ -30,8 +50,8 @@ def list_networks() -> list[str]:
     Examples
     --------
     >>> from skfer.networks import list_networks
-    >>> list_networks()
-    ['cnn4', 'little_vgg']
+    >>> list_networks()[:4]
+    ['cnn4', 'cnn5', 'efficientnetb0', 'efficientnetb3']
     """
     return sorted(_NETWORKS)
 

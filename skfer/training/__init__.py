@@ -3,17 +3,47 @@
 from skfer.training._augmentation import Augmentation
 from skfer.training._batch_norm import settling_within_an_epoch
 from skfer.training._batches import evaluation_batches, training_batches
+from skfer.training._checkpoint import (
+    CheckpointFile,
+    Progress,
+    SaveCheckpoint,
+    SavedFit,
+    fingerprint,
+)
 from skfer.training._memory import build_state, no_graphs_left_behind
 from skfer.training._precision import computing_in, precision_policy
 from skfer.training._random import isolated_random_state
+from skfer.training._schedules import SCHEDULES
 from skfer.training._settings import fit_callbacks, new_optimizer
+from skfer.training._targets import (
+    VOTE_MODES,
+    TargetRule,
+    as_shares,
+    best_accepted,
+    vote_targets,
+)
 from skfer.training._tracing import one_trace_a_fit
+from skfer.training._views import VIEWS, averaged_over_views
+from skfer.training._weight_average import WeightAverage
 
 __all__ = [
+    "SCHEDULES",
+    "VIEWS",
+    "VOTE_MODES",
     "Augmentation",
+    "CheckpointFile",
+    "Progress",
+    "SaveCheckpoint",
+    "SavedFit",
+    "TargetRule",
+    "WeightAverage",
+    "as_shares",
+    "averaged_over_views",
+    "best_accepted",
     "build_state",
     "computing_in",
     "evaluation_batches",
+    "fingerprint",
     "fit_callbacks",
     "isolated_random_state",
     "new_optimizer",
@@ -22,4 +52,5 @@ __all__ = [
     "precision_policy",
     "settling_within_an_epoch",
     "training_batches",
+    "vote_targets",
 ]

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import tensorflow as tf
+
+from skfer.training import _image_changes as changes
+
+# What each change may be at most.
+_MOST = {
+    "rotation": 180.0,
+    "shift": 1.0,
+    "zoom": 0.9,
+    "shear": 60.0,
+    "brightness": 1.0,
+    "contrast": 0.9,
+    "noise": 1.0,
+    "blur": 5.0,
+    "erasing": 1.0,
+    "mixup": 10.0,
+}
 
 
 @dataclass(frozen=True)
@@ -14,7 +29,8 @@ class Augmentation:
     """How far a training image may be changed; each change is drawn anew for every image.
 
     All geometric changes of an image become one projective transform, so that it is
-    interpolated once. Pixels from outside the image repeat its edge.
+    interpolated once. Pixels from outside the image repeat its edge. Pixels stay in the range
+    they may have.
 
     Parameters
     ----------
@@ -26,18 +42,46 @@ class Augmentation:
         Largest move, as a share of the height and of the width, either way.
     zoom : float, default=0
         Largest change of size: 0.1 draws a factor from 0.9 to 1.1.
+    shear : float, default=0
+        Largest slant of upright lines, in degrees, either way.
+    brightness : float, default=0
+        Largest amount added to all pixels, as a share of the pixel range, either way.
+    contrast : float, default=0
+        Largest change of the distance from the image's mean: 0.2 draws a factor from 0.8 to 1.2.
+    noise : float, default=0
+        Largest standard deviation of Gaussian noise, as a share of the pixel range.
+    blur : float, default=0
+        Largest standard deviation of a Gaussian blur, in pixels.
+    erasing : float, default=0
+        How many of the images get a rectangle of 2 to 20 % of their area filled with random
+        pixels [1]_.
+    mixup : float, default=0
+        Alpha of the Beta(alpha, alpha) distribution from which shares are drawn, by which
+        images and targets are mixed with others of the batch [2]_; 0 mixes none.
+
+    References
+    ----------
+    .. [1] Zhong, Z. et al. (2020). Random erasing data augmentation. AAAI.
+    .. [2] Zhang, H. et al. (2018). mixup: beyond empirical risk minimization. ICLR.
     """
 
     flip: bool = False
     rotation: float = 0.0
     shift: float = 0.0
     zoom: float = 0.0
+    shear: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+    erasing: float = 0.0
+    mixup: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, most in (("rotation", 180), ("shift", 1), ("zoom", 0.9)):
+        for name, most in _MOST.items():
             value = getattr(self, name)
             if not 0 <= value <= most:
-                raise ValueError(f"augment: {name!r} must be from 0 to {most}; got {value!r}.")
+                raise ValueError(f"augment: {name!r} must be from 0 to {most:g}; got {value!r}.")
 
     @classmethod
     def of(cls, augment: str | Mapping | None) -> Augmentation | None:
@@ -59,46 +103,92 @@ class Augmentation:
             )
         return PRESETS[augment]
 
-    def __call__(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Change a batch ``(n, height, width, channels)`` of any dtype, keeping the dtype."""
-        if not any(getattr(self, field.name) for field in fields(self)):
-            return images
-        shape = tf.shape(images)
-        transforms = self._transforms(shape[0], shape[1], shape[2], seed)
-        return tf.raw_ops.ImageProjectiveTransformV3(
-            images=images,
-            transforms=transforms,
-            output_shape=shape[1:3],
-            interpolation="BILINEAR",
-            fill_mode="NEAREST",
-            fill_value=0.0,
-        )
-
-    def _transforms(
-        self, n: tf.Tensor, height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor
+    def __call__(
+        self, images: tf.Tensor, seed: tf.Tensor, pixel_range: tuple[float, float] = (0.0, 255.0)
     ) -> tf.Tensor:
-        """One row of eight numbers an image: output pixel to input pixel."""
-        # Five uniform draws an image, whatever is switched on: turning one change off does
-        # not alter the others.
-        draws = tf.random.stateless_uniform((5, n), seed, -1.0, 1.0)
-        mirror = tf.where(draws[0] < 0, -1.0, 1.0) if self.flip else tf.ones_like(draws[0])
-        angle = draws[1] * (self.rotation * math.pi / 180.0)
-        scale = 1.0 / (1.0 + draws[2] * self.zoom)
-        height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-        shift_x, shift_y = draws[3] * self.shift * width, draws[4] * self.shift * height
+        """Change a batch ``(n, height, width, channels)`` of any dtype, keeping the dtype."""
+        if self.flip or self.rotation or self.shift or self.zoom or self.shear:
+            images = changes.moved(images, seed, self)
+        if not (self.brightness or self.contrast or self.noise or self.blur or self.erasing):
+            return images
+        changed = tf.cast(images, tf.float32)
+        low, high = pixel_range
+        if self.blur:
+            changed = changes.blurred(changed, _own(seed, 1), self.blur)
+        if self.contrast:
+            changed = changes.contrasted(changed, _own(seed, 2), self.contrast)
+        if self.brightness:
+            changed = changes.lit(changed, _own(seed, 3), self.brightness * (high - low))
+        if self.noise:
+            changed = changes.noisy(changed, _own(seed, 4), self.noise * (high - low))
+        if self.erasing:
+            changed = changes.erased(changed, _own(seed, 5), self.erasing, low, high)
+        return _as_type(tf.clip_by_value(changed, low, high), images.dtype)
 
-        a, b = mirror * scale * tf.cos(angle), -mirror * scale * tf.sin(angle)
-        c, d = scale * tf.sin(angle), scale * tf.cos(angle)
-        # About the centre of the image, which no turn, mirror or zoom moves.
-        x0, y0 = (width - 1.0) / 2.0, (height - 1.0) / 2.0
-        x = x0 - a * (x0 + shift_x) - b * (y0 + shift_y)
-        y = y0 - c * (x0 + shift_x) - d * (y0 + shift_y)
-        zero = tf.zeros_like(a)
-        return tf.stack([a, b, x, c, d, y, zero, zero], axis=1)
+    def mix(
+        self,
+        images: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor | None,
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """Mix every image and its target with the next one's of the (shuffled) batch.
+
+        Parameters
+        ----------
+        images : tensor of shape (n, height, width, channels)
+        targets : tensor of shape (n, n_outputs), float32
+            Shares of the classes.
+        weights : tensor of shape (n,) or None
+            The mixed loss weighs every image by its own.
+        seed : tensor of shape (2,)
+
+        Returns
+        -------
+        images, targets, weights
+            Like the given ones.
+        """
+        share = changes.beta(tf.shape(images)[:1], seed, self.mixup)
+        column, map_ = share[:, None], share[:, None, None, None]
+        pixels = tf.cast(images, tf.float32)
+        mixed = _as_type(
+            map_ * pixels + (1 - map_) * tf.roll(pixels, shift=1, axis=0), images.dtype
+        )
+        if weights is None:
+            targets = column * targets + (1 - column) * tf.roll(targets, shift=1, axis=0)
+            return mixed, targets, None
+        # Weights of the two losses: their sum goes before the mixed target's loss.
+        one = share * tf.cast(weights, tf.float32)
+        other = (1 - share) * tf.roll(tf.cast(weights, tf.float32), shift=1, axis=0)
+        both = one + other
+        targets = one[:, None] * targets + other[:, None] * tf.roll(targets, shift=1, axis=0)
+        return mixed, tf.math.divide_no_nan(targets, both[:, None]), both
+
+
+def _own(seed: tf.Tensor, number: int) -> tf.Tensor:
+    """A seed for each change: turning one off does not alter the others."""
+    # The batches fold in numbers from 1 themselves.
+    return tf.random.experimental.stateless_fold_in(seed, 1000 + number)
+
+
+def _as_type(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return tf.cast(tf.round(images) if dtype.is_integer else images, dtype)
 
 
 PRESETS = {
     "none": Augmentation(),
     "flip": Augmentation(flip=True),
     "light": Augmentation(flip=True, rotation=10.0, shift=0.08, zoom=0.1),
+    "strong": Augmentation(
+        flip=True,
+        rotation=15.0,
+        shift=0.1,
+        zoom=0.15,
+        shear=8.0,
+        brightness=0.15,
+        contrast=0.2,
+        noise=0.03,
+        blur=0.5,
+        erasing=0.25,
+    ),
 }

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from skfer.training._augmentation import Augmentation
+from skfer.training._targets import TargetRule
 
 
 def training_batches(
@@ -23,7 +24,10 @@ def training_batches(
     batch_size: int,
     seed: int,
     first_epoch: int = 0,
+    rows: np.ndarray | None = None,
     augmentation: Augmentation | None = None,
+    pixel_range: tuple[float, float] = (0.0, 255.0),
+    target_rule: TargetRule | None = None,
 ) -> tuple[tf.data.Dataset, int]:
     """Shuffled, augmented batches without end, and the number of them in an epoch.
 
@@ -38,8 +42,14 @@ def training_batches(
         Decides order and augmentation.
     first_epoch : int, default=0
         Epoch to begin with.
+    rows : ndarray of int or None
+        The images of an epoch, some of them maybe more than once; None is each once.
     augmentation : Augmentation or None
         What is done to the images, batch by batch.
+    pixel_range : tuple of float
+        Lowest and highest value a pixel may have.
+    target_rule : TargetRule or None
+        What is done to the targets; None leaves them as they are.
 
     Returns
     -------
@@ -47,22 +57,34 @@ def training_batches(
     steps : int
         Batches an epoch.
     """
-    n_images = len(images)
+    n_images = len(images) if rows is None else len(rows)
     steps = math.ceil(n_images / batch_size)
     arrays = _as_tensors(images, targets, sample_weight)
+    order = None if rows is None else tf.constant(rows, tf.int64)
 
     def batch(step: tf.Tensor) -> tuple:
         epoch, position = step // steps, step % steps
         # Batches of equal size, but for one image: a last batch of a single image would be a
         # step, and a share of the batch statistics, of its own.
         slots = tf.range(position * n_images // steps, (position + 1) * n_images // steps)
-        rows = tf.random.experimental.index_shuffle(
+        places = tf.random.experimental.index_shuffle(
             slots, seed=_seed_of(seed, epoch), max_index=tf.constant(n_images - 1, tf.int64)
         )
-        picked, *rest = (tf.gather(array, rows) for array in arrays)
+        if order is not None:
+            places = tf.gather(order, places)
+        picked, answers, *weights = (tf.gather(array, places) for array in arrays)
+        own_seed = _seed_of(seed, step)
         if augmentation is not None:
-            picked = augmentation(picked, seed=_seed_of(seed, step))
-        return (picked, *rest)
+            picked = augmentation(picked, seed=own_seed, pixel_range=pixel_range)
+        if target_rule is not None:
+            answers = target_rule(answers, tf.random.experimental.stateless_fold_in(own_seed, 1))
+        if augmentation is not None and augmentation.mixup:
+            mixing_seed = tf.random.experimental.stateless_fold_in(own_seed, 2)
+            picked, answers, mixed = augmentation.mix(
+                picked, answers, weights[0] if weights else None, mixing_seed
+            )
+            weights = [] if mixed is None else [mixed]
+        return (picked, answers, *weights)
 
     # Not Dataset.counter: TensorFlow keeps the graph of its scan for good.
     numbers = tf.data.Dataset.range(first_epoch * steps, tf.int64.max)

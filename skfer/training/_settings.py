@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Sequence
-
 import keras
+
+from skfer.training._schedules import learning_rate_schedule
 
 
 def new_optimizer(
-    optimizer: str | keras.optimizers.Optimizer, learning_rate: float | None, policy: str
+    optimizer: str | keras.optimizers.Optimizer,
+    learning_rate: float | None,
+    policy: str = "float32",
+    *,
+    schedule: str | None = None,
+    steps: int = 1,
 ) -> keras.optimizers.Optimizer:
     """A fresh optimiser; the user's own instance is never trained with.
 
@@ -21,6 +25,10 @@ def new_optimizer(
         None leaves the optimiser's own.
     policy : str
         Dtype policy of the training. Gradients in float16 underflow unless the loss is scaled.
+    schedule : {"cosine", "one_cycle"} or None
+        How the rate goes over the fit, of which it is the highest.
+    steps : int
+        Of the whole fit.
     """
     if isinstance(optimizer, str):
         fresh = keras.optimizers.get(optimizer)
@@ -28,6 +36,9 @@ def new_optimizer(
         fresh = type(optimizer).from_config(optimizer.get_config())
     if learning_rate is not None:
         fresh.learning_rate = learning_rate
+    if schedule is not None:
+        highest = float(fresh.learning_rate)
+        fresh.learning_rate = learning_rate_schedule(schedule, highest, steps)
     return keras.optimizers.LossScaleOptimizer(fresh) if policy == "mixed_float16" else fresh
 
 
@@ -37,9 +48,8 @@ def fit_callbacks(
     reduce_lr: bool | dict,
     early_stopping: bool,
     patience: int,
-    extra: Sequence[keras.callbacks.Callback] | None,
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks of one fit: those the parameters ask for, and copies of the user's."""
+    """The callbacks that the parameters of a fit ask for."""
     callbacks: list[keras.callbacks.Callback] = []
     if reduce_lr:
         options = reduce_lr if isinstance(reduce_lr, dict) else {}
@@ -52,7 +62,7 @@ def fit_callbacks(
                 monitor=monitor, patience=patience, restore_best_weights=True
             )
         )
-    return callbacks + copy.deepcopy(list(extra or []))
+    return callbacks
 
 
 def _check_plateau(settings: dict) -> None:

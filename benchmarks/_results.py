@@ -1,0 +1,48 @@
+"""Where the benchmarks keep what they measured, and which versions it was measured with."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "results"
+_PACKAGES = ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy", "opencv-python")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a figure depends on."""
+    return {package: version(package) for package in _PACKAGES} | {
+        "python": platform.python_version(),
+        "cores": str(os.cpu_count()),
+        "processor": _processor(),
+    }
+
+
+def line_of(found: dict[str, str]) -> str:
+    """Versions as the last line of a report."""
+    return "  " + ", ".join(f"{name} {value}" for name, value in found.items())
+
+
+def read(name: str) -> dict | None:
+    """A result that was written before."""
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def write(name: str, result: dict) -> None:
+    """Keep a result, and say where."""
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"written to {path}")
+
+
+def _processor() -> str:
+    """Its vector instructions: they decide how fast which precision is."""
+    flags = Path("/proc/cpuinfo")
+    known = flags.read_text().split() if flags.exists() else []
+    wide = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in known]
+    return f"{platform.machine()} {' '.join(wide)}".strip()

@@ -1,0 +1,274 @@
+"""One fit of a network: its phases, its checkpoint, and the call to scikeras.
+
+The only module that imports scikeras, whose `KerasClassifier` runs the fit of a compiled
+network and keeps its history.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import numpy as np
+from scikeras.wrappers import KerasClassifier
+from sklearn.preprocessing import FunctionTransformer
+
+from skfer.networks._anatomy import freeze_base, freeze_batch_norm, freeze_below
+from skfer.training import (
+    Augmentation,
+    CheckpointFile,
+    Progress,
+    SavedFit,
+    SaveCheckpoint,
+    WeightAverage,
+    as_shares,
+    build_state,
+    computing_in,
+    evaluation_batches,
+    fit_callbacks,
+    new_optimizer,
+    one_trace_a_fit,
+    precision_policy,
+    settling_within_an_epoch,
+    training_batches,
+)
+
+if TYPE_CHECKING:
+    from skfer._keras_estimator import KerasEstimator
+
+
+class Examples(NamedTuple):
+    """Images with what the network should say of them."""
+
+    images: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """Some of the examples."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(self.images[rows], self.targets[rows], weights)
+
+
+def codes(targets: np.ndarray) -> np.ndarray:
+    """The class of every image, where the targets are shares of several."""
+    return targets if targets.ndim == 1 else targets.argmax(axis=1)
+
+
+class Phase(NamedTuple):
+    """Epochs that train the same layers from the same rate.
+
+    `layers` is "all" that are trainable as the network is, "head", or "fine" for those that
+    `fine_tune_from` names, with batch normalisation frozen; "same" goes on with layers and
+    optimiser of the training before.
+    """
+
+    epochs: int
+    learning_rate: float | None = None
+    layers: str = "all"
+
+
+class _Engine(KerasClassifier):
+    """scikeras, fed by the input pipeline instead of by Keras's own array adapter."""
+
+    @property
+    def target_encoder(self) -> FunctionTransformer:
+        # Targets are codes already. scikeras would number those of this call anew, which
+        # shifts them where a class is missing.
+        return FunctionTransformer()
+
+    def _fit_keras_model(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        warm_start: bool,
+        epochs: int,
+        initial_epoch: int,
+        *,
+        examples: Examples,
+        validation: Examples | None,
+        batches: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        dataset, steps = training_batches(
+            *examples, batch_size=self.batch_size, first_epoch=initial_epoch, **batches
+        )
+        if validation is not None:
+            kwargs["validation_data"] = evaluation_batches(*validation, batch_size=self.batch_size)
+        with settling_within_an_epoch(self.model_, steps):
+            super()._fit_keras_model(
+                dataset,
+                None,
+                sample_weight=None,
+                warm_start=warm_start,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps,
+                **kwargs,
+            )
+
+
+class NetworkFit:
+    """Trains a network by the parameters of its estimator, of which nothing is changed.
+
+    Parameters
+    ----------
+    settings : KerasEstimator
+        Its parameters are read.
+    network : keras.Model
+        Scaling layer and body.
+    examples : Examples
+    validation : Examples or None
+    seed : int
+    epoch : int
+        How many the network has been trained already.
+    rows : ndarray of int or None, default=None
+        Places of the images of an epoch; None is each once.
+    average : dict or None, default=None
+        `average` of the training that this one goes on with.
+    checkpoint : CheckpointFile or None, default=None
+        Read first, written after every epoch, and removed when the fit is done.
+
+    Attributes
+    ----------
+    epoch : int
+        How many the network has been trained now.
+    history : dict of str to list of float
+        Of all epochs of this fit, those before an interruption too.
+    fine_tune_epoch : int or None
+        Epochs trained when fine-tuning began.
+    average : dict or None
+        What a running average of the weights needs to go on.
+    """
+
+    def __init__(
+        self,
+        settings: KerasEstimator,
+        network: keras.Model,
+        examples: Examples,
+        validation: Examples | None,
+        *,
+        seed: int,
+        epoch: int,
+        rows: np.ndarray | None = None,
+        average: dict | None = None,
+        checkpoint: CheckpointFile | None = None,
+    ):
+        self._settings = settings
+        self._network = network
+        self._seed = seed
+        self._rows = rows
+        self._checkpoint = checkpoint
+        self._policy = precision_policy(settings.mixed_precision)
+        self._augmentation = Augmentation.of(settings.augment)
+        mixes = self._augmentation is not None and self._augmentation.mixup > 0
+        self._rule = settings._target_rule(examples.targets, network.output_shape[-1], mixes)
+        self._examples, self._validation = examples, self._with_shares(validation)
+        self.epoch = epoch
+        self.history: dict[str, list[float]] = {}
+        self.fine_tune_epoch: int | None = None
+        self.average = average
+
+    def run(self, phases: list[Phase]) -> None:
+        """Train phase after phase, from where the checkpoint stands."""
+        saved = None if self._checkpoint is None else self._checkpoint.read()
+        first = 0
+        if saved is not None:
+            first, self.epoch = saved.progress.phase, saved.progress.epochs
+            self.history = saved.progress.history
+        for number in range(first, len(phases)):
+            self._train(number, phases[number], saved if number == first else None)
+        if self._checkpoint is not None:
+            self._checkpoint.remove()
+
+    def _train(self, number: int, phase: Phase, saved: SavedFit | None) -> None:
+        network, settings = self._network, self._settings
+        self._choose_layers(phase)
+        self._compile(phase)
+        begun = self.epoch if saved is None else saved.progress.phase_start
+        if phase.layers == "fine":
+            self.fine_tune_epoch = begun
+        to_go = begun + phase.epochs - self.epoch
+        own = self._callbacks(saved)
+        callbacks = own + copy.deepcopy(settings.callbacks or [])
+        if saved is not None:
+            saved.put_into(network)
+            to_go = 0 if saved.progress.stopped else to_go
+        if self._checkpoint is not None:
+            progress = Progress(self._seed, number, begun, self.epoch, history=self.history)
+            callbacks.append(SaveCheckpoint(self._checkpoint, progress, own, saved))
+        engine = _Engine(
+            model=lambda: network,
+            loss=network.loss,
+            epochs=to_go,
+            batch_size=settings.batch_size,
+            callbacks=callbacks,
+            shuffle=False,  # the batches come shuffled
+            verbose=int(settings.verbose),
+        )
+        with computing_in(network.layers[-1], self._policy), one_trace_a_fit():
+            engine.fit(
+                self._examples.images,
+                codes(self._examples.targets),  # scikeras knows no shares
+                initial_epoch=self.epoch,
+                examples=self._examples,
+                validation=self._validation,
+                batches={
+                    "seed": self._seed,
+                    "rows": self._rows,
+                    "augmentation": self._augmentation,
+                    "pixel_range": (settings.pixel_range_.low, settings.pixel_range_.high),
+                    "target_rule": self._rule,
+                },
+            )
+        for name, values in engine.history_.items():
+            self.history.setdefault(name, []).extend(float(value) for value in values)
+        self.epoch += len(engine.history_.get("loss", []))
+        self.average = own[0].state if settings.weight_average is not None else None
+
+    def _choose_layers(self, phase: Phase) -> None:
+        body = self._network.layers[-1]
+        if phase.layers == "head":
+            freeze_base(body)
+        elif phase.layers == "fine":
+            freeze_below(body, self._settings.fine_tune_from)
+            freeze_batch_norm(body)
+
+    def _compile(self, phase: Phase) -> None:
+        """Give the network a new optimiser, unless it is to go on with the one it has."""
+        network, settings = self._network, self._settings
+        if phase.layers == "same" and network.compiled:
+            return
+        n_images = len(self._examples.images if self._rows is None else self._rows)
+        optimizer = new_optimizer(
+            settings.optimizer,
+            phase.learning_rate,
+            self._policy,
+            schedule=settings.schedule,
+            steps=phase.epochs * math.ceil(n_images / settings.batch_size),
+        )
+        network.compile(optimizer, settings._loss(self._rule), metrics=settings._metrics)
+        build_state(network, self._with_shares(self._examples).targets[:1])
+
+    def _callbacks(self, saved: SavedFit | None) -> list[keras.callbacks.Callback]:
+        settings = self._settings
+        callbacks = fit_callbacks(
+            "loss" if self._validation is None else "val_loss",
+            reduce_lr=settings.reduce_lr,
+            early_stopping=settings.early_stopping,
+            patience=settings.patience,
+        )
+        if settings.weight_average is None:
+            return callbacks
+        state = self.average if saved is None else saved.average
+        # First, so that the others see the averaged weights at the end of an epoch.
+        return [WeightAverage(settings.weight_average, state), *callbacks]
+
+    def _with_shares(self, examples: Examples | None) -> Examples | None:
+        """Targets in the form the loss takes, for what doesn't go through the target rule."""
+        if examples is None or self._rule is None:
+            return examples
+        return examples._replace(targets=as_shares(examples.targets, self._rule.n_outputs))

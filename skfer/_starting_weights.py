@@ -1,0 +1,79 @@
+"""Weights that a fit starts from: a file's, or those of an estimator fitted before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from skfer import _network_state as network_state
+
+
+def start_from(network: keras.Model, weights: str | os.PathLike | FrozenEstimator) -> None:
+    """Give a network weights that were trained before.
+
+    Parameters
+    ----------
+    network : keras.Model
+    weights : path or FrozenEstimator
+        A whole Keras model (``.keras`` or ``.h5``), or a fitted estimator, of the same network.
+        Its last layer is left out where it has another number of outputs.
+
+    Raises
+    ------
+    ValueError
+        If there are no such weights, or they are of another network.
+    """
+    given = _arrays(weights)
+    own = network.get_weights()
+    last = [layer for layer in network.layers if layer.weights][-1]
+    n_shared = len(own) - len(last.weights)
+    theirs, ours = _shapes(given[:n_shared]), _shapes(own[:n_shared])
+    if len(given) != len(own) or theirs != ours:
+        raise ValueError(
+            f"weights={_name(weights)} are of another network than {network.name!r}: "
+            f"{_first_difference(_shapes(given), _shapes(own))}. The network, its network_params "
+            "and the size of the images must be those the weights were trained with."
+        )
+    network.set_weights(
+        [new if new.shape == old.shape else old for new, old in zip(given, own, strict=True)]
+    )
+
+
+def _arrays(weights: str | os.PathLike | FrozenEstimator) -> list[np.ndarray]:
+    if isinstance(weights, FrozenEstimator):
+        fitted = weights.estimator
+        fitted = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+        if not hasattr(fitted, "network_"):
+            raise ValueError(
+                f"weights holds a {type(fitted).__name__} that has no fitted network: fit it "
+                "first, weights=FrozenEstimator(classifier.fit(X, y))."
+            )
+        return fitted.network_.get_weights()
+    if not Path(weights).is_file():
+        raise ValueError(
+            f"weights={_name(weights)} is no file. It may be the path of a saved Keras model "
+            "(.keras or .h5), 'imagenet' for a network of keras.applications, or a fitted "
+            "classifier in a sklearn.frozen.FrozenEstimator."
+        )
+    return network_state.load_model_file(weights).get_weights()
+
+
+def _name(weights: str | os.PathLike | FrozenEstimator) -> str:
+    return repr(weights if isinstance(weights, FrozenEstimator) else os.fspath(weights))
+
+
+def _shapes(arrays: Sequence[np.ndarray]) -> list[tuple[int, ...]]:
+    return [array.shape for array in arrays]
+
+
+def _first_difference(theirs: list[tuple[int, ...]], ours: list[tuple[int, ...]]) -> str:
+    for place, (their, our) in enumerate(zip(theirs, ours, strict=False)):
+        if their != our:
+            return f"array {place} has the shape {their}, not {our}"
+    return f"they are {len(theirs)} arrays, not {len(ours)}"

@@ -1,0 +1,15 @@
+"""Looking at data, networks and fits: displays as scikit-learn has them."""
+
+from skfer.inspection._class_balance import ClassBalanceDisplay
+from skfer.inspection._history import HistoryDisplay
+from skfer.inspection._image_grid import ImageGridDisplay
+from skfer.inspection._network_plot import NetworkDisplay, layer_table, plot_network
+
+__all__ = [
+    "ClassBalanceDisplay",
+    "HistoryDisplay",
+    "ImageGridDisplay",
+    "NetworkDisplay",
+    "layer_table",
+    "plot_network",
+]

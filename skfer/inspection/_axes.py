@@ -1,0 +1,33 @@
+"""What the displays share: matplotlib where it is needed, colours, and the end of a Pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Told apart by people who don't see red and green alike, and printed in gray: neighbours differ
+# in lightness too.
+COLORS = ("#0072b2", "#e69f00", "#1a1a1a", "#56b4e9", "#d55e00", "#009e73")
+
+
+def pyplot(caller: str) -> Any:
+    """`matplotlib.pyplot`, or an error that says what to install."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            f'{caller} draws with matplotlib, which is not installed: pip install "skfer[plot]".'
+        ) from error
+    return plt
+
+
+def axes_or_new(ax: Any, caller: str, size: tuple[float, float]) -> Any:
+    """The axes given, or those of a new figure of that size, in inches."""
+    plt = pyplot(caller)
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def last_step(estimator: Any) -> Any:
+    """The estimator itself, or the one that a Pipeline ends in."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return estimator

@@ -1,0 +1,125 @@
+"""The parts of a network, whoever built it: base and head, features, what is trained."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+import keras
+
+
+def head_layers(network: keras.Model) -> list[keras.Layer]:
+    """Layers after the last feature map: where only vectors flow, and the last with weights.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Models inside it are taken apart.
+
+    Returns
+    -------
+    list of keras.Layer
+    """
+    all_layers = list(_leaves(network))
+    first = _last_with_weights(all_layers)
+    while first > 0 and len(all_layers[first - 1].output.shape) == 2:
+        first -= 1
+    return all_layers[first:]
+
+
+def freeze_base(network: keras.Model) -> None:
+    """Leave only the head to be trained."""
+    _train_only(network, head_layers(network))
+
+
+def freeze_below(network: keras.Model, start: str | int | None) -> None:
+    """Leave only the deeper layers to be trained.
+
+    Parameters
+    ----------
+    network : keras.Model
+    start : str, int or None
+        Name of the first layer that is trained, or how many of the last ones are, of those
+        that have weights. None is all.
+
+    Raises
+    ------
+    ValueError
+        If there is no layer of that name, or there are not so many.
+    """
+    all_layers = list(_leaves(network))
+    if start is None:
+        first = 0
+    elif isinstance(start, str):
+        first = _place_of(start, network, all_layers)
+    else:
+        with_weights = [place for place, layer in enumerate(all_layers) if layer.weights]
+        if start > len(with_weights):
+            raise ValueError(
+                f"fine_tune_from={start} is more than the {len(with_weights)} layers with "
+                f"weights that {network.name!r} has; None trains all of them."
+            )
+        first = with_weights[-start]
+    _train_only(network, all_layers[first:])
+
+
+def freeze_batch_norm(network: keras.Model) -> None:
+    """Keep the statistics, scales and offsets of batch normalisation as they are."""
+    for layer in _leaves(network):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def features(network: keras.Model) -> keras.Model:
+    """The network up to what its last layer with weights gets to see, as vectors.
+
+    A feature map, as a network has that ends in a convolution, is averaged over its places.
+
+    Parameters
+    ----------
+    network : keras.Model
+
+    Returns
+    -------
+    keras.Model
+        From images to ``(n, n_features)``; it shares the network's weights.
+    """
+    last = network.layers[_last_with_weights(network.layers)]
+    seen = features(last)(last.input) if isinstance(last, keras.Model) else last.input
+    if len(seen.shape) == 4:
+        seen = keras.layers.GlobalAveragePooling2D()(seen)
+    return keras.Model(network.inputs, seen, name=f"{network.name}_features")
+
+
+def _leaves(network: keras.Model) -> Iterator[keras.Layer]:
+    """All layers in order, those of models inside it too."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        else:
+            yield layer
+
+
+def _last_with_weights(layers: list[keras.Layer]) -> int:
+    places = [place for place, layer in enumerate(layers) if layer.weights]
+    if not places:
+        raise ValueError("The network has no layer with weights: there is nothing to train.")
+    return places[-1]
+
+
+def _train_only(network: keras.Model, chosen: list[keras.Layer]) -> None:
+    network.trainable = True  # a model inside it that is frozen as a whole hides its layers
+    kept = {id(layer) for layer in chosen}
+    for layer in _leaves(network):
+        layer.trainable = id(layer) in kept
+
+
+def _place_of(name: str, network: keras.Model, layers: list[keras.Layer]) -> int:
+    names = [layer.name for layer in layers]
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3) or names[-5:]
+        raise ValueError(
+            f"fine_tune_from={name!r} is no layer of {network.name!r}. Similar or last ones: "
+            f"{', '.join(close)}."
+        )
+    return names.index(name)

@@ -1,0 +1,215 @@
+"""The state of a fit on disk, so that one that was killed goes on from its last epoch."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import keras
+import numpy as np
+
+from skfer.training._weight_average import WeightAverage
+
+# What Keras's own callbacks remember from epoch to epoch.
+_MEMORY = {
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
+}
+
+
+class Progress(NamedTuple):
+    """How far a fit has come; what stands in a checkpoint beside the arrays."""
+
+    seed: int
+    phase: int
+    phase_start: int
+    epochs: int
+    stopped: bool = False
+    history: dict[str, list[float]] = {}
+    callbacks: list[dict[str, Any]] = []
+
+
+class SavedFit(NamedTuple):
+    """What a checkpoint holds."""
+
+    progress: Progress
+    arrays: dict[str, list[np.ndarray]]
+
+    @property
+    def average(self) -> dict | None:
+        """State of the running average of the weights, if there was one."""
+        if "average" not in self.arrays:
+            return None
+        names = ("own", "average")
+        return {name: self.arrays[name] for name in names} | {"steps": int(self.arrays["age"][0])}
+
+    def put_into(self, network: keras.Model) -> None:
+        """Bring a network that is built and compiled as it was to its weights and moments."""
+        for name, owner in (("network", network), ("optimizer", network.optimizer)):
+            for variable, array in zip(owner.variables, self.arrays[name], strict=True):
+                variable.assign(array)
+
+
+class CheckpointFile:
+    """One file for one fit, replaced as a whole after every epoch.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is missing.
+    fingerprint : str
+        Of the data and the settings: another fit has another file beside this one.
+    """
+
+    def __init__(self, folder: str | os.PathLike, fingerprint: str):
+        self.path = Path(folder) / f"fit-{fingerprint}.npz"
+        self._drafts = f".fit-{fingerprint}-"
+
+    def read(self) -> SavedFit | None:
+        """What was saved last, or None if nothing was.
+
+        Raises
+        ------
+        ValueError
+            If the file was damaged.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            # Opened here: np.load leaves a file that is no archive open.
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                progress = Progress(**json.loads(str(stored["progress"])))
+                arrays: dict[str, list[np.ndarray]] = {}
+                for key in stored.files:
+                    if key != "progress":
+                        arrays.setdefault(key.rsplit(".", 1)[0], []).append(stored[key])
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"The checkpoint {str(self.path)!r} can't be read ({error}). Delete it to train "
+                "from the start."
+            ) from error
+        return SavedFit(progress, arrays)
+
+    def write(self, progress: Progress, arrays: dict[str, Sequence[np.ndarray]]) -> None:
+        """Replace the file; whoever is killed here leaves the file of the epoch before."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Places are zero-filled: the file lists its arrays in the order they are written, and
+        # a reader need not trust that.
+        numbered = {
+            f"{name}.{place:05}": array
+            for name, group in arrays.items()
+            for place, array in enumerate(group)
+        }
+        handle, draft = tempfile.mkstemp(dir=self.path.parent, prefix=self._drafts)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, progress=json.dumps(progress._asdict()), **numbered)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, self.path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+
+    def remove(self) -> None:
+        """Leave nothing, not even drafts of killed writes: the fit is done."""
+        for path in (self.path, *self.path.parent.glob(f"{self._drafts}*")):
+            path.unlink(missing_ok=True)
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Write a checkpoint after every epoch; the last of a fit's callbacks.
+
+    Parameters
+    ----------
+    file : CheckpointFile
+    progress : Progress
+        Where this training begins.
+    others : list of keras.callbacks.Callback
+        The callbacks of the fit, whose memory is kept too.
+    saved : SavedFit or None
+        Where this training goes on, if it was interrupted.
+    """
+
+    def __init__(
+        self,
+        file: CheckpointFile,
+        progress: Progress,
+        others: Sequence[keras.callbacks.Callback],
+        saved: SavedFit | None,
+    ):
+        super().__init__()
+        self._file = file
+        self._progress = progress
+        self._others = others
+        self._saved = saved
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        # Here, because the other callbacks forget everything in their own on_train_begin.
+        if self._saved is None:
+            return
+        memories = self._saved.progress.callbacks
+        for place, (callback, memory) in enumerate(zip(self._others, memories, strict=True)):
+            callback.__dict__.update(memory)
+            best = self._saved.arrays.get(f"best{place}")
+            if best is not None:
+                callback.best_weights = best
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        history = {name: list(values) for name, values in self._progress.history.items()}
+        for name, value in (logs or {}).items():
+            history.setdefault(name, []).append(float(value))
+        self._progress = self._progress._replace(
+            epochs=epoch + 1,
+            stopped=bool(self.model.stop_training),
+            history=history,
+            callbacks=[_memory(callback) for callback in self._others],
+        )
+        self._file.write(self._progress, self._arrays())
+
+    def _arrays(self) -> dict[str, Sequence[np.ndarray]]:
+        arrays: dict[str, Sequence[np.ndarray]] = {
+            "network": [variable.numpy() for variable in self.model.variables],
+            "optimizer": [variable.numpy() for variable in self.model.optimizer.variables],
+        }
+        for place, callback in enumerate(self._others):
+            if isinstance(callback, WeightAverage):
+                state = callback.state
+                arrays |= {"own": state["own"], "average": state["average"]}
+                arrays["age"] = [np.array(state["steps"])]
+            elif isinstance(callback, keras.callbacks.EarlyStopping) and callback.best_weights:
+                arrays[f"best{place}"] = callback.best_weights
+        return arrays
+
+
+def _memory(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    for kind, names in _MEMORY.items():
+        if isinstance(callback, kind):
+            memory = {name: getattr(callback, name) for name in names}
+            return {name: _plain(value) for name, value in memory.items()}
+    return {}
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def fingerprint(*parts: Any) -> str:
+    """A name for a fit that another fit doesn't have: a hash of its data and settings."""
+    return joblib.hash([_hashable(part) for part in parts])[:16]
+
+
+def _hashable(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _hashable(value) for name, value in part.items()}
+    if isinstance(part, keras.optimizers.Optimizer):
+        return part.get_config()
+    if callable(part):
+        return f"{part.__module__}.{part.__qualname__}"
+    return part

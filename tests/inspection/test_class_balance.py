@@ -1,0 +1,145 @@
+"""How many images there are of every class."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from skfer.inspection import ClassBalanceDisplay
+
+Y = ["sad"] * 3 + ["happy"] * 6 + ["angry"]
+
+
+def rows(display):
+    return [label.get_text() for label in display.ax_.get_yticklabels()]
+
+
+def written(display):
+    return [text.get_text() for text in display.text_]
+
+
+def lengths(display):
+    return [[bar.get_width() for bar in bars] for bars in display.bars_]
+
+
+def test_the_largest_class_stands_first():
+    display = ClassBalanceDisplay.from_labels(Y)
+
+    assert rows(display) == ["happy", "sad", "angry"]
+    assert written(display) == ["6 (60.0 %)", "3 (30.0 %)", "1 (10.0 %)"]
+    assert lengths(display) == [[6, 3, 1]]
+    # From top to bottom.
+    assert display.ax_.yaxis_inverted()
+    assert display.ax_.get_legend() is None
+    assert display.figure_ is display.ax_.figure
+
+
+def test_order_by_name():
+    display = ClassBalanceDisplay.from_labels(Y, order="name")
+
+    assert rows(display) == ["angry", "happy", "sad"]
+    assert lengths(display) == [[1, 6, 3]]
+
+
+def test_numbers_are_sorted_as_numbers_and_equal_counts_by_name():
+    display = ClassBalanceDisplay.from_labels(np.array([10, 9, 2, 2]))
+
+    assert rows(display) == ["2", "9", "10"]
+
+
+def test_sets_stand_side_by_side():
+    display = ClassBalanceDisplay.from_labels(
+        {"Training": Y, "PublicTest": np.array(["sad", "sad", "fear", "happy"])}
+    )
+
+    assert rows(display) == ["happy", "sad", "angry", "fear"]
+    assert lengths(display) == [[6, 3, 1, 0], [1, 2, 0, 1]]
+    assert written(display)[4:] == ["1 (25.0 %)", "2 (50.0 %)", "0 (0.0 %)", "1 (25.0 %)"]
+    assert [t.get_text() for t in display.ax_.get_legend().get_texts()] == [
+        "Training",
+        "PublicTest",
+    ]
+    # In gray print too.
+    assert display.bars_[0][0].get_hatch() != display.bars_[1][0].get_hatch()
+
+
+def test_sets_named_image_by_image_are_the_same():
+    usage = ["Training", "PublicTest"] * 5
+
+    one = ClassBalanceDisplay.from_labels(Y, sets=usage)
+    two = ClassBalanceDisplay.from_labels({"Training": Y[::2], "PublicTest": Y[1::2]})
+
+    assert one.sets == two.sets == ["Training", "PublicTest"]
+    np.testing.assert_array_equal(one.counts, two.counts)
+
+
+def test_shares_compare_sets_of_differing_size():
+    display = ClassBalanceDisplay.from_labels({"large": Y * 10, "small": Y}, normalize=True)
+
+    np.testing.assert_allclose(lengths(display), [[60, 30, 10]] * 2)
+    assert written(display)[0] == "60 (60.0 %)"
+    assert "%" in display.ax_.get_xlabel()
+
+
+def test_a_set_may_lack_images():
+    display = ClassBalanceDisplay.from_labels({"Training": Y, "PublicTest": []})
+
+    assert written(display)[3:] == ["0 (0.0 %)"] * 3
+
+
+def test_bars_go_into_axes_of_the_users_own():
+    _, axis = plt.subplots()
+
+    assert ClassBalanceDisplay.from_labels(Y, ax=axis).ax_ is axis
+
+
+def test_counts_known_already():
+    display = ClassBalanceDisplay([30, 1200], classes=["sad", "happy"]).plot()
+
+    assert written(display) == ["1,200 (97.6 %)", "30 (2.4 %)"]
+
+
+@pytest.mark.parametrize("n_sets", [1, 4])
+def test_all_that_is_written_lies_inside_the_figure(n_sets):
+    names = ["a rather long name of a class", *"bcdefgh"]
+    sets = {f"set {number}": np.repeat(names, 1234) for number in range(n_sets)}
+    display = ClassBalanceDisplay.from_labels(sets)
+    display.figure_.canvas.draw()
+
+    box = display.ax_.get_tightbbox()
+    assert box.x0 >= 0
+    assert box.x1 <= display.figure_.bbox.width
+    boxes = [text.get_window_extent() for text in display.text_]
+    assert all(box.x1 <= display.ax_.get_window_extent().x1 for box in boxes)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        ([], {}, "y holds no labels"),
+        ({}, {}, "y holds no labels"),
+        (Y, {"order": "size"}, "order='size' must be 'count' or 'name'"),
+        (Y, {"sets": ["Training"]}, "inconsistent numbers of samples"),
+        ({"Training": Y}, {"sets": Y}, "leave sets at None"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(y, options, message):
+    with pytest.raises(ValueError, match=message):
+        ClassBalanceDisplay.from_labels(y, **options)
+
+
+def test_counts_fit_classes_and_sets():
+    with pytest.raises(ValueError, match=r"counts has shape \(1, 3\).*2 classes"):
+        ClassBalanceDisplay([1, 2, 3], classes=["sad", "happy"]).plot()
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_without_matplotlib_the_error_says_what_to_install():
+    for draw in (
+        lambda: ClassBalanceDisplay.from_labels(Y),
+        ClassBalanceDisplay([1], classes=["sad"]).plot,
+    ):
+        with pytest.raises(ImportError, match=r'ClassBalanceDisplay\..*"skfer\[plot\]"'):
+            draw()

@@ -1,0 +1,253 @@
+"""The curves of a fit, and of several side by side."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+
+from skfer import FacialExpressionClassifier, GrayscaleResizer
+from skfer.datasets import make_faces
+from skfer.inspection import HistoryDisplay
+
+HISTORY = {
+    "accuracy": [0.2, 0.5, 0.7, 0.8],
+    "loss": [2.0, 1.2, 0.8, 0.5],
+    "val_accuracy": [0.2, 0.4, 0.45, 0.6],
+    "val_loss": [2.0, 1.5, 1.3, 1.4],
+    "learning_rate": [0.1, 0.1, 0.01, 0.01],
+}
+
+
+def fitted(history=HISTORY, fine_tune_epoch=None):
+    """What the display reads of a fitted estimator."""
+    return SimpleNamespace(history_=history, fine_tune_epoch_=fine_tune_epoch)
+
+
+def entries(axis):
+    return [text.get_text() for text in axis.get_legend().get_texts()]
+
+
+def vertical_lines(axis):
+    """Where lines stand that cross the whole panel."""
+    return [line.get_xdata()[0] for line in axis.lines if list(line.get_ydata()) == [0, 1]]
+
+
+def test_a_panel_for_loss_and_one_for_accuracy():
+    display = HistoryDisplay(HISTORY).plot()
+
+    assert [axis.get_ylabel() for axis in display.axes_] == ["loss", "accuracy"]
+    assert all(axis.figure is display.figure_ for axis in display.axes_)
+    assert [line.get_linestyle() for line in display.lines_] == ["-", "--", "-", "--"]
+    np.testing.assert_array_equal(display.lines_[0].get_xdata(), [1, 2, 3, 4])
+    np.testing.assert_array_equal(display.lines_[3].get_ydata(), HISTORY["val_accuracy"])
+
+
+def test_the_best_validation_epoch_is_lowest_in_loss_and_highest_in_accuracy():
+    loss, accuracy = HistoryDisplay(HISTORY).plot().axes_
+
+    assert "best: 1.3 in epoch 3" in entries(loss)
+    assert "best: 0.6 in epoch 4" in entries(accuracy)
+    rings = [line for line in loss.lines if line.get_markerfacecolor() == "none"]
+    assert [(*ring.get_xdata(), *ring.get_ydata()) for ring in rings] == [(3, 1.3)]
+
+
+@pytest.mark.parametrize("metric", ["mean_absolute_error", "mae", "mse", "log_loss"])
+def test_errors_are_better_when_lower(metric):
+    display = HistoryDisplay({f"val_{metric}": [3.0, 1.0, 2.0]}).plot()
+
+    assert "best: 1 in epoch 2" in entries(display.axes_[0])
+
+
+def test_fine_tuning_begins_after_the_epochs_trained_before_it():
+    display = HistoryDisplay.from_estimator(fitted(fine_tune_epoch=2))
+
+    for axis in display.axes_:
+        assert vertical_lines(axis) == [2.5]
+        assert "fine-tuning" in entries(axis)
+
+
+def test_no_fine_tuning_no_line():
+    display = HistoryDisplay.from_estimator(fitted())
+
+    assert vertical_lines(display.axes_[0]) == []
+    assert "fine-tuning" not in entries(display.axes_[0])
+
+
+def test_without_validation_only_training_is_drawn():
+    display = HistoryDisplay({"loss": [2.0, 1.0]}).plot()
+
+    assert entries(display.axes_[0]) == ["training"]
+
+
+def test_metrics_choose_the_panels_and_the_rate_is_one_on_request():
+    display = HistoryDisplay(HISTORY).plot(metrics=["accuracy", "learning_rate"])
+
+    assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
+    assert entries(display.axes_[1]) == ["training"]
+
+
+def test_curves_go_into_axes_of_the_users_own():
+    figure, axes = plt.subplots(2, 1)
+
+    display = HistoryDisplay.from_estimator(fitted(), ax=axes)
+
+    assert display.figure_ is figure
+    assert list(display.axes_) == list(axes)
+    one = HistoryDisplay.from_estimator(fitted(), ax=axes[0], metrics=["loss"])
+    assert one.axes_.tolist() == [axes[0]]
+
+
+def test_every_metric_needs_axes():
+    _, axis = plt.subplots()
+
+    with pytest.raises(ValueError, match=r"ax holds 1 axes, but 2 are needed.*'accuracy'"):
+        HistoryDisplay(HISTORY).plot(axis)
+
+
+def test_several_fits_are_told_apart_by_colour_and_marker():
+    display = HistoryDisplay.from_histories(
+        {"cnn4": HISTORY, "vgg": fitted({"loss": [3.0, 2.0, 1.0]}, fine_tune_epoch=1)}
+    )
+
+    loss, accuracy = display.axes_
+    assert entries(loss) == [
+        "cnn4: 1.3 in epoch 3",
+        "vgg",
+        "training",
+        "validation",
+        "best in validation",
+        "fine-tuning",
+    ]
+    assert "vgg" not in entries(accuracy)
+    assert vertical_lines(loss) == [1.5]
+    first, _, second = display.lines_[:3]
+    assert first.get_color() != second.get_color()
+    assert first.get_marker() != second.get_marker()
+
+
+def test_fits_without_names_are_numbered():
+    display = HistoryDisplay([{"loss": [1.0]}, {"loss": [2.0]}]).plot()
+
+    assert entries(display.axes_[0])[:2] == ["fit 1", "fit 2"]
+
+
+def test_a_name_stands_before_the_curves():
+    display = HistoryDisplay.from_estimator(fitted({"loss": [1.0]}), name="cnn4")
+
+    assert entries(display.axes_[0]) == ["cnn4, training"]
+
+
+def test_a_diverged_fit_is_drawn_as_far_as_it_goes():
+    nan = float("nan")
+    display = HistoryDisplay({"val_loss": [2.0, 1.0, nan], "val_accuracy": [nan] * 3}).plot()
+
+    assert "best: 1 in epoch 2" in entries(display.axes_[0])
+    assert entries(display.axes_[1]) == ["validation"]
+
+
+def test_one_epoch_is_seen_and_long_fits_have_few_markers():
+    short = HistoryDisplay({"loss": [1.0]}).plot()
+    long = HistoryDisplay({"loss": np.linspace(2, 1, 300)}).plot()
+
+    assert short.lines_[0].get_marker() not in ("", "None")
+    low, high = short.axes_[0].get_xlim()
+    assert [tick for tick in short.axes_[0].get_xticks() if low < tick < high] == [1]
+    assert long.lines_[0].get_markevery() >= 20
+
+
+def test_legend_and_labels_lie_inside_the_figure():
+    names = [f"a fit of quite a long name {number}" for number in range(6)]
+    display = HistoryDisplay.from_histories(dict.fromkeys(names, HISTORY))
+    display.figure_.canvas.draw()
+
+    for axis in display.axes_:
+        box = axis.get_tightbbox()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= display.figure_.bbox.width
+        assert box.y1 <= display.figure_.bbox.height
+        assert box.height > axis.get_legend().get_window_extent().height
+        assert axis.get_window_extent().height > 0.3 * display.figure_.bbox.height
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        ({}, "is empty: no epoch was trained"),
+        ({"loss": []}, "is empty: no epoch was trained"),
+        ({"loss": 1.0}, r"history\['loss'\] has shape \(\)"),
+        ([], "no histories to draw"),
+        ([[1.0, 2.0]], "'fit 1' is of type list"),
+    ],
+)
+def test_what_is_no_history_is_refused(history, message):
+    with pytest.raises(ValueError, match=message):
+        HistoryDisplay(history).plot()
+
+
+@pytest.mark.parametrize("epoch", [-1, 5])
+def test_fine_tuning_begins_within_the_fit(epoch):
+    with pytest.raises(ValueError, match=f"fine_tune_epoch={epoch} must be from 0 to 4"):
+        HistoryDisplay(HISTORY, fine_tune_epoch=epoch).plot()
+
+
+def test_several_histories_have_as_many_names():
+    with pytest.raises(ValueError, match="name='cnn4' must be a list of 2"):
+        HistoryDisplay([HISTORY, HISTORY], name="cnn4").plot()
+
+
+@pytest.mark.parametrize("metrics", [["val_loss"], ["f1"], [], "loss"])
+def test_metrics_are_those_of_the_history(metrics):
+    with pytest.raises(ValueError, match=r"metrics=.*'accuracy', 'loss', 'learning_rate'"):
+        HistoryDisplay(HISTORY).plot(metrics=metrics)
+
+
+def test_what_is_not_fitted_is_refused():
+    for estimator in (
+        FacialExpressionClassifier(),
+        Pipeline([("c", FacialExpressionClassifier())]),
+    ):
+        with pytest.raises(NotFittedError, match="FacialExpressionClassifier has no history_"):
+            HistoryDisplay.from_estimator(estimator)
+
+
+def test_histories_have_names():
+    with pytest.raises(ValueError, match="histories is of type list"):
+        HistoryDisplay.from_histories([HISTORY])
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_without_matplotlib_the_error_says_what_to_install():
+    for draw in (
+        HistoryDisplay(HISTORY).plot,
+        lambda: HistoryDisplay.from_estimator(fitted()),
+        lambda: HistoryDisplay.from_histories({"a": HISTORY}),
+    ):
+        with pytest.raises(ImportError, match=r'HistoryDisplay\..*pip install "skfer\[plot\]"'):
+            draw()
+
+
+def test_the_fit_of_a_pipeline(tiny_network):
+    faces = make_faces(40, classes=["happy", "sad"], size=24, random_state=0)
+    pipeline = Pipeline(
+        [
+            ("resizer", GrayscaleResizer(16)),
+            (
+                "classifier",
+                FacialExpressionClassifier(
+                    tiny_network, epochs=2, validation_fraction=0.25, random_state=0
+                ),
+            ),
+        ]
+    ).fit(faces.images, faces.labels)
+
+    display = HistoryDisplay.from_estimator(pipeline)
+
+    history = pipeline["classifier"].history_
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), history["loss"])
+    np.testing.assert_array_equal(display.lines_[3].get_ydata(), history["val_accuracy"])

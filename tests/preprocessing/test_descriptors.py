@@ -1,0 +1,360 @@
+"""HOG and LBP: features of images without a network."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skfer import GrayscaleResizer, HOGDescriptor, LBPDescriptor
+from skfer.datasets import make_faces
+
+DESCRIPTORS = [HOGDescriptor(), LBPDescriptor()]
+both = pytest.mark.parametrize("descriptor", DESCRIPTORS, ids=["hog", "lbp"])
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(240, classes=["happy", "surprise"], random_state=0)
+
+
+@pytest.fixture
+def photos(astronaut):
+    """Three colour images (60, 50, 3), with no pixel at the end of the scale."""
+    parts = [astronaut[y : y + 60, x : x + 50] for y, x in ((60, 160), (130, 200), (80, 220))]
+    return np.stack(parts) // 2 + np.uint8(40)
+
+
+# HOG
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "n_features"),
+    [
+        ({}, (48, 48), 7 * 7 * 4 * 8),
+        ({"orientations": 9, "pixels_per_cell": 8}, (48, 48), 5 * 5 * 4 * 9),
+        ({"pixels_per_cell": (12, 6), "cells_per_block": (1, 2)}, (48, 48), 4 * 7 * 2 * 8),
+        ({"cells_per_block": 1}, (53, 47), 8 * 7 * 8),  # what fills no cell is left out
+        ({}, (5, 60), 1 * 9 * 4 * 8),  # lower than a block: enlarged to it
+    ],
+)
+def test_size_of_hog(options, shape, n_features):
+    images = np.random.default_rng(0).random((3, *shape))
+
+    features = HOGDescriptor(**options).fit_transform(images)
+
+    assert features.shape == (3, n_features)
+    assert features.dtype == np.float32
+    assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(("axis", "bin_of_gradient"), [(1, 0), (0, 4)])
+def test_an_edge_is_one_orientation(axis, bin_of_gradient):
+    # A vertical edge has a horizontal gradient, at 0 degrees; a horizontal edge one at 90.
+    image = np.zeros((12, 12), np.uint8)
+    image[(slice(None), slice(6, None)) if axis == 1 else slice(6, None)] = 200
+
+    features = HOGDescriptor(8, pixels_per_cell=12, cells_per_block=1).fit_transform([image])
+
+    expected = np.zeros((1, 8))
+    expected[0, bin_of_gradient] = 1
+    np.testing.assert_allclose(features, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("block_norm", ["L1", "L1-sqrt", "L2", "L2-Hys"])
+def test_contrast_doesnt_matter_to_hog(photos, block_norm):
+    hog = HOGDescriptor(block_norm=block_norm)
+
+    np.testing.assert_allclose(
+        hog.fit_transform(photos[..., 0] // 2 * 2), hog.transform(photos[..., 0] // 2), atol=1e-5
+    )
+
+
+def test_an_even_image_has_no_gradients():
+    assert not HOGDescriptor().fit_transform(np.full((1, 48, 48), 77, np.uint8)).any()
+
+
+# LBP
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "n_features"),
+    [
+        ({}, (48, 48), 36 * 59),
+        ({"method": "uniform", "grid": 1}, (48, 48), 10),
+        ({"method": "default", "grid": (2, 3), "n_points": 4}, (20, 31), 6 * 16),
+        ({"n_points": 16, "radius": 2.5, "method": "uniform", "grid": 4}, (30, 30), 16 * 18),
+        ({"grid": 8}, (3, 40), 64 * 59),  # fewer rows of pixels than the grid has: enlarged
+    ],
+)
+def test_size_of_lbp(options, shape, n_features):
+    images = np.random.default_rng(0).random((3, *shape))
+
+    features = LBPDescriptor(**options).fit_transform(images)
+
+    assert features.shape == (3, n_features)
+    assert features.dtype == np.float32
+
+
+def test_a_pixel_brighter_than_all_around_it_has_a_pattern_of_no_points():
+    image = np.zeros((3, 3), np.uint8)
+    image[1, 1] = 9
+
+    features = LBPDescriptor(4, 1, method="default", grid=3).fit_transform([image])
+
+    patterns = features.reshape(9, 16).argmax(axis=1)
+    # The others see only what is as bright or brighter; beyond the edge the image goes on.
+    np.testing.assert_array_equal(patterns, [15, 15, 15, 15, 0, 15, 15, 15, 15])
+
+
+def test_a_cell_is_where_its_pixels_are():
+    image = np.zeros((20, 20), np.uint8)
+    image[:10, 10:] = np.random.default_rng(0).integers(0, 256, (10, 10))
+
+    features = LBPDescriptor(8, 1, method="uniform", grid=2).fit_transform([image])
+
+    histograms = features.reshape(4, 10)
+    np.testing.assert_allclose(histograms.sum(axis=1), 1, rtol=1e-6)
+    # Even: all 8 points are as bright as the pixel; but for those beside the noise.
+    assert histograms[2, 8] == 1
+    assert histograms[1, 8] < 0.3
+    assert histograms[0, 8] >= 0.9
+
+
+@pytest.mark.parametrize("n_points", [1, 2, 3, 8, 12, 24])
+@pytest.mark.parametrize("method", ["nri_uniform", "uniform"])
+def test_every_pattern_has_a_place(n_points, method):
+    noise = np.random.default_rng(0).integers(0, 256, (2, 40, 40), np.uint8)
+
+    features = LBPDescriptor(n_points, method=method, grid=1).fit_transform(noise)
+
+    np.testing.assert_allclose(features.sum(axis=1), 1, rtol=1e-5)
+    assert features[:, -1].any() or n_points < 4  # with fewer points all patterns are uniform
+
+
+def test_uniform_patterns_dont_change_when_the_image_is_turned(photos):
+    lbp = LBPDescriptor(8, 1, method="uniform", grid=1)
+    image = photos[0, :50, :, 0]
+
+    upright, turned = lbp.fit_transform([image, np.rot90(image)])
+
+    np.testing.assert_allclose(upright, turned, atol=0.01)
+
+
+# Both
+
+
+@both
+def test_brightness_doesnt_matter(descriptor, photos):
+    gray = photos[..., 1]
+
+    np.testing.assert_array_equal(
+        clone(descriptor).fit_transform(gray), descriptor.fit(gray).transform(gray + np.uint8(30))
+    )
+
+
+@both
+def test_the_kind_of_number_doesnt_matter(descriptor, photos):
+    gray = photos[..., 1]
+    features = descriptor.fit(gray).transform(gray)
+
+    np.testing.assert_array_equal(descriptor.transform(gray / 255), features)
+    np.testing.assert_array_equal(descriptor.transform(gray.astype(np.float32)), features)
+    np.testing.assert_array_equal(
+        descriptor.transform(photos), descriptor.transform((photos / 255).astype(np.float32))
+    )
+
+
+@both
+def test_gray_as_rgb_is_gray(descriptor, photos):
+    gray = photos[..., 1]
+
+    np.testing.assert_array_equal(
+        clone(descriptor).fit_transform(np.repeat(gray[..., np.newaxis], 3, axis=-1)),
+        clone(descriptor).fit_transform(gray),
+    )
+
+
+@both
+def test_files_lists_and_arrays_give_the_same(descriptor, photos, tmp_path):
+    paths = [tmp_path / f"{index}.png" for index in range(len(photos))]
+    for path, photo in zip(paths, photos, strict=True):
+        assert cv2.imwrite(str(path), cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
+    features = descriptor.fit(paths).transform(paths)
+
+    assert descriptor.image_shape_ == (60, 50)
+    for same in (photos, list(photos), pd.Series(paths), [path.read_bytes() for path in paths]):
+        np.testing.assert_array_equal(descriptor.transform(same), features)
+    np.testing.assert_array_equal(descriptor.transform(paths[::-1]), features[::-1])
+    np.testing.assert_array_equal(
+        np.concatenate([descriptor.transform([path]) for path in paths]), features
+    )
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(descriptor)).transform(paths), features)
+
+
+@both
+def test_several_processes_give_the_same(descriptor, faces):
+    images = faces.images[:12]
+
+    np.testing.assert_array_equal(
+        clone(descriptor).set_params(n_jobs=2).fit_transform(images),
+        clone(descriptor).fit_transform(images),
+    )
+
+
+@both
+def test_a_linear_classifier_learns_from_them(descriptor, faces):
+    classifier = make_pipeline(clone(descriptor), StandardScaler(), LogisticRegression(C=1e-3))
+
+    classifier.fit(faces.images[:180], faces.labels[:180])
+
+    assert classifier.score(faces.images[180:], faces.labels[180:]) > 0.8
+
+
+def test_both_in_one_search(faces, tmp_path):
+    pipeline = Pipeline(
+        [
+            ("resizer", GrayscaleResizer(24)),
+            ("features", FeatureUnion([("hog", HOGDescriptor()), ("lbp", LBPDescriptor())])),
+            ("classifier", LogisticRegression(C=0.01)),
+        ],
+        memory=str(tmp_path),
+    )
+    grid = {"features__lbp__grid": [2, 3], "features__hog": [HOGDescriptor(4), "drop"]}
+
+    search = GridSearchCV(pipeline, grid, cv=2).fit(faces.images[:80], faces.labels[:80])
+
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.predict(faces.images[80:]).shape == (160,)
+
+
+def test_features_have_names(faces):
+    union = FeatureUnion([("edges", HOGDescriptor()), ("texture", LBPDescriptor(grid=2))])
+
+    names = union.fit(faces.images).get_feature_names_out()
+
+    assert names[0] == "edges__hogdescriptor0"
+    assert names[-1] == f"texture__lbpdescriptor{4 * 59 - 1}"
+    assert len(names) == 1568 + 4 * 59
+
+
+@both
+def test_a_table_comes_out_on_request(descriptor, faces):
+    plain = clone(descriptor).fit_transform(faces.images[:4])
+
+    table = clone(descriptor).set_output(transform="pandas").fit_transform(faces.images[:4])
+
+    assert isinstance(table, pd.DataFrame)
+    assert (
+        table.columns.tolist()
+        == clone(descriptor).fit(faces.images).get_feature_names_out().tolist()
+    )
+    np.testing.assert_array_equal(table.to_numpy(), plain)
+
+
+def test_a_column_of_paths_beside_other_columns(photo_files):
+    table = pd.DataFrame({"path": photo_files, "age": [20, 30, 40, 50]})
+    columns = make_column_transformer(
+        (make_pipeline(GrayscaleResizer(), HOGDescriptor()), "path"), ("passthrough", ["age"])
+    )
+
+    features = columns.fit_transform(table)
+
+    assert features.shape == (4, 1568 + 1)
+    assert features[:, -1].tolist() == [20, 30, 40, 50]
+
+
+@both
+def test_images_of_another_size_are_refused(descriptor, photos):
+    fitted = clone(descriptor).fit(photos)
+
+    with pytest.raises(
+        ValueError, match=r"X\[0\] has the size \(50, 60\), .* of \(60, 50\). Put an"
+    ):
+        fitted.transform(photos.transpose(0, 2, 1, 3))
+    with pytest.raises(ValueError, match=r"X\[1\] has the size \(9, 9\)"):
+        fitted.transform([photos[0], np.zeros((9, 9))])
+    # The colour needn't be the same.
+    assert fitted.transform(photos[..., 0]).shape == fitted.transform(photos).shape
+
+
+@both
+def test_a_missing_file_is_named(descriptor, photos, tmp_path):
+    path = tmp_path / "nowhere.png"
+
+    with pytest.raises(ValueError, match=r"X\[1\] .*nowhere.png.* can't be read"):
+        clone(descriptor).fit_transform([photos[0], path])
+    with pytest.raises(ValueError, match=r"X\[0\] .*nowhere.png.* can't be read"):
+        clone(descriptor).fit([path])
+
+
+@both
+def test_it_has_to_be_fitted(descriptor, photos):
+    with pytest.raises(NotFittedError, match=type(descriptor).__name__):
+        clone(descriptor).transform(photos)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        HOGDescriptor(0),
+        HOGDescriptor(pixels_per_cell=0),
+        HOGDescriptor(pixels_per_cell=(4,)),
+        HOGDescriptor(pixels_per_cell=(4.0, 4)),
+        HOGDescriptor(cells_per_block=(2, True)),
+        HOGDescriptor(block_norm="L3"),
+        LBPDescriptor(0),
+        LBPDescriptor(25),
+        LBPDescriptor(radius=0),
+        LBPDescriptor(method="var"),
+        LBPDescriptor(grid=(6, 0)),
+        LBPDescriptor(grid="6x6"),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_are_refused(wrong, photos):
+    (name,) = {
+        name
+        for name, value in wrong.get_params().items()
+        if value is not type(wrong)().get_params()[name]
+    }
+    with pytest.raises(ValueError, match=name):
+        wrong.fit(photos)
+
+
+@both
+def test_without_scikit_image_the_extra_is_named(descriptor, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+
+    with pytest.raises(ImportError, match=r'Descriptor needs .*pip install "skfer\[features\]"'):
+        clone(descriptor).fit(photos)
+
+
+@both
+def test_the_callers_images_are_never_changed(descriptor, photos):
+    floats = (photos / 255).astype(np.float32)
+    before = floats.copy()
+
+    clone(descriptor).fit_transform(floats)
+
+    np.testing.assert_array_equal(floats, before)
+
+
+@pytest.mark.real_data
+@both
+def test_real_faces(descriptor, fer2013):
+    features = clone(descriptor).fit_transform(fer2013.images[:100])
+
+    assert np.isfinite(features).all()
+    assert len(np.unique(features, axis=0)) > 95

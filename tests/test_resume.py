@@ -1,0 +1,165 @@
+"""A fit that was interrupted goes on as if it had not been."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from skfer import FacialExpressionClassifier
+from skfer.datasets import make_faces
+
+
+class PowerCut(keras.callbacks.Callback):
+    """Fails at the start of an epoch, once."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise InterruptedError
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(60, classes=["happy", "sad", "neutral"], random_state=0)
+
+
+def same_weights(one, other):
+    pairs = zip(one.network_.get_weights(), other.network_.get_weights(), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+RECIPES = {
+    "plain": {"dropout": 0.3},
+    "schedule, average": {"schedule": "cosine", "weight_average": 0.9, "augment": "light"},
+    "plateau, early stopping": {"reduce_lr": {"patience": 1}, "early_stopping": True, "patience": 4},
+    "two phases": {"frozen_epochs": 3, "learning_rate": 0.01},
+    "drawn votes": {"vote_mode": "probabilistic", "label_smoothing": 0.1},
+}
+
+
+@pytest.mark.parametrize("cut", [1, 4])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_interrupted_fit_ends_with_the_weights_of_an_unbroken_one(
+    recipe, cut, faces, small_network, tmp_path
+):
+    settings = {"epochs": 6, "batch_size": 16, "random_state": 0, **RECIPES[recipe]}
+    votes = np.eye(3)[np.unique(faces.labels, return_inverse=True)[1]] + 0.2
+    fit_params = {"votes": votes} if "votes" in recipe else {}
+    unbroken = FacialExpressionClassifier(small_network, **settings)
+    unbroken.fit(faces.images, faces.labels, **fit_params)
+
+    broken = FacialExpressionClassifier(
+        small_network, checkpoint_dir=tmp_path, callbacks=[PowerCut(cut)], **settings
+    )
+    with pytest.raises(InterruptedError):
+        broken.fit(faces.images, faces.labels, **fit_params)
+    broken.set_params(callbacks=None).fit(faces.images, faces.labels, **fit_params)
+
+    assert broken.n_iter_ == unbroken.n_iter_
+    assert broken.history_ == unbroken.history_
+    assert broken.fine_tune_epoch_ == unbroken.fine_tune_epoch_
+    assert same_weights(broken, unbroken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_without_a_seed_goes_on_with_the_seed_it_drew(faces, tiny_network, tmp_path):
+    classifier = FacialExpressionClassifier(
+        tiny_network, epochs=3, checkpoint_dir=tmp_path, callbacks=[PowerCut(2)]
+    )
+    with pytest.raises(InterruptedError):
+        classifier.fit(faces.images, faces.labels)
+    epochs = []
+    watch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epochs.append(epoch))
+    watch.__deepcopy__ = lambda memo: watch
+    classifier.set_params(callbacks=[watch]).fit(faces.images, faces.labels)
+    assert epochs == [2]
+    assert len(classifier.history_["loss"]) == 3
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 0.1}, {"augment": "flip"}, {"epochs": 4}])
+def test_another_fit_starts_anew(change, faces, tiny_network, tmp_path):
+    settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
+    with pytest.raises(InterruptedError):
+        FacialExpressionClassifier(tiny_network, callbacks=[PowerCut(2)], **settings).fit(
+            faces.images, faces.labels
+        )
+    (left,) = tmp_path.iterdir()
+    other = FacialExpressionClassifier(tiny_network, **settings | change)
+    alone = FacialExpressionClassifier(tiny_network, **settings | change | {"checkpoint_dir": None})
+    assert same_weights(
+        other.fit(faces.images, faces.labels), alone.fit(faces.images, faces.labels)
+    )
+    assert list(tmp_path.iterdir()) == [left]
+
+
+def test_a_damaged_checkpoint_is_named(faces, tiny_network, tmp_path):
+    classifier = FacialExpressionClassifier(
+        tiny_network, epochs=3, random_state=0, checkpoint_dir=tmp_path, callbacks=[PowerCut(1)]
+    )
+    with pytest.raises(InterruptedError):
+        classifier.fit(faces.images, faces.labels)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"fit-.*npz.*Delete it"):
+        classifier.set_params(callbacks=None).fit(faces.images, faces.labels)
+
+
+PROGRAM = """
+import sys
+import keras
+from networks_for_tests import small_network
+from skfer import FacialExpressionClassifier
+from skfer.datasets import make_faces
+
+faces = make_faces(60, classes=["happy", "sad", "neutral"], random_state=0)
+say = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch + 1, flush=True))
+classifier = FacialExpressionClassifier(
+    small_network, epochs=25, batch_size=8, random_state=0, validation_fraction=0.2,
+    reduce_lr=True, weight_average=0.9, checkpoint_dir=sys.argv[1], callbacks=[say],
+)
+classifier.fit(faces.images, faces.labels)
+print("done after", classifier.n_iter_, len(classifier.history_["val_loss"]))
+print("weights", sum(float(abs(w).sum()) for w in classifier.network_.get_weights()))
+"""
+
+
+def start(folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+
+
+@pytest.mark.slow
+def test_a_fit_killed_at_a_random_moment_ends_as_if_it_had_not_been(tmp_path):
+    """SKFER_KILLS rounds, each of a fit that is killed and started again."""
+    unbroken = start(tmp_path / "unbroken").communicate()[0].splitlines()
+    assert unbroken[-2] == "done after 25 25"
+    moments = random.Random(0)
+    for number in range(int(os.environ.get("SKFER_KILLS", "1"))):
+        folder = tmp_path / str(number)
+        killed, last = start(folder), moments.randint(1, 24)
+        while int(killed.stdout.readline()) < last:
+            pass
+        time.sleep(moments.uniform(0, 0.1))  # within an epoch, or the write after it
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+        again = start(folder).communicate()[0].splitlines()
+        assert again[-2:] == unbroken[-2:]
+        assert int(again[0]) > last
+        assert list(folder.iterdir()) == []

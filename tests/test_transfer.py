@@ -1,0 +1,132 @@
+"""Weights from elsewhere, and fits in two phases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+
+from skfer import FacialExpressionClassifier, GrayscaleResizer
+from skfer.datasets import make_faces
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(90, classes=["happy", "sad", "neutral"], random_state=0)
+
+
+@pytest.fixture(scope="module")
+def other_faces():
+    return make_faces(60, classes=["angry", "surprise"], random_state=1)
+
+
+@pytest.fixture
+def fitted(faces, small_network):
+    classifier = FacialExpressionClassifier(small_network, epochs=2, random_state=0)
+    return classifier.fit(faces.images, faces.labels)
+
+
+def weights_of(classifier, layer):
+    return classifier.network_.layers[-1].get_layer(layer).get_weights()[0]
+
+
+def test_a_fit_starts_from_a_fitted_classifier_of_other_classes(
+    fitted, other_faces, small_network
+):
+    tuned = FacialExpressionClassifier(
+        small_network,
+        weights=FrozenEstimator(fitted),
+        epochs=1,
+        frozen_epochs=1,
+        random_state=0,
+    ).fit(other_faces.images, other_faces.labels)
+    assert tuned.classes_.tolist() == ["angry", "surprise"]
+    assert np.array_equal(weights_of(tuned, "first"), weights_of(fitted, "first"))
+
+
+def test_or_from_a_file_or_a_pipeline(fitted, faces, other_faces, small_network, tmp_path):
+    fitted.network_.save(tmp_path / "faces.keras")
+    pipeline = make_pipeline(GrayscaleResizer(48), fitted)
+    settings = {"epochs": 1, "random_state": 0}
+    one, other = (
+        FacialExpressionClassifier(small_network, weights=weights, **settings).fit(
+            other_faces.images, other_faces.labels
+        )
+        for weights in (tmp_path / "faces.keras", FrozenEstimator(pipeline))
+    )
+    assert np.array_equal(weights_of(one, "second"), weights_of(other, "second"))
+
+
+def test_a_frozen_classifier_survives_cloning(fitted, small_network):
+    classifier = FacialExpressionClassifier(small_network, weights=FrozenEstimator(fitted))
+    assert clone(classifier).weights.estimator.network_ is fitted.network_
+
+
+def test_the_head_is_trained_first_and_deeper_layers_after(faces, fitted, small_network):
+    classifier = FacialExpressionClassifier(
+        small_network,
+        weights=FrozenEstimator(fitted),
+        epochs=5,
+        frozen_epochs=2,
+        fine_tune_from="second",
+        learning_rate=0.01,
+        random_state=0,
+    ).fit(faces.images, faces.labels)
+    assert classifier.fine_tune_epoch_ == 2
+    assert len(classifier.history_["loss"]) == classifier.n_iter_ == 5
+    assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
+    assert not np.array_equal(weights_of(classifier, "second"), weights_of(fitted, "second"))
+    assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(0.001)
+
+
+def test_statistics_of_batch_norm_stay_while_fine_tuning(faces, fitted, small_network):
+    tuned = FacialExpressionClassifier(
+        small_network, weights=FrozenEstimator(fitted), epochs=2, frozen_epochs=1, random_state=0
+    ).fit(faces.images, faces.labels)
+    name = next(
+        layer.name for layer in fitted.network_.layers[-1].layers if "normal" in layer.name
+    )
+    before = fitted.network_.layers[-1].get_layer(name).get_weights()
+    after = tuned.network_.layers[-1].get_layer(tuned.network_.layers[-1].layers[1].name)
+    for old, new in zip(before, after.get_weights(), strict=True):
+        assert np.array_equal(old, new)
+
+
+def test_more_frozen_epochs_than_epochs(faces, small_network):
+    classifier = FacialExpressionClassifier(small_network, epochs=2, frozen_epochs=3)
+    with pytest.raises(ValueError, match="frozen_epochs=3 is more than epochs=2"):
+        classifier.fit(faces.images, faces.labels)
+
+
+def test_an_unknown_layer_is_answered_with_those_that_are_close(faces, small_network):
+    classifier = FacialExpressionClassifier(small_network, epochs=2, fine_tune_from="secnd")
+    with pytest.raises(ValueError, match="'secnd'.*second"):
+        classifier.fit(faces.images, faces.labels)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("no/such/file.keras", "is no file.*FrozenEstimator"),
+        (FrozenEstimator(FacialExpressionClassifier()), "no fitted network"),
+    ],
+)
+def test_weights_that_are_none(weights, message, faces, small_network):
+    classifier = FacialExpressionClassifier(small_network, weights=weights)
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(faces.images, faces.labels)
+
+
+def test_weights_of_another_network(faces, fitted, tiny_network):
+    classifier = FacialExpressionClassifier(tiny_network, weights=FrozenEstimator(fitted))
+    with pytest.raises(ValueError, match="of another network.*shape|arrays"):
+        classifier.fit(faces.images, faces.labels)
+
+
+def test_parameters_of_the_network(faces):
+    classifier = FacialExpressionClassifier(
+        "vgg16", network_params={"dense_units": 16}, epochs=1, frozen_epochs=1, random_state=0
+    ).fit(faces.images[:6], faces.labels[:6])
+    assert classifier.network_.layers[-1].layers[-2].units == 16

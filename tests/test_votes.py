@@ -1,0 +1,80 @@
+"""Labels of several annotators: fit(X, y, votes=...)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from skfer import FacialExpressionClassifier, GrayscaleResizer
+from skfer.datasets import make_faces
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(90, classes=["happy", "sad", "neutral"], random_state=0)
+
+
+@pytest.fixture(scope="module")
+def votes(faces):
+    """Seven of ten annotators say what was drawn."""
+    return np.eye(3)[np.unique(faces.labels, return_inverse=True)[1]] * 6 + 4 / 3
+
+
+@pytest.mark.parametrize("mode", ["majority", "probabilistic", "cross_entropy", "multi_target"])
+def test_every_mode_learns(mode, faces, votes):
+    classifier = FacialExpressionClassifier(
+        "mini_xception", epochs=6, batch_size=16, vote_mode=mode, random_state=0
+    )
+    classifier.fit(faces.images, faces.labels, votes=votes)
+    assert classifier.score(faces.images, faces.labels) > 0.6
+
+
+def test_shares_are_what_is_predicted(faces, small_network):
+    """Nobody can tell these apart: the best answer is how the votes are shared."""
+    votes = np.tile([5, 3, 2], (90, 1))
+    classifier = FacialExpressionClassifier(
+        small_network, epochs=15, batch_size=10, learning_rate=0.02, random_state=0
+    )
+    classifier.fit(faces.images, faces.labels, votes=votes)
+    mean = classifier.predict_proba(faces.images).mean(axis=0)
+    assert mean == pytest.approx([0.5, 0.3, 0.2], abs=0.1)
+
+
+def test_votes_reach_the_classifier_of_a_search(faces, votes, small_network):
+    with sklearn.config_context(enable_metadata_routing=True):
+        classifier = FacialExpressionClassifier(
+            small_network, epochs=1, random_state=0
+        ).set_fit_request(votes=True)
+        pipeline = Pipeline([("resizer", GrayscaleResizer(24)), ("classifier", classifier)])
+        search = GridSearchCV(
+            pipeline, {"classifier__vote_mode": ["majority", "cross_entropy"]}, cv=2
+        )
+        search.fit(faces.images, faces.labels, votes=votes)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.ones((90, 4)), r"votes has the shape \(90, 4\).*need \(90, 3\)"),
+        (np.ones((89, 3)), r"votes has the shape \(89, 3\)"),
+        (np.vstack([np.ones((5, 3)), np.zeros((1, 3)), np.ones((84, 3))]), r"votes\[5\].*at least"),
+        (np.vstack([-np.ones((1, 3)), np.ones((89, 3))]), r"votes\[0\].*negative"),
+        (np.vstack([np.full((1, 3), np.nan), np.ones((89, 3))]), "votes contains NaN"),
+    ],
+)
+def test_votes_that_are_none_are_refused(wrong, message, faces, small_network):
+    classifier = FacialExpressionClassifier(small_network, epochs=1)
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(faces.images, faces.labels, votes=wrong)
+
+
+def test_accepted_labels_go_with_no_smoothing(faces, votes, small_network):
+    classifier = FacialExpressionClassifier(
+        small_network, vote_mode="multi_target", label_smoothing=0.1
+    )
+    with pytest.raises(ValueError, match="multi_target.*label_smoothing"):
+        classifier.fit(faces.images, faces.labels, votes=votes)
