@@ -43,14 +43,15 @@ plt.show()
 # %%
 # The curves of a fit
 # -------------------
-# The part held out by `validation_fraction` is drawn dashed. Where it stays behind while
-# training goes on, the network learns by heart.
+# Solid is what was trained on, dashed the part held out by `validation_fraction`. Training may
+# stand below validation at first: dropout is at work in training alone. Where validation gets
+# worse while training gets better, the network learns by heart.
 
 from skfer import FacialExpressionClassifier
 from skfer.inspection import HistoryDisplay
 
 settings = {"epochs": 10, "batch_size": 32, "validation_fraction": 0.2, "random_state": 0}
-classifier = FacialExpressionClassifier("little_vgg", **settings)
+classifier = FacialExpressionClassifier("plain_cnn", **settings)
 classifier.fit(X_train, y_train)
 HistoryDisplay.from_estimator(classifier)
 plt.show()
@@ -58,16 +59,16 @@ plt.show()
 # %%
 # Two fits side by side
 # ---------------------
-# The second one starts from the first one's weights: three epochs for its head alone, and then
-# fine-tuning, from the dashed vertical line on.
+# The second one starts where the first one ended: three epochs for its head alone, and then
+# fine-tuning of all layers, from the dashed vertical line on.
 
 from sklearn.frozen import FrozenEstimator
 
 tuned = FacialExpressionClassifier(
-    "little_vgg", weights=FrozenEstimator(classifier), frozen_epochs=3, **settings
+    "plain_cnn", weights=FrozenEstimator(classifier), frozen_epochs=3, **settings
 )
 tuned.fit(X_train, y_train)
-HistoryDisplay.from_histories({"from random weights": classifier, "fine-tuned": tuned})
+HistoryDisplay.from_histories({"from random weights": classifier, "from the first fit": tuned})
 plt.show()
 
 # %%
@@ -83,13 +84,16 @@ plt.show()
 # %%
 # The network
 # -----------
-# A box is a run of layers; beside it stand the shape that comes out of it and its number of
-# parameters. Every layer has a row in the table.
+# Every layer of a fitted network has a row in the table.
 
 from skfer.inspection import layer_table, plot_network
 
-plot_network(classifier)
-plt.show()
+print(layer_table(classifier).to_string(index=False))
 
-table = layer_table(classifier)
-print(table.groupby("type")["parameters"].sum().to_string())
+# %%
+# In the picture, a box is a run of layers; beside it stand the shape that comes out of it and
+# its number of parameters. A network that is only named is drawn as well. This one is residual:
+# the arcs are its short cuts.
+
+plot_network("mini_xception", input_shape=(48, 48, 1), n_outputs=7)
+plt.show()

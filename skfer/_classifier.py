@@ -20,6 +20,7 @@ from skfer import _network_state as network_state
 from skfer._images import dense_images
 from skfer._keras_estimator import KerasEstimator
 from skfer._network_fit import Examples
+from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer.training import VOTE_MODES, TargetRule, best_accepted, vote_targets
 
 
@@ -340,20 +341,25 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ValueError
             If images or labels are not what they must be; the message names the first.
         """
-
+        task = begin_fit(self, X, y, epochs=self.epochs)
         with self._all_or_nothing():
-            examples, y = self._examples(X, y, sample_weight, reset=True)
+            examples, labels = self._examples(X, y, sample_weight, reset=True)
             go_on = self.warm_start and hasattr(self, "network_")
             if not go_on:
-                self.classes_ = self._sorted_classes(y)
-            targets = self._codes(y) if votes is None else self._vote_targets(votes, len(y))
+                self.classes_ = self._sorted_classes(labels)
+            if votes is None:
+                targets = self._codes(labels)
+            else:
+                targets = self._vote_targets(votes, len(labels))
             self._fit_network(
                 examples._replace(targets=targets),
                 self._validation(X_val, y_val),
                 n_outputs=len(self.classes_),
                 epochs=self.epochs,
                 start="warm" if go_on else "anew",
+                task=task,
             )
+        end_fit(self, task, X, y)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -22,6 +22,7 @@ from skfer._compiled_network import CompiledNetwork
 from skfer._images import dense_images
 from skfer._network_fit import Examples, NetworkFit, Phase, codes
 from skfer._pixel_range import PixelRange
+from skfer._scikit_callbacks import CallbackSupportMixin
 from skfer._starting_weights import start_from
 from skfer.networks import build_network
 from skfer.networks._anatomy import features
@@ -44,7 +45,7 @@ _FINE_TUNE_SHARE = 0.1
 _NO_PART_OF_A_FIT = ("callbacks", "checkpoint_dir", "test_time_augmentation", "verbose")
 
 
-class KerasEstimator(ImageEstimator):
+class KerasEstimator(CallbackSupportMixin, ImageEstimator):
     """Base of the estimators that fit a network; a subclass says what the targets are."""
 
     _parameter_constraints: dict = {
@@ -79,6 +80,11 @@ class KerasEstimator(ImageEstimator):
     }
     _metrics: tuple[str, ...] = ()
 
+    history_: dict[str, list[float]]
+    n_iter_: int
+    fine_tune_epoch_: int | None
+    _average: dict | None
+
     @no_graphs_left_behind()
     def _fit_network(
         self,
@@ -88,8 +94,12 @@ class KerasEstimator(ImageEstimator):
         n_outputs: int,
         epochs: int,
         start: Literal["anew", "warm", "resumed"],
+        task: Any = None,
     ) -> None:
-        """Train: a new network, one with the weights it has, or one amid its training."""
+        """Train: a new network, one with the weights it has, or one amid its training.
+
+        `task` is the fit as scikit-learn's callbacks know it.
+        """
         phases = self._phases(epochs, start)
         checkpoint = self._checkpoint(examples, validation, start)
         if start == "anew":
@@ -110,6 +120,7 @@ class KerasEstimator(ImageEstimator):
             rows=_filled_up(codes(examples.targets)) if self.oversample else None,
             average=self._average if start == "resumed" else None,
             checkpoint=checkpoint,
+            task=task,
         )
         fit.run(phases)
         self._average = fit.average
@@ -143,9 +154,7 @@ class KerasEstimator(ImageEstimator):
         if epochs > self.frozen_epochs:
             transfers = self.frozen_epochs > 0 or self.fine_tune_from is not None
             rate = self._fine_tune_rate() if self.frozen_epochs else self.learning_rate
-            phases.append(
-                Phase(epochs - self.frozen_epochs, rate, "fine" if transfers else "all")
-            )
+            phases.append(Phase(epochs - self.frozen_epochs, rate, "fine" if transfers else "all"))
         return phases
 
     def _fine_tune_rate(self) -> float:
@@ -297,10 +306,10 @@ class KerasEstimator(ImageEstimator):
                 f"The network {self.network!r} has outputs of shape {network.output_shape}; "
                 f"{n_outputs} classes need (None, {n_outputs}), one probability each."
             )
-        self.history_: dict[str, list[float]] = {}
+        self.history_ = {}
         self.n_iter_ = 0
-        self.fine_tune_epoch_: int | None = None
-        self._average: dict | None = None
+        self.fine_tune_epoch_ = None
+        self._average = None
         self._set_network(network)
         self._check_outputs()
 
@@ -345,7 +354,7 @@ class KerasEstimator(ImageEstimator):
     def _features(self) -> keras.Model:
         """The network without its last layer."""
         scaling, body = self.network_.layers[1:]
-        return keras.Model(self.network_.inputs, features(body)(scaling.output))
+        return keras.Model(self.network_.inputs[0], features(body)(scaling.output))
 
     def _on_fitted_scale(self, X: Any) -> np.ndarray:
         images = dense_images(self._images(X, reset=False))

@@ -15,13 +15,14 @@ import numpy as np
 from scikeras.wrappers import KerasClassifier
 from sklearn.preprocessing import FunctionTransformer
 
+from skfer._scikit_callbacks import EpochTasks
 from skfer.networks._anatomy import freeze_base, freeze_batch_norm, freeze_below
 from skfer.training import (
     Augmentation,
     CheckpointFile,
     Progress,
-    SavedFit,
     SaveCheckpoint,
+    SavedFit,
     WeightAverage,
     as_shares,
     build_state,
@@ -131,6 +132,8 @@ class NetworkFit:
         `average` of the training that this one goes on with.
     checkpoint : CheckpointFile or None, default=None
         Read first, written after every epoch, and removed when the fit is done.
+    task : sklearn.callback.CallbackContext or None, default=None
+        The fit as scikit-learn's callbacks know it: they are told of every epoch.
 
     Attributes
     ----------
@@ -156,17 +159,20 @@ class NetworkFit:
         rows: np.ndarray | None = None,
         average: dict | None = None,
         checkpoint: CheckpointFile | None = None,
+        task: Any = None,
     ):
         self._settings = settings
         self._network = network
         self._seed = seed
         self._rows = rows
         self._checkpoint = checkpoint
+        self._task = task
         self._policy = precision_policy(settings.mixed_precision)
         self._augmentation = Augmentation.of(settings.augment)
         mixes = self._augmentation is not None and self._augmentation.mixup > 0
         self._rule = settings._target_rule(examples.targets, network.output_shape[-1], mixes)
-        self._examples, self._validation = examples, self._with_shares(validation)
+        self._examples = examples
+        self._validation = None if validation is None else self._with_shares(validation)
         self.epoch = epoch
         self.history: dict[str, list[float]] = {}
         self.fine_tune_epoch: int | None = None
@@ -194,6 +200,8 @@ class NetworkFit:
         to_go = begun + phase.epochs - self.epoch
         own = self._callbacks(saved)
         callbacks = own + copy.deepcopy(settings.callbacks or [])
+        if self._task is not None:
+            callbacks.append(EpochTasks(settings, self._task))
         if saved is not None:
             saved.put_into(network)
             to_go = 0 if saved.progress.stopped else to_go
@@ -267,8 +275,8 @@ class NetworkFit:
         # First, so that the others see the averaged weights at the end of an epoch.
         return [WeightAverage(settings.weight_average, state), *callbacks]
 
-    def _with_shares(self, examples: Examples | None) -> Examples | None:
+    def _with_shares(self, examples: Examples) -> Examples:
         """Targets in the form the loss takes, for what doesn't go through the target rule."""
-        if examples is None or self._rule is None:
+        if self._rule is None:
             return examples
         return examples._replace(targets=as_shares(examples.targets, self._rule.n_outputs))

@@ -11,18 +11,14 @@ from typing import Any
 import keras
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
 except ImportError:
 
-    class CallbackSupportMixin:
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """An estimator that scikit-learn knows no callbacks for."""
 
-    def with_callbacks(method: Any) -> Any:
-        """The method as it is."""
-        return method
 
-
-__all__ = ["CallbackSupportMixin", "EpochTasks", "begin_fit", "end_fit", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "EpochTasks", "begin_fit", "end_fit"]
 
 
 class EpochTasks(keras.callbacks.Callback):
@@ -65,6 +61,4 @@ def begin_fit(estimator: Any, X: Any, y: Any, *, epochs: int) -> Any:
 def end_fit(estimator: Any, context: Any, X: Any, y: Any) -> None:
     """Close it."""
     if context is not None:
-        context.call_on_fit_task_end(
-            estimator=estimator, X=X, y=y, reconstruction_attributes={}
-        )
+        context.call_on_fit_task_end(estimator=estimator, X=X, y=y, reconstruction_attributes={})

@@ -43,7 +43,11 @@ def same_weights(one, other):
 RECIPES = {
     "plain": {"dropout": 0.3},
     "schedule, average": {"schedule": "cosine", "weight_average": 0.9, "augment": "light"},
-    "plateau, early stopping": {"reduce_lr": {"patience": 1}, "early_stopping": True, "patience": 4},
+    "plateau, early stopping": {
+        "reduce_lr": {"patience": 1},
+        "early_stopping": True,
+        "patience": 4,
+    },
     "two phases": {"frozen_epochs": 3, "learning_rate": 0.01},
     "drawn votes": {"vote_mode": "probabilistic", "label_smoothing": 0.1},
 }

@@ -32,9 +32,7 @@ def weights_of(classifier, layer):
     return classifier.network_.layers[-1].get_layer(layer).get_weights()[0]
 
 
-def test_a_fit_starts_from_a_fitted_classifier_of_other_classes(
-    fitted, other_faces, small_network
-):
+def test_a_fit_starts_from_a_fitted_classifier_of_other_classes(fitted, other_faces, small_network):
     tuned = FacialExpressionClassifier(
         small_network,
         weights=FrozenEstimator(fitted),
@@ -85,9 +83,7 @@ def test_statistics_of_batch_norm_stay_while_fine_tuning(faces, fitted, small_ne
     tuned = FacialExpressionClassifier(
         small_network, weights=FrozenEstimator(fitted), epochs=2, frozen_epochs=1, random_state=0
     ).fit(faces.images, faces.labels)
-    name = next(
-        layer.name for layer in fitted.network_.layers[-1].layers if "normal" in layer.name
-    )
+    name = next(layer.name for layer in fitted.network_.layers[-1].layers if "normal" in layer.name)
     before = fitted.network_.layers[-1].get_layer(name).get_weights()
     after = tuned.network_.layers[-1].get_layer(tuned.network_.layers[-1].layers[1].name)
     for old, new in zip(before, after.get_weights(), strict=True):
@@ -102,7 +98,7 @@ def test_more_frozen_epochs_than_epochs(faces, small_network):
 
 def test_an_unknown_layer_is_answered_with_those_that_are_close(faces, small_network):
     classifier = FacialExpressionClassifier(small_network, epochs=2, fine_tune_from="secnd")
-    with pytest.raises(ValueError, match="'secnd'.*second"):
+    with pytest.raises(ValueError, match=r"'secnd'.*second"):
         classifier.fit(faces.images, faces.labels)
 
 
@@ -121,7 +117,7 @@ def test_weights_that_are_none(weights, message, faces, small_network):
 
 def test_weights_of_another_network(faces, fitted, tiny_network):
     classifier = FacialExpressionClassifier(tiny_network, weights=FrozenEstimator(fitted))
-    with pytest.raises(ValueError, match="of another network.*shape|arrays"):
+    with pytest.raises(ValueError, match=r"of another network.*shape|arrays"):
         classifier.fit(faces.images, faces.labels)
 
 

@@ -76,5 +76,5 @@ def test_accepted_labels_go_with_no_smoothing(faces, votes, small_network):
     classifier = FacialExpressionClassifier(
         small_network, vote_mode="multi_target", label_smoothing=0.1
     )
-    with pytest.raises(ValueError, match="multi_target.*label_smoothing"):
+    with pytest.raises(ValueError, match=r"multi_target.*label_smoothing"):
         classifier.fit(faces.images, faces.labels, votes=votes)

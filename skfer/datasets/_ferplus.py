@@ -116,11 +116,13 @@ def load_ferplus(
 
     Examples
     --------
-    >>> from skfer import FacialExpressionClassifier
     >>> from skfer.datasets import load_ferplus
     >>> faces = load_ferplus("fer2013new.csv")  # doctest: +SKIP
-    >>> classifier = FacialExpressionClassifier()
-    >>> classifier.fit(faces.images, faces.labels, votes=faces.votes)  # doctest: +SKIP
+    >>> faces.images.shape[1:], faces.votes.shape[1:]  # doctest: +SKIP
+    ((48, 48), (8,))
+
+    A classifier learns from the votes with
+    ``fit(faces.images, faces.labels, votes=faces.votes)``.
     """
     source = Path(path)
     content = faces_with_votes(source, None if fer2013 is None else Path(fer2013))

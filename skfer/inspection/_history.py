@@ -187,7 +187,8 @@ class HistoryDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or sequence of them, default=None
-            One for every metric. None makes a new figure.
+            One for every metric. None makes a new figure. Several fits have their legend below
+            the panel, for which ``layout="constrained"`` makes room in a figure of your own.
         metrics : sequence of str, default=None
             Names without ``val_``, a panel for each. None draws all that were measured on the
             training images, loss first; the learning rate is drawn if it is named.

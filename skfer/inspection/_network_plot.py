@@ -210,7 +210,8 @@ def plot_network(
     Notes
     -----
     A subclassed Keras model doesn't tell how its layers are connected: they are drawn in the
-    order it holds them.
+    order it holds them. A picture is as high as there are boxes, more than a metre for networks
+    of hundreds of layers: `layer_table` suits those better.
 
     Examples
     --------

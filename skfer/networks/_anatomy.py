@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterator
 
 import keras
@@ -85,10 +86,12 @@ def features(network: keras.Model) -> keras.Model:
         From images to ``(n, n_features)``; it shares the network's weights.
     """
     last = network.layers[_last_with_weights(network.layers)]
-    seen = features(last)(last.input) if isinstance(last, keras.Model) else last.input
+    seen = _input_within(network, last)
+    if isinstance(last, keras.Model):
+        seen = features(last)(seen)
     if len(seen.shape) == 4:
         seen = keras.layers.GlobalAveragePooling2D()(seen)
-    return keras.Model(network.inputs, seen, name=f"{network.name}_features")
+    return keras.Model(network.inputs[0], seen, name=f"{network.name}_features")
 
 
 def _leaves(network: keras.Model) -> Iterator[keras.Layer]:
@@ -105,6 +108,14 @@ def _last_with_weights(layers: list[keras.Layer]) -> int:
     if not places:
         raise ValueError("The network has no layer with weights: there is nothing to train.")
     return places[-1]
+
+
+def _input_within(network: keras.Model, layer: keras.Layer) -> keras.KerasTensor:
+    """What a layer gets as part of that network; elsewhere it may be called with other tensors."""
+    function = getattr(network, "_functional", network)  # a Sequential is one inside
+    nodes = itertools.chain.from_iterable(function._nodes_by_depth.values())
+    (tensor,) = next(node for node in nodes if node.operation is layer).input_tensors
+    return tensor
 
 
 def _train_only(network: keras.Model, chosen: list[keras.Layer]) -> None:

@@ -101,7 +101,7 @@ class CheckpointFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Places are zero-filled: the file lists its arrays in the order they are written, and
         # a reader need not trust that.
-        numbered = {
+        numbered: dict[str, Any] = {
             f"{name}.{place:05}": array
             for name, group in arrays.items()
             for place, array in enumerate(group)

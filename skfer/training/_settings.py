@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+
 import keras
 
 from skfer.training._schedules import learning_rate_schedule

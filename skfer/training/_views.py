@@ -56,6 +56,4 @@ def _moved(images: tf.Tensor) -> list[tf.Tensor]:
     y, x = (max(1, round(side * _STEP)) if side > 1 else 0 for side in (height, width))
     padded = tf.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="SYMMETRIC")
     corners = [(0, 0), (0, 2 * x), (2 * y, 0), (2 * y, 2 * x)]
-    return [images] + [
-        padded[:, top : top + height, left : left + width] for top, left in corners
-    ]
+    return [images] + [padded[:, top : top + height, left : left + width] for top, left in corners]

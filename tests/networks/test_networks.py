@@ -3,11 +3,22 @@
 import numpy as np
 import pytest
 
-from skfer.networks import build_network, list_networks
+from skfer.networks import build_network
+
+OWN = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn"]
 
 
 @pytest.mark.parametrize(
-    ("name", "n_outputs", "n_parameters"), [("cnn4", 7, 4_478_727), ("little_vgg", 5, 1_328_037)]
+    ("name", "n_outputs", "n_parameters"),
+    [
+        ("cnn4", 7, 4_478_727),
+        ("little_vgg", 5, 1_328_037),
+        ("mini_xception", 7, 58_423),
+        # Ours: the study states no filters and no units.
+        ("plain_cnn", 8, 684_616),
+        ("cnn5", 8, 1_701_960),
+        ("mini_resnet", 7, 1_258_839),
+    ],
 )
 def test_has_the_parameters_its_document_counts(name, n_outputs, n_parameters):
     assert build_network(name, (48, 48, 1), n_outputs).count_params() == n_parameters
@@ -18,7 +29,7 @@ def test_cnn4_trains_all_but_the_batch_statistics():
     assert sum(np.prod(w.shape) for w in network.trainable_weights) == 4_474_759
 
 
-@pytest.mark.parametrize("name", list_networks())
+@pytest.mark.parametrize("name", [*OWN, "vgg16", "resnet50v2", "inceptionv3", "efficientnetb0"])
 @pytest.mark.parametrize("input_shape", [(48, 48, 1), (40, 56, 3), (1, 10, 1)])
 def test_maps_images_to_probabilities(name, input_shape):
     network = build_network(name, input_shape, 8)

@@ -26,7 +26,12 @@ def test_votes_become_shares(mode):
 
 def test_accepted_is_what_has_thirty_percent_or_the_majority():
     eleven = np.ones((1, 11))
-    assert vote_targets(VOTES, "multi_target").tolist() == [[1, 1, 0], [0, 0, 1], [1, 1, 1], [1, 0, 0]]
+    assert vote_targets(VOTES, "multi_target").tolist() == [
+        [1, 1, 0],
+        [0, 0, 1],
+        [1, 1, 1],
+        [1, 0, 0],
+    ]
     assert vote_targets(eleven, "multi_target").tolist() == [[1] + [0] * 10]
 
 

@@ -60,7 +60,9 @@ def test_validation_is_with_the_average(regression):
     history = network.fit(
         X, y, validation_data=(X, y), callbacks=[WeightAverage(0.99)], verbose=0
     ).history
-    assert history["val_loss"][0] == pytest.approx((3 - network.get_weights()[0][0, 0]) ** 2, rel=1e-4)
+    assert history["val_loss"][0] == pytest.approx(
+        (3 - network.get_weights()[0][0, 0]) ** 2, rel=1e-4
+    )
 
 
 def test_two_fits_in_a_row_are_one(regression):

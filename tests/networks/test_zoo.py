@@ -1,0 +1,138 @@
+"""Every network by its name: sizes, a step of training, prediction, a pickle."""
+
+from __future__ import annotations
+
+import pickle
+
+import keras
+import numpy as np
+import pytest
+
+from skfer import FacialExpressionClassifier
+from skfer.networks import build_network, list_networks
+from skfer.networks._anatomy import freeze_below
+
+APPLICATIONS = {
+    "efficientnetb0": "EfficientNetB0",
+    "efficientnetb3": "EfficientNetB3",
+    "efficientnetb5": "EfficientNetB5",
+    "efficientnetb7": "EfficientNetB7",
+    "inceptionresnetv2": "InceptionResNetV2",
+    "inceptionv3": "InceptionV3",
+    "resnet101v2": "ResNet101V2",
+    "resnet152v2": "ResNet152V2",
+    "resnet50": "ResNet50",
+    "resnet50v2": "ResNet50V2",
+    "vgg16": "VGG16",
+    "vgg19": "VGG19",
+}
+SIZES = {"inceptionv3": 75, "inceptionresnetv2": 75}
+# In the everyday run: our own networks and the quicker of each family.
+QUICK = {"vgg16", "resnet50", "efficientnetb0"}
+
+
+def cases(names, quick):
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.zoo) for name in names]
+
+
+OWN = set(list_networks()) - set(APPLICATIONS)
+
+
+@pytest.mark.parametrize("name", cases(APPLICATIONS, {"vgg16", "vgg19", "resnet50"}))
+def test_has_the_parameters_of_keras_applications(name):
+    size = SIZES.get(name, 32)
+    theirs = getattr(keras.applications, APPLICATIONS[name])(
+        include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg"
+    )
+    ours = build_network(name, (size, size, 1), 7, dense_units=1024)
+    width = theirs.output_shape[-1]
+    head = (width + 1) * 1024 + (1024 + 1) * 7
+    assert ours.count_params() == theirs.count_params() + head
+
+
+def test_vgg19_is_the_document_s():
+    network = build_network("vgg19", (224, 224, 3), 8)
+    assert network.count_params() == 20_028_488
+    freeze_below(network, "block4_conv1")
+    assert sum(int(np.prod(weight.shape)) for weight in network.trainable_weights) == 17_702_920
+
+
+@pytest.mark.parametrize("n_classes", [2, 5, 7, 8])
+@pytest.mark.parametrize("name", cases(list_networks(), OWN | QUICK))
+def test_trains_a_step_predicts_and_reloads(name, n_classes):
+    images = np.random.default_rng(0).integers(0, 256, (16, 32, 32), dtype=np.uint8)
+    labels = np.arange(16) % n_classes
+    classifier = FacialExpressionClassifier(name, epochs=1, batch_size=16, random_state=0)
+    classifier.fit(images, labels)
+    probabilities = classifier.predict_proba(images[:3])
+    assert probabilities.shape == (3, n_classes)
+    assert np.isfinite(classifier.history_["loss"]).all()
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_allclose(again.predict_proba(images[:3]), probabilities, rtol=1e-4, atol=1e-6)
+
+
+def test_gray_is_seen_as_the_same_colour():
+    network = build_network("resnet50", (32, 32, 3), 2)
+    gray = build_network("resnet50", (32, 32, 1), 2)
+    gray.set_weights(network.get_weights())
+    images = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
+    np.testing.assert_allclose(
+        np.asarray(gray(images)), np.asarray(network(images.repeat(3, axis=-1))), rtol=1e-4
+    )
+
+
+def test_other_channels_are_refused():
+    with pytest.raises(ValueError, match=r"1 \(gray\) or 3 \(RGB\) channels; got 4"):
+        build_network("vgg16", (32, 32, 4), 2)
+
+
+class TestImageNet:
+    """With weights in the place of a download: a network of the same kind, at random."""
+
+    @pytest.fixture
+    def downloaded(self, monkeypatch):
+        """What keras.applications gives for weights="imagenet"."""
+        original = keras.applications.VGG16
+        trained = original(include_top=False, weights=None, input_shape=(32, 32, 3))
+
+        def vgg16(**options):
+            return trained if options["weights"] == "imagenet" else original(**options)
+
+        monkeypatch.setattr(keras.applications, "VGG16", vgg16)
+        return trained
+
+    def test_sees_what_the_original_sees_behind_its_own_preprocessing(self, downloaded):
+        from keras.applications.vgg16 import preprocess_input
+
+        network = build_network("vgg16", (32, 32, 3), 2, weights="imagenet")
+        images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+        theirs = np.asarray(downloaded(preprocess_input(images.copy()))).mean(axis=(1, 2))
+        pooled = keras.Model(network.input, network.get_layer("pooled").output)
+        np.testing.assert_allclose(np.asarray(pooled(images / 255)), theirs, rtol=1e-3, atol=1e-4)
+
+    def test_goes_through_the_classifier(self, downloaded):
+        images = np.zeros((4, 32, 32), np.uint8)
+        classifier = FacialExpressionClassifier(
+            "vgg16", weights="imagenet", epochs=1, frozen_epochs=1, random_state=0
+        ).fit(images, [0, 1, 0, 1])
+        kernel = classifier.network_.layers[-1].get_layer("block3_conv1").get_weights()[0]
+        assert np.array_equal(kernel, downloaded.get_layer("block3_conv1").get_weights()[0])
+
+    def test_without_network_the_message_says_where_the_file_goes(self, monkeypatch, tmp_path):
+        def fail(**options):
+            raise Exception("URL fetch failure on https://example.org/vgg16_notop.h5: None -- no")
+
+        original = keras.applications.VGG16
+        monkeypatch.setattr(
+            keras.applications,
+            "VGG16",
+            lambda **options: fail() if options["weights"] else original(**options),
+        )
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        with pytest.raises(OSError, match=r"https://example.org/vgg16_notop.h5 into .*models"):
+            build_network("vgg16", (32, 32, 1), 2, weights="imagenet")
+
+    def test_a_network_that_has_none_says_so(self):
+        classifier = FacialExpressionClassifier("cnn4", weights="imagenet")
+        with pytest.raises(ValueError, match="takes no 'weights'"):
+            classifier.fit(np.zeros((4, 48, 48), np.uint8), [0, 1, 0, 1])
