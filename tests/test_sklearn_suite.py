@@ -12,6 +12,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skfer import (
+    ExpressionEmbedder,
     FaceCropper,
     FacialExpressionClassifier,
     GrayscaleResizer,
@@ -69,6 +70,11 @@ ESTIMATORS = [
     ImageResizer(color="rgb"),
     HOGDescriptor(),
     LBPDescriptor(),
+    ExpressionEmbedder(
+        FacialExpressionClassifier(
+            networks_for_tests.tiny_network, epochs=1, learning_rate=1e-3, random_state=0
+        )
+    ),
     FacialExpressionClassifier(
         networks_for_tests.tiny_network,
         epochs=20,

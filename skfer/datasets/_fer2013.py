@@ -114,7 +114,7 @@ def load_fer2013(
     source = Path(path)
     content = read_fer2013(source)
     held_out = TEST if VALIDATION in content.usage else PRIVATE_TEST
-    wanted = _wanted_parts(usage, content.usage, held_out)
+    wanted = wanted_parts(usage, content.usage, held_out)
     chosen = np.isin(content.usage, wanted)
     if not chosen.all():
         content = Content(
@@ -156,7 +156,7 @@ def _as_bunch(
     )
 
 
-def _wanted_parts(
+def wanted_parts(
     usage: str | Sequence[str] | None, present: np.ndarray, held_out: str
 ) -> list[str]:
     parts = sorted(set(present.tolist()))

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfer._labels import canonical_labels
-from skfer.datasets._fer2013 import _wanted_parts
+from skfer.datasets._fer2013 import wanted_parts
 from skfer.datasets._fer2013_files import PRIVATE_TEST, TRAINING, Content
 from skfer.datasets._ferplus_files import EXPRESSIONS_VOTED_FOR, faces_with_votes
 
@@ -126,7 +126,7 @@ def load_ferplus(
     """
     source = Path(path)
     content = faces_with_votes(source, None if fer2013 is None else Path(fer2013))
-    chosen = np.isin(content.usage, _wanted_parts(usage, content.usage, PRIVATE_TEST))
+    chosen = np.isin(content.usage, wanted_parts(usage, content.usage, PRIVATE_TEST))
     kept = chosen & _shows_an_expression(content.extras["votes"])
     faces = Content(
         content.images[kept],

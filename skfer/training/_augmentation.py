@@ -172,7 +172,7 @@ def _own(seed: tf.Tensor, number: int) -> tf.Tensor:
 
 
 def _as_type(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    return tf.cast(tf.round(images) if dtype.is_integer else images, dtype)
+    return tf.cast(tf.round(images) if tf.as_dtype(dtype).is_integer else images, dtype)
 
 
 PRESETS = {

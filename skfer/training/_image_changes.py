@@ -126,8 +126,7 @@ def _within(side: tf.Tensor, share: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
 def beta(shape: tf.Tensor, seed: tf.Tensor, alpha: float) -> tf.Tensor:
     """Draws from Beta(alpha, alpha)."""
     gammas = tf.random.stateless_gamma(tf.concat([[2], shape], axis=0), seed, alpha)
-    # Both may underflow where alpha is small: such a draw lies at an end.
-    return tf.math.divide_no_nan(gammas[0], gammas[0] + gammas[1])
+    return gammas[0] / (gammas[0] + gammas[1])
 
 
 def _uniform(images: tf.Tensor, seed: tf.Tensor, low: float, high: float) -> tf.Tensor:

@@ -27,15 +27,112 @@ def test_none_changes_nothing(images):
     np.testing.assert_array_equal(changed(Augmentation.of("none"), images), images)
 
 
-@pytest.mark.parametrize("change", [{"rotation": 20}, {"shift": 0.2}, {"zoom": 0.3}])
+CHANGES = {
+    "rotation": 20,
+    "shift": 0.2,
+    "zoom": 0.3,
+    "shear": 20,
+    "brightness": 0.3,
+    "contrast": 0.5,
+    "noise": 0.1,
+    "blur": 1.5,
+    "erasing": 1.0,
+}
+
+
+@pytest.mark.parametrize("change", [{name: most} for name, most in CHANGES.items()])
 def test_each_change_keeps_shape_dtype_and_range(images, change):
     for dtype in (np.uint8, np.float32):
         result = changed(Augmentation.of(change), images.astype(dtype))
         assert result.shape == images.shape
         assert result.dtype == dtype
         assert not np.array_equal(result, images)
-        assert result.min() >= images.min()
-        assert result.max() <= images.max()
+        assert result.min() >= 0
+        assert result.max() <= 255
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 10, 1), (9, 2, 3)])
+def test_small_images_and_strips_go_through_all_changes(shape):
+    images = np.random.default_rng(0).random((5, *shape), np.float32)
+    result = np.asarray(Augmentation(**CHANGES, flip=True)(images, (1, 2), pixel_range=(0, 1)))
+    assert result.shape == images.shape
+    assert 0 <= result.min() <= result.max() <= 1
+
+
+def test_one_change_does_not_alter_the_draws_of_another(images):
+    pair = changed(Augmentation(rotation=20, brightness=0.2), images.astype(np.float32))
+    alone = changed(Augmentation(rotation=20), images.astype(np.float32))
+    inside = (pair > 0) & (pair < 255)
+    added = np.where(inside, pair - alone, np.nan)
+    assert np.nanmax(np.nanmax(added, axis=(1, 2, 3)) - np.nanmin(added, axis=(1, 2, 3))) < 1e-3
+
+
+def test_light_changes_by_no_more_than_it_says():
+    gray = np.full((200, 8, 8, 1), 100, np.float32)
+    brighter = changed(Augmentation(brightness=0.2), gray)
+    assert (brighter == brighter[:, :1, :1]).all()
+    assert brighter.min() == pytest.approx(100 - 51, abs=2)
+    assert brighter.max() == pytest.approx(100 + 51, abs=2)
+    np.testing.assert_array_equal(changed(Augmentation(contrast=0.5), gray), gray)
+
+
+def test_contrast_keeps_the_mean():
+    images = np.random.default_rng(0).uniform(100, 150, (50, 8, 8, 1)).astype(np.float32)
+    result = changed(Augmentation(contrast=0.4), images)
+    np.testing.assert_allclose(result.mean(axis=(1, 2, 3)), images.mean(axis=(1, 2, 3)), rtol=1e-4)
+    factors = result.std(axis=(1, 2, 3)) / images.std(axis=(1, 2, 3))
+    assert 0.6 - 1e-3 <= factors.min() < 0.7
+    assert 1.3 < factors.max() <= 1.4 + 1e-3
+
+
+def test_blur_spreads_a_dot_and_loses_nothing():
+    dot = np.zeros((50, 15, 15, 1), np.float32)
+    dot[:, 7, 7] = 100
+    result = changed(Augmentation(blur=1), dot)
+    np.testing.assert_allclose(result.sum(axis=(1, 2, 3)), 100, rtol=1e-4)
+    assert result[:, 7, 7].min() < 30
+    assert result[:, 7, 7].max() > 95
+
+
+def test_erasing_fills_one_rectangle_in_so_many_images():
+    gray = np.full((400, 20, 20, 1), 100, np.uint8)
+    erased = changed(Augmentation(erasing=0.5), gray) != gray
+    touched = erased.any(axis=(1, 2, 3))
+    assert 0.4 < touched.mean() < 0.6
+    share = erased[touched].mean(axis=(1, 2, 3))
+    assert share.min() > 0.005
+    assert 0.12 < share.max() < 0.25
+
+
+class TestMixup:
+    targets = np.eye(2, dtype=np.float32)[[0, 1] * 50]
+    images = np.broadcast_to(
+        (255 * np.arange(2, dtype=np.uint8))[np.array([0, 1] * 50), None, None, None],
+        (100, 4, 4, 1),
+    )
+
+    def test_images_and_targets_are_mixed_by_the_same_share(self):
+        mixed, targets, weights = Augmentation(mixup=1.0).mix(
+            self.images, self.targets, None, (1, 2)
+        )
+        assert weights is None
+        np.testing.assert_allclose(np.asarray(targets).sum(axis=1), 1, rtol=1e-5)
+        share = np.asarray(mixed)[:, 0, 0, 0] / 255
+        np.testing.assert_allclose(np.asarray(targets)[:, 1], share, atol=1 / 255)
+        assert 0.3 < share.mean() < 0.7
+        assert share.std() > 0.2
+
+    def test_the_mixed_loss_weighs_each_image_by_its_own_weight(self):
+        weights = np.array([3.0, 0.0] * 50, np.float32)
+        _, targets, mixed = Augmentation(mixup=0.2).mix(self.images, self.targets, weights, (1, 2))
+        targets, mixed = np.asarray(targets), np.asarray(mixed)
+        np.testing.assert_allclose(targets[mixed > 1e-4, 1], 0, atol=1e-5)
+        assert mixed.sum() == pytest.approx(weights.sum(), rel=0.2)
+
+    def test_a_small_alpha_gives_no_nan(self):
+        mixed, targets, _ = Augmentation(mixup=1e-3).mix(self.images, self.targets, None, (1, 2))
+        assert np.isfinite(np.asarray(targets)).all()
+        assert mixed.shape == self.images.shape
 
 
 def test_the_middle_of_the_image_stays_under_rotation_and_zoom():
@@ -65,9 +162,10 @@ def test_the_seed_decides(images):
 @pytest.mark.parametrize(
     ("augment", "message"),
     [
-        ("heavy", "augment must be one of .*'flip', 'light', 'none'"),
+        ("heavy", "augment must be one of .*'flip', 'light', 'none', 'strong'"),
         ({"tilt": 3}, "no entry 'tilt'"),
         ({"zoom": 1.5}, "'zoom' must be from 0 to 0.9"),
+        ({"mixup": -1}, "'mixup' must be from 0 to 10"),
         ({"rotation": -3}, "'rotation' must be from 0 to 180"),
     ],
 )

@@ -1,0 +1,128 @@
+"""A network's features for other estimators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skfer import (
+    ExpressionEmbedder,
+    FacialExpressionClassifier,
+    GrayscaleResizer,
+    HOGDescriptor,
+)
+from skfer.datasets import make_faces
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(60, classes=["happy", "sad"], random_state=0)
+
+
+@pytest.fixture
+def classifier(small_network):
+    return FacialExpressionClassifier(small_network, epochs=2, random_state=0)
+
+
+def test_the_last_layer_makes_the_probabilities_from_them(faces, classifier):
+    embedder = ExpressionEmbedder(classifier).fit(faces.images, faces.labels)
+    vectors = embedder.transform(faces.images)
+    kernel, bias = embedder.estimator_.network_.layers[-1].layers[-1].get_weights()
+    scores = np.exp(vectors @ kernel + bias)
+    np.testing.assert_allclose(
+        scores / scores.sum(axis=1, keepdims=True),
+        embedder.estimator_.predict_proba(faces.images),
+        rtol=1e-4,
+    )
+
+
+def test_a_frozen_pipeline_is_used_as_it_is(faces, classifier):
+    pipeline = make_pipeline(GrayscaleResizer(32), classifier).fit(faces.images, faces.labels)
+    embedder = ExpressionEmbedder(FrozenEstimator(pipeline))
+    vectors = clone(embedder).fit(faces.images).transform(faces.images)
+    resized = pipeline[0].transform(faces.images)
+    alone = ExpressionEmbedder(FrozenEstimator(pipeline[-1])).fit(resized).transform(resized)
+    np.testing.assert_array_equal(vectors, alone)
+
+
+def test_names_and_pandas(faces, classifier):
+    embedder = ExpressionEmbedder(classifier).set_output(transform="pandas")
+    table = embedder.fit(faces.images, faces.labels).transform(faces.images)
+    assert table.columns[0] == "expressionembedder0"
+    assert table.shape == (60, 8)
+
+
+def test_what_is_no_classifier_is_named(faces):
+    frozen = FrozenEstimator(make_pipeline(StandardScaler()).fit(np.zeros((2, 2))))
+    with pytest.raises(ValueError, match="holds a StandardScaler"):
+        ExpressionEmbedder(frozen).fit(faces.images)
+
+
+def test_a_pickle_gives_the_same_features(faces, classifier, tmp_path):
+    import joblib
+
+    embedder = ExpressionEmbedder(classifier).fit(faces.images, faces.labels)
+    joblib.dump(embedder, tmp_path / "embedder.joblib")
+    again = joblib.load(tmp_path / "embedder.joblib")
+    np.testing.assert_allclose(
+        again.transform(faces.images), embedder.transform(faces.images), rtol=1e-5
+    )
+
+
+@pytest.mark.real_data
+def test_an_svm_on_both_kinds_of_features_is_searched(fer2013):
+    rows = fer2013.train_index[:600]
+    pipeline = Pipeline(
+        [
+            ("resizer", GrayscaleResizer(48)),
+            (
+                "features",
+                FeatureUnion(
+                    [
+                        (
+                            "learned",
+                            ExpressionEmbedder(
+                                FacialExpressionClassifier("mini_xception", random_state=0)
+                            ),
+                        ),
+                        ("orientations", HOGDescriptor()),
+                    ]
+                ),
+            ),
+            ("scaler", StandardScaler()),
+            ("svm", SVC()),
+        ]
+    )
+    search = GridSearchCV(
+        pipeline,
+        {"svm__C": [1, 10], "features__learned__estimator__epochs": [1, 3]},
+        cv=3,
+    ).fit(fer2013.images[rows], fer2013.labels[rows])
+    chance = np.unique(fer2013.labels[rows], return_counts=True)[1].max() / len(rows)
+    assert search.best_score_ > chance + 0.03
+    assert search.predict(fer2013.images[:5]).shape == (5,)
+
+
+@pytest.mark.real_data
+def test_network_augmentation_and_dropout_are_searched(fer2013):
+    rows = fer2013.train_index[:200]
+    search = GridSearchCV(
+        FacialExpressionClassifier(epochs=1, random_state=0),
+        {
+            "network": ["mini_xception", "little_vgg"],
+            "augment": ["none", "strong"],
+            "dropout": [0.1, 0.4],
+        },
+        cv=2,
+        scoring="neg_log_loss",
+    ).fit(fer2013.images[rows], fer2013.labels[rows])
+    scores = search.cv_results_["mean_test_score"]
+    assert len(scores) == 8
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores)) == 8
