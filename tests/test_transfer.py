@@ -119,10 +119,3 @@ def test_weights_of_another_network(faces, fitted, tiny_network):
     classifier = FacialExpressionClassifier(tiny_network, weights=FrozenEstimator(fitted))
     with pytest.raises(ValueError, match=r"of another network.*shape|arrays"):
         classifier.fit(faces.images, faces.labels)
-
-
-def test_parameters_of_the_network(faces):
-    classifier = FacialExpressionClassifier(
-        "vgg16", network_params={"dense_units": 16}, epochs=1, frozen_epochs=1, random_state=0
-    ).fit(faces.images[:6], faces.labels[:6])
-    assert classifier.network_.layers[-1].layers[-2].units == 16

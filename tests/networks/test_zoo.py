@@ -27,15 +27,13 @@ APPLICATIONS = {
     "vgg19": "VGG19",
 }
 SIZES = {"inceptionv3": 75, "inceptionresnetv2": 75}
-# In the everyday run: our own networks and the quicker of each family.
-QUICK = {"vgg16", "resnet50", "efficientnetb0"}
-
-
-def cases(names, quick):
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.zoo) for name in names]
-
-
+# In the everyday run: our own networks, and the quicker ones of keras.applications once.
 OWN = set(list_networks()) - set(APPLICATIONS)
+QUICK = {"vgg16", "vgg19", "resnet50"}
+
+
+def case(name, *others, quick):
+    return pytest.param(name, *others, marks=[] if quick else [pytest.mark.zoo])
 
 
 @pytest.mark.parametrize("name", [case(name, quick=name in QUICK) for name in APPLICATIONS])

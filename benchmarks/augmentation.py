@@ -1,0 +1,87 @@
+"""How much longer an epoch takes with augmentation, as ratios measured in one run.
+
+    python benchmarks/augmentation.py
+
+times an epoch of 48x48 faces (the second of each fit: the first compiles) with each preset, in
+turns, and writes the ratios to "none" to ``benchmarks/results/augmentation.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import asdict
+
+import _results
+import keras
+
+from skfer import FacialExpressionClassifier
+from skfer.datasets import make_faces
+from skfer.training import Augmentation
+
+WANTED = 1.10
+PRESETS = ("none", "light", "strong", "strong and mixup")
+
+
+class SecondsAnEpoch(keras.callbacks.Callback):
+    """Of the class: a fit works on a copy."""
+
+    last = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        SecondsAnEpoch.last = time.perf_counter() - self._start
+
+
+def epoch_seconds(network: str, preset: str, faces, seed: int) -> float:
+    mixed = asdict(Augmentation.of("strong")) | {"mixup": 0.2}
+    augment = mixed if preset == "strong and mixup" else preset
+    FacialExpressionClassifier(
+        network, epochs=2, augment=augment, callbacks=[SecondsAnEpoch()], random_state=seed
+    ).fit(faces.images, faces.labels)
+    return SecondsAnEpoch.last
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=1280)
+    parser.add_argument("--networks", nargs="+", default=["cnn4", "little_vgg", "mini_resnet"])
+    arguments = parser.parse_args()
+
+    faces = make_faces(arguments.images, random_state=0)
+    ratios: dict[str, dict[str, float]] = {}
+    for network in arguments.networks:
+        seconds: dict[str, list[float]] = {preset: [] for preset in PRESETS}
+        for seed in range(arguments.rounds):
+            for preset in PRESETS:
+                seconds[preset].append(epoch_seconds(network, preset, faces, seed))
+        ratios[network] = {
+            preset: round(
+                statistics.median(
+                    one / none for one, none in zip(seconds[preset], seconds["none"], strict=True)
+                ),
+                3,
+            )
+            for preset in PRESETS[1:]
+        }
+        figures = ", ".join(f"{preset} {ratio:.3f}" for preset, ratio in ratios[network].items())
+        print(
+            f"{network}: an epoch takes {figures} of that without (wanted <= {WANTED})", flush=True
+        )
+    _results.write(
+        "augmentation",
+        {
+            "images": arguments.images,
+            "rounds": arguments.rounds,
+            "ratios": ratios,
+            "versions": _results.versions(),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

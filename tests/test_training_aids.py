@@ -1,0 +1,86 @@
+"""What helps a fit along: filled-up classes, options of a network, callbacks of others."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from skfer import FacialExpressionClassifier
+from skfer.datasets import make_faces
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(60, classes=["happy", "sad"], random_state=0)
+
+
+class ImagesSeen(keras.callbacks.Callback):
+    """Counts steps, of the class because every fit uses a copy."""
+
+    steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        ImagesSeen.steps += 1
+
+
+def test_smaller_classes_are_filled_up(faces, tiny_network):
+    rows = np.r_[np.flatnonzero(faces.labels == "happy")[:4], np.flatnonzero(faces.labels == "sad")]
+    ImagesSeen.steps = 0
+    classifier = FacialExpressionClassifier(
+        tiny_network,
+        epochs=1,
+        batch_size=1,
+        oversample=True,
+        augment="light",
+        random_state=0,
+        callbacks=[ImagesSeen()],
+    ).fit(faces.images[rows], faces.labels[rows])
+    assert ImagesSeen.steps == 2 * (len(rows) - 4)
+    assert classifier.n_iter_ == 1
+
+
+def test_options_of_the_network(faces):
+    classifier = FacialExpressionClassifier(
+        "vgg16", network_params={"dense_units": 16}, epochs=1, frozen_epochs=1, random_state=0
+    ).fit(faces.images[:6], faces.labels[:6])
+    assert classifier.network_.layers[-1].layers[-2].units == 16
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"network_params": {"dropout": 0.1}, "dropout": 0.2}, "'dropout' is given twice"),
+        ({"network_params": {"colour": 1}}, "takes no 'colour'"),
+        ({"schedule": "cosine", "reduce_lr": True}, "both set the rate"),
+        ({"augment": {"tilt": 3}}, "no entry 'tilt'"),
+    ],
+)
+def test_options_that_do_not_go(parameters, message, faces):
+    with pytest.raises(ValueError, match=message):
+        FacialExpressionClassifier("plain_cnn", **parameters).fit(faces.images, faces.labels)
+
+
+def test_tensorboard_writes_its_events(faces, tiny_network, tmp_path):
+    pytest.importorskip("tensorboard")
+    FacialExpressionClassifier(
+        tiny_network,
+        epochs=2,
+        validation_fraction=0.2,
+        random_state=0,
+        callbacks=[keras.callbacks.TensorBoard(tmp_path)],
+    ).fit(faces.images, faces.labels)
+    assert {path.parent.name for path in tmp_path.rglob("events*")} == {"train", "validation"}
+
+
+def test_livelossplot_draws_its_curves(faces, tiny_network, tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    livelossplot = pytest.importorskip("livelossplot")
+    from livelossplot.outputs import MatplotlibPlot
+
+    picture = tmp_path / "curves.png"
+    plot = livelossplot.PlotLossesKeras(outputs=[MatplotlibPlot(figpath=str(picture))])
+    FacialExpressionClassifier(
+        tiny_network, epochs=2, validation_fraction=0.2, random_state=0, callbacks=[plot]
+    ).fit(faces.images, faces.labels)
+    assert picture.stat().st_size > 1000
