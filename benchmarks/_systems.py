@@ -138,7 +138,7 @@ SYSTEMS = {
         "none: the compact network of this project",
         {
             "network": "mini_resnet",
-            "epochs": 16,
+            "epochs": 20,
             "batch_size": 128,
             "optimizer": keras.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=5e-4),
             "learning_rate": 0.1,

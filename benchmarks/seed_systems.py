@@ -79,7 +79,9 @@ def part_of(split: tuple, n_images: int | None, seed: int) -> tuple[np.ndarray, 
     return X, y
 
 
-def run(name: str, system: System, data: Path, seed: int, mixed_precision: str | None) -> dict:
+def run(
+    name: str, system: System, data: Path, seed: int, mixed_precision: str | None
+) -> tuple[dict, Pipeline]:
     """Fit one system and measure it."""
     split = load_split(data, system.classes)
     (X, y), (X_test, y_test) = split["Training"], split["PublicTest"]
@@ -102,7 +104,7 @@ def run(name: str, system: System, data: Path, seed: int, mixed_precision: str |
     probabilities = pipeline.predict_proba(X_test)
     correct = pipeline.classes_[probabilities.argmax(axis=1)] == y_test
     fitted = pipeline[-1]
-    return {
+    result = {
         "system": name,
         "row": system.row,
         "smoke": system.n_images is not None,
@@ -124,6 +126,7 @@ def run(name: str, system: System, data: Path, seed: int, mixed_precision: str |
         "history": fitted.history_,
         "versions": _results.versions(),
     }
+    return result, pipeline
 
 
 def plain(parameters: dict) -> dict:
@@ -179,6 +182,7 @@ def main() -> None:
     which.add_argument("--all", action="store_true", help="what has no result yet; then the table")
     which.add_argument("--table", action="store_true", help="the table of the results there are")
     parser.add_argument("--data", type=Path, help="FER2013 as .npz")
+    parser.add_argument("--save", type=Path, help="folder to keep the fitted networks in")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mixed-precision", default="auto", choices=["auto", "bfloat16", "none"])
     arguments = parser.parse_args()
@@ -194,9 +198,13 @@ def main() -> None:
         ]
     for name in names:
         with sklearn.config_context(enable_metadata_routing=True):
-            result = run(name, SYSTEMS[name], arguments.data, arguments.seed, precision)
+            result, pipeline = run(name, SYSTEMS[name], arguments.data, arguments.seed, precision)
         print(report(result), flush=True)
         _results.write(f"seed_{name}", result)
+        if arguments.save is not None:
+            arguments.save.mkdir(parents=True, exist_ok=True)
+            # Without the scaling layer: as weights= and from_keras take it.
+            pipeline[-1].network_.layers[-1].save(arguments.save / f"{name}.keras")
     if not arguments.system:
         results = [_results.read(f"seed_{name}") for name in SYSTEMS]
         print(table([result for result in results if result is not None]))

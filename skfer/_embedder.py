@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._base import ImageEstimator
@@ -110,6 +111,11 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
     @property
     def _n_features_out(self) -> int:
         return self._classifier()._features().output_shape[-1]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
     def _classifier(self) -> FacialExpressionClassifier:
         fitted = _thawed(self.estimator_)

@@ -33,7 +33,7 @@ def logits_for_three(input_shape, n_outputs):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"network": "vgg99"}, "Unknown network 'vgg99'. Known networks: cnn4, little_vgg"),
+        ({"network": "vgg99"}, "Unknown network 'vgg99'. Known networks: cnn4, cnn5"),
         ({"network": "absent.keras"}, "no model file 'absent.keras'"),
         ({"network": logits_for_three}, r"outputs of shape \(None, 3\); 2 classes need"),
         ({"network": logits}, "no probabilities. It must end in a softmax"),
