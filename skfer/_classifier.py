@@ -40,8 +40,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     weights : str, path or FrozenEstimator, default=None
         Where the fit starts from: "imagenet" (downloaded by Keras) for a network of
         `keras.applications`; the path of a saved Keras model of the same network; a fitted
-        classifier inside a `sklearn.frozen.FrozenEstimator`. A last layer with another number
-        of outputs starts at random. None is all at random.
+        classifier inside a `sklearn.frozen.FrozenEstimator`. Of its last layer, the outputs for
+        labels that both have are taken; a file's, which knows no labels, is taken if it has as
+        many outputs. The rest starts at random; None is all at random.
     network_params : dict, default=None
         Further parameters of the network's function, such as ``{"dense_units": 1024}``.
     epochs : int, default=15
@@ -53,8 +54,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Keras's name of it, or an instance, of which only the settings are used.
     schedule : {"cosine", "one_cycle"} or None, default=None
-        How the rate goes over the steps of the fit: "cosine" warms up over 5 % of them and
-        falls to 0, "one_cycle" rises over 30 %. None keeps it.
+        How the rate goes over the steps of the fit, or of each of its two phases: "cosine" warms
+        up over 5 % of them and falls to 0, "one_cycle" rises over 30 %. None keeps it.
     dropout : float, default=None
         Share of activations dropped in the network's blocks, in [0, 1); None is the
         network's own.
@@ -105,11 +106,13 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         Layers that fine-tuning trains: those from the one of this name on, or the last so
         many that have weights. None is all. With no `frozen_epochs`, the whole fit.
     fine_tune_learning_rate : float, default=None
-        Rate of fine-tuning; None is a tenth of `learning_rate`.
+        Rate of fine-tuning; None is a tenth of `learning_rate` after frozen epochs, and
+        `learning_rate` without.
     checkpoint_dir : path, default=None
         Folder in which to keep the state of the fit after every epoch. A fit that was killed
-        goes on from there when it is started again with the same data and parameters; one
-        that is done leaves no file. The memory of `callbacks` is not kept.
+        goes on from there when it is started again with the same data and parameters, an int
+        as `random_state` among them; one that is done leaves no file. The memory of `callbacks`
+        is not kept.
     test_time_augmentation : {"flip", "ten"} or None, default=None
         Average the probabilities of the image and its mirror image, or of both at five places.
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
@@ -121,7 +124,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the last fit.
     callbacks : list of keras.callbacks.Callback, default=None
-        Called during the fit; every fit uses a deep copy.
+        Called during the fit; every fit uses a deep copy. Each phase is a training of its own
+        to them.
     random_state : int, RandomState instance or None, default=None
         Decides weights, dropout, order of the images and augmentation. The same int gives
         the same weights on the same machine.
@@ -347,19 +351,16 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             go_on = self.warm_start and hasattr(self, "network_")
             if not go_on:
                 self.classes_ = self._sorted_classes(labels)
-            if votes is None:
-                targets = self._codes(labels)
-            else:
-                targets = self._vote_targets(votes, len(labels))
+            codes = self._codes(labels)
+            targets = codes if votes is None else self._vote_targets(votes, len(labels))
             self._fit_network(
-                examples._replace(targets=targets),
+                examples._replace(codes=codes, targets=targets),
                 self._validation(X_val, y_val),
                 n_outputs=len(self.classes_),
-                epochs=self.epochs,
-                start="warm" if go_on else "anew",
+                anew=not go_on,
                 task=task,
             )
-        end_fit(self, task, X, y)
+        end_fit(self, task)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -367,6 +368,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> FacialExpressionClassifier:
         """Train one epoch on a part of the data, going on from what was learnt before.
+
+        The layers that the last fit ended with are trained; the first call knows no
+        `frozen_epochs`.
 
         Parameters
         ----------
@@ -398,12 +402,13 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                     f"classes={list(classes)!r} is not the same as on the first call to "
                     f"partial_fit: {self.classes_.tolist()}."
                 )
+            codes = self._codes(y)
             self._fit_network(
-                examples._replace(targets=self._codes(y)),
+                examples._replace(codes=codes, targets=codes),
                 None,
                 n_outputs=len(self.classes_),
-                epochs=1,
-                start="anew" if first else "resumed",
+                anew=first,
+                partial=True,
             )
         return self
 
@@ -451,7 +456,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         check_classification_targets(y)
         if len(y) != len(images):
             raise ValueError(f"X holds {len(images)} images, but y holds {len(y)} labels.")
-        return Examples(images, y, self._weights(y, sample_weight, images)), y
+        return Examples(images, y, y, self._weights(y, sample_weight, images)), y
 
     def _validation(self, X: Any, y: Any) -> Examples | None:
         if (X is None) != (y is None):
@@ -460,7 +465,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             return None
         examples, y = self._examples(X, y, None, reset=False)
         # Not weighed: class weights steer what is learnt, not how well it went.
-        return Examples(examples.images, self._codes(y))
+        codes = self._codes(y)
+        return Examples(examples.images, codes, codes)
 
     def _sorted_classes(self, y: Any = None) -> np.ndarray:
         classes = np.unique(y if self.classes is None else self.classes)
@@ -487,7 +493,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         if votes.shape != expected:
             raise ValueError(
                 f"votes has the shape {votes.shape}, but {n_images} images and the classes "
-                f"{self.classes_.tolist()} need {expected}: a column for each class."
+                f"{self.classes_.tolist()} need {expected}: a column for each class. Where y "
+                "lacks some of them, the parameter classes names all."
             )
         wrong = np.flatnonzero((votes < 0).any(axis=1) | (votes.sum(axis=1) <= 0))
         if len(wrong):
@@ -534,7 +541,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             )
 
     def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
-        for name in ("dropout", "activation"):
+        for name in ("dropout", "activation", "network_params"):
             if getattr(self, name) is not None:
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} has no effect on the saved model "

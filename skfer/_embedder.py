@@ -67,7 +67,9 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
     def __init__(self, estimator: FacialExpressionClassifier | FrozenEstimator | None = None):
         self.estimator = estimator
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ExpressionEmbedder:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, votes: Any = None
+    ) -> ExpressionEmbedder:
         """Fit the classifier, unless it is frozen.
 
         Parameters
@@ -76,6 +78,8 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
         y : array-like of shape (n,), default=None
             Labels; not needed by a frozen classifier.
         sample_weight : array-like of shape (n,), default=None
+        votes : array-like of shape (n, n_classes), default=None
+            As in the classifier's own `fit`.
 
         Returns
         -------
@@ -88,7 +92,7 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
             check_is_fitted(estimator)
             self.estimator_ = estimator
         else:
-            self.estimator_ = clone(estimator).fit(X, y, sample_weight)
+            self.estimator_ = clone(estimator).fit(X, y, sample_weight, votes)
         self._classifier()  # or the error that says what it must be
         return self
 

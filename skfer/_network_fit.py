@@ -15,8 +15,13 @@ import numpy as np
 from scikeras.wrappers import KerasClassifier
 from sklearn.preprocessing import FunctionTransformer
 
-from skfer._scikit_callbacks import EpochTasks
-from skfer.networks._anatomy import freeze_base, freeze_batch_norm, freeze_below
+from skfer._scikit_callbacks import EpochTasks, FitTask
+from skfer.networks._anatomy import (
+    freeze_base,
+    freeze_batch_norm,
+    freeze_below,
+    train_layers,
+)
 from skfer.training import (
     Augmentation,
     CheckpointFile,
@@ -41,21 +46,24 @@ if TYPE_CHECKING:
 
 
 class Examples(NamedTuple):
-    """Images with what the network should say of them."""
+    """Images, the code of each one's label, and what the network should say of them.
+
+    `targets` are the codes, or shares of the classes.
+    """
 
     images: np.ndarray
+    codes: np.ndarray
     targets: np.ndarray
     weights: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Examples:
         """Some of the examples."""
         weights = None if self.weights is None else self.weights[rows]
-        return Examples(self.images[rows], self.targets[rows], weights)
+        return Examples(self.images[rows], self.codes[rows], self.targets[rows], weights)
 
-
-def codes(targets: np.ndarray) -> np.ndarray:
-    """The class of every image, where the targets are shares of several."""
-    return targets if targets.ndim == 1 else targets.argmax(axis=1)
+    def batches_of(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """What goes through the input pipeline."""
+        return self.images, self.targets, self.weights
 
 
 class Phase(NamedTuple):
@@ -95,10 +103,15 @@ class _Engine(KerasClassifier):
         **kwargs: Any,
     ) -> None:
         dataset, steps = training_batches(
-            *examples, batch_size=self.batch_size, first_epoch=initial_epoch, **batches
+            *examples.batches_of(),
+            batch_size=self.batch_size,
+            first_epoch=initial_epoch,
+            **batches,
         )
         if validation is not None:
-            kwargs["validation_data"] = evaluation_batches(*validation, batch_size=self.batch_size)
+            kwargs["validation_data"] = evaluation_batches(
+                *validation.batches_of(), batch_size=self.batch_size
+            )
         with settling_within_an_epoch(self.model_, steps):
             super()._fit_keras_model(
                 dataset,
@@ -132,7 +145,7 @@ class NetworkFit:
         `average` of the training that this one goes on with.
     checkpoint : CheckpointFile or None, default=None
         Read first, written after every epoch, and removed when the fit is done.
-    task : sklearn.callback.CallbackContext or None, default=None
+    task : FitTask or None, default=None
         The fit as scikit-learn's callbacks know it: they are told of every epoch.
 
     Attributes
@@ -159,13 +172,14 @@ class NetworkFit:
         rows: np.ndarray | None = None,
         average: dict | None = None,
         checkpoint: CheckpointFile | None = None,
-        task: Any = None,
+        task: FitTask | None = None,
     ):
         self._settings = settings
         self._network = network
         self._seed = seed
         self._rows = rows
         self._checkpoint = checkpoint
+        self._given_callbacks = copy.deepcopy(settings.callbacks or [])
         self._task = task
         self._policy = precision_policy(settings.mixed_precision)
         self._augmentation = Augmentation.of(settings.augment)
@@ -199,14 +213,14 @@ class NetworkFit:
             self.fine_tune_epoch = begun
         to_go = begun + phase.epochs - self.epoch
         own = self._callbacks(saved)
-        callbacks = own + copy.deepcopy(settings.callbacks or [])
+        callbacks = own + self._given_callbacks
         if self._task is not None:
             callbacks.append(EpochTasks(settings, self._task))
         if saved is not None:
             saved.put_into(network)
             to_go = 0 if saved.progress.stopped else to_go
         if self._checkpoint is not None:
-            progress = Progress(self._seed, number, begun, self.epoch, history=self.history)
+            progress = Progress(number, begun, self.epoch, history=self.history)
             callbacks.append(SaveCheckpoint(self._checkpoint, progress, own, saved))
         engine = _Engine(
             model=lambda: network,
@@ -220,7 +234,7 @@ class NetworkFit:
         with computing_in(network.layers[-1], self._policy), one_trace_a_fit():
             engine.fit(
                 self._examples.images,
-                codes(self._examples.targets),  # scikeras knows no shares
+                self._examples.codes,  # scikeras knows no shares
                 initial_epoch=self.epoch,
                 examples=self._examples,
                 validation=self._validation,
@@ -235,11 +249,15 @@ class NetworkFit:
         for name, values in engine.history_.items():
             self.history.setdefault(name, []).extend(float(value) for value in values)
         self.epoch += len(engine.history_.get("loss", []))
-        self.average = own[0].state if settings.weight_average is not None else None
+        # Early stopping has brought back the best weights: what comes next begins with those.
+        goes_on = settings.weight_average is not None and not settings.early_stopping
+        self.average = own[0].state if goes_on else None
 
     def _choose_layers(self, phase: Phase) -> None:
         body = self._network.layers[-1]
-        if phase.layers == "head":
+        if phase.layers == "all":
+            train_layers(body, self._settings._trained_at_first)
+        elif phase.layers == "head":
             freeze_base(body)
         elif phase.layers == "fine":
             freeze_below(body, self._settings.fine_tune_from)
@@ -248,7 +266,11 @@ class NetworkFit:
     def _compile(self, phase: Phase) -> None:
         """Give the network a new optimiser, unless it is to go on with the one it has."""
         network, settings = self._network, self._settings
+        loss = settings._loss(self._rule)
         if phase.layers == "same" and network.compiled:
+            if network.loss != loss:  # targets are shares now, or no longer
+                network.compile(network.optimizer, loss, metrics=settings._metrics)
+                build_state(network, self._with_shares(self._examples).targets[:1])
             return
         n_images = len(self._examples.images if self._rows is None else self._rows)
         optimizer = new_optimizer(
@@ -258,7 +280,7 @@ class NetworkFit:
             schedule=settings.schedule,
             steps=phase.epochs * math.ceil(n_images / settings.batch_size),
         )
-        network.compile(optimizer, settings._loss(self._rule), metrics=settings._metrics)
+        network.compile(optimizer, loss, metrics=settings._metrics)
         build_state(network, self._with_shares(self._examples).targets[:1])
 
     def _callbacks(self, saved: SavedFit | None) -> list[keras.callbacks.Callback]:

@@ -6,7 +6,7 @@ without.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -18,7 +18,7 @@ except ImportError:
         """An estimator that scikit-learn knows no callbacks for."""
 
 
-__all__ = ["CallbackSupportMixin", "EpochTasks", "begin_fit", "end_fit"]
+__all__ = ["CallbackSupportMixin", "EpochTasks", "FitTask", "begin_fit", "end_fit"]
 
 
 class EpochTasks(keras.callbacks.Callback):
@@ -28,37 +28,51 @@ class EpochTasks(keras.callbacks.Callback):
     ----------
     estimator : estimator
         The one that is fitted, ready to predict after every epoch.
-    context : sklearn.callback.CallbackContext
-        Of its fit.
+    task : FitTask
+        Its fit.
     """
 
-    def __init__(self, estimator: Any, context: Any):
+    def __init__(self, estimator: Any, task: FitTask):
         super().__init__()
         self._estimator = estimator
-        self._context = context
+        self._fit = task
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._task = self._context.subcontext(task_name="epoch")
-        self._task.call_on_fit_task_begin(estimator=self._estimator)
+        self._epoch = self._fit.context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(estimator=self._estimator, X=self._fit.X, y=self._fit.y)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         # Nothing to add to the estimator's attributes for it to be a fitted one.
-        stop = self._task.call_on_fit_task_end(
-            estimator=self._estimator, metadata=dict(logs or {}), reconstruction_attributes={}
+        stop = self._epoch.call_on_fit_task_end(
+            estimator=self._estimator,
+            X=self._fit.X,
+            y=self._fit.y,
+            metadata=dict(logs or {}),
+            reconstruction_attributes={},
         )
         if stop:
             self.model.stop_training = True
 
 
-def begin_fit(estimator: Any, X: Any, y: Any, *, epochs: int) -> Any:
+class FitTask(NamedTuple):
+    """A fit as scikit-learn's callbacks know it."""
+
+    context: Any
+    X: Any
+    y: Any
+
+
+def begin_fit(estimator: Any, X: Any, y: Any, *, epochs: int) -> FitTask | None:
     """Open the task of a whole fit; None without `sklearn.callback`."""
     if not hasattr(estimator, "_init_callback_context"):
         return None
     context = estimator._init_callback_context(max_subtasks=epochs)
-    return context.call_on_fit_task_begin(estimator=estimator, X=X, y=y)
+    return FitTask(context.call_on_fit_task_begin(estimator=estimator, X=X, y=y), X, y)
 
 
-def end_fit(estimator: Any, context: Any, X: Any, y: Any) -> None:
+def end_fit(estimator: Any, task: FitTask | None) -> None:
     """Close it."""
-    if context is not None:
-        context.call_on_fit_task_end(estimator=estimator, X=X, y=y, reconstruction_attributes={})
+    if task is not None:
+        task.context.call_on_fit_task_end(
+            estimator=estimator, X=task.X, y=task.y, reconstruction_attributes={}
+        )

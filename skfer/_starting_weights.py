@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -14,7 +14,11 @@ from sklearn.pipeline import Pipeline
 from skfer import _network_state as network_state
 
 
-def start_from(network: keras.Model, weights: str | os.PathLike | FrozenEstimator) -> None:
+def start_from(
+    network: keras.Model,
+    weights: str | os.PathLike | FrozenEstimator,
+    classes: np.ndarray | None = None,
+) -> None:
     """Give a network weights that were trained before.
 
     Parameters
@@ -22,14 +26,17 @@ def start_from(network: keras.Model, weights: str | os.PathLike | FrozenEstimato
     network : keras.Model
     weights : path or FrozenEstimator
         A whole Keras model (``.keras`` or ``.h5``), or a fitted estimator, of the same network.
-        Its last layer is left out where it has another number of outputs.
+    classes : ndarray or None, default=None
+        What the network's outputs stand for. Of a fitted classifier's last layer, the outputs
+        for labels that both have are taken; of a file's, which knows no labels, all or none,
+        by their number.
 
     Raises
     ------
     ValueError
         If there are no such weights, or they are of another network.
     """
-    given = _arrays(weights)
+    given, their_classes = _arrays_and_classes(weights)
     own = network.get_weights()
     last = [layer for layer in network.layers if layer.weights][-1]
     n_shared = len(own) - len(last.weights)
@@ -40,12 +47,17 @@ def start_from(network: keras.Model, weights: str | os.PathLike | FrozenEstimato
             f"{_first_difference(_shapes(given), _shapes(own))}. The network, its network_params "
             "and the size of the images must be those the weights were trained with."
         )
-    network.set_weights(
-        [new if new.shape == old.shape else old for new, old in zip(given, own, strict=True)]
-    )
+    if classes is None or their_classes is None:
+        head = [new if new.shape == old.shape else old for new, old in _pairs(given, own, n_shared)]
+    else:
+        _, known, same = np.intersect1d(their_classes, classes, return_indices=True)
+        head = [_outputs(new, known, old, same) for new, old in _pairs(given, own, n_shared)]
+    network.set_weights([*given[:n_shared], *head])
 
 
-def _arrays(weights: str | os.PathLike | FrozenEstimator) -> list[np.ndarray]:
+def _arrays_and_classes(
+    weights: str | os.PathLike | FrozenEstimator,
+) -> tuple[list[np.ndarray], np.ndarray | None]:
     if isinstance(weights, FrozenEstimator):
         fitted = weights.estimator
         fitted = fitted[-1] if isinstance(fitted, Pipeline) else fitted
@@ -54,14 +66,29 @@ def _arrays(weights: str | os.PathLike | FrozenEstimator) -> list[np.ndarray]:
                 f"weights holds a {type(fitted).__name__} that has no fitted network: fit it "
                 "first, weights=FrozenEstimator(classifier.fit(X, y))."
             )
-        return fitted.network_.get_weights()
+        return fitted.network_.get_weights(), getattr(fitted, "classes_", None)
     if not Path(weights).is_file():
         raise ValueError(
             f"weights={_name(weights)} is no file. It may be the path of a saved Keras model "
             "(.keras or .h5), 'imagenet' for a network of keras.applications, or a fitted "
             "classifier in a sklearn.frozen.FrozenEstimator."
         )
-    return network_state.load_model_file(weights).get_weights()
+    return network_state.load_model_file(weights).get_weights(), None
+
+
+def _pairs(
+    given: list[np.ndarray], own: list[np.ndarray], start: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    return zip(given[start:], own[start:], strict=True)
+
+
+def _outputs(
+    new: np.ndarray, from_places: np.ndarray, old: np.ndarray, to_places: np.ndarray
+) -> np.ndarray:
+    """The old kernel or bias of a last layer, with some of its outputs from another."""
+    mixed = old.copy()
+    mixed[..., to_places] = new[..., from_places]
+    return mixed
 
 
 def _name(weights: str | os.PathLike | FrozenEstimator) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
 
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
@@ -78,18 +79,59 @@ def test_an_interrupted_fit_ends_with_the_weights_of_an_unbroken_one(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fit_without_a_seed_goes_on_with_the_seed_it_drew(faces, tiny_network, tmp_path):
-    classifier = FacialExpressionClassifier(
-        tiny_network, epochs=3, checkpoint_dir=tmp_path, callbacks=[PowerCut(2)]
-    )
-    with pytest.raises(InterruptedError):
+def test_a_fit_without_a_seed_could_not_be_started_again(faces, tiny_network, tmp_path):
+    classifier = FacialExpressionClassifier(tiny_network, checkpoint_dir=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"checkpoint_dir=.* needs an int as random_state, not None"
+    ):
         classifier.fit(faces.images, faces.labels)
-    epochs = []
-    watch = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epochs.append(epoch))
-    watch.__deepcopy__ = lambda memo: watch
-    classifier.set_params(callbacks=[watch]).fit(faces.images, faces.labels)
-    assert epochs == [2]
-    assert len(classifier.history_["loss"]) == 3
+
+
+def with_activation(activation):
+    def network(input_shape, n_outputs):
+        return keras.Sequential(
+            [
+                keras.Input(input_shape),
+                keras.layers.Conv2D(4, 3, strides=4, activation=activation),
+                keras.layers.Flatten(),
+                keras.layers.Dense(n_outputs, activation="softmax"),
+            ]
+        )
+
+    return network
+
+
+def test_another_network_of_the_same_name_starts_anew(faces, tmp_path):
+    settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
+    with pytest.raises(InterruptedError):
+        FacialExpressionClassifier(
+            with_activation("relu"), callbacks=[PowerCut(2)], **settings
+        ).fit(faces.images, faces.labels)
+    (left,) = tmp_path.iterdir()
+    FacialExpressionClassifier(with_activation("tanh"), **settings).fit(faces.images, faces.labels)
+    assert list(tmp_path.iterdir()) == [left]
+    again = FacialExpressionClassifier(with_activation("relu"), **settings)
+    again.fit(faces.images, faces.labels)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_from_the_same_weights_goes_on_whoever_holds_them(faces, small_network, tmp_path):
+    def source():
+        watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
+        classifier = FacialExpressionClassifier(
+            small_network, epochs=1, random_state=0, callbacks=[watch]
+        )
+        return FrozenEstimator(classifier.fit(faces.images, faces.labels))
+
+    settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
+    with pytest.raises(InterruptedError):
+        FacialExpressionClassifier(
+            small_network, weights=source(), callbacks=[PowerCut(2)], **settings
+        ).fit(faces.images, faces.labels)
+    FacialExpressionClassifier(small_network, weights=source(), **settings).fit(
+        faces.images, faces.labels
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 0.1}, {"augment": "flip"}, {"epochs": 4}])
@@ -157,7 +199,7 @@ def test_a_fit_killed_at_a_random_moment_ends_as_if_it_had_not_been(tmp_path):
     moments = random.Random(0)
     for number in range(int(os.environ.get("SKFER_KILLS", "1"))):
         folder = tmp_path / str(number)
-        killed, last = start(folder), moments.randint(1, 24)
+        killed, last = start(folder), moments.randint(1, 20)
         while int(killed.stdout.readline()) < last:
             pass
         time.sleep(moments.uniform(0, 0.1))  # within an epoch, or the write after it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 import sklearn
@@ -30,6 +31,56 @@ def test_every_mode_learns(mode, faces, votes):
     )
     classifier.fit(faces.images, faces.labels, votes=votes)
     assert classifier.score(faces.images, faces.labels) > 0.6
+
+
+def test_votes_are_learnt_and_not_the_labels(faces, votes):
+    classifier = FacialExpressionClassifier(
+        "mini_xception", epochs=6, batch_size=16, random_state=0
+    )
+    classifier.fit(faces.images, faces.labels, votes=np.roll(votes, 1, axis=1))
+    expected = np.roll(classifier.classes_, -1)[np.searchsorted(classifier.classes_, faces.labels)]
+    assert (classifier.predict(faces.images) == expected).mean() > 0.6
+
+
+def test_classes_are_filled_up_by_label_and_not_by_vote(faces, small_network):
+    class Steps(keras.callbacks.Callback):
+        seen = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            type(self).seen += 1
+
+    rows = np.r_[
+        np.flatnonzero(faces.labels == "happy")[:10], np.flatnonzero(faces.labels == "sad")[:20]
+    ]
+    FacialExpressionClassifier(
+        small_network,
+        epochs=1,
+        batch_size=1,
+        oversample=True,
+        vote_mode="multi_target",
+        random_state=0,
+        callbacks=[Steps()],
+    ).fit(faces.images[rows], faces.labels[rows], votes=np.tile([5, 5], (30, 1)))
+    assert Steps.seen == 40
+
+
+@pytest.mark.parametrize("first", [{"votes": True}, {}])
+def test_labels_and_votes_may_take_turns(first, faces, votes, small_network):
+    classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
+    classifier.fit(faces.images, faces.labels, votes=votes if first else None)
+    classifier.set_params(label_smoothing=0.0 if first else 0.1)
+    classifier.partial_fit(faces.images, faces.labels)
+    assert len(classifier.history_["loss"]) == 2
+
+
+def test_a_class_that_y_lacks_is_named_by_classes(faces, votes, small_network):
+    few = faces.labels != "sad"
+    classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
+    with pytest.raises(ValueError, match="the parameter classes names all"):
+        classifier.fit(faces.images[few], faces.labels[few], votes=votes[few])
+    classifier.set_params(classes=["happy", "neutral", "sad"])
+    classifier.fit(faces.images[few], faces.labels[few], votes=votes[few])
+    assert classifier.predict_proba(faces.images[:2]).shape == (2, 3)
 
 
 def test_shares_are_what_is_predicted(faces, small_network):

@@ -94,6 +94,17 @@ def features(network: keras.Model) -> keras.Model:
     return keras.Model(network.inputs[0], seen, name=f"{network.name}_features")
 
 
+def trained_layers(network: keras.Model) -> list[bool]:
+    """Which of its layers, those of models inside it too, are trained."""
+    return [layer.trainable for layer in _leaves(network)]
+
+
+def train_layers(network: keras.Model, trained: list[bool]) -> None:
+    """Train those that `trained_layers` said."""
+    chosen = [layer for layer, kept in zip(_leaves(network), trained, strict=True) if kept]
+    _train_only(network, chosen)
+
+
 def _leaves(network: keras.Model) -> Iterator[keras.Layer]:
     """All layers in order, those of models inside it too."""
     for layer in network.layers:

@@ -21,7 +21,7 @@ def mini_resnet(
     activation: str = "relu",
     dropout: float = 0.3,
 ) -> keras.Model:
-    """Six residual blocks with squeeze and excitation, 1.2 million parameters.
+    """Six residual blocks with squeeze and excitation, 1.3 million parameters.
 
     A 3x3 convolution of 24 filters at full resolution, then three stages (48, 96, 160 filters)
     of two blocks, each stage at half the resolution of the one before; global average pooling,

@@ -26,7 +26,6 @@ _MEMORY = {
 class Progress(NamedTuple):
     """How far a fit has come; what stands in a checkpoint beside the arrays."""
 
-    seed: int
     phase: int
     phase_start: int
     epochs: int
@@ -200,16 +199,28 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def fingerprint(*parts: Any) -> str:
-    """A name for a fit that another fit doesn't have: a hash of its data and settings."""
-    return joblib.hash([_hashable(part) for part in parts])[:16]
+def fingerprint(network: keras.Model, settings: dict[str, Any], *data: Any) -> str:
+    """A name for a fit that another fit doesn't have.
+
+    Parameters
+    ----------
+    network : keras.Model
+        As the fit begins: its layers and weights count, whatever function or file they are from.
+    settings : dict
+        Of the fit, by name.
+    *data : arrays or None
+    """
+    plain = {
+        name: value.get_config() if isinstance(value, keras.optimizers.Optimizer) else value
+        for name, value in settings.items()
+    }
+    layers = [_without_names(layer) for layer in network.layers]
+    return joblib.hash([layers, network.get_weights(), plain, data])[:16]
 
 
-def _hashable(part: Any) -> Any:
-    if isinstance(part, dict):
-        return {name: _hashable(value) for name, value in part.items()}
-    if isinstance(part, keras.optimizers.Optimizer):
-        return part.get_config()
-    if callable(part):
-        return f"{part.__module__}.{part.__qualname__}"
-    return part
+def _without_names(layer: keras.Layer) -> Any:
+    """What a layer is; Keras numbers the names of those that were given none."""
+    if isinstance(layer, keras.Model):
+        return [_without_names(inner) for inner in layer.layers]
+    config = {name: value for name, value in layer.get_config().items() if name != "name"}
+    return type(layer).__name__, config

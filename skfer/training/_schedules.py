@@ -14,7 +14,7 @@ class _Shape(NamedTuple):
 
 # Both rise in a straight line and fall along half a cosine.
 SCHEDULES = {
-    "cosine": _Shape(start=0.0, rise=0.05),
+    "cosine": _Shape(start=0.04, rise=0.05),
     "one_cycle": _Shape(start=0.04, rise=0.3),
 }
 
@@ -27,8 +27,8 @@ def learning_rate_schedule(
     Parameters
     ----------
     name : {"cosine", "one_cycle"}
-        "cosine" warms up over 5 % of the steps and falls to 0 (Loshchilov & Hutter 2017);
-        "one_cycle" rises over 30 %, from a 25th of the highest rate (Smith 2018).
+        Both rise from a 25th of the highest rate and fall to 0: "cosine" rises over 5 % of the
+        steps (Loshchilov & Hutter 2017), "one_cycle" over 30 % (Smith 2018).
     highest : float
         The rate at the top.
     steps : int

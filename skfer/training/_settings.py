@@ -35,12 +35,23 @@ def new_optimizer(
         fresh = keras.optimizers.get(optimizer)
     else:
         fresh = type(optimizer).from_config(optimizer.get_config())
+    if learning_rate is not None or schedule is not None:
+        _check_rate_can_be_set(fresh)
     if learning_rate is not None:
         fresh.learning_rate = learning_rate
     if schedule is not None:
         highest = float(fresh.learning_rate)
         fresh.learning_rate = learning_rate_schedule(schedule, highest, steps)
     return keras.optimizers.LossScaleOptimizer(fresh) if policy == "mixed_float16" else fresh
+
+
+def _check_rate_can_be_set(optimizer: keras.optimizers.Optimizer) -> None:
+    # Keras shows the current rate of a schedule as `learning_rate`, and the schedule nowhere else.
+    if isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        raise ValueError(
+            f"optimizer={optimizer.name!r} has a rate with a schedule of its own: give it a "
+            "number, and leave the course to learning_rate, schedule and fine-tuning."
+        )
 
 
 def fit_callbacks(

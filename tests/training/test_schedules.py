@@ -28,7 +28,7 @@ def test_without_a_rate_the_top_is_the_optimisers_own():
 
 
 def test_a_fit_of_one_step_has_a_rate():
-    assert np.isfinite(rates("cosine", 1)).all()
+    assert rates("cosine", 1)[0] > 0
 
 
 def test_the_users_optimiser_keeps_its_rate():

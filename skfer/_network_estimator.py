@@ -1,0 +1,215 @@
+"""What an estimator with a network can do: build it, predict with it, be pickled."""
+
+from __future__ import annotations
+
+import os
+from numbers import Real
+from typing import Any
+
+import keras
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skfer import _network_state as network_state
+from skfer._base import ImageEstimator
+from skfer._compiled_network import CompiledNetwork
+from skfer._images import dense_images
+from skfer._pixel_range import PixelRange
+from skfer._starting_weights import start_from
+from skfer.networks import build_network
+from skfer.networks._anatomy import features, trained_layers
+from skfer.training import VIEWS, isolated_random_state
+
+
+class NetworkEstimator(ImageEstimator):
+    """Base of the estimators that have a network; a subclass trains it."""
+
+    _parameter_constraints: dict = {
+        "network": [str, os.PathLike, callable],
+        "weights": [str, os.PathLike, FrozenEstimator, None],
+        "network_params": [dict, None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "activation": [str, None],
+        "pixel_range": [tuple, list],
+        "test_time_augmentation": [StrOptions(set(VIEWS)), None],
+        "random_state": ["random_state"],
+    }
+
+    network: Any
+    weights: str | os.PathLike | FrozenEstimator | None
+    network_params: dict | None
+    dropout: float | None
+    activation: str | None
+    pixel_range: tuple[float, float]
+    test_time_augmentation: str | None
+    random_state: int | np.random.RandomState | None
+
+    history_: dict[str, list[float]]
+    n_iter_: int
+    fine_tune_epoch_: int | None
+    _average: dict | None
+    _seed: int
+    _trained_at_first: list[bool]
+
+    def _build(self, images: np.ndarray, n_outputs: int) -> None:
+        self.image_shape_ = images.shape[1:]
+        self.pixel_range_ = PixelRange.of(images)
+        with isolated_random_state(self._seed):
+            if is_model_file(self.network):
+                if self.weights is not None:
+                    raise ValueError(
+                        f"network={os.fspath(self.network)!r} is a saved model and has weights: "
+                        "leave weights at None."
+                    )
+                body = self._network_from_file(self.network, n_outputs)
+            else:
+                body = build_network(
+                    self.network, self.image_shape_, n_outputs, **self._network_options()
+                )
+                if self.weights is not None and self.weights != "imagenet":
+                    start_from(body, self.weights, getattr(self, "classes_", None))
+            self._compose(body, n_outputs)
+
+    def _build_from_file(self, n_outputs: int) -> None:
+        """Be fitted with the weights of a saved model, for images of the size it takes."""
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with isolated_random_state(self._seed):
+            body = self._network_from_file(self.network, n_outputs)
+            if None in body.input_shape[1:]:
+                raise ValueError(
+                    f"{os.fspath(self.network)!r} takes images of shape {body.input_shape[1:]}; "
+                    "height, width and channels must all be fixed."
+                )
+            self.image_shape_ = body.input_shape[1:]
+            self.pixel_range_ = PixelRange(0.0, 255.0)
+            self._compose(body, n_outputs)
+
+    def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
+        """A saved model whose outputs stand in the order of this estimator's targets."""
+        raise NotImplementedError
+
+    def _network_options(self) -> dict[str, Any]:
+        own = {"dropout": self.dropout, "activation": self.activation}
+        twice = sorted(set(self.network_params or {}) & {n for n in own if own[n] is not None})
+        if twice:
+            raise ValueError(f"{twice[0]!r} is given twice: by itself and in network_params.")
+        if isinstance(self.weights, str) and self.weights == "imagenet":
+            own["weights"] = self.weights
+        return own | (self.network_params or {})
+
+    def _compose(self, body: keras.Model, n_outputs: int) -> None:
+        """Put the scaling before the network, and look whether it fits images and targets."""
+        if not body.built:
+            body.build((None, *self.image_shape_))
+        if body.input_shape[1:] != self.image_shape_:
+            raise ValueError(
+                f"The network {self.network!r} takes images of shape {body.input_shape[1:]}; "
+                f"X has {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
+            )
+        network = _with_scaling(body, self.image_shape_, self._rescaling())
+        if network.output_shape != (None, n_outputs):
+            raise ValueError(
+                f"The network {self.network!r} has outputs of shape {network.output_shape}; "
+                f"{n_outputs} classes need (None, {n_outputs}), one probability each."
+            )
+        self.history_ = {}
+        self.n_iter_ = 0
+        self.fine_tune_epoch_ = None
+        self._average = None
+        self._trained_at_first = trained_layers(body)
+        self._set_network(network)
+        self._check_outputs()
+
+    def _check_outputs(self) -> None:
+        """Whether the outputs of a new network are what they are to be."""
+        raise NotImplementedError
+
+    def _rescaling(self) -> tuple[float, float]:
+        """Factor and offset from the pixels of fit to the range the network expects."""
+        if len(self.pixel_range) != 2 or not self.pixel_range[0] < self.pixel_range[1]:
+            raise ValueError(
+                f"pixel_range must be (low, high), such as (0, 1); got {self.pixel_range!r}."
+            )
+        fitted, (low, high) = self.pixel_range_, self.pixel_range
+        factor = (high - low) / (fitted.high - fitted.low)
+        return factor, low - fitted.low * factor
+
+    def _rebuilt(self, n_outputs: int) -> keras.Model:
+        """The network made anew by the function that made it first, with weights to be set."""
+        options = self._network_options() | {"weights": None}
+        body = build_network(self.network, self.image_shape_, n_outputs, **options)
+        return _with_scaling(body, self.image_shape_, self._rescaling())
+
+    def _set_network(self, network: keras.Model) -> None:
+        self.network_ = network
+        self._compiled = CompiledNetwork(network, self.test_time_augmentation)
+        self._compiled_features: CompiledNetwork | None = None
+
+    def _forward(self, X: Any) -> np.ndarray:
+        """What the network says of every image, ``(n, n_outputs)`` float32."""
+        images = self._on_fitted_scale(X)
+        if self._compiled.views != self.test_time_augmentation:
+            self._compiled = CompiledNetwork(self.network_, self.test_time_augmentation)
+        return self._compiled(images)
+
+    def _embed(self, X: Any) -> np.ndarray:
+        """What the last layer of the network gets to see of every image, ``(n, n_features)``."""
+        if self._compiled_features is None:
+            self._compiled_features = CompiledNetwork(self._features())
+        return self._compiled_features(self._on_fitted_scale(X))
+
+    def _features(self) -> keras.Model:
+        """The network without its last layer."""
+        scaling, body = self.network_.layers[1:]
+        return keras.Model(self.network_.inputs[0], features(body)(scaling.output))
+
+    def _on_fitted_scale(self, X: Any) -> np.ndarray:
+        images = dense_images(self._images(X, reset=False))
+        self._check_shape(images)
+        return self.pixel_range_.bring(images)
+
+    def _check_shape(self, images: np.ndarray) -> None:
+        if images.shape[1:] != self.image_shape_:
+            raise ValueError(
+                f"X has images of shape {images.shape[1:]}, but {type(self).__name__} was fitted "
+                f"on {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__().copy()
+        state.pop("_compiled", None)
+        state.pop("_compiled_features", None)
+        if "_average" in state:
+            state["_average"] = None  # of use to a training that goes on, as the optimiser's state
+        if "network_" in state:
+            state["network_"] = network_state.freeze(state["network_"])
+            state["_versions"] = network_state.versions()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = state.copy()
+        network_state.warn_of_other_versions(type(self).__name__, state.pop("_versions", None))
+        frozen = state.pop("network_", None)
+        super().__setstate__(state)
+        if frozen is not None:
+            with isolated_random_state(self._seed):
+                self._set_network(network_state.thaw(frozen, self._rebuilt))
+
+
+def is_model_file(network: Any) -> bool:
+    """Whether the ``network`` parameter names a saved Keras model."""
+    return isinstance(network, os.PathLike) or (
+        isinstance(network, str) and network.lower().endswith((".keras", ".h5", ".hdf5"))
+    )
+
+
+def _with_scaling(
+    body: keras.Model, image_shape: tuple[int, ...], rescaling: tuple[float, float]
+) -> keras.Model:
+    """The network behind its weightless first layer, from pixels to the range it expects."""
+    pixels = keras.Input(image_shape, name="pixels")
+    factor, offset = rescaling
+    scaled = keras.layers.Rescaling(factor, offset, dtype="float32", name="scaling")(pixels)
+    return keras.Model(pixels, body(scaled), name=f"scaled_{body.name}")
