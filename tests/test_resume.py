@@ -207,5 +207,5 @@ def test_a_fit_killed_at_a_random_moment_ends_as_if_it_had_not_been(tmp_path):
         killed.communicate()
         again = start(folder).communicate()[0].splitlines()
         assert again[-2:] == unbroken[-2:]
-        assert int(again[0]) > last
+        assert int(again[0]) >= last  # at most the epoch that was not written yet is lost
         assert list(folder.iterdir()) == []
