@@ -329,8 +329,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             Weight of each image in the loss.
         votes : array-like of shape (n, n_classes), default=None
             How many annotators chose each label, or shares of them; columns in the order of
-            `classes_`. What is learnt then follows `vote_mode`; `y` stays the labels that
-            scores are made with.
+            `classes_`, or a table with their names. What is learnt then follows `vote_mode`; `y`
+            stays the labels that scores are made with.
         X_val, y_val : like X and y, default=None
             Images to watch instead of a part of `X`. In a Pipeline, request them with
             ``set_fit_request(X_val=True, y_val=True)`` and name ``X_val`` in the Pipeline's
@@ -453,6 +453,13 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         y = _check_y(y, estimator=self)
+        if y.dtype == object:
+            missing = [place for place, label in enumerate(y) if label is None or label != label]
+            if missing:
+                raise ValueError(
+                    f"y[{missing[0]}] is {y[missing[0]]!r}: {len(missing)} images have no label. "
+                    "Leave them out."
+                )
         check_classification_targets(y)
         if len(y) != len(images):
             raise ValueError(f"X holds {len(images)} images, but y holds {len(y)} labels.")
@@ -488,6 +495,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         return np.searchsorted(self.classes_, y)
 
     def _vote_targets(self, votes: Any, n_images: int) -> np.ndarray:
+        if hasattr(votes, "columns"):
+            votes = self._in_order_of_classes(votes)
         votes = check_array(votes, input_name="votes", estimator=self)
         expected = (n_images, len(self.classes_))
         if votes.shape != expected:
@@ -503,6 +512,19 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 "and every image needs at least one. Leave out images nobody could name."
             )
         return vote_targets(votes, self.vote_mode)
+
+    def _in_order_of_classes(self, votes: Any) -> Any:
+        """A table of votes whose columns are named by class, whatever their order."""
+        names, classes = list(votes.columns), self.classes_.tolist()
+        if names == list(range(len(names))):  # a table that was given no names
+            return votes
+        if set(names) != set(classes):
+            raise ValueError(
+                f"votes has the columns {names}, but the classes are {classes}. Name a column for "
+                "each class, or give an array in their order. Where y lacks some of them, the "
+                "parameter classes names all."
+            )
+        return votes[classes]
 
     def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
         multi_target = targets.ndim == 2 and self.vote_mode == "multi_target"

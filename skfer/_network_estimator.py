@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from numbers import Real
 from typing import Any
 
@@ -64,6 +65,7 @@ class NetworkEstimator(ImageEstimator):
                         "leave weights at None."
                     )
                 body = self._network_from_file(self.network, n_outputs)
+                self._warn_if_scaled_twice(body)
             else:
                 body = build_network(
                     self.network, self.image_shape_, n_outputs, **self._network_options()
@@ -77,6 +79,7 @@ class NetworkEstimator(ImageEstimator):
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with isolated_random_state(self._seed):
             body = self._network_from_file(self.network, n_outputs)
+            self._warn_if_scaled_twice(body)
             if None in body.input_shape[1:]:
                 raise ValueError(
                     f"{os.fspath(self.network)!r} takes images of shape {body.input_shape[1:]}; "
@@ -89,6 +92,18 @@ class NetworkEstimator(ImageEstimator):
     def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
         """A saved model whose outputs stand in the order of this estimator's targets."""
         raise NotImplementedError
+
+    def _warn_if_scaled_twice(self, saved: keras.Model) -> None:
+        for layer in saved.layers:
+            divides = isinstance(layer, keras.layers.Rescaling) and np.max(layer.scale) < 0.1
+            if divides and max(self.pixel_range) <= 1:
+                warnings.warn(
+                    f"{os.fspath(self.network)!r} has a scaling layer of its own, "
+                    f"{layer.name!r}, and pixel_range={self.pixel_range} scales the images before "
+                    "it: set pixel_range=(0, 255) if it was trained on such pixels.",
+                    UserWarning,
+                    stacklevel=2,
+                )
 
     def _network_options(self) -> dict[str, Any]:
         own = {"dropout": self.dropout, "activation": self.activation}

@@ -92,7 +92,9 @@ def _outputs(
 
 
 def _name(weights: str | os.PathLike | FrozenEstimator) -> str:
-    return repr(weights if isinstance(weights, FrozenEstimator) else os.fspath(weights))
+    if isinstance(weights, FrozenEstimator):
+        return f"FrozenEstimator({type(weights.estimator).__name__})"
+    return repr(os.fspath(weights))
 
 
 def _shapes(arrays: Sequence[np.ndarray]) -> list[tuple[int, ...]]:

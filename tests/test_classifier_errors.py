@@ -130,3 +130,26 @@ def test_model_files_that_do_not_fit(tmp_path, tiny_network):
     (tmp_path / "text.keras").write_text("no model")
     with pytest.raises(ValueError, match="can't be read as a Keras model"):
         FacialExpressionClassifier.from_keras(tmp_path / "text.keras", classes=[0, 1, 2])
+
+
+def test_an_image_without_a_label_is_named(tiny_network):
+    classifier = FacialExpressionClassifier(tiny_network)
+    with pytest.raises(ValueError, match=r"y\[1\] is None: 2 images have no label"):
+        classifier.fit(np.zeros((4, 8, 8), np.uint8), ["a", None, "b", None])
+
+
+def test_a_saved_model_with_a_scaling_layer_is_not_scaled_twice_in_silence(tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.save(tmp_path / "own.keras")
+    with pytest.warns(UserWarning, match=r"scaling layer of its own.*pixel_range=\(0, 255\)"):
+        FacialExpressionClassifier.from_keras(tmp_path / "own.keras", classes=["a", "b"])
+    FacialExpressionClassifier.from_keras(
+        tmp_path / "own.keras", classes=["a", "b"], pixel_range=(0, 255)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.model_selection import GridSearchCV
@@ -62,6 +63,18 @@ def test_classes_are_filled_up_by_label_and_not_by_vote(faces, small_network):
         callbacks=[Steps()],
     ).fit(faces.images[rows], faces.labels[rows], votes=np.tile([5, 5], (30, 1)))
     assert Steps.seen == 40
+
+
+def test_columns_of_a_table_are_known_by_name(faces, votes, small_network):
+    def fitted(votes):
+        classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
+        return classifier.fit(faces.images, faces.labels, votes=votes).history_
+
+    table = pd.DataFrame(votes, columns=["happy", "neutral", "sad"])
+    assert fitted(table[["sad", "happy", "neutral"]]) == fitted(votes)
+    assert fitted(pd.DataFrame(votes)) == fitted(votes)
+    with pytest.raises(ValueError, match=r"votes has the columns \['happy', 'neutral', 'x'\]"):
+        fitted(table.rename(columns={"sad": "x"}))
 
 
 @pytest.mark.parametrize("first", [{"votes": True}, {}])
