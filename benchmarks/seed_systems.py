@@ -104,8 +104,6 @@ def run(
     fitted = pipeline[-1]
     result = {
         "system": name,
-        "row": system.row,
-        "smoke": system.n_images is not None,
         "classes": list(system.classes),
         "parameters": plain(system.parameters) | {"mixed_precision": mixed_precision},
         "seed": seed,
@@ -163,12 +161,13 @@ def table(results: list[dict]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
-        smoke = " (smoke)" if result.get("smoke") else ""
+        system = SYSTEMS[result["system"]]
+        smoke = " (smoke)" if system.n_images is not None else ""
         lines.append(
-            f"| {result.get('row', '')} | `{result['system']}`{smoke} | {len(result['classes'])} "
+            f"| {system.row} | `{result['system']}`{smoke} | {len(result['classes'])} "
             f"| {result['weights']:,} | {result['epochs']} | {result['seconds_per_epoch']:.0f} "
             f"| {result['accuracy']:.4f} | {result['accuracy_without_images_in_training']:.4f} "
-            f"| {result['document']} |"
+            f"| {system.document} |"
         )
     return "\n".join(lines)
 
