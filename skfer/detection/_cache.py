@@ -91,6 +91,12 @@ def _claim(entry: Path) -> Iterator[bool]:
     claim = entry.with_suffix(".claim")
     try:
         claim.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"memory: the folder {str(claim.parent)!r} for the boxes can't be made "
+            f"({error.strerror}). Give another one, or memory=None."
+        ) from error
+    try:
         os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         with contextlib.suppress(FileNotFoundError):

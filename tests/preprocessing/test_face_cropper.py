@@ -460,3 +460,10 @@ def test_every_real_face_comes_out(fer2013):
 
     assert len(crops) == 60
     assert all(crop.dtype == np.uint8 and crop.ndim == 3 for crop in crops)
+
+
+def test_a_memory_that_can_not_be_made_is_named(astronaut, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    cropper = FaceCropper(memory=tmp_path / "file" / "boxes")
+    with pytest.raises(ValueError, match=r"memory: the folder .*file.*memory=None"):
+        cropper.fit_transform([astronaut])
