@@ -7,11 +7,11 @@ from keras import layers
 
 from skfer.networks._blocks import image_input
 
-_STEM = 24
-_STAGES = (48, 96, 160)
-_BLOCKS_A_STAGE = 2
-# The squeeze is to a quarter of the channels: at these widths, a sixteenth would be a handful.
-_SQUEEZE = 4
+_STEM = 64
+# Filters and blocks of each stage.
+_STAGES = ((64, 1), (128, 2), (256, 1))
+# The squeeze is to an eighth of the channels: at these widths, a sixteenth would be a handful.
+_SQUEEZE = 8
 
 
 def mini_resnet(
@@ -21,13 +21,16 @@ def mini_resnet(
     activation: str = "relu",
     dropout: float = 0.3,
 ) -> keras.Model:
-    """Six residual blocks with squeeze and excitation, 1.3 million parameters.
+    """Four residual blocks with squeeze and excitation, 1.6 million parameters.
 
-    A 3x3 convolution of 24 filters at full resolution, then three stages (48, 96, 160 filters)
-    of two blocks, each stage at half the resolution of the one before; global average pooling,
-    Dropout, softmax. A block is Conv 3x3 - BatchNorm - activation - Conv 3x3 - BatchNorm -
-    squeeze and excitation, added to its input; where the resolution changes, the input is
-    averaged over 2x2 pixels and projected.
+    A 5x5 convolution of 64 filters that halves the resolution, then three stages: one block of 64
+    filters, two of 128, one of 256, each stage after the first at half the resolution of the one
+    before; global average pooling, Dropout, softmax. A block is Conv 3x3 - BatchNorm -
+    activation - Conv 3x3 - BatchNorm - squeeze and excitation, added to its input; where the
+    resolution changes, the input is averaged over 2x2 pixels and projected.
+
+    Most of the arithmetic is at 12x12 pixels and fewer, in wide convolutions: on a processor an
+    epoch takes half as long as with as much of it at full resolution.
 
     Parameters
     ----------
@@ -54,12 +57,13 @@ def mini_resnet(
     networks. CVPR (averaging before the projection).
     """
     inputs, x = image_input(input_shape, smallest=16)
-    x = _convolution(x, _STEM)
+    x = _convolution(x, _STEM, kernel=5, strides=2)
     x = layers.BatchNormalization()(x)
     x = layers.Activation(activation)(x)
-    for filters in _STAGES:
-        for block in range(_BLOCKS_A_STAGE):
-            x = _residual_block(x, filters, activation, strides=2 if block == 0 else 1)
+    for stage, (filters, blocks) in enumerate(_STAGES):
+        for block in range(blocks):
+            halves = stage > 0 and block == 0
+            x = _residual_block(x, filters, activation, strides=2 if halves else 1)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(dropout)(x)
     outputs = layers.Dense(n_outputs, activation="softmax")(x)
@@ -89,8 +93,8 @@ def _squeeze_and_excitation(x: keras.KerasTensor) -> keras.KerasTensor:
     """Scale every channel by a factor read off all of them."""
     channels = x.shape[-1]
     gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    gate = layers.Conv2D(channels // _SQUEEZE, 1, activation="relu")(gate)
-    gate = layers.Conv2D(channels, 1, activation="sigmoid")(gate)
+    gate = layers.Dense(channels // _SQUEEZE, activation="relu")(gate)
+    gate = layers.Dense(channels, activation="sigmoid")(gate)
     return layers.Multiply()([x, gate])
 
 
