@@ -58,9 +58,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
 
     One crop comes out for each image that goes in, in the same order. Crops keep the size
     they have in the picture; an `ImageResizer` or `GrayscaleResizer` behind it makes them one
-    dense array. Pictures that are faces already (FER2013's 48 x 48 pixels) need no cropper, and
-    Haar often finds nothing in them: leave it out with
-    ``pipeline.set_params(cropper="passthrough")``.
+    dense array. Pictures that are faces already (FER2013's 48 x 48 pixels) would be spoilt, as a
+    detector finds a smaller box in them or nothing: ``whole_below`` lets them through.
 
     Parameters
     ----------
@@ -80,6 +79,11 @@ class FaceCropper(TransformerMixin, ImageEstimator):
     min_face_size : int, default=24
         Boxes with a shorter side are left out, in pixels. A detector given by name doesn't
         search for them, which saves much time on large photos.
+    whole_below : int, default=0
+        Images whose longer side is below so many pixels are taken for faces that are cropped
+        already: they are returned whole, without a search and without a warning. 64 lets the
+        images of FER2013 through. The longer side decides, because a face is about as wide as
+        high, and a narrow strip of a picture is no face.
     on_missing : {"image", "raise", "blank"}, default="image"
         What becomes of an image without a face. "image": it is returned whole. "blank": an
         image of its shape and zeros is returned. Both warn once, with the count. "raise":
@@ -137,6 +141,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         "square": ["boolean"],
         "select": [StrOptions(set(_SELECTIONS))],
         "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "whole_below": [Interval(Integral, 0, None, closed="left")],
         "on_missing": [StrOptions({"image", "raise", "blank"})],
         "memory": [str, os.PathLike, joblib.Memory, None],
         "n_jobs": [Integral, None],
@@ -151,6 +156,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         square: bool = True,
         select: str = "largest",
         min_face_size: int = 24,
+        whole_below: int = 0,
         on_missing: str = "image",
         memory: str | os.PathLike | joblib.Memory | None = None,
         n_jobs: int | None = None,
@@ -161,6 +167,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         self.square = square
         self.select = select
         self.min_face_size = min_face_size
+        self.whole_below = whole_below
         self.on_missing = on_missing
         self.memory = memory
         self.n_jobs = n_jobs
@@ -224,7 +231,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         -------
         list of n Detections
             Boxes in pixels and scores, largest box first; no box is added or left out by
-            ``select``, ``square`` and ``margin``.
+            ``select``, ``square`` and ``margin``. An image that is taken for a face as it is
+            (``whole_below``) is one box, with score 1.
         """
         return self._for_each(self._faces, X)[1]
 
@@ -249,7 +257,14 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         folder = _folder_of(self.memory)
         return detector if folder is None else CachedDetector(detector, folder)
 
+    def _is_a_face(self, image: np.ndarray) -> bool:
+        """Whether the whole image is taken for a face that is cropped already."""
+        return max(image.shape[:2]) < self.whole_below
+
     def _faces(self, image: np.ndarray, detector: FaceDetector) -> Detections:
+        if self._is_a_face(image):
+            height, width = image.shape[:2]
+            return Detections(np.array([[0, 0, width, height]]), np.ones(1))
         faces = detector.detect(to_eight_bits(image))
         large_enough = faces.boxes[:, 2:].min(axis=1, initial=2**31 - 1) >= self.min_face_size
         return faces.take(large_enough).largest_first()
@@ -260,6 +275,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         if len(faces) == 0:
             # A copy, as every crop is: the caller's array is not handed out.
             return np.zeros_like(image) if self.on_missing == "blank" else image.copy(), False
+        if self._is_a_face(image):
+            return image.copy(), True
         box = faces.boxes[_SELECTIONS[self.select](faces, image.shape)]
         return cut(image, *enlarged(*box.tolist(), margin=self.margin, square=self.square)), True
 
