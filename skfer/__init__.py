@@ -10,6 +10,7 @@ __version__ = "0.1.0.dev0"
 # Public name -> module. Loaded when first used (PEP 562): importing skfer is quick and
 # imports no TensorFlow.
 _PUBLIC = {
+    "AbstainingClassifier": "skfer._abstaining",
     "ExpressionEmbedder": "skfer._embedder",
     "FaceCropper": "skfer.preprocessing",
     "FacialExpressionClassifier": "skfer._classifier",
