@@ -55,8 +55,8 @@ class YuNetDetector(BaseEstimator):
         Faces with a lower score are left out.
     min_face_size : int, default=24
         Shorter side of the smallest face's box, in pixels of the image. The larger it is, the
-        fewer large photos need the finer search (`max_side`): on a photo of 1280 x 960 pixels,
-        32 takes a quarter of the time of 24.
+        fewer large photos need the finer search (`max_side`): of one of 1280 x 960 pixels, 32
+        leaves only the coarse search, a fifth of the work of 24.
     max_side : int, default=1280
         A photo is scaled down for the search: first to a longer side of 640 pixels, where a face
         may be as large as the picture. If `min_face_size` is less than 16 pixels there, it is
