@@ -18,6 +18,8 @@ _PUBLIC = {
     "HOGDescriptor": "skfer.preprocessing",
     "ImageResizer": "skfer.preprocessing",
     "LBPDescriptor": "skfer.preprocessing",
+    "list_pretrained": "skfer.pretrained",
+    "load_pretrained": "skfer.pretrained",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

@@ -69,9 +69,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         and `zoom` (shares), `brightness` and `contrast` (shares), `noise` (share of the pixel
         range), `blur` (pixels), `erasing` (probability) and `mixup` (alpha of its
         distribution).
-    oversample : bool, default=False
-        Fill smaller classes up to the size of the largest with repeated images, which
-        `augment` makes differ.
+    oversample : bool or float, default=False
+        Fill smaller classes up to the size of the largest, or to this share of it in (0, 1], with
+        repeated images, which `augment` makes differ.
     label_smoothing : float, default=0
         Share of every training target that is spread evenly over all classes, in [0, 1).
     vote_mode : {"cross_entropy", "probabilistic", "majority", "multi_target"}, \
@@ -209,7 +209,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         dropout: float | None = None,
         activation: str | None = None,
         augment: str | dict | None = None,
-        oversample: bool = False,
+        oversample: bool | float = False,
         label_smoothing: float = 0.0,
         vote_mode: str = "cross_entropy",
         class_weight: dict | str | None = None,

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from skfer.detection._haar import HaarDetector
+from skfer.detection._mtcnn import MTCNNDetector
 from skfer.detection._protocol import FaceDetector
+from skfer.detection._yunet import YuNetDetector
 
-_DETECTORS: dict[str, Callable[..., FaceDetector]] = {"haar": HaarDetector}
+_DETECTORS: dict[str, Any] = {
+    "haar": HaarDetector,
+    "mtcnn": MTCNNDetector,
+    "yunet": YuNetDetector,
+}
 
 
-def list_detectors() -> list[str]:
-    """Names that `build_detector` and ``FaceCropper(detector=...)`` know."""
-    return sorted(_DETECTORS)
+def list_detectors(*, landmarks: bool = False) -> list[str]:
+    """Names that `build_detector` and ``FaceCropper(detector=...)`` know.
+
+    Parameters
+    ----------
+    landmarks : bool, default=False
+        Only those that find landmarks, which ``FaceCropper(align=True)`` needs.
+
+    Examples
+    --------
+    >>> from skfer.detection import list_detectors
+    >>> list_detectors()
+    ['haar', 'mtcnn', 'yunet']
+    >>> list_detectors(landmarks=True)
+    ['mtcnn', 'yunet']
+    """
+    return sorted(
+        name for name, kind in _DETECTORS.items() if kind.finds_landmarks or not landmarks
+    )
 
 
-def build_detector(name: str, *, min_face_size: int) -> FaceDetector:
+def build_detector(name: str, *, min_face_size: int, landmarks: bool = True) -> FaceDetector:
     """The detector of that name.
 
     Parameters
@@ -24,6 +46,8 @@ def build_detector(name: str, *, min_face_size: int) -> FaceDetector:
         One of `list_detectors`.
     min_face_size : int
         Side of the smallest face searched for, in pixels.
+    landmarks : bool, default=True
+        Whether landmarks are needed. Without, YuNet spends no time on their precision.
 
     Raises
     ------
@@ -36,4 +60,6 @@ def build_detector(name: str, *, min_face_size: int) -> FaceDetector:
             f"No face detector is called {name!r}. Known: {known}; or give an object with a "
             "detect method (skfer.detection.FaceDetector)."
         )
+    if name == "yunet":
+        return YuNetDetector(min_face_size=min_face_size, refine_landmarks=landmarks)
     return _DETECTORS[name](min_face_size=min_face_size)
