@@ -17,6 +17,7 @@ _PUBLIC = {
     "HOGDescriptor": "skfer.preprocessing",
     "ImageResizer": "skfer.preprocessing",
     "LBPDescriptor": "skfer.preprocessing",
+    "export_onnx": "skfer.persistence",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

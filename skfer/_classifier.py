@@ -115,6 +115,10 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         is not kept.
     test_time_augmentation : {"flip", "ten"} or None, default=None
         Average the probabilities of the image and its mirror image, or of both at five places.
+    backend : {"keras", "onnx"}, default="keras"
+        What predicts: the Keras network as one TensorFlow graph, or ONNX Runtime on the
+        processor, which takes less time for few images (extra ``onnx``). The probabilities
+        are the same to 1e-5.
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
         Numbers to train in. None is float32, the same on every machine; "auto" takes what
         is fastest on this one. Weights and predictions are float32 in any case.
@@ -218,6 +222,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         fine_tune_learning_rate: float | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
         test_time_augmentation: str | None = None,
+        backend: str = "keras",
         mixed_precision: str | None = None,
         pixel_range: tuple[float, float] = (0.0, 1.0),
         warm_start: bool = False,
@@ -251,6 +256,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self.fine_tune_learning_rate = fine_tune_learning_rate
         self.checkpoint_dir = checkpoint_dir
         self.test_time_augmentation = test_time_augmentation
+        self.backend = backend
         self.mixed_precision = mixed_precision
         self.pixel_range = pixel_range
         self.warm_start = warm_start
