@@ -18,6 +18,7 @@ _PUBLIC = {
     "HOGDescriptor": "skfer.preprocessing",
     "ImageResizer": "skfer.preprocessing",
     "LBPDescriptor": "skfer.preprocessing",
+    "export_onnx": "skfer.persistence",
     "list_pretrained": "skfer.pretrained",
     "load_pretrained": "skfer.pretrained",
 }
