@@ -76,7 +76,7 @@ def _draw_bars(
     taken: list[Box],
     faces: list[Box],
 ) -> None:
-    """A list of names with a bar each, beside the face where there is room."""
+    """A list of names with a bar each: beside the face, or on it, but never on another one."""
     shares = sorted(mark.bars.items(), key=lambda bar: -bar[1][0])
     shares = [(name, bar) for name, bar in shares if bar[0] >= _FAINTEST][:5]
     if not shares:
@@ -91,9 +91,13 @@ def _draw_bars(
     places = [
         _inside((left, y, *block), picture) for left in (x + w + gap, x - block[0] - gap, x + gap)
     ]
-    others = [*taken, *faces]
-    free = [place for place in places if not any(_overlap(place, other) for other in others)]
-    left, top, *_ = (free or places)[0]
+    for covered in ([*taken, *faces], [*taken, *(face for face in faces if face != mark.box)]):
+        free = [place for place in places if not any(_overlap(place, other) for other in covered)]
+        if free:
+            break
+    else:
+        return  # in a crowd, the label has to do
+    left, top, *_ = free[0]
     taken.append((left, top, *block))
     for row, ((text, scale, weight, size), (_, (share, color))) in enumerate(
         zip(names, shares, strict=True)
