@@ -14,9 +14,9 @@ import numpy as np
 
 from skfer.detection import FaceDetector
 from skfer.recognition import FaceReader, FaceReading
-from skfer.recognition._annotate import face_label
+from skfer.recognition._annotate import face_label, most_probable
 from skfer.recognition._colors import color_of, rgb
-from skfer.recognition._drawing import FaceMark, draw_marks
+from skfer.recognition._drawing import Color, FaceMark, draw_marks
 from skfer.video._face_tracker import FaceTracker
 from skfer.video._smoothing import Smoother
 from skfer.video._sources import Camera, VideoFile, open_source
@@ -24,6 +24,7 @@ from skfer.video._sources import Camera, VideoFile, open_source
 # Frames that go through the network together, and the bytes that they may take.
 _READ_TOGETHER = 16
 _HELD_BYTES = 64 * 2**20
+_BARS_IN_PLACE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +86,20 @@ class VideoFrame:
 
     def _mark(self, face: FollowedFace, bars: bool) -> FaceMark:
         probability = float(face.probabilities.max())
-        shares = zip(self.classes, face.probabilities.tolist(), strict=True)
+        shares = dict(zip(map(str, self.classes), face.probabilities.tolist(), strict=True))
         return FaceMark(
             box=face.box,
             text=face_label(face.expression, probability, face.face_id),
             color=rgb(color_of(face.expression, self.classes)),
-            bars={
-                str(label): (share, rgb(color_of(label, self.classes)))
-                for label, share in shares
-                if bars
-            },
+            bars=self._bars(shares) if bars else {},
         )
+
+    def _bars(self, shares: dict[str, float]) -> dict[str, tuple[float, Color]]:
+        """All classes, each at its place in every frame; of very many, the most probable."""
+        if len(shares) > _BARS_IN_PLACE:
+            return most_probable(shares)
+        names = list(shares)
+        return {name: (shares[name], rgb(color_of(name, names))) for name in names}
 
 
 def follow_faces(
