@@ -101,7 +101,8 @@ def face_label(label: Any, probability: float, face_id: Any = None) -> str:
 def most_probable(shares: Mapping[str, float]) -> dict[str, tuple[float, Color]]:
     """Bars of the classes worth one, the longest first."""
     classes = list(shares)
-    ranked = sorted((name for name in classes if shares[name] >= _FAINTEST), key=shares.get)
+    worth = [name for name in classes if shares[name] >= _FAINTEST]
+    ranked = sorted(worth, key=lambda name: -shares[name])[:_BARS]
     return {
         name: (shares[name], rgb(color_of(name, classes))) for name in ranked[: -_BARS - 1 : -1]
     }
