@@ -103,9 +103,7 @@ def most_probable(shares: Mapping[str, float]) -> dict[str, tuple[float, Color]]
     classes = list(shares)
     worth = [name for name in classes if shares[name] >= _FAINTEST]
     ranked = sorted(worth, key=lambda name: -shares[name])[:_BARS]
-    return {
-        name: (shares[name], rgb(color_of(name, classes))) for name in ranked[: -_BARS - 1 : -1]
-    }
+    return {name: (shares[name], rgb(color_of(name, classes))) for name in ranked}
 
 
 def _shares(row: dict[str, Any]) -> dict[str, float]:
