@@ -24,10 +24,10 @@ import joblib
 import keras
 import numpy as np
 from _results import plain
-from skfer.metrics import fit_temperature
 
 from skfer import FacialExpressionClassifier, load_pretrained
 from skfer.datasets import load_fer2013, load_ferplus
+from skfer.metrics import fit_temperature
 from skfer.weights import WeightsRecord, write_weights
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
@@ -222,20 +222,15 @@ def measure(name: str, test: Faces, new: np.ndarray) -> tuple[float, dict[str, f
     return temperature, accuracies
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-
-    train, test = Faces(arguments.data, "Training"), Faces(arguments.data, "PublicTest")
-    joint = learn(train, test, arguments.epochs, arguments.seed)
+def ship(
+    joint: FacialExpressionClassifier, train: Faces, test: Faces, epochs: int, seed: int
+) -> None:
+    """Write the weights of both tasks into the package, with what they reach."""
     new = unseen(test, train)
     recipe = plain(RECIPE) | {
         "script": "benchmarks/pretrain.py",
-        "epochs": arguments.epochs,
-        "seed": arguments.seed,
+        "epochs": epochs,
+        "seed": seed,
         "images": len(train.images),
         "images with votes": len(train.voted),
         "mixed_precision": "bfloat16",
@@ -264,6 +259,18 @@ def main() -> None:
             record._replace(temperature=round(temperature, 3), accuracy=accuracy), arrays
         )
         print(name, f"temperature {record.temperature}", json.dumps(accuracy, indent=1))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+
+    train, test = Faces(arguments.data, "Training"), Faces(arguments.data, "PublicTest")
+    joint = learn(train, test, arguments.epochs, arguments.seed)
+    ship(joint, train, test, arguments.epochs, arguments.seed)
 
 
 if __name__ == "__main__":
