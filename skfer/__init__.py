@@ -13,14 +13,17 @@ _PUBLIC = {
     "AbstainingClassifier": "skfer._abstaining",
     "ExpressionEmbedder": "skfer._embedder",
     "FaceCropper": "skfer.preprocessing",
+    "FaceReader": "skfer.recognition",
     "FacialExpressionClassifier": "skfer._classifier",
     "GrayscaleResizer": "skfer.preprocessing",
     "HOGDescriptor": "skfer.preprocessing",
     "ImageResizer": "skfer.preprocessing",
     "LBPDescriptor": "skfer.preprocessing",
+    "annotate": "skfer.recognition",
     "export_onnx": "skfer.persistence",
     "list_pretrained": "skfer.pretrained",
     "load_pretrained": "skfer.pretrained",
+    "recognize": "skfer.recognition",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]
