@@ -18,6 +18,7 @@ from typing import Any
 import _results
 import numpy as np
 from _card_text import card_text
+from _rules import copies, paper_majority
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
@@ -49,22 +50,6 @@ class Judged:
     labels: np.ndarray
     subsets: dict[str, np.ndarray]
     counts: dict[str, Any] = field(default_factory=dict)
-
-
-def copies(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which images also stand among the others, byte for byte."""
-    known = {image.tobytes() for image in others}
-    return np.array([image.tobytes() in known for image in images])
-
-
-def paper_majority(votes: np.ndarray) -> np.ndarray:
-    """Which rows have a majority by the rule of FER+'s authors.
-
-    Single votes are dropped; the choice with most votes must have more than half of those left,
-    and be none of the last two of the ten, "unknown" and "not a face".
-    """
-    kept = np.where(votes > 1, votes, 0).astype(int)
-    return (2 * kept.max(axis=1) > kept.sum(axis=1)) & (kept.argmax(axis=1) < 8)
 
 
 def fer2013(data: Path) -> Judged:

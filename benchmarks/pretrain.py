@@ -24,6 +24,7 @@ import joblib
 import keras
 import numpy as np
 from _results import plain
+from _rules import copies, paper_majority
 from sklearn.frozen import FrozenEstimator
 
 from skfer import FacialExpressionClassifier, load_pretrained
@@ -176,12 +177,6 @@ def accuracy(said: np.ndarray, right: np.ndarray, of: np.ndarray) -> float:
     return round(float((said == right)[of].mean()), 4)
 
 
-def unseen(faces: Faces, others: Faces) -> np.ndarray:
-    """Which images don't stand among the others, byte for byte."""
-    known = {image.tobytes() for image in others.images}
-    return np.array([image.tobytes() not in known for image in faces.images])
-
-
 def learn(train: Faces, test: Faces, seed: int) -> FacialExpressionClassifier:
     """The network of both tasks, fitted phase by phase; a phase that was done before is read."""
     outputs = np.sort(train.outputs)
@@ -199,7 +194,7 @@ def learn(train: Faces, test: Faces, seed: int) -> FacialExpressionClassifier:
             mixed_precision="bfloat16",
             random_state=seed,
             checkpoint_dir=CHECKPOINTS,
-            callbacks=[Watch(test, unseen(test, train), outputs, LOG, number)],
+            callbacks=[Watch(test, ~copies(test.images, train.images), outputs, LOG, number)],
         )
         joint.fit(train.images[..., None], train.joint_labels(), votes=votes)
         joblib.dump(joint.set_params(weights=None, callbacks=None), path)
@@ -211,17 +206,6 @@ def arrays_of(joint: FacialExpressionClassifier, task: str) -> list[np.ndarray]:
     own = np.char.startswith(joint.classes_, f"{task} ")
     *body, kernel, bias = joint.network_.get_weights()
     return [*body, kernel[:, own], bias[own]]
-
-
-def paper_majority(votes: np.ndarray) -> np.ndarray:
-    """FER+'s own rule: which images have a majority, of an expression, once slips are dropped.
-
-    `votes` are all ten columns; more than half of what is left after single votes are dropped has
-    to be for one expression (Barsoum et al. 2016).
-    """
-    kept = np.where(votes < FEWEST_VOTES, 0, votes)
-    most = kept.max(axis=1)
-    return (most > 0.5 * kept.sum(axis=1)) & (kept.argmax(axis=1) < 8)
 
 
 def measure(name: str, test: Faces, new: np.ndarray) -> tuple[float, dict[str, float]]:
@@ -250,7 +234,7 @@ def measure(name: str, test: Faces, new: np.ndarray) -> tuple[float, dict[str, f
 
 def ship(joint: FacialExpressionClassifier, train: Faces, test: Faces, seed: int) -> None:
     """Write the weights of both tasks into the package, with what they reach."""
-    new = unseen(test, train)
+    new = ~copies(test.images, train.images)
     recipe = plain(RECIPE) | {
         "script": "benchmarks/pretrain.py",
         "phases": PHASES,
