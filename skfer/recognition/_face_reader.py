@@ -23,7 +23,8 @@ class FaceReading:
     Parameters
     ----------
     detections : Detections
-        The faces, largest first.
+        The faces, largest first. Landmarks are the detector's first estimate if the Pipeline does
+        not align faces by them.
     probabilities : ndarray of shape (k, n_classes), float32
         A row for each face; columns in the order of `FaceReader.classes`.
     error : str or None
