@@ -21,155 +21,26 @@ import os
 import statistics
 import subprocess
 import sys
-import sysconfig
 import time
-import venv
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import _results
 import cv2
 import numpy as np
-from _peer import SYSTEMS
+from _peer_environments import PEERS, TIMEOUT, Environment, run_python
+from _peer_systems import SYSTEMS
+from _peers_page import failures, page, table
 
 HERE = Path(__file__).parent
-WEIGHTS = {".h5", ".hdf5", ".keras", ".onnx", ".pt", ".pth", ".pkl", ".safetensors", ".tflite"}
-TIMEOUT = 900  # seconds for one system
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A package: what is installed for it (without what those depend on), and its systems."""
-
-    name: str
-    requirements: tuple[str, ...]
-    systems: tuple[str, ...]
-    note: str = ""
-
-
-_NO_TORCH = "torch and what comes with it, gigabytes, were not installed for it"
-# Pinned where a figure depends on it; the newest otherwise. moviepy 1 and what it needs is for
-# fer alone. Packages that need torch are tried without: theirs is a download of gigabytes, and
-# none of them carries weights anyway.
-PEERS = (
-    Peer(
-        "fer",
-        ("fer==25.10.3", "setuptools<81", "moviepy==1.0.3", "decorator", "proglog"),
-        ("fer", "fer hdf5"),
-        "the newest release, as fer.fer.FER; by default with a quantised network",
-    ),
-    Peer(
-        "fer 22.5.1",
-        (
-            "fer==22.5.1",
-            "setuptools<81",
-            "moviepy==1.0.3",
-            "decorator",
-            "proglog",
-            "imageio-ffmpeg",
-        ),
-        ("fer 22.5.1",),
-        "with moviepy older than 2",
-    ),
-    Peer("facex", ("facex==1.1.0",), ("facex",)),
-    Peer(
-        "deepface",
-        (
-            "deepface",
-            "retina-face",
-            "tf-keras",
-            "gdown",
-            "beautifulsoup4",
-            "soupsieve",
-            "lightphe",
-            "lightecc",
-            "lightdsa",
-            "sympy",
-            "mpmath",
-        ),
-        ("deepface",),
-    ),
-    Peer("emotiefflib", ("emotiefflib",), ("emotiefflib",)),
-    Peer("hsemotion-onnx", ("hsemotion-onnx",), ("hsemotion-onnx",)),
-    Peer("hsemotion", ("hsemotion",), ("hsemotion",), _NO_TORCH),
-    Peer(
-        "erml",
-        ("erml", "pydantic", "pydantic-core", "annotated-types", "typing-inspection"),
-        ("erml",),
-    ),
-    Peer("rmn", ("rmn",), ("rmn",), _NO_TORCH),
-    Peer("py-feat", ("py-feat",), ("py-feat",), _NO_TORCH),
-)
 OURS = ("skfer", "skfer flip", "skfer ten", "skfer onnx", "skfer onnx flip")
 # Which documented import of fer works: (what is installed, what is written first in its README).
 FER_IMPORTS = (
     ("fer 25.10.3", "fer", "from fer import FER"),
     ("fer 25.10.3", "fer", "from fer.fer import FER"),
-    ("fer 22.5.1, moviepy 1.0.3", "fer 22.5.1", "from fer import FER"),
+    ("fer 22.5.1 and the newest moviepy", "fer 22.5.1 of today", "from fer import FER"),
+    ("fer 22.5.1 and moviepy 1.0.3", "fer 22.5.1", "from fer import FER"),
 )
-
-
-class Environment:
-    """A virtual environment for one peer, on top of the packages of this one."""
-
-    def __init__(self, peer: Peer, work: Path):
-        self.peer = peer
-        self.folder = work / peer.name.replace(" ", "-")
-        self.python = self.folder / "bin" / "python"
-        self.downloads = work / "wheels"
-
-    def make(self) -> None:
-        """Make it unless it is there, complete, from the last time."""
-        done = self.folder / "installed.txt"
-        wanted = "\n".join(self.peer.requirements)
-        if done.exists() and done.read_text() == wanted:
-            return
-        venv.create(self.folder, with_pip=True, clear=True)
-        below = sysconfig.get_paths()["purelib"]
-        own = next(self.folder.glob("lib/python*/site-packages"))
-        (own / "packages_below.pth").write_text(f"{below}\n")
-        pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-        subprocess.run(
-            [*pip, "install", "--no-deps", *self.peer.requirements],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        done.write_text(wanted)
-
-    def version(self) -> str:
-        name = self.peer.requirements[0].split("=")[0]
-        code = f"from importlib.metadata import version; print(version({name!r}))"
-        return run_python(self.python, ["-c", code], self.folder).stdout.strip()
-
-    def carries_weights(self) -> bool:
-        """Whether any file of the distribution looks like a network's weights."""
-        name = self.peer.requirements[0].split("=")[0]
-        code = f"from importlib.metadata import files; print(*files({name!r}), sep='\\n')"
-        listed = run_python(self.python, ["-c", code], self.folder).stdout.split("\n")
-        return any(Path(file).suffix in WEIGHTS for file in listed)
-
-
-def run_python(
-    python: Path | str, arguments: Sequence[str], home: Path
-) -> subprocess.CompletedProcess[str]:
-    """Run it with a home of its own, so that nobody's cached weights are used or left behind."""
-    variables = os.environ | {
-        "HOME": str(home),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONWARNINGS": "ignore",
-    }
-    return subprocess.run(
-        [str(python), *arguments],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
 
 
 def run_system(
@@ -263,87 +134,6 @@ def fer_imports(environments: dict[str, Environment], work: Path) -> list[dict[s
         outcome = "works" if done.returncode == 0 else lines[-1].split(" (")[0]
         found.append({"installed": title, "statement": statement, "outcome": outcome})
     return found
-
-
-def table(result: dict) -> str:
-    """The systems that ran, in Markdown."""
-    lines = [
-        "| system | accuracy | one face, ms | own call, ms | faces a second | photo, ms |"
-        " ready, s | import, s | peak memory, MB | on disk, MB |",
-        "|---|" + "---:|" * 9,
-    ]
-    for name, found in result["systems"].items():
-        if "error" in found:
-            continue
-        photo = f"{1000 * found['photo_seconds']:.0f}" if "photo_seconds" in found else "-"
-        imported = found["import_seconds"]
-        lines.append(
-            f"| {name} {found['version']} | {found['accuracy']:.3f} "
-            f"| {1000 * found['one_face_seconds']:.2f} | {1000 * found['own_call_seconds']:.2f} "
-            f"| {found['faces_a_second']:.0f} | {photo} | {found['ready_seconds']:.1f} "
-            f"| {'-' if imported is None else f'{imported:.2f}'} "
-            f"| {found['peak_megabytes']:.0f} | {found['disk_megabytes']:.1f} |"
-        )
-    return "\n".join(lines)
-
-
-def failures(result: dict) -> list[str]:
-    return [
-        f"{name} {found['version']}: {found['error']}".replace("  ", " ")
-        for name, found in result["systems"].items()
-        if "error" in found
-    ]
-
-
-def page(result: dict) -> str:
-    """The whole result as a page of the documentation."""
-    lines = [
-        "# skfer beside its peers",
-        "",
-        f"Measured by `python benchmarks/peers.py` on {result['images']} faces of FER2013's "
-        "PublicTest and one photo, in one run, the systems in turns.",
-        "Accuracy is that of the network with its own scaling on the whole crop. *One face* is an "
-        "aligned face by the quickest call there is, *own call* the same by the package's public "
-        "call, *photo* a photo of 512 x 512 pixels to a label, *ready* a new process to its first "
-        "label.",
-        "",
-        table(result),
-        "",
-        "skfer against fer; above 1, or above 0 points, skfer is ahead:",
-        "",
-        "| system | against | accuracy, points | one face | one face to fer's own call | own call "
-        "| faces a second | photo | ready |",
-        "|---|---|" + "---:|" * 7,
-    ]
-    lines += [
-        f"| {name} | {other} | {found['accuracy_points']:+.1f} | {found['one_face']:.2f} "
-        f"| {found['one_face_to_own_call']:.2f} | {found['own_call']:.2f} "
-        f"| {found['faces_a_second']:.2f} | {found['photo']:.2f} | {found['ready']:.2f} |"
-        for name, others in result["ratios_to_fer"].items()
-        for other, found in others.items()
-    ]
-    for name, found in result["systems"].items():
-        for call, beside in found.get("beside_keras", {}).items():
-            lines += [
-                "",
-                f"{name}: {beside['ratio']:.2f} times the faces a second of `keras.Model.predict` "
-                f"with a batch size of {call.rsplit('_', 1)[1]}, the same network in float32.",
-            ]
-    lines += ["", "fer's own call, which is told the box of the face, widens it by 10 pixels:", ""]
-    lines += [
-        f"- {name}: {found['own_call_accuracy']:.3f} on {found['own_call_images']} of the faces"
-        for name, found in result["systems"].items()
-        if name.startswith("fer") and "error" not in found
-    ]
-    lines += ["", "What fer's documented imports do:", ""]
-    lines += [
-        f"- {found['installed']}, `{found['statement']}`: {found['outcome']}"
-        for found in result["fer_imports"]
-    ]
-    lines += ["", "What could not run on a machine without access to the network, and why:", ""]
-    lines += [f"- {failure}" for failure in failures(result)]
-    used = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
-    return "\n".join([*lines, "", f"With {used}.", ""])
 
 
 def run(arguments: argparse.Namespace) -> dict:

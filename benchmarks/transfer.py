@@ -17,6 +17,7 @@ from pathlib import Path
 
 import _results
 import numpy as np
+from _rules import copies
 from pretrain import RECIPE
 from scipy import stats
 from sklearn.frozen import FrozenEstimator
@@ -38,12 +39,6 @@ FEW = {
 }
 
 
-def without(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which images don't stand among the others, byte for byte."""
-    known = {image.tobytes() for image in others}
-    return np.array([image.tobytes() not in known for image in images])
-
-
 def data(path: Path, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Half of Training with 7 labels, the other half and PublicTest with 8."""
     faces = load_ferplus(path)
@@ -56,9 +51,9 @@ def data(path: Path, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         stratify=faces.target[faces.train_index],
         random_state=seed,
     )
-    other = other[without(faces.images[other], faces.images[half])]
+    other = other[~copies(faces.images[other], faces.images[half])]
     test = faces.public_test_index
-    test = test[without(faces.images[test], faces.images[faces.train_index])]
+    test = test[~copies(faces.images[test], faces.images[faces.train_index])]
     return {
         "half": (faces.images[half], seven.labels[places[half]]),
         "other": (faces.images[other], faces.labels[other]),

@@ -122,8 +122,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         `skfer.metrics.fit_temperature` finds the one that suits held-out images.
     backend : {"keras", "onnx"}, default="keras"
         What predicts: the Keras network as one TensorFlow graph, or ONNX Runtime on the
-        processor, which takes less time for few images (extra ``onnx``). The probabilities
-        are the same to 1e-5.
+        processor, which takes less time for single images and more for many (extra ``onnx``).
+        The probabilities are the same to 1e-5.
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
         Numbers to train in. None is float32, the same on every machine; "auto" takes what
         is fastest on this one. Weights and predictions are float32 in any case.

@@ -35,8 +35,9 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     """Write a fitted classifier, or a Pipeline that ends in one, as an ONNX file.
 
     The file holds all that is done to the pixels: conversion to gray or RGB and resizing by the
-    Pipeline's resizer, scaling, the views of `test_time_augmentation`, the network. Finding
-    the face is not in it: images are to show one face each, as a `FaceCropper` cuts it out.
+    Pipeline's resizer, scaling, the network, its views (`test_time_augmentation`) and its
+    `temperature`. Finding the face is not in it: images are to show one face each, as a
+    `FaceCropper` cuts it out.
 
     ====================  =====================================================================
     input ``images``      uint8, 0 to 255. Of a Pipeline with a resizer ``(batch, height, width,
@@ -168,7 +169,10 @@ def _from_pixels(
         pixels = tf.cast(images, tf.float32) if resized is None else resized(images)
         if (low, high) != (0.0, 255.0):
             pixels = pixels * factor + np.float32(low)
-        return {_OUTPUT: network(pixels)}
+        answers = network(pixels)
+        if classifier.temperature != 1:
+            answers = tf.nn.softmax(tf.math.log(answers) / classifier.temperature)
+        return {_OUTPUT: answers}
 
     return probabilities
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import sys
@@ -115,6 +116,14 @@ def test_a_classifier_alone_takes_images_of_its_size(classifier, faces, tmp_path
     np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument):
         answers(path, noise(1, 30, 30, 1))
+
+
+def test_the_temperature_is_in_the_graph(classifier, faces, tmp_path):
+    warm = copy.copy(classifier).set_params(temperature=2.5)
+    path = export_onnx(warm, tmp_path / "warm.onnx")
+    said = answers(path, faces.images[:3, ..., None])
+    np.testing.assert_allclose(said, warm.predict_proba(faces.images[:3]), atol=1e-5)
+    assert np.abs(said - classifier.predict_proba(faces.images[:3])).max() > 0.01
 
 
 def test_rgb_floats_and_integer_labels(tmp_path):
