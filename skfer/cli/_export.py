@@ -18,6 +18,8 @@ from skfer.cli._options import model_option, output_file
 def export(model: str | None, output: Path) -> None:
     """Write a model as ONNX, which runs without Python and TensorFlow.
 
+    The file names the expression of one face; finding faces is not in it.
+
     \b
     Examples:
       skfer export --output fer2013.onnx
@@ -25,8 +27,5 @@ def export(model: str | None, output: Path) -> None:
     """
     pipeline = load_model(model)
     from skfer import export_onnx
-    from skfer._partial_file import partial_file
 
-    with partial_file(output) as part:
-        export_onnx(pipeline, part)
-    click.echo(str(output))
+    click.echo(str(export_onnx(pipeline, output)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Integral
@@ -15,6 +15,9 @@ from skfer._images import Images, image_sequence
 from skfer.detection import Detections, FaceDetector
 from skfer.recognition._pipeline_parts import take_apart
 
+# The faces of an image, a crop of each, and why it can't be read.
+_Look = tuple[Detections, list[np.ndarray], str | None]
+
 
 @dataclass(frozen=True, eq=False)
 class FaceReading:
@@ -23,7 +26,8 @@ class FaceReading:
     Parameters
     ----------
     detections : Detections
-        The faces, largest first.
+        The faces, largest first. Landmarks are the detector's first estimate if the Pipeline does
+        not align faces by them.
     probabilities : ndarray of shape (k, n_classes), float32
         A row for each face; columns in the order of `FaceReader.classes`.
     error : str or None
@@ -120,13 +124,13 @@ class FaceReader:
     def read_batches(
         self, images: Any, *, batch_size: int | None = 32, on_error: str = "raise"
     ) -> Iterator[list[FaceReading]]:
-        """Read the faces of many images, holding one batch of them in memory.
+        """Read the faces of many images, batch by batch; images are let go as they are read.
 
         Parameters
         ----------
         images : batch of n images
         batch_size : int, default=32
-            Images that are decoded at a time. None takes all at once.
+            Images whose faces are named in one call. None takes all at once.
         on_error : {"raise", "keep"}, default="raise"
             As for `read`.
 
@@ -141,10 +145,9 @@ class FaceReader:
             raise ValueError(f"batch_size must be a positive int or None; got {batch_size!r}.")
         sequence = image_sequence(images)
         size = len(sequence) if batch_size is None else int(batch_size)
-        return (
-            self._read(sequence, range(start, min(start + size, len(sequence))), on_error)
-            for start in range(0, len(sequence), size)
-        )
+        starts = range(0, len(sequence), size)
+        batches = (range(start, min(start + size, len(sequence))) for start in starts)
+        return self._readings(sequence, batches, on_error)
 
     def expressions(self, probabilities: np.ndarray) -> list[Any]:
         """The most probable class of each face.
@@ -164,18 +167,36 @@ class FaceReader:
             for row, place in zip(probabilities, probabilities.argmax(axis=1), strict=True)
         ]
 
-    def _read(self, images: Images, places: Sequence[int], on_error: str) -> list[FaceReading]:
-        def look(place: int) -> tuple[Detections, list[np.ndarray], str | None]:
+    def _readings(
+        self, images: Images, batches: Iterable[Sequence[int]], on_error: str
+    ) -> Iterator[list[FaceReading]]:
+        # The next batch is searched for faces while those of this one are named.
+        ahead: Iterator[_Look] | None = None
+        for places in batches:
+            looks, ahead = ahead, self._look(images, places, on_error)
+            if looks is not None:
+                yield self._named(list(looks))
+        if ahead is not None:
+            yield self._named(list(ahead))
+
+    def _look(self, images: Images, places: Sequence[int], on_error: str) -> Iterator[_Look]:
+        """The faces of some images and their crops, which threads begin to find at once."""
+        cropper = self._parts.cropper
+
+        def look(place: int) -> _Look:
             try:
                 image = images[place]
             except ValueError as error:
                 if on_error == "raise":
                     raise
                 return Detections.none(), [], str(error)
-            faces = self._parts.cropper.detect([image])[0]
-            return faces, self._parts.cropper.cut(image, faces), None
+            faces = cropper.detect([image])[0]
+            return faces, cropper.cut(image, faces), None
 
-        looks = [look(places[0])] if len(places) == 1 else list(self._threads.map(look, places))
+        # One image gains nothing from another thread.
+        return map(look, places) if len(places) == 1 else self._threads.map(look, places)
+
+    def _named(self, looks: list[_Look]) -> list[FaceReading]:
         probabilities = self._name([crop for _, crops, _ in looks for crop in crops])
         ends = np.cumsum([len(faces) for faces, _, _ in looks])[:-1]
         return [

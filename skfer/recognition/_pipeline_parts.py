@@ -6,6 +6,7 @@ import copy
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
@@ -136,6 +137,9 @@ def _with_detector(cropper: FaceCropper, detector: str | FaceDetector | None) ->
     wanted = cropper.detector if detector is None else detector
     if isinstance(wanted, str):
         wanted = build_detector(wanted, min_face_size=cropper.min_face_size)
+    if not cropper.align and getattr(wanted, "refine_landmarks", False):
+        # Twice the work, for landmarks by which no face is aligned; boxes stay what they are.
+        wanted = clone(wanted).set_params(refine_landmarks=False)
     # A copy: the caller's Pipeline stays as it is.
     cropper = copy.copy(cropper)
     cropper.set_params(detector=wanted, n_jobs=1, verbose=0)

@@ -40,7 +40,7 @@ def recognize(
         What to do with an image that can't be read: raise, or keep a row without a face, and
         say why in a column `error`, which there is with "keep" only.
     batch_size : int, default=32
-        Images that are in memory at a time. All faces of a batch are named in one call.
+        Images whose faces are named in one call, while the next are searched.
     progress : bool, default=False
         Whether to show a bar on standard error.
     n_jobs : int, default=None

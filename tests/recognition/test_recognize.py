@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -167,6 +168,27 @@ def test_an_unsure_pipeline_says_so(two_faces, detector, fitted_pipeline):
         pd.testing.assert_frame_equal(
             table.drop(columns="expression"), sure.drop(columns="expression")
         )
+
+
+@pytest.mark.parametrize("align", [False, True])
+def test_landmarks_are_refined_only_where_faces_are_aligned(photo_files, fitted_pipeline, align):
+    class Landmarks(FixedDetector, BaseEstimator):
+        asked = []
+
+        def __init__(self, refine_landmarks=True):
+            self.refine_landmarks = refine_landmarks
+
+        def detect(self, image):
+            self.asked.append(self.refine_landmarks)
+            eyes_nose_mouth = [[40, 40], [60, 40], [50, 50], [42, 60], [58, 60]]
+            return Detections([[30, 30, 40, 40]], [0.9], [eyes_nose_mouth])
+
+    detector = Landmarks()
+    cropper = FaceCropper(detector, align=align)
+    table = recognize(photo_files, Pipeline([("c", cropper), *fitted_pipeline.steps[1:]]))
+    assert len(table) == 4
+    assert Landmarks.asked == [align] * 4
+    assert detector.refine_landmarks
 
 
 def test_pipelines_that_name_nothing(fitted_pipeline):
