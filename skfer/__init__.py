@@ -12,11 +12,14 @@ __version__ = "0.1.0.dev0"
 _PUBLIC = {
     "ExpressionEmbedder": "skfer._embedder",
     "FaceCropper": "skfer.preprocessing",
+    "FaceReader": "skfer.recognition",
     "FacialExpressionClassifier": "skfer._classifier",
     "GrayscaleResizer": "skfer.preprocessing",
     "HOGDescriptor": "skfer.preprocessing",
     "ImageResizer": "skfer.preprocessing",
     "LBPDescriptor": "skfer.preprocessing",
+    "annotate": "skfer.recognition",
+    "recognize": "skfer.recognition",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

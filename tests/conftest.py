@@ -50,6 +50,27 @@ def small_network():
 
 
 @pytest.fixture(scope="session")
+def fitted_pipeline():
+    """Photos in, "happy", "sad" or "surprise" out; fitted on drawn faces in a moment."""
+    from networks_for_tests import tiny_network
+    from sklearn.pipeline import Pipeline
+
+    from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
+    from skfer.datasets import make_faces
+
+    faces = make_faces(60, classes=["happy", "sad", "surprise"], random_state=0)
+    classifier = FacialExpressionClassifier(tiny_network, epochs=3, random_state=0)
+    classifier.fit(faces.images, faces.labels)
+    return Pipeline(
+        [
+            ("cropper", FaceCropper(margin=0.1)),
+            ("resizer", GrayscaleResizer(48)),
+            ("classifier", classifier),
+        ]
+    )
+
+
+@pytest.fixture(scope="session")
 def skfer_data():
     """The folder of real data."""
     folder = os.environ.get("SKFER_DATA")

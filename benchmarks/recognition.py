@@ -1,0 +1,134 @@
+"""How much faster `recognize` is on a folder of photos than photo by photo, in one run.
+
+    python benchmarks/recognition.py
+
+writes 200 photos (frames of a video, or drawn scenes) to a folder, recognises the folder in one
+call and photo by photo with the same loaded Pipeline, in turns, checks that the answers are the
+same, and writes the ratio to ``benchmarks/results/recognition.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import _results
+import cv2
+import joblib
+import numpy as np
+import pandas as pd
+
+from skfer import recognize
+from skfer.datasets import make_faces
+
+WANTED = 3.0
+# The network adds the same numbers in another order when images come together.
+TOLERANCE = 1e-4
+
+
+def write_photos(folder: Path, video: str | None, n_photos: int) -> None:
+    """Frames of the video at even steps, over again if there are too few; drawn scenes without."""
+    photos = frames(video) if video else scenes(n_photos)
+    for place in range(n_photos):
+        cv2.imwrite(str(folder / f"{place:04d}.jpg"), photos[place % len(photos)])
+
+
+def frames(video: str) -> list[np.ndarray]:
+    capture = cv2.VideoCapture(video)
+    found = []
+    while (read := capture.read())[0]:
+        found.append(read[1])
+    return found
+
+
+def scenes(n_photos: int) -> list[np.ndarray]:
+    drawn = make_faces(n_photos, scene=True, random_state=0).images
+    return [cv2.cvtColor(scene, cv2.COLOR_RGB2BGR) for scene in drawn]
+
+
+def seconds(function, *arguments) -> tuple[float, pd.DataFrame]:
+    start = time.perf_counter()
+    table = function(*arguments)
+    return time.perf_counter() - start, table
+
+
+def one_by_one(paths: list[Path], pipeline, detector) -> pd.DataFrame:
+    tables = [recognize([path], pipeline, detector=detector) for path in paths]
+    return pd.concat(tables, ignore_index=True)
+
+
+def together(folder: Path, pipeline, detector) -> pd.DataFrame:
+    return recognize(folder, pipeline, detector=detector)
+
+
+def load_pipeline(path: str | None):
+    if path:
+        return joblib.load(path)
+    from skfer import load_pretrained
+
+    return load_pretrained()
+
+
+def build_detector(name: str | None, file: str | None):
+    if file is None:
+        return name
+    from skfer.detection import YuNetDetector
+
+    return YuNetDetector(model=file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", help="a Pipeline saved by joblib; else the pretrained one")
+    parser.add_argument("--detector", help="a detector's name; else that of the Pipeline")
+    parser.add_argument("--yunet", help="the file of YuNet, which is then the detector")
+    parser.add_argument("--video", help="a video whose frames are the photos; else drawn scenes")
+    parser.add_argument("--photos", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+
+    pipeline = load_pipeline(arguments.model)
+    detector = build_detector(arguments.detector, arguments.yunet)
+    ratios, alone, at_once = [], [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_photos(folder, arguments.video, arguments.photos)
+        paths = sorted(folder.iterdir())
+        one_by_one(paths[:2], pipeline, detector)  # what only the first call has to do
+        for _ in range(arguments.rounds):
+            slow, expected = seconds(one_by_one, paths, pipeline, detector)
+            fast, found = seconds(together, folder, pipeline, detector)
+            pd.testing.assert_frame_equal(expected, found, rtol=TOLERANCE, atol=TOLERANCE)
+            alone.append(slow)
+            at_once.append(fast)
+            ratios.append(slow / fast)
+    ratio = statistics.median(ratios)
+    faces = int(found["expression"].notna().sum())
+    print(
+        f"{len(paths)} photos with {faces} faces: {statistics.median(at_once):.2f} s together, "
+        f"{statistics.median(alone):.2f} s one by one, the same answers"
+    )
+    print(f"a folder is {ratio:.2f} times as fast (wanted >= {WANTED})")
+    _results.write(
+        "recognition",
+        {
+            "photos": len(paths),
+            "faces": faces,
+            "source": "video frames" if arguments.video else "drawn scenes",
+            "detector": "yunet" if arguments.yunet else arguments.detector,
+            "seconds": {
+                "together": round(statistics.median(at_once), 3),
+                "one by one": round(statistics.median(alone), 3),
+            },
+            "ratio": round(ratio, 2),
+            "rounds": arguments.rounds,
+            "versions": _results.versions(),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

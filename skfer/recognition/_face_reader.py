@@ -1,0 +1,191 @@
+"""`FaceReader`: the faces of a batch of images, found in threads and named in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from skfer._images import Images, image_sequence
+from skfer.detection import Detections, FaceDetector
+from skfer.preprocessing._crop_geometry import cut, enlarged
+from skfer.recognition._pipeline_parts import take_apart
+
+
+@dataclass(frozen=True, eq=False)
+class FaceReading:
+    """What was read in one image.
+
+    Parameters
+    ----------
+    detections : Detections
+        The faces, largest first.
+    probabilities : ndarray of shape (k, n_classes), float32
+        A row for each face; columns in the order of `FaceReader.classes`.
+    error : str or None
+        Why the image can't be read, with ``on_error="keep"``; it then has no faces.
+    """
+
+    detections: Detections
+    probabilities: np.ndarray
+    error: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.detections)
+
+
+class FaceReader:
+    """Read every face of a batch of images.
+
+    Images are decoded and searched for faces in threads. The faces of all of them go through
+    the network in one call, which is what makes a batch faster than its images one by one.
+
+    Parameters
+    ----------
+    pipeline : Pipeline or classifier, default=None
+        A fitted Pipeline that ends in a classifier with `predict_proba`. Its `FaceCropper`,
+        whatever the step is called, says how faces are found and cut, though not how many:
+        `select` and `on_missing` have no effect. Without one, or with a bare classifier, a
+        ``FaceCropper()`` with its defaults does; a bare classifier's images are resized to what
+        it was fitted on. None stands for ``skfer.load_pretrained()``.
+    detector : str or FaceDetector, default=None
+        Finds the faces in place of the detector of the Pipeline's cropper.
+    n_jobs : int, default=None
+        Threads that decode and detect. None and -1 take one for each core.
+
+    Attributes
+    ----------
+    classes : list
+        What the columns of probabilities stand for.
+
+    See Also
+    --------
+    recognize : The same as a table.
+
+    Examples
+    --------
+    >>> from skfer import FacialExpressionClassifier
+    >>> from skfer.datasets import make_faces
+    >>> from skfer.recognition import FaceReader
+    >>> faces = make_faces(40, classes=["happy", "sad"], random_state=0)
+    >>> classifier = FacialExpressionClassifier("mini_xception", epochs=1, random_state=0)
+    >>> reader = FaceReader(classifier.fit(faces.images, faces.labels))
+    >>> photos = make_faces(2, scene=True, random_state=0).images
+    >>> [len(reading) for reading in reader.read(photos)], reader.classes
+    ([1, 1], ['happy', 'sad'])
+    """
+
+    def __init__(
+        self,
+        pipeline: Any = None,
+        *,
+        detector: str | FaceDetector | None = None,
+        n_jobs: int | None = None,
+    ):
+        if pipeline is None:
+            from skfer import load_pretrained
+
+            pipeline = load_pretrained()
+        self._cropper, self._classifier, classes = take_apart(pipeline, detector)
+        self.classes: list[Any] = classes.tolist()
+        # Kept from call to call: detectors hold a model for each thread.
+        self._threads = ThreadPoolExecutor(_thread_count(n_jobs), "skfer-faces")
+
+    def read(self, images: Any, *, on_error: str = "raise") -> list[FaceReading]:
+        """Read the faces of a batch of images, all of which are held in memory.
+
+        Parameters
+        ----------
+        images : batch of n images
+            Arrays (gray or RGB), paths or bytes.
+        on_error : {"raise", "keep"}, default="raise"
+            What to do with an image that can't be read: raise, or give a reading without faces
+            whose `error` says why.
+
+        Returns
+        -------
+        list of n FaceReading
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read; its index and path are named.
+        """
+        return next(self.read_batches(images, batch_size=None, on_error=on_error))
+
+    def read_batches(
+        self, images: Any, *, batch_size: int | None = 32, on_error: str = "raise"
+    ) -> Iterator[list[FaceReading]]:
+        """Read the faces of many images, holding one batch of them in memory.
+
+        Parameters
+        ----------
+        images : batch of n images
+        batch_size : int, default=32
+            Images that are decoded at a time. None takes all at once.
+        on_error : {"raise", "keep"}, default="raise"
+            As for `read`.
+
+        Yields
+        ------
+        list of FaceReading
+            Those of the next `batch_size` images.
+        """
+        if on_error not in ("raise", "keep"):
+            raise ValueError(f"on_error must be 'raise' or 'keep'; got {on_error!r}.")
+        if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
+            raise ValueError(f"batch_size must be a positive int or None; got {batch_size!r}.")
+        sequence = image_sequence(images)
+        size = len(sequence) if batch_size is None else int(batch_size)
+        return (
+            self._read(sequence, range(start, min(start + size, len(sequence))), on_error)
+            for start in range(0, len(sequence), size)
+        )
+
+    def _read(self, images: Images, places: Sequence[int], on_error: str) -> list[FaceReading]:
+        def look(place: int) -> tuple[Detections, list[np.ndarray], str | None]:
+            try:
+                image = images[place]
+            except ValueError as error:
+                if on_error == "raise":
+                    raise
+                return Detections.none(), [], str(error)
+            faces = self._cropper.detect([image])[0]
+            return faces, self._crops(image, faces), None
+
+        looks = [look(places[0])] if len(places) == 1 else list(self._threads.map(look, places))
+        probabilities = self._name([crop for _, crops, _ in looks for crop in crops])
+        ends = np.cumsum([len(faces) for faces, _, _ in looks])[:-1]
+        return [
+            FaceReading(faces, rows, error)
+            for (faces, _, error), rows in zip(looks, np.split(probabilities, ends), strict=True)
+        ]
+
+    def _crops(self, image: np.ndarray, faces: Detections) -> list[np.ndarray]:
+        margin, square = self._cropper.margin, self._cropper.square
+        return [
+            cut(image, *enlarged(*box, margin=margin, square=square))
+            for box in faces.boxes.tolist()
+        ]
+
+    def _name(self, crops: list[np.ndarray]) -> np.ndarray:
+        if not crops:
+            return np.empty((0, len(self.classes)), np.float32)
+        batch = np.empty(len(crops), dtype=object)
+        for place, crop in enumerate(crops):
+            batch[place] = crop
+        return np.asarray(self._classifier.predict_proba(batch), np.float32)
+
+
+def _thread_count(n_jobs: int | None) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if n_jobs is None:
+        return cores or 1
+    if not isinstance(n_jobs, Integral) or n_jobs == 0:
+        raise ValueError(f"n_jobs must be a positive int, -1 or None; got {n_jobs!r}.")
+    return int(n_jobs) if n_jobs > 0 else max(1, (cores or 1) + 1 + int(n_jobs))

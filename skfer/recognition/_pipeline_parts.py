@@ -1,0 +1,103 @@
+"""A Pipeline taken apart: what finds and cuts faces, and what names their expressions."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+
+from skfer.detection import FaceDetector, build_detector
+from skfer.preprocessing import FaceCropper, ImageResizer
+
+
+def take_apart(
+    pipeline: Any, detector: str | FaceDetector | None
+) -> tuple[FaceCropper, Any, np.ndarray]:
+    """The parts of a fitted Pipeline, found by their type, whatever the steps are called.
+
+    Parameters
+    ----------
+    pipeline : Pipeline, or fitted classifier that takes one face an image
+    detector : str, FaceDetector or None
+        Takes the place of the detector of the Pipeline's cropper.
+
+    Returns
+    -------
+    cropper : FaceCropper
+        That of the Pipeline, or a new one if it has none. It holds a detector that is built, so
+        that no model file is read twice.
+    classifier : estimator
+        What stands behind the cropper: crops of any size in, `predict_proba` out.
+    classes : ndarray of shape (n_classes,)
+        What the columns of `predict_proba` stand for.
+
+    Raises
+    ------
+    ValueError, TypeError, NotFittedError
+        If faces can't be read with it; the message says why.
+    """
+    pipeline = getattr(pipeline, "best_estimator_", pipeline)
+    steps = _flat_steps(pipeline)
+    places = [place for place, step in enumerate(steps) if isinstance(step, FaceCropper)]
+    if len(places) > 1 or (places and places[0] > 0):
+        kinds = [type(step).__name__ for step in steps]
+        raise ValueError(
+            f"The pipeline's steps are {kinds}: there may be one FaceCropper, and it has to come "
+            "first, as the boxes of faces are to be those in the image that was given."
+        )
+    cropper = steps[0] if places else FaceCropper()
+    rest = steps[len(places) :]
+    classes = _classes_of(rest)
+    if len(rest) == 1 and len(getattr(rest[0], "image_shape_", ())) == 3:
+        # A classifier without a resizer takes images of one size only; faces come in any.
+        height, width, channels = rest[0].image_shape_
+        color = "gray" if channels == 1 else "rgb"
+        rest = [ImageResizer((height, width), color=color), *rest]
+    return _with_detector(cropper, detector), _joined(rest), classes
+
+
+def _flat_steps(estimator: Any) -> list[Any]:
+    if not hasattr(estimator, "steps"):
+        return [estimator]
+    steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+    return [inner for step in steps for inner in _flat_steps(step)]
+
+
+def _classes_of(steps: list[Any]) -> np.ndarray:
+    if not steps or not hasattr(type(steps[-1]), "predict"):
+        kind = type(steps[-1]).__name__ if steps else "a FaceCropper alone"
+        raise TypeError(
+            f"The pipeline ends in {kind}, which names no expression: give a fitted Pipeline "
+            "that ends in a classifier, such as skfer.load_pretrained() returns."
+        )
+    last = steps[-1]
+    if not hasattr(last, "classes_"):
+        raise NotFittedError(
+            f"The pipeline's {type(last).__name__} is not fitted: call fit first, or take one "
+            "from skfer.load_pretrained()."
+        )
+    if not hasattr(last, "predict_proba"):
+        raise TypeError(
+            f"The pipeline's {type(last).__name__} has no predict_proba: put it into a "
+            "CalibratedClassifierCV, or take a classifier that gives probabilities."
+        )
+    return np.asarray(last.classes_)
+
+
+def _joined(steps: list[Any]) -> Any:
+    if len(steps) == 1:
+        return steps[0]
+    return Pipeline([(f"step{number}", step) for number, step in enumerate(steps)])
+
+
+def _with_detector(cropper: FaceCropper, detector: str | FaceDetector | None) -> FaceCropper:
+    wanted = cropper.detector if detector is None else detector
+    if isinstance(wanted, str):
+        wanted = build_detector(wanted, min_face_size=cropper.min_face_size)
+    # A copy: the caller's Pipeline stays as it is.
+    cropper = copy.copy(cropper)
+    cropper.set_params(detector=wanted, n_jobs=1, verbose=0)
+    return cropper

@@ -1,0 +1,157 @@
+"""`recognize`: the faces of many photos as a table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skfer.detection import FaceDetector
+from skfer.recognition._face_reader import FaceReader, FaceReading
+from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas, typed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def recognize(
+    images: Any,
+    pipeline: Any = None,
+    *,
+    detector: str | FaceDetector | None = None,
+    on_error: str = "raise",
+    batch_size: int = 32,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
+    """Find every face of every image and name its expression.
+
+    Parameters
+    ----------
+    images : batch of n images, or path of a folder
+        Arrays (gray or RGB), paths or bytes; of a folder, the image files in it, sorted by name.
+    pipeline : Pipeline, classifier or FaceReader, default=None
+        As for `FaceReader`; None stands for ``skfer.load_pretrained()``. Load it once and pass
+        it on if you call this more than once.
+    detector : str or FaceDetector, default=None
+        Finds the faces in place of the detector of the Pipeline's cropper.
+    on_error : {"raise", "keep"}, default="raise"
+        What to do with an image that can't be read: raise, or keep a row without a face, and
+        say why in a column `error`, which there is with "keep" only.
+    batch_size : int, default=32
+        Images that are in memory at a time. All faces of a batch are named in one call.
+    n_jobs : int, default=None
+        Threads that decode and detect. None and -1 take one for each core.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each face, images in the order given and the faces of an image from the largest
+        to the smallest. An image without a face has one row, with nothing from `face` on.
+
+        image : str or int
+            The path, or the place in the batch if there is none.
+        face : Int64
+            Number of the face in its image, from 0.
+        x, y, width, height : Int64
+            Its box in pixels, as the detector found it.
+        confidence : float64
+            The detector's, on its own scale.
+        expression
+            The most probable class.
+        probability : float64
+            That of `expression`.
+        one column for each class : float64
+            Its probability. The column is named as the class is, or with "p_" before it if
+            another column has that name ("p_face").
+
+    Raises
+    ------
+    ValueError
+        If an image can't be read (its index and path are named), or the folder has no images.
+
+    Examples
+    --------
+    >>> from skfer import FacialExpressionClassifier, recognize
+    >>> from skfer.datasets import make_faces
+    >>> faces = make_faces(40, classes=["happy", "sad"], random_state=0)
+    >>> classifier = FacialExpressionClassifier("mini_xception", epochs=1, random_state=0)
+    >>> photos = make_faces(2, scene=True, random_state=0).images
+    >>> table = recognize(photos, classifier.fit(faces.images, faces.labels))
+    >>> table[["image", "face", "width"]]
+       image  face  width
+    0      0     0 ...
+    1      1     0 ...
+    >>> table.columns[-4:].tolist()
+    ['expression', 'probability', 'happy', 'sad']
+    """
+    pd = import_pandas("recognize")
+    if isinstance(images, str | os.PathLike) and Path(images).is_dir():
+        images = image_files(Path(images))
+    if isinstance(pipeline, FaceReader):
+        if detector is not None or n_jobs is not None:
+            raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
+        reader = pipeline
+    else:
+        reader = FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
+
+    batches = reader.read_batches(images, batch_size=batch_size, on_error=on_error)
+    readings = [reading for batch in batches for reading in batch]
+    rows = [
+        (_name(images, place), *row)
+        for place, reading in enumerate(readings)
+        for row in face_rows(reading, reader.classes)
+    ]
+    columns = [*PHOTO_COLUMNS, *class_columns(reader.classes)]
+    table = typed(pd.DataFrame(rows, columns=columns), reader.classes)
+    if on_error == "keep":
+        repeated = [reading.error for reading in readings for _ in range(max(len(reading), 1))]
+        table["error"] = pd.array(repeated, dtype=pd.StringDtype())
+    return table
+
+
+def face_rows(reading: FaceReading, classes: list[Any]) -> list[tuple[Any, ...]]:
+    """A row from `face` on for each face, or one of missing values."""
+    if len(reading) == 0:
+        return [(None,) * (len(PHOTO_COLUMNS) - 1 + len(classes))]
+    faces = reading.detections
+    best = reading.probabilities.argmax(axis=1)
+    return [
+        (face, *box, score, classes[place], row[place], *row)
+        for face, (box, score, place, row) in enumerate(
+            zip(
+                faces.boxes.tolist(),
+                faces.scores.tolist(),
+                best.tolist(),
+                reading.probabilities.tolist(),
+                strict=True,
+            )
+        )
+    ]
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files that lie in a folder, sorted by name.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    from skfer.datasets._image_folder import IMAGE_EXTENSIONS
+
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith(".")
+    )
+    if not files:
+        raise ValueError(
+            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_EXTENSIONS)}). Those in "
+            "folders inside it are not looked for: give their paths in a list."
+        )
+    return files
+
+
+def _name(images: Any, place: int) -> Any:
+    item = images.iloc[place] if hasattr(images, "iloc") else images[place]
+    return os.fspath(item) if isinstance(item, str | os.PathLike) else place

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer, recognize
+from skfer.datasets import make_faces
+from skfer.detection import Detections
+from skfer.recognition import FaceReader
+
+CLASSES = ["happy", "sad", "surprise"]
+
+
+class FixedDetector:
+    """Finds the boxes it was given in every image that isn't black."""
+
+    def __init__(self, *boxes):
+        self.boxes = boxes
+
+    def detect(self, image):
+        if image.max() == 0:
+            return Detections.none()
+        return Detections(np.array(self.boxes), np.linspace(0.9, 0.5, len(self.boxes)))
+
+
+@pytest.fixture
+def two_faces(astronaut):
+    """Pictures of differing size and colour, with two faces each, one with none."""
+    gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[:300, :400]
+    return [astronaut, np.zeros((90, 80), np.uint8), gray]
+
+
+@pytest.fixture
+def detector():
+    return FixedDetector((150, 40, 60, 60), (160, 60, 100, 100))
+
+
+def test_one_row_for_each_face_and_one_for_a_picture_without(two_faces, detector, fitted_pipeline):
+    table = recognize(two_faces, fitted_pipeline, detector=detector)
+    assert table.columns.tolist() == [
+        *("image", "face", "x", "y", "width", "height", "confidence"),
+        *("expression", "probability", *CLASSES),
+    ]
+    assert table["image"].tolist() == [0, 0, 1, 2, 2]
+    assert table["face"].tolist() == [0, 1, pd.NA, 0, 1]
+    assert table.loc[0, ["x", "y", "width", "height"]].tolist() == [160, 60, 100, 100]
+    assert table.loc[1, "confidence"] == pytest.approx(0.9)
+    assert table.loc[2, "face":].isna().all()
+    found = table[table["expression"].notna()]
+    np.testing.assert_allclose(found[CLASSES].sum(axis=1), 1, atol=1e-5)
+    assert (found["expression"] == found[CLASSES].idxmax(axis=1)).all()
+    np.testing.assert_array_equal(found["probability"], found[CLASSES].max(axis=1))
+
+
+def test_probabilities_are_those_of_the_pipeline(photo_files, fitted_pipeline):
+    table = recognize(photo_files, fitted_pipeline)
+    expected = fitted_pipeline.predict_proba(photo_files)
+    largest = table[table["face"] == 0]
+    assert largest["image"].tolist() == [str(path) for path in photo_files]
+    np.testing.assert_allclose(largest[CLASSES], expected, atol=1e-6)
+
+
+def test_the_same_whatever_the_batch_and_the_threads(photo_files, fitted_pipeline):
+    photos = photo_files * 3
+    together = recognize(photos, fitted_pipeline)
+    for options in ({"batch_size": 5, "n_jobs": 1}, {"batch_size": 1, "n_jobs": 3}):
+        other = recognize(photos, fitted_pipeline, **options)
+        pd.testing.assert_frame_equal(together, other, rtol=1e-4)
+
+
+def test_a_folder_stands_for_the_images_in_it(photo_files, fitted_pipeline):
+    folder = photo_files[0].parent
+    (folder / "notes.txt").write_text("no image")
+    table = recognize(folder, fitted_pipeline)
+    assert table["image"].unique().tolist() == sorted(map(str, photo_files))
+
+
+def test_a_folder_without_images(tmp_path, fitted_pipeline):
+    with pytest.raises(ValueError, match="holds no images"):
+        recognize(tmp_path, fitted_pipeline)
+
+
+def test_an_unreadable_image_is_named(photo_files, fitted_pipeline):
+    photo_files[2].write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"X\[2\] .*gray\.png.* can't be decoded"):
+        recognize(photo_files, fitted_pipeline, batch_size=2)
+
+
+def test_an_unreadable_image_keeps_its_row_if_asked(photo_files, fitted_pipeline):
+    photo_files[2].write_bytes(b"no image")
+    table = recognize(photo_files, fitted_pipeline, on_error="keep")
+    row = table[table["image"] == str(photo_files[2])].iloc[0]
+    assert "gray.png" in row["error"]
+    assert row["expression"] is pd.NA
+    others = table[table["image"] != str(photo_files[2])]
+    assert others["error"].isna().all()
+    assert others["expression"].notna().all()
+
+
+def test_no_face_anywhere(fitted_pipeline):
+    table = recognize(np.zeros((2, 64, 64), np.uint8), fitted_pipeline)
+    assert table["image"].tolist() == [0, 1]
+    assert table["expression"].isna().all()
+    assert table["happy"].dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("classes", "columns"), [(["face", "p_face"], ["p_p_face", "p_face"]), ([3, 5], ["3", "5"])]
+)
+def test_class_columns_do_not_collide(classes, columns, detector, two_faces, tiny_network):
+    faces = make_faces(20, classes=["happy", "sad"], random_state=0)
+    labels = np.array(classes)[faces.target]
+    classifier = FacialExpressionClassifier(tiny_network, epochs=1, random_state=0)
+    table = recognize(two_faces, classifier.fit(faces.images, labels), detector=detector)
+    assert table.columns[-2:].tolist() == columns
+    assert set(table["expression"].dropna()) <= set(classes)
+
+
+def test_steps_are_found_by_their_type(two_faces, detector, fitted_pipeline):
+    cropper, resizer, classifier = (step for _, step in fitted_pipeline.steps)
+    expected = recognize(two_faces, fitted_pipeline, detector=detector)
+    nested = Pipeline(
+        [
+            ("nothing", "passthrough"),
+            ("who", FaceCropper(detector, margin=0.1)),
+            ("what", make_pipeline(resizer, classifier)),
+        ]
+    )
+    pd.testing.assert_frame_equal(expected, recognize(two_faces, nested))
+    # The Pipeline itself was left alone.
+    assert cropper.detector == "haar"
+
+
+def test_a_pipeline_without_a_cropper_gets_one(two_faces, detector, fitted_pipeline):
+    no_margin = fitted_pipeline[1:]
+    table = recognize(two_faces, no_margin, detector=detector)
+    assert len(table) == 5
+    bare = recognize(two_faces, fitted_pipeline["classifier"], detector=detector)
+    pd.testing.assert_frame_equal(table, bare)
+
+
+def test_pipelines_that_name_nothing(fitted_pipeline):
+    photos = np.zeros((1, 64, 64), np.uint8)
+    with pytest.raises(ValueError, match="has to come first"):
+        recognize(photos, Pipeline([("f", FunctionTransformer()), *fitted_pipeline.steps]))
+    with pytest.raises(TypeError, match="ends in GrayscaleResizer"):
+        recognize(photos, make_pipeline(FaceCropper(), GrayscaleResizer()))
+    with pytest.raises(NotFittedError, match="LogisticRegression is not fitted"):
+        recognize(photos, make_pipeline(FaceCropper(), LogisticRegression()))
+    ridge = RidgeClassifier().fit([[0.0], [1.0]], ["happy", "sad"])
+    with pytest.raises(TypeError, match="RidgeClassifier has no predict_proba"):
+        recognize(photos, make_pipeline(FaceCropper(), ridge))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("on_error", "drop"), ("batch_size", 0), ("n_jobs", 0)]
+)
+def test_wrong_options_are_named(fitted_pipeline, option, value):
+    with pytest.raises(ValueError, match=f"{option} must be .*; got {value!r}"):
+        recognize(np.zeros((1, 64, 64), np.uint8), fitted_pipeline, **{option: value})
+
+
+def test_a_reader_is_kept_from_call_to_call(two_faces, detector, fitted_pipeline):
+    reader = FaceReader(fitted_pipeline, detector=detector)
+    readings = reader.read(two_faces)
+    assert [len(reading) for reading in readings] == [2, 0, 2]
+    assert [reading.probabilities.shape for reading in readings] == [(2, 3), (0, 3), (2, 3)]
+    table = recognize(two_faces, reader)
+    found = np.concatenate([reading.probabilities for reading in readings])
+    np.testing.assert_allclose(table[reader.classes].dropna(), found, atol=1e-5)
+    with pytest.raises(ValueError, match="has its own detector"):
+        recognize(two_faces, reader, detector="haar")
