@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
-from skfer.web._limits import Busy
+from skfer.web._limits import BusyError
 
 RETRY_AFTER = 1  # second
 
@@ -30,8 +30,8 @@ def answer_in_json(app: Flask) -> None:
                 response.headers[name] = value
         return response
 
-    @app.errorhandler(Busy)
-    def as_busy(error: Busy) -> Response:
+    @app.errorhandler(BusyError)
+    def as_busy(error: BusyError) -> Response:
         return as_json(
             TooManyRequests(
                 "Other pictures are being worked on. Try again in a moment.",

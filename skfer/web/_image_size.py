@@ -58,6 +58,8 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def _webp(data: bytes) -> tuple[int, int]:
+    if len(data) < 30:
+        raise ValueError("its header breaks off")
     kind = data[12:16]
     if kind == b"VP8X":  # the canvas; what is drawn on it can't be larger
         return 1 + _little(data[24:27]), 1 + _little(data[27:30])
@@ -70,9 +72,7 @@ def _webp(data: bytes) -> tuple[int, int]:
 def _bmp(data: bytes) -> tuple[int, int]:
     if _little(data[14:18]) == 12:  # the first version, with short numbers
         return _little(data[18:20]), _little(data[20:22])
-    width, height = (
-        int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22)
-    )
+    width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (18, 22))
     return abs(width), abs(height)  # a negative height: top row first
 
 

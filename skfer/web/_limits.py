@@ -54,7 +54,7 @@ class Limits:
                 raise ValueError(f"{field.name} is {value!r}; it has to be at least {lowest}.")
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """All places are taken, and none became free in time."""
 
 
@@ -78,11 +78,11 @@ class Places:
 
         Raises
         ------
-        Busy
+        BusyError
             If none became free in time.
         """
         if not self._free.acquire(timeout=self._patience):
-            raise Busy
+            raise BusyError
         try:
             yield
         finally:

@@ -68,7 +68,9 @@ class Readers:
 
         pipelines = _pipelines(pipeline)
         known = list_detectors()
-        chosen = detector if isinstance(detector, str) else "automatic" if detector is None else "yours"
+        chosen = (
+            detector if isinstance(detector, str) else "automatic" if detector is None else "yours"
+        )
         if isinstance(detector, str) and detector not in known:
             raise ValueError(f"No face detector is called {detector!r}. Known: {known}.")
 

@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
+from werkzeug import exceptions
 from werkzeug.exceptions import (
     BadRequest,
-    NotImplemented,
     RequestEntityTooLarge,
     UnprocessableEntity,
     UnsupportedMediaType,
@@ -58,7 +58,7 @@ class SentVideo:
         self._av = _require_av()
         self._limits = limits
         self.broken: str | None = None
-        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY)
+        self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY)  # noqa: SIM115 - closed by close()
         try:
             while piece := upload.read(_PIECE):
                 self._file.write(piece)
@@ -129,7 +129,6 @@ class SentVideo:
         self._first = next(self._frames, None)
         if self._first is None:
             raise UnprocessableEntity("The video has no frame that can be read.")
-        self.broken = None
         self.height, self.width = self._upright_size(self._first)
 
     def _decoded(self) -> Iterator[Any]:
@@ -173,7 +172,7 @@ def _require_av() -> Any:
     try:
         import av
     except ImportError as error:
-        raise NotImplemented(
+        raise exceptions.NotImplemented(
             'Videos can\'t be read here: PyAV is not installed. pip install "skfer[video]".'
         ) from error
     return av

@@ -3,7 +3,7 @@
 import { colorOf, themeColor } from "./colors.js";
 
 const GAP = 1.2; // seconds without the face that break a line
-const MARGIN = { left: 42, right: 92, top: 10, bottom: 24 };
+const MARGIN = { left: 50, right: 92, top: 10, bottom: 24 };
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 
 export class Chart {
@@ -28,7 +28,7 @@ export class Chart {
       const latest = [...shown].reverse().find((point) => cursor === null || point.time <= cursor) ?? shown[0];
       const order = [...classes].sort((a, b) => latest.smooth[a] - latest.smooth[b]);
       order.forEach((name, rank) => this.#line(shown, name, classes, rank === order.length - 1));
-      this.#ends(latest, order.reverse(), classes);
+      this.#ends(shown.at(-1), classes);
     }
     if (cursor !== null) this.#cursor(cursor);
   }
@@ -91,9 +91,10 @@ export class Chart {
     context.globalAlpha = 1;
   }
 
-  // Names at the right, the strongest first, as many as don't touch.
-  #ends({ smooth }, order, classes) {
+  // Names at the ends of the lines, the strongest first, as many as don't touch.
+  #ends({ time, smooth }, classes) {
     const { context, area } = this;
+    const order = [...classes].sort((a, b) => smooth[b] - smooth[a]);
     context.textAlign = "left";
     context.textBaseline = "middle";
     const taken = [];
@@ -103,7 +104,7 @@ export class Chart {
       taken.push(y);
       context.font = taken.length === 1 ? `600 ${FONT}` : FONT;
       context.fillStyle = colorOf(name, classes);
-      context.fillText(name, area.right + 8, y);
+      context.fillText(name, this.#x(time) + 8, y);
     }
   }
 

@@ -9,8 +9,8 @@ const MOST_BUTTONS = 12;
 const byId = (id) => document.getElementById(id);
 
 export class Panel {
-  constructor(onChoose) {
-    this.onChoose = onChoose;
+  constructor() {
+    this.onChoose = () => {};
     this.wanted = null; // the face that was chosen by hand
     this.said = "";
     this.pending = "";
@@ -44,7 +44,7 @@ export class Panel {
     const label = byId("label");
     label.classList.toggle("none", !face);
     const [name, value] = face ? strongest(face.smooth) : [null, 0];
-    label.textContent = face ? `${name} ${Math.round(100 * value)} %` : "No face";
+    label.textContent = face ? `${name} ${Math.round(100 * value)} %` : this.classes.length ? "No face" : "No picture yet";
     label.dataset.expression = name ?? "";
     for (const item of byId("bars").children) {
       const share = face?.smooth[item.dataset.name] ?? 0;
