@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import socket
 import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
@@ -116,26 +117,34 @@ def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:
     largest = max(limits.photo_bytes, limits.video_bytes)
     server = create_server(
         app,
-        host=host,
-        port=port,
+        sockets=[_bound(host, port)],
         threads=_THREADS,
         # A form adds a few lines to the file.
         max_request_body_size=largest + 10_000,
         ident=None,
     )
-    # A host name may stand for several addresses, with a listening server for each.
-    for listening in [*getattr(server, "map", {}).values(), server]:
-        if hasattr(listening, "channel_class"):
-            listening.channel_class = Channel
+    server.channel_class = Channel
     return server
 
 
 def address(server: Any) -> str:
     """Where the page of a server is."""
-    listen = getattr(server, "effective_listen", None)
-    host, port = listen[0] if listen else (server.effective_host, server.effective_port)
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}"
+    host, port = server.socket.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket of that address: waitress would leave its own behind where the port is taken."""
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(place[:2], family=family)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{host}, port {port}, can't be listened on ({error.strerror}). Another program may "
+            "use the port: give another one, or 0 for any that is free",
+        ) from error
 
 
 def _in_words(error: Any, limits: Limits) -> str:
