@@ -8,6 +8,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
+import keras
+
 FOLDER = Path(__file__).parent / "results"
 _PACKAGES = ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy", "opencv-python")
 
@@ -38,6 +40,16 @@ def write(name: str, result: dict) -> None:
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(f"written to {path}")
+
+
+def plain(parameters: dict) -> dict:
+    """Parameters as they can be written: an optimiser by its name and settings."""
+    return {
+        name: keras.optimizers.serialize(value)
+        if isinstance(value, keras.optimizers.Optimizer)
+        else value
+        for name, value in parameters.items()
+    }
 
 
 def _processor() -> str:

@@ -105,7 +105,7 @@ def run(
     result = {
         "system": name,
         "classes": list(system.classes),
-        "parameters": plain(system.parameters) | {"mixed_precision": mixed_precision},
+        "parameters": _results.plain(system.parameters) | {"mixed_precision": mixed_precision},
         "seed": seed,
         "weights": fitted.network_.count_params(),
         "images": {
@@ -123,16 +123,6 @@ def run(
         "versions": _results.versions(),
     }
     return result, pipeline
-
-
-def plain(parameters: dict) -> dict:
-    """Parameters as they can be written: an optimiser by its name and settings."""
-    return {
-        name: keras.optimizers.serialize(value)
-        if isinstance(value, keras.optimizers.Optimizer)
-        else value
-        for name, value in parameters.items()
-    }
 
 
 def report(result: dict) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import _results
 import numpy as np
-from _systems import SYSTEMS
+from pretrain import RECIPE
 from scipy import stats
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import balanced_accuracy_score
@@ -94,7 +94,8 @@ def main() -> None:
     parts = data(arguments.data, arguments.seed)
     (X, y), (X_test, y_test) = parts["other"], parts["test"]
     source = FacialExpressionClassifier(
-        **SYSTEMS["mini_resnet"].parameters | {"epochs": arguments.epochs},
+        **RECIPE,
+        epochs=arguments.epochs,
         mixed_precision="auto",
         random_state=arguments.seed,
         checkpoint_dir=Path(__file__).parent / "checkpoints",

@@ -10,6 +10,7 @@ __version__ = "0.1.0.dev0"
 # Public name -> module. Loaded when first used (PEP 562): importing skfer is quick and
 # imports no TensorFlow.
 _PUBLIC = {
+    "AbstainingClassifier": "skfer._abstaining",
     "ExpressionEmbedder": "skfer._embedder",
     "FaceCropper": "skfer.preprocessing",
     "FaceReader": "skfer.recognition",
@@ -19,6 +20,8 @@ _PUBLIC = {
     "ImageResizer": "skfer.preprocessing",
     "LBPDescriptor": "skfer.preprocessing",
     "annotate": "skfer.recognition",
+    "list_pretrained": "skfer.pretrained",
+    "load_pretrained": "skfer.pretrained",
     "recognize": "skfer.recognition",
 }
 

@@ -21,6 +21,7 @@ from skfer._images import dense_images
 from skfer._keras_estimator import KerasEstimator
 from skfer._network_fit import Examples
 from skfer._scikit_callbacks import begin_fit, end_fit
+from skfer.metrics import apply_temperature
 from skfer.training import VOTE_MODES, TargetRule, best_accepted, vote_targets
 
 
@@ -68,9 +69,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         and `zoom` (shares), `brightness` and `contrast` (shares), `noise` (share of the pixel
         range), `blur` (pixels), `erasing` (probability) and `mixup` (alpha of its
         distribution).
-    oversample : bool, default=False
-        Fill smaller classes up to the size of the largest with repeated images, which
-        `augment` makes differ.
+    oversample : bool or float, default=False
+        Fill smaller classes up to the size of the largest, or to this share of it in (0, 1], with
+        repeated images, which `augment` makes differ.
     label_smoothing : float, default=0
         Share of every training target that is spread evenly over all classes, in [0, 1).
     vote_mode : {"cross_entropy", "probabilistic", "majority", "multi_target"}, \
@@ -115,6 +116,10 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         is not kept.
     test_time_augmentation : {"flip", "ten"} or None, default=None
         Average the probabilities of the image and its mirror image, or of both at five places.
+    temperature : float, default=1
+        Above 1 probabilities come nearer to one another, below 1 they go apart; labels stay. They
+        become proportional to their power of 1 / temperature, after any averaging.
+        `skfer.metrics.fit_temperature` finds the one that suits held-out images.
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
         Numbers to train in. None is float32, the same on every machine; "auto" takes what
         is fastest on this one. Weights and predictions are float32 in any case.
@@ -185,6 +190,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "classes": ["array-like", None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
         "vote_mode": [StrOptions(set(VOTE_MODES))],
     }
     _metrics = ("accuracy",)
@@ -203,7 +209,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         dropout: float | None = None,
         activation: str | None = None,
         augment: str | dict | None = None,
-        oversample: bool = False,
+        oversample: bool | float = False,
         label_smoothing: float = 0.0,
         vote_mode: str = "cross_entropy",
         class_weight: dict | str | None = None,
@@ -218,6 +224,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         fine_tune_learning_rate: float | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
         test_time_augmentation: str | None = None,
+        temperature: float = 1.0,
         mixed_precision: str | None = None,
         pixel_range: tuple[float, float] = (0.0, 1.0),
         warm_start: bool = False,
@@ -251,6 +258,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self.fine_tune_learning_rate = fine_tune_learning_rate
         self.checkpoint_dir = checkpoint_dir
         self.test_time_augmentation = test_time_augmentation
+        self.temperature = temperature
         self.mixed_precision = mixed_precision
         self.pixel_range = pixel_range
         self.warm_start = warm_start
@@ -426,7 +434,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             Columns in the order of `classes_`; rows sum to 1.
         """
         check_is_fitted(self, "network_")
-        return self._forward(X)
+        return apply_temperature(self._forward(X), self.temperature)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every image.

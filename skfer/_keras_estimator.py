@@ -34,7 +34,7 @@ _VALIDATION_FRACTION = 0.1
 _FINE_TUNE_SHARE = 0.1
 # What changes neither weights nor history of a fit, or is seen in the network that it begins with.
 _NO_PART_OF_A_FIT = {
-    *("callbacks", "checkpoint_dir", "test_time_augmentation", "verbose"),
+    *("callbacks", "checkpoint_dir", "temperature", "test_time_augmentation", "verbose"),
     *("network", "network_params", "weights", "warm_start"),
 }
 
@@ -50,7 +50,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         "optimizer": [str, keras.optimizers.Optimizer],
         "schedule": [StrOptions(set(SCHEDULES)), None],
         "augment": [str, dict, None],
-        "oversample": ["boolean"],
+        "oversample": ["boolean", Interval(Real, 0, 1, closed="right")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 0, None, closed="left")],
@@ -100,7 +100,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
             validation,
             seed=self._seed,
             epoch=self.n_iter_,
-            rows=_filled_up(examples.codes) if self.oversample else None,
+            rows=_filled_up(examples.codes, self.oversample) if self.oversample else None,
             average=self._average if partial else None,
             checkpoint=checkpoint,
             task=task,
@@ -238,11 +238,15 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         return examples.take(train), examples.take(watched)
 
 
-def _filled_up(strata: np.ndarray) -> np.ndarray:
-    """Places of all images, with those of smaller classes repeated up to the largest."""
+def _filled_up(strata: np.ndarray, share: float) -> np.ndarray:
+    """Places of all images, with those of smaller classes repeated up to a share of the largest."""
     counts = np.bincount(strata)
+    fewest = round(share * counts.max())
     return np.concatenate(
-        [np.resize(np.flatnonzero(strata == code), counts.max()) for code in np.flatnonzero(counts)]
+        [
+            np.resize(np.flatnonzero(strata == code), max(counts[code], fewest))
+            for code in np.flatnonzero(counts)
+        ]
     )
 
 

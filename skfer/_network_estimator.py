@@ -74,6 +74,11 @@ class NetworkEstimator(ImageEstimator):
                     start_from(body, self.weights, getattr(self, "classes_", None))
             self._compose(body, n_outputs)
 
+    def _build_untrained(self, image_shape: tuple[int, ...], n_outputs: int) -> None:
+        """Be fitted with the weights that a fit would start from, for images in uint8."""
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._build(np.zeros((1, *image_shape), np.uint8), n_outputs)
+
     def _build_from_file(self, n_outputs: int) -> None:
         """Be fitted with the weights of a saved model, for images of the size it takes."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skfer import _network_state as network_state
+from skfer.weights import list_weights, read_record, read_weights
 
 
 def start_from(
@@ -24,8 +25,9 @@ def start_from(
     Parameters
     ----------
     network : keras.Model
-    weights : path or FrozenEstimator
-        A whole Keras model (``.keras`` or ``.h5``), or a fitted estimator, of the same network.
+    weights : str, path or FrozenEstimator
+        The name of weights that come with the package, a whole Keras model (``.keras`` or
+        ``.h5``), or a fitted estimator, of the same network.
     classes : ndarray or None, default=None
         What the network's outputs stand for. Of a fitted classifier's last layer, the outputs
         for labels that both have are taken; of a file's, which knows no labels, all or none,
@@ -45,7 +47,8 @@ def start_from(
         raise ValueError(
             f"weights={_name(weights)} are of another network than {network.name!r}: "
             f"{_first_difference(_shapes(given), _shapes(own))}. The network, its network_params "
-            "and the size of the images must be those the weights were trained with."
+            "and the size of the images must be those the weights were trained with"
+            f"{_made_for(weights)}."
         )
     if classes is None or their_classes is None:
         head = [new if new.shape == old.shape else old for new, old in _pairs(given, own, n_shared)]
@@ -67,11 +70,14 @@ def _arrays_and_classes(
                 "first, weights=FrozenEstimator(classifier.fit(X, y))."
             )
         return fitted.network_.get_weights(), getattr(fitted, "classes_", None)
+    if weights in list_weights():
+        stored = read_weights(weights)
+        return stored.arrays, np.array(stored.record.classes)
     if not Path(weights).is_file():
         raise ValueError(
-            f"weights={_name(weights)} is no file. It may be the path of a saved Keras model "
-            "(.keras or .h5), 'imagenet' for a network of keras.applications, or a fitted "
-            "classifier in a sklearn.frozen.FrozenEstimator."
+            f"weights={_name(weights)} is no file. It may be one of {list_weights()}, the path of "
+            "a saved Keras model (.keras or .h5), 'imagenet' for a network of keras.applications, "
+            "or a fitted classifier in a sklearn.frozen.FrozenEstimator."
         )
     return network_state.load_model_file(weights).get_weights(), None
 
@@ -89,6 +95,14 @@ def _outputs(
     mixed = old.copy()
     mixed[..., to_places] = new[..., from_places]
     return mixed
+
+
+def _made_for(weights: str | os.PathLike | FrozenEstimator) -> str:
+    """What weights that come with the package are made for, for an error."""
+    if isinstance(weights, FrozenEstimator) or weights not in list_weights():
+        return ""
+    record = read_record(os.fspath(weights))
+    return f" ({record.network!r} and {record.image_shape})"
 
 
 def _name(weights: str | os.PathLike | FrozenEstimator) -> str:

@@ -24,19 +24,21 @@ class ImagesSeen(keras.callbacks.Callback):
         ImagesSeen.steps += 1
 
 
-def test_smaller_classes_are_filled_up(faces, tiny_network):
+@pytest.mark.parametrize("share", [True, 0.5])
+def test_smaller_classes_are_filled_up(share, faces, tiny_network):
     rows = np.r_[np.flatnonzero(faces.labels == "happy")[:4], np.flatnonzero(faces.labels == "sad")]
     ImagesSeen.steps = 0
     classifier = FacialExpressionClassifier(
         tiny_network,
         epochs=1,
         batch_size=1,
-        oversample=True,
+        oversample=share,
         augment="light",
         random_state=0,
         callbacks=[ImagesSeen()],
     ).fit(faces.images[rows], faces.labels[rows])
-    assert ImagesSeen.steps == 2 * (len(rows) - 4)
+    n_sad = len(rows) - 4
+    assert ImagesSeen.steps == n_sad + share * n_sad
     assert classifier.n_iter_ == 1
 
 

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import joblib
@@ -36,9 +37,9 @@ class CachedDetector:
     """A detector that looks at each image once, in whichever process.
 
     The key is the image's content (pixels, shape, kind of number), the detector's class and
-    settings, and OpenCV's version. Processes and threads that share a folder don't detect the
-    same image twice: whoever comes first claims it, the others wait for the result. A file
-    that can't be read is detected and written anew.
+    settings (its ``cache_key()``, or its parameters), and OpenCV's version. Processes and threads
+    that share a folder don't detect the same image twice: whoever comes first claims it, the
+    others wait for the result. A file that can't be read is detected and written anew.
 
     Parameters
     ----------
@@ -72,16 +73,30 @@ class CachedDetector:
         return self._folder / name[:2] / f"{name[2:]}.npy"
 
 
+def remembering(
+    detector: FaceDetector, memory: str | os.PathLike | joblib.Memory | None
+) -> FaceDetector:
+    """The detector with a cache in that folder; the detector as it is, if there is none."""
+    if isinstance(memory, joblib.Memory):
+        # Inside joblib's own folder, so that memory.clear() empties it; None without a location.
+        memory = None if memory.store_backend is None else memory.store_backend.location
+    return detector if memory is None else CachedDetector(detector, memory)
+
+
 def _key_of(detector: FaceDetector) -> str:
     """A name for the detector and its settings, the same in every process."""
     kind = type(detector)
-    settings = detector.get_params() if hasattr(detector, "get_params") else detector
+    settings: Any = detector
+    if hasattr(detector, "cache_key"):
+        settings = detector.cache_key()
+    elif hasattr(detector, "get_params"):
+        settings = detector.get_params()
     try:
         return joblib.hash((_FORMAT, cv2.__version__, kind.__module__, kind.__qualname__, settings))
     except (pickle.PicklingError, TypeError) as error:
         raise ValueError(
             f"The detector {detector!r} can't be pickled, so its faces can't be told from those "
-            "of another one: use memory=None, or give it get_params or __getstate__."
+            "of another one: use memory=None, or give it cache_key, get_params or __getstate__."
         ) from error
 
 

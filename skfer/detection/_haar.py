@@ -59,6 +59,8 @@ class HaarDetector(BaseEstimator):
     0
     """
 
+    finds_landmarks = False
+
     _parameter_constraints = {
         "scale_factor": [Interval(Real, 1, None, closed="neither")],
         "min_neighbors": [Interval(Integral, 1, None, closed="left")],

@@ -77,6 +77,11 @@ class FaceDetector(Protocol):
     threads and picklable. A detector with scikit-learn's ``get_params`` (one that derives from
     `sklearn.base.BaseEstimator`) can be tuned inside a Pipeline:
     ``cropper__detector__min_neighbors``.
+
+    Two more attributes are used where a detector has them. ``finds_landmarks``, if False, lets
+    ``FaceCropper(align=True)`` refuse it before it has seen an image. ``cache_key()`` returns what
+    decides the faces, for detections kept on disk, where the parameters don't say it all: the
+    content of a file instead of its path.
     """
 
     def detect(self, image: np.ndarray) -> Detections:

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from skfer.detection._haar import HaarDetector
+from skfer.detection._mtcnn import MTCNNDetector
 from skfer.detection._protocol import FaceDetector
+from skfer.detection._yunet import YuNetDetector
 
-_DETECTORS: dict[str, Callable[..., FaceDetector]] = {"haar": HaarDetector}
+_DETECTORS: dict[str, Any] = {
+    "haar": HaarDetector,
+    "mtcnn": MTCNNDetector,
+    "yunet": YuNetDetector,
+}
 
 
-def list_detectors() -> list[str]:
-    """Names that `build_detector` and ``FaceCropper(detector=...)`` know."""
-    return sorted(_DETECTORS)
+def list_detectors(*, landmarks: bool = False) -> list[str]:
+    """Names that `build_detector` and ``FaceCropper(detector=...)`` know.
+
+    Parameters
+    ----------
+    landmarks : bool, default=False
+        Only those that find landmarks, which ``FaceCropper(align=True)`` needs.
+
+    Examples
+    --------
+    >>> from skfer.detection import list_detectors
+    >>> list_detectors()
+    ['haar', 'mtcnn', 'yunet']
+    >>> list_detectors(landmarks=True)
+    ['mtcnn', 'yunet']
+    """
+    return sorted(
+        name for name, kind in _DETECTORS.items() if kind.finds_landmarks or not landmarks
+    )
 
 
 def build_detector(name: str, *, min_face_size: int) -> FaceDetector:

@@ -16,7 +16,7 @@ def enlarged(
     return x + (width - new_width) // 2, y + (height - new_height) // 2, new_width, new_height
 
 
-def cut(image: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
+def cut_out(image: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
     """A copy of one part of the image, which goes on as its mirror image beyond the edges."""
     if x >= 0 and y >= 0 and y + height <= image.shape[0] and x + width <= image.shape[1]:
         return image[y : y + height, x : x + width].copy()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -17,40 +15,11 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skfer._base import ImageEstimator
-from skfer._images import Images, image_name
-from skfer.detection import (
-    CachedDetector,
-    Detections,
-    FaceDetector,
-    build_detector,
-    to_eight_bits,
-)
-from skfer.preprocessing._crop_geometry import cut, enlarged
-
-# An error names this many images, then counts the rest.
-_NAMED = 10
-
-
-def _largest(faces: Detections, image_shape: tuple[int, ...]) -> int:
-    return 0  # they come largest first
-
-
-def _central(faces: Detections, image_shape: tuple[int, ...]) -> int:
-    x, y, width, height = faces.boxes.T
-    from_center = np.hypot(x + width / 2 - image_shape[1] / 2, y + height / 2 - image_shape[0] / 2)
-    return int(from_center.argmin())
-
-
-def _confident(faces: Detections, image_shape: tuple[int, ...]) -> int:
-    return int(faces.scores.argmax())
-
-
-# Which of several faces is taken; of equal ones the largest.
-_SELECTIONS: dict[str, Callable[[Detections, tuple[int, ...]], int]] = {
-    "largest": _largest,
-    "central": _central,
-    "confident": _confident,
-}
+from skfer._images import Images, read_image
+from skfer.detection import Detections, FaceDetector, build_detector, remembering, to_eight_bits
+from skfer.preprocessing._face_cut import cut_face, landmarks_needed
+from skfer.preprocessing._face_selection import SELECTIONS
+from skfer.preprocessing._missing_faces import report_missing
 
 
 class FaceCropper(TransformerMixin, ImageEstimator):
@@ -58,9 +27,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
 
     One crop comes out for each image that goes in, in the same order. Crops keep the size
     they have in the picture; an `ImageResizer` or `GrayscaleResizer` behind it makes them one
-    dense array. Pictures that are faces already (FER2013's 48 x 48 pixels) need no cropper, and
-    Haar often finds nothing in them: leave it out with
-    ``pipeline.set_params(cropper="passthrough")``.
+    dense array. Pictures that are faces already (FER2013's 48 x 48 pixels) would be spoilt, as a
+    detector finds a smaller box in them or nothing: ``whole_below`` lets them through.
 
     Parameters
     ----------
@@ -72,14 +40,25 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         doubles the side. The default is how the images of FER2013 were cut: the box that Haar
         finds in one of them is as wide as the image (median 0.98). Beyond the edge of the
         picture, the crop shows its mirror image; the face is never shifted or distorted.
+    align : bool, default=False
+        Turn, scale and shift every face so that its eyes, nose and mouth come as near as they
+        can (least squares) to where they lie in the images of FER2013: the eyes level, in the same
+        place of every crop. The crop is a square, framed as the unaligned one with that margin
+        is on average. It needs a detector that finds landmarks, such as "yunet" or "mtcnn"; a
+        face whose landmarks coincide or are NaN is cut by its box.
     square : bool, default=True
-        Make the box a square about its centre, with its longer side.
+        Make the box a square about its centre, with its longer side. An aligned crop always is.
     select : {"largest", "central", "confident"}, default="largest"
         The face that is taken from several: the largest, the one nearest to the middle of the
         picture, or the one with the highest score.
     min_face_size : int, default=24
         Boxes with a shorter side are left out, in pixels. A detector given by name doesn't
         search for them, which saves much time on large photos.
+    whole_below : int, default=0
+        Images whose longer side is below so many pixels are taken for faces that are cropped
+        already: they are returned whole, without a search and without a warning. 64 lets the
+        images of FER2013 through. The longer side decides, because a face is about as wide as
+        high, and a narrow strip of a picture is no face.
     on_missing : {"image", "raise", "blank"}, default="image"
         What becomes of an image without a face. "image": it is returned whole. "blank": an
         image of its shape and zeros is returned. Both warn once, with the count. "raise":
@@ -98,6 +77,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
     --------
     GrayscaleResizer : Crops to the dense array a network takes.
     skfer.detection.HaarDetector : The default detector, and its settings.
+    skfer.detection.YuNetDetector : Faster, finds more, and landmarks; its model is one small file.
 
     Notes
     -----
@@ -110,8 +90,9 @@ class FaceCropper(TransformerMixin, ImageEstimator):
 
     References
     ----------
-    Viola, P. and Jones, M. (2001). Rapid object detection using a boosted cascade of simple
-    features. CVPR, https://doi.org/10.1109/CVPR.2001.990517.
+    Umeyama, S. (1991). Least-squares estimation of transformation parameters between two point
+    patterns. IEEE Transactions on Pattern Analysis and Machine Intelligence, 13(4), 376-380.
+    https://doi.org/10.1109/34.88573 (how faces are aligned).
 
     Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three
     machine learning contests. ICONIP, https://arxiv.org/abs/1307.0414 (how FER2013 was cut).
@@ -134,9 +115,11 @@ class FaceCropper(TransformerMixin, ImageEstimator):
     _parameter_constraints = {
         "detector": [str, HasMethods("detect")],
         "margin": [Interval(Real, 0, None, closed="left")],
+        "align": ["boolean"],
         "square": ["boolean"],
-        "select": [StrOptions(set(_SELECTIONS))],
+        "select": [StrOptions(set(SELECTIONS))],
         "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "whole_below": [Interval(Integral, 0, None, closed="left")],
         "on_missing": [StrOptions({"image", "raise", "blank"})],
         "memory": [str, os.PathLike, joblib.Memory, None],
         "n_jobs": [Integral, None],
@@ -148,9 +131,11 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         detector: str | FaceDetector = "haar",
         *,
         margin: float = 0.0,
+        align: bool = False,
         square: bool = True,
         select: str = "largest",
         min_face_size: int = 24,
+        whole_below: int = 0,
         on_missing: str = "image",
         memory: str | os.PathLike | joblib.Memory | None = None,
         n_jobs: int | None = None,
@@ -158,9 +143,11 @@ class FaceCropper(TransformerMixin, ImageEstimator):
     ):
         self.detector = detector
         self.margin = margin
+        self.align = align
         self.square = square
         self.select = select
         self.min_face_size = min_face_size
+        self.whole_below = whole_below
         self.on_missing = on_missing
         self.memory = memory
         self.n_jobs = n_jobs
@@ -201,13 +188,13 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         Raises
         ------
         ValueError
-            If an image can't be read (its index and path are named), or if one shows no face
-            and ``on_missing="raise"``.
+            If an image can't be read (its index and path are named), if one shows no face
+            and ``on_missing="raise"``, or if ``align=True`` and the detector finds no landmarks.
         """
         images, results = self._for_each(self._crop, X)
         missing = [index for index, (_, found) in enumerate(results) if not found]
         if missing:
-            self._report(missing, images)
+            report_missing(missing, images, self.on_missing)
         crops = np.empty(len(results), dtype=object)
         for index, (crop, _) in enumerate(results):
             crops[index] = crop
@@ -224,9 +211,43 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         -------
         list of n Detections
             Boxes in pixels and scores, largest box first; no box is added or left out by
-            ``select``, ``square`` and ``margin``.
+            ``select``, ``square`` and ``margin``. An image that is taken for a face as it is
+            (``whole_below``) is one box, with score 1.
         """
         return self._for_each(self._faces, X)[1]
+
+    def cut(self, image: Any, faces: Detections) -> list[np.ndarray]:
+        """Cut several faces out of one image, each as `transform` would cut it.
+
+        Parameters
+        ----------
+        image : array, path or bytes
+            One image, not a batch.
+        faces : Detections
+            Faces of that image, as `detect` returns them.
+
+        Returns
+        -------
+        list of k ndarray
+            One crop for each face, in their order.
+
+        Raises
+        ------
+        ValueError
+            If the image can't be read, or if ``align=True`` and the faces have no landmarks.
+
+        Examples
+        --------
+        >>> from skimage.data import astronaut
+        >>> from skfer.preprocessing import FaceCropper
+        >>> cropper = FaceCropper()
+        >>> (faces,) = cropper.detect([astronaut()])
+        >>> [crop.shape for crop in cropper.cut(astronaut(), faces)]
+        [(95, 95, 3)]
+        """
+        self._validate_params()
+        image = read_image(image, 0)
+        return [self._cut_face(image, faces, index) for index in range(len(faces))]
 
     def _for_each(self, function: Callable[..., Any], X: Any) -> tuple[Images, list[Any]]:
         """The images of `X`, and what the function makes of each with the detector."""
@@ -246,10 +267,18 @@ class FaceCropper(TransformerMixin, ImageEstimator):
             detector = build_detector(self.detector, min_face_size=self.min_face_size)
         else:
             detector = self.detector
-        folder = _folder_of(self.memory)
-        return detector if folder is None else CachedDetector(detector, folder)
+        if self.align and not getattr(detector, "finds_landmarks", True):
+            raise landmarks_needed(self.detector)
+        return remembering(detector, self.memory)
+
+    def _is_a_face(self, image: np.ndarray) -> bool:
+        """Whether the whole image is taken for a face that is cropped already."""
+        return max(image.shape[:2]) < self.whole_below
 
     def _faces(self, image: np.ndarray, detector: FaceDetector) -> Detections:
+        if self._is_a_face(image):
+            height, width = image.shape[:2]
+            return Detections(np.array([[0, 0, width, height]]), np.ones(1))
         faces = detector.detect(to_eight_bits(image))
         large_enough = faces.boxes[:, 2:].min(axis=1, initial=2**31 - 1) >= self.min_face_size
         return faces.take(large_enough).largest_first()
@@ -260,23 +289,15 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         if len(faces) == 0:
             # A copy, as every crop is: the caller's array is not handed out.
             return np.zeros_like(image) if self.on_missing == "blank" else image.copy(), False
-        box = faces.boxes[_SELECTIONS[self.select](faces, image.shape)]
-        return cut(image, *enlarged(*box.tolist(), margin=self.margin, square=self.square)), True
+        return self._cut_face(image, faces, SELECTIONS[self.select](faces, image.shape)), True
 
-    def _report(self, missing: list[int], images: Images) -> None:
-        if self.on_missing == "raise":
-            named = ", ".join(image_name(images, index) for index in missing[:_NAMED])
-            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-            raise ValueError(
-                f"{len(missing)} of {len(images)} images: no face found in {named}{more}. "
-                "on_missing='image' or 'blank' lets them pass."
-            )
-        what = "the whole image is used" if self.on_missing == "image" else "the crop is blank"
-        warnings.warn(
-            f"{len(missing)} of {len(images)} images: no face found; {what} "
-            f"(on_missing={self.on_missing!r}).",
-            UserWarning,
-            stacklevel=4,  # past scikit-learn's wrapper of transform, to the caller's line
+    def _cut_face(self, image: np.ndarray, faces: Detections, index: int) -> np.ndarray:
+        if self._is_a_face(image):
+            return image.copy()
+        if self.align and faces.landmarks is None:
+            raise landmarks_needed(self.detector)
+        return cut_face(
+            image, faces, index, margin=self.margin, square=self.square, align=self.align
         )
 
     def __sklearn_tags__(self) -> Tags:
@@ -284,10 +305,3 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         tags.requires_fit = False
         tags.transformer_tags.preserves_dtype = []  # the result is an array of objects
         return tags
-
-
-def _folder_of(memory: str | os.PathLike | joblib.Memory | None) -> Path | None:
-    if isinstance(memory, joblib.Memory):
-        # Inside joblib's own folder, so that memory.clear() empties it; None without a location.
-        return None if memory.store_backend is None else Path(memory.store_backend.location)
-    return None if memory is None else Path(memory)

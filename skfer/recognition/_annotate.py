@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -10,11 +11,13 @@ import numpy as np
 from skfer._images import read_image
 from skfer.detection import to_eight_bits
 from skfer.recognition._colors import color_of, rgb
-from skfer.recognition._drawing import FaceMark, draw_marks
+from skfer.recognition._drawing import Color, FaceMark, draw_marks
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# So many bars at most, and none for what is below this.
+_BARS, _FAINTEST = 5, 0.01
 _NEEDED = ("x", "y", "width", "height", "expression", "probability")
 
 
@@ -85,9 +88,7 @@ def _mark(row: dict[str, Any], bars: bool) -> FaceMark:
         box=(int(row["x"]), int(row["y"]), int(row["width"]), int(row["height"])),
         text=face_label(label, row["probability"], row.get("face_id")),
         color=rgb(color_of(label, classes)),
-        bars={
-            name: (share, rgb(color_of(name, classes))) for name, share in shares.items() if bars
-        },
+        bars=most_probable(shares) if bars else {},
     )
 
 
@@ -95,6 +96,14 @@ def face_label(label: Any, probability: float, face_id: Any = None) -> str:
     """What is written beside a face: ``"happy 93 %"``, or ``"#2 happy 93 %"`` in a video."""
     number = "" if face_id is None else f"#{face_id} "
     return f"{number}{label} {100 * probability:.0f} %"
+
+
+def most_probable(shares: Mapping[str, float]) -> dict[str, tuple[float, Color]]:
+    """Bars of the classes worth one, the longest first."""
+    classes = list(shares)
+    worth = [name for name in classes if shares[name] >= _FAINTEST]
+    ranked = sorted(worth, key=lambda name: -shares[name])[:_BARS]
+    return {name: (shares[name], rgb(color_of(name, classes))) for name in ranked}
 
 
 def _shares(row: dict[str, Any]) -> dict[str, float]:

@@ -16,13 +16,11 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Height of a capital letter of OpenCV's font at scale 1, in pixels.
 _LETTER = 22
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
-# Bars leave out what is below this.
-_FAINTEST = 0.01
 
 
 @dataclass(frozen=True)
 class FaceMark:
-    """What is drawn about one face: its box, its label, and a bar for each of some shares."""
+    """What is drawn about one face: its box, its label, and bars in their order."""
 
     box: Box
     text: str
@@ -76,12 +74,9 @@ def _draw_bars(
     taken: list[Box],
     faces: list[Box],
 ) -> None:
-    """A list of names with a bar each, beside the face where there is room."""
-    shares = sorted(mark.bars.items(), key=lambda bar: -bar[1][0])
-    shares = [(name, bar) for name, bar in shares if bar[0] >= _FAINTEST][:5]
-    if not shares:
-        return
-    names = [_measured(name, letter, picture.shape[1] // 2) for name, _ in shares]
+    """A list of names with a bar each: beside the face, or on it, but never on another one."""
+    shares = list(mark.bars.values())
+    names = [_measured(name, letter, picture.shape[1] // 2) for name in mark.bars]
     name_width = max(size[0] for _, _, _, size in names) + 4 * line
     step = round(2.1 * letter)
     longest = round(5 * letter)
@@ -91,11 +86,15 @@ def _draw_bars(
     places = [
         _inside((left, y, *block), picture) for left in (x + w + gap, x - block[0] - gap, x + gap)
     ]
-    others = [*taken, *faces]
-    free = [place for place in places if not any(_overlap(place, other) for other in others)]
-    left, top, *_ = (free or places)[0]
+    for covered in ([*taken, *faces], [*taken, *(face for face in faces if face != mark.box)]):
+        free = [place for place in places if not any(_overlap(place, other) for other in covered)]
+        if free:
+            break
+    else:
+        return  # in a crowd, the label has to do
+    left, top, *_ = free[0]
     taken.append((left, top, *block))
-    for row, ((text, scale, weight, size), (_, (share, color))) in enumerate(
+    for row, ((text, scale, weight, size), (share, color)) in enumerate(
         zip(names, shares, strict=True)
     ):
         base = top + row * step + round(1.4 * letter)

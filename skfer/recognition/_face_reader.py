@@ -13,7 +13,6 @@ import numpy as np
 
 from skfer._images import Images, image_sequence
 from skfer.detection import Detections, FaceDetector
-from skfer.preprocessing._crop_geometry import cut, enlarged
 from skfer.recognition._pipeline_parts import take_apart
 
 
@@ -156,7 +155,7 @@ class FaceReader:
                     raise
                 return Detections.none(), [], str(error)
             faces = self._cropper.detect([image])[0]
-            return faces, self._crops(image, faces), None
+            return faces, self._cropper.cut(image, faces), None
 
         looks = [look(places[0])] if len(places) == 1 else list(self._threads.map(look, places))
         probabilities = self._name([crop for _, crops, _ in looks for crop in crops])
@@ -164,13 +163,6 @@ class FaceReader:
         return [
             FaceReading(faces, rows, error)
             for (faces, _, error), rows in zip(looks, np.split(probabilities, ends), strict=True)
-        ]
-
-    def _crops(self, image: np.ndarray, faces: Detections) -> list[np.ndarray]:
-        margin, square = self._cropper.margin, self._cropper.square
-        return [
-            cut(image, *enlarged(*box, margin=margin, square=square))
-            for box in faces.boxes.tolist()
         ]
 
     def _name(self, crops: list[np.ndarray]) -> np.ndarray:

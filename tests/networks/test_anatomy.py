@@ -71,7 +71,7 @@ def test_more_layers_than_there_are():
 
 @pytest.mark.parametrize(
     ("name", "n_features"),
-    [("cnn4", 512), ("little_vgg", 64), ("mini_resnet", 160), ("mini_xception", 128)],
+    [("cnn4", 512), ("little_vgg", 64), ("mini_resnet", 256), ("mini_xception", 128)],
 )
 def test_features_are_what_the_last_layer_sees(name, n_features):
     network = build_network(name, (48, 48, 1), 7)

@@ -226,6 +226,31 @@ def test_raise_counts_what_it_does_not_name():
         FaceCropper(on_missing="raise").transform(strips)
 
 
+def test_images_that_are_faces_already_come_out_whole(astronaut):
+    face = cv2.resize(astronaut[66:161, 177:272], (60, 63), interpolation=cv2.INTER_AREA)
+    cropper = FaceCropper(FixedBoxes([[5, 5, 30, 30]]), margin=0.5, whole_below=64)
+
+    whole, searched = cropper.transform([face, astronaut])
+
+    np.testing.assert_array_equal(whole, face)
+    assert not np.shares_memory(whole, face)
+    assert searched.shape == (60, 60, 3)
+    faces, _ = cropper.detect([face, astronaut])
+    assert faces.boxes.tolist() == [[0, 0, 60, 63]]
+    assert faces.scores.tolist() == [1]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 10), (30, 100)])
+def test_the_longer_side_decides_whether_an_image_is_a_face(shape):
+    image = np.zeros(shape, np.uint8)
+
+    (crop,) = FaceCropper(FixedBoxes([[0, 0, 8, 8]]), min_face_size=8, whole_below=64).transform(
+        [image]
+    )
+
+    assert crop.shape == (8, 8)
+
+
 @pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
 def test_a_single_pixel_passes():
     (crop,) = FaceCropper(margin=3).transform([np.zeros((1, 1), np.uint8)])
@@ -250,7 +275,9 @@ def test_unknown_detector_is_an_error_that_lists_the_known_ones():
         FaceCropper(detector="viola").fit(["a.jpg"])
 
 
-@pytest.mark.parametrize("wrong", [{"margin": -0.1}, {"select": "first"}, {"on_missing": "drop"}])
+@pytest.mark.parametrize(
+    "wrong", [{"margin": -0.1}, {"whole_below": -1}, {"select": "first"}, {"on_missing": "drop"}]
+)
 def test_wrong_parameters_are_refused_with_and_without_fit(wrong, astronaut):
     for method in ("fit", "transform", "detect"):
         with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -460,6 +487,13 @@ def test_every_real_face_comes_out(fer2013):
 
     assert len(crops) == 60
     assert all(crop.dtype == np.uint8 and crop.ndim == 3 for crop in crops)
+
+
+@pytest.mark.real_data
+def test_the_images_of_fer2013_pass_whole(fer2013):
+    crops = FaceCropper(whole_below=64).fit_transform(fer2013.images[:500])
+
+    np.testing.assert_array_equal(np.stack(crops), fer2013.images[:500].reshape(-1, 48, 48, 1))
 
 
 def test_a_memory_that_can_not_be_made_is_named(astronaut, tmp_path):

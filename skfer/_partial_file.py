@@ -1,0 +1,52 @@
+"""`partial_file`: a file that is there as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def partial_file(path: str | os.PathLike) -> Iterator[Path]:
+    """A file beside `path`, which takes its place when the block ends well.
+
+    If the block fails or is interrupted, nothing is left and an older file stays as it was.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Where the file is to be.
+
+    Yields
+    ------
+    Path
+        What to write, with the same suffix.
+
+    Raises
+    ------
+    OSError
+        If nothing can be written in that folder; the message names it.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{str(target)!r} is a folder, where a file is to be written.")
+    try:
+        handle, name = tempfile.mkstemp(
+            suffix=target.suffix, prefix=f".{target.stem}.", dir=target.parent
+        )
+    except OSError as error:
+        raise type(error)(f"{str(target)!r} can't be written: {error.strerror}.") from error
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        # As open() would have made it: mkstemp's files are the user's alone.
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

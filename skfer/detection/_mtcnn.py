@@ -1,0 +1,142 @@
+"""`MTCNNDetector`: faces and five landmarks by the cascade of networks of the mtcnn package."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import threading
+from collections.abc import Hashable
+from numbers import Integral, Real
+from typing import Any
+
+import cv2
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+
+from skfer.detection._protocol import Detections
+
+# The side of the window that its first network was trained on.
+SMALLEST_FACE = 12
+
+_NOT_INSTALLED = 'MTCNNDetector needs the mtcnn package: pip install "skfer[mtcnn]".'
+
+# The networks of the process: loading takes seconds, and every setting is given with the image.
+# They are asked by one thread at a time; TensorFlow spreads a single call over the cores.
+_networks: list[Any] = []
+_one_at_a_time = threading.Lock()
+
+
+class MTCNNDetector(BaseEstimator):
+    """Find faces and their landmarks with multi-task cascaded networks (MTCNN).
+
+    It needs ``pip install "skfer[mtcnn]"``, which carries the weights; nothing is downloaded.
+    It runs on TensorFlow, on the CPU, several times slower than `YuNetDetector`.
+
+    Parameters
+    ----------
+    score_threshold : float, default=0.8
+        Faces with a lower score in the last network are left out.
+    min_face_size : int, default=24
+        Shorter side of the smallest face's box, in pixels; the networks see none below 12. Time
+        and memory fall with its square on large photos.
+    scale_factor : float, default=0.709
+        Each scale searched is this much smaller than the one before. Nearer to 1 is slower and
+        finds more.
+
+    Notes
+    -----
+    Scores are in [0, 1]. Landmarks come with every face. Threads may share a detector; they wait
+    for each other, so more of them gain nothing but the time of reading images. A process that
+    was forked after TensorFlow has run must not use it.
+
+    References
+    ----------
+    Zhang, K., Zhang, Z., Li, Z. & Qiao, Y. (2016). Joint face detection and alignment using
+    multitask cascaded convolutional networks. IEEE Signal Processing Letters, 23(10), 1499-1503.
+    https://doi.org/10.1109/LSP.2016.2603342
+
+    Examples
+    --------
+    >>> from skfer.detection import MTCNNDetector
+    >>> from skfer.preprocessing import FaceCropper
+    >>> cropper = FaceCropper(MTCNNDetector(score_threshold=0.95), align=True)
+    """
+
+    finds_landmarks = True
+
+    _parameter_constraints = {
+        "score_threshold": [Interval(Real, 0, 1, closed="both")],
+        "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "scale_factor": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        *,
+        score_threshold: float = 0.8,
+        min_face_size: int = 24,
+        scale_factor: float = 0.709,
+    ):
+        self.score_threshold = score_threshold
+        self.min_face_size = min_face_size
+        self.scale_factor = scale_factor
+
+    def detect(self, image: np.ndarray) -> Detections:
+        """Find the faces of one image.
+
+        Parameters
+        ----------
+        image : ndarray of shape (H, W) or (H, W, 3), uint8
+            Gray or RGB.
+
+        Returns
+        -------
+        Detections
+            Largest first, with landmarks. A box may reach beyond the edge of the image.
+
+        Raises
+        ------
+        ImportError
+            If the mtcnn package is not installed.
+        """
+        validate_parameter_constraints(
+            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
+        )
+        side = max(int(self.min_face_size), SMALLEST_FACE)
+        if min(image.shape[:2]) < side:
+            return Detections.none()
+        if image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+        with _one_at_a_time:
+            # Columns: image, left, top, width, height, score, five x, five y.
+            rows = _mtcnn().detect_faces(
+                image,
+                fit_to_image=False,
+                output_type="numpy",
+                min_face_size=side,
+                scale_factor=float(self.scale_factor),
+                threshold_onet=float(self.score_threshold),
+            )
+        boxes = np.rint(rows[:, 1:5]).astype(np.int32)
+        # The package's left is the picture's, which is the person's right: its order is ours.
+        landmarks = np.stack([rows[:, 6:11], rows[:, 11:16]], axis=-1)
+        faces = Detections(boxes, np.clip(rows[:, 5], 0, 1), landmarks)
+        return faces.take(boxes[:, 2:].min(axis=1) >= side).largest_first()
+
+    def cache_key(self) -> Hashable:
+        """What decides the faces: the settings, and the version of the weights' package."""
+        try:
+            version = importlib.metadata.version("mtcnn")
+        except importlib.metadata.PackageNotFoundError as error:
+            raise ImportError(_NOT_INSTALLED) from error
+        return version, tuple(sorted(self.get_params(deep=False).items()))
+
+
+def _mtcnn() -> Any:
+    if not _networks:
+        try:
+            from mtcnn import MTCNN
+        except ImportError as error:
+            raise ImportError(_NOT_INSTALLED) from error
+        _networks.append(MTCNN())
+    return _networks[0]

@@ -1,0 +1,94 @@
+"""`load_pretrained`: Pipelines that answer without being fitted, offline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skfer._classifier import FacialExpressionClassifier
+from skfer.preprocessing import FaceCropper, GrayscaleResizer
+from skfer.weights import WeightsRecord, list_weights, read_record
+
+
+def list_pretrained() -> list[dict[str, Any]]:
+    """What `load_pretrained` can load.
+
+    Returns
+    -------
+    list of dict
+        For each its `name`, `classes`, `network`, `n_weights`, `accuracy` (by data and rule),
+        `data`, `licence` (of the data) and `recipe`.
+
+    Examples
+    --------
+    >>> from skfer import list_pretrained
+    >>> [(model["name"], len(model["classes"])) for model in list_pretrained()]
+    [('fer2013', 7), ('ferplus', 8)]
+    """
+    shown = ("name", "classes", "network", "n_weights", "accuracy", "data", "licence", "recipe")
+    return [{key: getattr(read_record(name), key) for key in shown} for name in list_weights()]
+
+
+def load_pretrained(name: str = "fer2013") -> Pipeline:
+    """A fitted Pipeline with weights that come with the package.
+
+    Parameters
+    ----------
+    name : {"fer2013", "ferplus"}, default="fer2013"
+        "fer2013" tells the seven expressions of FER2013 apart, "ferplus" has contempt as well and
+        was trained on the votes of ten people an image.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        With the steps ``cropper``, ``resizer`` and ``classifier``, set as the weights need it. It
+        takes photos: paths, bytes or arrays. What changes predictions is set as usual, such as
+        ``set_params(classifier__test_time_augmentation="flip")``. Its ``fit`` starts from these
+        weights.
+
+    Raises
+    ------
+    ValueError
+        If there are no such weights, or their file has been changed.
+
+    See Also
+    --------
+    list_pretrained : What there is, and how well it does.
+
+    References
+    ----------
+    Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three
+    machine learning contests. ICONIP (FER2013).
+
+    Barsoum, E. et al. (2016). Training deep networks for facial expression recognition with
+    crowd-sourced label distribution. ICMI (FER+).
+
+    Examples
+    --------
+    >>> from skimage.data import astronaut
+    >>> from skfer import load_pretrained
+    >>> load_pretrained("fer2013").predict([astronaut()]).tolist()
+    ['happy']
+    """
+    record = read_record(name)
+    return Pipeline(
+        [
+            ("cropper", FaceCropper(**record.preprocessing["cropper"])),
+            ("resizer", GrayscaleResizer(**record.preprocessing["resizer"])),
+            ("classifier", _classifier(record)),
+        ]
+    )
+
+
+def _classifier(record: WeightsRecord) -> FacialExpressionClassifier:
+    classifier = FacialExpressionClassifier(
+        record.network,
+        weights=record.name,
+        temperature=record.temperature,
+        **record.parameters,
+    )
+    classifier.classes_ = np.array(record.classes)
+    classifier._build_untrained(record.image_shape, len(record.classes))
+    return classifier

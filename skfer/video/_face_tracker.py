@@ -1,0 +1,101 @@
+"""`FaceTracker`: which face of this frame is which face of the frames before.
+
+Written here because no library fits: of the packages for it, those that are light have been left
+(motpy 2021, and norfair, which forbids NumPy 2), and those that are kept come with a tool kit of
+drawing and data sets. They count frames besides, where a video of variable rate needs seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+# A face seen again after t seconds may have moved this many times its own side: a little from
+# frame to frame, more over a gap, and not across the picture.
+_STEP, _SPEED, _FARTHEST = 0.5, 2.0, 1.5
+# Side of one face as a multiple of the same face's before, at most.
+_GROWTH = 1.8
+_FORBIDDEN = 1e6
+
+
+@dataclass
+class _Track:
+    face_id: int
+    box: np.ndarray
+    seen: float
+
+
+class FaceTracker:
+    """Give every face a number that stays its own from frame to frame.
+
+    Faces are assigned to those known so that the distances moved, in units of their size, are
+    least in sum [1]_. A face that comes back near the place where it was lost keeps its number.
+
+    Parameters
+    ----------
+    memory : float, default=1.0
+        Seconds that a face is remembered after it was last seen.
+
+    References
+    ----------
+    .. [1] Kuhn, H. W. (1955). The Hungarian method for the assignment problem. Naval Research
+       Logistics Quarterly, 2, 83-97.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.video._face_tracker import FaceTracker
+    >>> tracker = FaceTracker()
+    >>> tracker.update(np.array([[10, 10, 40, 40], [90, 10, 40, 40]]), 0.00)
+    [0, 1]
+    >>> tracker.update(np.array([[86, 12, 40, 40]]), 0.04)
+    [1]
+    """
+
+    def __init__(self, memory: float = 1.0):
+        self.memory = memory
+        self._tracks: list[_Track] = []
+        self._next_id = 0
+
+    @property
+    def known(self) -> list[int]:
+        """Numbers of the faces that are remembered."""
+        return [track.face_id for track in self._tracks]
+
+    def update(self, boxes: np.ndarray, time: float) -> list[int]:
+        """The number of each face of one frame, for boxes ``(k, 4)`` seen at `time` seconds."""
+        self._tracks = [track for track in self._tracks if time - track.seen <= self.memory]
+        boxes = np.asarray(boxes, float).reshape(-1, 4)
+        costs = self._costs(boxes, time)
+        found: dict[int, _Track] = {}
+        for face, place in zip(*linear_sum_assignment(costs), strict=True):
+            if costs[face, place] < _FORBIDDEN:
+                found[int(face)] = self._tracks[place]
+        ids = []
+        for face, box in enumerate(boxes):
+            track = found.get(face)
+            if track is None:
+                track = _Track(self._next_id, box, time)
+                self._next_id += 1
+                self._tracks.append(track)
+            track.box, track.seen = box, time
+            ids.append(track.face_id)
+        return ids
+
+    def _costs(self, boxes: np.ndarray, time: float) -> np.ndarray:
+        """Distance of every face to every one known, in sides; `_FORBIDDEN` if it can't be it."""
+        if not self._tracks or not len(boxes):
+            return np.empty((len(boxes), len(self._tracks)))
+        known = np.array([track.box for track in self._tracks])
+        gaps = time - np.array([track.seen for track in self._tracks])
+        side, known_side = (np.sqrt(of[:, 2] * of[:, 3]) for of in (boxes, known))
+        center, known_center = (of[:, :2] + of[:, 2:] / 2 for of in (boxes, known))
+        moved = np.linalg.norm(center[:, np.newaxis] - known_center, axis=2)
+        sides = (side[:, np.newaxis] + known_side) / 2
+        growth = np.abs(np.log(side[:, np.newaxis] / known_side))
+        distance = moved / sides
+        within_reach = distance <= np.minimum(_STEP + _SPEED * gaps, _FARTHEST)
+        allowed = within_reach & (growth <= np.log(_GROWTH))
+        return np.where(allowed, distance + growth, _FORBIDDEN)

@@ -1,0 +1,229 @@
+"""`follow_faces`: the frames of a video one after another, with the faces in them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from skfer.detection import FaceDetector
+from skfer.recognition import FaceReader, FaceReading
+from skfer.recognition._annotate import face_label, most_probable
+from skfer.recognition._colors import color_of, rgb
+from skfer.recognition._drawing import Color, FaceMark, draw_marks
+from skfer.video._face_tracker import FaceTracker
+from skfer.video._smoothing import Smoother
+from skfer.video._sources import Camera, VideoFile, open_source
+
+# Frames that go through the network together, and the bytes that they may take.
+_READ_TOGETHER = 16
+_HELD_BYTES = 64 * 2**20
+_BARS_IN_PLACE = 8
+
+
+@dataclass(frozen=True, eq=False)
+class FollowedFace:
+    """A face in one frame.
+
+    Parameters
+    ----------
+    face_id : int
+        Its number, the same in every frame.
+    box : tuple of 4 int
+        Left edge, top edge, width and height, in pixels.
+    confidence : float
+        The detector's.
+    expression : object
+        The most probable class.
+    probabilities : ndarray of shape (n_classes,)
+        Smoothed over time.
+    detected : bool
+        False if the frame was not searched, and the face is where it was in the last that was.
+    """
+
+    face_id: int
+    box: tuple[int, int, int, int]
+    confidence: float
+    expression: Any
+    probabilities: np.ndarray
+    detected: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """A frame and the faces in it.
+
+    Parameters
+    ----------
+    index : int
+        Its number, from 0.
+    timestamp : float
+        Seconds since the first frame.
+    picture : ndarray of shape (H, W, 3), uint8
+        RGB, upright.
+    faces : list of FollowedFace
+    classes : list
+        What the probabilities stand for.
+    """
+
+    index: int
+    timestamp: float
+    picture: np.ndarray
+    faces: list[FollowedFace]
+    classes: list[Any]
+
+    def annotated(self, *, bars: bool = True) -> np.ndarray:
+        """A copy of the picture with boxes, labels and, if wanted, bars of the probabilities."""
+        picture = self.picture.copy()
+        draw_marks(picture, [self._mark(face, bars) for face in self.faces])
+        return picture
+
+    def _mark(self, face: FollowedFace, bars: bool) -> FaceMark:
+        probability = float(face.probabilities.max())
+        shares = dict(zip(map(str, self.classes), face.probabilities.tolist(), strict=True))
+        return FaceMark(
+            box=face.box,
+            text=face_label(face.expression, probability, face.face_id),
+            color=rgb(color_of(face.expression, self.classes)),
+            bars=self._bars(shares) if bars else {},
+        )
+
+    def _bars(self, shares: dict[str, float]) -> dict[str, tuple[float, Color]]:
+        """All classes, each at its place in every frame; of very many, the most probable."""
+        if len(shares) > _BARS_IN_PLACE:
+            return most_probable(shares)
+        names = list(shares)
+        return {name: (shares[name], rgb(color_of(name, names))) for name in names}
+
+
+def follow_faces(
+    source: str | os.PathLike | int,
+    pipeline: Any = None,
+    *,
+    detector: str | FaceDetector | None = None,
+    every: int = 1,
+    smoothing: float = 0.3,
+    n_jobs: int | None = None,
+) -> Iterator[VideoFrame]:
+    """Go through a video frame by frame, with the faces of each.
+
+    A few frames are in memory at a time, however long the video is.
+
+    Parameters
+    ----------
+    source : str, os.PathLike or int
+        Path of a video file, or the number of a camera.
+    pipeline, detector, n_jobs
+        As for `skfer.recognition.FaceReader`; `pipeline` may be one.
+    every : int, default=1
+        Search every n-th frame; in those between, faces stay where they were.
+    smoothing : float, default=0.3
+        Time constant of the exponential smoothing of probabilities, in seconds; 0 for none.
+
+    Yields
+    ------
+    VideoFrame
+
+    Raises
+    ------
+    ValueError
+        If the source can't be read, or a parameter is out of range.
+
+    Warns
+    -----
+    UserWarning
+        If a file is damaged or breaks off; the last frame read and its time are named.
+
+    Examples
+    --------
+    >>> from skfer.video import follow_faces
+    >>> for frame in follow_faces("talk.mp4"):  # doctest: +SKIP
+    ...     print(frame.timestamp, [face.expression for face in frame.faces])
+    """
+    check_options(every, smoothing)
+    reader = as_reader(pipeline, detector, n_jobs)
+    return _opened_and_followed(source, reader, int(every), float(smoothing))
+
+
+def check_options(every: int, smoothing: float) -> None:
+    """Refuse an `every` or a `smoothing` that means nothing."""
+    if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
+        raise ValueError(f"every must be a positive int, the n of every n-th frame; got {every!r}.")
+    if not isinstance(smoothing, Real) or not 0 <= smoothing < float("inf"):
+        raise ValueError(f"smoothing must be seconds, 0 for none; got {smoothing!r}.")
+
+
+def as_reader(pipeline: Any, detector: str | FaceDetector | None, n_jobs: int | None) -> FaceReader:
+    """The FaceReader of these; one that is given already is taken as it is."""
+    if not isinstance(pipeline, FaceReader):
+        return FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
+    if detector is not None or n_jobs is not None:
+        raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
+    return pipeline
+
+
+def _opened_and_followed(
+    source: str | os.PathLike | int, reader: FaceReader, every: int, smoothing: float
+) -> Iterator[VideoFrame]:
+    opened = open_source(source)
+    try:
+        yield from follow(opened, reader, every, smoothing)
+    finally:
+        opened.close()
+    if opened.problem:
+        warnings.warn(opened.problem, UserWarning, stacklevel=2)
+
+
+def follow(
+    source: VideoFile | Camera, reader: FaceReader, every: int, smoothing: float
+) -> Iterator[VideoFrame]:
+    """The frames of a source that is open, with their faces."""
+    tracker, smoother = FaceTracker(), Smoother(smoothing)
+    faces: list[FollowedFace] = []
+    frames = enumerate(source)
+    while held := _some(frames, source.lives):
+        searched = [picture for index, (_, picture) in held if index % every == 0]
+        readings = iter(reader.read(searched) if searched else [])
+        for index, (time, picture) in held:
+            if index % every == 0:
+                faces = _followed(next(readings), time, tracker, smoother, reader.classes)
+            elif faces and faces[0].detected:
+                faces = [_carried(face) for face in faces]
+            yield VideoFrame(index, time, picture, faces, reader.classes)
+
+
+def _some(frames: Iterator[Any], lives: bool) -> list[Any]:
+    """The next frames that are read together: of a camera, the one that is there."""
+    held = list(itertools.islice(frames, 1))
+    if held and not lives:
+        fit = _HELD_BYTES // held[0][1][1].nbytes
+        held += itertools.islice(frames, max(0, min(_READ_TOGETHER, fit) - 1))
+    return held
+
+
+def _followed(
+    reading: FaceReading, time: float, tracker: FaceTracker, smoother: Smoother, classes: list[Any]
+) -> list[FollowedFace]:
+    found = reading.detections
+    ids = tracker.update(found.boxes, time)
+    smoother.forget_all_but(tracker.known)
+    faces = []
+    for face_id, box, score, row in zip(
+        ids, found.boxes.tolist(), found.scores.tolist(), reading.probabilities, strict=True
+    ):
+        smooth = smoother.update(face_id, row.astype(np.float64), time)
+        expression = classes[int(smooth.argmax())]
+        faces.append(FollowedFace(face_id, tuple(box), score, expression, smooth))
+    return sorted(faces, key=lambda face: face.face_id)
+
+
+def _carried(face: FollowedFace) -> FollowedFace:
+    return FollowedFace(
+        face.face_id, face.box, face.confidence, face.expression, face.probabilities, False
+    )

@@ -1,0 +1,234 @@
+"""`recognize_video`: a whole video to a table and an annotated video."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skfer._partial_file import partial_file
+from skfer.detection import FaceDetector
+from skfer.video._face_tables import (
+    RowSink,
+    RowsInMemory,
+    frame_rows,
+    read_rows,
+    row_sink,
+    suffix_of,
+)
+from skfer.video._follow_faces import VideoFrame, as_reader, check_options, follow
+from skfer.video._sources import Camera, VideoFile, open_source
+from skfer.video._video_writer import VideoWriter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(eq=False)
+class VideoReport:
+    """What was read of a video, and where it went.
+
+    Attributes
+    ----------
+    n_frames : int
+    seconds : float
+        From the first frame to the last.
+    n_faces : int
+        How many faces were told apart.
+    classes : list
+        What the probabilities stand for.
+    output, csv : Path or None
+        The files that were written.
+    problem : str or None
+        What could not be read, if the file is damaged or breaks off.
+    """
+
+    n_frames: int = 0
+    seconds: float = 0.0
+    n_faces: int = 0
+    classes: list[Any] = field(default_factory=list)
+    output: Path | None = None
+    csv: Path | None = None
+    problem: str | None = None
+    _rows: RowsInMemory | None = field(default=None, repr=False)
+
+    @property
+    def faces(self) -> pd.DataFrame:
+        """The table: a row for each face of each frame, and one for a frame without a face.
+
+        It is read from the file if there is one.
+
+        ========================== =========================================================
+        frame, timestamp           number of the frame from 0, and seconds since the first
+        face_id                    number of the face, the same in every frame
+        x, y, width, height        its box in pixels
+        confidence                 the detector's, on its own scale
+        detected                   whether it was found in this frame; not if the frame was
+                                   left out by `every`, or shows no face
+        expression, probability    the most probable class, after smoothing over time
+        one column for each class  its smoothed probability; named as in `skfer.recognize`
+        ========================== =========================================================
+        """
+        if self._rows is not None:
+            return self._rows.table()
+        assert self.csv is not None  # rows are in memory or in a file
+        return read_rows(self.csv, self.classes)
+
+
+def recognize_video(
+    source: str | os.PathLike | int,
+    pipeline: Any = None,
+    *,
+    output: str | os.PathLike | None = None,
+    csv: str | os.PathLike | None = None,
+    detector: str | FaceDetector | None = None,
+    every: int = 1,
+    smoothing: float = 0.3,
+    bars: bool = True,
+    max_seconds: float | None = None,
+    on_frame: Callable[[VideoFrame, np.ndarray | None], Any] | None = None,
+    progress: bool = False,
+    n_jobs: int | None = None,
+) -> VideoReport:
+    """Find the faces of a video, follow them, and name their expressions over time.
+
+    Files appear when they are complete: if it fails or is interrupted, none is left behind and
+    older ones stay. Memory doesn't grow with the length of the video if `csv` is given.
+
+    Parameters
+    ----------
+    source : str, os.PathLike or int
+        Path of a video file, or the number of a camera: 0 is the first. A camera is read until
+        `max_seconds`, until `on_frame` says so, or until Ctrl-C, which ends the files properly.
+    pipeline : Pipeline, classifier or FaceReader, default=None
+        As for `skfer.recognition.FaceReader`; None stands for ``skfer.load_pretrained()``.
+    output : str or os.PathLike, default=None
+        An MP4 file (H.264) to write, with boxes and labels drawn in; without sound.
+    csv : str or os.PathLike, default=None
+        A file for the rows, ``.csv`` or ``.parquet``. Without one they are kept in memory.
+    detector : str or FaceDetector, default=None
+        Finds the faces in place of the detector of the Pipeline's cropper.
+    every : int, default=1
+        Search every n-th frame; in those between, faces stay where they were.
+    smoothing : float, default=0.3
+        Time constant of the exponential smoothing of probabilities, in seconds; 0 for none.
+    bars : bool, default=True
+        Whether `output` shows a bar for each probable class beside the face.
+    max_seconds : float, default=None
+        Stop there.
+    on_frame : callable, default=None
+        Called with each `VideoFrame` and the annotated picture (None without `output`). If it
+        returns False, the video ends there.
+    progress : bool, default=False
+        Whether to show a bar on standard error.
+    n_jobs : int, default=None
+        Threads that detect. None and -1 take one for each core.
+
+    Returns
+    -------
+    VideoReport
+        Its `faces` is the table.
+
+    Raises
+    ------
+    ValueError
+        If the source can't be read as a video, or a parameter is out of range.
+
+    Warns
+    -----
+    UserWarning
+        If a file is damaged or breaks off: what could be read was processed. The last frame and
+        its time are named.
+
+    See Also
+    --------
+    follow_faces : The frames one by one.
+
+    Examples
+    --------
+    >>> from skfer.video import recognize_video
+    >>> report = recognize_video("talk.mp4", output="drawn.mp4")  # doctest: +SKIP
+    >>> report.faces.groupby("face_id")["expression"].value_counts()  # doctest: +SKIP
+    """
+    check_options(every, smoothing)
+    suffix = "" if csv is None else suffix_of(csv)
+    if output is not None and Path(output).suffix.lower() not in (".mp4", ".m4v"):
+        raise ValueError(f"output={os.fspath(output)!r}: an MP4 is written; name it so, x.mp4.")
+    reader = as_reader(pipeline, detector, n_jobs)
+    report = VideoReport(
+        classes=reader.classes,
+        output=None if output is None else Path(output),
+        csv=None if csv is None else Path(csv),
+    )
+    with contextlib.ExitStack() as stack:
+        opened = open_source(source)
+        stack.callback(opened.close)
+        video_part = None if output is None else stack.enter_context(partial_file(output))
+        table_part = None if csv is None else stack.enter_context(partial_file(csv))
+        # The writers close first, then their files take their places.
+        rows = row_sink(table_part, suffix, reader.classes)
+        stack.callback(rows.close)
+        video = None if video_part is None else VideoWriter(video_part, opened.rate)
+        if video is not None:
+            stack.callback(video.close)
+
+        frames = follow(opened, reader, int(every), float(smoothing))
+        shown = _with_progress(frames, opened) if progress else frames
+        sinks = _Sinks(rows, video, bars, on_frame, max_seconds)
+        try:
+            sinks.take(shown, report)
+        except KeyboardInterrupt:
+            if not opened.lives or report.n_frames == 0:
+                raise
+        finally:
+            frames.close()  # type: ignore[attr-defined]
+    if isinstance(rows, RowsInMemory):
+        report._rows = rows
+    report.problem = opened.problem
+    if report.problem:
+        warnings.warn(report.problem, UserWarning, stacklevel=2)
+    return report
+
+
+@dataclass
+class _Sinks:
+    """Where a frame and its faces go."""
+
+    rows: RowSink
+    video: VideoWriter | None
+    bars: bool
+    on_frame: Callable[[VideoFrame, np.ndarray | None], Any] | None
+    max_seconds: float | None
+
+    def take(self, frames: Iterable[VideoFrame], report: VideoReport) -> None:
+        for frame in frames:
+            if self.max_seconds is not None and frame.timestamp >= self.max_seconds:
+                return
+            picture = None
+            if self.video is not None:
+                picture = frame.annotated(bars=self.bars)
+                self.video.write(picture, frame.timestamp)
+            self.rows.write(frame_rows(frame))
+            report.n_frames = frame.index + 1
+            report.seconds = frame.timestamp
+            # Numbers are given in order: the highest tells how many there were.
+            highest = max((face.face_id for face in frame.faces), default=-1)
+            report.n_faces = max(report.n_faces, highest + 1)
+            if self.on_frame is not None and self.on_frame(frame, picture) is False:
+                return
+
+
+def _with_progress(frames: Iterable[VideoFrame], opened: VideoFile | Camera) -> Any:
+    try:
+        import tqdm
+    except ImportError as error:
+        raise ImportError(
+            'progress=True draws with tqdm, which is not installed: pip install "skfer[video]".'
+        ) from error
+    return tqdm.tqdm(frames, total=opened.n_frames, unit=" frames", desc=opened.name)

@@ -1,0 +1,19 @@
+"""The weights that this project trained: plain numbers, checked before they are used."""
+
+from skfer.weights._files import (
+    StoredWeights,
+    WeightsRecord,
+    list_weights,
+    read_record,
+    read_weights,
+    write_weights,
+)
+
+__all__ = [
+    "StoredWeights",
+    "WeightsRecord",
+    "list_weights",
+    "read_record",
+    "read_weights",
+    "write_weights",
+]

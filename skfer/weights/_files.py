@@ -1,0 +1,118 @@
+"""Files of weights: a record in JSON, and an array file whose SHA-256 stands in the record.
+
+``NAME.json`` says what the weights are; ``NAME.npz`` holds the arrays in the order of Keras's
+`get_weights`, in half precision. There is no pickle in it, and none is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FOLDER = Path(__file__).parent
+
+
+class WeightsRecord(NamedTuple):
+    """What is known of a file of weights; `accuracy` and what follows are for people to read."""
+
+    name: str
+    sha256: str
+    network: str
+    image_shape: tuple[int, ...]
+    classes: list[str]
+    temperature: float
+    parameters: dict[str, Any]
+    preprocessing: dict[str, dict[str, Any]]
+    n_weights: int
+    accuracy: dict[str, float]
+    data: str
+    licence: str
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+
+
+class StoredWeights(NamedTuple):
+    """A record with its arrays, float32."""
+
+    record: WeightsRecord
+    arrays: list[np.ndarray]
+
+
+def list_weights(folder: Path = FOLDER) -> list[str]:
+    """Names of the weights there are."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def read_record(name: str, folder: Path = FOLDER) -> WeightsRecord:
+    """What is known of the weights of that name.
+
+    Raises
+    ------
+    ValueError
+        If there are none of that name; it lists those there are.
+    """
+    known = list_weights(folder)
+    if name not in known:
+        raise ValueError(f"There are no weights {name!r}; there are {', '.join(known)}.")
+    record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return WeightsRecord(**record | {"image_shape": tuple(record["image_shape"])})
+
+
+def read_weights(name: str, folder: Path = FOLDER) -> StoredWeights:
+    """The weights of that name, if they are what they were when they were trained.
+
+    Raises
+    ------
+    ValueError
+        If there are none of that name, or the file is missing or has been changed.
+    """
+    record = read_record(name, folder)
+    path = folder / f"{name}.npz"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"The weights file {str(path)!r} can't be read ({error.strerror}): install skfer anew."
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != record.sha256:
+        raise ValueError(
+            f"The weights file {str(path)!r} has been changed: its SHA-256 is {found}, not "
+            f"{record.sha256}. Install skfer anew."
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return StoredWeights(record, [stored[key].astype(np.float32) for key in stored.files])
+
+
+def write_weights(
+    record: WeightsRecord, arrays: list[np.ndarray], folder: Path = FOLDER
+) -> WeightsRecord:
+    """Write a record and its arrays, in half precision where that loses little.
+
+    Variances of batch normalisation may be too small for half precision; vectors stay float32.
+
+    Returns
+    -------
+    WeightsRecord
+        The given one with the checksum of the file.
+    """
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for place, array in enumerate(arrays):
+            kept = array.astype(np.float32 if array.ndim < 2 else np.float16)
+            member = io.BytesIO()
+            np.save(member, kept, allow_pickle=False)
+            # A date of its own, the same every time: equal weights are an equal file.
+            name = zipfile.ZipInfo(f"{place:03}.npy")
+            archive.writestr(name, member.getvalue(), zipfile.ZIP_DEFLATED)
+    (folder / f"{record.name}.npz").write_bytes(stored.getvalue())
+    record = record._replace(sha256=hashlib.sha256(stored.getvalue()).hexdigest())
+    text = json.dumps(record._asdict(), indent=1, ensure_ascii=False) + "\n"
+    (folder / f"{record.name}.json").write_text(text, encoding="utf-8")
+    return record

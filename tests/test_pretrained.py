@@ -1,0 +1,86 @@
+"""What comes with the package answers at once, and as well as its record says."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skfer import FacialExpressionClassifier, list_pretrained, load_pretrained
+from skfer.datasets import make_faces
+
+
+@pytest.fixture(scope="module")
+def fer2013_pipeline():
+    return load_pretrained("fer2013")
+
+
+def test_names_a_face_in_a_photo(fer2013_pipeline, astronaut, photo_files):
+    assert fer2013_pipeline.predict([astronaut]).tolist() == ["happy"]
+    probabilities = fer2013_pipeline.predict_proba(photo_files)
+    assert probabilities.shape == (len(photo_files), 7)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_ferplus_knows_contempt(astronaut):
+    pipeline = load_pretrained("ferplus")
+    assert "contempt" in pipeline.classes_
+    assert pipeline.predict([astronaut]).tolist() == ["happy"]
+
+
+@pytest.mark.filterwarnings("ignore:FaceCropper found no face")
+def test_survives_a_pickle(fer2013_pipeline):
+    images = make_faces(4, random_state=0).images
+    again = pickle.loads(pickle.dumps(fer2013_pipeline))
+    assert np.array_equal(again.predict_proba(images), fer2013_pipeline.predict_proba(images))
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, ferplus"):
+        load_pretrained("affectnet")
+
+
+def test_the_list_says_what_there_is():
+    models = {model["name"]: model for model in list_pretrained()}
+    assert set(models) == {"fer2013", "ferplus"}
+    assert models["fer2013"]["n_weights"] == 1_551_567
+    assert 0.5 < models["ferplus"]["accuracy"]["PublicTest"] < 1
+
+
+def test_a_fit_starts_from_the_weights_and_has_labels_of_its_own(fer2013_pipeline):
+    faces = make_faces(12, classes=["happy", "sad"], random_state=0)
+    mine = clone(fer2013_pipeline["classifier"]).set_params(
+        epochs=1, frozen_epochs=1, random_state=0
+    )
+    mine.fit(faces.images, np.where(faces.labels == "happy", "cheerful", "sad"))
+    assert mine.classes_.tolist() == ["cheerful", "sad"]
+    theirs = fer2013_pipeline["classifier"].network_.get_weights()
+    assert np.array_equal(mine.network_.get_weights()[0], theirs[0])
+
+
+def test_weights_of_another_network_are_refused_with_theirs():
+    classifier = FacialExpressionClassifier("little_vgg", weights="fer2013")
+    with pytest.raises(ValueError, match=r"'mini_resnet' and \(48, 48, 1\)"):
+        classifier.fit(np.zeros((4, 48, 48), np.uint8), ["a", "b", "a", "b"])
+
+
+@pytest.mark.real_data
+class TestPublicTest:
+    @pytest.fixture(scope="class")
+    def public_test(self, fer2013):
+        rows = fer2013.public_test_index
+        return fer2013.images[rows], fer2013.labels[rows]
+
+    def test_reaches_what_its_record_says(self, fer2013_pipeline, public_test):
+        images, labels = public_test
+        record = next(model for model in list_pretrained() if model["name"] == "fer2013")
+        found = fer2013_pipeline["classifier"].score(images, labels)
+        assert found == pytest.approx(record["accuracy"]["PublicTest"], abs=0.001)
+
+    def test_cropped_faces_are_not_spoilt_by_the_cropper(self, fer2013_pipeline, public_test):
+        images, labels = public_test[0][:500], public_test[1][:500]
+        without = clone(fer2013_pipeline).set_params(cropper="passthrough")
+        without.steps[-1] = fer2013_pipeline.steps[-1]
+        assert fer2013_pipeline.score(images, labels) == without.score(images, labels)

@@ -1,0 +1,69 @@
+"""Probabilities of the classifier as sure as they have reason to be."""
+
+from __future__ import annotations
+
+import networks_for_tests
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+from skfer import FacialExpressionClassifier
+from skfer.datasets import make_faces
+from skfer.metrics import apply_temperature, expected_calibration_error, fit_temperature
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(60, classes=["happy", "sad", "surprise"], size=24, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(faces):
+    return FacialExpressionClassifier(
+        networks_for_tests.tiny_network, epochs=5, learning_rate=1e-2, random_state=0
+    ).fit(faces.images[:40], faces.labels[:40])
+
+
+@pytest.mark.parametrize("views", [None, "flip"])
+def test_probabilities_are_tempered_after_views_are_averaged(faces, fitted, views):
+    fitted.set_params(test_time_augmentation=views, temperature=1.0)
+    averaged, labels = fitted.predict_proba(faces.images), fitted.predict(faces.images)
+    fitted.set_params(temperature=2.5)
+    tempered = fitted.predict_proba(faces.images)
+    powers = averaged ** (1 / 2.5)
+    np.testing.assert_allclose(tempered, powers / powers.sum(axis=1, keepdims=True), rtol=1e-4)
+    assert tempered.dtype == np.float32
+    np.testing.assert_array_equal(fitted.predict(faces.images), labels)
+
+
+def test_a_temperature_that_was_found_serves_the_classifier(faces, fitted):
+    held_out, labels = faces.images[40:], faces.labels[40:]
+    fitted.set_params(test_time_augmentation=None, temperature=1.0)
+    proba = fitted.predict_proba(held_out)
+    temperature = fit_temperature(labels, proba, labels=fitted.classes_)
+    fitted.set_params(temperature=temperature)
+    np.testing.assert_allclose(
+        fitted.predict_proba(held_out), apply_temperature(proba, temperature), rtol=1e-5
+    )
+    error = expected_calibration_error(
+        labels, fitted.predict_proba(held_out), labels=fitted.classes_
+    )
+    assert 0 <= error <= 1
+
+
+def test_a_search_may_try_temperatures(faces):
+    classifier = FacialExpressionClassifier(
+        networks_for_tests.tiny_network, epochs=1, random_state=0
+    )
+    search = GridSearchCV(classifier, {"temperature": [1.0, 4.0]}, cv=2, scoring="neg_log_loss")
+    search.fit(faces.images, faces.labels)
+    assert len(set(search.cv_results_["mean_test_score"])) == 2
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, "hot"])
+def test_a_temperature_is_positive(faces, temperature):
+    classifier = FacialExpressionClassifier(
+        networks_for_tests.tiny_network, temperature=temperature
+    )
+    with pytest.raises(ValueError, match="'temperature' parameter"):
+        classifier.fit(faces.images, faces.labels)

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+from clips_for_tests import BrightSquares, picture, write_clip
+
+
+@pytest.fixture
+def squares(monkeypatch):
+    monkeypatch.setattr(BrightSquares, "calls", 0)
+    return BrightSquares()
+
+
+@pytest.fixture
+def reader(fitted_pipeline, squares):
+    from skfer.recognition import FaceReader
+
+    return FaceReader(fitted_pipeline, detector=squares)
+
+
+@pytest.fixture
+def crossing(tmp_path):
+    """Two faces that change places, 30 frames; in the last 5 there is nobody."""
+    pictures = [picture((4 + 4 * step, 4), (120 - 4 * step, 56)) for step in range(25)]
+    return write_clip(tmp_path / "crossing.mp4", pictures + [picture()] * 5)

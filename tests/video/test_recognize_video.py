@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import os
+
+import av
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from clips_for_tests import BrightSquares, picture, write_clip
+
+from skfer import recognize
+from skfer.video import follow_faces, recognize_video
+
+CLASSES = ["happy", "sad", "surprise"]
+
+
+def test_every_frame_has_a_row_and_every_face_its_number(crossing, reader):
+    report = recognize_video(crossing, reader)
+    table = report.faces
+    assert table.columns.tolist() == [
+        *("frame", "timestamp", "face_id", "x", "y", "width", "height", "confidence"),
+        *("detected", "expression", "probability", *CLASSES),
+    ]
+    assert table["frame"].unique().tolist() == list(range(30))
+    assert (report.n_frames, report.n_faces, report.problem) == (30, 2, None)
+    np.testing.assert_allclose(table["timestamp"], table["frame"] / 25)
+    upper = table[(table["y"] < 40).fillna(False)]
+    assert upper["face_id"].nunique() == 1
+    assert upper["x"].tolist() == pytest.approx([4 + 4 * step for step in range(25)], abs=1)
+    nobody = table[table["frame"] >= 25]
+    assert len(nobody) == 5
+    assert nobody[["face_id", "expression", *CLASSES]].isna().all(axis=None)
+    assert not nobody["detected"].any()
+
+
+def test_probabilities_without_smoothing_are_those_of_the_pictures(crossing, reader):
+    pictures = [frame.picture for frame in follow_faces(crossing, reader)]
+    expected = recognize(pictures, reader)
+    table = recognize_video(crossing, reader, smoothing=0).faces
+    keys = ["x", "y", "width", "height"]
+    np.testing.assert_allclose(
+        table.sort_values(["frame", *keys])[CLASSES].astype(float),
+        expected.sort_values(["image", *keys])[CLASSES].astype(float),
+        atol=1e-4,
+    )
+    smooth = recognize_video(crossing, reader, smoothing=1.0).faces
+    flicker = [of.groupby("face_id")[CLASSES].diff().abs().mean().sum() for of in (smooth, table)]
+    assert flicker[0] < 0.5 * flicker[1]
+
+
+def test_the_tables_are_the_same_in_memory_and_in_every_kind_of_file(crossing, reader, tmp_path):
+    expected = recognize_video(crossing, reader).faces
+    for name in ("rows.csv", "rows.parquet"):
+        report = recognize_video(crossing, reader, csv=tmp_path / name)
+        pd.testing.assert_frame_equal(report.faces, expected)
+
+
+def test_the_annotated_video_plays_in_a_browser(crossing, reader, tmp_path):
+    output = tmp_path / "drawn.mp4"
+    recognize_video(crossing, reader, output=output)
+    content = output.read_bytes()
+    assert 0 < content.find(b"moov") < content.find(b"mdat")
+    with av.open(str(output)) as file:
+        stream = file.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(stream)]
+    assert len(frames) == 30
+    with_faces, without = frames[10], frames[28]
+    # Boxes and labels are there, and only where faces are.
+    assert np.abs(with_faces.astype(int) - picture((44, 4), (80, 56))).max() > 100
+    assert np.abs(without.astype(int) - picture()).max() < 30
+
+
+def test_odd_sides_become_even(tmp_path, reader):
+    clip = tmp_path / "odd.mkv"
+    with av.open(str(clip), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 161, 97, "yuv420p"
+        for _ in range(3):
+            drawn = picture((20, 20), size=(97, 161))
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
+        file.mux(stream.encode(None))
+    output = tmp_path / "even.mp4"
+    recognize_video(clip, reader, output=output)
+    with av.open(str(output)) as file:
+        stream = file.streams.video[0]
+        assert (stream.width, stream.height, stream.frames) == (160, 96, 3)
+
+
+def test_a_variable_frame_rate_is_honoured(tmp_path, reader):
+    times = [0, 0.02, 0.3, 0.34, 1.5, 2.0]
+    clip = write_clip(tmp_path / "vfr.mp4", [picture((20, 20))] * 6, times)
+    output = tmp_path / "drawn.mp4"
+    report = recognize_video(clip, reader, output=output)
+    assert report.faces["timestamp"].tolist() == pytest.approx(times, abs=1e-3)
+    with av.open(str(output)) as file:
+        shown = [frame.time for frame in file.decode(video=0)]
+    assert np.subtract(shown, shown[0]).tolist() == pytest.approx(times, abs=1e-3)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_phone_held_upright(tmp_path, reader, degrees):
+    lying = write_clip(tmp_path / "lying.mp4", [picture((8, 20))] * 3)
+    lying.write_bytes(turned(lying.read_bytes(), degrees))
+    frame = next(follow_faces(lying, reader))
+    upright = np.rot90(picture((8, 20)), -degrees // 90)  # clockwise, as players turn it
+    assert frame.picture.shape == upright.shape
+    assert np.abs(frame.picture.astype(int) - upright).max() < 60
+    (face,) = frame.faces
+    y, x = np.argwhere(upright[..., 0] > 150).min(axis=0)
+    assert face.box[:2] == pytest.approx((x, y), abs=1)
+
+
+def turned(mp4, degrees):
+    """The file with the rotation that a phone writes into its track's header."""
+    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    place = mp4.index(b"tkhd") + 4 + 40
+    matrix = [cos, sin, 0, -sin, cos, 0, 0, 0, 2**14]
+    numbers = [value * 2**16 for value in matrix]
+    return (
+        mp4[:place]
+        + b"".join(n.to_bytes(4, "big", signed=True) for n in numbers)
+        + mp4[place + 36 :]
+    )
+
+
+def test_every_third_frame_is_searched(crossing, reader):
+    table = recognize_video(crossing, reader, every=3).faces
+    assert BrightSquares.calls == 10
+    assert table["frame"].unique().tolist() == list(range(30))
+    searched = table["frame"] % 3 == 0
+    found = table["expression"].notna()
+    assert (table["detected"] == (searched & found)).all()
+    assert table["face_id"].nunique() == 2
+    first = table[(table["face_id"] == 0) & (table["frame"] < 3)]
+    assert first["x"].nunique() == 1
+    assert first["happy"].nunique() == 1
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    """A clip whose frames are large enough to break it off in the middle."""
+    rng = np.random.default_rng(0)
+    return [
+        np.maximum(picture((20, 20)), rng.integers(0, 120, (96, 160, 3), dtype=np.uint8))
+        for _ in range(40)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("cut.mp4", {"movflags": "+faststart"}), ("cut.mkv", None)]
+)
+def test_a_truncated_file_is_processed_up_to_its_break(tmp_path, reader, noisy, name, options):
+    clip = write_clip(tmp_path / name, noisy, options=options)
+    content = clip.read_bytes()
+    clip.write_bytes(content[: len(content) // 2])
+    output = tmp_path / "drawn.mp4"
+    with pytest.warns(UserWarning, match=r"cut\.m.* breaks off after frame \d+ \(\d\.\d+ s\)"):
+        report = recognize_video(clip, reader, output=output)
+    assert 5 < report.n_frames < 35
+    assert f"after frame {report.n_frames - 1} " in report.problem
+    assert report.faces["face_id"].notna().all()
+    with av.open(str(output)) as file:
+        assert file.streams.video[0].frames == report.n_frames
+
+
+def test_a_damaged_middle_is_told(tmp_path, reader, noisy):
+    clip = write_clip(tmp_path / "damaged.mp4", noisy, options={"movflags": "+faststart"})
+    content = bytearray(clip.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3000] = bytes(3000)
+    clip.write_bytes(content)
+    with pytest.warns(UserWarning, match="breaks off|is damaged"):
+        report = recognize_video(clip, reader)
+    assert report.seconds > 1.4
+
+
+def test_what_is_no_video(tmp_path, reader, crossing):
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").touch()
+    content = crossing.read_bytes()
+    (tmp_path / "headless.mp4").write_bytes(content[: content.index(b"moov") - 4])
+    with av.open(str(tmp_path / "sound.wav"), "w") as file:
+        stream = file.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        frame.sample_rate = 8000
+        file.mux(stream.encode(frame))
+    for name, why in {
+        "text.mp4": "it is no video",
+        "empty.mp4": "the file is empty",
+        "headless.mp4": "moov.* is missing",
+        "sound.wav": "no video stream",
+        "nowhere.mp4": "No such file",
+        "": "Is a directory",
+    }.items():
+        with pytest.raises(ValueError, match=why):
+            recognize_video(tmp_path / name, reader, output=tmp_path / "drawn.mp4")
+    assert not list(tmp_path.glob("*drawn*"))
+
+
+def test_an_interruption_leaves_nothing_half_written(crossing, reader, tmp_path):
+    (tmp_path / "rows.csv").write_text("older rows")
+    before = set(tmp_path.iterdir())
+
+    def interrupt(frame, drawn):
+        if frame.index == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recognize_video(
+            crossing,
+            reader,
+            output=tmp_path / "drawn.mp4",
+            csv=tmp_path / "rows.csv",
+            on_frame=interrupt,
+        )
+    assert set(tmp_path.iterdir()) == before
+    assert (tmp_path / "rows.csv").read_text() == "older rows"
+
+
+def test_a_video_ends_where_the_caller_says(crossing, reader):
+    assert recognize_video(crossing, reader, max_seconds=0.2).n_frames == 5
+    report = recognize_video(crossing, reader, on_frame=lambda frame, drawn: frame.index < 9)
+    assert report.n_frames == 10
+
+
+def test_progress_is_shown_on_standard_error(crossing, reader, capsys):
+    recognize_video(crossing, reader, progress=True)
+    shown = capsys.readouterr()
+    assert "30/30" in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("every", 0), ("smoothing", -1), ("csv", "rows.txt"), ("output", "drawn.avi")],
+)
+def test_wrong_options_are_named(crossing, reader, option, value):
+    with pytest.raises(ValueError, match=option):
+        recognize_video(crossing, reader, **{option: value})
+
+
+class FakeCamera:
+    """Shows the same picture for ever, or until Ctrl-C."""
+
+    interrupt_at = None
+
+    def __init__(self, index):
+        self.index, self.count = index, 0
+
+    def isOpened(self):  # noqa: N802 - OpenCV's name
+        return self.index == 0
+
+    def get(self, what):
+        return 0.0
+
+    def read(self):
+        self.count += 1
+        if self.count == self.interrupt_at:
+            raise KeyboardInterrupt
+        return True, cv2.cvtColor(picture((20, 20)), cv2.COLOR_RGB2BGR)
+
+    def release(self):
+        pass
+
+
+def test_a_camera_until_ctrl_c(monkeypatch, reader, tmp_path):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    monkeypatch.setattr(FakeCamera, "interrupt_at", 8)
+    report = recognize_video(0, reader, output=tmp_path / "me.mp4", csv=tmp_path / "me.csv")
+    assert report.n_frames == 7
+    assert report.n_faces == 1
+    assert report.faces["timestamp"].is_monotonic_increasing
+    with av.open(str(tmp_path / "me.mp4")) as file:
+        assert file.streams.video[0].frames == 7
+
+
+def test_a_camera_that_is_not_there(monkeypatch, reader):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    with pytest.raises(OSError, match="Camera 1 can't be opened"):
+        recognize_video(1, reader)
+
+
+@pytest.mark.real_data
+def test_a_real_face_is_one_face_throughout(skfer_data, fitted_pipeline, tmp_path):
+    from skfer.detection import YuNetDetector
+
+    model = skfer_data / "models" / "face_detection_yunet_2026may.onnx"
+    clip = skfer_data / "data" / "face_video.mp4"
+    for needed in (model, clip):
+        if not os.path.exists(needed):
+            pytest.skip(f"there is no {needed}")
+    output = tmp_path / "drawn.mp4"
+    report = recognize_video(clip, fitted_pipeline, detector=YuNetDetector(model), output=output)
+    table = report.faces
+    assert table["frame"].tolist() == list(range(115))
+    assert (table["face_id"] == 0).all()
+    with av.open(str(output)) as file:
+        assert file.streams.video[0].frames == 115

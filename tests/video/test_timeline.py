@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skfer.video import TimelineDisplay, recognize_video
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+
+@pytest.fixture
+def close_figures():
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+@pytest.fixture
+def report(crossing, reader, tmp_path):
+    return recognize_video(crossing, reader, csv=tmp_path / "rows.csv")
+
+
+def test_a_panel_for_each_face_and_a_line_for_each_class(report, close_figures):
+    display = TimelineDisplay.from_table(report.faces)
+    assert len(display.axes_) == 2
+    assert [line.get_label() for line in display.lines_] == ["happy", "sad", "surprise"] * 2
+    first = report.faces[report.faces["face_id"] == 0]
+    np.testing.assert_allclose(display.lines_[0].get_ydata(), first["happy"])
+    display.figure_.canvas.draw()
+
+
+def test_from_the_file(report, close_figures):
+    display = TimelineDisplay.from_table(report.csv, classes=["sad"], n_faces=1)
+    assert len(display.lines_) == 1
+
+
+def test_lines_are_broken_where_the_face_is_away(report, close_figures):
+    away = report.faces["frame"].between(5, 14)
+    display = TimelineDisplay.from_table(report.faces[~away], n_faces=1)
+    assert np.isnan(display.lines_[0].get_ydata()).sum() == 1
+
+
+def test_nothing_to_draw(report):
+    with pytest.raises(ValueError, match="no face in any frame"):
+        TimelineDisplay.from_table(report.faces[report.faces["face_id"].isna()])
+    with pytest.raises(ValueError, match="no column 'frame'"):
+        TimelineDisplay.from_table(pd.DataFrame({"x": [1]}))
