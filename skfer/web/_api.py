@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +17,7 @@ from skfer import __version__
 from skfer.web._answers import face_records
 from skfer.web._limits import Limits, Places
 from skfer.web._readers import Reader, Readers
-from skfer.web._uploads import sent_file, sent_photo
+from skfer.web._uploads import decoded_photo, sent_file
 from skfer.web._video import SentVideo
 
 _LINES = "application/x-ndjson"
@@ -40,10 +40,12 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
 
     @api.post("/recognize")
     def recognize() -> Response:
-        with places.taken():
-            photo = sent_photo(request, limits)
-            reader = _chosen_reader(readers)
-            faces = face_records(reader.read([photo])[0], reader.classes)
+        with places.taken() as work:
+            data = sent_file(request, limits.photo_bytes).read()
+            photo = work(decoded_photo, data, limits)
+            reader = work(_chosen_reader, readers, request.args.copy())
+            [reading] = work(reader.read, [photo])
+            faces = face_records(reading, reader.classes)
         height, width = photo.shape[:2]
         return jsonify(width=width, height=height, classes=_names(reader), faces=faces)
 
@@ -52,16 +54,16 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
         rate = _rate()
         # What is opened here is closed when the answer has been sent, or given up.
         with ExitStack() as stack:
-            stack.enter_context(places.taken())
+            work = stack.enter_context(places.taken())
             sent = stack.enter_context(SentVideo(sent_file(request, limits.video_bytes), limits))
-            reader = _chosen_reader(readers)
+            reader = work(_chosen_reader, readers, request.args.copy())
             head = {
                 "width": sent.width,
                 "height": sent.height,
                 "duration": sent.duration,
                 "classes": _names(reader),
             }
-            records = _frame_records(sent, reader, rate, limits.work_seconds)
+            records = _frame_records(sent, reader, work, rate, limits.work_seconds)
             if request.accept_mimetypes.best == _LINES:
                 lines = (json.dumps(line) + "\n" for line in _typed(head, records, sent))
                 response = Response(stream_with_context(lines), mimetype=_LINES)
@@ -73,9 +75,9 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
     return api
 
 
-def _chosen_reader(readers: Readers) -> Reader:
+def _chosen_reader(readers: Readers, query: Mapping[str, str]) -> Reader:
     try:
-        return readers.get(request.args.get("model"), request.args.get("detector"))
+        return readers.get(query.get("model"), query.get("detector"))
     except KeyError as error:
         raise BadRequest(error.args[0]) from error
     except (ImportError, OSError, ValueError) as error:
@@ -99,12 +101,16 @@ def _rate() -> float:
 
 
 def _frame_records(
-    sent: SentVideo, reader: Reader, rate: float, most_seconds: float
+    sent: SentVideo,
+    reader: Reader,
+    work: Callable[..., Any],
+    rate: float,
+    most_seconds: float,
 ) -> Iterator[dict[str, Any]]:
     """Frames with their faces, so many a second, until the end, a break or out of time."""
     give_up = time.monotonic() + most_seconds
     for batch in sent.batches(rate, _BATCH):
-        readings = reader.read([frame for _, frame in batch])
+        readings = work(reader.read, [frame for _, frame in batch])
         for (moment, _), reading in zip(batch, readings, strict=True):
             yield {"time": round(moment, 4), "faces": face_records(reading, reader.classes)}
         if time.monotonic() > give_up:

@@ -45,16 +45,15 @@ def sent_file(request: Request, most_bytes: int) -> IO[bytes]:
     return files[0].stream
 
 
-def sent_photo(request: Request, limits: Limits) -> np.ndarray:
-    """The photo of a request, decoded and upright.
+def decoded_photo(data: bytes, limits: Limits) -> np.ndarray:
+    """A photo that was sent, upright.
 
     Raises
     ------
     werkzeug.exceptions.HTTPException
-        400 for nothing, 413 for too many bytes or pixels, 415 for what is no photo, 422 for one
-        that is damaged.
+        400 for nothing, 413 for too many pixels, 415 for what is no photo, 422 for one that is
+        damaged.
     """
-    data = sent_file(request, limits.photo_bytes).read()
     if not data:
         raise BadRequest("Nothing was sent: the body has to be the bytes of a photo.")
     try:

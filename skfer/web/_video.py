@@ -126,10 +126,11 @@ class SentVideo:
                 "it, or use skfer from Python, which has no such limit."
             )
         self._frames = self._decoded()
-        self._first = next(self._frames, None)
-        if self._first is None:
+        first = next(self._frames, None)
+        if first is None:
             raise UnprocessableEntity("The video has no frame that can be read.")
-        self.height, self.width = self._upright_size(self._first)
+        self._first: Any = first
+        self.height, self.width = self._pixels(first).shape[:2]
 
     def _decoded(self) -> Iterator[Any]:
         try:
@@ -162,10 +163,7 @@ class SentVideo:
         scale = min(1.0, _LONGER_SIDE / max(frame.width, frame.height))
         width, height = (max(1, round(side * scale)) for side in (frame.width, frame.height))
         pixels = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
-
-    def _upright_size(self, frame: Any) -> tuple[int, int]:
-        return self._pixels(frame).shape[:2]
+        return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 
 def _require_av() -> Any:

@@ -180,16 +180,6 @@ def test_a_choice_that_lacks_its_package(encoded):
     assert "skfer[mtcnn]" in said
 
 
-def test_readers_of_a_users_own_pipelines():
-    readers = Readers.of({"mine": object(), "old": object()}, "haar")
-    assert readers.models == ["mine", "old"]
-    assert readers.detectors[0] == "haar"
-    with pytest.raises(ValueError, match="No face detector is called 'eyes'"):
-        Readers.of({"mine": object()}, "eyes")
-    with pytest.raises(ValueError, match="at least 1"):
-        Readers.of({})
-
-
 # --- work at once ------------------------------------------------------------------------------
 
 
