@@ -35,7 +35,8 @@ WANTED_MEGABYTES = 50.0
 WANTED_SECONDS = 2.0
 REQUEST_SECONDS = 30.0
 RUN_SECONDS = 600.0
-WARM_UP = 40  # requests after which memory is taken as the start: caches are filled
+NO_ANSWER = 0  # in place of a status
+WARM_UP = 120  # requests after which memory is taken as the start: caches are filled
 
 _SERVER = """
 import sys
@@ -94,6 +95,8 @@ def send(place: str, path: str, body: bytes) -> tuple[int, float, float]:
         answer.read()
         again = float(answer.headers.get("Retry-After", 0))
         return answer.status, time.perf_counter() - start, again
+    except TimeoutError:
+        return NO_ANSWER, time.perf_counter() - start, 0.0
     finally:
         connection.close()
 
@@ -174,7 +177,7 @@ def _gigabyte(place: str) -> tuple[int, float, float]:
         try:
             status = connection.getresponse().status
         except (ConnectionError, http.client.HTTPException):
-            status = 0  # cut off while it was still being sent
+            status = NO_ANSWER  # cut off while it was still being sent
         return status, time.perf_counter() - start, 0.0
     finally:
         connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Any
@@ -34,6 +35,7 @@ _MEMORY = 4_000_000  # bytes; a larger video is laid on disk
 _PIECE = 1 << 20
 # Faces are found as well in frames of this longer side, and in a fraction of the time.
 _LONGER_SIDE = 1280
+_REST = "the rest was not read."
 
 
 class SentVideo:
@@ -125,6 +127,8 @@ class SentVideo:
                 f"The video is {self.duration:.0f} seconds long; at most {most:g} are taken. Cut "
                 "it, or use skfer from Python, which has no such limit."
             )
+        # Frames may become larger than the file says: the decoder doesn't begin with those.
+        self._stream.codec_context.options = {"max_pixels": str(self._limits.video_pixels)}
         self._frames = self._decoded()
         first = next(self._frames, None)
         if first is None:
@@ -141,17 +145,16 @@ class SentVideo:
     def _sampled(self, rate: float) -> Iterator[tuple[float, Any]]:
         step, due, start, count = 1 / rate, 0.0, self._first.time or 0.0, 0
         usual = float(self._stream.average_rate or 25)
-        frame = self._first
+        frame, limits = self._first, self._limits
+        give_up = time.monotonic() + limits.work_seconds
         while frame is not None:
-            if frame.width * frame.height > self._limits.video_pixels:
-                self.broken = "The video's frames become too large: the rest was not read."
-                return
             moment = count / usual if frame.time is None else frame.time - start
-            if moment > self._limits.video_seconds:
-                self.broken = (
-                    f"The video is longer than {self._limits.video_seconds:g} seconds: the rest "
-                    "was not read."
-                )
+            if moment > limits.video_seconds:
+                self.broken = f"The video is longer than {limits.video_seconds:g} seconds: {_REST}"
+                return
+            # Every frame is asked, read or not: times that stand still could go on for ever.
+            if time.monotonic() > give_up:
+                self.broken = f"It took more than {limits.work_seconds:g} seconds: {_REST}"
                 return
             if moment >= due - step / 100:
                 yield moment, frame

@@ -5,7 +5,10 @@ import json
 import struct
 import threading
 import zlib
+from fractions import Fraction
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -71,14 +74,10 @@ def test_a_photo_without_a_face_has_no_faces(client):
 
 
 def png_of(image):
-    import cv2
-
     return cv2.imencode(".png", image)[1].tobytes()
 
 
 def test_a_photo_lying_on_its_side_is_turned_by_its_orientation(client, astronaut):
-    import cv2
-
     lying = np.rot90(astronaut)[..., ::-1]
     data = cv2.imencode(".jpg", np.ascontiguousarray(lying))[1].tobytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
@@ -326,8 +325,6 @@ def film(astronaut):
     av = pytest.importorskip("av", reason='PyAV is not installed: pip install "skfer[video]"')
 
     def make(n_frames=20, *, size=(256, 256), rate=10, kind="mp4", codec="mpeg4", rotation=0):
-        import cv2
-
         file = io.BytesIO()
         with av.open(file, "w", format=kind) as container:
             stream = container.add_stream(codec, rate=rate)
@@ -439,6 +436,35 @@ def test_a_video_longer_than_it_says_ends_at_the_limit(reader, film):
     assert len(answer.json["frames"]) == 11
     assert not answer.json["complete"]
     assert "longer than 1 seconds" in answer.json["message"]
+
+
+def test_work_on_a_video_ends_in_time(reader, film, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr("skfer.web._video.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    client = create_app(reader, limits=Limits(work_seconds=10)).test_client()
+    answer = client.post(f"{VIDEO}?rate=60", data=film(30)).json
+    assert len(answer["frames"]) == 10
+    assert answer["message"] == "It took more than 10 seconds: the rest was not read."
+
+
+def test_a_video_whose_frames_become_larger_than_it_says(reader, astronaut):
+    av = pytest.importorskip("av")
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuvj420p"
+        for number, side in enumerate((256, 256, 256, 512, 256)):
+            jpeg = cv2.imencode(".jpg", cv2.resize(astronaut, (side, side)))[1]
+            packet = av.Packet(jpeg.tobytes())
+            packet.stream, packet.time_base = stream, Fraction(1, 10)
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    limited = create_app(reader, limits=Limits(video_pixels=300 * 300)).test_client()
+    answer = limited.post(f"{VIDEO}?rate=10", data=file.getvalue()).json
+    assert len(answer["frames"]) == 3
+    assert answer["message"].startswith("The video breaks off")
+    answer = create_app(reader).test_client().post(f"{VIDEO}?rate=10", data=file.getvalue()).json
+    assert (len(answer["frames"]), answer["complete"]) == (5, True)
 
 
 @pytest.mark.parametrize(
