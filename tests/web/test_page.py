@@ -14,7 +14,7 @@ from web_for_tests import BrightnessReader, served
 
 from skfer.web import Readers
 
-pytestmark = [pytest.mark.real_data, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real_data, pytest.mark.timeout(300)]
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 _FLAGS = (
@@ -144,7 +144,7 @@ class Page:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         assert self.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
 
-    def until(self, condition, what, seconds=30):
+    def until(self, condition, what, seconds=60):
         end = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < end, f"{what}: not after {seconds} seconds"
@@ -292,7 +292,7 @@ def test_photos_are_dropped_and_looked_at_one_by_one(page, photo, astronaut):
 
 def test_a_video_is_read_and_played(page, face_video, downloads):
     page.send_files(face_video)
-    page.until(lambda: "frames read" in page.text("status"), "the answer", seconds=60)
+    page.until(lambda: "frames read" in page.text("status"), "the answer", seconds=150)
     seconds = "return document.getElementById('video').currentTime"
     page.until(lambda: page.run(seconds) > 0.5, "the video playing")
     page.until(lambda: page.drawn() > 500, "a box over the video")
