@@ -26,6 +26,7 @@ import _results
 import keras
 import numpy as np
 import sklearn
+from _rules import copies
 from _systems import SYSTEMS, System
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
@@ -63,12 +64,6 @@ def load_split(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[np.ndarr
     }
 
 
-def also_in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which images stand among the others, byte for byte."""
-    known = {image.tobytes() for image in others}
-    return np.array([image.tobytes() in known for image in images])
-
-
 def part_of(split: tuple, n_images: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """So many of the images, with the classes as frequent as in all."""
     if n_images is None:
@@ -83,7 +78,7 @@ def run(
     """Fit one system and measure it."""
     split = load_split(data, system.classes)
     (X, y), (X_test, y_test) = split["Training"], split["PublicTest"]
-    seen = also_in(X_test, X)
+    seen = copies(X_test, X)
     X, y = part_of((X, y), system.n_images, seed)
     EpochLog.seconds.clear()
     classifier = FacialExpressionClassifier(

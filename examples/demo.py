@@ -1,4 +1,4 @@
-"""Fit, tune, save and reload a Pipeline on drawn faces, then look at a real photo.
+"""Fit, tune, save and reload a Pipeline on drawn faces, then read a real photo.
 
 Run by ``make demo``. Writes its picture and its model to ``demo_output/``.
 """
@@ -15,7 +15,7 @@ from skimage.data import astronaut
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 
-from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
+from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer, load_pretrained
 from skfer.datasets import make_faces
 
 OUTPUT = Path("demo_output")
@@ -61,12 +61,13 @@ def main() -> None:
     loaded = joblib.load(path)
     same = (loaded.predict_proba(X_test) == search.predict_proba(X_test)).all()
 
-    say("Looking at a real photo ...")
+    say("Reading a real photo with the weights that come with skfer ...")
     photo = astronaut()
-    probabilities = loaded.predict_proba([photo])[0]
-    picture = draw(loaded, photo, probabilities, X_test[:4])
+    pretrained = load_pretrained("fer2013")
+    probabilities = pretrained.predict_proba([photo])[0]
+    picture = draw(pretrained, photo, probabilities, X_test[:4], loaded.predict(X_test[:4]))
 
-    expression = loaded.classes_[probabilities.argmax()]
+    expression = pretrained.classes_[probabilities.argmax()]
     rows = [
         ("pictures to train and to test", f"{len(X_train)} and {len(X_test)}, 3 expressions"),
         ("accuracy, default crop", f"{first:.3f}"),
@@ -81,11 +82,11 @@ def main() -> None:
     print()
     for name, value in rows:
         print(f"  {name:<34}{value}")
-    print("\n  The network has seen drawings only; what it says of a photo is a try-out.")
+    print("\n  The drawings were read by the network fitted here, the photo by the pretrained one.")
     say(f"Done. The picture is {picture.resolve()}")
 
 
-def draw(pipeline: Pipeline, photo, probabilities, scenes) -> Path:
+def draw(pipeline: Pipeline, photo, probabilities, scenes, answers) -> Path:
     """One picture: the real photo with its box and bars, and four drawn photos below."""
     mpl.use("Agg")
     import matplotlib.pyplot as plt
@@ -97,8 +98,7 @@ def draw(pipeline: Pipeline, photo, probabilities, scenes) -> Path:
         layout="constrained",
     )
     cropper = pipeline["cropper"]
-    answers = pipeline.predict(scenes)
-    pictures = [("photo", photo, "a real photo, to a network that knows drawings")]
+    pictures = [("photo", photo, "a real photo, read by the pretrained network")]
     pictures += [(str(i), scene, answers[i]) for i, scene in enumerate(scenes)]
     for name, image, title in pictures:
         axes[name].imshow(image)

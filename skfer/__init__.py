@@ -20,6 +20,7 @@ _PUBLIC = {
     "ImageResizer": "skfer.preprocessing",
     "LBPDescriptor": "skfer.preprocessing",
     "annotate": "skfer.recognition",
+    "export_onnx": "skfer.persistence",
     "list_pretrained": "skfer.pretrained",
     "load_pretrained": "skfer.pretrained",
     "recognize": "skfer.recognition",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -11,20 +12,31 @@ import tensorflow as tf
 
 from skfer.training import averaged_over_views
 
-# Images a call: enough to keep the cores busy, few enough to stay in their caches.
-_BATCH = 64
+# Images a call: enough to keep the cores busy, and few enough for the largest array amid the
+# network, in bytes, to stay near the caches.
+_MOST_AT_ONCE = 64
+_LARGEST_ARRAY = 64e6
+# Weights that go into the graph; of a larger network, a copy costs more than it saves.
+_MOST_COPIED = 10_000_000
+# Values of every variable that tell whether it has changed.
+_SAMPLED = 1024
+
+Answer = Callable[[np.ndarray], np.ndarray]
 
 
 class CompiledNetwork:
     """A network as one graph with a fixed signature: traced once for uint8 and for float32.
 
     Keras's own `predict` builds a data pipeline at every call, which costs more than the
-    network itself where images are few.
+    network itself where images are few. The weights are constants of the graph, which spares
+    TensorFlow to read them anew and lets it join layers; it is made again when they change.
 
     Parameters
     ----------
     network : keras.Model
-        It is read at every call: training it further changes the answers.
+        Training it further changes the answers. Of a layer with more than a thousand weights, a
+        thousand are looked at: changing one of them by hand may go unnoticed, until the
+        estimator's next fit or a copy of it.
     views : str or None, default=None
         Changed copies of every image to average the answers over, as in `skfer.training`.
     """
@@ -32,29 +44,97 @@ class CompiledNetwork:
     def __init__(self, network: keras.Model, views: str | None = None):
         self.views = views
         self._network = network
-        self._graphs: dict[np.dtype, Callable[[tf.Tensor], tf.Tensor]] = {}
-        self._tracing = threading.Lock()
+        self._watch = WeightWatch(network)
+        self._answers: dict[np.dtype, tuple[Answer, int]] = {}
+        self._making = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Outputs for ``(n, height, width, channels)`` images, ``(n, n_outputs)`` float32."""
-        graph = self._graph(images.dtype)
+        answer, at_once = self._current_answer(images.dtype)
         parts = [
-            graph(tf.constant(images[start : start + _BATCH])).numpy()
-            for start in range(0, len(images), _BATCH)
+            answer(images[start : start + at_once]) for start in range(0, len(images), at_once)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _graph(self, dtype: np.dtype) -> Callable[[tf.Tensor], tf.Tensor]:
-        with self._tracing:
-            if dtype not in self._graphs:
-                network = self._network
+    def images_at_once(self, dtype: np.dtype) -> int:
+        """How many images of that kind of number one call of the graph takes."""
+        return self._current_answer(dtype)[1]
 
-                def answer(images: tf.Tensor) -> tf.Tensor:
-                    return network(images, training=False)
+    def _current_answer(self, dtype: np.dtype) -> tuple[Answer, int]:
+        with self._making:
+            if self._watch.changed():
+                self._answers.clear()
+            if dtype not in self._answers:
+                self._answers[dtype] = self._made(dtype)
+            return self._answers[dtype]
 
-                call = averaged_over_views(answer, self.views)
-                spec = tf.TensorSpec(network.input_shape, dtype)
-                # The concrete function: TensorFlow counts traces by place in the source, and
-                # would warn of retracing after a few estimators.
-                self._graphs[dtype] = tf.function(call).get_concrete_function(spec)
-            return self._graphs[dtype]
+    def _made(self, dtype: np.dtype) -> tuple[Answer, int]:
+        """What answers a batch of that kind of number, and how many images it takes at once."""
+        if self._network.count_params() > _MOST_COPIED:
+            call = prediction(self._network, self.views)
+        else:
+            call = averaged_over_views(_with_constants(self._network), self.views)
+        # The concrete function: TensorFlow counts traces by place in the source, and would warn
+        # of retracing after a few estimators.
+        spec = tf.TensorSpec(self._network.input_shape, dtype)
+        graph = tf.function(call).get_concrete_function(spec)
+        return lambda images: graph(tf.constant(images)).numpy(), most_images(graph)
+
+
+class WeightWatch:
+    """Says whether the weights of a network are as they were when last asked.
+
+    It looks at up to a thousand values of each variable: comparing all would take half as long
+    as a small network takes for an image.
+    """
+
+    def __init__(self, network: keras.Model):
+        self._network = network
+        self._sample: Callable[[], tf.Tensor] | None = None
+        self._seen: np.ndarray | None = None
+
+    def changed(self) -> bool:
+        """Whether they have changed since the last call; True at the first."""
+        if self._sample is None:
+            variables = [variable.value for variable in self._network.weights]
+            self._sample = tf.function(lambda: _sample(variables)).get_concrete_function()
+        before, self._seen = self._seen, self._sample().numpy()
+        return before is None or not np.array_equal(before, self._seen, equal_nan=True)
+
+
+def prediction(network: keras.Model, views: str | None) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What a network says of images, averaged over their views."""
+    return averaged_over_views(lambda images: network(images, training=False), views)
+
+
+def most_images(graph: tf.types.experimental.ConcreteFunction) -> int:
+    """How many images to give to a traced network in one call, by its largest array."""
+    shapes = [
+        tensor.shape.as_list()
+        for operation in graph.graph.get_operations()
+        for tensor in operation.outputs
+        if tensor.shape.rank
+    ]
+    sizes = [math.prod(s[1:]) for s in shapes if s[0] is None and None not in s[1:]]
+    return int(min(max(_LARGEST_ARRAY / (4 * max(sizes, default=1)), 1), _MOST_AT_ONCE))
+
+
+def _with_constants(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    trained = [keras.ops.convert_to_numpy(variable) for variable in network.trainable_variables]
+    others = [keras.ops.convert_to_numpy(variable) for variable in network.non_trainable_variables]
+
+    def answer(images: tf.Tensor) -> tf.Tensor:
+        # Made here, inside the graph: what it captured from outside would not be its constants.
+        weights = [[tf.constant(value) for value in values] for values in (trained, others)]
+        return network.stateless_call(*weights, images, training=False)[0]
+
+    return answer
+
+
+def _sample(variables: list[tf.Variable]) -> tf.Tensor:
+    parts = []
+    for variable in variables:
+        # An odd step meets every channel, of which there are mostly a power of 2.
+        step = math.prod(variable.shape) // _SAMPLED | 1
+        parts.append(tf.cast(tf.reshape(variable, [-1])[::step], tf.float32))
+    return tf.concat(parts, axis=0)

@@ -34,7 +34,8 @@ _VALIDATION_FRACTION = 0.1
 _FINE_TUNE_SHARE = 0.1
 # What changes neither weights nor history of a fit, or is seen in the network that it begins with.
 _NO_PART_OF_A_FIT = {
-    *("callbacks", "checkpoint_dir", "temperature", "test_time_augmentation", "verbose"),
+    *("backend", "temperature", "test_time_augmentation"),
+    *("callbacks", "checkpoint_dir", "verbose"),
     *("network", "network_params", "weights", "warm_start"),
 }
 

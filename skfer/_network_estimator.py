@@ -17,6 +17,7 @@ from skfer import _network_state as network_state
 from skfer._base import ImageEstimator
 from skfer._compiled_network import CompiledNetwork
 from skfer._images import dense_images
+from skfer._onnx_network import BACKENDS
 from skfer._pixel_range import PixelRange
 from skfer._starting_weights import start_from
 from skfer.networks import build_network
@@ -35,6 +36,7 @@ class NetworkEstimator(ImageEstimator):
         "activation": [str, None],
         "pixel_range": [tuple, list],
         "test_time_augmentation": [StrOptions(set(VIEWS)), None],
+        "backend": [StrOptions(set(BACKENDS))],
         "random_state": ["random_state"],
     }
 
@@ -45,6 +47,7 @@ class NetworkEstimator(ImageEstimator):
     activation: str | None
     pixel_range: tuple[float, float]
     test_time_augmentation: str | None
+    backend: str
     random_state: int | np.random.RandomState | None
 
     history_: dict[str, list[float]]
@@ -164,20 +167,22 @@ class NetworkEstimator(ImageEstimator):
 
     def _set_network(self, network: keras.Model) -> None:
         self.network_ = network
-        self._compiled = CompiledNetwork(network, self.test_time_augmentation)
+        self._compiled = BACKENDS[self.backend](network, self.test_time_augmentation)
         self._compiled_features: CompiledNetwork | None = None
 
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
         images = self._on_fitted_scale(X)
-        if self._compiled.views != self.test_time_augmentation:
-            self._compiled = CompiledNetwork(self.network_, self.test_time_augmentation)
+        backend, views = BACKENDS[self.backend], self.test_time_augmentation
+        if type(self._compiled) is not backend or self._compiled.views != views:
+            self._compiled = backend(self.network_, views)
         return self._compiled(images)
 
     def _embed(self, X: Any) -> np.ndarray:
         """What the last layer of the network gets to see of every image, ``(n, n_features)``."""
-        if self._compiled_features is None:
-            self._compiled_features = CompiledNetwork(self._features())
+        backend = BACKENDS[self.backend]
+        if type(self._compiled_features) is not backend:
+            self._compiled_features = backend(self._features())
         return self._compiled_features(self._on_fitted_scale(X))
 
     def _features(self) -> keras.Model:

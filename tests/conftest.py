@@ -80,6 +80,15 @@ def skfer_data():
 
 
 @pytest.fixture(scope="session")
+def yunet_model(skfer_data):
+    """The path of YuNet's ONNX file."""
+    path = skfer_data / "models" / "face_detection_yunet_2026may.onnx"
+    if not path.exists():
+        pytest.skip(f"there is no {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
 def fer2013(skfer_data):
     """FER2013 as `load_fer2013` returns it."""
     from skfer.datasets import load_fer2013

@@ -17,6 +17,9 @@ from skfer.detection._protocol import Detections
 
 # The side of the window that its first network was trained on.
 SMALLEST_FACE = 12
+# With a larger min_face_size or another step between scales than its own, mtcnn 1.0.0 makes the
+# smallest scales too small for that window, which ends in an error that it takes for "no face".
+_LARGEST_MIN_FACE_SIZE = 20
 
 _NOT_INSTALLED = 'MTCNNDetector needs the mtcnn package: pip install "skfer[mtcnn]".'
 
@@ -37,11 +40,9 @@ class MTCNNDetector(BaseEstimator):
     score_threshold : float, default=0.8
         Faces with a lower score in the last network are left out.
     min_face_size : int, default=24
-        Shorter side of the smallest face's box, in pixels; the networks see none below 12. Time
-        and memory fall with its square on large photos.
-    scale_factor : float, default=0.709
-        Each scale searched is this much smaller than the one before. Nearer to 1 is slower and
-        finds more.
+        Shorter side of the smallest face's box, in pixels; the networks see none below 12. The
+        image is scaled down so that this becomes 20 pixels: time and memory fall with its square,
+        and landmarks of faces near it are coarse.
 
     Notes
     -----
@@ -67,7 +68,6 @@ class MTCNNDetector(BaseEstimator):
     _parameter_constraints = {
         "score_threshold": [Interval(Real, 0, 1, closed="both")],
         "min_face_size": [Interval(Integral, 1, None, closed="left")],
-        "scale_factor": [Interval(Real, 0, 1, closed="neither")],
     }
 
     def __init__(
@@ -75,11 +75,9 @@ class MTCNNDetector(BaseEstimator):
         *,
         score_threshold: float = 0.8,
         min_face_size: int = 24,
-        scale_factor: float = 0.709,
     ):
         self.score_threshold = score_threshold
         self.min_face_size = min_face_size
-        self.scale_factor = scale_factor
 
     def detect(self, image: np.ndarray) -> Detections:
         """Find the faces of one image.
@@ -107,19 +105,21 @@ class MTCNNDetector(BaseEstimator):
             return Detections.none()
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+        scale = min(1.0, _LARGEST_MIN_FACE_SIZE / side)
+        if scale < 1:
+            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         with _one_at_a_time:
             # Columns: image, left, top, width, height, score, five x, five y.
             rows = _mtcnn().detect_faces(
                 image,
                 fit_to_image=False,
                 output_type="numpy",
-                min_face_size=side,
-                scale_factor=float(self.scale_factor),
+                min_face_size=min(side, _LARGEST_MIN_FACE_SIZE),
                 threshold_onet=float(self.score_threshold),
             )
-        boxes = np.rint(rows[:, 1:5]).astype(np.int32)
+        boxes = np.rint(rows[:, 1:5] / scale).astype(np.int32)
         # The package's left is the picture's, which is the person's right: its order is ours.
-        landmarks = np.stack([rows[:, 6:11], rows[:, 11:16]], axis=-1)
+        landmarks = np.stack([rows[:, 6:11], rows[:, 11:16]], axis=-1) / scale
         faces = Detections(boxes, np.clip(rows[:, 5], 0, 1), landmarks)
         return faces.take(boxes[:, 2:].min(axis=1) >= side).largest_first()
 

@@ -37,7 +37,7 @@ def list_detectors(*, landmarks: bool = False) -> list[str]:
     )
 
 
-def build_detector(name: str, *, min_face_size: int) -> FaceDetector:
+def build_detector(name: str, *, min_face_size: int, landmarks: bool = True) -> FaceDetector:
     """The detector of that name.
 
     Parameters
@@ -46,6 +46,8 @@ def build_detector(name: str, *, min_face_size: int) -> FaceDetector:
         One of `list_detectors`.
     min_face_size : int
         Side of the smallest face searched for, in pixels.
+    landmarks : bool, default=True
+        Whether landmarks are needed. Without, YuNet spends no time on their precision.
 
     Raises
     ------
@@ -58,4 +60,6 @@ def build_detector(name: str, *, min_face_size: int) -> FaceDetector:
             f"No face detector is called {name!r}. Known: {known}; or give an object with a "
             "detect method (skfer.detection.FaceDetector)."
         )
+    if name == "yunet":
+        return YuNetDetector(min_face_size=min_face_size, refine_landmarks=landmarks)
     return _DETECTORS[name](min_face_size=min_face_size)

@@ -264,7 +264,9 @@ class FaceCropper(TransformerMixin, ImageEstimator):
 
     def _face_detector(self) -> FaceDetector:
         if isinstance(self.detector, str):
-            detector = build_detector(self.detector, min_face_size=self.min_face_size)
+            detector = build_detector(
+                self.detector, min_face_size=self.min_face_size, landmarks=self.align
+            )
         else:
             detector = self.detector
         if self.align and not getattr(detector, "finds_landmarks", True):

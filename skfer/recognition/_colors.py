@@ -17,14 +17,17 @@ _OF_EXPRESSION = {
     "contempt": "#8a63d2",
 }
 _OTHERS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#b0b0b0")
+# The label of abstention, which is no class.
+_UNSURE = "#e0e0e0"
 
 
 def color_of(label: Any, classes: list[Any]) -> str:
     """The colour of a class, as ``"#rrggbb"``; of one without a name of its own, by its place."""
     if label in _OF_EXPRESSION:
         return _OF_EXPRESSION[label]
-    place = classes.index(label) if label in classes else 0
-    return _OTHERS[place % len(_OTHERS)]
+    if label not in classes:
+        return _UNSURE
+    return _OTHERS[classes.index(label) % len(_OTHERS)]
 
 
 def rgb(color: str) -> tuple[int, int, int]:

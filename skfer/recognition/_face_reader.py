@@ -90,8 +90,8 @@ class FaceReader:
             from skfer import load_pretrained
 
             pipeline = load_pretrained()
-        self._cropper, self._classifier, classes = take_apart(pipeline, detector)
-        self.classes: list[Any] = classes.tolist()
+        self._parts = take_apart(pipeline, detector)
+        self.classes: list[Any] = self._parts.classes.tolist()
         # Kept from call to call: detectors hold a model for each thread.
         self._threads = ThreadPoolExecutor(_thread_count(n_jobs), "skfer-faces")
 
@@ -146,6 +146,24 @@ class FaceReader:
             for start in range(0, len(sequence), size)
         )
 
+    def expressions(self, probabilities: np.ndarray) -> list[Any]:
+        """The most probable class of each face.
+
+        Parameters
+        ----------
+        probabilities : ndarray of shape (k, n_classes)
+
+        Returns
+        -------
+        list of k labels
+            If the Pipeline has an `AbstainingClassifier`, its label of abstention where no class
+            is probable enough.
+        """
+        return [
+            self.classes[place] if row[place] >= self._parts.threshold else self._parts.unsure
+            for row, place in zip(probabilities, probabilities.argmax(axis=1), strict=True)
+        ]
+
     def _read(self, images: Images, places: Sequence[int], on_error: str) -> list[FaceReading]:
         def look(place: int) -> tuple[Detections, list[np.ndarray], str | None]:
             try:
@@ -154,8 +172,8 @@ class FaceReader:
                 if on_error == "raise":
                     raise
                 return Detections.none(), [], str(error)
-            faces = self._cropper.detect([image])[0]
-            return faces, self._cropper.cut(image, faces), None
+            faces = self._parts.cropper.detect([image])[0]
+            return faces, self._parts.cropper.cut(image, faces), None
 
         looks = [look(places[0])] if len(places) == 1 else list(self._threads.map(look, places))
         probabilities = self._name([crop for _, crops, _ in looks for crop in crops])
@@ -171,7 +189,7 @@ class FaceReader:
         batch = np.empty(len(crops), dtype=object)
         for place, crop in enumerate(crops):
             batch[place] = crop
-        return np.asarray(self._classifier.predict_proba(batch), np.float32)
+        return np.asarray(self._parts.classifier.predict_proba(batch), np.float32)
 
 
 def _thread_count(n_jobs: int | None) -> int:

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
+from skfer._abstaining import AbstainingClassifier
 from skfer.detection import FaceDetector, build_detector
 from skfer.preprocessing import FaceCropper, ImageResizer
 
 
-def take_apart(
-    pipeline: Any, detector: str | FaceDetector | None
-) -> tuple[FaceCropper, Any, np.ndarray]:
+class PipelineParts(NamedTuple):
+    """What reads faces.
+
+    Attributes
+    ----------
+    cropper : FaceCropper
+        That of the Pipeline, or a new one if it has none. It holds a detector that is built, so
+        that no model file is read twice.
+    classifier : estimator
+        What stands behind the cropper: crops of any size in, `predict_proba` out.
+    classes : ndarray of shape (n_classes,)
+        What the columns of `predict_proba` stand for.
+    threshold : float
+        Below this probability the expression is `unsure`; 0 if the Pipeline never abstains.
+    unsure : object
+        The label of abstention.
+    """
+
+    cropper: FaceCropper
+    classifier: Any
+    classes: np.ndarray
+    threshold: float
+    unsure: Any
+
+
+def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelineParts:
     """The parts of a fitted Pipeline, found by their type, whatever the steps are called.
 
     Parameters
@@ -26,13 +50,7 @@ def take_apart(
 
     Returns
     -------
-    cropper : FaceCropper
-        That of the Pipeline, or a new one if it has none. It holds a detector that is built, so
-        that no model file is read twice.
-    classifier : estimator
-        What stands behind the cropper: crops of any size in, `predict_proba` out.
-    classes : ndarray of shape (n_classes,)
-        What the columns of `predict_proba` stand for.
+    PipelineParts
 
     Raises
     ------
@@ -40,6 +58,10 @@ def take_apart(
         If faces can't be read with it; the message says why.
     """
     pipeline = getattr(pipeline, "best_estimator_", pipeline)
+    threshold, unsure = 0.0, None
+    if isinstance(pipeline, AbstainingClassifier):
+        threshold, unsure = pipeline.threshold, pipeline.abstention_label_
+        pipeline = getattr(pipeline, "estimator_", pipeline.estimator)
     steps = _flat_steps(pipeline)
     places = [place for place, step in enumerate(steps) if isinstance(step, FaceCropper)]
     if len(places) > 1 or (places and places[0] > 0):
@@ -51,12 +73,15 @@ def take_apart(
     cropper = steps[0] if places else FaceCropper()
     rest = steps[len(places) :]
     classes = _classes_of(rest)
+    if isinstance(rest[-1], AbstainingClassifier):
+        threshold, unsure = rest[-1].threshold, rest[-1].abstention_label_
     if len(rest) == 1 and len(getattr(rest[0], "image_shape_", ())) == 3:
         # A classifier without a resizer takes images of one size only; faces come in any.
         height, width, channels = rest[0].image_shape_
         color = "gray" if channels == 1 else "rgb"
         rest = [ImageResizer((height, width), color=color), *rest]
-    return _with_detector(cropper, detector), _joined(rest), classes
+    cropper = _with_detector(cropper, detector)
+    return PipelineParts(cropper, _joined(rest), classes, threshold, unsure)
 
 
 def _flat_steps(estimator: Any) -> list[Any]:
@@ -74,6 +99,11 @@ def _classes_of(steps: list[Any]) -> np.ndarray:
             "that ends in a classifier, such as skfer.load_pretrained() returns."
         )
     last = steps[-1]
+    if _has_cropper_inside(last):
+        raise ValueError(
+            f"{type(last).__name__} has a FaceCropper inside, which would look for a face in each "
+            "face that is found: put it around the classifier only, as the Pipeline's last step."
+        )
     if not hasattr(last, "classes_"):
         raise NotFittedError(
             f"The pipeline's {type(last).__name__} is not fitted: call fit first, or take one "
@@ -85,6 +115,15 @@ def _classes_of(steps: list[Any]) -> np.ndarray:
             "CalibratedClassifierCV, or take a classifier that gives probabilities."
         )
     return np.asarray(last.classes_)
+
+
+def _has_cropper_inside(estimator: Any) -> bool:
+    """Whether a step of what the estimator is wrapped around cuts out faces."""
+    inner = getattr(estimator, "estimator", None)
+    if inner is None:
+        return False
+    steps = _flat_steps(inner)
+    return isinstance(steps[0], FaceCropper) or _has_cropper_inside(steps[-1])
 
 
 def _joined(steps: list[Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skfer.detection import FaceDetector
 from skfer.recognition._face_reader import FaceReader, FaceReading
+from skfer.recognition._progress import progress_bar
 from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas, typed
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def recognize(
     detector: str | FaceDetector | None = None,
     on_error: str = "raise",
     batch_size: int = 32,
+    progress: bool = False,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Find every face of every image and name its expression.
@@ -39,6 +41,8 @@ def recognize(
         say why in a column `error`, which there is with "keep" only.
     batch_size : int, default=32
         Images that are in memory at a time. All faces of a batch are named in one call.
+    progress : bool, default=False
+        Whether to show a bar on standard error.
     n_jobs : int, default=None
         Threads that decode and detect. None and -1 take one for each core.
 
@@ -57,9 +61,10 @@ def recognize(
         confidence : float64
             The detector's, on its own scale.
         expression
-            The most probable class.
+            The most probable class; of a Pipeline with an `AbstainingClassifier`, its label of
+            abstention ("unsure") where none is probable enough.
         probability : float64
-            That of `expression`.
+            That of the most probable class.
         one column for each class : float64
             Its probability. The column is named as the class is, or with "p_" before it if
             another column has that name ("p_face").
@@ -95,11 +100,15 @@ def recognize(
         reader = FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
 
     batches = reader.read_batches(images, batch_size=batch_size, on_error=on_error)
-    readings = [reading for batch in batches for reading in batch]
+    readings: list[FaceReading] = []
+    with progress_bar("recognize", len(images), "images", shown=progress) as bar:
+        for batch in batches:
+            readings += batch
+            bar.update(len(batch))
     rows = [
         (_name(images, place), *row)
         for place, reading in enumerate(readings)
-        for row in face_rows(reading, reader.classes)
+        for row in face_rows(reading, reader)
     ]
     columns = [*PHOTO_COLUMNS, *class_columns(reader.classes)]
     table = typed(pd.DataFrame(rows, columns=columns), reader.classes)
@@ -109,19 +118,18 @@ def recognize(
     return table
 
 
-def face_rows(reading: FaceReading, classes: list[Any]) -> list[tuple[Any, ...]]:
+def face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]]:
     """A row from `face` on for each face, or one of missing values."""
     if len(reading) == 0:
-        return [(None,) * (len(PHOTO_COLUMNS) - 1 + len(classes))]
+        return [(None,) * (len(PHOTO_COLUMNS) - 1 + len(reader.classes))]
     faces = reading.detections
-    best = reading.probabilities.argmax(axis=1)
     return [
-        (face, *box, score, classes[place], row[place], *row)
-        for face, (box, score, place, row) in enumerate(
+        (face, *box, score, expression, max(row), *row)
+        for face, (box, score, expression, row) in enumerate(
             zip(
                 faces.boxes.tolist(),
                 faces.scores.tolist(),
-                best.tolist(),
+                reader.expressions(reading.probabilities),
                 reading.probabilities.tolist(),
                 strict=True,
             )

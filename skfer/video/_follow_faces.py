@@ -192,7 +192,7 @@ def follow(
         readings = iter(reader.read(searched) if searched else [])
         for index, (time, picture) in held:
             if index % every == 0:
-                faces = _followed(next(readings), time, tracker, smoother, reader.classes)
+                faces = _followed(next(readings), time, tracker, smoother, reader)
             elif faces and faces[0].detected:
                 faces = [_carried(face) for face in faces]
             yield VideoFrame(index, time, picture, faces, reader.classes)
@@ -208,7 +208,7 @@ def _some(frames: Iterator[Any], lives: bool) -> list[Any]:
 
 
 def _followed(
-    reading: FaceReading, time: float, tracker: FaceTracker, smoother: Smoother, classes: list[Any]
+    reading: FaceReading, time: float, tracker: FaceTracker, smoother: Smoother, reader: FaceReader
 ) -> list[FollowedFace]:
     found = reading.detections
     ids = tracker.update(found.boxes, time)
@@ -218,7 +218,7 @@ def _followed(
         ids, found.boxes.tolist(), found.scores.tolist(), reading.probabilities, strict=True
     ):
         smooth = smoother.update(face_id, row.astype(np.float64), time)
-        expression = classes[int(smooth.argmax())]
+        (expression,) = reader.expressions(smooth[np.newaxis])
         faces.append(FollowedFace(face_id, tuple(box), score, expression, smooth))
     return sorted(faces, key=lambda face: face.face_id)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from skfer._partial_file import partial_file
 from skfer.detection import FaceDetector
+from skfer.recognition._progress import progress_bar
 from skfer.video._face_tables import (
     RowSink,
     RowsInMemory,
@@ -23,7 +24,7 @@ from skfer.video._face_tables import (
     suffix_of,
 )
 from skfer.video._follow_faces import VideoFrame, as_reader, check_options, follow
-from skfer.video._sources import Camera, VideoFile, open_source
+from skfer.video._sources import open_source
 from skfer.video._video_writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -179,10 +180,10 @@ def recognize_video(
             stack.callback(video.close)
 
         frames = follow(opened, reader, int(every), float(smoothing))
-        shown = _with_progress(frames, opened) if progress else frames
         sinks = _Sinks(rows, video, bars, on_frame, max_seconds)
         try:
-            sinks.take(shown, report)
+            with progress_bar(opened.name, opened.n_frames, "frames", shown=progress) as bar:
+                sinks.take(frames, report, bar)
         except KeyboardInterrupt:
             if not opened.lives or report.n_frames == 0:
                 raise
@@ -206,7 +207,7 @@ class _Sinks:
     on_frame: Callable[[VideoFrame, np.ndarray | None], Any] | None
     max_seconds: float | None
 
-    def take(self, frames: Iterable[VideoFrame], report: VideoReport) -> None:
+    def take(self, frames: Iterable[VideoFrame], report: VideoReport, bar: Any) -> None:
         for frame in frames:
             if self.max_seconds is not None and frame.timestamp >= self.max_seconds:
                 return
@@ -215,6 +216,7 @@ class _Sinks:
                 picture = frame.annotated(bars=self.bars)
                 self.video.write(picture, frame.timestamp)
             self.rows.write(frame_rows(frame))
+            bar.update(1)
             report.n_frames = frame.index + 1
             report.seconds = frame.timestamp
             # Numbers are given in order: the highest tells how many there were.
@@ -222,13 +224,3 @@ class _Sinks:
             report.n_faces = max(report.n_faces, highest + 1)
             if self.on_frame is not None and self.on_frame(frame, picture) is False:
                 return
-
-
-def _with_progress(frames: Iterable[VideoFrame], opened: VideoFile | Camera) -> Any:
-    try:
-        import tqdm
-    except ImportError as error:
-        raise ImportError(
-            'progress=True draws with tqdm, which is not installed: pip install "skfer[video]".'
-        ) from error
-    return tqdm.tqdm(frames, total=opened.n_frames, unit=" frames", desc=opened.name)

@@ -94,7 +94,8 @@ def test_settings_out_of_range_are_refused(settings, astronaut):
 
 
 def test_detectors_go_by_name():
-    assert "haar" in list_detectors()
+    assert set(list_detectors()) == {"haar", "mtcnn", "yunet"}
+    assert "haar" not in list_detectors(landmarks=True)
     assert isinstance(build_detector("haar", min_face_size=30), FaceDetector)
     with pytest.raises(ValueError, match=r"'harr'.*'haar'"):
         build_detector("harr", min_face_size=30)

@@ -4,12 +4,20 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer, recognize
+from skfer import (
+    AbstainingClassifier,
+    FaceCropper,
+    FacialExpressionClassifier,
+    GrayscaleResizer,
+    recognize,
+)
 from skfer.datasets import make_faces
 from skfer.detection import Detections
 from skfer.recognition import FaceReader
@@ -145,6 +153,22 @@ def test_a_pipeline_without_a_cropper_gets_one(two_faces, detector, fitted_pipel
     pd.testing.assert_frame_equal(table, bare)
 
 
+def test_an_unsure_pipeline_says_so(two_faces, detector, fitted_pipeline):
+    sure = recognize(two_faces, fitted_pipeline, detector=detector)
+    threshold = sure["probability"].median()
+    around = AbstainingClassifier(fitted_pipeline, threshold=threshold)
+    *steps, (name, classifier) = fitted_pipeline.steps
+    inside = Pipeline([*steps, (name, AbstainingClassifier(classifier, threshold=threshold))])
+    expected = sure["expression"].mask(sure["probability"] < threshold, "unsure")
+    assert "unsure" in expected.tolist()
+    for careful in (around, inside):
+        table = recognize(two_faces, careful, detector=detector)
+        pd.testing.assert_series_equal(table["expression"], expected)
+        pd.testing.assert_frame_equal(
+            table.drop(columns="expression"), sure.drop(columns="expression")
+        )
+
+
 def test_pipelines_that_name_nothing(fitted_pipeline):
     photos = np.zeros((1, 64, 64), np.uint8)
     with pytest.raises(ValueError, match="has to come first"):
@@ -153,6 +177,9 @@ def test_pipelines_that_name_nothing(fitted_pipeline):
         recognize(photos, make_pipeline(FaceCropper(), GrayscaleResizer()))
     with pytest.raises(NotFittedError, match="LogisticRegression is not fitted"):
         recognize(photos, make_pipeline(FaceCropper(), LogisticRegression()))
+    calibrated = CalibratedClassifierCV(FrozenEstimator(fitted_pipeline))
+    with pytest.raises(ValueError, match="has a FaceCropper inside"):
+        recognize(photos, calibrated)
     ridge = RidgeClassifier().fit([[0.0], [1.0]], ["happy", "sad"])
     with pytest.raises(TypeError, match="RidgeClassifier has no predict_proba"):
         recognize(photos, make_pipeline(FaceCropper(), ridge))

@@ -1,0 +1,133 @@
+"""One system measured in a process of its own: run by ``peers.py`` with that system's Python.
+
+    python _peer.py SYSTEM FOLDER ANSWER [--pipeline FILE] [--times-only]
+
+FOLDER holds ``faces.npz`` and ``photo.png``; what was measured, or the one line that says why
+nothing could be, goes to the JSON file ANSWER.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _peer_systems import BATCH, SYSTEMS, Skfer, System, seconds_of
+
+# Names of the same expressions elsewhere.
+SAME = {
+    "anger": "angry",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+}
+WARM_UP = 10
+SECONDS = 4.0  # of calls, at least 20 and at most 400
+OWN_EVERY = 8  # its own call judges every eighth image
+LONGEST_REASON = 160
+
+
+def median_seconds(call: Callable[[np.ndarray], Any], faces: np.ndarray) -> float:
+    """Of many calls, each with another face."""
+    for face in faces[:WARM_UP]:
+        call(face)
+    times: list[float] = []
+    while len(times) < 20 or (sum(times) < SECONDS and len(times) < 400):
+        face = faces[len(times) % len(faces)]
+        times.append(seconds_of(lambda face=face: call(face)))
+    return statistics.median(times)
+
+
+def right(said: list[str], labels: np.ndarray) -> float:
+    named = [SAME.get(name.lower(), name.lower()) for name in said]
+    return round(float(np.mean([a == b for a, b in zip(named, labels, strict=True)])), 4)
+
+
+def megabytes(distributions: tuple[str, ...]) -> float:
+    """Of the files that were installed, weights among them, compiled caches left out."""
+    from importlib.metadata import files
+
+    paths = [file.locate() for name in distributions for file in files(name) or ()]
+    if distributions == ("skfer",):  # may be installed in editable form, which lists no modules
+        import skfer
+
+        paths = [path for path in Path(skfer.__file__).parent.rglob("*") if path.is_file()]
+    kept = {Path(path) for path in paths if "__pycache__" not in str(path)}
+    return round(sum(path.stat().st_size for path in kept if path.exists()) / 1e6, 2)
+
+
+def measure(system: System, folder: Path, started: float, times_only: bool) -> dict[str, Any]:
+    photo = str(folder / "photo.png")
+    system.load()
+    first = system.photo(photo) if system.finds_faces else system.one(np.zeros((48, 48), np.uint8))
+    result: dict[str, Any] = {"ready_seconds": round(time.time() - started, 3)}
+    with np.load(folder / "faces.npz", allow_pickle=False) as data:
+        faces, labels = data["images"], data["labels"]
+    if system.finds_faces:
+        result["photo"] = first
+        result["photo_seconds"] = round(
+            statistics.median(seconds_of(lambda: system.photo(photo)) for _ in range(7)), 5
+        )
+    result["one_face_seconds"] = round(median_seconds(system.one, faces), 6)
+    result["own_call_seconds"] = round(median_seconds(system.own, faces), 6)
+    part = faces[:512] if times_only else faces
+    system.batch(part[:BATCH])
+    said: list[str] = []
+    seconds = [seconds_of(lambda: said.extend(system.batch(part)))]
+    while sum(seconds) < SECONDS and len(seconds) < 3:
+        seconds.append(seconds_of(lambda: system.batch(part)))
+    result["faces_a_second"] = round(len(part) / statistics.median(seconds), 1)
+    if not times_only:
+        result["accuracy"] = right(said, labels)
+        own = [system.own(face) for face in faces[::OWN_EVERY]]
+        result["own_call_accuracy"] = right(own, labels[::OWN_EVERY])
+        result["own_call_images"] = len(own)
+        result |= system.extras(faces)
+    result["peak_megabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    result["disk_megabytes"] = megabytes(system.distributions)
+    return result
+
+
+def one_line(error: BaseException) -> str:
+    """The error as one line, without addresses and paths of this machine."""
+    text = re.sub(r"https?://\S+?(?=[,.]?(\s|$))", "(address)", " ".join(str(error).split()))
+    text = text.encode("ascii", "ignore").decode().strip()
+    for folder in (sys.prefix, str(Path.home()), os.getcwd()):
+        text = text.replace(folder, "...")
+    if len(text) > LONGEST_REASON:
+        text = text[:LONGEST_REASON].rsplit(" ", 1)[0] + " ..."
+    return f"{type(error).__name__}: {text}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("system", choices=SYSTEMS)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("answer", type=Path)
+    parser.add_argument("--started", type=float, default=time.time())
+    parser.add_argument("--pipeline")
+    parser.add_argument("--times-only", action="store_true")
+    arguments = parser.parse_args()
+    system = SYSTEMS[arguments.system]()
+    if isinstance(system, Skfer):
+        system.pipeline_file = arguments.pipeline
+    try:
+        result = measure(system, arguments.folder, arguments.started, arguments.times_only)
+    except (Exception, SystemExit) as error:
+        result = {"error": one_line(error)}
+    arguments.answer.write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,345 @@
+"""How each system is asked: skfer and its peers behind one small protocol.
+
+Used by ``_peer.py`` inside each system's own environment: what a system needs is imported when it
+is loaded.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BATCH = 64
+
+
+class System:
+    """What is asked of every system; a face is (48, 48) uint8, gray."""
+
+    #: Distributions whose files it is made of, and the module that is imported.
+    distributions: tuple[str, ...] = ()
+    module = ""
+    #: Whether it searches photos for faces; some packages leave that to others.
+    finds_faces = True
+
+    def load(self) -> None:
+        """Import the package and read its weights."""
+        raise NotImplementedError
+
+    def batch(self, faces: np.ndarray) -> list[str]:
+        """Labels of many faces, the quickest way that the package has."""
+        return [self.own(face) for face in faces]
+
+    def one(self, face: np.ndarray) -> str:
+        """Label of one face without searching for it, the quickest way."""
+        return self.batch(face[None])[0]
+
+    def own(self, face: np.ndarray) -> str:
+        """Label of one face by the package's public call, without searching if it can."""
+        return self.one(face)
+
+    def photo(self, path: str) -> str:
+        """Label of the first face in a photo, by the public call."""
+        raise NotImplementedError
+
+    def extras(self, faces: np.ndarray) -> dict[str, Any]:
+        """Anything else to be measured."""
+        return {}
+
+
+class Fer(System):
+    """fer with its hdf5 network, or with the quantised one that newer releases use by default."""
+
+    distributions = ("fer",)
+    module = "fer.fer"
+
+    def __init__(self, **parameters: Any):
+        self.parameters = parameters
+
+    def load(self):
+        import cv2
+        from fer.fer import FER
+
+        self.cv2, self.fer = cv2, FER(**self.parameters)
+        self.names = [name for _, name in sorted(FER._get_labels().items())]
+
+    def batch(self, faces):
+        said = []
+        for start in range(0, len(faces), BATCH):
+            part = np.array(
+                [self.cv2.resize(face, (64, 64)) for face in faces[start : start + BATCH]],
+                dtype=np.float32,
+            )
+            answers = self.fer._classify_emotions((part / 255 - 0.5) * 2)
+            said += [self.names[best] for best in np.asarray(answers).argmax(axis=1)]
+        return said
+
+    def own(self, face):
+        height, width = face.shape
+        bgr = np.repeat(face[..., None], 3, axis=2)
+        return self._best(self.fer.detect_emotions(bgr, face_rectangles=[(0, 0, width, height)]))
+
+    def photo(self, path):
+        return self._best(self.fer.detect_emotions(self.cv2.imread(path)))
+
+    @staticmethod
+    def _best(found):
+        if not found:
+            return "no face"
+        emotions = found[0]["emotions"]
+        return max(emotions, key=emotions.get)
+
+
+class OldFer(Fer):
+    """The last release whose documented import works, where moviepy is older than 2."""
+
+    module = "fer"
+
+    def load(self):
+        from fer import FER  # noqa: F401  (as its documentation has it)
+
+        super().load()
+
+
+class Facex(System):
+    distributions = ("facex",)
+    module = "facex"
+
+    def load(self):
+        import cv2
+        import facex
+
+        assets = Path(facex.__file__).parent / "assets"
+        self.cv2 = cv2
+        self.classifier = facex.EmotionClassifier(str(assets / "model_optimized.tflite"))
+
+    def one(self, face):
+        found = self.classifier.detect_emotion(face)
+        return max(found, key=found.get)
+
+    def batch(self, faces):
+        return [self.one(face) for face in faces]
+
+    def photo(self, path):
+        found = self.classifier.predict(self.cv2.imread(path))
+        emotions = found[0]["emot"] if found else {"no face": 1}
+        return max(emotions, key=emotions.get)
+
+
+class DeepFace(System):
+    distributions = ("deepface",)
+    module = "deepface.DeepFace"
+
+    def load(self):
+        from deepface import DeepFace
+
+        self.analyze = DeepFace.analyze
+        self.own(np.full((48, 48), 128, np.uint8))
+
+    def own(self, face):
+        bgr = np.repeat(face[..., None], 3, axis=2)
+        return self._best(self.analyze(bgr, actions=["emotion"], detector_backend="skip"))
+
+    def one(self, face):
+        return self.own(face)
+
+    def photo(self, path):
+        return self._best(self.analyze(path, actions=["emotion"]))
+
+    @staticmethod
+    def _best(found):
+        return found[0]["dominant_emotion"]
+
+
+class EmotiEffLib(System):
+    distributions = ("emotiefflib",)
+    module = "emotiefflib.facial_analysis"
+    finds_faces = False
+
+    def load(self):
+        from emotiefflib.facial_analysis import EmotiEffLibRecognizer
+
+        self.recognizer = EmotiEffLibRecognizer(engine="onnx", model_name="enet_b0_8_best_vgaf")
+
+    def batch(self, faces):
+        said = []
+        for start in range(0, len(faces), BATCH):
+            rgb = [np.repeat(face[..., None], 3, axis=2) for face in faces[start : start + BATCH]]
+            said += list(self.recognizer.predict_emotions(rgb, logits=True)[0])
+        return said
+
+
+class HSEmotionOnnx(System):
+    distributions = ("hsemotion-onnx",)
+    module = "hsemotion_onnx.facial_emotions"
+    finds_faces = False
+
+    def load(self):
+        import urllib.request  # noqa: F401  (it uses it without importing it)
+
+        from hsemotion_onnx.facial_emotions import HSEmotionRecognizer
+
+        self.recognizer = HSEmotionRecognizer(model_name="enet_b0_8_best_vgaf")
+
+    def one(self, face):
+        return self.recognizer.predict_emotions(np.repeat(face[..., None], 3, axis=2))[0]
+
+    def batch(self, faces):
+        return [self.one(face) for face in faces]
+
+
+class HSEmotion(HSEmotionOnnx):
+    distributions = ("hsemotion",)
+    module = "hsemotion.facial_emotions"
+
+    def load(self):
+        from hsemotion.facial_emotions import HSEmotionRecognizer
+
+        self.recognizer = HSEmotionRecognizer(model_name="enet_b0_8_best_vgaf", device="cpu")
+
+
+class Erml(System):
+    distributions = ("erml",)
+    module = "erml"
+
+    def load(self):
+        from erml import EmotionDetector
+
+        self.detector = EmotionDetector()
+
+    def own(self, face):
+        return self._best(self.detector.analyze(np.repeat(face[..., None], 3, axis=2)))
+
+    def one(self, face):
+        return self.own(face)
+
+    def photo(self, path):
+        return self._best(self.detector.analyze(path))
+
+    @staticmethod
+    def _best(found):
+        return found[0].emotion if found else "no face"
+
+
+class Rmn(System):
+    distributions = ("rmn",)
+    module = "rmn"
+
+    def load(self):
+        from rmn import RMN
+
+        self.rmn = RMN()
+
+    def own(self, face):
+        return self.rmn.detect_emotion_for_single_face_image(np.repeat(face[..., None], 3, axis=2))[
+            0
+        ]
+
+    def one(self, face):
+        return self.own(face)
+
+    def photo(self, path):
+        import cv2
+
+        found = self.rmn.detect_emotion_for_single_frame(cv2.imread(path))
+        return found[0]["emo_label"] if found else "no face"
+
+
+class PyFeat(System):
+    """Imported and built only: it takes files, not faces."""
+
+    distributions = ("py-feat",)
+    module = "feat"
+
+    def load(self):
+        from feat import Detectorv2
+
+        self.detector = Detectorv2()
+
+
+class Skfer(System):
+    """This package; `parameters` are set in the Pipeline."""
+
+    distributions = ("skfer",)
+    module = "skfer"
+
+    def __init__(self, **parameters: Any):
+        self.parameters = parameters
+        self.pipeline_file: str | None = None
+
+    def load(self):
+        if self.pipeline_file is None:
+            from skfer import load_pretrained
+
+            pipeline = load_pretrained("fer2013")
+        else:
+            import joblib
+
+            pipeline = joblib.load(self.pipeline_file)
+        missing = sorted(set(self.parameters) - set(pipeline.get_params()))
+        if missing:
+            raise RuntimeError(f"this version has no parameter {missing[0]}")
+        self.pipeline = pipeline.set_params(**self.parameters)
+        self.classifier = pipeline["classifier"]
+        self.faces_only = pipeline[1:]  # without the search for faces
+
+    def batch(self, faces):
+        return self.classifier.predict(faces[..., None]).tolist()
+
+    def own(self, face):
+        return str(self.faces_only.predict([face])[0])
+
+    def photo(self, path):
+        return str(self.pipeline.predict([path])[0])
+
+    def extras(self, faces):
+        """How many faces a second beside `keras.Model.predict` of the same network, in turns."""
+        if self.classifier.test_time_augmentation is not None:
+            return {}
+        network, images = self.classifier.network_, faces[..., None]
+        found = {}
+        for batch_size in (32, 256):
+            pairs = [
+                (
+                    seconds_of(lambda: self.classifier.predict_proba(images)),
+                    seconds_of(lambda b=batch_size: network.predict(images, b, verbose=0)),
+                )
+                for _ in range(4)
+            ][1:]
+            found[f"keras_predict_batch_{batch_size}"] = {
+                "keras_faces_a_second": round(len(faces) / statistics.median(b for _, b in pairs)),
+                "ratio": round(statistics.median(b / a for a, b in pairs), 2),
+            }
+        return {"beside_keras": found}
+
+
+SYSTEMS: dict[str, Callable[[], System]] = {
+    "skfer": Skfer,
+    "skfer flip": lambda: Skfer(classifier__test_time_augmentation="flip"),
+    "skfer ten": lambda: Skfer(classifier__test_time_augmentation="ten"),
+    "skfer onnx": lambda: Skfer(classifier__backend="onnx"),
+    "skfer onnx flip": lambda: Skfer(
+        classifier__backend="onnx", classifier__test_time_augmentation="flip"
+    ),
+    "fer": Fer,
+    "fer hdf5": lambda: Fer(use_tflite=False),
+    "fer 22.5.1": OldFer,
+    "facex": Facex,
+    "deepface": DeepFace,
+    "emotiefflib": EmotiEffLib,
+    "hsemotion-onnx": HSEmotionOnnx,
+    "hsemotion": HSEmotion,
+    "erml": Erml,
+    "rmn": Rmn,
+    "py-feat": PyFeat,
+}
+
+
+def seconds_of(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start

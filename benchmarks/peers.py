@@ -1,0 +1,237 @@
+"""skfer beside the packages people use, on the same images in one run.
+
+    python benchmarks/peers.py --data fer2013.npz
+
+Each peer gets a virtual environment of its own under ``--work`` and runs in a process of its own;
+what those environments share with this one (NumPy, TensorFlow, ...) is not installed twice. A peer
+that can't run says why in one line. The systems take turns, ``--rounds`` times, and each time is
+the median over the rounds. Results go to ``benchmarks/results/peers.json``, and with ``--table``
+to a Markdown page.
+
+Accuracy is that of PublicTest. "One face" is an aligned face by the quickest call there is, "own
+call" the same face by the package's public call, told where the face is if it can be told; "ready"
+is a new process up to its first label.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import _results
+import cv2
+import numpy as np
+from _peer_environments import PEERS, TIMEOUT, Environment, run_python
+from _peer_systems import SYSTEMS
+from _peers_page import failures, page, table
+
+HERE = Path(__file__).parent
+OURS = ("skfer", "skfer flip", "skfer ten", "skfer onnx", "skfer onnx flip")
+# Which documented import of fer works: (what is installed, what is written first in its README).
+FER_IMPORTS = (
+    ("fer 25.10.3", "fer", "from fer import FER"),
+    ("fer 25.10.3", "fer", "from fer.fer import FER"),
+    ("fer 22.5.1 and the newest moviepy", "fer 22.5.1 of today", "from fer import FER"),
+    ("fer 22.5.1 and moviepy 1.0.3", "fer 22.5.1", "from fer import FER"),
+)
+
+
+def run_system(
+    system: str, python: Path | str, work: Path, pipeline: Path | None, times_only: bool
+) -> dict:
+    answer = work / "answer.json"
+    answer.unlink(missing_ok=True)
+    home = work / "home"
+    home.mkdir(exist_ok=True)
+    arguments = [str(HERE / "_peer.py"), system, str(work), str(answer)]
+    arguments += ["--started", str(time.time())]
+    arguments += ["--pipeline", str(pipeline)] if pipeline else []
+    arguments += ["--times-only"] if times_only else []
+    try:
+        done = run_python(python, arguments, home)
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {TIMEOUT} seconds"}
+    if not answer.exists():
+        last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
+        return {"error": f"ended with code {done.returncode}: {last}"[:300]}
+    return json.loads(answer.read_text())
+
+
+def import_seconds(system: str, python: Path | str, work: Path) -> float | None:
+    """Seconds of its import statement in new processes; None if it fails."""
+    module = SYSTEMS[system]().module
+    code = f"import time; s = time.perf_counter(); import {module}; print(time.perf_counter() - s)"
+    seconds = []
+    for _ in range(3):
+        done = run_python(python, ["-c", code], work)
+        if done.returncode:
+            return None
+        seconds.append(float(done.stdout.strip().splitlines()[-1]))
+    return round(statistics.median(seconds), 3)
+
+
+def merged(rounds: list[dict]) -> dict:
+    """The first round, which has all figures, with the medians of all times."""
+    result = dict(rounds[0])
+    for name in result:
+        if name.endswith("_seconds") or name == "faces_a_second":
+            result[name] = statistics.median(found[name] for found in rounds if name in found)
+    return result
+
+
+def prepare(data: Path, work: Path, n_images: int | None) -> int:
+    """The faces and the photo that every system gets, as plain files."""
+    from skimage.data import astronaut
+
+    from skfer.datasets import load_fer2013
+
+    faces = load_fer2013(data, usage="PublicTest")
+    work.mkdir(parents=True, exist_ok=True)
+    images, labels = faces.images[:n_images], faces.labels[:n_images]
+    np.savez(work / "faces.npz", images=images, labels=labels)
+    cv2.imwrite(str(work / "photo.png"), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+    return len(images)
+
+
+def ratios(systems: dict[str, dict]) -> dict[str, dict[str, dict]]:
+    """Each skfer against each fer; above 1, or above 0 points, skfer is ahead."""
+    ran = {name: found for name, found in systems.items() if "error" not in found}
+    ours = {name: found for name, found in ran.items() if name.startswith("skfer")}
+    fers = {name: found for name, found in ran.items() if name.startswith("fer")}
+    return {
+        name: {other: compared(found, fer) for other, fer in fers.items()}
+        for name, found in ours.items()
+    }
+
+
+def compared(ours: dict, fer: dict) -> dict[str, float]:
+    return {
+        "accuracy_points": round(100 * (ours["accuracy"] - fer["accuracy"]), 2),
+        "one_face": round(fer["one_face_seconds"] / ours["one_face_seconds"], 2),
+        "one_face_to_own_call": round(fer["own_call_seconds"] / ours["one_face_seconds"], 2),
+        "own_call": round(fer["own_call_seconds"] / ours["own_call_seconds"], 2),
+        "faces_a_second": round(ours["faces_a_second"] / fer["faces_a_second"], 2),
+        "photo": round(fer["photo_seconds"] / ours["photo_seconds"], 2),
+        "ready": round(fer["ready_seconds"] / ours["ready_seconds"], 2),
+    }
+
+
+def fer_imports(environments: dict[str, Environment], work: Path) -> list[dict[str, str]]:
+    """What fer's documented imports do."""
+    found = []
+    for title, peer, statement in FER_IMPORTS:
+        if peer not in environments:
+            continue
+        done = run_python(environments[peer].python, ["-c", statement], work)
+        lines = done.stderr.strip().splitlines()
+        outcome = "works" if done.returncode == 0 else lines[-1].split(" (")[0]
+        found.append({"installed": title, "statement": statement, "outcome": outcome})
+    return found
+
+
+def run(arguments: argparse.Namespace) -> dict:
+    work = arguments.work.resolve()
+    n_images = prepare(arguments.data, work, arguments.images)
+    load = os.getloadavg()[0]
+    systems: dict[str, dict] = {}
+    pythons: dict[str, Path | str] = dict.fromkeys(
+        [name for name in OURS if not arguments.only or "skfer" in arguments.only], sys.executable
+    )
+    own_version = version("skfer")
+    about = {name: {"version": own_version} for name in pythons}
+    environments: dict[str, Environment] = {}
+    for peer in PEERS:
+        if arguments.only and peer.name not in arguments.only:
+            continue
+        environment = Environment(peer, work)
+        print(f"installing {peer.name} ...", flush=True)
+        try:
+            environment.make()
+        except subprocess.CalledProcessError as error:
+            reason = (error.stderr.strip().splitlines() or ["pip failed"])[-1]
+            systems |= {name: {"error": reason, "version": ""} for name in peer.systems}
+            continue
+        environments[peer.name] = environment
+        for name in peer.systems:
+            pythons[name] = environment.python
+            about[name] = {"version": environment.version()}
+            if peer.note:
+                about[name]["note"] = peer.note
+            if not environment.carries_weights():
+                about[name]["weights"] = "its package carries no weights, they are downloaded"
+    rounds: dict[str, list[dict]] = {name: [] for name in pythons}
+    for turn in range(arguments.rounds):
+        for name, python in pythons.items():
+            if rounds[name] and "error" in rounds[name][0]:
+                continue
+            found = run_system(name, python, work, arguments.pipeline, turn > 0)
+            rounds[name].append(found)
+            print(f"round {turn + 1}, {name}: {said(found)}", flush=True)
+    for name, found in rounds.items():
+        systems[name] = about[name] | merged(found)
+        if "error" not in systems[name]:
+            systems[name]["import_seconds"] = import_seconds(name, pythons[name], work)
+        else:
+            why = [about[name][key] for key in ("note", "weights") if key in about[name]]
+            systems[name]["error"] = "; ".join([systems[name]["error"], *why])
+    return {
+        "images": n_images,
+        "rounds": arguments.rounds,
+        "systems": systems,
+        "ratios_to_fer": ratios(systems),
+        "fer_imports": fer_imports(environments, work),
+        "load_before": round(load, 1),
+        "versions": _results.versions(),
+    }
+
+
+def said(found: dict) -> str:
+    if "error" in found:
+        return found["error"]
+    accuracy = f"accuracy {found['accuracy']:.3f}, " if "accuracy" in found else ""
+    return (
+        f"{accuracy}one face {1000 * found['one_face_seconds']:.2f} ms, "
+        f"own call {1000 * found['own_call_seconds']:.2f} ms, "
+        f"{found['faces_a_second']:.0f} faces a second, photo {found.get('photo', '-')}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="FER2013")
+    parser.add_argument("--work", type=Path, default=HERE / ".peers", help="the environments")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, help="only the first so many faces")
+    parser.add_argument("--only", nargs="+", help="names of peers, or skfer")
+    parser.add_argument(
+        "--pipeline", type=Path, help="a Pipeline saved with joblib instead of the shipped one"
+    )
+    parser.add_argument("--table", type=Path, help="write a Markdown page, such as docs/peers.md")
+    parser.add_argument("--name", default="peers", help="name of the JSON file")
+    arguments = parser.parse_args()
+    result = run(arguments)
+    print("\n" + table(result) + "\n")
+    for name, others in result["ratios_to_fer"].items():
+        for other, found in others.items():
+            print(f"{name} to {other}: {found}")
+    for failure in failures(result):
+        print(f"can't run: {failure}")
+    if result["load_before"] > 0.5:
+        print(f"not alone: the load was {result['load_before']} before; figures may be off")
+    _results.write(arguments.name, result)
+    if arguments.table:
+        arguments.table.write_text(page(result))
+        print(f"written to {arguments.table}")
+
+
+if __name__ == "__main__":
+    main()

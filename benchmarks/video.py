@@ -1,0 +1,118 @@
+"""How fast a video is followed, and whether memory grows with its length.
+
+    python benchmarks/video.py --video clip.mp4 --yunet face_detection_yunet.onnx
+
+recognises the video, writing rows and the annotated file, and then the same repeated 20 times,
+each in a process of its own, and writes frames a second and peak memory to
+``benchmarks/results/video.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import _results
+import av
+
+from skfer.detection import YuNetDetector
+from skfer.recognition import FaceReader
+from skfer.video import recognize_video
+
+WANTED_RATE, WANTED_GROWTH = 25.0, 50.0
+
+
+def repeated(clip: str, times: int, path: Path) -> None:
+    """The packets of the clip over again, undecoded."""
+    with av.open(str(path), "w") as written:
+        stream = None
+        for turn in range(times):
+            with av.open(clip) as read:
+                video = read.streams.video[0]
+                if stream is None:
+                    stream = written.add_stream_from_template(video)
+                for packet in read.demux(video):
+                    if packet.dts is None:
+                        continue
+                    packet.pts += turn * video.duration
+                    packet.dts += turn * video.duration
+                    packet.stream = stream
+                    written.mux(packet)
+
+
+def measure(clip: str, yunet: str | None) -> dict:
+    """In this process: its peak memory is the video's."""
+    reader = FaceReader(load_pipeline(), detector=YuNetDetector(yunet) if yunet else None)
+    reader.read(make_first(clip))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start, cpu = time.perf_counter(), time.process_time()
+        report = recognize_video(clip, reader, output=folder / "o.mp4", csv=folder / "o.csv")
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        ids = report.faces["face_id"].dropna().unique().tolist()
+    return {
+        "frames": report.n_frames,
+        "faces": len(ids),
+        "frames a second": round(report.n_frames / seconds, 1),
+        "CPU milliseconds a frame": round(1000 * cpu / report.n_frames, 1),
+        "peak memory in MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+
+
+def make_first(clip: str) -> list:
+    """Its first frame: what only the first call has to do isn't part of the rate."""
+    with av.open(clip) as read:
+        return [next(read.decode(video=0)).to_ndarray(format="rgb24")]
+
+
+def load_pipeline():
+    from skfer import load_pretrained
+
+    return load_pretrained()
+
+
+def in_own_process(clip: str, yunet: str | None) -> dict:
+    arguments = [sys.executable, __file__, "--video", clip, "--measure"]
+    arguments += ["--yunet", yunet] if yunet else []
+    done = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--video", required=True)
+    parser.add_argument("--yunet", help="the file of YuNet; without, the Pipeline's own detector")
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(arguments.video, arguments.yunet)))
+        return
+    once = in_own_process(arguments.video, arguments.yunet)
+    with tempfile.TemporaryDirectory() as name:
+        long = Path(name, "long.mp4")
+        repeated(arguments.video, arguments.times, long)
+        often = in_own_process(str(long), arguments.yunet)
+    growth = often["peak memory in MB"] - once["peak memory in MB"]
+    print(f"once: {once}\n{arguments.times} times: {often}")
+    print(f"{once['frames a second']} frames a second (wanted >= {WANTED_RATE:.0f})")
+    print(f"memory grows by {growth:+.1f} MB (wanted within {WANTED_GROWTH:.0f})")
+    _results.write(
+        "video",
+        {
+            "detector": "yunet" if arguments.yunet else "the Pipeline's",
+            "once": once,
+            f"{arguments.times} times": often,
+            "versions": _results.versions(),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Models and detectors, as the command line names them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def load_model(model: str | None) -> Any:
+    """A pretrained Pipeline by its name, or a saved one by its path."""
+    quiet_tensorflow()
+    from skfer import list_pretrained, load_pretrained
+
+    if model is None:
+        return load_pretrained()
+    if os.path.exists(model):
+        return _load_file(Path(model))
+    names = [known["name"] for known in list_pretrained()]
+    if model in names:
+        return load_pretrained(model)
+    raise click.BadParameter(
+        f"{model!r} is neither a file nor one of the pretrained models: {', '.join(names)}.",
+        param_hint="--model",
+    )
+
+
+def _load_file(path: Path) -> Any:
+    import joblib
+
+    click.echo(
+        f"Warning: {str(path)!r} is a pickle, which may run any code when it is loaded. Only load "
+        "files from people you trust.",
+        err=True,
+    )
+    try:
+        return joblib.load(path)
+    except Exception as error:  # a pickle that is damaged, or none, may raise anything
+        raise click.ClickException(
+            f"{str(path)!r} can't be loaded as a model ({type(error).__name__}: {error}). It has "
+            "to be a fitted Pipeline or classifier saved with joblib.dump."
+        ) from error
+
+
+def find_detector(detector: str | None) -> Any:
+    """A detector's name as it is, or the YuNet detector of a file."""
+    if detector is None or not detector.endswith(".onnx"):
+        return detector
+    from skfer.detection import YuNetDetector
+
+    return YuNetDetector(detector)
+
+
+def quiet_tensorflow() -> None:
+    """Load TensorFlow without its notes on processors and graphics cards.
+
+    It writes some of them before it reads its own setting for them. An error that it raises is
+    seen as ever.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _standard_error_kept_back():
+        import tensorflow  # noqa: F401 - for what it writes
+
+
+@contextlib.contextmanager
+def _standard_error_kept_back() -> Iterator[None]:
+    """What is written to file descriptor 2 in the block, in C++ too; shown if the block fails."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        original = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+            if failed:
+                kept.seek(0)
+                os.write(2, kept.read())

@@ -1,0 +1,81 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+# What `ctx.exit` is given when some input could not be read.
+SOME_UNREADABLE = 3
+
+Decorated = Callable[..., Any]
+
+
+def model_option(command: Decorated) -> Decorated:
+    """``--model``."""
+    return click.option(
+        "-m",
+        "--model",
+        metavar="NAME|FILE",
+        help="A pretrained model (fer2013, ferplus), or the file of one saved by joblib, such as "
+        "skfer train writes. A file may run any code when it is loaded: take none from "
+        "people you don't trust.  [default: fer2013]",
+    )(command)
+
+
+def detector_option(command: Decorated) -> Decorated:
+    """``--detector``."""
+    return click.option(
+        "-d",
+        "--detector",
+        metavar="NAME|FILE",
+        help="What finds the faces: haar, yunet, mtcnn, or the path of YuNet's .onnx file.  "
+        "[default: the model's own]",
+    )(command)
+
+
+def progress_option(command: Decorated) -> Decorated:
+    """``--progress``."""
+    return click.option(
+        "--progress/--no-progress",
+        default=None,
+        help="Show a bar on standard error.  [default: if that is a terminal]",
+    )(command)
+
+
+def every_options(command: Decorated) -> Decorated:
+    """``--every`` and ``--smoothing``."""
+    for option in (
+        click.option(
+            "--smoothing",
+            type=click.FloatRange(min=0),
+            default=0.3,
+            show_default=True,
+            metavar="SECONDS",
+            help="Time constant of the smoothing of probabilities; 0 for none.",
+        ),
+        click.option(
+            "--every",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Search every n-th frame for faces; between them they stay where they were.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def output_file(**more: Any) -> click.Path:
+    """The type of a file that is to be written, in a folder that is there."""
+    return click.Path(path_type=Path, dir_okay=False, **more)
+
+
+def is_shown(progress: bool | None) -> bool:
+    """Whether a bar is wanted."""
+    return sys.stderr.isatty() if progress is None else progress

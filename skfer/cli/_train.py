@@ -1,0 +1,139 @@
+"""``skfer train``: a model from labelled photos."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from skfer.cli._data import load_labelled
+from skfer.cli._models import find_detector, quiet_tensorflow
+from skfer.cli._options import output_file
+
+# Images smaller than this are faces already, as FER2013's 48 pixels are.
+_FACES_BELOW = 64
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--output", type=output_file(), required=True, metavar="FILE.joblib", help="The model."
+)
+@click.option("--network", default="mini_xception", show_default=True, help="Its name in skfer.")
+@click.option("--epochs", type=click.IntRange(min=1), default=25, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=None)
+@click.option("--augment", default="light", show_default=True, help="none, flip, light, strong.")
+@click.option("--size", type=click.IntRange(min=16), default=48, show_default=True, help="Pixels.")
+@click.option(
+    "-d",
+    "--detector",
+    default="haar",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="What finds the face in a photo: haar, yunet, mtcnn, or the path of YuNet's .onnx file.",
+)
+@click.option(
+    "--faces",
+    is_flag=True,
+    help="The images are faces already, of any size: look for none in them. Images below 64 "
+    "pixels, such as FER2013's, are taken for faces without it.",
+)
+@click.option(
+    "--validation",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share of the images that is watched and not learnt from.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any parameter of the Pipeline, such as cropper__margin=0.2; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the history as JSON.")
+def train(
+    data: Path,
+    output: Path,
+    network: str,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float | None,
+    augment: str,
+    size: int,
+    detector: str,
+    faces: bool,
+    validation: float,
+    seed: int,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Train a model and save it.
+
+    DATA is a folder that has a folder of images for each class (happy/1.jpg), or FER2013:
+    fer2013.csv, .csv.gz, .npz, or its folder with train and test. Of FER2013, Training is learnt.
+
+    \b
+    Examples:
+      skfer train photos/ --output mine.joblib
+      skfer train fer2013.csv --network mini_resnet --epochs 40 --output fer.joblib
+      skfer train photos/ -o mine.joblib --set cropper__margin=0.2 --detector yunet
+    """
+    values = _parsed(settings)
+    labelled = load_labelled(data, "Training")
+    quiet_tensorflow()
+    import joblib
+    from sklearn.pipeline import Pipeline
+
+    from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
+    from skfer._partial_file import partial_file
+    from skfer.cli._epoch_lines import EpochLines
+
+    cropper = FaceCropper(find_detector(detector), whole_below=_FACES_BELOW, n_jobs=-1)
+    classifier = FacialExpressionClassifier(
+        network,
+        epochs=epochs,
+        batch_size=batch_size,
+        augment=augment,
+        validation_fraction=validation,
+        random_state=seed,
+        callbacks=[EpochLines()],
+    )
+    if learning_rate is not None:
+        classifier.set_params(learning_rate=learning_rate)
+    steps = [("cropper", cropper), ("resizer", GrayscaleResizer(size)), ("classifier", classifier)]
+    pipeline = Pipeline(steps).set_params(**values)
+    with partial_file(output) as part:
+        click.echo(f"{labelled.description}; learning ...", err=True)
+        # The cropper is part of what is saved either way: photos are what it will be given.
+        learner = pipeline[1:] if faces else pipeline
+        learner.fit(labelled.images, labelled.labels)
+        classifier.set_params(callbacks=None)
+        joblib.dump(pipeline, part)
+    history = {name: [float(v) for v in values] for name, values in classifier.history_.items()}
+    if as_json:
+        result = {"model": str(output), "classes": classifier.classes_.tolist()}
+        click.echo(json.dumps({**result, "history": history}, indent=2))
+    else:
+        click.echo(f"{output}: {', '.join(map(str, classifier.classes_.tolist()))}")
+
+
+def _parsed(settings: tuple[str, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(
+                f"{setting!r} is not of the form NAME=VALUE.", param_hint="--set"
+            )
+        try:
+            values[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[name] = text  # a word
+    return values

@@ -1,0 +1,159 @@
+"""``skfer video``: faces in a video file."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skfer.cli._models import find_detector, load_model
+from skfer.cli._options import (
+    SOME_UNREADABLE,
+    detector_option,
+    every_options,
+    is_shown,
+    model_option,
+    output_file,
+    progress_option,
+)
+
+if TYPE_CHECKING:
+    from skfer.video import VideoReport
+
+
+@click.command()
+@click.argument("source", metavar="VIDEO", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "-o",
+    "--output",
+    type=output_file(),
+    metavar="FILE.mp4",
+    help="Write the video with boxes, labels and bars drawn in (H.264, without sound).",
+)
+@click.option(
+    "--csv",
+    "table",
+    type=output_file(),
+    metavar="FILE",
+    help="Write a row for each face of each frame: .csv or .parquet.",
+)
+@click.option(
+    "--timeline",
+    type=output_file(),
+    metavar="FILE.png",
+    help="Draw the expressions over time: .png, .svg or .pdf.",
+)
+@model_option
+@detector_option
+@every_options
+@click.option("--bars/--no-bars", default=True, help="Bars beside the faces.  [default: bars]")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
+@progress_option
+@click.pass_context
+def video(
+    ctx: click.Context,
+    source: str,
+    output: Path | None,
+    table: Path | None,
+    timeline: Path | None,
+    model: str | None,
+    detector: str | None,
+    every: int,
+    smoothing: float,
+    bars: bool,
+    as_json: bool,
+    progress: bool | None,
+) -> None:
+    """Follow the faces of a video and name their expressions over time.
+
+    Without --output, --csv, --timeline and --json, the rows are printed as CSV. A file that is
+    cut short or damaged is read as far as it goes, and makes the exit code 3.
+
+    \b
+    Examples:
+      skfer video talk.mp4 --output drawn.mp4 --csv faces.csv
+      skfer video talk.mp4 --timeline talk.png --every 3
+      skfer video talk.mp4 --json
+      skfer video talk.mp4 > faces.csv
+    """
+    pipeline = load_model(model)
+    from skfer.video import recognize_video
+
+    with tempfile.TemporaryDirectory(prefix="skfer-") as folder:
+        report = recognize_video(
+            source,
+            pipeline,
+            output=output,
+            csv=table or Path(folder, "rows.csv"),
+            detector=find_detector(detector),
+            every=every,
+            smoothing=smoothing,
+            bars=bars,
+            progress=is_shown(progress),
+        )
+        if timeline is not None:
+            draw_timeline(report, timeline)
+        if as_json:
+            click.echo(json.dumps(summary(report, source), indent=2, ensure_ascii=False))
+        elif output is None and table is None and timeline is None:
+            assert report.csv is not None  # it was given
+            with report.csv.open(encoding="utf-8", newline="") as rows:
+                for row in rows:
+                    click.echo(row, nl=False)
+    faces = "1 face" if report.n_faces == 1 else f"{report.n_faces} faces"
+    click.echo(f"{report.n_frames} frames, {report.seconds:.1f} s, {faces}.", err=True)
+    if report.problem:
+        ctx.exit(SOME_UNREADABLE)
+
+
+def draw_timeline(report: VideoReport, path: Path) -> None:
+    """Write the timeline of a report to a file."""
+    from skfer._partial_file import partial_file
+
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError(
+            '--timeline draws with matplotlib, which is not installed: pip install "skfer[plot]".'
+        ) from error
+    matplotlib.use("Agg")
+    from skfer.video import TimelineDisplay
+
+    if report.n_faces == 0:
+        click.echo(f"Warning: no face was found, so {str(path)!r} is not drawn.", err=True)
+        return
+    figure = TimelineDisplay.from_table(report.faces).figure_
+    with partial_file(path) as part:
+        figure.savefig(part, dpi=150)
+
+
+def summary(report: VideoReport, source: str) -> dict[str, Any]:
+    """What JSON says of a video: each face, when it was seen, and what it showed."""
+    table = report.faces
+    faces = []
+    for face_id, rows in table[table["face_id"].notna()].groupby("face_id"):
+        names = [name for name in rows.columns if name in map(str, report.classes)]
+        faces.append(
+            {
+                "face_id": int(face_id),
+                "first": float(rows["timestamp"].iloc[0]),
+                "last": float(rows["timestamp"].iloc[-1]),
+                "frames": len(rows),
+                "expressions": {
+                    str(name): int(count)
+                    for name, count in rows["expression"].value_counts().items()
+                },
+                "mean_probabilities": {name: round(float(rows[name].mean()), 6) for name in names},
+            }
+        )
+    return {
+        "video": source,
+        "frames": report.n_frames,
+        "frames_without_a_face": int(table["face_id"].isna().sum()),
+        "seconds": round(report.seconds, 6),
+        "faces": faces,
+        "problem": report.problem,
+    }

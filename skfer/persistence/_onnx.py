@@ -1,0 +1,254 @@
+"""`export_onnx`: a classifier, or the Pipeline around it, as one ONNX file."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+import skfer
+from skfer._classifier import FacialExpressionClassifier
+from skfer._compiled_network import prediction
+from skfer._onnx_model import only_output, onnx_model, require_onnx, session
+from skfer.persistence._resize_graph import resizing
+from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
+
+_TOLERANCE = 1e-5
+_INPUT, _OUTPUT = "images", "probabilities"
+_AXES = ("batch", "height", "width", "channels")
+# Sizes that the resizing is tried on, as shares of the network's own: of these, the first makes an
+# image grow, the others let one or both sides shrink, by two and by other factors.
+_TRIED = ((0.5, 0.75), (0.8, 1.5), (1.25, 1.5), (2.0, 2.0))
+
+
+def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os.PathLike) -> Path:
+    """Write a fitted classifier, or a Pipeline that ends in one, as an ONNX file.
+
+    The file holds all that is done to the pixels: conversion to gray or RGB and resizing by the
+    Pipeline's resizer, scaling, the network, its views (`test_time_augmentation`) and its
+    `temperature`. Finding the face is not in it: images are to show one face each, as a
+    `FaceCropper` cuts it out.
+
+    ====================  =====================================================================
+    input ``images``      uint8, 0 to 255. Of a Pipeline with a resizer ``(batch, height, width,
+                          1 or 3)`` of any height and width, gray or RGB; of a classifier
+                          alone ``(batch, *image_shape_)``
+    ``probabilities``     float32 ``(batch, n_classes)``
+    metadata              ``classes``: the names of the columns, as JSON; ``image_shape``: height,
+                          width and channels of what the network sees, as JSON;
+                          ``test_time_augmentation``; ``skfer_version``
+    opset                 15, for ONNX Runtime 1.10 and newer
+    ====================  =====================================================================
+
+    The file is checked before it is put in its place: its probabilities are those of `estimator`
+    to 1e-5, for gray and colour images of the network's own size and for images of other
+    sizes resized in the graph. The graph resizes as OpenCV does on x86, bit by bit, with one
+    exception: where the mean over an area ends in exactly .5, which OpenCV computes in
+    single precision, a pixel may differ by one gray level of 255. Mostly none does; where the
+    sides of an image and of the network's input have a large common factor, such as 160 and
+    48, it is about 1 in 300. Elsewhere, OpenCV's own resizing may differ by a gray level.
+
+    Parameters
+    ----------
+    estimator : FacialExpressionClassifier or Pipeline
+        Fitted. A Pipeline's steps are a `FaceCropper`, which is left out; an `ImageResizer` or
+        `GrayscaleResizer` without equalisation; the classifier. The first two may be missing
+        or "passthrough".
+    path : str or path
+        The file; one that is there is replaced, in one step.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ImportError
+        If the extra isn't installed: ``pip install "skfer[onnx]"``. ONNX Runtime, with which
+        the file is checked, may be missing; the check takes longer without.
+    NotFittedError
+        If `estimator` isn't fitted.
+    ValueError
+        If a step can't be part of an ONNX graph.
+    RuntimeError
+        If the file doesn't say what `estimator` says. Nothing is written then.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skfer import FacialExpressionClassifier, GrayscaleResizer, export_onnx
+    >>> from skfer.datasets import make_faces
+    >>> faces = make_faces(60, classes=["happy", "sad"], random_state=0)
+    >>> pipeline = make_pipeline(
+    ...     GrayscaleResizer(24), FacialExpressionClassifier("mini_xception", epochs=1)
+    ... ).fit(faces.images, faces.labels)
+    >>> import onnxruntime
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = export_onnx(pipeline, f"{folder}/expressions.onnx")
+    ...     session = onnxruntime.InferenceSession(path)
+    >>> json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    ['happy', 'sad']
+    >>> session.run(None, {"images": faces.images[:5, ..., None]})[0].shape
+    (5, 2)
+    """
+    require_onnx("export_onnx", "onnx", "tf2onnx")
+    resizer, classifier = _steps(estimator)
+    function = tf.function(_from_pixels(resizer, classifier))
+    shape = classifier.image_shape_ if resizer is None else (None, None, None)
+    spec = tf.TensorSpec((None, *shape), tf.uint8, name=_INPUT)
+    model = onnx_model(function, spec, _AXES)
+    _describe(model, classifier)
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"path={str(path)!r}: there is no folder {str(path.parent)!r}.")
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(model.SerializeToString())
+        _check(_reader(draft), resizer, classifier)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _steps(estimator: Any) -> tuple[ImageResizer | GrayscaleResizer | None, Any]:
+    """The resizer, if there is one, and the classifier."""
+    steps = (
+        [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    )
+    steps = [step for step in steps if step is not None and step != "passthrough"]
+    *before, classifier = steps
+    if not isinstance(classifier, FacialExpressionClassifier):
+        raise ValueError(
+            f"estimator is or ends in a {type(classifier).__name__}; export_onnx takes a fitted "
+            "FacialExpressionClassifier, or a Pipeline that ends in one."
+        )
+    check_is_fitted(classifier, "network_")
+    if before and isinstance(before[0], FaceCropper):
+        del before[0]
+    resizer = before.pop() if before else None
+    if before or not isinstance(resizer, ImageResizer | GrayscaleResizer | None):
+        other = before[0] if before else resizer
+        raise ValueError(
+            f"The step {type(other).__name__} can't be part of an ONNX graph; before the "
+            "classifier, export_onnx knows a FaceCropper and an ImageResizer or GrayscaleResizer. "
+            "Export the classifier alone, and do the other steps before it."
+        )
+    if resizer is not None and resizer.equalize not in (None, "none"):
+        raise ValueError(
+            f"The resizer has equalize={resizer.equalize!r}, which can't be part of an ONNX graph. "
+            "Export the classifier alone, and resize and equalise before it."
+        )
+    return resizer, classifier
+
+
+def _from_pixels(
+    resizer: Any, classifier: FacialExpressionClassifier
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """From uint8 images to probabilities, as resizer and classifier have them."""
+    network = prediction(classifier.network_, classifier.test_time_augmentation)
+    low, high = classifier.pixel_range_.low, classifier.pixel_range_.high
+    factor = np.float32(high - low) / np.float32(255)
+    resized = None if resizer is None else _resizing(classifier)
+
+    def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixels = tf.cast(images, tf.float32) if resized is None else resized(images)
+        if (low, high) != (0.0, 255.0):
+            pixels = pixels * factor + np.float32(low)
+        answers = network(pixels)
+        if classifier.temperature != 1:
+            answers = tf.nn.softmax(tf.math.log(answers) / classifier.temperature)
+        return {_OUTPUT: answers}
+
+    return probabilities
+
+
+def _resizing(classifier: FacialExpressionClassifier) -> Callable[[tf.Tensor], tf.Tensor]:
+    height, width, channels = classifier.image_shape_
+    return resizing((height, width), channels)
+
+
+def _describe(model: Any, classifier: FacialExpressionClassifier) -> None:
+    import onnx
+
+    model.producer_name, model.producer_version = "skfer", skfer.__version__
+    model.doc_string = "Facial expressions: probabilities of the classes in the metadata."
+    model.graph.name = classifier.network_.name
+    properties = {
+        "classes": json.dumps(classifier.classes_.tolist()),
+        "image_shape": json.dumps(classifier.image_shape_),
+        "test_time_augmentation": classifier.test_time_augmentation or "none",
+        "skfer_version": skfer.__version__,
+    }
+    onnx.helper.set_model_props(model, properties)
+
+
+def _reader(path: str) -> Callable[[np.ndarray], np.ndarray]:
+    """What runs the file: ONNX Runtime, or the slow evaluator that comes with onnx."""
+    if importlib.util.find_spec("onnxruntime") is not None:
+        running = session(path, 1)
+        return lambda images: only_output(running, images)
+    import onnx.reference
+
+    evaluator = onnx.reference.ReferenceEvaluator(path)
+    return lambda images: evaluator.run(None, {_INPUT: images})[0]
+
+
+def _check(
+    read: Callable[[np.ndarray], np.ndarray],
+    resizer: Any,
+    classifier: FacialExpressionClassifier,
+) -> None:
+    """Raise if the file says anything else than the estimator."""
+    if classifier.backend != "keras":
+        classifier = copy.copy(classifier).set_params(backend="keras")
+    rng = np.random.default_rng(0)
+    height, width, channels = classifier.image_shape_
+
+    def some(n: int, *shape: int) -> np.ndarray:
+        return rng.integers(0, 256, (n, *shape), dtype=np.uint8)
+
+    for n in (1, 3):
+        images = some(n, height, width, channels)
+        _compare(read(images), classifier.predict_proba(images), images)
+    if resizer is None:
+        return
+    other = some(2, height, width, 4 - channels)  # RGB for a gray network, gray for an RGB one
+    _compare(read(other), classifier.predict_proba(resizer.transform(other)), other)
+    resized = _resizing(classifier)
+    for share_of_height, share_of_width in _TRIED:
+        size = max(1, round(share_of_height * height)), max(1, round(share_of_width * width))
+        images = some(1, *size, 3)
+        pixels = resized(tf.constant(images)).numpy().astype(np.uint8)
+        _compare(read(images), classifier.predict_proba(pixels), images)
+        worst = np.abs(pixels.astype(int) - resizer.transform(images)).max()
+        if worst > 1:
+            raise RuntimeError(
+                f"Images of shape {images.shape[1:]} are resized otherwise in the ONNX graph "
+                f"than by {type(resizer).__name__}, by up to {worst} gray levels. Nothing was "
+                "written."
+            )
+
+
+def _compare(answers: np.ndarray, expected: np.ndarray, images: np.ndarray) -> None:
+    worst = np.abs(answers - expected).max() if answers.shape == expected.shape else np.inf
+    if not worst <= _TOLERANCE:
+        raise RuntimeError(
+            f"The ONNX graph gives other probabilities than the classifier, for images of shape "
+            f"{images.shape}: they differ by up to {worst:.2g}, and {_TOLERANCE:g} is allowed. "
+            "Nothing was written."
+        )

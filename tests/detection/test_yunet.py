@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skfer import FaceCropper
+from skfer.detection import YuNetDetector, _yunet_model, build_detector
+
+# Right eye, left eye, nose, right and left corner of the mouth, read off the photo by eye.
+ASTRONAUT = [[202, 101], [246, 103], [223, 127], [201, 139], [244, 141]]
+
+
+@pytest.fixture
+def yunet(yunet_model):
+    return YuNetDetector(yunet_model)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty folder in place of the user's cache."""
+    pooch = pytest.importorskip("pooch", reason='pip install "skfer[yunet]"')
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(pooch, "os_cache", lambda name: folder / name)
+    return folder / "skfer"
+
+
+class Site(ThreadingHTTPServer):
+    """What the model is fetched from: it answers every request with the same bytes."""
+
+    content = b""
+    requests = 0
+
+    class RequestHandlerClass(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.requests += 1
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.server.content)
+
+        def log_message(self, *request):
+            pass
+
+
+@pytest.fixture
+def site(monkeypatch):
+    server = Site(("127.0.0.1", 0), Site.RequestHandlerClass)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(_yunet_model, "_MODEL_URL", f"http://127.0.0.1:{server.server_port}/")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def in_new_thread(function, *arguments):
+    """What a function returns in a thread that has loaded no model yet."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(function, *arguments).result()
+
+
+def turned(photo, degrees):
+    """The photo turned about the face, and the affine map that turned it."""
+    turn = cv2.getRotationMatrix2D((224, 115), degrees, 1)
+    size = photo.shape[1::-1]
+    return cv2.warpAffine(photo, turn, size, borderMode=cv2.BORDER_REPLICATE), turn
+
+
+def tilt(landmarks):
+    """Degrees from the level of the line between the eyes."""
+    return np.degrees(np.arctan2(*(landmarks[1] - landmarks[0])[::-1]))
+
+
+@pytest.mark.real_data
+def test_finds_the_face_and_its_landmarks_in_the_order_of_the_protocol(yunet, astronaut):
+    faces = yunet.detect(astronaut)
+
+    assert len(faces) == 1
+    x, y, width, height = faces.boxes[0]
+    assert x < 202 < 246 < x + width
+    assert y < 101 < 141 < y + height
+    assert 0.8 < faces.scores[0] <= 1
+    np.testing.assert_allclose(faces.landmarks[0], ASTRONAUT, atol=6)
+
+
+@pytest.mark.real_data
+def test_gray_is_searched_as_colour_is(yunet, astronaut):
+    gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
+
+    np.testing.assert_allclose(yunet.detect(gray).landmarks, [ASTRONAUT], atol=6)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("scale", [0.5, 3])
+def test_faces_come_in_pixels_of_the_photo_whatever_its_size(yunet, astronaut, scale):
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    photo = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=method)
+
+    (box,) = yunet.set_params(min_face_size=16).detect(photo).boxes
+    (landmarks,) = yunet.detect(photo).landmarks
+
+    np.testing.assert_allclose(box / scale, yunet.detect(astronaut).boxes[0], atol=8)
+    np.testing.assert_allclose(landmarks / scale, ASTRONAUT, atol=8)
+
+
+@pytest.mark.real_data
+def test_a_face_may_fill_a_large_photo(yunet, astronaut):
+    portrait = cv2.resize(astronaut[50:190, 155:295], (1800, 1800), interpolation=cv2.INTER_CUBIC)
+
+    faces = yunet.detect(portrait)
+
+    assert len(faces) == 1
+    assert faces.boxes[0, 3] > 1000
+
+
+@pytest.mark.real_data
+def test_small_faces_of_a_large_photo_are_found_unless_they_are_not_wanted(yunet, astronaut):
+    small = cv2.resize(astronaut, (120, 120), interpolation=cv2.INTER_AREA)
+    photo = np.full((960, 1280, 3), 90, np.uint8)
+    photo[700:820, 900:1020] = small
+
+    faces = yunet.set_params(min_face_size=16).detect(photo)
+
+    assert len(faces) == 1
+    expected = np.array(ASTRONAUT) * (120 / 512) + [900, 700]
+    np.testing.assert_allclose(faces.landmarks[0], expected, atol=3)
+    assert len(yunet.set_params(min_face_size=40).detect(photo)) == 0
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("degrees", [-30, 30])
+def test_landmarks_turn_with_the_face(yunet, astronaut, degrees):
+    photo, turn = turned(astronaut, degrees)
+    expected = cv2.transform(np.array([ASTRONAUT], float), turn)[0]
+
+    def error(detector):
+        return abs(tilt(detector.detect(photo).landmarks[0]) - tilt(expected))
+
+    np.testing.assert_allclose(yunet.detect(photo).landmarks[0], expected, atol=9)
+    assert error(yunet) < 6
+    assert error(clone(yunet).set_params(refine_landmarks=False)) > 10
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500, 3), (10, 300), (31, 300, 3), (300, 10)])
+def test_narrow_images_have_no_face(yunet, shape):
+    faces = yunet.set_params(min_face_size=1).detect(np.zeros(shape, np.uint8))
+
+    assert len(faces) == 0
+    assert faces.boxes.shape == (0, 4)
+
+
+@pytest.mark.real_data
+def test_threads_share_a_detector(yunet, astronaut):
+    photos = [astronaut[:300], astronaut[:400, 100:], astronaut] * 3
+    alone = [yunet.detect(photo) for photo in photos]
+
+    with ThreadPoolExecutor(4) as threads:
+        for faces, expected in zip(threads.map(yunet.detect, photos), alone, strict=True):
+            np.testing.assert_array_equal(faces.boxes, expected.boxes)
+            np.testing.assert_array_equal(faces.landmarks, expected.landmarks)
+
+
+@pytest.mark.real_data
+def test_a_used_detector_can_be_pickled_and_cloned(yunet, astronaut):
+    boxes = yunet.detect(astronaut).boxes
+
+    for copy in (pickle.loads(pickle.dumps(yunet)), clone(yunet)):
+        np.testing.assert_array_equal(copy.detect(astronaut).boxes, boxes)
+
+
+@pytest.mark.real_data
+def test_a_memory_knows_the_model_by_its_content(yunet_model, astronaut, tmp_path):
+    def remembered(model, **settings):
+        detector = YuNetDetector(model, **settings)
+        FaceCropper(detector, memory=tmp_path / "boxes").detect([astronaut])
+        return len(list((tmp_path / "boxes").rglob("*.npy")))
+
+    elsewhere = tmp_path / "yunet.onnx"
+    shutil.copy(yunet_model, elsewhere)
+    assert remembered(yunet_model) == 1
+    assert remembered(str(elsewhere)) == 1
+    assert remembered(elsewhere, score_threshold=0.5) == 2
+    assert YuNetDetector().cache_key() == YuNetDetector(elsewhere).cache_key()
+    with elsewhere.open("ab") as file:
+        file.write(b"\x00")
+    assert YuNetDetector().cache_key() != YuNetDetector(elsewhere).cache_key()
+
+
+@pytest.mark.real_data
+def test_a_model_that_changed_is_loaded_again(yunet_model, astronaut, tmp_path):
+    model = tmp_path / "yunet.onnx"
+    shutil.copy(yunet_model, model)
+    detector = YuNetDetector(model)
+    assert len(detector.detect(astronaut)) == 1
+
+    model.write_bytes(b"something else")
+
+    with pytest.raises(ValueError, match=r"yunet.onnx' is no YuNet network"):
+        detector.detect(astronaut)
+
+
+@pytest.mark.real_data
+def test_the_model_is_fetched_once(yunet_model, astronaut, cache, site):
+    site.content = yunet_model.read_bytes()
+    detector = build_detector("yunet", min_face_size=24)
+
+    found = [len(in_new_thread(detector.detect, astronaut)) for _ in range(3)]
+
+    assert found == [1, 1, 1]
+    assert site.requests == 1
+    assert [path.name for path in cache.iterdir()] == [_yunet_model.MODEL_NAME]
+
+
+def test_a_file_with_another_checksum_is_refused(astronaut, cache, site):
+    site.content = b"not what was asked for"
+
+    with pytest.raises(FileNotFoundError, match=r"can't be fetched from http.*SHA-256 ebafce4e"):
+        in_new_thread(YuNetDetector().detect, astronaut)
+    assert not list(cache.iterdir())
+
+
+def test_without_a_network_the_error_says_where_to_put_the_file(astronaut, cache, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(_yunet_model, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
+
+    with pytest.raises(FileNotFoundError) as caught:
+        in_new_thread(YuNetDetector().detect, astronaut)
+
+    assert str(cache) in str(caught.value)
+    assert "face_detection_yunet_2026may.onnx" in str(caught.value)
+    assert "YuNetDetector(model=" in str(caught.value)
+
+
+@pytest.mark.real_data
+def test_a_file_put_into_the_cache_by_hand_is_used(yunet_model, astronaut, cache, monkeypatch):
+    monkeypatch.setattr(_yunet_model, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
+    cache.mkdir(parents=True)
+    shutil.copy(yunet_model, cache)
+
+    assert len(in_new_thread(YuNetDetector().detect, astronaut)) == 1
+
+
+def test_without_pooch_the_error_names_the_extra(astronaut, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+
+    with pytest.raises(ImportError, match=r'pip install "skfer\[yunet\]"'):
+        in_new_thread(YuNetDetector().detect, astronaut)
+
+
+def test_a_model_that_is_not_there_is_named(astronaut, tmp_path):
+    missing = YuNetDetector(tmp_path / "none.onnx")
+
+    for ask in (missing.cache_key, lambda: missing.detect(astronaut)):
+        with pytest.raises(FileNotFoundError, match=r"model: '.*none.onnx' can't be read"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"score_threshold": 1.5}, {"min_face_size": 0}, {"max_side": 20}, {"refine_landmarks": 2}],
+)
+def test_settings_out_of_range_are_refused(settings, astronaut):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        YuNetDetector("yunet.onnx", **settings).detect(astronaut)

@@ -1,0 +1,212 @@
+"""`export_onnx`, read as another program would read its files."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import sys
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from networks_for_tests import small_network
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from skfer import (
+    FaceCropper,
+    FacialExpressionClassifier,
+    GrayscaleResizer,
+    HOGDescriptor,
+    ImageResizer,
+    export_onnx,
+)
+from skfer.datasets import make_faces
+from skfer.persistence import _onnx
+from skfer.persistence._resize_graph import resizing
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(60, classes=["happy", "sad", "surprise"], size=24, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def classifier(faces):
+    return FacialExpressionClassifier(
+        small_network, epochs=2, test_time_augmentation="flip", random_state=0
+    ).fit(faces.images, faces.labels)
+
+
+@pytest.fixture(scope="module")
+def pipeline(classifier):
+    return Pipeline(
+        [
+            ("cropper", FaceCropper()),
+            ("resizer", GrayscaleResizer(24)),
+            ("classifier", classifier),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(pipeline, tmp_path_factory):
+    """The Pipeline's file."""
+    return export_onnx(pipeline, tmp_path_factory.mktemp("onnx") / "faces.onnx")
+
+
+def answers(path, images):
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (probabilities,) = session.run(["probabilities"], {"images": images})
+    return probabilities
+
+
+def noise(*shape):
+    return np.random.default_rng(sum(shape)).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 24, 24, 1),
+        (7, 24, 24, 3),
+        (2, 48, 48, 3),
+        (1, 61, 53, 3),
+        (3, 13, 20, 1),
+        (1, 15, 90, 3),
+        (1, 1, 1, 1),
+    ],
+)
+def test_images_of_any_size_get_the_probabilities_of_the_pipeline(exported, pipeline, shape):
+    images = noise(*shape)
+    expected = pipeline[1:].predict_proba(images)
+    np.testing.assert_allclose(answers(exported, images), expected, atol=1e-5)
+
+
+def test_a_crop_of_a_photo_is_read_as_the_pipeline_reads_it(exported, pipeline, astronaut):
+    (crop,) = pipeline["cropper"].transform([astronaut])
+    np.testing.assert_allclose(
+        answers(exported, crop[np.newaxis]), pipeline.predict_proba([astronaut]), atol=1e-3
+    )
+
+
+def test_the_file_says_what_it_is(exported):
+    model = onnx.load(exported)
+    onnx.checker.check_model(model, full_check=True)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(said["classes"]) == ["happy", "sad", "surprise"]
+    assert json.loads(said["image_shape"]) == [24, 24, 1]
+    assert said["test_time_augmentation"] == "flip"
+    (images,), (probabilities,) = model.graph.input, model.graph.output
+    axes = [axis.dim_param for axis in images.type.tensor_type.shape.dim]
+    assert (images.name, axes) == ("images", ["batch", "height", "width", "channels"])
+    assert probabilities.name == "probabilities"
+    assert [o.version for o in model.opset_import if o.domain == ""] == [15]
+
+
+def test_a_classifier_alone_takes_images_of_its_size(classifier, faces, tmp_path):
+    path = export_onnx(classifier, str(tmp_path / "classifier.onnx"))
+    images = faces.images[..., np.newaxis]
+    expected = classifier.predict_proba(faces.images)
+    np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+    with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument):
+        answers(path, noise(1, 30, 30, 1))
+
+
+def test_the_temperature_is_in_the_graph(classifier, faces, tmp_path):
+    warm = copy.copy(classifier).set_params(temperature=2.5)
+    path = export_onnx(warm, tmp_path / "warm.onnx")
+    said = answers(path, faces.images[:3, ..., None])
+    np.testing.assert_allclose(said, warm.predict_proba(faces.images[:3]), atol=1e-5)
+    assert np.abs(said - classifier.predict_proba(faces.images[:3])).max() > 0.01
+
+
+def test_rgb_floats_and_integer_labels(tmp_path):
+    X, y = noise(40, 16, 20, 3).astype(np.float32) / 127.5 - 1, np.arange(40) % 3 * 10
+    classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0).fit(X, y)
+    pipeline = Pipeline([("resizer", ImageResizer((16, 20), color="rgb")), ("c", classifier)])
+    path = export_onnx(pipeline.set_params(c__backend="onnx"), tmp_path / "rgb.onnx")
+    for images in (noise(3, 16, 20, 3), noise(2, 40, 33, 1)):
+        expected = pipeline.set_params(c__backend="keras").predict_proba(images)
+        np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+    metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == [0, 10, 20]
+
+
+@pytest.mark.parametrize("color", ["gray", "rgb"])
+@pytest.mark.parametrize("size", [48, (24, 40)])
+def test_the_graph_resizes_as_opencv_does(color, size):
+    """To the bit, but for means of exactly .5, which OpenCV rounds as its float sums fall."""
+    sides = (size, size) if isinstance(size, int) else size
+    graph = resizing(sides, 1 if color == "gray" else 3)
+    shapes = [(48, 48), (96, 96), (144, 192), (61, 53), (100, 30), (20, 30), (7, 300), (1, 1)]
+    for shape in shapes:
+        for channels in (1, 3):
+            images = noise(2, *shape, channels)
+            expected = ImageResizer(size, color=color).transform(images)
+            off = np.abs(graph(images).numpy() - expected)
+            assert off.max() <= 1
+            assert (off > 0).mean() < 0.01
+            if size == 48:
+                assert not off.any()
+
+
+def test_other_probabilities_are_refused_and_nothing_is_written(classifier, tmp_path, monkeypatch):
+    path = tmp_path / "kept.onnx"
+    path.write_bytes(b"as before")
+    monkeypatch.setattr(
+        _onnx,
+        "prediction",
+        lambda network, views: lambda x: keras.ops.softmax(2 * network(x, training=False)),
+    )
+    with pytest.raises(RuntimeError, match="other probabilities than the classifier"):
+        export_onnx(classifier, path)
+    assert path.read_bytes() == b"as before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_onnx_runtime_the_evaluator_of_onnx_checks(classifier, tmp_path, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setitem(sys.modules, "onnxruntime", None)
+        path = export_onnx(classifier, tmp_path / "classifier.onnx")
+    images = noise(2, 24, 24, 1)
+    expected = classifier.predict_proba(images)
+    np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+
+
+def test_a_missing_package_is_named(classifier, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(ImportError, match=r"export_onnx needs tf2onnx.*skfer\[onnx\]"):
+        export_onnx(classifier, tmp_path / "classifier.onnx")
+
+
+def test_nothing_is_printed_or_logged(classifier, tmp_path, capfd, caplog):
+    caplog.set_level(logging.INFO)
+    export_onnx(classifier, tmp_path / "classifier.onnx")
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.name.startswith("tf2onnx")]
+
+
+def test_what_can_not_be_part_of_a_graph(classifier, tmp_path):
+    path = tmp_path / "no.onnx"
+    steps = [("hog", HOGDescriptor()), ("resizer", GrayscaleResizer(24)), ("c", classifier)]
+    with pytest.raises(ValueError, match="HOGDescriptor can't be part"):
+        export_onnx(Pipeline(steps), path)
+    steps = [("resizer", GrayscaleResizer(24, equalize="clahe")), ("c", classifier)]
+    with pytest.raises(ValueError, match="equalize='clahe'"):
+        export_onnx(Pipeline(steps), path)
+    with pytest.raises(ValueError, match="CalibratedClassifierCV"):
+        export_onnx(CalibratedClassifierCV(FrozenEstimator(classifier)), path)
+    with pytest.raises(NotFittedError):
+        export_onnx(FacialExpressionClassifier(), path)
+    with pytest.raises(ValueError, match="there is no folder"):
+        export_onnx(classifier, tmp_path / "nowhere" / "no.onnx")
+    steps = [("resizer", GrayscaleResizer(32)), ("c", classifier)]
+    with pytest.raises(ValueError, match=r"fitted on \(24, 24, 1\)"):
+        export_onnx(Pipeline(steps), path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from skfer import FaceCropper
+from skfer.detection import Detections, HaarDetector, YuNetDetector
+
+# A face that fills a square of 100 pixels as the median face of FER2013 fills its image.
+UPRIGHT = np.array([[31.5, 39.2], [68.5, 39.2], [50, 59.4], [35.3, 76.2], [64.7, 76.2]])
+ASTRONAUT = np.array([[202, 101], [246, 103], [223, 127], [201, 139], [244, 141]], float)
+
+
+class FixedFaces:
+    """Finds the same faces in every image."""
+
+    def __init__(self, boxes, landmarks):
+        self.faces = Detections(boxes, np.ones(len(boxes)), landmarks)
+
+    def detect(self, image):
+        return self.faces
+
+
+def aligned(image, landmarks, **settings):
+    faces = FixedFaces([[0, 0, 30, 30]], [landmarks])
+    return FaceCropper(faces, align=True, **settings).transform([image])[0]
+
+
+def changed(photo, degrees, scale):
+    """The photo turned and scaled about its face, and where its landmarks come to lie."""
+    change = cv2.getRotationMatrix2D((224, 115), degrees, scale)
+    change[:, 2] += [150, 150]
+    photo = cv2.warpAffine(photo, change, (700, 700), flags=cv2.INTER_CUBIC)
+    # OpenCV counts from the middle of the first pixel, landmarks from its edge.
+    return photo, cv2.transform(ASTRONAUT[np.newaxis] - 0.5, change)[0] + 0.5
+
+
+def compared(crop, other):
+    """Correlation of two crops' gray values, in the size that networks see."""
+    one, other = (
+        cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (48, 48), interpolation=cv2.INTER_AREA)
+        for image in (crop, other)
+    )
+    return np.corrcoef(one.ravel(), other.ravel())[0, 1]
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.25])
+def test_an_upright_face_is_cut_like_its_square_box(astronaut, margin):
+    by_box = FaceCropper(FixedFaces([[170, 60, 100, 100]], None), margin=margin)
+
+    crop = aligned(astronaut, UPRIGHT + [170, 60], margin=margin)
+
+    (expected,) = by_box.transform([astronaut])
+    assert crop.shape == expected.shape
+    np.testing.assert_allclose(crop, expected, atol=1)
+
+
+@pytest.mark.parametrize(("degrees", "scale"), [(20, 1), (-45, 1), (0, 0.7), (160, 1.3)])
+def test_a_turned_photo_gives_the_crop_of_the_upright_one(astronaut, degrees, scale):
+    photo, landmarks = changed(astronaut, degrees, scale)
+
+    crop = aligned(photo, landmarks, margin=0.1)
+
+    upright = aligned(astronaut, ASTRONAUT, margin=0.1)
+    assert compared(crop, upright) > 0.99
+    # Nothing is enlarged or shrunk: a face twice as large in the photo is so in the crop.
+    assert len(crop) == pytest.approx(len(upright) * scale, abs=2)
+
+
+def test_what_the_eyes_show_lies_level_in_the_crop():
+    eyes_and_mouth = np.zeros((300, 300), np.uint8)
+    turn = cv2.getRotationMatrix2D((150, 150), 25, 1)
+    landmarks = cv2.transform((UPRIGHT + [100, 90])[np.newaxis], turn)[0]
+    for x, y in landmarks[:2]:
+        cv2.circle(eyes_and_mouth, (round(x), round(y)), 3, 255, -1)
+
+    crop = aligned(eyes_and_mouth, landmarks)
+
+    y, x = np.nonzero(crop > 128)
+    for side, eye in ((x < 50, UPRIGHT[0]), (x >= 50, UPRIGHT[1])):
+        np.testing.assert_allclose([x[side].mean(), y[side].mean()], eye, atol=1)
+
+
+@pytest.mark.parametrize("degrees", [0, 30])
+def test_beyond_the_edge_is_the_mirror_image(astronaut, degrees):
+    photo, landmarks = changed(astronaut, degrees, 1)
+    left, top = np.floor(landmarks.min(axis=0)).astype(int)
+    mirrored = cv2.copyMakeBorder(photo[top:, left:], 150, 0, 150, 0, cv2.BORDER_REFLECT_101)
+
+    crop = aligned(photo[top:, left:], landmarks - [left, top], margin=0.2)
+
+    expected = aligned(mirrored, landmarks - [left, top] + 150, margin=0.2)
+    np.testing.assert_allclose(crop, expected, atol=2)
+
+
+@pytest.mark.parametrize("shape", [(90, 80), (90, 80, 1), (90, 80, 3), (1, 1)])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_crops_are_what_the_images_were(shape, kind):
+    image = np.random.default_rng(0).uniform(0, 255, shape).astype(kind)
+
+    crop = aligned(image, UPRIGHT, margin=2)
+
+    assert crop.shape == (500, 500, *shape[2:])
+    assert crop.dtype == kind
+    assert image.min() <= crop.min()
+    assert crop.max() <= image.max()
+
+
+@pytest.mark.parametrize("point", [np.nan, 12])
+def test_a_face_without_usable_landmarks_is_cut_by_its_box(astronaut, point):
+    crop = aligned(astronaut, np.full((5, 2), point))
+
+    np.testing.assert_array_equal(crop, astronaut[:30, :30])
+
+
+@pytest.mark.parametrize("detector", ["haar", HaarDetector()])
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_a_detector_without_landmarks_is_refused(astronaut, detector, method):
+    cropper = FaceCropper(detector, align=True)
+
+    with pytest.raises(ValueError, match=r"align=True needs landmarks.*'mtcnn' or 'yunet'"):
+        getattr(cropper, method)([astronaut])
+
+
+def test_a_detector_of_ones_own_without_landmarks_is_refused_at_its_first_face(astronaut):
+    cropper = FaceCropper(FixedFaces([[0, 0, 30, 30]], None), align=True)
+
+    with pytest.raises(ValueError, match="align=True needs landmarks"):
+        cropper.fit_transform([astronaut])
+
+
+def test_cut_gives_every_face_as_transform_does(photo_files, astronaut):
+    boxes, landmarks = [[0, 0, 90, 80], [170, 60, 100, 100]], [UPRIGHT, ASTRONAUT]
+    cropper = FaceCropper(FixedFaces(boxes, landmarks), align=True, margin=0.1)
+    (faces,) = cropper.detect([astronaut])
+
+    crops = cropper.cut(astronaut, faces)
+
+    assert len(crops) == 2
+    np.testing.assert_array_equal(crops[0], cropper.transform([astronaut])[0])
+    cropper.set_params(align=False)
+    np.testing.assert_array_equal(
+        cropper.cut(photo_files[0], faces)[0], cropper.transform([astronaut])[0]
+    )
+    assert cropper.cut(astronaut, faces.take([])) == []
+
+
+def test_cut_leaves_a_face_whole_that_is_cropped_already():
+    face = np.arange(2304, dtype=np.uint8).reshape(48, 48)
+    cropper = FaceCropper(whole_below=64, margin=0.3)
+
+    (crop,) = cropper.cut(face, cropper.detect([face])[0])
+
+    np.testing.assert_array_equal(crop, face)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("degrees", [-25, 25])
+def test_yunet_aligns_a_tilted_photo(yunet_model, astronaut, degrees):
+    photo, _ = changed(astronaut, degrees, 1)
+    yunet = YuNetDetector(yunet_model)
+
+    tilted, upright = FaceCropper(yunet, align=True).transform([photo, astronaut])
+    by_box, upright_box = FaceCropper(yunet).transform([photo, astronaut])
+
+    assert compared(tilted, upright) > 0.85
+    assert compared(by_box, upright_box) < 0.7

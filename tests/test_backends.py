@@ -1,0 +1,147 @@
+"""What predicts: Keras's network as a TensorFlow graph, or ONNX Runtime."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import pytest
+from networks_for_tests import small_network
+from sklearn.frozen import FrozenEstimator
+
+from skfer import ExpressionEmbedder, FacialExpressionClassifier
+from skfer._compiled_network import WeightWatch
+from skfer._onnx_network import BACKENDS
+from skfer.datasets import make_faces
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(70, classes=["happy", "sad", "surprise"], size=24, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(faces):
+    return FacialExpressionClassifier(small_network, epochs=2, random_state=0).fit(
+        faces.images, faces.labels
+    )
+
+
+@pytest.fixture(params=BACKENDS)
+def classifier(request, fitted):
+    """The fitted classifier with either backend, not used for anything yet."""
+    return pickle.loads(pickle.dumps(fitted)).set_params(backend=request.param)
+
+
+def of_keras(classifier, images):
+    return classifier.network_.predict(images[..., np.newaxis], verbose=0)
+
+
+@pytest.mark.parametrize("views", [None, "flip", "ten"])
+@pytest.mark.parametrize("n_images", [1, 70])
+def test_onnx_runtime_says_what_keras_says(fitted, faces, views, n_images):
+    images = faces.images[:n_images]
+    by_keras = fitted.set_params(test_time_augmentation=views, backend="keras")
+    expected = by_keras.predict_proba(images)
+    by_onnx = fitted.set_params(backend="onnx").predict_proba(images)
+    fitted.set_params(test_time_augmentation=None, backend="keras")
+    assert by_onnx.dtype == expected.dtype
+    assert by_onnx.shape == expected.shape == (n_images, 3)
+    np.testing.assert_allclose(by_onnx, expected, atol=1e-5)
+
+
+def test_either_backend_says_what_the_network_says(classifier, faces):
+    expected = of_keras(classifier, faces.images)
+    np.testing.assert_allclose(classifier.predict_proba(faces.images), expected, atol=1e-5)
+
+
+def test_floats_and_bytes_mean_the_same(faces):
+    classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0, backend="onnx")
+    scaled = (faces.images / 255).astype(np.float32)
+    classifier.fit(scaled, faces.labels)
+    np.testing.assert_allclose(
+        classifier.predict_proba(scaled), classifier.predict_proba(faces.images), atol=1e-5
+    )
+
+
+def test_weights_set_by_hand_are_used(classifier, faces):
+    before = classifier.predict_proba(faces.images)
+    *others, last = classifier.network_.get_weights()
+    classifier.network_.set_weights([*others, last[::-1] + [0.5, 0, 0]])
+    after = classifier.predict_proba(faces.images)
+    assert np.abs(after - before).max() > 0.05
+    np.testing.assert_allclose(after, of_keras(classifier, faces.images), atol=1e-5)
+
+
+def test_training_on_changes_the_answers(classifier, faces):
+    before = classifier.predict_proba(faces.images)
+    classifier.partial_fit(faces.images, faces.labels)
+    after = classifier.predict_proba(faces.images)
+    assert np.abs(after - before).max() > 1e-4
+    np.testing.assert_allclose(after, of_keras(classifier, faces.images), atol=1e-5)
+
+
+def test_no_channel_of_a_wide_layer_changes_unnoticed():
+    network = keras.Sequential([keras.Input((8, 8, 32)), keras.layers.Conv2D(64, 3)])
+    watch = WeightWatch(network)
+    assert watch.changed()
+    assert not watch.changed()
+    kernel, bias = network.get_weights()
+    for axis, n_channels in ((2, 32), (3, 64)):
+        for channel in range(n_channels):
+            pruned = np.moveaxis(kernel.copy(), axis, 0)
+            pruned[channel] = 0
+            network.set_weights([np.moveaxis(pruned, 0, axis), bias])
+            assert watch.changed()
+            assert not watch.changed()
+
+
+def test_threads_share_a_classifier(classifier, faces):
+    expected = of_keras(classifier, faces.images)
+    parts = np.array_split(faces.images, 10)
+    with ThreadPoolExecutor(4) as pool:
+        answers = np.concatenate(list(pool.map(classifier.predict_proba, parts)))
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+
+
+def test_a_pickle_holds_no_session(classifier, faces):
+    unused = pickle.dumps(classifier)
+    expected = classifier.predict_proba(faces.images)
+    used = pickle.dumps(classifier)
+    assert len(used) == pytest.approx(len(unused), abs=100)
+    loaded = pickle.loads(used)
+    assert loaded.backend == classifier.backend
+    np.testing.assert_allclose(loaded.predict_proba(faces.images), expected, atol=1e-6)
+
+
+def test_features_are_the_same(fitted, faces):
+    embedder = ExpressionEmbedder(FrozenEstimator(fitted)).fit(faces.images)
+    expected = embedder.transform(faces.images)
+    fitted.set_params(backend="onnx")
+    by_onnx = embedder.transform(faces.images)
+    fitted.set_params(backend="keras")
+    np.testing.assert_allclose(by_onnx, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_missing_package_is_named_before_the_fit(faces, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    classifier = FacialExpressionClassifier(small_network, epochs=1, backend="onnx")
+    with pytest.raises(ImportError, match=r"backend='onnx' needs onnxruntime.*skfer\[onnx\]"):
+        classifier.fit(faces.images, faces.labels)
+    assert not hasattr(classifier, "network_")
+
+
+def test_an_unknown_backend_is_refused(faces):
+    with pytest.raises(ValueError, match="'backend' parameter"):
+        FacialExpressionClassifier(small_network, backend="torch").fit(faces.images, faces.labels)
+
+
+@pytest.mark.parametrize("compiled", BACKENDS.values())
+@pytest.mark.parametrize(("side", "fewest", "most"), [(24, 64, 64), (2048, 1, 4)])
+def test_large_images_go_through_a_few_at_a_time(compiled, side, fewest, most):
+    prediction = compiled(small_network((side, side, 1), 2))
+    assert fewest <= prediction.images_at_once(np.dtype(np.uint8)) <= most
+    assert prediction(np.zeros((most + 1, side, side, 1), np.uint8)).shape == (most + 1, 2)

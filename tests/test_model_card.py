@@ -1,0 +1,142 @@
+"""The script that writes the model cards, on a classifier that is fitted in a moment."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import matplotlib
+import networks_for_tests
+import numpy as np
+import pytest
+from sklearn.pipeline import Pipeline
+
+from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
+from skfer.datasets import make_faces
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+CLASSES = ["happy", "sad", "surprise"]
+
+
+@pytest.fixture(scope="module")
+def script():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield importlib.import_module("model_card")
+
+
+@pytest.fixture(scope="module")
+def judged(script):
+    faces = make_faces(90, classes=CLASSES, random_state=0)
+    training, test = faces.images[:45], faces.images[40:]
+    new = ~script.copies(test, training)
+    return script.Judged(
+        test,
+        faces.labels[40:],
+        {script.ALL: np.ones(50, bool), script.COPIES: new},
+        script.counts(faces.labels[:45], faces.labels[40:], new),
+    )
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    faces = make_faces(45, classes=CLASSES, random_state=0)
+    classifier = FacialExpressionClassifier(
+        networks_for_tests.tiny_network, epochs=3, temperature=1.3, random_state=0
+    )
+    steps = [
+        ("cropper", FaceCropper(on_missing="whole")),
+        ("resizer", GrayscaleResizer(48)),
+        ("classifier", classifier),
+    ]
+    return Pipeline([("cropper", "passthrough"), *steps[1:]]).fit(faces.images, faces.labels)
+
+
+@pytest.fixture(scope="module")
+def card(script, judged, pipeline, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("docs")
+    model = {
+        "name": "fer2013",
+        "classes": CLASSES,
+        "network": "tiny_network",
+        "n_weights": 1234567,
+        "data": "drawn faces",
+        "licence": "none",
+        "recipe": {"script": "this test", "epochs": 3, "augment": {"flip": True}},
+    }
+    before = matplotlib.get_backend()
+    corruptions = {"noise": [0.1, 0.2], "low_light": [0.3]}
+    figures = script.write_card("fer2013", pipeline, model, judged, folder, corruptions=corruptions)
+    matplotlib.use(before)
+    return figures, (folder / "fer2013.md").read_text(), folder
+
+
+def test_copies_are_found_and_counted(script, judged):
+    assert judged.counts["copies"] == 5
+    assert judged.subsets[script.COPIES].sum() == 45
+
+
+def test_the_figures_are_those_of_the_pipeline(script, judged, pipeline, card):
+    figures, _, _ = card
+    whole, new = figures["accuracy"]
+    score = pipeline.score(judged.images, judged.labels)
+    assert whole["none"] == pytest.approx(score, abs=1e-4)
+    assert figures["whole_pipeline"] == pytest.approx(score, abs=1e-4)
+    assert (whole["images"], new["images"]) == (50, 45)
+    recalls = {row["class"]: row["recall"] * row["images"] for row in figures["by_class"]}
+    assert sum(recalls.values()) / 50 == pytest.approx(score, abs=1e-3)
+    assert figures["robustness"][0]["accuracy"] == pytest.approx(score, abs=1e-4)
+    assert figures["coverage"][0]["answered"] == 1
+
+
+def test_the_pipeline_is_left_as_it_was(pipeline, card):
+    classifier = pipeline["classifier"]
+    assert classifier.temperature == 1.3
+    assert classifier.test_time_augmentation is None
+
+
+def test_halves_are_told_both_ways(card):
+    for views in ("none", "flip"):
+        halves = card[0]["calibration"][views]["halves"]
+        assert [half["images"] for half in halves] == [25, 25]
+        assert halves[0]["temperature"] != halves[1]["temperature"]
+
+
+def test_the_card_says_what_there_is_to_say(card):
+    figures, text, folder = card
+    assert "{" not in text
+    for heading in (
+        *("What it is for", "What it must not be used for", "Data", "Recipe", "Accuracy"),
+        *("By class", "Calibration", "No answer rather than an unsure one", "Worse images"),
+        *("What is unknown", "References"),
+    ):
+        assert f"\n## {heading}\n" in text
+    assert "article 5(1)(f)" in text
+    assert "5 images of PublicTest also stand in Training" in text
+    assert f"{100 * figures['accuracy'][0]['none']:.1f} % of 50 images" in text
+    assert "| noise | deviation / pixel range |" in text
+    for what in ("confusion", "calibration", "coverage", "robustness"):
+        assert f"(images/fer2013_{what}.png)" in text
+        assert (folder / "images" / f"fer2013_{what}.png").stat().st_size > 5000
+
+
+def test_the_majority_of_ferplus_as_its_authors_count_it(script):
+    votes = np.zeros((5, 10), np.uint8)
+    votes[0, [0, 1]] = 6, 4  # more than half
+    votes[1, [0, 1]] = 5, 5  # not more than half
+    votes[2, [0, 1, 2, 3]] = 4, 3, 1, 1  # more than half once single votes are dropped
+    votes[3, 8] = 9  # most say "unknown"
+    votes[4, :8] = 1  # nothing is left
+    assert script.paper_majority(votes).tolist() == [True, False, True, False, False]
+
+
+@pytest.mark.real_data
+def test_what_is_judged_on_real_data(script, skfer_data):
+    path = skfer_data / "data" / "fer2013.npz"
+    if not path.exists():
+        pytest.skip(f"there is no {path}")
+    labels = script.fer2013(path)
+    assert (len(labels.images), labels.counts["copies"]) == (3579, 279)
+    votes = script.ferplus(path)
+    assert votes.counts["paper_majority"] == votes.subsets[script.PAPER].sum() > 3000
+    assert len(votes.images) == len(votes.labels) == sum(votes.counts["test"].values())
