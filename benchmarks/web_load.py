@@ -1,0 +1,217 @@
+"""The web page under load, and fed with what is no picture; on this machine's loopback only.
+
+    python benchmarks/web_load.py
+
+starts `skfer.web.serve` in a process of its own, lets clients send photos to it until so many are
+answered, then sends malformed uploads. It writes how often each status came, how long answers took
+and the server's resident memory before, during and after to ``benchmarks/results/web_load.json``.
+It stops by itself: every request and the whole run have a limit in seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import _results
+import cv2
+import numpy as np
+from skimage.data import astronaut
+
+from skfer.datasets import make_faces
+
+WANTED_MEGABYTES = 50.0
+WANTED_SECONDS = 2.0
+REQUEST_SECONDS = 30.0
+RUN_SECONDS = 600.0
+NO_ANSWER = 0  # in place of a status
+WARM_UP = 120  # requests after which memory is taken as the start: caches are filled
+
+_SERVER = """
+import sys
+from skfer.web import serve
+pipeline = None
+if sys.argv[1:]:
+    import joblib
+    pipeline = joblib.load(sys.argv[1])
+serve(pipeline, port=0)
+"""
+
+
+@contextlib.contextmanager
+def server(pipeline: str | None) -> Iterator[tuple[str, int]]:
+    """A server on a free port; where it is, and its process."""
+    command = [sys.executable, "-c", _SERVER, *([pipeline] if pipeline else [])]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if line.startswith("skfer is at "):
+                break
+            print(line, end="", file=sys.stderr)
+        else:
+            raise SystemExit("The server did not start.")
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield urlsplit(line.split()[3]).netloc, process.pid
+        assert process.poll() is None, "the server died"
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def megabytes(pid: int) -> float:
+    """Resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def photos() -> list[bytes]:
+    """Drawn scenes, and a real photo in three sizes."""
+    pictures = [*make_faces(6, scene=True, random_state=0).images]
+    pictures += [cv2.resize(astronaut(), (side, side)) for side in (256, 512, 1024)]
+    return [cv2.imencode(".jpg", np.ascontiguousarray(p[..., ::-1]))[1].tobytes() for p in pictures]
+
+
+def send(place: str, path: str, body: bytes) -> tuple[int, float, float]:
+    """Status, seconds, and the seconds after which to come again."""
+    start = time.perf_counter()
+    connection = http.client.HTTPConnection(place, timeout=REQUEST_SECONDS)
+    try:
+        connection.request("POST", path, body)
+        answer = connection.getresponse()
+        answer.read()
+        again = float(answer.headers.get("Retry-After", 0))
+        return answer.status, time.perf_counter() - start, again
+    except TimeoutError:
+        return NO_ANSWER, time.perf_counter() - start, 0.0
+    finally:
+        connection.close()
+
+
+def load(place: str, pid: int, n_requests: int, n_clients: int) -> dict:
+    """Answers to so many photos, asked for by so many clients at once."""
+    bodies, lock, end = photos(), threading.Lock(), time.monotonic() + RUN_SECONDS
+    statuses: collections.Counter[int] = collections.Counter()
+    seconds: list[float] = []
+    left = iter(range(n_requests))
+
+    def client() -> None:
+        while time.monotonic() < end:
+            with lock:
+                number = next(left, None)
+            if number is None:
+                return
+            status = 429
+            while status == 429 and time.monotonic() < end:
+                status, took, again = send(place, "/api/v1/recognize", bodies[number % len(bodies)])
+                with lock:
+                    statuses[status] += 1
+                    seconds.append(took)
+                time.sleep(again)
+
+    peak = megabytes(pid)
+    start = time.perf_counter()
+    clients = [threading.Thread(target=client) for _ in range(n_clients)]
+    for one in clients:
+        one.start()
+    while any(one.is_alive() for one in clients):
+        peak = max(peak, megabytes(pid))
+        time.sleep(0.05)
+    took = time.perf_counter() - start
+    return {
+        "requests": n_requests,
+        "clients": n_clients,
+        "statuses": {str(status): count for status, count in sorted(statuses.items())},
+        "photos_per_second": round(statuses[200] / took, 1),
+        "median_seconds": round(float(np.median(seconds)), 3),
+        "slowest_of_20_seconds": round(float(np.quantile(seconds, 0.95)), 3),
+        "megabytes_at_most": round(peak, 1),
+    }
+
+
+def malformed(place: str) -> dict:
+    """Status and seconds of uploads that are no pictures."""
+    jpeg = photos()[-1]
+    # 30000 x 30000 pixels by its header.
+    bomb = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    bomb = bomb[:16] + 2 * (30_000).to_bytes(4, "big") + bomb[24:]
+    cases = {
+        "truncated JPEG": ("recognize", jpeg[: len(jpeg) // 2]),
+        "PNG bomb": ("recognize", bomb),
+        "text": ("recognize", b"To whom it may concern"),
+        "nothing": ("recognize", b""),
+        "video without frames": ("video", b"\0\0\0\x18ftypisom" + bytes(200)),
+    }
+    answers = {name: send(place, f"/api/v1/{path}", body) for name, (path, body) in cases.items()}
+    answers["1 GB"] = _gigabyte(place)
+    return {
+        name: {"status": status, "seconds": round(seconds, 3)}
+        for name, (status, seconds, _) in answers.items()
+    }
+
+
+def _gigabyte(place: str) -> tuple[int, float, float]:
+    start = time.perf_counter()
+    connection = http.client.HTTPConnection(place, timeout=REQUEST_SECONDS)
+    try:
+        connection.putrequest("POST", "/api/v1/recognize")
+        connection.putheader("Content-Length", str(10**9))
+        connection.endheaders()
+        with contextlib.suppress(ConnectionError):  # it stops listening
+            for _ in range(20):
+                connection.send(bytes(100_000))
+                time.sleep(0.01)
+        try:
+            status = connection.getresponse().status
+        except (ConnectionError, http.client.HTTPException):
+            status = NO_ANSWER  # cut off while it was still being sent
+        return status, time.perf_counter() - start, 0.0
+    finally:
+        connection.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--requests", type=int, default=500)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--pipeline", help="a joblib file instead of what comes with the package")
+    arguments = parser.parse_args()
+
+    with server(arguments.pipeline) as (place, pid):
+        load(place, pid, WARM_UP, arguments.clients)
+        before = megabytes(pid)
+        result = load(place, pid, arguments.requests, arguments.clients)
+        result["malformed"] = malformed(place)
+        time.sleep(2)
+        after = megabytes(pid)
+        result |= {"megabytes_before": round(before, 1), "megabytes_after": round(after, 1)}
+    result["versions"] = _results.versions()
+
+    for name, value in result.items():
+        if name != "versions":
+            print(f"{name}: {value}")
+    failed = [status for status in result["statuses"] if status not in ("200", "429")]
+    slow = [name for name, one in result["malformed"].items() if one["seconds"] > WANTED_SECONDS]
+    print(
+        f"statuses other than 200 and 429: {failed or 'none'}; malformed uploads answered after "
+        f"{WANTED_SECONDS:g} s: {slow or 'none'}; memory {after - before:+.0f} MB, wanted within "
+        f"{WANTED_MEGABYTES:g}"
+    )
+    _results.write("web_load", result)
+
+
+if __name__ == "__main__":
+    main()

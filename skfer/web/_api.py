@@ -1,0 +1,118 @@
+"""The JSON API: photos and videos in, faces out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request, stream_with_context
+from werkzeug.exceptions import BadRequest
+
+from skfer import __version__
+from skfer.web._answers import face_records
+from skfer.web._limits import Limits, Places
+from skfer.web._readers import Reader, Readers
+from skfer.web._uploads import decoded_photo, sent_file
+from skfer.web._video import SentVideo
+
+_LINES = "application/x-ndjson"
+# Frames of a video read in one call.
+_BATCH = 8
+_DEFAULT_RATE, _MOST_RATE = 5.0, 60.0
+
+
+def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
+    """The routes below ``/api/v1``."""
+    api = Blueprint("api", __name__, url_prefix="/api/v1")
+
+    @api.get("/health")
+    def health() -> Response:
+        return jsonify(status="ok", version=__version__)
+
+    @api.get("/options")
+    def options() -> Response:
+        return jsonify(models=readers.models, detectors=readers.detectors, limits=asdict(limits))
+
+    @api.post("/recognize")
+    def recognize() -> Response:
+        with places.taken() as work:
+            data = sent_file(request, limits.photo_bytes).read()
+            photo = work(decoded_photo, data, limits)
+            reader = work(_chosen_reader, readers, request.args.copy())
+            [reading] = work(reader.read, [photo])
+            faces = face_records(reading, reader.classes)
+        height, width = photo.shape[:2]
+        return jsonify(width=width, height=height, classes=_names(reader), faces=faces)
+
+    @api.post("/video")
+    def video() -> Response:
+        rate = _rate()
+        # What is opened here is closed when the answer has been sent, or given up.
+        with ExitStack() as stack:
+            work = stack.enter_context(places.taken())
+            sent = stack.enter_context(SentVideo(sent_file(request, limits.video_bytes), limits))
+            reader = work(_chosen_reader, readers, request.args.copy())
+            head = {
+                "width": sent.width,
+                "height": sent.height,
+                "duration": sent.duration,
+                "classes": _names(reader),
+            }
+            records = _frame_records(sent, reader, work, rate)
+            if request.accept_mimetypes.best == _LINES:
+                lines = (json.dumps(line) + "\n" for line in _typed(head, records, sent))
+                response = Response(stream_with_context(lines), mimetype=_LINES)
+                response.call_on_close(stack.pop_all().close)
+                return response
+            frames = list(records)
+            return jsonify(**head, frames=frames, complete=not sent.broken, message=sent.broken)
+
+    return api
+
+
+def _chosen_reader(readers: Readers, query: Mapping[str, str]) -> Reader:
+    try:
+        return readers.get(query.get("model"), query.get("detector"))
+    except KeyError as error:
+        raise BadRequest(error.args[0]) from error
+    except (ImportError, OSError, ValueError) as error:
+        # A detector whose package or file is not here: an answer to who chose it.
+        raise BadRequest(f"This choice can't be had here. {error}") from error
+
+
+def _names(reader: Reader) -> list[str]:
+    return [str(name) for name in reader.classes]
+
+
+def _rate() -> float:
+    given = request.args.get("rate", str(_DEFAULT_RATE))
+    try:
+        rate = float(given)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate <= _MOST_RATE:
+        raise BadRequest(f"rate is {given!r}; it is frames a second, above 0 up to {_MOST_RATE:g}.")
+    return rate
+
+
+def _frame_records(
+    sent: SentVideo, reader: Reader, work: Callable[..., Any], rate: float
+) -> Iterator[dict[str, Any]]:
+    """Frames with their faces, so many a second, until the end or a break."""
+    for batch in sent.batches(rate, _BATCH):
+        readings = work(reader.read, [frame for _, frame in batch])
+        for (moment, _), reading in zip(batch, readings, strict=True):
+            yield {"time": round(moment, 4), "faces": face_records(reading, reader.classes)}
+
+
+def _typed(
+    head: dict[str, Any], records: Iterator[dict[str, Any]], sent: SentVideo
+) -> Iterator[dict[str, Any]]:
+    yield {"type": "video", **head}
+    for record in records:
+        yield {"type": "frame", **record}
+    yield {"type": "end", "complete": not sent.broken, "message": sent.broken}

@@ -1,0 +1,96 @@
+"""What the page takes at most, and how much it does at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What an upload may be, and how many are worked on at once.
+
+    Parameters
+    ----------
+    photo_bytes, video_bytes : int
+        Size of an upload. What is larger by its declared length is refused unread.
+    photo_pixels : int
+        Width times height of a photo, read from its header before it is decoded.
+    video_pixels : int
+        Width times height of a video's frames.
+    video_seconds : float
+        Length of a video.
+    work_seconds : float
+        How long one video may be worked on; what was read until then is the answer.
+    concurrent : int
+        Uploads worked on at once.
+    patience : float
+        How long, in seconds, one more upload waits for its turn before it is turned away.
+
+    Examples
+    --------
+    >>> from skfer.web import Limits
+    >>> Limits(video_seconds=30).video_seconds
+    30
+    """
+
+    photo_bytes: int = 20_000_000
+    photo_pixels: int = 50_000_000
+    video_bytes: int = 200_000_000
+    video_pixels: int = 9_000_000
+    video_seconds: float = 180.0
+    work_seconds: float = 600.0
+    concurrent: int = 2
+    patience: float = 2.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            lowest = 0 if field.name == "patience" else 1
+            if not (value >= lowest and math.isfinite(value)):
+                raise ValueError(f"{field.name} is {value!r}; it has to be at least {lowest}.")
+
+
+class BusyError(Exception):
+    """All places are taken, and none became free in time."""
+
+
+class Places:
+    """So much work at once; who comes then waits a little, and is turned away.
+
+    The work is done by threads of its own, as many as there are places. Detectors and the
+    allocator keep memory for each thread that ever worked, and a server has many threads: with
+    eight of them it came to 600 MB.
+
+    Parameters
+    ----------
+    count : int
+    patience : float
+        Seconds.
+    """
+
+    def __init__(self, count: int, patience: float):
+        self._free = threading.BoundedSemaphore(count)
+        self._patience = patience
+        self._threads = ThreadPoolExecutor(count, "skfer-web")
+
+    @contextmanager
+    def taken(self) -> Iterator[Callable[..., Any]]:
+        """Hold a place; what is given calls a function there and returns what it returns.
+
+        Raises
+        ------
+        BusyError
+            If none became free in time.
+        """
+        if not self._free.acquire(timeout=self._patience):
+            raise BusyError
+        try:
+            yield lambda function, *arguments: self._threads.submit(function, *arguments).result()
+        finally:
+            self._free.release()

@@ -1,0 +1,164 @@
+"""`serve`: the page behind a WSGI server that is made for it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import socket
+import sys
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from skfer.web._app import create_app
+from skfer.web._limits import Limits
+from skfer.web._readers import Readers
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_THREADS = 8
+
+
+def serve(
+    pipeline: Any = None,
+    *,
+    detector: Any = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    limits: Limits | None = None,
+    hosts: Collection[str] = (),
+    verbose: int = 1,
+) -> None:
+    """Serve the web page until it is stopped (Ctrl-C).
+
+    Parameters
+    ----------
+    pipeline : Pipeline, str, mapping of str to Pipeline, or None
+        A fitted Pipeline, the name of a pretrained one, or several by names of yours. None: the
+        page offers all that come with the package.
+    detector : str or FaceDetector, default=None
+        The detector that the page starts with; None is the Pipeline's own. It offers the others.
+    host : str, default="127.0.0.1"
+        The address that is listened on. The default is reached from this machine only. There is no
+        password: whoever reaches the address can use the page.
+    port : int, default=8000
+        0 takes any that is free.
+    limits : Limits, default=None
+        What is taken at most.
+    hosts : collection of str, default=()
+        Names, beside localhost and any address, by which the page may be reached.
+    verbose : int, default=1
+        0 doesn't say on stderr where the page is.
+
+    Raises
+    ------
+    ImportError
+        If Flask or waitress is not installed.
+    OSError
+        If the port is taken.
+
+    Notes
+    -----
+    Browsers give a camera to pages from localhost and to pages over HTTPS only. For another
+    machine's camera, put a server that speaks HTTPS before this one.
+
+    Examples
+    --------
+    >>> from skfer.web import serve
+    >>> serve()  # doctest: +SKIP
+    skfer is at http://127.0.0.1:8000 (Ctrl-C stops it)
+    """
+    limits = limits or Limits()
+    names = hosts if _is_address(host) else (host, *hosts)
+    readers = Readers.of(pipeline, detector)
+    server = make_server(create_app(readers, limits=limits, hosts=names), host, port, limits)
+    try:
+        readers.get()  # the first visitor doesn't wait for the model
+        if verbose:
+            print(f"skfer is at {address(server)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
+        server.run()
+    finally:
+        server.close()
+
+
+def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:
+    """A waitress server that listens, and answers once its ``run()`` is called.
+
+    It refuses a body larger than any view takes by its declared length, before it is sent.
+    """
+    try:
+        from waitress import create_server
+        from waitress.channel import HTTPChannel
+        from waitress.task import ErrorTask
+    except ImportError as error:
+        raise ImportError(
+            'The web page needs waitress, which is not installed: pip install "skfer[web]".'
+        ) from error
+    from skfer.web._errors import error_body
+
+    class JSONErrorTask(ErrorTask):
+        """The server's own errors in the form of the API's."""
+
+        def execute(self) -> None:
+            error = self.request.error
+            body = json.dumps(error_body(error.code, error.reason, _in_words(error, limits)))
+            self.status = f"{error.code} {error.reason}"
+            self.response_headers.append(("Content-Type", "application/json"))
+            self.set_close_on_finish()
+            self.content_length = len(body)
+            self.write(body.encode())
+
+    class Channel(HTTPChannel):
+        error_task_class = JSONErrorTask
+
+    # It warns of requests that wait for a thread, which a page that sends frames makes usual.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    largest = max(limits.photo_bytes, limits.video_bytes)
+    server = create_server(
+        app,
+        sockets=[_bound(host, port)],
+        threads=_THREADS,
+        # A form adds a few lines to the file.
+        max_request_body_size=largest + 10_000,
+        ident=None,
+    )
+    server.channel_class = Channel
+    return server
+
+
+def address(server: Any) -> str:
+    """Where the page of a server is."""
+    host, port = server.socket.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket of that address: waitress would leave its own behind where the port is taken."""
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(place[:2], family=family)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{host}, port {port}, can't be listened on ({error.strerror}). Another program may "
+            "use the port: give another one, or 0 for any that is free",
+        ) from error
+
+
+def _in_words(error: Any, limits: Limits) -> str:
+    if error.code == 413:
+        return (
+            f"The upload is larger than {limits.video_bytes / 1e6:g} MB, which is the most that is "
+            f"taken for a video; for a photo it is {limits.photo_bytes / 1e6:g} MB."
+        )
+    return str(error.body)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,87 @@
+"""What was sent: its bytes, and the photo in them."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import numpy as np
+from flask import Request
+from werkzeug.exceptions import (
+    BadRequest,
+    RequestEntityTooLarge,
+    UnprocessableEntity,
+    UnsupportedMediaType,
+)
+
+from skfer._images import read_image
+from skfer.web._image_size import image_size
+from skfer.web._limits import Limits
+
+_MEGA = 1_000_000
+
+
+def sent_file(request: Request, most_bytes: int) -> IO[bytes]:
+    """The one file of a request, from its beginning: the body itself, or a form's file.
+
+    Raises
+    ------
+    werkzeug.exceptions.RequestEntityTooLarge
+        If it is declared to be, or turns out to be, larger than `most_bytes`.
+    werkzeug.exceptions.BadRequest
+        If there is none, or several.
+    """
+    request.max_content_length = most_bytes
+    declared = request.content_length
+    if declared is not None and declared > most_bytes:
+        raise RequestEntityTooLarge(
+            f"The upload has {declared / _MEGA:,.1f} MB; at most {most_bytes / _MEGA:g} MB are "
+            "taken. Make it smaller, or use skfer from Python, which has no such limit."
+        )
+    if request.mimetype != "multipart/form-data":
+        return request.stream
+    files = [file for _, file in request.files.items(multi=True)]
+    if len(files) != 1:
+        raise BadRequest(f"The form holds {len(files)} files; send one a request.")
+    return files[0].stream
+
+
+def decoded_photo(data: bytes, limits: Limits) -> np.ndarray:
+    """A photo that was sent, upright.
+
+    Raises
+    ------
+    werkzeug.exceptions.HTTPException
+        400 for nothing, 413 for too many pixels, 415 for what is no photo, 422 for one that is
+        damaged.
+    """
+    if not data:
+        raise BadRequest("Nothing was sent: the body has to be the bytes of a photo.")
+    try:
+        size = image_size(data)
+    except ValueError as error:
+        raise UnprocessableEntity(f"The photo can't be read: {error}.") from error
+    if size is None:
+        raise UnsupportedMediaType(
+            "This is no photo that can be read, whatever its name says: send a JPEG, PNG, WebP "
+            "or BMP."
+        )
+    refuse_pixels(size, limits.photo_pixels, "photo")
+    try:
+        return read_image(data, 0)
+    except ValueError as error:
+        raise UnprocessableEntity(str(error).replace("X[0]", "The photo", 1)) from error
+
+
+def refuse_pixels(size: tuple[int, int], most: int, what: str) -> None:
+    """Refuse a picture of more pixels than that.
+
+    Raises
+    ------
+    werkzeug.exceptions.RequestEntityTooLarge
+    """
+    width, height = size
+    if width * height > most:
+        raise RequestEntityTooLarge(
+            f"The {what} has {width} x {height} pixels; at most {most / _MEGA:g} million are "
+            "taken. Make it smaller."
+        )

@@ -1,0 +1,120 @@
+// The history of one face: a line for each expression.
+
+import { colorOf, themeColor } from "./colors.js";
+
+const GAP = 1.2; // seconds without the face that break a line
+const MARGIN = { left: 50, right: 92, top: 10, bottom: 24 };
+const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
+
+export class Chart {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+  }
+
+  // `points`: {time, smooth}, in order of time. `span`: first and last second. `cursor`: a second.
+  draw(points, classes, span, cursor = null) {
+    const { canvas, context } = this;
+    const ratio = window.devicePixelRatio || 1;
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.span = span;
+    this.area = { left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
+    this.#grid(span);
+    const shown = points.filter((point) => point.time >= span[0] && point.time <= span[1]);
+    if (shown.length) {
+      const latest = [...shown].reverse().find((point) => cursor === null || point.time <= cursor) ?? shown[0];
+      const order = [...classes].sort((a, b) => latest.smooth[a] - latest.smooth[b]);
+      order.forEach((name, rank) => this.#line(shown, name, classes, rank === order.length - 1));
+      this.#ends(shown.at(-1), classes);
+    }
+    if (cursor !== null) this.#cursor(cursor);
+  }
+
+  // The second at a place on the canvas; null outside.
+  secondAt(x) {
+    if (!this.area || x < this.area.left || x > this.area.right) return null;
+    const share = (x - this.area.left) / (this.area.right - this.area.left);
+    return this.span[0] + share * (this.span[1] - this.span[0]);
+  }
+
+  #x(time) {
+    const { left, right } = this.area;
+    return left + ((time - this.span[0]) / Math.max(1e-6, this.span[1] - this.span[0])) * (right - left);
+  }
+
+  #y(value) {
+    return this.area.bottom - value * (this.area.bottom - this.area.top);
+  }
+
+  #grid([first, last]) {
+    const { context, area } = this;
+    context.font = FONT;
+    context.fillStyle = themeColor("--quiet");
+    context.strokeStyle = themeColor("--line");
+    context.lineWidth = 1;
+    context.textBaseline = "middle";
+    context.textAlign = "right";
+    for (const value of [0, 0.5, 1]) {
+      const y = Math.round(this.#y(value)) + 0.5;
+      context.beginPath();
+      context.moveTo(area.left, y);
+      context.lineTo(area.right, y);
+      context.stroke();
+      context.fillText(`${100 * value} %`, area.left - 8, y);
+    }
+    context.textBaseline = "top";
+    context.textAlign = "center";
+    const step = [0.5, 1, 2, 5, 10, 20, 30, 60].find((one) => (last - first) / one <= 8) ?? 120;
+    for (let tick = Math.ceil(first / step) * step; tick <= last + 1e-6; tick += step) {
+      context.fillText(`${Number(tick.toFixed(1))} s`, this.#x(tick), area.bottom + 8);
+    }
+  }
+
+  #line(points, name, classes, top) {
+    const { context } = this;
+    context.strokeStyle = colorOf(name, classes);
+    context.lineWidth = top ? 3 : 1.5;
+    context.globalAlpha = top ? 1 : 0.7;
+    context.lineJoin = "round";
+    context.beginPath();
+    let before = -Infinity;
+    for (const { time, smooth } of points) {
+      const [x, y] = [this.#x(time), this.#y(smooth[name])];
+      if (time - before > GAP) context.moveTo(x, y);
+      else context.lineTo(x, y);
+      before = time;
+    }
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+
+  // Names at the ends of the lines, the strongest first, as many as don't touch.
+  #ends({ time, smooth }, classes) {
+    const { context, area } = this;
+    const order = [...classes].sort((a, b) => smooth[b] - smooth[a]);
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    const taken = [];
+    for (const name of order) {
+      const y = Math.max(area.top + 4, Math.min(this.#y(smooth[name]), area.bottom - 4));
+      if (taken.some((other) => Math.abs(other - y) < 15)) continue;
+      taken.push(y);
+      context.font = taken.length === 1 ? `600 ${FONT}` : FONT;
+      context.fillStyle = colorOf(name, classes);
+      context.fillText(name, this.#x(time) + 8, y);
+    }
+  }
+
+  #cursor(time) {
+    const { context, area } = this;
+    context.strokeStyle = themeColor("--ink");
+    context.lineWidth = 1.5;
+    context.beginPath();
+    context.moveTo(this.#x(time), area.top);
+    context.lineTo(this.#x(time), area.bottom);
+    context.stroke();
+  }
+}

@@ -1,0 +1,31 @@
+// What was read as a table: a row for each face, and one for a frame without any.
+
+function field(value) {
+  const text = value === null || value === undefined ? "" : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+// `records`: {source, time, faces}, time null for a photo.
+export function asCsv(records, classes) {
+  const head = ["source", "time", "face", "x", "y", "width", "height", "confidence", "expression", "probability"];
+  const rows = [[...head, ...classes]];
+  for (const { source, time, faces } of records) {
+    const start = [source, time === null ? null : time.toFixed(3)];
+    if (!faces.length) rows.push([...start, ...Array(head.length - 2 + classes.length).fill(null)]);
+    for (const { id, box, confidence, expression, probability, probabilities } of faces) {
+      rows.push([
+        ...start, id, box.x, box.y, box.width, box.height, confidence, expression, probability,
+        ...classes.map((name) => probabilities[name]),
+      ]);
+    }
+  }
+  return rows.map((row) => row.map(field).join(",") + "\r\n").join("");
+}
+
+export function save(text, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}

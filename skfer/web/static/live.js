@@ -1,0 +1,85 @@
+// The camera: asked for, watched frame by frame, let go.
+
+import { readPhoto } from "./api.js";
+import {
+  begin, byId, camera, choice, counted, panel, pause, problem, sessionFor, shapeStage, state, status, video,
+} from "./stage.js";
+import { drawHistory, show } from "./view.js";
+
+const SHORTEST_TURN = 40; // milliseconds from one sent frame to the next
+
+export async function watch() {
+  const signal = begin("camera");
+  try {
+    await camera.start(byId("device").value, () => leave("The camera was switched off."));
+  } catch (error) {
+    leave("Ready.");
+    problem(error.message);
+    return;
+  }
+  if (signal.aborted) {
+    camera.stop();
+    return;
+  }
+  shapeStage(video.videoWidth, video.videoHeight);
+  byId("history").hidden = false;
+  status("Camera is on.");
+  await listDevices();
+  const start = performance.now();
+  while (!signal.aborted) {
+    const turn = performance.now();
+    try {
+      // One at a time: the next frame is taken when the answer is there, so none ever waits.
+      const frame = await camera.frame();
+      const answer = await readPhoto(frame, choice(), signal);
+      if (signal.aborted) return;
+      const { width, height, classes, faces } = answer;
+      sessionFor(classes, { width, height }).addFrame("camera", (turn - start) / 1000, faces);
+      problem("");
+      status(`Camera is on: ${counted(faces.length)}.`);
+      show();
+    } catch (error) {
+      if (signal.aborted) return;
+      if (![0, 429, 503].includes(error.status)) {
+        leave("Ready.");
+        problem(error.message);
+        return;
+      }
+      if (error.status === 0) problem(error.message);
+      await pause(1000 * error.retryAfter);
+    }
+    await pause(Math.max(0, SHORTEST_TURN - (performance.now() - turn)));
+    while (document.hidden && !signal.aborted) await pause(200);
+  }
+}
+
+// Let go of the camera; what was read stays, to be downloaded.
+export function leave(text) {
+  const before = state.session;
+  begin("idle");
+  status(text);
+  if (!before?.records.length) return;
+  state.session = before;
+  panel.reset(before.classes);
+  byId("download").disabled = false;
+  byId("history").hidden = false;
+  drawHistory();
+}
+
+async function listDevices() {
+  const devices = await camera.devices();
+  const select = byId("device");
+  const active = camera.stream?.getVideoTracks()[0]?.getSettings().deviceId;
+  select.replaceChildren(...devices.map((device, index) => {
+    return new Option(device.label || `Camera ${index + 1}`, device.deviceId, false, device.deviceId === active);
+  }));
+  select.hidden = devices.length < 2;
+  document.querySelector("label[for=device]").hidden = devices.length < 2;
+}
+
+export function askConsent() {
+  byId("agreed").checked = false;
+  byId("consent-start").disabled = true;
+  byId("consent").showModal();
+}
+

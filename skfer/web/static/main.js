@@ -1,0 +1,100 @@
+// The page: what its visitor does.
+
+import { readOptions } from "./api.js";
+import { asCsv, save } from "./csv.js";
+import { askConsent, leave, watch } from "./live.js";
+import { byId, mirror, panel, problem, shapeStage, state, video } from "./stage.js";
+import { readFiles, setLimits } from "./uploads.js";
+import { chart, paint, show } from "./view.js";
+
+byId("camera").addEventListener("click", () => {
+  if (state.mode === "camera") leave("Camera is off.");
+  else askConsent();
+});
+byId("agreed").addEventListener("change", (event) => {
+  byId("consent-start").disabled = !event.target.checked;
+});
+byId("consent-start").addEventListener("click", () => {
+  byId("consent").close();
+  watch();
+});
+byId("consent-cancel").addEventListener("click", () => byId("consent").close());
+byId("choose").addEventListener("click", () => byId("files").click());
+byId("files").addEventListener("change", (event) => {
+  readFiles(event.target.files);
+  event.target.value = ""; // the same file can be chosen again
+});
+byId("download").addEventListener("click", () => {
+  const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
+  save(asCsv(state.session.records, state.session.classes), `skfer-${stamp}.csv`);
+});
+byId("problem-close").addEventListener("click", () => problem(""));
+byId("mirror").addEventListener("change", mirror);
+byId("device").addEventListener("change", () => {
+  if (state.mode === "camera") watch();
+});
+for (const id of ["model", "detector"]) {
+  byId(id).addEventListener("change", () => {
+    if (state.mode === "photo" || state.mode === "video") readFiles();
+  });
+}
+byId("chart").addEventListener("click", (event) => {
+  const second = chart.secondAt(event.offsetX);
+  if (state.mode === "video" && second !== null) video.currentTime = second;
+});
+video.addEventListener("loadedmetadata", () => {
+  if (state.mode === "camera") shapeStage(video.videoWidth, video.videoHeight);
+});
+video.addEventListener("error", () => {
+  if (state.mode === "video") problem("This browser can't play the video; what skfer reads in it is shown below.");
+});
+
+const stage = byId("stage");
+let entered = 0; // drag events come from every element that is crossed
+addEventListener("dragenter", (event) => {
+  entered += 1;
+  stage.classList.toggle("dropping", event.dataTransfer.types.includes("Files"));
+});
+addEventListener("dragleave", () => {
+  entered -= 1;
+  if (entered === 0) stage.classList.remove("dropping");
+});
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  entered = 0;
+  stage.classList.remove("dropping");
+  readFiles(event.dataTransfer.files);
+});
+addEventListener("paste", (event) => readFiles(event.clipboardData.files));
+
+panel.onChoose = () => show();
+new ResizeObserver(() => show()).observe(stage);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  panel.recolor();
+  show();
+});
+
+async function start() {
+  if (!/^(localhost|127\..*|\[::1\])$/.test(location.hostname)) {
+    byId("where").textContent = `Everything stays on ${location.hostname}`;
+    byId("consent-where").textContent =
+      `Its pictures are sent to ${location.hostname}, which runs skfer, and read there. None goes further, and none is kept.`;
+  }
+  let options;
+  try {
+    options = await readOptions();
+  } catch (error) {
+    problem(error.message);
+    return;
+  }
+  setLimits(options.limits);
+  byId("model").replaceChildren(...options.models.map((name) => new Option(name)));
+  byId("detector").replaceChildren(...options.detectors.map((name) => new Option(name)));
+  const { photo_bytes: photoBytes, video_bytes: videoBytes, video_seconds: seconds } = options.limits;
+  byId("accepted").textContent =
+    `JPEG, PNG, WebP, BMP up to ${photoBytes / 1e6} MB · MP4, MOV, WebM, AVI up to ${videoBytes / 1e6} MB and ${seconds} s`;
+}
+
+requestAnimationFrame(paint);
+start();

@@ -1,0 +1,119 @@
+// What stands beside the picture: the face that is looked at, its label and bars, in words too.
+
+import { colorOf } from "./colors.js";
+import { strongest } from "./tracks.js";
+
+const HELD = 800; // milliseconds a new expression lasts before a screen reader is told
+const MOST_BUTTONS = 12;
+
+const byId = (id) => document.getElementById(id);
+
+export class Panel {
+  constructor() {
+    this.onChoose = () => {};
+    this.wanted = null; // the face that was chosen by hand
+    this.said = "";
+    this.pending = "";
+    this.classes = [];
+    this.buttons = "";
+  }
+
+  reset(classes) {
+    this.classes = classes;
+    this.wanted = null;
+    this.said = "";
+    byId("bars").replaceChildren(...classes.map((name) => this.#bar(name)));
+    this.show([]);
+  }
+
+  recolor() {
+    for (const item of byId("bars").children) {
+      item.querySelector(".track span").style.background = colorOf(item.dataset.name, this.classes);
+    }
+  }
+
+  // The face that is shown: the one chosen by hand while it is there, else the largest.
+  chosen(faces) {
+    return faces.find((face) => face.id === this.wanted) ?? faces[0] ?? null;
+  }
+
+  show(faces, { atOnce = false } = {}) {
+    const face = this.chosen(faces);
+    byId("count").textContent = faces.length > 1 ? `${faces.length} faces` : "";
+    this.#choices(faces, face);
+    const label = byId("label");
+    label.classList.toggle("none", !face);
+    const [name, value] = face ? strongest(face.smooth) : [null, 0];
+    label.textContent = face ? `${name} ${Math.round(100 * value)} %` : this.classes.length ? "No face" : "No picture yet";
+    label.dataset.expression = name ?? "";
+    for (const item of byId("bars").children) {
+      const share = face?.smooth[item.dataset.name] ?? 0;
+      item.classList.toggle("top-one", item.dataset.name === name);
+      item.querySelector(".track span").style.width = `${100 * share}%`;
+      item.querySelector(".value").textContent = face ? `${Math.round(100 * share)} %` : "–";
+    }
+    this.#tell(face ? `${faces.length > 1 ? `Face ${face.id}: ` : ""}${name}` : "No face", atOnce);
+  }
+
+  #bar(name) {
+    const item = document.createElement("li");
+    item.dataset.name = name;
+    const parts = ["name", "track", "value"].map((part) => {
+      const span = document.createElement("span");
+      span.className = part;
+      return span;
+    });
+    parts[0].textContent = name;
+    parts[1].append(document.createElement("span"));
+    parts[1].firstChild.style.background = colorOf(name, this.classes);
+    item.append(...parts);
+    return item;
+  }
+
+  #choices(faces, face) {
+    const group = byId("faces");
+    const ids = faces.map((one) => one.id).sort((a, b) => a - b).slice(0, MOST_BUTTONS);
+    group.hidden = ids.length < 2;
+    // Made anew only when they change: the one with the focus stays.
+    if (this.buttons !== ids.join()) {
+      this.buttons = ids.join();
+      group.replaceChildren(...ids.map((id) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.dataset.id = id;
+        button.textContent = `Face ${id}`;
+        button.addEventListener("click", () => {
+          this.wanted = id;
+          this.onChoose();
+        });
+        return button;
+      }));
+    }
+    for (const button of group.children) {
+      button.setAttribute("aria-pressed", String(Number(button.dataset.id) === face?.id));
+    }
+  }
+
+  #tell(text, atOnce) {
+    if (text === this.pending && !atOnce) return;
+    this.pending = text;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      if (text !== this.said && this.classes.length) byId("announcer").textContent = text;
+      this.said = text;
+    }, atOnce ? 0 : HELD);
+  }
+}
+
+// How much of the time each expression was the strongest, most first.
+export function summaryOf(points) {
+  if (!points?.length) return "";
+  const counts = new Map();
+  for (const { smooth } of points) {
+    const [name] = strongest(smooth);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const parts = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 3)
+    .map(([name, count]) => `${name} ${Math.max(1, Math.round((100 * count) / points.length))} %`);
+  return `Strongest, by share of the frames with this face: ${parts.join(", ")}.`;
+}

@@ -1,0 +1,62 @@
+// What was read since something was started: the records that become the CSV, and the history.
+
+import { Tracks } from "./tracks.js";
+
+const MOST_RECORDS = 36000; // an hour of a camera at ten frames a second
+
+export class Session {
+  constructor(classes, size) {
+    this.classes = classes;
+    this.size = size; // of the picture that boxes are measured in
+    this.records = [];
+    this.series = new Map(); // id -> [{time, smooth}]
+    this.tracks = new Tracks();
+    this.faces = []; // of the latest record
+  }
+
+  // A frame of a camera or video; its faces get ids.
+  addFrame(source, time, found) {
+    const faces = this.tracks.follow(found, time);
+    for (const { id, smooth } of faces) {
+      if (!this.series.has(id)) this.series.set(id, []);
+      this.series.get(id).push({ time, smooth });
+    }
+    return this.#add({ source, time, faces });
+  }
+
+  // A photo: faces are numbered, nobody is followed from one photo to the next.
+  addPhoto(source, found, size) {
+    const faces = found.map((face, index) => ({ ...face, id: index + 1, smooth: face.probabilities }));
+    return this.#add({ source, time: null, faces, size });
+  }
+
+  // The faces at a second of a video: between two frames, boxes are in between too.
+  facesAt(time) {
+    const { records } = this;
+    let next = records.findIndex((record) => record.time > time);
+    if (next === -1) next = records.length;
+    const [before, after] = [records[next - 1], records[next]];
+    if (!before) return after?.faces ?? [];
+    if (!after) return before.faces;
+    const share = (time - before.time) / (after.time - before.time);
+    return before.faces.map((face) => {
+      const later = after.faces.find((other) => other.id === face.id);
+      if (!later) return face;
+      const box = {};
+      for (const side in face.box) box[side] = face.box[side] + share * (later.box[side] - face.box[side]);
+      return { ...face, box };
+    });
+  }
+
+  #add(record) {
+    this.records.push(record);
+    if (this.records.length > MOST_RECORDS) {
+      this.records.shift();
+      for (const points of this.series.values()) {
+        while (points.length && points[0].time < this.records[0].time) points.shift();
+      }
+    }
+    this.faces = record.faces;
+    return record;
+  }
+}

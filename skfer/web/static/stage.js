@@ -1,0 +1,104 @@
+// What is on the stage, and what belongs to it: one camera, video or set of photos at a time.
+
+import { Camera } from "./camera.js";
+import { Overlay } from "./overlay.js";
+import { Panel } from "./panel.js";
+import { Session } from "./session.js";
+
+export const byId = (id) => document.getElementById(id);
+export const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+const stage = byId("stage");
+export const video = byId("video");
+export const photo = byId("photo");
+export const overlay = new Overlay(byId("overlay"));
+export const camera = new Camera(video);
+export const panel = new Panel();
+
+export const state = {
+  mode: "idle", // or "camera", "photo", "video"
+  session: null,
+  stale: true, // whether the overlay has to be drawn again
+};
+
+let job = new AbortController();
+let urls = [];
+
+// Clear the stage for what comes next. The signal is raised when something else begins.
+export function begin(next) {
+  job.abort();
+  job = new AbortController();
+  if (camera.on) camera.stop();
+  video.removeAttribute("src");
+  video.controls = false;
+  photo.removeAttribute("src");
+  urls.forEach((url) => URL.revokeObjectURL(url));
+  urls = [];
+  state.mode = next;
+  state.session = null;
+  stage.dataset.mode = next;
+  mirror();
+  stage.style.aspectRatio = "";
+  overlay.clear();
+  panel.reset([]);
+  byId("strip").replaceChildren();
+  byId("strip").hidden = true;
+  byId("history").hidden = true;
+  byId("progress").hidden = true;
+  byId("download").disabled = true;
+  byId("camera").textContent = next === "camera" ? "Stop camera" : "Start camera";
+  byId("camera").classList.toggle("main", next !== "camera");
+  problem("");
+  return job.signal;
+}
+
+// The session of frames or photos of those classes and that size; a new one if the classes changed.
+export function sessionFor(classes, size) {
+  if (!state.session || state.session.classes.join() !== classes.join()) {
+    state.session = new Session(classes, size);
+    panel.reset(classes);
+  }
+  state.session.size = size;
+  byId("download").disabled = false;
+  return state.session;
+}
+
+export function urlOf(file) {
+  const url = URL.createObjectURL(file);
+  urls.push(url);
+  return url;
+}
+
+export function status(text) {
+  // A screen reader is told what is set, even if it stood there before.
+  if (byId("status").textContent !== text) byId("status").textContent = text;
+}
+
+export function problem(text) {
+  byId("problem").hidden = !text;
+  byId("problem-text").textContent = text;
+}
+
+export function shapeStage(width, height) {
+  stage.style.aspectRatio = `${width} / ${height}`;
+  state.stale = true;
+}
+
+export function mirror() {
+  stage.classList.toggle("mirrored", state.mode === "camera" && byId("mirror").checked);
+}
+
+export function setProgress(share) {
+  const bar = byId("progress");
+  bar.hidden = false;
+  if (share === null) bar.removeAttribute("value");
+  else bar.value = share;
+}
+
+export function choice() {
+  return { model: byId("model").value, detector: byId("detector").value };
+}
+
+export function counted(faces) {
+  return faces === 0 ? "no face" : faces === 1 ? "1 face" : `${faces} faces`;
+}

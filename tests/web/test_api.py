@@ -1,0 +1,500 @@
+from __future__ import annotations
+
+import io
+import json
+import struct
+import threading
+import zlib
+from fractions import Fraction
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from skfer.web import Limits, Readers, create_app
+
+RECOGNIZE = "/api/v1/recognize"
+VIDEO = "/api/v1/video"
+
+
+@pytest.fixture
+def client(reader):
+    return create_app(reader).test_client()
+
+
+def message(response, status):
+    """What an error says; it has to be of that status and in the one form of all errors."""
+    assert response.status_code == status
+    error = response.json["error"]
+    assert error["status"] == status
+    assert error["name"]
+    return error["message"]
+
+
+def png(width, height):
+    """A PNG whose header promises that size, with hardly any pixels behind it."""
+
+    def chunk(kind, content):
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1_000_000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
+
+
+# --- photos ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".bmp"])
+def test_faces_of_a_photo(client, encoded, ending):
+    answer = client.post(RECOGNIZE, data=encoded(ending))
+    assert answer.status_code == 200
+    found = answer.json
+    assert (found["width"], found["height"], found["classes"]) == (512, 512, ["happy", "sad"])
+    [face] = found["faces"]
+    assert face["box"]["x"] == pytest.approx(177, abs=4)
+    assert face["box"]["width"] == pytest.approx(95, abs=4)
+    assert face["expression"] == max(face["probabilities"], key=face["probabilities"].get)
+    assert face["probability"] == max(face["probabilities"].values())
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_form_says_the_same_as_the_bare_bytes(client, encoded):
+    photo = encoded(".png")
+    form = {"photo": (io.BytesIO(photo), "me.png")}
+    assert client.post(RECOGNIZE, data=form).json == client.post(RECOGNIZE, data=photo).json
+
+
+def test_a_photo_without_a_face_has_no_faces(client):
+    answer = client.post(RECOGNIZE, data=png_of(np.zeros((200, 300, 3), np.uint8)))
+    assert answer.json["faces"] == []
+    assert (answer.json["width"], answer.json["height"]) == (300, 200)
+
+
+def png_of(image):
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def test_a_photo_lying_on_its_side_is_turned_by_its_orientation(client, astronaut):
+    lying = np.rot90(astronaut)[..., ::-1]
+    data = cv2.imencode(".jpg", np.ascontiguousarray(lying))[1].tobytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    turned = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
+    assert len(client.post(RECOGNIZE, data=turned).json["faces"]) == 1
+
+
+def test_nothing_sent(client):
+    assert "Nothing was sent" in message(client.post(RECOGNIZE), 400)
+    assert "Nothing was sent" in message(client.post(VIDEO), 400)
+
+
+def test_a_form_without_a_file_and_with_two(client, encoded):
+    form = {"multipart": "yes"}
+    kind = "multipart/form-data"
+    assert "0 files" in message(client.post(RECOGNIZE, data=form, content_type=kind), 400)
+    two = {name: (io.BytesIO(encoded(".jpg")), name) for name in ("a.jpg", "b.jpg")}
+    assert "2 files" in message(client.post(RECOGNIZE, data=two), 400)
+
+
+def test_a_photo_cut_short(client, encoded):
+    photo = encoded(".jpg")
+    said = message(client.post(RECOGNIZE, data=photo[: len(photo) // 2]), 422)
+    assert said == "The photo is a JPEG that breaks off: its end is missing."
+    assert "can't be read" in message(client.post(RECOGNIZE, data=photo[:50]), 422)
+
+
+def test_a_text_called_jpg(client):
+    form = {"photo": (io.BytesIO(b"To whom it may concern"), "photo.jpg")}
+    assert "JPEG, PNG, WebP" in message(client.post(RECOGNIZE, data=form), 415)
+
+
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(client, monkeypatch):
+    def never(*arguments):
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr("skfer.web._uploads.read_image", never)
+    said = message(client.post(RECOGNIZE, data=png(30_000, 30_000)), 413)
+    assert "30000 x 30000" in said
+
+
+def test_an_upload_too_large_is_refused_unread(client):
+    class Untouched(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            raise AssertionError("it was read")
+
+    for path, most in ((RECOGNIZE, "20 MB"), (VIDEO, "200 MB")):
+        sent = {"CONTENT_LENGTH": "1000000000", "wsgi.input": Untouched()}
+        answer = client.post(path, environ_overrides=sent)
+        said = message(answer, 413)
+        assert "1,000.0 MB" in said
+        assert most in said
+
+
+def test_a_form_too_large_is_refused(reader, encoded):
+    client = create_app(reader, limits=Limits(photo_bytes=1000)).test_client()
+    form = {"photo": (io.BytesIO(encoded(".png")), "me.png")}
+    assert "at most 0.001 MB" in message(client.post(RECOGNIZE, data=form), 413)
+
+
+# --- choices -----------------------------------------------------------------------------------
+
+
+def test_models_and_detectors_are_chosen_by_name(reader, encoded):
+    made = []
+
+    def make(model, detector):
+        made.append((model, detector))
+        return reader
+
+    client = create_app(Readers(make, ["small", "large"], ["haar", "yunet"])).test_client()
+    options = client.get("/api/v1/options").json
+    assert (options["models"], options["detectors"]) == (["small", "large"], ["haar", "yunet"])
+    assert options["limits"]["photo_bytes"] == Limits().photo_bytes
+
+    photo = encoded(".jpg")
+    for query in ("", "?model=large", "?model=large&detector=yunet", "?model=small"):
+        assert client.post(RECOGNIZE + query, data=photo).status_code == 200
+    assert made == [("small", "haar"), ("large", "haar"), ("large", "yunet")]
+
+
+def test_a_choice_there_is_not(client, encoded):
+    photo = encoded(".jpg")
+    said = message(client.post(f"{RECOGNIZE}?model=huge", data=photo), 400)
+    assert said == "No model is called 'huge'. There are: default."
+    said = message(client.post(f"{RECOGNIZE}?detector=eyes", data=photo), 400)
+    assert "No detector is called 'eyes'" in said
+
+
+def test_a_choice_that_lacks_its_package(encoded):
+    def make(model, detector):
+        raise ImportError('mtcnn is not installed: pip install "skfer[mtcnn]".')
+
+    client = create_app(Readers(make, ["fer2013"], ["mtcnn"])).test_client()
+    said = message(client.post(RECOGNIZE, data=encoded(".jpg")), 400)
+    assert "skfer[mtcnn]" in said
+
+
+# --- work at once ------------------------------------------------------------------------------
+
+
+class SlowReader:
+    classes = ["happy"]
+
+    def __init__(self):
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def read(self, images):
+        from skfer.detection import Detections
+        from skfer.recognition import FaceReading
+
+        self.began.set()
+        assert self.go_on.wait(20)
+        return [FaceReading(Detections.none(), np.empty((0, 1))) for _ in images]
+
+
+def test_more_work_than_places_is_turned_away(encoded):
+    reader, photo = SlowReader(), encoded(".jpg")
+    app = create_app(reader, limits=Limits(concurrent=1, patience=0))
+    answers = []
+    first = threading.Thread(
+        target=lambda: answers.append(app.test_client().post(RECOGNIZE, data=photo))
+    )
+    first.start()
+    assert reader.began.wait(20)
+
+    second = app.test_client().post(RECOGNIZE, data=photo)
+    assert "Try again" in message(second, 429)
+    assert int(second.headers["Retry-After"]) >= 1
+    assert app.test_client().get("/api/v1/health").json["status"] == "ok"
+
+    reader.go_on.set()
+    first.join(20)
+    assert answers[0].status_code == 200
+    assert app.test_client().post(RECOGNIZE, data=photo).status_code == 200
+
+
+def test_a_refused_upload_gives_its_place_back(reader, encoded):
+    client = create_app(reader, limits=Limits(concurrent=1, patience=0)).test_client()
+    for _ in range(3):
+        message(client.post(RECOGNIZE, data=b"no photo"), 415)
+        message(client.post(VIDEO, data=b"no video"), 415)
+    assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
+
+
+def test_limits_that_make_no_sense():
+    with pytest.raises(ValueError, match="concurrent is 0"):
+        Limits(concurrent=0)
+    with pytest.raises(ValueError, match="video_seconds is nan"):
+        Limits(video_seconds=float("nan"))
+
+
+# --- who may send ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:1"},  # another program's page on this machine
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_other_sites_may_not_send(client, encoded, headers):
+    message(client.post(RECOGNIZE, data=encoded(".jpg"), headers=headers), 403)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Origin": "http://localhost"}, {"Sec-Fetch-Site": "same-origin"}]
+)
+def test_the_page_and_programs_may_send(client, encoded, headers):
+    assert client.post(RECOGNIZE, data=encoded(".jpg"), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.0.7:80"])
+def test_own_names(client, host):
+    assert client.get("/", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example:8000", "faces.lan", "a b"]
+)
+def test_other_names_are_refused(client, host):
+    # A stranger's name that was pointed at this machine.
+    for path in ("/", "/api/v1/options"):
+        message(client.get(path, headers={"Host": host}), 400)
+
+
+def test_a_name_that_was_given_is_known(reader):
+    client = create_app(reader, hosts=["Faces.lan"]).test_client()
+    assert client.get("/", headers={"Host": "faces.lan:8000"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/health", "/static/main.js", "/nowhere"])
+def test_headers_of_every_answer(client, path):
+    with client.get(path) as answer:
+        headers = answer.headers
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Permissions-Policy"].startswith("camera=(self), microphone=()")
+    assert headers["Cache-Control"] in ("no-store", "no-cache")
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_the_page_has_nothing_inline_and_nothing_from_elsewhere(client):
+    page = client.get("/").text
+    for foreign in ("http://", "https://", "<style", " style=", "onclick", "javascript:"):
+        assert foreign not in page
+    assert page.count("<script") == page.count('<script type="module" src="/static/') == 1
+
+
+def test_errors_of_the_server_itself_are_json_too(client):
+    assert message(client.get("/api/v2"), 404)
+    assert message(client.get(RECOGNIZE), 405)
+
+
+def test_a_failing_reader_is_an_error_without_its_insides(encoded):
+    class Broken:
+        classes = ["happy"]
+
+        def read(self, images):
+            raise RuntimeError("secret")
+
+    client = create_app(Broken()).test_client()
+    answer = client.post(RECOGNIZE, data=encoded(".jpg"))
+    assert message(answer, 500)
+    assert "secret" not in answer.text
+
+
+# --- videos ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def film(astronaut):
+    """A maker of videos: a photo that becomes darker, as the bytes of a file."""
+    av = pytest.importorskip("av", reason='PyAV is not installed: pip install "skfer[video]"')
+
+    def make(n_frames=20, *, size=(256, 256), rate=10, kind="mp4", codec="mpeg4", rotation=0):
+        file = io.BytesIO()
+        with av.open(file, "w", format=kind) as container:
+            stream = container.add_stream(codec, rate=rate)
+            stream.width, stream.height = size
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            if rotation:
+                stream.set_display_rotation(rotation)
+            photo = np.rot90(cv2.resize(astronaut, size), -rotation // 90)
+            for number in range(n_frames):
+                pixels = (photo * (1 - number / n_frames)).astype(np.uint8)
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return file.getvalue()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"), [("mp4", "mpeg4"), ("matroska", "mpeg4"), ("avi", "mjpeg")]
+)
+def test_frames_of_a_video(client, film, kind, codec):
+    answer = client.post(f"{VIDEO}?rate=5", data=film(kind=kind, codec=codec))
+    assert answer.status_code == 200
+    found = answer.json
+    assert (found["width"], found["height"], found["complete"]) == (256, 256, True)
+    assert found["message"] is None
+    assert found["duration"] == pytest.approx(2, abs=0.15)
+    times = [frame["time"] for frame in found["frames"]]
+    assert times == pytest.approx(np.arange(10) / 5, abs=0.02)
+    happy = [frame["faces"][0]["probabilities"]["happy"] for frame in found["frames"][:5]]
+    assert happy == sorted(happy, reverse=True)
+
+
+def test_a_video_as_lines(client, film):
+    headers = {"Accept": "application/x-ndjson"}
+    with client.post(f"{VIDEO}?rate=60", data=film(), headers=headers) as answer:
+        assert answer.mimetype == "application/x-ndjson"
+        head, *frames, end = map(json.loads, answer.text.splitlines())
+    assert (head["type"], head["classes"]) == ("video", ["happy", "sad"])
+    assert [frame["type"] for frame in frames] == 20 * ["frame"]
+    assert end == {"type": "end", "complete": True, "message": None}
+
+
+def test_a_video_that_was_given_up_gives_its_place_back(reader, film, encoded):
+    client = create_app(reader, limits=Limits(concurrent=1, patience=0)).test_client()
+    headers = {"Accept": "application/x-ndjson"}
+    answer = client.post(VIDEO, data=film(60), headers=headers, buffered=False)
+    next(iter(answer.response))
+    message(client.post(RECOGNIZE, data=encoded(".jpg")), 429)
+    answer.close()
+    assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
+
+
+def test_a_video_held_sideways_is_turned_upright(client, film):
+    upright = client.post(VIDEO, data=film(2, size=(320, 256))).json
+    assert (upright["width"], upright["height"]) == (320, 256)
+    for rotation in (90, -90, 180):
+        turned = client.post(VIDEO, data=film(2, size=(256, 256), rotation=rotation)).json
+        assert len(turned["frames"][0]["faces"]) == 1, rotation
+    lying = client.post(VIDEO, data=film(2, size=(320, 256), rotation=180)).json
+    assert (lying["width"], lying["height"]) == (320, 256)
+
+
+def test_a_video_without_frames(client, film):
+    av = pytest.importorskip("av")
+    data = film()
+    start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    said = message(client.post(VIDEO, data=data[:start] + bytes(end - start) + data[end:]), 422)
+    assert "no frame" in said
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+    assert "holds no video" in message(client.post(VIDEO, data=file.getvalue()), 422)
+
+
+def test_a_video_cut_short(client, film):
+    data = film(60, kind="matroska")
+    found = client.post(f"{VIDEO}?rate=10", data=data[: len(data) // 2]).json
+    assert 5 < len(found["frames"]) < 55
+    # MP4 has its table at the end: without it nothing can be read.
+    data = film(60)
+    assert "damaged or not complete" in message(
+        client.post(VIDEO, data=data[: len(data) // 2]), 422
+    )
+
+
+def test_a_video_too_long_or_too_large(reader, film):
+    client = create_app(reader, limits=Limits(video_seconds=1)).test_client()
+    assert "2 seconds long; at most 1" in message(client.post(VIDEO, data=film()), 413)
+    client = create_app(reader, limits=Limits(video_pixels=10_000)).test_client()
+    assert "256 x 256 pixels" in message(client.post(VIDEO, data=film()), 413)
+    assert reader.n_images == 0
+
+
+def test_a_video_longer_than_it_says_ends_at_the_limit(reader, film):
+    # Matroska that was written to a pipe names no duration.
+    data = film(40, kind="matroska")
+    start = data.index(b"\x44\x89\x88")  # the element of the duration
+    unnamed = data[:start] + b"\xec\x89" + data[start + 2 :]  # "void" in its place
+    client = create_app(reader, limits=Limits(video_seconds=1)).test_client()
+    answer = client.post(f"{VIDEO}?rate=10", data=unnamed)
+    if answer.status_code == 413:
+        return  # FFmpeg found the length out
+    assert len(answer.json["frames"]) == 11
+    assert not answer.json["complete"]
+    assert "longer than 1 seconds" in answer.json["message"]
+
+
+def test_work_on_a_video_ends_in_time(reader, film, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr("skfer.web._video.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    client = create_app(reader, limits=Limits(work_seconds=10)).test_client()
+    answer = client.post(f"{VIDEO}?rate=60", data=film(30)).json
+    assert len(answer["frames"]) == 10
+    assert answer["message"] == "It took more than 10 seconds: the rest was not read."
+
+
+def test_a_video_whose_frames_become_larger_than_it_says(reader, astronaut):
+    av = pytest.importorskip("av")
+    file = io.BytesIO()
+    with av.open(file, "w", format="avi") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 256, 256, "yuvj420p"
+        for number, side in enumerate((256, 256, 256, 512, 256)):
+            jpeg = cv2.imencode(".jpg", cv2.resize(astronaut, (side, side)))[1]
+            packet = av.Packet(jpeg.tobytes())
+            packet.stream, packet.time_base = stream, Fraction(1, 10)
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    limited = create_app(reader, limits=Limits(video_pixels=300 * 300)).test_client()
+    answer = limited.post(f"{VIDEO}?rate=10", data=file.getvalue()).json
+    assert len(answer["frames"]) == 3
+    assert answer["message"].startswith("The video breaks off")
+    answer = create_app(reader).test_client().post(f"{VIDEO}?rate=10", data=file.getvalue()).json
+    assert (len(answer["frames"]), answer["complete"]) == (5, True)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        b"ffconcat version 1.0\nfile '/etc/passwd'\n",
+        b"To whom it may concern",
+    ],
+)
+def test_what_is_no_video_is_not_given_to_ffmpeg(client, data, monkeypatch):
+    av = pytest.importorskip("av")
+    monkeypatch.setattr(av, "open", None)
+    assert "MP4, MOV, WebM" in message(client.post(VIDEO, data=data), 415)
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "1000", "many", "nan"])
+def test_a_rate_that_makes_no_sense(client, rate):
+    assert "frames a second" in message(client.post(f"{VIDEO}?rate={rate}", data=b"-"), 400)
+
+
+def test_videos_need_pyav(client, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    assert "skfer[video]" in message(client.post(VIDEO, data=b"-"), 501)
+
+
+def test_a_real_video(reader, skfer_data):
+    pytest.importorskip("av")
+    data = (skfer_data / "data" / "face_video.mp4").read_bytes()
+    found = create_app(reader).test_client().post(f"{VIDEO}?rate=5", data=data).json
+    assert (found["width"], found["height"]) == (596, 336)
+    assert len(found["frames"]) == 23
+    assert sum(bool(frame["faces"]) for frame in found["frames"]) >= 20

@@ -1,0 +1,379 @@
+"""The page in Chromium, whose camera shows a real video of a face."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import shutil
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+from web_for_tests import BrightnessReader, served
+
+from skfer.web import Readers
+
+pytestmark = [pytest.mark.real_data, pytest.mark.timeout(300)]
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--window-size=1280,1000",
+)
+
+
+class OppositeReader(BrightnessReader):
+    classes = ["sad", "happy"]
+
+
+READERS = {"brightness": BrightnessReader(), "opposite": OppositeReader()}
+
+
+@pytest.fixture(scope="module")
+def url():
+    readers = Readers(lambda model, detector: READERS[model], list(READERS), ["haar"])
+    with served(readers) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def face_video(skfer_data):
+    return skfer_data / "data" / "face_video.mp4"
+
+
+@pytest.fixture(scope="module")
+def camera_file(face_video, tmp_path_factory):
+    """The video as Chromium's camera plays it, over and over."""
+    av = pytest.importorskip("av", reason='PyAV is not installed: pip install "skfer[video]"')
+    path = tmp_path_factory.mktemp("camera") / "face.y4m"
+    with av.open(str(face_video)) as video, av.open(str(path), "w", format="yuv4mpegpipe") as out:
+        stream = out.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 596, 336, "yuv420p"
+        for frame in video.decode(video=0):
+            plain = frame.reformat(format="yuv420p")
+            plain.pts = None
+            out.mux(stream.encode(plain))
+        out.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def chromium(camera_file, downloads, tmp_path_factory):
+    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
+    if None in programs:
+        pytest.skip("no Chromium: apt-get install -y chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    for flag in (
+        *_FLAGS,
+        f"--use-file-for-fake-video-capture={camera_file}",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=programs[1])
+    )
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(chromium, url):
+    page = Page(chromium)
+    page.size(1280, 1000)
+    chromium.get(url)
+    page.until(lambda: page.text("model") == "brightness\nopposite", "the choice of models")
+    yield page
+    complaints = [line["message"] for line in chromium.get_log("browser")]
+    # Answers of 4xx are logged too, and wanted by some tests.
+    assert not [line for line in complaints if "Failed to load resource" not in line]
+
+
+class Page:
+    """What a visitor sees and does."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def element(self, name):
+        return self.driver.find_element("id", name)
+
+    def text(self, name):
+        return self.element(name).text
+
+    def click(self, name):
+        self.element(name).click()
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def send_files(self, *paths):
+        self.element("files").send_keys("\n".join(map(str, paths)))
+
+    def size(self, width, height, scale=1, mobile=False):
+        self.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile},
+        )
+
+    def colors(self, scheme):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def screenshot(self, name):
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        assert self.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+    def until(self, condition, what, seconds=60):
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < end, f"{what}: not after {seconds} seconds"
+            time.sleep(0.05)
+        return found
+
+    def expression(self):
+        return self.element("label").get_dom_attribute("data-expression")
+
+    def start_camera(self):
+        self.click("camera")
+        self.click("agreed")
+        self.click("consent-start")
+        self.until(self.expression, "a face before the camera")
+
+    def drawn(self):
+        """Pixels of the overlay that something is drawn on."""
+        return self.run(
+            """const { width, height } = document.getElementById("overlay");
+            const copy = new OffscreenCanvas(width, height).getContext("2d");
+            copy.drawImage(document.getElementById("overlay"), 0, 0);
+            const { data } = copy.getImageData(0, 0, width, height);
+            return data.filter((value, index) => index % 4 === 3 && value > 0).length;"""
+        )
+
+    def table(self, folder):
+        """The rows of the CSV that a click downloads."""
+        before = set(folder.iterdir())
+        self.click("download")
+
+        def complete():
+            return [file for file in set(folder.iterdir()) - before if file.suffix == ".csv"]
+
+        [path] = self.until(complete, "the download")
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def photo(tmp_path, astronaut):
+    path = tmp_path / "astronaut.jpg"
+    cv2.imwrite(str(path), cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR))
+    return path
+
+
+def test_the_camera_waits_for_consent(page):
+    page.screenshot("start")
+    page.click("camera")
+    assert page.run("return document.getElementById('consent').open")
+    assert "this computer" in page.text("consent")
+    assert "not at what a person feels" in page.text("consent")
+    assert not page.element("consent-start").is_enabled()
+    page.screenshot("consent")
+    page.click("agreed")
+    assert page.element("consent-start").is_enabled()
+    page.click("consent-cancel")
+    assert not page.run("return document.getElementById('consent').open")
+    assert page.run("return document.getElementById('video').srcObject === null")
+
+
+def test_the_camera_is_read_drawn_and_downloaded(page, downloads):
+    READERS["brightness"].most_at_once = 0
+    page.start_camera()
+    first = page.expression()
+    page.until(lambda: page.expression() not in (first, "", None), "another expression")
+    page.until(lambda: page.drawn() > 500, "a box over the picture")
+    page.until(lambda: "1 face" in page.text("status"), "one face in the status")
+    page.until(lambda: page.text("summary"), "a history")
+    time.sleep(3)
+    page.screenshot("camera")
+    # Frames are sent one at a time.
+    assert READERS["brightness"].most_at_once == 1
+
+    page.click("camera")
+    page.until(lambda: page.text("status") == "Camera is off.", "the camera off")
+    assert page.run("return document.getElementById('video').srcObject === null")
+    rows = page.table(downloads)
+    assert {row["expression"] for row in rows if row["face"]} == {"happy", "sad"}
+    assert {row["source"] for row in rows} == {"camera"}
+    times = [float(row["time"]) for row in rows]
+    assert times == sorted(times)
+    for row in rows:
+        if row["face"]:
+            assert float(row["happy"]) + float(row["sad"]) == pytest.approx(1, abs=1e-3)
+            assert float(row[row["expression"]]) == float(row["probability"])
+
+
+def test_a_photo_is_chosen(page, photo, downloads):
+    page.send_files(photo)
+    page.until(lambda: page.text("status") == "1 face.", "the answer")
+    assert page.expression() == "happy"
+    assert page.element("photo").get_dom_attribute("alt") == "astronaut.jpg: 1 face"
+    page.until(lambda: page.drawn() > 500, "a box over the photo")
+    page.until(lambda: page.run("return document.getElementById('announcer').textContent"), "words")
+    page.screenshot("photo")
+    [row] = page.table(downloads)
+    assert (row["source"], row["time"], row["face"], row["expression"]) == (
+        "astronaut.jpg",
+        "",
+        "1",
+        "happy",
+    )
+
+
+def test_another_model_reads_it_anew(page, photo):
+    page.send_files(photo)
+    page.until(lambda: page.expression() == "happy", "the first model's answer")
+    page.run(
+        """const model = document.getElementById("model");
+        model.value = "opposite";
+        model.dispatchEvent(new Event("change"));"""
+    )
+    page.until(lambda: page.expression() == "sad", "the other model's answer")
+
+
+def test_photos_are_dropped_and_looked_at_one_by_one(page, photo, astronaut):
+    photo_of_two = cv2.imencode(".png", cv2.hconcat([astronaut[..., ::-1]] * 2))[1]
+    files = [
+        ["one.jpg", "image/jpeg", base64.b64encode(photo.read_bytes()).decode()],
+        ["two.png", "image/png", base64.b64encode(photo_of_two.tobytes()).decode()],
+        ["notes.jpg", "image/jpeg", base64.b64encode(b"To whom it may concern").decode()],
+    ]
+    page.run(
+        """const dataTransfer = new DataTransfer();
+        for (const [name, type, content] of arguments[0]) {
+          const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+          dataTransfer.items.add(new File([bytes], name, { type }));
+        }
+        document.body.dispatchEvent(new DragEvent("dragenter", { dataTransfer, bubbles: true }));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));""",
+        files,
+    )
+    page.until(lambda: page.text("status") == "3 faces in 2 photos.", "all answers")
+    assert page.text("problem-text").startswith("notes.jpg: This is no photo")
+    page.screenshot("photos")
+    assert page.text("faces") == "Face 1\nFace 2"
+    page.driver.find_elements("css selector", "#faces button")[1].click()
+    assert [
+        button.get_dom_attribute("aria-pressed")
+        for button in page.driver.find_elements("css selector", "#faces button")
+    ] == ["false", "true"]
+    page.driver.find_elements("css selector", "#strip button")[0].click()
+    page.until(lambda: page.text("count") == "", "the photo with one face")
+
+
+def test_a_video_is_read_and_played(page, face_video, downloads):
+    page.send_files(face_video)
+    page.until(lambda: "frames read" in page.text("status"), "the answer", seconds=150)
+    seconds = "return document.getElementById('video').currentTime"
+    page.until(lambda: page.run(seconds) > 0.5, "the video playing")
+    page.until(lambda: page.drawn() > 500, "a box over the video")
+    page.screenshot("video")
+    shown = set()
+    page.until(lambda: shown.add(page.expression()) or {"happy", "sad"} <= shown, "both labels")
+    rows = page.table(downloads)
+    assert {row["source"] for row in rows} == {"face_video.mp4"}
+    assert len({row["time"] for row in rows}) == 46
+    page.run("document.getElementById('video').pause()")
+    page.run(
+        """const chart = document.getElementById("chart");
+        const { left, top, width } = chart.getBoundingClientRect();
+        const place = { clientX: left + width / 2, clientY: top + 50, bubbles: true };
+        chart.dispatchEvent(new MouseEvent("click", place));"""
+    )
+    assert page.run(seconds) == pytest.approx(2.1, abs=0.4)
+
+
+def test_a_file_that_is_neither(page, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("To whom it may concern")
+    page.send_files(notes)
+    page.until(lambda: "notes.txt: This is no photo" in page.text("problem"), "the reason")
+    assert page.text("status") == "Ready."
+    page.click("problem-close")
+    assert not page.element("problem").is_displayed()
+
+
+def test_a_phone_in_the_dark(page):
+    page.size(390, 844, scale=2, mobile=True)
+    page.colors("dark")
+    try:
+        page.start_camera()
+        page.until(lambda: page.drawn() > 500, "a box over the picture")
+        time.sleep(1)
+        assert page.run("return document.documentElement.scrollWidth") == 390
+        page.screenshot("phone_dark")
+        page.size(1280, 1000)
+        page.until(lambda: page.drawn() > 500, "a box over the picture")
+        time.sleep(1)
+        page.screenshot("camera_dark")
+        page.size(390, 844, scale=2, mobile=True)
+        page.colors("light")
+        time.sleep(1)
+        page.screenshot("phone")
+        page.click("camera")
+    finally:
+        page.colors("")
+
+
+def test_the_page_is_worked_by_keys(page):
+    from selenium.webdriver import ActionChains, Keys
+
+    reached = []
+    for _ in range(9):
+        ActionChains(page.driver).send_keys(Keys.TAB).perform()
+        focused = page.driver.switch_to.active_element
+        reached.append(focused.get_dom_attribute("id") or focused.text)
+    # Download is disabled, so it is passed by.
+    assert reached[:6] == ["Skip to the picture", "camera", "choose", "model", "detector", "mirror"]
+    page.run("document.getElementById('camera').focus()")
+    ActionChains(page.driver).send_keys(Keys.ENTER).perform()
+    assert page.run("return document.getElementById('consent').open")
+    ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
+    page.until(lambda: not page.run("return document.getElementById('consent').open"), "closing")
+    assert page.driver.switch_to.active_element.get_dom_attribute("id") == "camera"
+
+
+def test_everything_has_a_name_for_a_screen_reader(page, photo):
+    page.send_files(photo)
+    page.until(lambda: page.text("status") == "1 face.", "the answer")
+    nodes = page.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    seen = {}
+    for node in nodes:
+        if not node["ignored"]:
+            role = node["role"]["value"]
+            seen.setdefault(role, []).append(node.get("name", {}).get("value", ""))
+    for role in ("button", "combobox", "checkbox", "image", "region", "list", "group"):
+        assert all(seen.get(role, [])), (role, seen.get(role))
+    assert "Start camera" in seen["button"]
+    assert {"Model", "Face detector"} <= set(seen["combobox"])
+    assert "astronaut.jpg: 1 face" in seen["image"]
+    assert any("What this can" in heading for heading in seen["heading"])

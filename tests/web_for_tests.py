@@ -1,0 +1,62 @@
+"""A reader whose answers can be foretold, and a server for it; processes can import it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+from waitress import wasyncore
+
+from skfer.detection import HaarDetector
+from skfer.recognition import FaceReading
+from skfer.web import Limits, create_app
+from skfer.web._server import address, make_server
+
+
+class BrightnessReader:
+    """Haar's faces, called happy as far as they are bright: an answer that can be foretold.
+
+    In the real video of the tests, light falls on the face and goes again.
+    """
+
+    classes = ["happy", "sad"]
+
+    def __init__(self):
+        self.n_images = 0
+        self.at_once = self.most_at_once = 0
+        self._lock = threading.Lock()
+
+    def read(self, images):
+        with self._lock:
+            self.n_images += len(images)
+            self.at_once += 1
+            self.most_at_once = max(self.at_once, self.most_at_once)
+        readings = [self._read_one(image) for image in images]
+        with self._lock:
+            self.at_once -= 1
+        return readings
+
+    def _read_one(self, image):
+        faces = HaarDetector(min_face_size=48).detect(image)
+        happy = [
+            np.clip((np.mean(image[y : y + height, x : x + width]) - 68) / 20, 0.02, 0.98)
+            for x, y, width, height in faces.boxes
+        ]
+        return FaceReading(faces, np.array([[one, 1 - one] for one in happy]).reshape(-1, 2))
+
+
+@contextmanager
+def served(reader, **settings):
+    """The page of that reader on a free port of this machine; its address."""
+    limits = settings.setdefault("limits", Limits())
+    server = make_server(create_app(reader, **settings), "127.0.0.1", 0, limits)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield address(server)
+    finally:
+        # Closed by the thread that waits for its sockets: they may not vanish under it.
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+        thread.join(20)
+        server.task_dispatcher.shutdown()
