@@ -89,20 +89,6 @@ PHASES = (
             "erasing": 0.2,
         },
     },
-    # FER2013's labels are the harder of the two tasks (0.68 and 0.83 so far).
-    {
-        "epochs": 8,
-        "learning_rate": 0.02,
-        "label_share": 0.75,
-        "augment": {
-            "flip": True,
-            "rotation": 6.0,
-            "shift": 0.05,
-            "zoom": 0.06,
-            "contrast": 0.1,
-            "erasing": 0.15,
-        },
-    },
 )
 
 
@@ -121,16 +107,16 @@ class Faces:
         """What the outputs of the network stand for."""
         return [f"{task} {name}" for task, names in self.names.items() for name in names]
 
-    def shares(self, of_label: float) -> np.ndarray:
-        """What the network is to say of every image, ``(n, 15)``: so much of it the label."""
+    def shares(self) -> np.ndarray:
+        """What the network is to say of every image, ``(n, 15)``."""
         n_labels = len(self.names["fer2013"])
         labels = (self.labels[:, None] == self.names["fer2013"]).astype(float)
         labels = (1 - SMOOTHING) * labels + SMOOTHING / n_labels
         votes = np.where(self.votes < FEWEST_VOTES, 0, self.votes)
         votes = np.where(votes.any(axis=1, keepdims=True), votes, self.votes)
         joint = np.zeros((len(labels), len(self.outputs)))
-        joint[:, :n_labels] = of_label * labels
-        joint[self.voted, n_labels:] = (1 - of_label) * votes / votes.sum(axis=1, keepdims=True)
+        joint[:, :n_labels] = labels
+        joint[self.voted, n_labels:] = votes / votes.sum(axis=1, keepdims=True)
         return joint / joint.sum(axis=1, keepdims=True)
 
     def joint_labels(self) -> np.ndarray:
@@ -194,6 +180,7 @@ def accuracy(said: np.ndarray, right: np.ndarray, of: np.ndarray) -> float:
 def learn(train: Faces, test: Faces, seed: int) -> FacialExpressionClassifier:
     """The network of both tasks, fitted phase by phase; a phase that was done before is read."""
     outputs = np.sort(train.outputs)
+    votes = train.shares()[:, np.argsort(train.outputs)]
     joint = None
     for number, phase in enumerate(PHASES, start=1):
         path = CHECKPOINTS / f"pretrain-{seed}-{number}.joblib"
@@ -201,7 +188,7 @@ def learn(train: Faces, test: Faces, seed: int) -> FacialExpressionClassifier:
             joint = joblib.load(path)
             continue
         joint = FacialExpressionClassifier(
-            **RECIPE | {name: value for name, value in phase.items() if name != "label_share"},
+            **RECIPE | phase,
             weights=None if joint is None else FrozenEstimator(joint),
             classes=outputs,
             mixed_precision="bfloat16",
@@ -209,7 +196,6 @@ def learn(train: Faces, test: Faces, seed: int) -> FacialExpressionClassifier:
             checkpoint_dir=CHECKPOINTS,
             callbacks=[Watch(test, ~copies(test.images, train.images), outputs, LOG, number)],
         )
-        votes = train.shares(phase.get("label_share", 0.5))[:, np.argsort(train.outputs)]
         joint.fit(train.images[..., None], train.joint_labels(), votes=votes)
         joblib.dump(joint.set_params(weights=None, callbacks=None), path)
     return joint
