@@ -96,7 +96,7 @@ def test_predict_writes_a_file(skfer, model, photo_files, tmp_path, name):
 
 
 def test_predict_goes_on_after_a_photo_that_cannot_be_read(skfer, model, photo_files, tmp_path):
-    broken = tmp_path / "broken.jpg"
+    broken = tmp_path / "broken (1) copy.jpg"
     broken.write_text("no image")
     missing = tmp_path / "missing.jpg"
     result = skfer("predict", broken, photo_files[0], missing, "--json", "--model", model)
@@ -125,7 +125,18 @@ def test_predict_draws_into_copies(skfer, model, photo_files, tmp_path):
     assert (original != copy).any()
     over_itself = skfer("predict", photo_files[0], "-m", model, "--annotate", photo_files[0].parent)
     assert over_itself.exit_code == 2
-    assert "is the photo itself" in over_itself.stderr
+    assert "is one of the photos" in over_itself.stderr
+
+
+def test_predict_draws_over_none_of_the_photos(skfer, model, photo_files, tmp_path):
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    namesake = folder / photo_files[0].name
+    namesake.write_bytes(photo_files[1].read_bytes())
+    result = skfer("predict", photo_files[0], namesake, "-m", model, "--annotate", folder)
+    assert result.exit_code == 2
+    assert "is one of the photos" in result.stderr
+    assert namesake.read_bytes() == photo_files[1].read_bytes()
 
 
 @pytest.mark.parametrize(

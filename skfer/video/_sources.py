@@ -156,6 +156,11 @@ class Camera:
             got, frame = self._capture.read()
             now = time.monotonic()
             if not got:
+                if start is None:
+                    raise OSError(
+                        f"{self.name.capitalize()} is open and gives no picture: is another "
+                        "program using it, or its cover closed?"
+                    )
                 return
             start = now if start is None else start
             yield now - start, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
