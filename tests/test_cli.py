@@ -143,6 +143,7 @@ def test_predict_draws_over_none_of_the_photos(skfer, model, photo_files, tmp_pa
     ("arguments", "code", "message"),
     [
         (["predict"], 2, "Missing argument"),
+        (["predict", "a.jpg", "-o", "nowhere/faces.csv"], 2, "There is no folder 'nowhere'"),
         (["predict", "a.jpg", "--model", "nobody"], 2, "nor one of the pretrained models"),
         (["predict", "a.jpg", "--output", "faces.txt"], 2, "has to end in .json"),
         (["predict", "a.jpg", "--model", __file__], 1, "can't be loaded as a model"),
