@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from skfer._extras import import_extra
 from skfer.recognition._table import class_columns, import_pandas, typed
 from skfer.video._follow_faces import VideoFrame
 
@@ -174,12 +175,5 @@ class _ParquetRows:
 
 
 def _import_pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            "Parquet files are written with pyarrow, which is not installed: "
-            'pip install "skfer[parquet]", or give a name that ends in .csv.'
-        ) from error
-    return pyarrow, pyarrow.parquet
+    needs = ("a Parquet file", "parquet", "give a name that ends in .csv")
+    return import_extra("pyarrow", *needs), import_extra("pyarrow.parquet", *needs)

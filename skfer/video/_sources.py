@@ -11,6 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from skfer._extras import import_extra
+
 # Frames that a file may declare and not have: what an edit list cuts away at its ends.
 _MISSING_ALLOWED = 2
 _SECONDS_ALLOWED = 0.5
@@ -20,13 +22,7 @@ Timed = tuple[float, np.ndarray]
 
 def import_av(caller: str) -> Any:
     """`av`, or an error that says what to install."""
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError(
-            f'{caller} reads videos with PyAV, which is not installed: pip install "skfer[video]".'
-        ) from error
-    return av
+    return import_extra("av", caller, "video")
 
 
 class VideoFile:
