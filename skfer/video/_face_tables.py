@@ -97,13 +97,13 @@ def suffix_of(path: str | os.PathLike) -> str:
     return suffix
 
 
-def read_rows(path: Path, classes: Sequence[Any]) -> pd.DataFrame:
+def read_rows(path: str | os.PathLike, caller: str) -> pd.DataFrame:
     """The table of a file that was written here."""
-    pd = import_pandas("VideoReport.faces")
-    if path.suffix.lower() == ".parquet":
-        return typed(pd.read_parquet(path), classes)
+    pd = import_pandas(caller)
+    if Path(path).suffix.lower() == ".parquet":
+        return pd.read_parquet(path)
     # "None" may be the name of a class: only an empty cell is a missing value.
-    return typed(pd.read_csv(path, keep_default_na=False, na_values=[""]), classes)
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 class RowsInMemory:

@@ -15,6 +15,7 @@ import numpy as np
 from skfer._partial_file import partial_file
 from skfer.detection import FaceDetector
 from skfer.recognition._progress import progress_bar
+from skfer.recognition._table import typed
 from skfer.video._face_tables import (
     RowSink,
     RowsInMemory,
@@ -79,7 +80,7 @@ class VideoReport:
         if self._rows is not None:
             return self._rows.table()
         assert self.csv is not None  # rows are in memory or in a file
-        return read_rows(self.csv, self.classes)
+        return typed(read_rows(self.csv, "VideoReport.faces"), self.classes)
 
 
 def recognize_video(
