@@ -85,6 +85,14 @@ def test_predict_prints_json(skfer, model, photo_files):
     assert set(face["box"]) == {"x", "y", "width", "height"}
 
 
+def test_a_name_is_a_model_whatever_lies_there(skfer, photo_files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ferplus").mkdir()
+    result = skfer("predict", photo_files[0], "--json", "--model", "ferplus")
+    assert result.exit_code == 0, result.stderr
+    assert "contempt" in json.loads(result.stdout)[0]["faces"][0]["probabilities"]
+
+
 @pytest.mark.parametrize("name", ["faces.csv", "faces.json", "faces.parquet"])
 def test_predict_writes_a_file(skfer, model, photo_files, tmp_path, name):
     output = tmp_path / name
