@@ -54,7 +54,7 @@ format: $(VENV)/.installed-dev ## put the code in order
 
 bench: ## say how the benchmarks are run
 	@echo 'Benchmarks print ratios measured in one run; let nothing else run beside them.'
-	@for script in benchmarks/*.py; do [ ! -e "$$script" ] || echo "  $(BIN)/python $$script --help"; done
+	@for script in benchmarks/[!_]*.py; do [ ! -e "$$script" ] || echo "  $(BIN)/python $$script --help"; done
 
 clean: ## remove caches and build products, .venv too
 	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .hypothesis

@@ -27,7 +27,7 @@ INTENDED = """\
 
 Naming the expression that a face shows, in research, teaching and one's own tools: sorting photos
 by expression, stimuli and videos whose people agreed to it, a starting point for labels of your
-own (`FacialExpressionClassifier(weights="{name}")`), a baseline to compare with.
+own (`FacialExpressionClassifier("{network}", weights="{name}")`), a baseline to compare with.
 
 It expects one upright face, seen from the front, that fills the image. In the Pipeline,
 `FaceCropper` cuts such faces out of photos; faces that are cropped already pass it whole.
@@ -79,7 +79,7 @@ def card_text(figures: dict[str, Any]) -> str:
     name = figures["model"]["name"]
     parts = [
         _head(figures),
-        INTENDED.format(name=name),
+        INTENDED.format(name=name, network=figures["model"]["network"]),
         _data(figures),
         _recipe(figures["model"]),
         _accuracy(figures),

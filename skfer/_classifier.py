@@ -39,7 +39,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         (``.keras`` or ``.h5``), whose weights are where the fit starts from; or a function
         ``(input_shape, n_outputs) -> keras.Model`` that ends in a softmax.
     weights : str, path or FrozenEstimator, default=None
-        Where the fit starts from: "imagenet" (downloaded by Keras) for a network of
+        Where the fit starts from: a name from `skfer.list_pretrained`, of the same network
+        ("fer2013" of "mini_resnet"); "imagenet" (downloaded by Keras) for a network of
         `keras.applications`; the path of a saved Keras model of the same network; a fitted
         classifier inside a `sklearn.frozen.FrozenEstimator`. Of its last layer, the outputs for
         labels that both have are taken; a file's, which knows no labels, is taken if it has as

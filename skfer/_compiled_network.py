@@ -120,8 +120,9 @@ def most_images(graph: tf.types.experimental.ConcreteFunction) -> int:
 
 
 def _with_constants(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    trained = [keras.ops.convert_to_numpy(variable) for variable in network.trainable_variables]
-    others = [keras.ops.convert_to_numpy(variable) for variable in network.non_trainable_variables]
+    # TensorFlow's own `numpy`: through Keras, NumPy 2 would warn of an array without `copy`.
+    trained = [variable.value.numpy() for variable in network.trainable_variables]
+    others = [variable.value.numpy() for variable in network.non_trainable_variables]
 
     def answer(images: tf.Tensor) -> tf.Tensor:
         # Made here, inside the graph: what it captured from outside would not be its constants.

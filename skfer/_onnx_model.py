@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from skfer._extras import not_installed
+
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
@@ -25,7 +27,7 @@ def require_onnx(needed_by: str, *packages: str) -> None:
     """Raise the error that says what to install, if one of the packages is not there."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise ImportError(f'{needed_by} needs {missing[0]}: pip install "skfer[onnx]"')
+        raise not_installed(missing[0], needed_by, "onnx")
 
 
 def onnx_model(

@@ -85,6 +85,14 @@ def test_predict_prints_json(skfer, model, photo_files):
     assert set(face["box"]) == {"x", "y", "width", "height"}
 
 
+def test_a_name_is_a_model_whatever_lies_there(skfer, photo_files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ferplus").mkdir()
+    result = skfer("predict", photo_files[0], "--json", "--model", "ferplus")
+    assert result.exit_code == 0, result.stderr
+    assert "contempt" in json.loads(result.stdout)[0]["faces"][0]["probabilities"]
+
+
 @pytest.mark.parametrize("name", ["faces.csv", "faces.json", "faces.parquet"])
 def test_predict_writes_a_file(skfer, model, photo_files, tmp_path, name):
     output = tmp_path / name
@@ -96,7 +104,7 @@ def test_predict_writes_a_file(skfer, model, photo_files, tmp_path, name):
 
 
 def test_predict_goes_on_after_a_photo_that_cannot_be_read(skfer, model, photo_files, tmp_path):
-    broken = tmp_path / "broken.jpg"
+    broken = tmp_path / "broken (1) copy.jpg"
     broken.write_text("no image")
     missing = tmp_path / "missing.jpg"
     result = skfer("predict", broken, photo_files[0], missing, "--json", "--model", model)
@@ -125,13 +133,25 @@ def test_predict_draws_into_copies(skfer, model, photo_files, tmp_path):
     assert (original != copy).any()
     over_itself = skfer("predict", photo_files[0], "-m", model, "--annotate", photo_files[0].parent)
     assert over_itself.exit_code == 2
-    assert "is the photo itself" in over_itself.stderr
+    assert "is one of the photos" in over_itself.stderr
+
+
+def test_predict_draws_over_none_of_the_photos(skfer, model, photo_files, tmp_path):
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    namesake = folder / photo_files[0].name
+    namesake.write_bytes(photo_files[1].read_bytes())
+    result = skfer("predict", photo_files[0], namesake, "-m", model, "--annotate", folder)
+    assert result.exit_code == 2
+    assert "is one of the photos" in result.stderr
+    assert namesake.read_bytes() == photo_files[1].read_bytes()
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["predict"], 2, "Missing argument"),
+        (["predict", "a.jpg", "-o", "nowhere/faces.csv"], 2, "There is no folder 'nowhere'"),
         (["predict", "a.jpg", "--model", "nobody"], 2, "nor one of the pretrained models"),
         (["predict", "a.jpg", "--output", "faces.txt"], 2, "has to end in .json"),
         (["predict", "a.jpg", "--model", __file__], 1, "can't be loaded as a model"),

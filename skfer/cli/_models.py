@@ -20,11 +20,12 @@ def load_model(model: str | None) -> Any:
 
     if model is None:
         return load_pretrained()
-    if os.path.exists(model):
-        return _load_file(Path(model))
+    # Names first: a folder of the data they were trained on may be called the same.
     names = [known["name"] for known in list_pretrained()]
     if model in names:
         return load_pretrained(model)
+    if os.path.exists(model):
+        return _load_file(Path(model))
     raise click.BadParameter(
         f"{model!r} is neither a file nor one of the pretrained models: {', '.join(names)}.",
         param_hint="--model",

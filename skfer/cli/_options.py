@@ -71,9 +71,17 @@ def every_options(command: Decorated) -> Decorated:
     return command
 
 
-def output_file(**more: Any) -> click.Path:
+class _OutputFile(click.Path):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path: Any = super().convert(value, param, ctx)
+        if not path.parent.is_dir():  # told now, not after an hour's work
+            self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
+        return path
+
+
+def output_file() -> click.Path:
     """The type of a file that is to be written, in a folder that is there."""
-    return click.Path(path_type=Path, dir_okay=False, **more)
+    return _OutputFile(path_type=Path, dir_okay=False)
 
 
 def is_shown(progress: bool | None) -> bool:

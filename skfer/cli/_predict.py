@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +68,7 @@ def predict(
     """
     kind = _kind_of(output, kind)
     paths = _paths(photos)
+    copies = {} if folder is None else _copies(paths, folder)
     pipeline = load_model(model)
     from skfer import recognize
 
@@ -79,9 +79,12 @@ def predict(
         on_error="keep",
         progress=is_shown(progress),
     )
-    table["error"] = table["error"].map(_plain, na_action="ignore")
-    if folder is not None:
-        _write_annotated(table, paths, folder)
+    table["error"] = [
+        None if _missing(error) else _plain(error, image)
+        for image, error in zip(table["image"], table["error"], strict=True)
+    ]
+    table["error"] = table["error"].astype("string")  # all missing, it is still text
+    _write_annotated(table, copies)
     _write(table, kind, output)
     unreadable = table[table["error"].notna()]
     for image, error in zip(unreadable["image"], unreadable["error"], strict=True):
@@ -111,9 +114,10 @@ def _paths(photos: tuple[str, ...]) -> list[str]:
     return paths
 
 
-def _plain(error: str) -> str:
+def _plain(error: str, image: str) -> str:
     """The message without the place in the batch, which a user of files never sees."""
-    return re.sub(r"^X\[\d+\] \(.*?\) ", "", error)
+    place, named, rest = error.partition(f" ({image!r}) ")
+    return rest if named and place.startswith("X[") else error
 
 
 def _write(table: Any, kind: str, output: Path | None) -> None:
@@ -177,36 +181,39 @@ def _photos(table: Any) -> list[dict[str, Any]]:
     return photos
 
 
-def _write_annotated(table: Any, paths: list[str], folder: Path) -> None:
+def _write_annotated(table: Any, copies: dict[str, Path]) -> None:
     import cv2
 
     from skfer import annotate
     from skfer._partial_file import partial_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    names = _free_names(paths, folder)
-    for path, rows in table[table["error"].isna()].groupby("image", sort=False):
-        drawn = annotate(path, rows.drop(columns="error"), bars=True)
-        target = folder / names[path]
+    readable = table[table["error"].isna()]
+    for path, target in copies.items():
+        rows = readable[readable["image"] == path]
+        if rows.empty:
+            continue
+        drawn = annotate(path, rows.drop(columns="error").drop_duplicates(), bars=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         _, encoded = cv2.imencode(target.suffix, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         with partial_file(target) as part:
             part.write_bytes(encoded.tobytes())
 
 
-def _free_names(paths: list[str], folder: Path) -> dict[str, str]:
-    """A name in the folder for each photo; photos of one name are numbered."""
-    names: dict[str, str] = {}
+def _copies(paths: list[str], folder: Path) -> dict[str, Path]:
+    """Where the copy of each photo goes; photos of one name are numbered."""
+    photos = {Path(path).resolve() for path in paths}
+    copies: dict[str, Path] = {}
     for path in dict.fromkeys(paths):
         source = Path(path)
         suffix = source.suffix.lower() if source.suffix.lower() in (".jpg", ".jpeg") else ".png"
-        name, number = f"{source.stem}{suffix}", 2
-        while name in names.values():
-            name, number = f"{source.stem}_{number}{suffix}", number + 1
-        target = folder / name
-        if target.exists() and source.exists() and target.samefile(source):
+        target, number = folder / f"{source.stem}{suffix}", 2
+        while target in copies.values():
+            target, number = folder / f"{source.stem}_{number}{suffix}", number + 1
+        if target.resolve() in photos:
             raise click.BadParameter(
-                f"{str(target)!r} is the photo itself: choose another folder.",
+                f"{str(target)!r} is one of the photos, which would be lost: choose another "
+                "folder.",
                 param_hint="--annotate",
             )
-        names[path] = name
-    return names
+        copies[path] = target
+    return copies

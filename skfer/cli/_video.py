@@ -79,6 +79,8 @@ def video(
       skfer video talk.mp4 --json
       skfer video talk.mp4 > faces.csv
     """
+    if timeline is not None:
+        _prepare_to_draw()
     pipeline = load_model(model)
     from skfer.video import recognize_video
 
@@ -109,17 +111,16 @@ def video(
         ctx.exit(SOME_UNREADABLE)
 
 
+def _prepare_to_draw() -> None:
+    """Say before the video is read, not after it, that matplotlib is missing."""
+    from skfer._extras import import_extra
+
+    import_extra("matplotlib", "--timeline", "plot").use("Agg")
+
+
 def draw_timeline(report: VideoReport, path: Path) -> None:
     """Write the timeline of a report to a file."""
     from skfer._partial_file import partial_file
-
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError(
-            '--timeline draws with matplotlib, which is not installed: pip install "skfer[plot]".'
-        ) from error
-    matplotlib.use("Agg")
     from skfer.video import TimelineDisplay
 
     if report.n_faces == 0:
@@ -132,10 +133,12 @@ def draw_timeline(report: VideoReport, path: Path) -> None:
 
 def summary(report: VideoReport, source: str) -> dict[str, Any]:
     """What JSON says of a video: each face, when it was seen, and what it showed."""
+    from skfer.recognition._table import class_columns
+
     table = report.faces
+    columns = dict(zip(map(str, report.classes), class_columns(report.classes), strict=True))
     faces = []
     for face_id, rows in table[table["face_id"].notna()].groupby("face_id"):
-        names = [name for name in rows.columns if name in map(str, report.classes)]
         faces.append(
             {
                 "face_id": int(face_id),
@@ -146,7 +149,9 @@ def summary(report: VideoReport, source: str) -> dict[str, Any]:
                     str(name): int(count)
                     for name, count in rows["expression"].value_counts().items()
                 },
-                "mean_probabilities": {name: round(float(rows[name].mean()), 6) for name in names},
+                "mean_probabilities": {
+                    name: round(float(rows[column].mean()), 6) for name, column in columns.items()
+                },
             }
         )
     return {

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
+from skfer._extras import import_extra, not_installed
 from skfer.detection._protocol import Detections
 
 # The side of the window that its first network was trained on.
@@ -20,8 +21,6 @@ SMALLEST_FACE = 12
 # With a larger min_face_size or another step between scales than its own, mtcnn 1.0.0 makes the
 # smallest scales too small for that window, which ends in an error that it takes for "no face".
 _LARGEST_MIN_FACE_SIZE = 20
-
-_NOT_INSTALLED = 'MTCNNDetector needs the mtcnn package: pip install "skfer[mtcnn]".'
 
 # The networks of the process: loading takes seconds, and every setting is given with the image.
 # They are asked by one thread at a time; TensorFlow spreads a single call over the cores.
@@ -128,15 +127,11 @@ class MTCNNDetector(BaseEstimator):
         try:
             version = importlib.metadata.version("mtcnn")
         except importlib.metadata.PackageNotFoundError as error:
-            raise ImportError(_NOT_INSTALLED) from error
+            raise not_installed("mtcnn", type(self).__name__, "mtcnn") from error
         return version, tuple(sorted(self.get_params(deep=False).items()))
 
 
 def _mtcnn() -> Any:
     if not _networks:
-        try:
-            from mtcnn import MTCNN
-        except ImportError as error:
-            raise ImportError(_NOT_INSTALLED) from error
-        _networks.append(MTCNN())
+        _networks.append(import_extra("mtcnn", MTCNNDetector.__name__, "mtcnn").MTCNN())
     return _networks[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from types import ModuleType
+
+from skfer._extras import import_extra
 
 MODEL_NAME = "face_detection_yunet_2026may.onnx"
 MODEL_SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
@@ -28,7 +29,9 @@ def fetched_model() -> Path:
     ImportError
         If pooch is not installed.
     """
-    pooch = _pooch()
+    pooch = import_extra(
+        "pooch", "YuNetDetector(model=None)", "yunet", "give the path of the file as model"
+    )
     folder = Path(pooch.os_cache("skfer"))
     try:
         with _fetching:
@@ -47,14 +50,3 @@ def fetched_model() -> Path:
             f"{MODEL_SHA256[:12]}...) into that folder, or give its path, "
             "YuNetDetector(model='.../yunet.onnx')."
         ) from error
-
-
-def _pooch() -> ModuleType:
-    try:
-        import pooch
-    except ImportError as error:
-        raise ImportError(
-            "YuNetDetector(model=None) fetches its model with pooch, which is not installed: "
-            'pip install "skfer[yunet]", or give the path of the file as model.'
-        ) from error
-    return pooch

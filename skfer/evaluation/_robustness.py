@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 
+from skfer._extras import import_extra
 from skfer.evaluation._corruptions import CORRUPTIONS, corrupt_images, known_corruption
 
 if TYPE_CHECKING:
@@ -92,13 +93,7 @@ def robustness_report(
     1      noise         1    0.1       0.5
     2      noise         2    0.2       0.5
     """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError(
-            "robustness_report returns a table of pandas, which is not installed: "
-            'pip install "skfer[evaluation]".'
-        ) from error
+    pd = import_extra("pandas", "robustness_report", "evaluation")
     levels = _levels(corruptions)
     score = _scorer(estimator, scoring)
     # Drawn once: what differs from row to row is to be the level alone.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from skfer._extras import import_extra
+
 # Told apart by people who don't see red and green alike, and printed in gray: neighbours differ
 # in lightness too.
 COLORS = ("#0072b2", "#e69f00", "#1a1a1a", "#56b4e9", "#d55e00", "#009e73")
@@ -11,13 +13,7 @@ COLORS = ("#0072b2", "#e69f00", "#1a1a1a", "#56b4e9", "#d55e00", "#009e73")
 
 def pyplot(caller: str) -> Any:
     """`matplotlib.pyplot`, or an error that says what to install."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f'{caller} draws with matplotlib, which is not installed: pip install "skfer[plot]".'
-        ) from error
-    return plt
+    return import_extra("matplotlib.pyplot", caller, "plot")
 
 
 def axes_or_new(ax: Any, caller: str, size: tuple[float, float]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from skfer._extras import import_extra
 from skfer.inspection._axes import axes_or_new, pyplot
 from skfer.inspection._network_lines import (
     NetworkLine,
@@ -266,13 +267,7 @@ def layer_table(
     >>> int(table["parameters"].sum())
     4478727
     """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError(
-            "layer_table makes a pandas DataFrame, and pandas is not installed: "
-            'pip install "skfer[examples]".'
-        ) from error
+    pd = import_extra("pandas", "layer_table", "table")
     model = keras_model(network, input_shape, n_outputs)
     return pd.DataFrame(
         {

@@ -6,7 +6,6 @@ import copy
 import importlib.util
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import skfer
 from skfer._classifier import FacialExpressionClassifier
 from skfer._compiled_network import prediction
 from skfer._onnx_model import only_output, onnx_model, require_onnx, session
+from skfer._partial_file import partial_file
 from skfer.persistence._resize_graph import resizing
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
 
@@ -105,23 +105,17 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     """
     require_onnx("export_onnx", "onnx", "tf2onnx")
     resizer, classifier = _steps(estimator)
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"path={str(path)!r}: there is no folder {str(path.parent)!r}.")
     function = tf.function(_from_pixels(resizer, classifier))
     shape = classifier.image_shape_ if resizer is None else (None, None, None)
     spec = tf.TensorSpec((None, *shape), tf.uint8, name=_INPUT)
     model = onnx_model(function, spec, _AXES)
     _describe(model, classifier)
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"path={str(path)!r}: there is no folder {str(path.parent)!r}.")
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(model.SerializeToString())
-        _check(_reader(draft), resizer, classifier)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    with partial_file(path) as draft:
+        draft.write_bytes(model.SerializeToString())
+        _check(_reader(str(draft)), resizer, classifier)
     return path
 
 
@@ -131,7 +125,7 @@ def _steps(estimator: Any) -> tuple[ImageResizer | GrayscaleResizer | None, Any]
         [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
     )
     steps = [step for step in steps if step is not None and step != "passthrough"]
-    *before, classifier = steps
+    *before, classifier = steps or [None]
     if not isinstance(classifier, FacialExpressionClassifier):
         raise ValueError(
             f"estimator is or ends in a {type(classifier).__name__}; export_onnx takes a fitted "

@@ -16,6 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._base import ImageEstimator
+from skfer._extras import import_extra
 from skfer._images import Images, image_name
 
 # Gray values are compared in no more than so many levels: finer than what a camera tells apart,
@@ -111,13 +112,7 @@ class ImageDescriptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEs
 
 def skimage_feature(needed_by: str) -> ModuleType:
     """`skimage.feature`; an `ImportError` that says how to get it if it is not installed."""
-    try:
-        from skimage import feature
-    except ImportError as error:
-        raise ImportError(
-            f'{needed_by} needs scikit-image: pip install "skfer[features]"'
-        ) from error
-    return feature
+    return import_extra("skimage.feature", needed_by, "features")
 
 
 def two_lengths(value: Any, name: str) -> tuple[int, int]:

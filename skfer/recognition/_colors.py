@@ -22,12 +22,16 @@ _UNSURE = "#e0e0e0"
 
 
 def color_of(label: Any, classes: list[Any]) -> str:
-    """The colour of a class, as ``"#rrggbb"``; of one without a name of its own, by its place."""
-    if label in _OF_EXPRESSION:
-        return _OF_EXPRESSION[label]
-    if label not in classes:
+    """The colour of a class, as ``"#rrggbb"``; of one without a name of its own, by its place.
+
+    Classes may come as the names of their columns: 3 is the class "3".
+    """
+    name, names = str(label), [str(other) for other in classes]
+    if name in _OF_EXPRESSION:
+        return _OF_EXPRESSION[name]
+    if name not in names:
         return _UNSURE
-    return _OTHERS[classes.index(label) % len(_OTHERS)]
+    return _OTHERS[names.index(name) % len(_OTHERS)]
 
 
 def rgb(color: str) -> tuple[int, int, int]:

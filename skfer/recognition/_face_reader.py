@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -172,18 +173,26 @@ class FaceReader:
     ) -> Iterator[list[FaceReading]]:
         # The next batch is searched for faces while those of this one are named.
         ahead: Iterator[_Look] | None = None
-        for places in batches:
-            looks, ahead = ahead, self._look(images, places, on_error)
-            if looks is not None:
-                yield self._named(list(looks))
-        if ahead is not None:
-            yield self._named(list(ahead))
+        given_up = threading.Event()
+        try:
+            for places in batches:
+                looks, ahead = ahead, self._look(images, places, on_error, given_up)
+                if looks is not None:
+                    yield self._named(list(looks))
+            if ahead is not None:
+                yield self._named(list(ahead))
+        finally:
+            given_up.set()
 
-    def _look(self, images: Images, places: Sequence[int], on_error: str) -> Iterator[_Look]:
+    def _look(
+        self, images: Images, places: Sequence[int], on_error: str, given_up: threading.Event
+    ) -> Iterator[_Look]:
         """The faces of some images and their crops, which threads begin to find at once."""
         cropper = self._parts.cropper
 
         def look(place: int) -> _Look:
+            if given_up.is_set():  # nobody waits for it any more; Ctrl-C would
+                return Detections.none(), [], None
             try:
                 image = images[place]
             except ValueError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from skfer._extras import import_extra
+
 
 class _Silent:
     def update(self, count: int) -> None:
@@ -29,10 +31,5 @@ def progress_bar(
     """
     if not shown:
         return contextlib.nullcontext(_Silent())
-    try:
-        import tqdm
-    except ImportError as error:
-        raise ImportError(
-            'progress=True draws with tqdm, which is not installed: pip install "skfer[table]".'
-        ) from error
+    tqdm = import_extra("tqdm", "progress=True", "table")
     return tqdm.tqdm(total=total, desc=what, unit=f" {unit}")

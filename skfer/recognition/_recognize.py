@@ -150,7 +150,9 @@ def image_files(folder: Path) -> list[Path]:
     files = sorted(
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith(".")
+        if file.suffix.lower() in IMAGE_EXTENSIONS
+        and not file.name.startswith(".")
+        and file.is_file()
     )
     if not files:
         raise ValueError(

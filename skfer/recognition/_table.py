@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from skfer._extras import import_extra
+
 # A file's rows and a Python table's have them in this order, then a column for each class.
 PHOTO_COLUMNS = (
     "image",
@@ -58,11 +60,4 @@ def typed(table: Any, classes: Sequence[Any]) -> Any:
 
 def import_pandas(caller: str) -> Any:
     """`pandas`, or an error that says what to install."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(
-            f"{caller} returns a pandas table, and pandas is not installed: "
-            'pip install "skfer[table]".'
-        ) from error
-    return pandas
+    return import_extra("pandas", caller, "table")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from skfer._extras import import_extra
 from skfer.recognition._table import class_columns, import_pandas, typed
 from skfer.video._follow_faces import VideoFrame
 
@@ -96,13 +97,13 @@ def suffix_of(path: str | os.PathLike) -> str:
     return suffix
 
 
-def read_rows(path: Path, classes: Sequence[Any]) -> pd.DataFrame:
+def read_rows(path: str | os.PathLike, caller: str) -> pd.DataFrame:
     """The table of a file that was written here."""
-    pd = import_pandas("VideoReport.faces")
-    if path.suffix.lower() == ".parquet":
-        return typed(pd.read_parquet(path), classes)
+    pd = import_pandas(caller)
+    if Path(path).suffix.lower() == ".parquet":
+        return pd.read_parquet(path)
     # "None" may be the name of a class: only an empty cell is a missing value.
-    return typed(pd.read_csv(path, keep_default_na=False, na_values=[""]), classes)
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 class RowsInMemory:
@@ -174,12 +175,5 @@ class _ParquetRows:
 
 
 def _import_pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError(
-            "Parquet files are written with pyarrow, which is not installed: "
-            'pip install "skfer[parquet]", or give a name that ends in .csv.'
-        ) from error
-    return pyarrow, pyarrow.parquet
+    needs = ("a Parquet file", "parquet", "give a name that ends in .csv")
+    return import_extra("pyarrow", *needs), import_extra("pyarrow.parquet", *needs)

@@ -15,6 +15,7 @@ import numpy as np
 from skfer._partial_file import partial_file
 from skfer.detection import FaceDetector
 from skfer.recognition._progress import progress_bar
+from skfer.recognition._table import typed
 from skfer.video._face_tables import (
     RowSink,
     RowsInMemory,
@@ -79,7 +80,7 @@ class VideoReport:
         if self._rows is not None:
             return self._rows.table()
         assert self.csv is not None  # rows are in memory or in a file
-        return read_rows(self.csv, self.classes)
+        return typed(read_rows(self.csv, "VideoReport.faces"), self.classes)
 
 
 def recognize_video(
@@ -122,7 +123,7 @@ def recognize_video(
     bars : bool, default=True
         Whether `output` shows a bar for each probable class beside the face.
     max_seconds : float, default=None
-        Stop there.
+        Stop there; above 0.
     on_frame : callable, default=None
         Called with each `VideoFrame` and the annotated picture (None without `output`). If it
         returns False, the video ends there.
@@ -161,6 +162,9 @@ def recognize_video(
     suffix = "" if csv is None else suffix_of(csv)
     if output is not None and Path(output).suffix.lower() not in (".mp4", ".m4v"):
         raise ValueError(f"output={os.fspath(output)!r}: an MP4 is written; name it so, x.mp4.")
+    if max_seconds is not None and not max_seconds > 0:
+        raise ValueError(f"max_seconds must be above 0, or None for no end; got {max_seconds!r}.")
+    _refuse_to_overwrite(source, output)
     reader = as_reader(pipeline, detector, n_jobs)
     report = VideoReport(
         classes=reader.classes,
@@ -195,6 +199,16 @@ def recognize_video(
     if report.problem:
         warnings.warn(report.problem, UserWarning, stacklevel=2)
     return report
+
+
+def _refuse_to_overwrite(source: str | os.PathLike | int, output: Any) -> None:
+    if isinstance(source, int) or output is None or not os.path.exists(output):
+        return
+    if os.path.exists(source) and os.path.samefile(source, output):
+        raise ValueError(
+            f"output={os.fspath(output)!r} is the video itself, which would be lost: give another "
+            "name."
+        )
 
 
 @dataclass

@@ -11,6 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from skfer._extras import import_extra
+
 # Frames that a file may declare and not have: what an edit list cuts away at its ends.
 _MISSING_ALLOWED = 2
 _SECONDS_ALLOWED = 0.5
@@ -20,13 +22,7 @@ Timed = tuple[float, np.ndarray]
 
 def import_av(caller: str) -> Any:
     """`av`, or an error that says what to install."""
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError(
-            f'{caller} reads videos with PyAV, which is not installed: pip install "skfer[video]".'
-        ) from error
-    return av
+    return import_extra("av", caller, "video")
 
 
 class VideoFile:
@@ -156,6 +152,11 @@ class Camera:
             got, frame = self._capture.read()
             now = time.monotonic()
             if not got:
+                if start is None:
+                    raise OSError(
+                        f"{self.name.capitalize()} is open and gives no picture: is another "
+                        "program using it, or its cover closed?"
+                    )
                 return
             start = now if start is None else start
             yield now - start, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

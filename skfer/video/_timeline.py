@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skfer.inspection._axes import pyplot
 from skfer.recognition._colors import color_of
-from skfer.recognition._table import import_pandas
-from skfer.video._face_tables import COLUMNS
+from skfer.video._face_tables import COLUMNS, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,9 +79,7 @@ class TimelineDisplay:
         """
         pyplot(f"{cls.__name__}.from_table")
         if isinstance(faces, str | os.PathLike):
-            pd = import_pandas("TimelineDisplay")
-            is_parquet = Path(faces).suffix.lower() == ".parquet"
-            faces = pd.read_parquet(faces) if is_parquet else pd.read_csv(faces)
+            faces = read_rows(faces, f"{cls.__name__}.from_table")
         return cls(faces, classes=classes).plot(ax, n_faces=n_faces)
 
     def plot(self, ax: Any = None, *, n_faces: int = 4) -> TimelineDisplay:

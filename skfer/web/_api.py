@@ -44,7 +44,7 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
             photo = work(decoded_photo, data, limits)
             reader = work(_chosen_reader, readers, request.args.copy())
             [reading] = work(reader.read, [photo])
-            faces = face_records(reading, reader.classes)
+            faces = face_records(reading, reader)
         height, width = photo.shape[:2]
         return jsonify(width=width, height=height, classes=_names(reader), faces=faces)
 
@@ -106,7 +106,7 @@ def _frame_records(
     for batch in sent.batches(rate, _BATCH):
         readings = work(reader.read, [frame for _, frame in batch])
         for (moment, _), reading in zip(batch, readings, strict=True):
-            yield {"time": round(moment, 4), "faces": face_records(reading, reader.classes)}
+            yield {"time": round(moment, 4), "faces": face_records(reading, reader)}
 
 
 def _typed(

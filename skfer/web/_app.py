@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from skfer._extras import import_extra
 from skfer.web._limits import Limits, Places
 from skfer.web._readers import Reader, Readers
 
@@ -71,12 +72,9 @@ def create_app(
     >>> create_app(Blind()).test_client().get("/api/v1/health").json["status"]
     'ok'
     """
-    try:
-        from flask import Flask, Response, render_template, request
-    except ImportError as error:
-        raise ImportError(
-            'The web page needs Flask, which is not installed: pip install "skfer[web]".'
-        ) from error
+    import_extra("flask", "The web page", "web")
+    from flask import Flask, Response, render_template, request
+
     from skfer import __version__
     from skfer.web._api import make_api
     from skfer.web._errors import answer_in_json

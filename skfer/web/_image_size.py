@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 # Frames of JPEG: baseline, progressive and so on. 0xc4, 0xc8 and 0xcc among them are tables.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 # A progressive JPEG has about ten. Each is a pass over the whole picture, at a few bytes.
 _MOST_SCANS = 100
+# How a scan begins: with its length and the number of its components, which must agree. The marker
+# alone is met by chance in the megabytes of film that phones append to a photo.
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:
@@ -41,7 +47,7 @@ def image_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    if data.count(b"\xff\xda") > _MOST_SCANS:
+    if next(itertools.islice(_SCAN.finditer(data), _MOST_SCANS, None), None):
         raise ValueError(f"it has more than {_MOST_SCANS} scans")
     position = 2
     while position + 9 <= len(data) and data[position] == 0xFF:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import socket
@@ -10,6 +9,7 @@ import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from skfer._extras import import_extra
 from skfer.web._app import create_app
 from skfer.web._limits import Limits
 from skfer.web._readers import Readers
@@ -70,9 +70,9 @@ def serve(
     skfer is at http://127.0.0.1:8000 (Ctrl-C stops it)
     """
     limits = limits or Limits()
-    names = hosts if _is_address(host) else (host, *hosts)
     readers = Readers.of(pipeline, detector)
-    server = make_server(create_app(readers, limits=limits, hosts=names), host, port, limits)
+    app = create_app(readers, limits=limits, hosts=(host, *hosts))
+    server = make_server(app, host, port, limits)
     try:
         readers.get()  # the first visitor doesn't wait for the model
         if verbose:
@@ -87,14 +87,11 @@ def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:
 
     It refuses a body larger than any view takes by its declared length, before it is sent.
     """
-    try:
-        from waitress import create_server
-        from waitress.channel import HTTPChannel
-        from waitress.task import ErrorTask
-    except ImportError as error:
-        raise ImportError(
-            'The web page needs waitress, which is not installed: pip install "skfer[web]".'
-        ) from error
+    import_extra("waitress", "The web page", "web")
+    from waitress import create_server
+    from waitress.channel import HTTPChannel
+    from waitress.task import ErrorTask
+
     from skfer.web._errors import error_body
 
     class JSONErrorTask(ErrorTask):
@@ -154,11 +151,3 @@ def _in_words(error: Any, limits: Limits) -> str:
             f"taken for a video; for a photo it is {limits.photo_bytes / 1e6:g} MB."
         )
     return str(error.body)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

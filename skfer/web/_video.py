@@ -17,6 +17,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
+from skfer._extras import import_extra
 from skfer.web._limits import Limits
 from skfer.web._uploads import refuse_pixels
 
@@ -171,9 +172,6 @@ class SentVideo:
 
 def _require_av() -> Any:
     try:
-        import av
+        return import_extra("av", "Reading videos", "video")
     except ImportError as error:
-        raise exceptions.NotImplemented(
-            'Videos can\'t be read here: PyAV is not installed. pip install "skfer[video]".'
-        ) from error
-    return av
+        raise exceptions.NotImplemented(str(error)) from error

@@ -224,5 +224,5 @@ def test_without_matplotlib_the_error_says_what_to_install():
 def test_without_pandas_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
 
-    with pytest.raises(ImportError, match=r'layer_table.*pip install "skfer\[examples\]"'):
+    with pytest.raises(ImportError, match=r'layer_table.*pip install "skfer\[table\]"'):
         layer_table("cnn4")

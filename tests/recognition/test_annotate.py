@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from skfer import annotate
+from skfer.recognition._colors import color_of
 
 
 def faces_at(*boxes, expression="surprise"):
@@ -66,3 +67,7 @@ def test_bars_beside_the_face():
 def test_a_table_without_boxes():
     with pytest.raises(ValueError, match="no column 'x'"):
         annotate(np.zeros((48, 48), np.uint8), pd.DataFrame({"expression": ["happy"]}))
+
+
+def test_numbers_have_the_colours_of_classes():
+    assert color_of(1, ["0", "1"]) == color_of("1", [0, 1]) != color_of("unsure", [0, 1])

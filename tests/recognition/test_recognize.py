@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -225,3 +227,24 @@ def test_a_reader_is_kept_from_call_to_call(two_faces, detector, fitted_pipeline
     np.testing.assert_allclose(table[reader.classes].dropna(), found, atol=1e-5)
     with pytest.raises(ValueError, match="has its own detector"):
         recognize(two_faces, reader, detector="haar")
+
+
+def test_what_nobody_waits_for_is_not_searched(two_faces, fitted_pipeline):
+    let_go = threading.Event()
+
+    class Slow(FixedDetector):
+        calls = 0
+
+        def detect(self, image):
+            type(self).calls += 1
+            if self.calls == 3:  # the first of the second batch
+                let_go.wait(60)
+            return super().detect(image)
+
+    reader = FaceReader(fitted_pipeline, detector=Slow(), n_jobs=1)
+    batches = reader.read_batches([two_faces[0]] * 8, batch_size=2)
+    assert len(next(batches)) == 2
+    batches.close()
+    let_go.set()
+    reader._threads.shutdown()
+    assert Slow.calls <= 3

@@ -235,11 +235,24 @@ def test_progress_is_shown_on_standard_error(crossing, reader, capsys):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("every", 0), ("smoothing", -1), ("csv", "rows.txt"), ("output", "drawn.avi")],
+    [
+        ("every", 0),
+        ("smoothing", -1),
+        ("csv", "rows.txt"),
+        ("output", "drawn.avi"),
+        ("max_seconds", 0),
+    ],
 )
 def test_wrong_options_are_named(crossing, reader, option, value):
     with pytest.raises(ValueError, match=option):
         recognize_video(crossing, reader, **{option: value})
+
+
+def test_a_video_is_not_written_over_itself(crossing, reader):
+    before = crossing.read_bytes()
+    with pytest.raises(ValueError, match="is the video itself"):
+        recognize_video(crossing, reader, output=crossing)
+    assert crossing.read_bytes() == before
 
 
 class FakeCamera:
@@ -281,6 +294,14 @@ def test_a_camera_that_is_not_there(monkeypatch, reader):
     monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
     with pytest.raises(OSError, match="Camera 1 can't be opened"):
         recognize_video(1, reader)
+
+
+def test_a_camera_that_gives_no_picture(monkeypatch, reader, tmp_path):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    monkeypatch.setattr(FakeCamera, "read", lambda self: (False, None))
+    with pytest.raises(OSError, match="Camera 0 is open and gives no picture"):
+        recognize_video(0, reader, output=tmp_path / "me.mp4")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.real_data

@@ -61,6 +61,12 @@ def test_faces_of_a_photo(client, encoded, ending):
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
+def test_a_reader_may_abstain(reader, encoded):
+    reader.expressions = lambda probabilities: ["unsure"] * len(probabilities)
+    answer = create_app(reader).test_client().post(RECOGNIZE, data=encoded(".png"))
+    assert [face["expression"] for face in answer.json["faces"]] == ["unsure"]
+
+
 def test_a_form_says_the_same_as_the_bare_bytes(client, encoded):
     photo = encoded(".png")
     form = {"photo": (io.BytesIO(photo), "me.png")}

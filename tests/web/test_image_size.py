@@ -66,4 +66,10 @@ def test_a_header_that_breaks_off_is_an_error_or_no_image(encoded, ending, lengt
 
 def test_a_jpeg_of_endless_scans_is_refused(encoded):
     with pytest.raises(ValueError, match="more than 100 scans"):
-        image_size(encoded(".jpg")[:-2] + b"\xff\xda" * 200)
+        image_size(encoded(".jpg")[:-2] + b"\xff\xda\x00\x08\x01" * 200)
+
+
+def test_a_film_behind_a_photo_is_no_scan(encoded):
+    film = np.random.default_rng(0).bytes(100_000).replace(b"\0", b"\xff\xda")
+    assert film.count(b"\xff\xda") > 100
+    assert image_size(encoded(".jpg") + film) == (512, 512)
