@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import joblib
@@ -16,6 +17,7 @@ from clips_for_tests import picture, write_clip
 from skfer.cli._app import app
 from skfer.datasets import make_faces
 
+TESTS = str(Path(__file__).parent)
 CLASSES = ["happy", "sad", "surprise"]
 COMMANDS = ["predict", "video", "webcam", "train", "evaluate", "export", "serve"]
 
@@ -320,7 +322,9 @@ def test_without_click(monkeypatch):
 
 
 def command(*arguments):
-    return [sys.executable, "-c", "from skfer.cli import main; main()", *map(str, arguments)]
+    # The network of the model is a function of the tests' own, which another process must find.
+    code = f"import sys; sys.path.insert(0, {TESTS!r}); from skfer.cli import main; main()"
+    return [sys.executable, "-c", code, *map(str, arguments)]
 
 
 @pytest.mark.slow

@@ -51,6 +51,7 @@ def test_several_pipelines_by_name(pipeline):
 
 
 def test_a_detector_that_lacks_its_package_is_an_answer(pipeline, encoded, monkeypatch):
+    monkeypatch.setattr("skfer.detection._mtcnn._networks", [])
     monkeypatch.setitem(sys.modules, "mtcnn", None)
     client = create_app(Readers.of(pipeline)).test_client()
     answer = client.post("/api/v1/recognize?detector=mtcnn", data=encoded(".jpg"))
