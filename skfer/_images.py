@@ -211,7 +211,10 @@ def read_image(item: Any, index: int) -> np.ndarray:
         except ValueError as error:  # no path at all, such as one with a null character
             raise ValueError(f"{where} can't be read: {error}.") from error
         return _decode(data, where)
-    image = np.asarray(item)
+    try:
+        image = np.asarray(item)
+    except ValueError as error:  # a list of images of differing sizes: a batch in the batch
+        raise ValueError(f"{where} is {_type_of(item)} and no image: {error}") from error
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3)):
         what = f"has shape {image.shape}" if image.ndim else f"is {_type_of(item)}"
         raise ValueError(

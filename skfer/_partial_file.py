@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,20 +33,14 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{str(target)!r} is a folder, where a file is to be written.")
+    # Not by tempfile, whose files are the user's alone: this one is to be as open() makes it.
+    part = target.with_name(f".{target.stem}.{secrets.token_hex(8)}{target.suffix}")
     try:
-        handle, name = tempfile.mkstemp(
-            suffix=target.suffix, prefix=f".{target.stem}.", dir=target.parent
-        )
+        part.touch(exist_ok=False)
     except OSError as error:
         raise type(error)(f"{str(target)!r} can't be written: {error.strerror}.") from error
-    os.close(handle)
-    part = Path(name)
     try:
         yield part
-        # As open() would have made it: mkstemp's files are the user's alone.
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -305,3 +305,9 @@ def test_an_image_goes_by_its_place_and_path():
     assert image_name(image_sequence(["a.png", "b.png"]), 1) == "X[1] ('b.png')"
     assert image_name(image_sequence([np.zeros((2, 2))]), 0) == "X[0]"
     assert image_name(image_sequence(np.zeros((2, 2, 2))), 1) == "X[1]"
+
+
+def test_a_batch_in_the_batch_is_named():
+    images = [np.zeros((4, 5), np.uint8), [np.zeros((4, 5, 3)), np.zeros((6, 7, 3))]]
+    with pytest.raises(ValueError, match=r"X\[1\] is of type list and no image"):
+        list(image_sequence(images))

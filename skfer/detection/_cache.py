@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import os
 import pickle
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ import cv2
 import joblib
 import numpy as np
 
+from skfer._partial_file import partial_file
 from skfer.detection._protocol import Detections, FaceDetector
 
 _FOLDER = "skfer_faces"
@@ -129,10 +129,8 @@ def _write(entry: Path, faces: Detections) -> None:
     columns = [faces.boxes, faces.scores[:, np.newaxis]]
     if faces.landmarks is not None:
         columns.append(faces.landmarks.reshape(len(faces), 10))
-    # Written beside it and moved into place: a reader sees the whole file or none.
-    with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".part", delete=False) as part:
+    with partial_file(entry) as part:  # a reader sees the whole file or none
         np.save(part, np.hstack(columns).astype(np.float64))
-    os.replace(part.name, entry)
 
 
 def _read(entry: Path) -> Detections | None:

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from skfer._abstaining import AbstainingClassifier
 from skfer.detection import FaceDetector, build_detector
@@ -61,8 +62,9 @@ def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelinePa
     pipeline = getattr(pipeline, "best_estimator_", pipeline)
     threshold, unsure = 0.0, None
     if isinstance(pipeline, AbstainingClassifier):
+        check_is_fitted(pipeline)
         threshold, unsure = pipeline.threshold, pipeline.abstention_label_
-        pipeline = getattr(pipeline, "estimator_", pipeline.estimator)
+        pipeline = _inside(pipeline)
     steps = _flat_steps(pipeline)
     places = [place for place, step in enumerate(steps) if isinstance(step, FaceCropper)]
     if len(places) > 1 or (places and places[0] > 0):
@@ -76,13 +78,21 @@ def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelinePa
     classes = _classes_of(rest)
     if isinstance(rest[-1], AbstainingClassifier):
         threshold, unsure = rest[-1].threshold, rest[-1].abstention_label_
-    if len(rest) == 1 and len(getattr(rest[0], "image_shape_", ())) == 3:
+    shape: tuple[int, ...] = getattr(_inside(rest[0]), "image_shape_", ())
+    if len(rest) == 1 and len(shape) == 3:
         # A classifier without a resizer takes images of one size only; faces come in any.
-        height, width, channels = rest[0].image_shape_
+        height, width, channels = shape
         color = "gray" if channels == 1 else "rgb"
         rest = [ImageResizer((height, width), color=color), *rest]
     cropper = _with_detector(cropper, detector)
     return PipelineParts(cropper, _joined(rest), classes, threshold, unsure)
+
+
+def _inside(estimator: Any) -> Any:
+    """What an `AbstainingClassifier` that is fitted is around; any other estimator itself."""
+    if not isinstance(estimator, AbstainingClassifier):
+        return estimator
+    return getattr(estimator, "estimator_", estimator.estimator)
 
 
 def _flat_steps(estimator: Any) -> list[Any]:

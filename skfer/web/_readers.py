@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -102,6 +102,8 @@ class Readers:
             _one_of(self.models, model, "model"),
             _one_of(self.detectors, detector, "detector"),
         )
+        if names in self._made:  # who wants these doesn't wait while others are loaded
+            return self._made[names]
         with self._lock:  # loading takes seconds: once is enough
             if names not in self._made:
                 self._made[names] = self._make(*names)
@@ -123,7 +125,8 @@ def _pipelines(pipeline: Any) -> Mapping[str, Callable[[], Any]]:
         if pipeline not in names:
             raise ValueError(f"No pretrained pipeline is called {pipeline!r}. Known: {names}.")
         names = [pipeline, *(name for name in names if name != pipeline)]
-    return {name: partial(load_pretrained, name) for name in names}
+    # One network for all detectors.
+    return {name: cache(partial(load_pretrained, name)) for name in names}
 
 
 def _itself(pipeline: Any) -> Any:

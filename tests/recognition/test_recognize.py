@@ -248,3 +248,11 @@ def test_what_nobody_waits_for_is_not_searched(two_faces, fitted_pipeline):
     let_go.set()
     reader._threads.shutdown()
     assert Slow.calls <= 3
+
+
+def test_abstention_needs_no_resizer_and_a_fit(two_faces, detector, fitted_pipeline):
+    unsure = AbstainingClassifier(fitted_pipeline[-1], threshold=1)
+    table = recognize(two_faces, make_pipeline(FaceCropper(), unsure), detector=detector)
+    assert table["expression"].dropna().unique().tolist() == ["unsure"]
+    with pytest.raises(NotFittedError):
+        FaceReader(AbstainingClassifier(make_pipeline(FacialExpressionClassifier())))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 from sklearn.pipeline import Pipeline
@@ -66,3 +68,28 @@ def test_names_there_are_not(pipeline):
         Readers.of("huge")
     with pytest.raises(ValueError, match="at least 1"):
         Readers.of({})
+
+
+def test_a_reader_that_is_loaded_is_there_while_another_loads():
+    begun, go_on = threading.Event(), threading.Event()
+
+    def make(model, detector):
+        if detector == "slow":
+            begun.set()
+            assert go_on.wait(60)
+        return SimpleNamespace(classes=[detector])
+
+    readers = Readers(make, ["one"], ["quick", "slow"])
+    readers.get()
+    loading = threading.Thread(target=readers.get, args=(None, "slow"))
+    loading.start()
+    assert begun.wait(60)
+    found = []
+    other = threading.Thread(target=lambda: found.append(readers.get().classes))
+    other.start()
+    other.join(10)
+    meanwhile = list(found)
+    go_on.set()
+    loading.join()
+    other.join()
+    assert meanwhile == [["quick"]]

@@ -52,8 +52,9 @@ export class Session {
     this.records.push(record);
     if (this.records.length > MOST_RECORDS) {
       this.records.shift();
-      for (const points of this.series.values()) {
+      for (const [id, points] of this.series) {
         while (points.length && points[0].time < this.records[0].time) points.shift();
+        if (!points.length) this.series.delete(id);
       }
     }
     this.faces = record.faces;
