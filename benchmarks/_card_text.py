@@ -160,13 +160,17 @@ with and without them."""
 
 
 def _recipe(model: dict[str, Any]) -> str:
-    lines = "\n".join(f"- {key}: {_plain(value)}" for key, value in model["recipe"].items())
+    lines = "\n".join(
+        f"- {key.replace('_', ' ')}: {_plain(value)}" for key, value in model["recipe"].items()
+    )
     return f"## Recipe\n\n{lines}"
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return "; then ".join(map(_plain, value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

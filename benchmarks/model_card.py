@@ -279,11 +279,20 @@ def write_card(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="weights; all if none is named")
-    parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
+    parser.add_argument("--data", type=Path, help="FER2013 with votes, as .npz")
+    parser.add_argument(
+        "--again", action="store_true", help="write the text anew from what was measured before"
+    )
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the cards")
     arguments = parser.parse_args()
+    if arguments.data is None and not arguments.again:
+        parser.error("--data is needed to measure")
     models = {model["name"]: model for model in list_pretrained()}
     for name in arguments.names or models:
+        if arguments.again:
+            figures = _results.read(f"model_card_{name}") | {"model": models[name]}
+            (arguments.docs / f"{name}.md").write_text(card_text(figures), encoding="utf-8")
+            continue
         judged = DATA[name](arguments.data)
         figures = write_card(name, load_pretrained(name), models[name], judged, arguments.docs)
         _results.write(f"model_card_{name}", figures)
