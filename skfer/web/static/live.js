@@ -82,4 +82,3 @@ export function askConsent() {
   byId("consent-start").disabled = true;
   byId("consent").showModal();
 }
-

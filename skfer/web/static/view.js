@@ -57,4 +57,3 @@ export function paint(now) {
     now,
   });
 }
-
