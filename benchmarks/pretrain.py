@@ -33,6 +33,7 @@ from skfer.weights import WeightsRecord, write_weights
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 LOG = _results.FOLDER / "logs" / "pretrain.jsonl"
+CURVE = Path(__file__).parent.parent / "docs" / "models" / "images" / "pretrain.png"
 # Share of a FER2013 label that is spread over all seven: people agree with two in three.
 SMOOTHING = 0.1
 # A single vote of ten is taken for a slip, as FER+'s authors do.
@@ -271,15 +272,42 @@ def ship(joint: FacialExpressionClassifier, train: Faces, test: Faces, seed: int
         print(name, f"temperature {record.temperature}", json.dumps(accuracy, indent=1))
 
 
+def draw_curve() -> None:
+    """The log as a picture: loss, and accuracy on images not learnt from, epoch by epoch."""
+    import matplotlib.pyplot as plt
+
+    lines = [json.loads(line) for line in LOG.read_text().splitlines()]
+    figure, (loss, accuracies) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    places = range(1, len(lines) + 1)
+    loss.plot(places, [line["loss"] for line in lines])
+    loss.set(xlabel="epoch", ylabel="training loss")
+    for task in DATA:
+        accuracies.plot(places, [line[task] for line in lines], label=task)
+    accuracies.set(xlabel="epoch", ylabel="accuracy on PublicTest, without copies")
+    accuracies.legend()
+    for axes in (loss, accuracies):
+        for place, line in zip(places, lines, strict=True):
+            if line["epoch"] == 1 and line["phase"] > 1:
+                axes.axvline(place - 0.5, color="gray", linestyle=":")
+    figure.savefig(CURVE, dpi=100)
+    print(f"written to {CURVE}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
+    parser.add_argument("--data", type=Path, help="FER2013 with votes, as .npz")
+    parser.add_argument("--curve", action="store_true", help="only draw the log anew")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
+    if arguments.curve:
+        return draw_curve()
+    if arguments.data is None:
+        parser.error("--data is needed to train")
     train, test = Faces(arguments.data, "Training"), Faces(arguments.data, "PublicTest")
     joint = learn(train, test, arguments.seed)
     ship(joint, train, test, arguments.seed)
+    draw_curve()
 
 
 if __name__ == "__main__":
