@@ -23,7 +23,7 @@ import _results
 import joblib
 import keras
 import numpy as np
-from _rules import copies, paper_majority
+from _rules import copies, paper_majority, without_slips
 from sklearn.frozen import FrozenEstimator
 
 from skfer import FacialExpressionClassifier, load_pretrained
@@ -36,8 +36,6 @@ LOG = _results.FOLDER / "logs" / "pretrain.jsonl"
 CURVE = Path(__file__).parent.parent / "docs" / "models" / "images" / "pretrain.png"
 # Share of a FER2013 label that is spread over all seven: people agree with two in three.
 SMOOTHING = 0.1
-# A single vote of ten is taken for a slip, as FER+'s authors do.
-FEWEST_VOTES = 2
 
 # FER2013's faces fill their images as the box of the Haar cascade does, with no margin (median
 # width of the box 0.98 of the image, on 481 of 600 faces found).
@@ -114,7 +112,7 @@ class Faces:
         n_labels = len(self.names["fer2013"])
         labels = (self.labels[:, None] == self.names["fer2013"]).astype(float)
         labels = (1 - SMOOTHING) * labels + SMOOTHING / n_labels
-        votes = np.where(self.votes < FEWEST_VOTES, 0, self.votes)
+        votes = without_slips(self.votes)
         votes = np.where(votes.any(axis=1, keepdims=True), votes, self.votes)
         joint = np.zeros((len(labels), len(self.outputs)))
         joint[:, :n_labels] = labels
