@@ -20,18 +20,16 @@ if TYPE_CHECKING:
 _N_FACES = 256
 _AT_ONCE = 32
 # What feature maps go through. Vectors, which cost little, and probabilities stay in floats.
-_QUANTIZED = (
-    "Add AveragePool Concat Conv Flatten GlobalAveragePool MaxPool Mul Relu Reshape Sigmoid "
-    "Squeeze Transpose"
-).split()
+_QUANTIZED = ["Add", "AveragePool", "Concat", "Conv", "Flatten", "GlobalAveragePool", "MaxPool"]
+_QUANTIZED += ["Mul", "Relu", "Reshape", "Sigmoid", "Squeeze", "Transpose"]
 
 
 def in_8_bits(model: onnx.ModelProto, images: np.ndarray) -> bytes:
     """The model with its feature maps, and the weights that make them, in 8 bits.
 
     As in Jacob et al. (2018), "Quantization and training of neural networks for efficient
-    integer-arithmetic-only inference". Each channel's weights have a scale of their own; activations are scaled to the range they
-    have while the model looks at `images`.
+    integer-arithmetic-only inference". Each channel's weights have a scale of their own;
+    activations are scaled to the range they have while the model looks at `images`.
 
     Parameters
     ----------
