@@ -169,6 +169,8 @@ class NetworkEstimator(ImageEstimator):
         self.network_ = network
         self._compiled = BACKENDS[self.backend](network, self.test_time_augmentation)
         self._compiled_features: CompiledNetwork | None = None
+        # Graphs that `skfer.inspection` made of the network, kept as long as it is.
+        self._inspecting: dict[Any, Any] = {}
 
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
@@ -206,6 +208,7 @@ class NetworkEstimator(ImageEstimator):
         state = super().__getstate__().copy()
         state.pop("_compiled", None)
         state.pop("_compiled_features", None)
+        state.pop("_inspecting", None)
         if "_average" in state:
             state["_average"] = None  # of use to a training that goes on, as the optimiser's state
         if "network_" in state:
