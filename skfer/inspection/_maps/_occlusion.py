@@ -112,8 +112,7 @@ def _covered(
     """Upper left corners of some patches, and probabilities ``(patches, images, classes)``."""
     images = seen.images[part]
     tops, lefts = (
-        _starts(side, length, step)
-        for side, length in zip(images.shape[1:3], patch, strict=True)
+        _starts(side, length, step) for side, length in zip(images.shape[1:3], patch, strict=True)
     )
     corners = [(top, left) for top in tops for left in lefts]
     together = max(1, at_once // len(images))

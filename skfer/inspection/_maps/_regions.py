@@ -53,9 +53,7 @@ def region_masks(
     """
     regions = FACE_REGIONS if regions is None else regions
     if not isinstance(regions, Mapping) or not regions:
-        raise ValueError(
-            f"regions={regions!r} must be a dict of at least one region by its name."
-        )
+        raise ValueError(f"regions={regions!r} must be a dict of at least one region by its name.")
     return {name: _mask(name, region, image_shape) for name, region in regions.items()}
 
 
@@ -114,7 +112,9 @@ def check_mask_count(masks: Mapping[str, np.ndarray], n: int) -> None:
     """Raise an error if a region has one mask for each of another number of images."""
     for name, mask in masks.items():
         if mask.ndim == 3 and len(mask) != n:
-            raise ValueError(f"regions[{name!r}] is given for {len(mask)} images, but there are {n}.")
+            raise ValueError(
+                f"regions[{name!r}] is given for {len(mask)} images, but there are {n}."
+            )
 
 
 def _mask(name: str, region: Any, image_shape: tuple[int, int]) -> np.ndarray:
