@@ -161,7 +161,7 @@ class MapDisplay:
         gray = {"cmap": "gray", "vmin": 0, "vmax": 1}
         self.images_.append(self.ax_.imshow(image, extent=boxes[0], **gray))
         self.ax_.imshow(image, extent=boxes[1], **gray)
-        shown = np.clip(np.abs(values) / top, 0, 1) * alpha
+        strength = np.clip(np.abs(values) / top, 0, 1)
         self.maps_.append(
             self.ax_.imshow(
                 values,
@@ -169,7 +169,7 @@ class MapDisplay:
                 cmap=cmap,
                 vmin=-top if self._signed else 0,
                 vmax=top,
-                alpha=np.sqrt(shown * alpha),
+                alpha=alpha * np.sqrt(strength),
                 interpolation="nearest",
             )
         )

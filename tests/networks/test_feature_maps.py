@@ -61,7 +61,7 @@ def test_a_layer_in_a_model_in_a_model_is_run(nested):
 
 def test_a_layer_by_its_name(nested):
     assert feature_map_layer(nested, "inside").name == "inside"
-    with pytest.raises(ValueError, match="layer='insides' is no layer .* Similar .* inside"):
+    with pytest.raises(ValueError, match=r"layer='insides' is no layer .* Similar .* inside"):
         feature_map_layer(nested, "insides")
     with pytest.raises(ValueError, match=r"gives no feature map .* inside, last, pooling"):
         feature_map_layer(nested, "scaling")
