@@ -22,13 +22,10 @@ from skfer import load_pretrained
 from skfer.datasets import make_faces
 from skfer.inspection import SaliencyDisplay
 
-faces = make_faces(
-    240, classes=["happy", "sad", "surprise"], occlusion=0, noise=0.01, pose=5, random_state=0
-)
+names = ["happy", "sad", "surprise"]
+faces = make_faces(240, classes=names, occlusion=0, noise=0.01, pose=5, random_state=0)
 pipeline = load_pretrained("fer2013")
-some = faces.images[
-    [np.flatnonzero(faces.labels == name)[0] for name in ("happy", "sad", "surprise")]
-]
+some = faces.images[[np.flatnonzero(faces.labels == name)[0] for name in names]]
 
 SaliencyDisplay.from_estimator(pipeline, some, smooth=20)
 plt.show()

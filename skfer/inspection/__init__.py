@@ -2,14 +2,10 @@
 
 from skfer.inspection._class_balance import ClassBalanceDisplay
 from skfer.inspection._coverage import CoverageDisplay
+from skfer.inspection._grad_cam_display import GradCAMDisplay
 from skfer.inspection._history import HistoryDisplay
 from skfer.inspection._image_grid import ImageGridDisplay
-from skfer.inspection._map_display import (
-    GradCAMDisplay,
-    MapDisplay,
-    OcclusionDisplay,
-    SaliencyDisplay,
-)
+from skfer.inspection._map_display import MapDisplay
 from skfer.inspection._maps import (
     FACE_REGIONS,
     deletion_curve,
@@ -24,9 +20,11 @@ from skfer.inspection._maps import (
     saliency,
 )
 from skfer.inspection._network_plot import NetworkDisplay, layer_table, plot_network
+from skfer.inspection._occlusion_display import OcclusionDisplay
 from skfer.inspection._region_display import RegionImportanceDisplay
 from skfer.inspection._reliability import ReliabilityDisplay
 from skfer.inspection._robustness import RobustnessDisplay
+from skfer.inspection._saliency_display import SaliencyDisplay
 
 __all__ = [
     "FACE_REGIONS",

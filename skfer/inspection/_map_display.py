@@ -1,16 +1,15 @@
-"""`SaliencyDisplay`, `GradCAMDisplay`, `OcclusionDisplay`: maps over the images they are of."""
+"""`MapDisplay`: maps over the images they are of."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skfer._pixel_range import PixelRange
-from skfer.inspection._axes import axes_or_new, pyplot
-from skfer.inspection._maps import grad_cam, occlusion_sensitivity, saliency
+from skfer.inspection._axes import axes_or_new
 
 # Inches: a cell, in which an image or a map is drawn, and the line of text below.
 _CELL = 1.1
@@ -77,7 +76,7 @@ class MapDisplay:
 
     def plot(
         self, ax: Any = None, *, n_columns: int = 6, cmap: Any = None, alpha: float = 0.85
-    ) -> MapDisplay:
+    ) -> Self:
         """Draw the images and their maps.
 
         Parameters
@@ -179,163 +178,3 @@ class MapDisplay:
                 text = f"{text} {self.proba[len(self.text_)]:.2f}"
             middle = {"ha": "center", "va": "top", "fontsize": "small"}
             self.text_.append(self.ax_.text(x + 0.5, y + 1 + height + 0.03, text, **middle))
-
-
-class SaliencyDisplay(MapDisplay):
-    """Images, and below each how strongly the score of a class changes with its pixels.
-
-    Made by `from_estimator`, or from what `saliency` returned. Each map has a scale of its own.
-    Parameters and attributes are those of `MapDisplay`.
-
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> from skfer import load_pretrained
-    >>> from skfer.datasets import make_faces
-    >>> from skfer.inspection import SaliencyDisplay
-    >>> faces = make_faces(3, classes=["happy"], random_state=0)
-    >>> display = SaliencyDisplay.from_estimator(load_pretrained(), faces.images, smooth=5)
-    >>> len(display.maps_)
-    3
-    >>> plt.close(display.figure_)
-    """
-
-    _label = "gradient"
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        *,
-        target: Any = None,
-        smooth: int = 0,
-        noise: float = 0.15,
-        random_state: int | np.random.RandomState | None = 0,
-        ax: Any = None,
-        n_columns: int = 6,
-        cmap: Any = None,
-    ) -> SaliencyDisplay:
-        """Make the maps and draw them.
-
-        Parameters
-        ----------
-        estimator, X, target, smooth, noise, random_state
-            As in `saliency`.
-        ax, n_columns, cmap
-            As in `plot`.
-
-        Returns
-        -------
-        SaliencyDisplay
-        """
-        pyplot(f"{cls.__name__}.from_estimator")
-        found = saliency(
-            estimator, X, target=target, smooth=smooth, noise=noise, random_state=random_state
-        )
-        return cls(**found).plot(ax, n_columns=n_columns, cmap=cmap)
-
-
-class GradCAMDisplay(MapDisplay):
-    """Images, and below each where the network sees what speaks for a class.
-
-    Made by `from_estimator`, or from what `grad_cam` returned. Each map has a scale of its own.
-    Parameters and attributes are those of `MapDisplay`.
-
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> from skfer import load_pretrained
-    >>> from skfer.datasets import make_faces
-    >>> from skfer.inspection import GradCAMDisplay
-    >>> faces = make_faces(3, classes=["happy"], random_state=0)
-    >>> display = GradCAMDisplay.from_estimator(load_pretrained(), faces.images)
-    >>> plt.close(display.figure_)
-    """
-
-    _label = "activation"
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        *,
-        target: Any = None,
-        layer: str | None = None,
-        ax: Any = None,
-        n_columns: int = 6,
-        cmap: Any = None,
-    ) -> GradCAMDisplay:
-        """Make the maps and draw them.
-
-        Parameters
-        ----------
-        estimator, X, target, layer
-            As in `grad_cam`.
-        ax, n_columns, cmap
-            As in `plot`.
-
-        Returns
-        -------
-        GradCAMDisplay
-        """
-        pyplot(f"{cls.__name__}.from_estimator")
-        found = grad_cam(estimator, X, target=target, layer=layer)
-        return cls(**found).plot(ax, n_columns=n_columns, cmap=cmap)
-
-
-class OcclusionDisplay(MapDisplay):
-    """Images, and below each how much a class's probability falls where a patch covers it.
-
-    Made by `from_estimator`, or from what `occlusion_sensitivity` returned. All maps have the same
-    scale: red where the probability falls, blue where it rises. Parameters and attributes are
-    those of `MapDisplay`.
-
-    Examples
-    --------
-    >>> import matplotlib.pyplot as plt
-    >>> from skfer import load_pretrained
-    >>> from skfer.datasets import make_faces
-    >>> from skfer.inspection import OcclusionDisplay
-    >>> faces = make_faces(2, classes=["happy"], random_state=0)
-    >>> display = OcclusionDisplay.from_estimator(load_pretrained(), faces.images, patch_size=12)
-    >>> plt.close(display.figure_)
-    """
-
-    _label = "fall in probability"
-    _signed = True
-    _one_scale = True
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        *,
-        target: Any = None,
-        patch_size: int | tuple[int, int] | None = None,
-        stride: int | None = None,
-        fill: str | float = "mean",
-        ax: Any = None,
-        n_columns: int = 6,
-        cmap: Any = None,
-    ) -> OcclusionDisplay:
-        """Make the maps and draw them.
-
-        Parameters
-        ----------
-        estimator, X, target, patch_size, stride, fill
-            As in `occlusion_sensitivity`.
-        ax, n_columns, cmap
-            As in `plot`.
-
-        Returns
-        -------
-        OcclusionDisplay
-        """
-        pyplot(f"{cls.__name__}.from_estimator")
-        found = occlusion_sensitivity(
-            estimator, X, target=target, patch_size=patch_size, stride=stride, fill=fill
-        )
-        return cls(**found).plot(ax, n_columns=n_columns, cmap=cmap)

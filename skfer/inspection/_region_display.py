@@ -136,7 +136,7 @@ class RegionImportanceDisplay:
         RegionImportanceDisplay
         """
         plt = pyplot(f"{type(self).__name__}.plot")
-        self.face_ax_ = None
+        self.face_ax_: Any = None
         if ax is None and self.mean_image is not None and self.masks is not None:
             _, (self.face_ax_, ax) = plt.subplots(
                 1, 2, figsize=_SIZE, width_ratios=(1, 1.6), layout="constrained"

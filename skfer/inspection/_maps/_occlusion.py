@@ -137,9 +137,9 @@ def _sizes(
 ) -> tuple[tuple[int, int], int]:
     if patch_size is None:
         patch_size = max(1, round(_PATCH * min(image)))
-    sides = (patch_size, patch_size) if isinstance(patch_size, Integral) else tuple(patch_size)
+    sides = patch_size if isinstance(patch_size, tuple | list) else (patch_size, patch_size)
     if len(sides) != 2 or not all(
-        isinstance(side, Integral) and 1 <= side <= limit
+        isinstance(side, Integral) and 1 <= int(side) <= limit
         for side, limit in zip(sides, image, strict=True)
     ):
         raise ValueError(
@@ -148,7 +148,7 @@ def _sizes(
         )
     if stride is None:
         stride = max(1, min(sides) // 2)
-    if not isinstance(stride, Integral) or not 1 <= stride <= min(sides):
+    if not isinstance(stride, Integral) or not 1 <= int(stride) <= min(sides):
         raise ValueError(
             f"stride={stride!r} must be an int from 1 to the patch's shorter side, {min(sides)}: "
             "every pixel is to be covered."

@@ -36,7 +36,7 @@ def stand_ins(images: np.ndarray, how: Any, parameter: str) -> np.ndarray:
         blurred = [cv2.GaussianBlur(image, (0, 0), deviation) for image in images]
         return np.stack(blurred).reshape(images.shape)
     if isinstance(how, Real) and not isinstance(how, bool):
-        if images.dtype == np.uint8 and not 0 <= how <= 255:
+        if images.dtype == np.uint8 and not 0 <= float(how) <= 255:
             raise ValueError(f"{parameter}={how!r} is no value of uint8 images: 0 to 255.")
         return np.broadcast_to(_as_kind(np.array(how), images.dtype), images.shape)
     raise ValueError(
