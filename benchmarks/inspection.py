@@ -7,9 +7,10 @@ FER2013's PublicTest, beside maps of chance; and times saliency of 1000 drawn fa
 of `fit` on as many, in turns. It writes ``benchmarks/results/inspection.json``. PrivateTest is not
 looked at.
 
-Pixels are taken away in 16 steps, and the blurred image or the mean of the image stands in for
-them. One map of chance is noise from pixel to pixel, the other is as coarse as a feature map:
-noise of 6 x 6 values, enlarged.
+Squares of 4 pixels a side are taken away in 10 steps, and the blurred image or the mean of the
+image stands in for them. The squares were chosen on images of Training: with single pixels, blurred,
+plain saliency was ahead of chance by 0.03 only, and by 0.09 with squares. One map of chance is noise
+from pixel to pixel, the other is as coarse as a feature map: noise of 6 x 6 values, enlarged.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from skfer.inspection import (
     saliency,
 )
 
-N_STEPS = 16
+N_STEPS = 10
 COARSE = 6
 N_BOOTSTRAPS = 2000
 CHANCE = ("chance", "coarse chance")
@@ -147,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="FER2013, as .npz")
     parser.add_argument("--images", type=int, default=500, help="of PublicTest")
-    parser.add_argument("--rounds", type=int, default=3, help="fits and saliencies timed")
+    parser.add_argument("--rounds", type=int, default=2, help="fits and saliencies timed")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     load = os.getloadavg()[0]

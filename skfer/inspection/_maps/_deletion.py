@@ -9,7 +9,11 @@ import numpy as np
 from scipy.integrate import trapezoid
 
 from skfer.inspection._maps._seen_images import seen_images
+from skfer.inspection._maps._square_order import order_of_squares
 from skfer.inspection._maps._stand_ins import stand_ins
+
+# The side of a square, as a share of the image's shorter one.
+_PATCH = 1 / 12
 
 
 def deletion_curve(
@@ -19,9 +23,13 @@ def deletion_curve(
     *,
     target: Any = None,
     n_steps: int = 20,
+    patch_size: int | None = None,
     baseline: str | float = "blur",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of a class while pixels are taken away, those highest in a map first [1]_.
+    """Probability of a class while an image is taken away, where a map is highest first [1]_.
+
+    It goes in squares [2]_: single pixels, scattered over the image, would leave a pattern that
+    networks react to, whatever the map says.
 
     Parameters
     ----------
@@ -31,20 +39,22 @@ def deletion_curve(
         As the estimator takes them. Cropped ones need no cropping again: give ``pipeline[-1]``
         the `images` that came with the maps.
     maps : array-like of shape (n, H, W)
-        From any source, in the geometry of what comes out of the last cropper or resizer. Pixels
-        of one value are ordered by lot, always the same.
+        From any source, in the geometry of what comes out of the last cropper or resizer. Of
+        each square the mean counts; squares of one value are ordered by lot, always the same.
     target : label or array-like of shape (n,), default=None
         The class whose probability is followed. None is the class predicted for each whole image.
     n_steps : int, default=20
-        Steps from the first pixel to the last; each image is predicted once more than that.
+        Steps from the first square to the last; each image is predicted once more than that.
+    patch_size : int, default=None
+        Side of the squares in pixels; None is a twelfth of the image's shorter side.
     baseline : {"blur", "mean"} or float, default="blur"
-        What stands in for pixels: the image blurred, with a standard deviation of a tenth of the
+        What stands in for it: the image blurred, with a standard deviation of a tenth of the
         shorter side; the mean of the image; or a value on its scale.
 
     Returns
     -------
     shares : ndarray of shape (n_steps + 1,)
-        Share of the pixels that are taken away, from 0 to 1.
+        Share of the squares that are taken away, from 0 to 1.
     proba : ndarray of shape (n, n_steps + 1)
 
     See Also
@@ -55,6 +65,8 @@ def deletion_curve(
     ----------
     .. [1] Petsiuk, V., Das, A. & Saenko, K. (2018). RISE: randomized input sampling for
        explanation of black-box models. BMVC.
+    .. [2] Samek, W. et al. (2017). Evaluating the visualization of what a deep neural network has
+       learned. IEEE Transactions on Neural Networks and Learning Systems 28, 2660-2673.
 
     Examples
     --------
@@ -67,7 +79,7 @@ def deletion_curve(
     >>> shares.tolist(), proba.shape
     ([0.0, 0.25, 0.5, 0.75, 1.0], (4, 5))
     """
-    return _curve(estimator, X, maps, target, n_steps, baseline, inserts=False)
+    return _curve(estimator, X, maps, target, n_steps, patch_size, baseline, inserts=False)
 
 
 def insertion_curve(
@@ -77,26 +89,27 @@ def insertion_curve(
     *,
     target: Any = None,
     n_steps: int = 20,
+    patch_size: int | None = None,
     baseline: str | float = "blur",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of a class while pixels come back, those highest in a map first.
+    """Probability of a class while an image comes back, where a map is highest first.
 
     Parameters
     ----------
-    estimator, X, maps, target, n_steps, baseline
+    estimator, X, maps, target, n_steps, patch_size, baseline
         As in `deletion_curve`; the baseline is what an image begins with.
 
     Returns
     -------
     shares : ndarray of shape (n_steps + 1,)
-        Share of the pixels that are there, from 0 to 1.
+        Share of the squares that are there, from 0 to 1.
     proba : ndarray of shape (n, n_steps + 1)
 
     See Also
     --------
     insertion_score : The area under the curve.
     """
-    return _curve(estimator, X, maps, target, n_steps, baseline, inserts=True)
+    return _curve(estimator, X, maps, target, n_steps, patch_size, baseline, inserts=True)
 
 
 def deletion_score(
@@ -106,6 +119,7 @@ def deletion_score(
     *,
     target: Any = None,
     n_steps: int = 20,
+    patch_size: int | None = None,
     baseline: str | float = "blur",
 ) -> np.ndarray:
     """Area under the curve of deletion: the lower, the better a map finds what counts.
@@ -115,7 +129,7 @@ def deletion_score(
 
     Parameters
     ----------
-    estimator, X, maps, target, n_steps, baseline
+    estimator, X, maps, target, n_steps, patch_size, baseline
         As in `deletion_curve`.
 
     Returns
@@ -144,7 +158,13 @@ def deletion_score(
     True
     """
     shares, proba = deletion_curve(
-        estimator, X, maps, target=target, n_steps=n_steps, baseline=baseline
+        estimator,
+        X,
+        maps,
+        target=target,
+        n_steps=n_steps,
+        patch_size=patch_size,
+        baseline=baseline,
     )
     return trapezoid(proba, shares, axis=1)
 
@@ -156,13 +176,14 @@ def insertion_score(
     *,
     target: Any = None,
     n_steps: int = 20,
+    patch_size: int | None = None,
     baseline: str | float = "blur",
 ) -> np.ndarray:
     """Area under the curve of insertion: the higher, the better a map finds what counts.
 
     Parameters
     ----------
-    estimator, X, maps, target, n_steps, baseline
+    estimator, X, maps, target, n_steps, patch_size, baseline
         As in `deletion_curve`.
 
     Returns
@@ -175,45 +196,49 @@ def insertion_score(
     deletion_score : The lower, the better.
     """
     shares, proba = insertion_curve(
-        estimator, X, maps, target=target, n_steps=n_steps, baseline=baseline
+        estimator,
+        X,
+        maps,
+        target=target,
+        n_steps=n_steps,
+        patch_size=patch_size,
+        baseline=baseline,
     )
     return trapezoid(proba, shares, axis=1)
 
 
 def _curve(
-    estimator: Any, X: Any, maps: Any, target: Any, n_steps: int, baseline: Any, *, inserts: bool
+    estimator: Any,
+    X: Any,
+    maps: Any,
+    target: Any,
+    n_steps: int,
+    patch_size: int | None,
+    baseline: Any,
+    *,
+    inserts: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(n_steps, Integral) or n_steps < 1:
         raise ValueError(f"n_steps={n_steps!r} must be an int of at least 1.")
     seen = seen_images(estimator, X)
-    ranks = _ranks(maps, seen.images.shape[:3])
+    height, width = seen.images.shape[1:3]
+    if patch_size is None:
+        patch_size = max(1, round(_PATCH * min(height, width)))
+    if not isinstance(patch_size, Integral) or not 1 <= patch_size <= min(height, width):
+        raise ValueError(
+            f"patch_size={patch_size!r} must be an int from 1 to the images' shorter side, "
+            f"{min(height, width)}."
+        )
+    ranks = order_of_squares(maps, seen.images.shape[:3], int(patch_size))
     blank = stand_ins(seen.images, baseline, "baseline")
     first, then = (blank, seen.images) if inserts else (seen.images, blank)
-    before = seen.proba()
-    codes = seen.codes(target, before)
+    codes = seen.codes(target, seen.proba())
     shares = np.linspace(0, 1, n_steps + 1)
     curve = np.empty((len(codes), len(shares)))
     for place, share in enumerate(shares):
-        changed = ranks < round(share * ranks[0].size)
-        proba = seen.proba(np.where(changed[..., np.newaxis], then, first))
+        squares = ranks < round(share * ranks[0].size)
+        changed = squares.repeat(patch_size, axis=1).repeat(patch_size, axis=2)
+        changed = changed[:, :height, :width, np.newaxis]
+        proba = seen.proba(np.where(changed, then, first))
         curve[:, place] = proba[np.arange(len(codes)), codes]
     return shares, curve
-
-
-def _ranks(maps: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Place of every pixel in the order of its map, the highest first."""
-    maps = np.asarray(maps, np.float32)
-    if maps.shape != shape:
-        raise ValueError(
-            f"maps has the shape {maps.shape}, but what the classifier gets are {shape[0]} images "
-            f"of {shape[1]} x {shape[2]} pixels: one map for each is needed, {shape}."
-        )
-    if not np.isfinite(maps).all():
-        raise ValueError("maps holds NaN or infinity, which have no place in an order.")
-    flat = maps.reshape(shape[0], -1)
-    # Where a map is even, an order from the upper left would be a claim that it doesn't make.
-    lot = np.random.default_rng(0).random(flat.shape)
-    order = np.lexsort((lot, -flat), axis=-1)
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(flat.shape[1])[np.newaxis], axis=-1)
-    return ranks.reshape(shape)

@@ -51,6 +51,18 @@ def test_areas_compare_maps():
     np.testing.assert_allclose(inserted, [[7 / 8] * 3, [1 / 8] * 3], atol=1e-6)
 
 
+@pytest.mark.parametrize("patch_size", [3, 4])
+def test_squares_go_whole_by_their_mean(patch_size):
+    # One bright pixel of a map is outweighed by a square that is fairly bright everywhere.
+    maps = 0.5 * CORNER
+    maps[:, 7, 7] = 1
+    _, proba = deletion_curve(
+        LightInTheCorner(), IMAGES, maps, n_steps=4, patch_size=patch_size, baseline=0
+    )
+    gone = {3: [1, 7 / 16, 1 / 16, 0, 0], 4: [1, 0, 0, 0, 0]}[patch_size]
+    np.testing.assert_allclose(proba[0], gone, atol=0.01)
+
+
 def test_an_even_map_is_no_better_than_chance():
     ask = {"n_steps": 8, "baseline": 0, "target": "light"}
     even = deletion_score(LightInTheCorner(), IMAGES, np.zeros((3, 8, 8)), **ask)
@@ -81,6 +93,7 @@ def test_what_stands_in_for_pixels(baseline, left):
         (CORNER[:2], {}, r"maps has the shape \(2, 8, 8\).* one map for each is needed"),
         (CORNER * np.nan, {}, "maps holds NaN"),
         (CORNER, {"n_steps": 0}, "n_steps=0 must be an int of at least 1"),
+        (CORNER, {"patch_size": 9}, "patch_size=9 must be an int from 1 to .* side, 8"),
         (CORNER, {"baseline": "black"}, "baseline='black' must be 'blur', 'mean', or a number"),
     ],
 )

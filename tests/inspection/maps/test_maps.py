@@ -101,11 +101,8 @@ def test_grad_cam_weighs_the_channels_of_the_layer(fitted, faces):
     weights = (kernel - kernel.mean(axis=1, keepdims=True))[:, 1] / channels[0, ..., 0].size
     expected = np.maximum(channels @ weights, 0)
     found = grad_cam(fitted, faces.images, target="sad")
-    side = expected.shape[1]
-    coarse = found.maps.reshape(70, side, 24 // side, side, 24 // side).mean(axis=(2, 4))
-    # Enlarged bilinearly, the mean of a cell is nearly its value.
-    assert np.corrcoef(coarse.ravel(), expected.ravel())[0, 1] > 0.97
-    np.testing.assert_allclose(coarse.mean(), expected.mean(), rtol=0.02)
+    enlarged = keras.ops.image.resize(expected[..., np.newaxis], (24, 24), "bilinear")
+    np.testing.assert_allclose(found.maps, np.asarray(enlarged)[..., 0], rtol=1e-3, atol=1e-6)
 
 
 def test_a_finer_map_from_an_earlier_layer(fitted, faces):
@@ -226,7 +223,7 @@ def test_one_graph_serves_every_call(fitted, faces):
     assert graph._graphs == traced
 
 
-@pytest.mark.parametrize("name", ["cnn4", "cnn5", "little_vgg", "mini_xception", "plain_cnn"])
+@pytest.mark.parametrize("name", ["cnn5", "mini_xception"])
 def test_networks_of_the_package(name):
     images = make_faces(4, classes=["happy", "sad"], size=32, random_state=0)
     classifier = FacialExpressionClassifier(name, random_state=0)
@@ -240,7 +237,7 @@ def test_networks_of_the_package(name):
 
 
 @pytest.mark.zoo
-@pytest.mark.parametrize("name", sorted(set(list_networks()) - {"cnn4", "cnn5", "plain_cnn"}))
+@pytest.mark.parametrize("name", list_networks())
 def test_all_networks(name):
     images = make_faces(2, classes=["happy", "sad"], size=80, color=True, random_state=0).images
     classifier = FacialExpressionClassifier(name, random_state=0)
