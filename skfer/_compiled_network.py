@@ -16,6 +16,8 @@ from skfer.training import averaged_over_views
 # network, in bytes, to stay near the caches.
 _MOST_AT_ONCE = 64
 _LARGEST_ARRAY = 64e6
+# Bytes of all arrays of a call, where a gradient needs them together.
+_MOST_KEPT = 1e9
 # Weights that go into the graph; of a larger network, a copy costs more than it saves.
 _MOST_COPIED = 10_000_000
 # Values of every variable that tell whether it has changed.
@@ -115,8 +117,11 @@ def prediction(network: keras.Model, views: str | None) -> Callable[[tf.Tensor],
     return averaged_over_views(lambda images: network(images, training=False), views)
 
 
-def most_images(graph: tf.types.experimental.ConcreteFunction) -> int:
-    """How many images to give to a traced network in one call, by its largest array."""
+def most_images(graph: tf.types.experimental.ConcreteFunction, *, keeps_all: bool = False) -> int:
+    """How many images to give to a traced network in one call, by its largest array.
+
+    `keeps_all` tells that arrays stay in memory until the end, as for a gradient.
+    """
     shapes = [
         tensor.shape.as_list()
         for operation in graph.graph.get_operations()
@@ -124,7 +129,10 @@ def most_images(graph: tf.types.experimental.ConcreteFunction) -> int:
         if tensor.shape.rank
     ]
     sizes = [math.prod(s[1:]) for s in shapes if s[0] is None and None not in s[1:]]
-    return int(min(max(_LARGEST_ARRAY / (4 * max(sizes, default=1)), 1), _MOST_AT_ONCE))
+    at_once = _LARGEST_ARRAY / (4 * max(sizes, default=1))
+    if keeps_all:
+        at_once = min(at_once, _MOST_KEPT / (4 * max(sum(sizes), 1)))
+    return int(min(max(at_once, 1), _MOST_AT_ONCE))
 
 
 def _with_constants(network: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:

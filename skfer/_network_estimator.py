@@ -169,6 +169,8 @@ class NetworkEstimator(ImageEstimator):
         self.network_ = network
         self._compiled = self._compile(network, self.test_time_augmentation)
         self._compiled_features: CompiledNetwork | None = None
+        # Graphs that `skfer.inspection` made of the network, kept as long as it is.
+        self._inspecting: dict[Any, Any] = {}
 
     def _compile(self, network: keras.Model, views: str | None = None) -> CompiledNetwork:
         pixels = self.pixel_range_
@@ -210,6 +212,7 @@ class NetworkEstimator(ImageEstimator):
         state = super().__getstate__().copy()
         state.pop("_compiled", None)
         state.pop("_compiled_features", None)
+        state.pop("_inspecting", None)
         if "_average" in state:
             state["_average"] = None  # of use to a training that goes on, as the optimiser's state
         if "network_" in state:

@@ -37,3 +37,21 @@ def small_network(input_shape, n_outputs, dropout=0.2):
         ],
         name="small_network",
     )
+
+
+def local_network(input_shape, n_outputs):
+    """A CNN that sees 13 pixels at a time and keeps of each sign the strongest."""
+    import keras
+
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Conv2D(8, 5, strides=2, padding="same", activation="relu"),
+            keras.layers.Conv2D(16, 3, padding="same", activation="relu"),
+            keras.layers.Conv2D(32, 3, padding="same", activation="relu", name="signs"),
+            keras.layers.SpatialDropout2D(0.3),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(n_outputs, activation="softmax"),
+        ],
+        name="local_network",
+    )

@@ -1,21 +1,55 @@
-"""Looking at data, networks and fits: displays as scikit-learn has them."""
+"""Looking at data, networks, fits and answers: displays as scikit-learn has them."""
 
 from skfer.inspection._class_balance import ClassBalanceDisplay
 from skfer.inspection._coverage import CoverageDisplay
+from skfer.inspection._grad_cam_display import GradCAMDisplay
 from skfer.inspection._history import HistoryDisplay
 from skfer.inspection._image_grid import ImageGridDisplay
+from skfer.inspection._map_display import MapDisplay
+from skfer.inspection._maps import (
+    FACE_REGIONS,
+    deletion_curve,
+    deletion_score,
+    grad_cam,
+    insertion_curve,
+    insertion_score,
+    occlusion_sensitivity,
+    region_importance,
+    region_masks,
+    region_weights,
+    saliency,
+)
 from skfer.inspection._network_plot import NetworkDisplay, layer_table, plot_network
+from skfer.inspection._occlusion_display import OcclusionDisplay
+from skfer.inspection._region_display import RegionImportanceDisplay
 from skfer.inspection._reliability import ReliabilityDisplay
 from skfer.inspection._robustness import RobustnessDisplay
+from skfer.inspection._saliency_display import SaliencyDisplay
 
 __all__ = [
+    "FACE_REGIONS",
     "ClassBalanceDisplay",
     "CoverageDisplay",
+    "GradCAMDisplay",
     "HistoryDisplay",
     "ImageGridDisplay",
+    "MapDisplay",
     "NetworkDisplay",
+    "OcclusionDisplay",
+    "RegionImportanceDisplay",
     "ReliabilityDisplay",
     "RobustnessDisplay",
+    "SaliencyDisplay",
+    "deletion_curve",
+    "deletion_score",
+    "grad_cam",
+    "insertion_curve",
+    "insertion_score",
     "layer_table",
+    "occlusion_sensitivity",
     "plot_network",
+    "region_importance",
+    "region_masks",
+    "region_weights",
+    "saliency",
 ]

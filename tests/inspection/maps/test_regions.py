@@ -1,0 +1,130 @@
+"""Regions of a face: their pixels, their share of a map, and what they are worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from skfer.inspection import FACE_REGIONS, region_importance, region_masks, region_weights
+
+
+class BrightPatch(ClassifierMixin, BaseEstimator):
+    """Says "high" or "low": in which half the brightest pixel is."""
+
+    classes_ = np.array(["high", "low"])
+
+    def fit(self, X, y):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict_proba(self, X):
+        middle = X.shape[1] // 2
+        peaks = (X[:, part].max(axis=(1, 2, 3)) for part in (slice(middle), slice(middle, None)))
+        high, low = (peak.astype(float) for peak in peaks)
+        return np.stack([high, low], axis=1) / (high + low + 1e-9)[:, None]
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def test_boxes_become_the_pixels_whose_centres_they_hold():
+    masks = region_masks((4, 8), {"left": (0, 0, 0.5, 1), "low": (0, 0.7, 1, 0.3)})
+    assert masks["left"].tolist() == [[True] * 4 + [False] * 4] * 4
+    assert masks["low"].tolist() == [[False] * 8] * 3 + [[True] * 8]
+    boxes = np.array([(0, 0, 1, 0.5), (0, 0.5, 1, 0.5)])
+    one, two = region_masks((4, 4), {"half": boxes})["half"]
+    np.testing.assert_array_equal(one, ~two)
+
+
+def test_the_regions_of_a_face_lie_one_below_the_other():
+    masks = region_masks((48, 48))
+    assert list(masks) == list(FACE_REGIONS) == ["brows", "eyes", "nose", "mouth"]
+    assert sum(mask.astype(int) for mask in masks.values()).max() == 1
+    tops = [np.flatnonzero(mask.any(axis=1))[0] for mask in masks.values()]
+    assert tops == sorted(tops)
+
+
+def test_weights_are_shares_of_the_map():
+    maps = np.zeros((3, 4, 4))
+    maps[0, :2] = 1
+    maps[1, 0], maps[1, 2] = 3, 1
+    maps[1, 3] = -5
+    found = region_weights(maps, {"upper": (0, 0, 1, 0.5), "lower": (0, 0.5, 1, 0.5)})
+    np.testing.assert_allclose(found.weights, [[1, 0], [0.75, 0.25], [np.nan, np.nan]])
+    np.testing.assert_allclose(found.areas, 0.5)
+
+
+@pytest.fixture
+def bright():
+    """Forty dark images with a bright pixel above or below the middle."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 100, (40, 12, 12), np.uint8)
+    high = np.arange(40) % 2 == 0
+    rows = np.where(high, rng.integers(0, 6, 40), rng.integers(6, 12, 40))
+    images[np.arange(40), rows, rng.integers(0, 6, 40)] = 250
+    return images, np.where(high, "high", "low")
+
+
+def test_the_region_that_tells_is_worth_the_score(bright):
+    images, y = bright
+    halves = {"left": (0, 0, 0.5, 1), "right": (0.5, 0, 0.5, 1)}
+    found = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
+    assert found.score == 1
+    assert found.importances.shape == (2, 5)
+    assert 0.3 < found.importances_mean[0] < 0.7
+    assert found.importances_mean[1] == 0
+    np.testing.assert_allclose(found.importances_std, found.importances.std(axis=1))
+    again = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
+    np.testing.assert_array_equal(found.importances, again.importances)
+    by_loss = region_importance(
+        BrightPatch(), images, y, regions=halves, scoring="neg_log_loss", random_state=0
+    )
+    assert by_loss.score < 0
+    assert by_loss.importances_mean[0] > 10 * abs(by_loss.importances_mean[1])
+
+
+def test_regions_of_each_image_are_resized_into_each_other(bright):
+    images, y = bright
+    before = images.copy()
+    widths = np.where(np.arange(40) % 3 == 0, 0.5, 0.75)
+    boxes = np.column_stack([np.zeros(40), np.zeros(40), widths, np.ones(40)])
+    masks = region_masks((12, 12), {"around the spot": boxes})
+    masks["nothing for most"] = np.zeros((40, 12, 12), bool)
+    masks["nothing for most"][0] = True
+    found = region_importance(BrightPatch(), images, y, regions=masks, random_state=0)
+    assert 0.3 < found.importances_mean[0] < 0.7
+    assert found.importances_mean[1] == 0
+    assert found.areas[0] == pytest.approx(widths.mean(), abs=0.01)
+    np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.parametrize(
+    ("regions", "message"),
+    [
+        ({"mouth": (10, 20, 30, 10)}, r"regions\['mouth'\]=.* shares of the image's width"),
+        ({"mouth": (0.1, 0.2, 0.3)}, "neither a box .* nor a bool array"),
+        ({"mouth": np.ones((5, 5), bool)}, r"a mask of shape \(5, 5\).* need \(12, 12\)"),
+        ({"mouth": np.zeros((12, 12), bool)}, r"regions\['mouth'\] holds no pixel"),
+        ({"mouth": np.ones((7, 12, 12), bool)}, "given for 7 images, but there are 40"),
+        ({}, "must be a dict of at least one region"),
+        (["mouth"], "must be a dict of at least one region"),
+    ],
+)
+def test_what_is_no_region_is_refused(bright, regions, message):
+    with pytest.raises(ValueError, match=message):
+        region_importance(BrightPatch(), *bright, regions=regions)
+
+
+def test_other_arguments_are_checked(bright):
+    images, y = bright
+    with pytest.raises(ValueError, match="n_repeats=0"):
+        region_importance(BrightPatch(), images, y, n_repeats=0)
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        region_importance(BrightPatch(), images, y[:3])
+    with pytest.raises(ValueError, match="none to exchange"):
+        region_importance(BrightPatch(), images[:1], y[:1])
+    with pytest.raises(ValueError, match=r"must be \(n, height, width\)"):
+        region_weights(np.ones((12, 12)))
