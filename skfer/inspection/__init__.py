@@ -4,6 +4,7 @@ from skfer.inspection._class_balance import ClassBalanceDisplay
 from skfer.inspection._coverage import CoverageDisplay
 from skfer.inspection._history import HistoryDisplay
 from skfer.inspection._image_grid import ImageGridDisplay
+from skfer.inspection._label_report import LabelReportDisplay
 from skfer.inspection._network_plot import NetworkDisplay, layer_table, plot_network
 from skfer.inspection._reliability import ReliabilityDisplay
 from skfer.inspection._robustness import RobustnessDisplay
@@ -13,6 +14,7 @@ __all__ = [
     "CoverageDisplay",
     "HistoryDisplay",
     "ImageGridDisplay",
+    "LabelReportDisplay",
     "NetworkDisplay",
     "ReliabilityDisplay",
     "RobustnessDisplay",
