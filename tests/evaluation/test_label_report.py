@@ -35,7 +35,7 @@ def faces():
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return make_pipeline(HOGDescriptor(), LogisticRegression(C=0.1))
+    return make_pipeline(HOGDescriptor(pixels_per_cell=7), LogisticRegression(C=0.1))
 
 
 @pytest.fixture(scope="module")
