@@ -5,6 +5,7 @@ from skfer.inspection._coverage import CoverageDisplay
 from skfer.inspection._grad_cam_display import GradCAMDisplay
 from skfer.inspection._history import HistoryDisplay
 from skfer.inspection._image_grid import ImageGridDisplay
+from skfer.inspection._label_report import LabelReportDisplay
 from skfer.inspection._map_display import MapDisplay
 from skfer.inspection._maps import (
     FACE_REGIONS,
@@ -33,6 +34,7 @@ __all__ = [
     "GradCAMDisplay",
     "HistoryDisplay",
     "ImageGridDisplay",
+    "LabelReportDisplay",
     "MapDisplay",
     "NetworkDisplay",
     "OcclusionDisplay",

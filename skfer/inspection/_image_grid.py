@@ -142,7 +142,7 @@ class ImageGridDisplay:
             for label, count in counts.items()
         ]
         display = cls(
-            [[_shrunk(batch[place]) for place in row] for row in rows],
+            [[shrunk(batch[place]) for place in row] for row in rows],
             classes=list(counts),
             counts=list(counts.values()),
             y_pred=None if y_pred is None else [column_or_1d(y_pred)[row].tolist() for row in rows],
@@ -260,7 +260,7 @@ def _counts(y: np.ndarray, classes: Sequence[Any] | None) -> dict[Any, int]:
     return {label: known[label] for label in classes}
 
 
-def _shrunk(image: np.ndarray) -> np.ndarray:
+def shrunk(image: np.ndarray) -> np.ndarray:
     """The image without an axis of one channel, and no larger than a cell can show."""
     image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
     factor = _LARGEST_SIDE / max(image.shape[:2])

@@ -1,0 +1,95 @@
+"""Networks in scikit-learn's ensembles, over images and over rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import learning_curve
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from skfer import FacialExpressionClassifier, HOGDescriptor
+from skfer.datasets import make_faces
+
+EXPRESSIONS = ["happy", "sad", "surprise"]
+
+
+@pytest.fixture(scope="module")
+def faces():
+    plain = {"noise": 0, "occlusion": 0, "brightness": 0, "pose": 0}
+    return make_faces(90, classes=EXPRESSIONS, size=32, **plain, return_X_y=True, random_state=0)
+
+
+@pytest.fixture
+def network(tiny_network):
+    return lambda seed=0: FacialExpressionClassifier(
+        tiny_network, epochs=3, batch_size=32, learning_rate=5e-3, random_state=seed
+    )
+
+
+@pytest.fixture
+def svm():
+    return make_pipeline(HOGDescriptor(pixels_per_cell=8), StandardScaler(), SVC())
+
+
+def test_seeds_vote_with_the_mean_of_their_probabilities(network, faces):
+    vote = VotingClassifier([("a", network(0)), ("b", network(1))], voting="soft", weights=[3, 1])
+    vote.fit(*faces)
+    one, other = (member.predict_proba(faces[0]) for member in vote.estimators_)
+    assert abs(one - other).max() > 0.01
+    np.testing.assert_allclose(vote.predict_proba(faces[0]), (3 * one + other) / 4, rtol=1e-5)
+
+
+def test_a_network_and_an_svm_vote_with_their_answers(network, svm, faces):
+    vote = VotingClassifier([("cnn", network()), ("svm", svm)]).fit(*faces)
+    assert set(vote.predict(faces[0])) <= set(EXPRESSIONS)
+
+
+def test_fitted_networks_vote_without_a_fit(network, faces):
+    X, y = faces
+    fitted = [network(seed).fit(X, y) for seed in (0, 1)]
+    frozen = [(f"seed_{seed}", FrozenEstimator(one)) for seed, one in enumerate(fitted)]
+    _, one_of_each = np.unique(y, return_index=True)
+    vote = VotingClassifier(frozen, voting="soft").fit(X[one_of_each], y[one_of_each])
+    mean = np.mean([one.predict_proba(X) for one in fitted], axis=0)
+    np.testing.assert_allclose(vote.predict_proba(X), mean, rtol=1e-5)
+    assert (vote.predict(X) == np.array(EXPRESSIONS)[mean.argmax(axis=1)]).all()
+
+
+def test_rows_are_passed_through_a_stack(network, svm, faces):
+    X, y = faces
+    rows = X.reshape(len(X), -1) / 255
+    last = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    stack = StackingClassifier([("cnn", network()), ("svm", svm)], last, cv=2, passthrough=True)
+    stack.fit(rows, y)
+    assert stack.final_estimator_.n_features_in_ == 2 * len(EXPRESSIONS) + 32 * 32
+    # They are images to the network all the same.
+    assert stack.named_estimators_["cnn"].image_shape_ == (32, 32, 1)
+    assert stack.predict_proba(rows).shape == (len(X), len(EXPRESSIONS))
+
+
+def test_bagging_over_rows(network, faces):
+    X, y = faces
+    rows = X.reshape(len(X), -1) / 255
+    bag = BaggingClassifier(network(), n_estimators=2, random_state=0).fit(rows, y)
+    assert bag.predict_proba(rows).shape == (len(X), len(EXPRESSIONS))
+
+
+def test_a_learning_curve_from_fewer_images_than_show_every_class(network, faces):
+    X, y = faces
+    sizes, _, scores = learning_curve(
+        network().set_params(classes=EXPRESSIONS, epochs=1),
+        X,
+        y,
+        train_sizes=[2, 45],
+        cv=2,
+        shuffle=True,
+        random_state=0,
+        error_score="raise",
+    )
+    assert sizes.tolist() == [2, 45]
+    assert ((scores >= 0) & (scores <= 1)).all()
