@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import Tags, _safe_indexing, check_consistent_length, check_random_state
+from sklearn.utils import Tags, _safe_indexing, check_random_state, column_or_1d, indexable
 from sklearn.utils import get_tags as tags_of
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
@@ -172,9 +172,9 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        y = check_array(y, ensure_2d=False, dtype=None, input_name="y").reshape(-1)
+        y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
         check_classification_targets(y)
-        check_consistent_length(X, y)
+        X, y = indexable(X, y)
         routed = process_routing(self, "fit", **params).estimator.fit
         fitted, calibrating = None, np.arange(len(y))
         if isinstance(self.estimator, FrozenEstimator):
@@ -259,7 +259,7 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         PredictionSetScore
             ``coverage``, ``mean_size``, ``single`` and ``empty``.
         """
-        return prediction_set_score(y, self.predict_set(X), labels=self.classes_)
+        return prediction_set_score(y, self.predict_set(X), labels=self.classes_.tolist())
 
     @property
     def thresholds_(self) -> np.ndarray:

@@ -21,7 +21,7 @@ def content_key(image: np.ndarray) -> bytes:
     """
     image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
     key = hashlib.blake2b(f"{image.shape} {image.dtype}".encode(), digest_size=16)
-    key.update(np.ascontiguousarray(image))
+    key.update(np.ascontiguousarray(image).data)
     return key.digest()
 
 

@@ -23,8 +23,9 @@ class HeldOutGuard(BaseCrossValidator):
 
     Parameters
     ----------
-    X_held_out : batch of images
-        The test set: arrays, paths or bytes. It is read once, and keys of 16 bytes are kept.
+    X_held_out : batch of images, or array of shape (n, n_features)
+        The test set: arrays, paths or bytes, or rows of features made in the same way as those to
+        be split. It is read once, and keys of 16 bytes are kept.
     cv : int, cross-validator or iterable, default=5
         How to split. As in scikit-learn, but that an int is stratified wherever `y` has classes.
     groups_held_out : array-like, default=None
@@ -73,7 +74,7 @@ class HeldOutGuard(BaseCrossValidator):
             raise ValueError(f"on_held_out={on_held_out!r} must be 'raise' or 'leave_out'.")
         self.cv = cv
         self.on_held_out = on_held_out
-        self._keys = frozenset(content_keys(image_sequence(X_held_out)))
+        self._keys = frozenset(_keys(X_held_out))
         self._groups = None if groups_held_out is None else np.unique(column_or_1d(groups_held_out))
 
     def held_out(self, X: Any, groups: Any = None) -> np.ndarray:
@@ -88,8 +89,7 @@ class HeldOutGuard(BaseCrossValidator):
         -------
         ndarray of bool, shape (n,)
         """
-        keys = content_keys(image_sequence(X))
-        found = np.array([key in self._keys for key in keys])
+        found = np.array([key in self._keys for key in _keys(X)])
         if groups is not None and self._groups is not None:
             found |= np.isin(column_or_1d(groups), self._groups)
         return found
@@ -116,7 +116,8 @@ class HeldOutGuard(BaseCrossValidator):
         """
         found = self.held_out(X, groups)
         if found.any() and self.on_held_out == "raise":
-            first = image_name(image_sequence(X), int(found.argmax()))
+            place = int(found.argmax())
+            first = f"X[{place}]" if _is_table(X) else image_name(image_sequence(X), place)
             raise ValueError(
                 f"{found.sum()} of the {len(found)} images are held out for the final test, the "
                 f"first of them {first}: nothing may be chosen on them. Pass X[~guard.held_out(X)] "
@@ -145,3 +146,11 @@ class HeldOutGuard(BaseCrossValidator):
 
     def _cv(self, y: Any) -> Any:
         return check_cv(self.cv, y, classifier=True)
+
+
+def _keys(X: Any) -> list[bytes]:
+    return content_keys(np.asarray(X) if _is_table(X) else image_sequence(X))
+
+
+def _is_table(X: Any) -> bool:
+    return getattr(X, "ndim", None) == 2
