@@ -31,10 +31,10 @@ def _head() -> str:
     return """\
 # On other data, for whom, and how sure
 
-What `skfer.evaluation` and `ConformalClassifier` say of the weights that come with skfer. This page is
-written by `python benchmarks/evaluation.py --data fer2013.npz`; its figures are in
-`benchmarks/results/evaluation.json`. Faces are given to the networks as they are. The recipe of the
-weights was chosen on PublicTest too; PrivateTest was not looked at."""
+What `skfer.evaluation` and `ConformalClassifier` say of the weights that come with skfer. This
+page is written by `python benchmarks/evaluation.py --data fer2013.npz`; its figures are in
+`benchmarks/results/evaluation.json`. Faces are given to the networks as they are. The recipe of
+the weights was chosen on PublicTest too; PrivateTest was not looked at."""
 
 
 def _matrix(figures: dict[str, Any]) -> str:
@@ -66,18 +66,19 @@ def _matrix(figures: dict[str, Any]) -> str:
     return f"""\
 ## Every model on every data set
 
-`cross_dataset_matrix` maps labels to those that both sides know: images with other labels are left out,
-and an answer that is no label of the data is replaced by the most probable one that is (how often, stands
-under "answers outside"). In percent, with the interval of 95 % of the bootstrap samples.
+`cross_dataset_matrix` maps labels to those that both sides know: images with other labels are
+left out, and an answer that is no label of the data is replaced by the most probable one that is
+(how often, stands under "answers outside"). In percent, with the interval of 95 % of the
+bootstrap samples.
 
 {table(head, rows, words=2)}
 
 {shared}
 
 The last data set is a folder in the layout of CK+ (`S010_004_00000017.png`) with
-{figures["people"]} people an expression and {figures["frames"]} frames each; its people, not its images,
-were drawn for the intervals. Its faces are drawings: networks that have seen photos alone read them
-badly, and the row says nothing about CK+ itself, which can't be given out.
+{figures["people"]} people an expression and {figures["frames"]} frames each; its people, not its
+images, were drawn for the intervals. Its faces are drawings: networks that have seen photos alone
+read them badly, and the row says nothing about CK+ itself, which can't be given out.
 
 ![Accuracy of every model on every data set](images/cross_dataset.png)"""
 
@@ -110,11 +111,11 @@ def _leaks(figures: dict[str, Any]) -> str:
 
 {table(["kind", "images", "% of PublicTest", "labels differ"], rows)}
 
-A near copy is the same photo cut, scaled, lit or compressed otherwise, with or without a watermark. The
-rows of all pairs, counted as in `fer2013.csv`, are in the figures under `leaks.pairs`; the script writes
-contact sheets of them to `build/` (FER2013's images are not ours to give out). Pairs drawn by lot from
-0.85 up were looked at when the bound was chosen, and all of them showed one photo. It is no full
-count: a larger `n_candidates` finds some more.
+A near copy is the same photo cut, scaled, lit or compressed otherwise, with or without a
+watermark. The rows of all pairs, counted as in `fer2013.csv`, are in the figures under
+`leaks.pairs`; the script writes contact sheets of them to `build/` (FER2013's images are not ours
+to give out). Pairs drawn by lot from 0.85 up were looked at when the bound was chosen, and all of
+them showed one photo. It is no full count: a larger `n_candidates` finds some more.
 
 Accuracy on leaked and unseen images, in percent, the gap by `group_report`:
 
@@ -141,9 +142,9 @@ def _conformal(figures: dict[str, Any]) -> str:
     return f"""\
 ## Sets of labels that hold the right one
 
-`ConformalClassifier` around `{found["model"]}`, calibrated on a random half of PublicTest and measured on
-the other ({first["images"]:,} images): means over {first["splits"]} such splits, and the deviation from
-split to split. The lowest class is the one covered least.
+`ConformalClassifier` around `{found["model"]}`, calibrated on a random half of PublicTest and
+measured on the other ({first["images"]:,} images): means over {first["splits"]} such splits, and
+the deviation from split to split. The lowest class is the one covered least.
 
 {table(head, rows)}
 

@@ -3,8 +3,8 @@
     python benchmarks/evaluation.py --data fer2013.npz
 
 writes ``docs/evaluation.md``, its pictures in ``docs/images/`` and its figures in
-``benchmarks/results/evaluation.json``. Contact sheets of the leaks show images of FER2013, which are
-not ours to give out: they go into ``build/``. PrivateTest is not looked at.
+``benchmarks/results/evaluation.json``. Contact sheets of the leaks show images of FER2013, which
+are not ours to give out: they go into ``build/``. PrivateTest is not looked at.
 
 Three data sets: FER2013's PublicTest (with and without the images that have a copy in Training),
 the same images with the labels of FER+, and a folder in the layout and with the file names of CK+.
@@ -135,7 +135,7 @@ def audited(audit: Bunch, training: Bunch, test: Bunch) -> dict[str, Any]:
 def leak_gaps(
     models: dict[str, Any], proba: dict[str, np.ndarray], test: Bunch, leaked: np.ndarray
 ) -> list[dict]:
-    """Accuracy of each model with FER2013's labels on images that leaked and on those that didn't."""
+    """Accuracy of models with FER2013's labels on images that leaked and on the others."""
     rows = []
     for name, model in models.items():
         if set(model.classes_) != set(test.labels):
