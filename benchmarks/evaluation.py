@@ -58,6 +58,26 @@ class Given(ClassifierMixin, BaseEstimator):
         return X
 
 
+class Remembering(ClassifierMixin, BaseEstimator):
+    """A fitted model that looks at every image once: the same ones stand in several data sets."""
+
+    def __init__(self, model):
+        self.model = model
+        self.classes_ = model.classes_
+        self._known = {}
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        keys = [x.tobytes() if isinstance(x, np.ndarray) else str(x) for x in X]
+        new = [place for place, key in enumerate(keys) if key not in self._known]
+        if new:
+            proba = self.model.predict_proba([X[place] for place in new])
+            self._known |= {keys[place]: row for place, row in zip(new, proba, strict=True)}
+        return np.stack([self._known[key] for key in keys])
+
+
 def drawn_folder(root: Path, people: int = PEOPLE) -> Path:
     """Drawn faces as files named as in CK+: a person and clip for every face."""
     faces = make_faces(people * len(EXPRESSIONS), classes=list(EXPRESSIONS), random_state=0)
@@ -207,6 +227,7 @@ def measured(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All figures of the page, and what its pictures are drawn from."""
     audit = leak_audit(training.images, test.images, y_train=training.labels, y_test=test.labels)
+    models = {name: Remembering(model) for name, model in models.items()}
     unseen = Bunch(images=test.images[~audit.leaked], labels=test.labels[~audit.leaked])
     proba = {name: model.predict_proba(test.images) for name, model in models.items()}
     first = next(name for name in models if set(models[name].classes_) == set(test.labels))

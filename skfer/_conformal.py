@@ -24,6 +24,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_method_params, check_array, check_is_fitted
 
 from skfer.metrics import PredictionSetScore, prediction_set_score
+from skfer.metrics._nonconformity import conformal_threshold, nonconformity
 
 
 class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -189,7 +190,7 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         codes = _codes(y[calibrating], np.asarray(estimator.classes_))
         proba = np.asarray(estimator.predict_proba(_safe_indexing(X, calibrating)))
         self.estimator_, self.classes_ = estimator, np.asarray(estimator.classes_)
-        self.scores_ = self._scores(proba)[np.arange(len(codes)), codes]
+        self.scores_ = nonconformity(proba, self.method)[np.arange(len(codes)), codes]
         self.codes_ = codes
         self._calibrated_by = self.method
         whole = self.classes_[np.isinf(self.thresholds_)]
@@ -216,7 +217,7 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             Columns in the order of `classes_`: ``classes_[sets[0]]`` are the labels of the first
             image.
         """
-        return self._scores(self.predict_proba(X)) <= self.thresholds_
+        return nonconformity(self.predict_proba(X), self.method) <= self.thresholds_
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every image, as the estimator answers.
@@ -271,9 +272,9 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "it anew."
             )
         if not self.per_class:
-            return np.full(len(self.classes_), _threshold(self.scores_, self.confidence))
+            return np.full(len(self.classes_), conformal_threshold(self.scores_, self.confidence))
         of_class = (self.scores_[self.codes_ == code] for code in range(len(self.classes_)))
-        return np.array([_threshold(scores, self.confidence) for scores in of_class])
+        return np.array([conformal_threshold(scores, self.confidence) for scores in of_class])
 
     @property
     def n_features_in_(self) -> int:
@@ -303,19 +304,6 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             random_state=check_random_state(self.random_state),
         )
 
-    def _scores(self, proba: np.ndarray) -> np.ndarray:
-        """How far each label of each image is from belonging to its set; low is near."""
-        proba = proba.astype(np.float64)
-        if self.method == "lac":
-            return 1 - proba
-        falling = np.argsort(-proba, axis=1, kind="stable")
-        ordered = np.take_along_axis(proba, falling, axis=1)
-        scores = np.empty_like(proba)
-        # The sum of what is more probable: nothing is, for the most probable.
-        before = np.hstack([np.zeros((len(proba), 1)), np.cumsum(ordered, axis=1)[:, :-1]])
-        np.put_along_axis(scores, falling, before, axis=1)
-        return scores
-
     def get_metadata_routing(self) -> MetadataRouter:
         """Parameters of `fit` that go to the estimator.
 
@@ -334,13 +322,6 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         tags.input_tags = inner.input_tags
         tags.classifier_tags = inner.classifier_tags
         return tags
-
-
-def _threshold(scores: np.ndarray, confidence: float) -> float:
-    """The score that so many of new right labels stay at or below."""
-    # The share of a count may come out a hair above the count itself.
-    rank = math.ceil((len(scores) + 1) * confidence - 1e-9)
-    return math.inf if rank > len(scores) else float(np.sort(scores)[rank - 1])
 
 
 def _codes(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
