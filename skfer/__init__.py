@@ -11,6 +11,7 @@ __version__ = "0.1.0.dev0"
 # imports no TensorFlow.
 _PUBLIC = {
     "AbstainingClassifier": "skfer._abstaining",
+    "ConformalClassifier": "skfer._conformal",
     "ExpressionEmbedder": "skfer._embedder",
     "FaceCropper": "skfer.preprocessing",
     "FaceReader": "skfer.recognition",

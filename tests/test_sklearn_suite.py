@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skfer import (
     AbstainingClassifier,
+    ConformalClassifier,
     ExpressionEmbedder,
     FaceCropper,
     FacialExpressionClassifier,
@@ -88,6 +89,8 @@ ESTIMATORS = [
     # Of three classes one always has more than 0.3. The suite holds answers against the largest
     # probability, which an abstention rightly doesn't follow: for those see test_abstaining.py.
     AbstainingClassifier(LogisticRegression(), threshold=0.3),
+    # So little confidence that the suite's few samples suffice.
+    ConformalClassifier(LogisticRegression(), confidence=0.5, random_state=0),
 ]
 
 

@@ -7,6 +7,7 @@ from skfer._labels import (
     canonical_labels,
     shared_labels,
 )
+from skfer.datasets._clip_names import ClipNames, clip_names
 from skfer.datasets._faces import make_faces
 from skfer.datasets._fer2013 import load_fer2013
 from skfer.datasets._ferplus import load_ferplus
@@ -15,8 +16,10 @@ from skfer.datasets._image_folder import load_image_folder
 __all__ = [
     "EXPRESSIONS",
     "EXPRESSION_SETS",
+    "ClipNames",
     "canonical_label",
     "canonical_labels",
+    "clip_names",
     "load_fer2013",
     "load_ferplus",
     "load_image_folder",

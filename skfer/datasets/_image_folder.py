@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfer._labels import canonical_label
+from skfer.datasets._clip_names import clip_names
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -21,6 +22,7 @@ def load_image_folder(
     classes: Sequence[str] | None = None,
     normalize: bool = True,
     extensions: Sequence[str] = IMAGE_EXTENSIONS,
+    names: str | None = None,
     return_X_y: bool = False,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """List the images of a folder that has one subfolder per class. No image is read.
@@ -39,6 +41,9 @@ def load_image_folder(
         one class. Names that are no expression stay as they are.
     extensions : sequence of str
         Extensions of image files, in any case. The default names what OpenCV reads.
+    names : str, default=None
+        What the names of files tell of people: "ck+" for ``S010_004_00000017.png``, or a regular
+        expression, see `clip_names`.
     return_X_y : bool, default=False
         Whether to return ``(paths, labels)`` instead of a Bunch.
 
@@ -55,6 +60,9 @@ def load_image_folder(
             The same as an index into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
         DESCR : str
+        subjects, clips, frames : ndarray of shape (n,)
+            With `names` only: the person and the clip of each image, as groups for
+            `sklearn.model_selection.StratifiedGroupKFold`, and its place in the clip.
     (paths, labels) : tuple of ndarray
         If `return_X_y` is True.
 
@@ -62,7 +70,8 @@ def load_image_folder(
     ------
     ValueError
         If there is no such folder, it has no class folders or no images, a class of `classes`
-        has no folder, or a symbolic link is to a folder or leads out of `path`.
+        has no folder, a file doesn't fit `names`, or a symbolic link is to a folder or leads out
+        of `path`.
 
     Warns
     -----
@@ -90,12 +99,12 @@ def load_image_folder(
     folders: dict[str, list[Path]] = {}
     for folder in _class_folders(root):
         folders.setdefault(name_of(folder.name), []).append(folder)
-    names = _class_names(root, folders, None if classes is None else [*map(name_of, classes)])
+    class_names = _class_names(root, folders, None if classes is None else [*map(name_of, classes)])
 
     endings = tuple(extension.lower() for extension in extensions)
     paths: list[Path] = []
     target: list[int] = []
-    for code, name in enumerate(names):
+    for code, name in enumerate(class_names):
         images = [
             file
             for folder in folders[name]
@@ -112,19 +121,26 @@ def load_image_folder(
             f"The class folders of {str(root)!r} hold no images ({', '.join(endings)})."
         )
 
-    target_names = np.array(names)
+    target_names = np.array(class_names)
     codes = np.array(target, np.int64)
     path_array = np.empty(len(paths), dtype=object)
     path_array[:] = paths
     if return_X_y:
         return path_array, target_names[codes]
-    counts = ", ".join(f"{name} {codes.tolist().count(code)}" for code, name in enumerate(names))
+    people = {}
+    if names is not None:
+        subjects, clips, frames = clip_names(paths, names)
+        people = {"subjects": subjects, "clips": clips, "frames": frames}
+    counts = ", ".join(
+        f"{name} {codes.tolist().count(code)}" for code, name in enumerate(class_names)
+    )
     return Bunch(
         paths=path_array,
         labels=target_names[codes],
         target=codes,
         target_names=target_names,
         DESCR=f"{len(paths)} image files under {root}, a folder per class: {counts}.",
+        **people,
     )
 
 

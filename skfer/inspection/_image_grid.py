@@ -183,7 +183,7 @@ class ImageGridDisplay:
         for row, images in enumerate(self._scaled()):
             for column, image in enumerate(images):
                 center = (column + 0.5, row * row_height + 0.5)
-                self.images_.append(_draw_image(self.ax_, image, center, cmap))
+                self.images_.append(draw_image(self.ax_, image, center, cmap))
                 if self.y_pred is not None:
                     self._draw_prediction(row, column, column + 0.5)
         self._label_axes(row_height, grid)
@@ -193,7 +193,7 @@ class ImageGridDisplay:
         """The images between 0 and 1, those of floats on one scale."""
         floats = [image.ravel() for row in self.images for image in row if image.dtype != np.uint8]
         scale = PixelRange.of(np.concatenate(floats)) if floats else None
-        return [[_between_0_and_1(image, scale) for image in row] for row in self.images]
+        return [[between_0_and_1(image, scale) for image in row] for row in self.images]
 
     def _draw_prediction(self, row: int, column: int, center: float) -> None:
         """Write what was predicted; a cross and a thick frame tell what is wrong without colour."""
@@ -270,13 +270,13 @@ def shrunk(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def _between_0_and_1(image: np.ndarray, scale: PixelRange | None) -> np.ndarray:
+def between_0_and_1(image: np.ndarray, scale: PixelRange | None) -> np.ndarray:
     if image.dtype == np.uint8 or scale is None:
         return image / np.float32(255)
     return np.clip((image - scale.low) / (scale.high - scale.low), 0, 1)
 
 
-def _draw_image(axis: Any, image: np.ndarray, center: tuple[float, float], cmap: Any) -> Any:
+def draw_image(axis: Any, image: np.ndarray, center: tuple[float, float], cmap: Any) -> Any:
     height, width = (0.5 * _IMAGE_SIDE * side / max(image.shape[:2]) for side in image.shape[:2])
     x, y = center
     extent = (x - width, x + width, y + height, y - height)

@@ -1,4 +1,4 @@
-"""What is measured of probabilities: calibration, and what abstention would cost."""
+"""What is measured of probabilities: calibration, what abstention would cost, sets of labels."""
 
 from skfer.metrics._calibration import (
     ReliabilityCurve,
@@ -12,15 +12,18 @@ from skfer.metrics._coverage import (
     threshold_for_accuracy,
     threshold_for_coverage,
 )
+from skfer.metrics._prediction_sets import PredictionSetScore, prediction_set_score
 from skfer.metrics._temperature import apply_temperature, fit_temperature
 
 __all__ = [
+    "PredictionSetScore",
     "ReliabilityCurve",
     "SelectiveScore",
     "apply_temperature",
     "coverage_curve",
     "expected_calibration_error",
     "fit_temperature",
+    "prediction_set_score",
     "reliability_curve",
     "selective_score",
     "threshold_for_accuracy",

@@ -1,0 +1,198 @@
+"""Every classifier on every data set, by the labels that both know."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.utils import Bunch
+
+from skfer.datasets import make_faces
+from skfer.evaluation import cross_dataset_matrix
+
+
+class Told(ClassifierMixin, BaseEstimator):
+    """Answers with the probabilities that its first pixels tell."""
+
+    def __init__(self, classes):
+        self.classes = classes
+        self.classes_ = np.array(classes)
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        told = np.asarray(X)[:, 0, : len(self.classes)].astype(float) + 1e-3
+        return told / told.sum(axis=1, keepdims=True)
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def images_of(*probabilities):
+    images = np.zeros((len(probabilities), 8, 8), np.uint8)
+    for image, row in zip(images, probabilities, strict=True):
+        image[0, : len(row)] = row
+    return images
+
+
+def accuracy_of(table, **where):
+    rows = table[table["metric"] == "accuracy"]
+    for name, value in where.items():
+        rows = rows[rows[name] == value]
+    (row,) = rows.to_dict("records")
+    return row
+
+
+@pytest.fixture(scope="module")
+def many():
+    rng = np.random.default_rng(0)
+    classes = ["angry", "happy", "sad"]
+    y = rng.choice(classes, 400, p=[0.5, 0.3, 0.2])
+    proba = rng.integers(0, 200, (400, 3))
+    proba[np.arange(400), np.searchsorted(classes, y)] += 40
+    return Told(classes), images_of(*proba), y
+
+
+def test_scores_are_those_of_scikit_learn(many):
+    told, X, y = many
+    table = cross_dataset_matrix({"told": told}, {"many": (X, y)}).set_index("metric")
+    said = told.predict(X)
+    expected = {
+        "accuracy": accuracy_score(y, said),
+        "weighted_f1": f1_score(y, said, average="weighted"),
+        "balanced_accuracy": balanced_accuracy_score(y, said),
+    }
+    assert table["value"].to_dict() == pytest.approx(expected)
+    assert (table["low"] < table["value"]).all()
+    assert (table["value"] < table["high"]).all()
+    assert table["images"].tolist() == [400] * 3
+
+
+def test_intervals_are_those_of_images_drawn_again(many):
+    told, X, y = many
+    table = cross_dataset_matrix({"told": told}, {"many": (X, y)}, n_bootstrap=4000)
+    said = told.predict(X)
+    rng = np.random.default_rng(1)
+    drawn = (rng.integers(0, 400, 400) for _ in range(500))
+    scores = [balanced_accuracy_score(y[rows], said[rows]) for rows in drawn]
+    row = table[table["metric"] == "balanced_accuracy"].iloc[0]
+    assert [row["low"], row["high"]] == pytest.approx(np.percentile(scores, [2.5, 97.5]), abs=0.012)
+
+
+def test_labels_of_seven_and_eight_classes_are_mapped_to_what_they_share():
+    eight = Told(["anger", "contempt", "happiness", "sadness"])
+    X = images_of([9, 200, 8, 7], [9, 8, 100, 7], [0, 0, 0, 200], [100, 0, 0, 0])
+    labels = ["angry", "happy", "fear", "sad"]
+    table = cross_dataset_matrix({"eight": eight}, {"other": (X, labels)})
+    row = accuracy_of(table)
+    # "fear" can't be answered rightly, so it is left out; "contempt" is no label there, so the
+    # next most probable one counts.
+    assert (row["labels"], row["n_labels"]) == ("angry, happy, sad", 3)
+    assert (row["images"], row["left_out"]) == (3, 1)
+    assert row["value"] == pytest.approx(2 / 3)
+    assert row["answers_outside"] == pytest.approx(1 / 3)
+
+    strict = cross_dataset_matrix({"eight": eight}, {"other": (X, labels)}, outside="wrong")
+    assert accuracy_of(strict)["value"] == pytest.approx(1 / 3)
+    assert accuracy_of(strict)["answers_outside"] == pytest.approx(1 / 3)
+
+
+def test_two_names_of_one_expression_are_one_label():
+    told = Told(["anger", "angry", "happy"])
+    # Neither name alone is more probable than happy; both together are.
+    table = cross_dataset_matrix(
+        {"told": told},
+        {"one": (images_of([60, 60, 80], [0, 0, 200]), ["angry", "happy"])},
+    )
+    assert accuracy_of(table)["value"] == 1
+
+
+def test_every_pair_has_its_rows_and_labels_of_its_own():
+    five, three = Told(["angry", "happy", "sad", "surprise", "neutral"]), Told(["happy", "sad"])
+    faces = make_faces(14, random_state=0)
+    drawn = Bunch(images=faces.images, labels=faces.labels)
+    table = cross_dataset_matrix(
+        {"five": five, "three": three},
+        {"drawn": drawn, "list": (list(faces.images), faces.labels)},
+        n_bootstrap=50,
+    )
+    assert len(table) == 2 * 2 * 3
+    assert accuracy_of(table, estimator="five", dataset="drawn")["n_labels"] == 5
+    assert accuracy_of(table, estimator="three", dataset="list")["labels"] == "happy, sad"
+    whole = table.drop(columns="dataset")
+    pd.testing.assert_frame_equal(whole[:6], whole[6:].reset_index(drop=True))
+
+
+def test_people_are_drawn_where_they_are_known():
+    # Ten people, each always or never understood: images tell less than their number promises.
+    right = np.repeat(np.arange(10) % 2, 20)
+    X = images_of(*[[100, 0] if yes else [0, 100] for yes in right])
+    told, y = Told(["happy", "sad"]), np.array(["happy"] * 199 + ["sad"])
+    people = np.repeat([f"S{number}" for number in range(10)], 20)
+    of_images = cross_dataset_matrix({"t": told}, {"d": (X, y)})
+    of_people = cross_dataset_matrix({"t": told}, {"d": Bunch(images=X, labels=y, subjects=people)})
+    narrow, wide = accuracy_of(of_images), accuracy_of(of_people)
+    assert (narrow["groups"], wide["groups"]) == (0, 10)
+    assert narrow["value"] == wide["value"]
+    assert wide["high"] - wide["low"] > 2.5 * (narrow["high"] - narrow["low"])
+
+
+def test_a_seed_repeats_it(many):
+    told, X, y = many
+    tables = [
+        cross_dataset_matrix({"t": told}, {"d": (X, y)}, n_bootstrap=20, random_state=seed)
+        for seed in (0, 0, 1)
+    ]
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+    assert not tables[0].equals(tables[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"datasets": {"d": (images_of([1]), [3])}}, r"share \[\], and at least 2 labels"),
+        ({"datasets": {"d": [1, 2]}}, r"datasets\['d'\] must be \(X, y\)"),
+        ({"datasets": {}}, "datasets must be a dict"),
+        ({"datasets": {"d": (images_of([1]), ["sad", "happy"])}}, "inconsistent numbers"),
+        ({"estimators": [Told(["sad", "happy"])]}, "estimators must be a dict"),
+        ({"estimators": {"e": object()}}, r"estimators\['e'\] has no classes_"),
+        ({"outside": "ignore"}, "outside='ignore' must be 'restrict' or 'wrong'"),
+        ({"n_bootstrap": 0}, "n_bootstrap=0 must be"),
+        ({"confidence": 95}, "confidence=95 must be between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(options, message):
+    arguments = {
+        "estimators": {"e": Told(["happy", "sad"])},
+        "datasets": {"d": (images_of([1, 0], [0, 1]), ["happy", "sad"])},
+    }
+    with pytest.raises(ValueError, match=message):
+        cross_dataset_matrix(**(arguments | options))
+
+
+def test_without_probabilities_answers_outside_are_wrong():
+    class Silent(Told):
+        @property
+        def predict_proba(self):
+            raise AttributeError
+
+        def predict(self, X):
+            return np.array(["sad"] * len(X))
+
+    datasets = {"d": (images_of([1, 0], [0, 1]), ["happy", "sad"])}
+    silent = Silent(["happy", "sad", "fear"])
+    with pytest.raises(ValueError, match="outside='wrong'"):
+        cross_dataset_matrix({"s": silent}, datasets)
+    table = cross_dataset_matrix({"s": silent}, datasets, outside="wrong")
+    assert accuracy_of(table)["value"] == 0.5
+
+
+def test_without_pandas_the_error_says_what_to_install(many, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r'"skfer\[evaluation\]"'):
+        cross_dataset_matrix({"t": many[0]}, {"d": many[1:]})

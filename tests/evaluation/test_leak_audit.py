@@ -1,0 +1,152 @@
+"""Copies, near copies and people on both sides of a split."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from skfer.datasets import load_fer2013, make_faces
+from skfer.evaluation import leak_audit
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(120, random_state=0, size=64)
+
+
+@pytest.fixture(scope="module")
+def train(faces):
+    return faces.images[:80]
+
+
+def cut_otherwise(image):
+    """The face a little larger, and shifted."""
+    change = np.float32([[1.06, 0, -5], [0, 1.06, 1]])
+    return cv2.warpAffine(image, change, image.shape[::-1], borderMode=cv2.BORDER_REFLECT)
+
+
+def recompressed(image):
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+
+
+def relit(image):
+    return np.clip(image * 0.6 + 30, 0, 255).astype(np.uint8)
+
+
+def smaller(image):
+    return cv2.resize(image, (40, 40), interpolation=cv2.INTER_AREA)
+
+
+def in_colour(image):
+    return np.stack([image] * 3, axis=-1)
+
+
+def as_floats(image):
+    return image / 255
+
+
+@pytest.mark.parametrize(
+    "change", [cut_otherwise, recompressed, relit, smaller, in_colour, as_floats]
+)
+def test_a_photo_that_was_changed_a_little_is_a_near_copy(train, change):
+    audit = leak_audit(train, [change(image) for image in train[10:20]])
+    assert audit.pairs["train"].tolist() == list(range(10, 20))
+    assert set(audit.pairs["kind"]) == {"near copy"}
+    assert audit.pairs["similarity"].between(0.85, 1).all()
+
+
+def test_a_mirrored_photo_is_a_mirrored_copy(train):
+    mirrored = relit(train[:10])[:, :, ::-1]
+    audit = leak_audit(train, mirrored)
+    assert audit.pairs["train"].tolist() == list(range(10))
+    assert set(audit.pairs["kind"]) == {"mirrored copy"}
+    assert not leak_audit(train, mirrored, mirror=False).leaked.any()
+
+
+def test_other_faces_are_no_copies(train, faces):
+    # Drawn faces are of one maker and more alike than photos of people.
+    audit = leak_audit(train, faces.images[80:], similarity=0.9)
+    assert audit.counts == {
+        "train": 80,
+        "test": 40,
+        "copy": 0,
+        "near copy": 0,
+        "mirrored copy": 0,
+        "group": 0,
+        "leaked": 0,
+    }
+    assert audit.pairs.empty
+    assert not audit.leaked.any()
+
+
+def test_the_same_pixels_are_copies_wherever_they_come_from(train, tmp_path):
+    path = tmp_path / "face.png"
+    cv2.imwrite(str(path), train[3])
+    twice = [*train, train[3]]
+    audit = leak_audit(twice, [path, path.read_bytes(), train[5][..., np.newaxis]])
+    assert audit.pairs["kind"].tolist() == ["copy"] * 3
+    assert audit.pairs["train"].tolist() == [3, 3, 5]
+    assert audit.pairs["copies"].tolist() == [2, 2, 1]
+
+
+def test_blank_images_are_copies_only_of_the_same(train):
+    blank = np.full((64, 64), 30, np.uint8)
+    audit = leak_audit([*train, blank], [blank, blank + 40])
+    assert audit.pairs[["test", "kind"]].to_numpy().tolist() == [[0, "copy"]]
+
+
+def test_people_on_both_sides_are_named(train, faces):
+    audit = leak_audit(
+        train,
+        faces.images[80:84],
+        groups_train=["S1"] * 40 + ["S2"] * 40,
+        groups_test=["S2", "S3", "S3", "S2"],
+    )
+    assert audit.groups.to_dict("records") == [{"group": "S2", "train": 40, "test": 2}]
+    assert audit.leaked.tolist() == [True, False, False, True]
+    assert (audit.counts["group"], audit.counts["leaked"]) == (2, 2)
+
+
+def test_one_photo_with_two_labels_shows(train):
+    audit = leak_audit(train, train[:2], y_train=["sad"] * 80, y_test=["sad", "happy"])
+    assert audit.pairs[["label_test", "label_train"]].to_numpy().tolist() == [
+        ["sad", "sad"],
+        ["happy", "sad"],
+    ]
+
+
+def test_large_sets_are_compared_in_pieces(train, monkeypatch):
+    from skfer.evaluation import _near_copies
+
+    whole = leak_audit(train, relit(train[20:60]))
+    monkeypatch.setattr(_near_copies, "_CHUNK", 3)
+    assert whole.pairs.equals(leak_audit(train, relit(train[20:60])).pairs)
+    assert len(whole.pairs) == 40
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"similarity": 0}, "similarity=0 must be above 0"),
+        ({"n_candidates": 0}, "n_candidates=0 must be"),
+        ({"groups_train": ["a"] * 80}, "groups_test is None"),
+        ({"groups_train": ["a"], "groups_test": ["a"]}, "inconsistent numbers"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused(train, options, message):
+    with pytest.raises(ValueError, match=message):
+        leak_audit(train, train[:1], **options)
+
+
+@pytest.mark.real_data
+def test_fer2013_has_copies_on_both_sides(skfer_data):
+    path = skfer_data / "data" / "fer2013.npz"
+    training, test = (load_fer2013(path, usage=part).images for part in ("Training", "PublicTest"))
+    # As many as the whole audit does would take a minute; every image is still held against all.
+    audit = leak_audit(training, test[:120], mirror=False, n_candidates=2)
+    copies = {image.tobytes() for image in training}
+    exact = [image.tobytes() in copies for image in test[:120]]
+    assert audit.counts["copy"] == sum(exact) > 3
+    assert audit.counts["near copy"] > 1.5 * audit.counts["copy"]

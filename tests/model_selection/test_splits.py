@@ -1,0 +1,187 @@
+"""Which images a model may be chosen with."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    PredefinedSplit,
+    StratifiedGroupKFold,
+    cross_validate,
+    learning_curve,
+)
+from sklearn.utils import Bunch
+
+from skfer.datasets import clip_names, load_fer2013, load_image_folder, make_faces
+from skfer.model_selection import HeldOutGuard, fer2013_split
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(90, classes=["happy", "sad"], size=32, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def test_set(faces):
+    return faces.images[60:]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, faces):
+    """Twelve people with one clip of each expression, named as in CK+."""
+    root = tmp_path_factory.mktemp("ck")
+    for label in ("happy", "sad"):
+        (root / label).mkdir()
+        images = faces.images[faces.labels == label]
+        for number in range(36):
+            person, frame = divmod(number, 3)
+            clip = 1 if label == "happy" else 2
+            name = f"S{person + 10:03d}_{clip:03d}_{frame + 5:08d}.png"
+            cv2.imwrite(str(root / label / name), images[number])
+    return root
+
+
+@pytest.mark.parametrize("splitter", [GroupKFold(4), StratifiedGroupKFold(4)])
+@pytest.mark.parametrize("which", ["subjects", "clips"])
+def test_no_person_and_no_clip_is_on_both_sides(folder, splitter, which):
+    data = load_image_folder(folder, names="ck+")
+    groups = data[which]
+    found = cross_validate(
+        DummyClassifier(),
+        data.paths,
+        data.labels,
+        groups=groups,
+        cv=splitter,
+        return_indices=True,
+    )["indices"]
+    assert len(found["train"]) == 4
+    for train, test in zip(found["train"], found["test"], strict=True):
+        assert not set(groups[train]) & set(groups[test])
+        assert set(groups[train]) | set(groups[test]) == set(groups)
+
+
+def test_a_folder_tells_people_clips_and_frames(folder):
+    data = load_image_folder(folder, names="ck+")
+    assert len(set(data.subjects)) == 12
+    assert len(set(data.clips)) == 24
+    assert sorted(set(data.frames.tolist())) == [5, 6, 7]
+    assert "subjects" not in load_image_folder(folder)
+    own = load_image_folder(folder, names=r"(?P<subject>S\d+)_")
+    np.testing.assert_array_equal(own.subjects, data.subjects)
+    np.testing.assert_array_equal(own.clips, data.subjects)
+    assert set(own.frames.tolist()) == {-1}
+
+
+@pytest.mark.parametrize(
+    ("paths", "pattern", "message"),
+    [
+        (["S010_004_00000017.png", "a.png"], "ck+", r"paths\[1\] \('a.png'\) does not fit"),
+        (["a.png"], "(?P<person>.)", "a group called subject"),
+        (["a.png"], "(", "is no regular expression"),
+        (["a.png"], "ck", "a group called subject"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(paths, pattern, message):
+    with pytest.raises(ValueError, match=message):
+        clip_names(paths, pattern)
+
+
+def test_a_search_with_test_images_stops(faces, test_set):
+    search = GridSearchCV(
+        DummyClassifier(), {"strategy": ["prior", "uniform"]}, cv=HeldOutGuard(test_set, cv=3)
+    )
+    search.fit(faces.images[:60], faces.labels[:60])
+    assert search.n_splits_ == 3
+    with pytest.raises(ValueError, match=r"30 of the 90 images are held out .* them X\[60\]"):
+        search.fit(faces.images, faces.labels)
+    with pytest.raises(ValueError, match="2 of the 12 images are held out"):
+        learning_curve(DummyClassifier(), faces.images[50:62], faces.labels[50:62], cv=search.cv)
+
+
+def test_test_images_are_known_by_their_pixels(test_set, tmp_path):
+    guard = HeldOutGuard(test_set)
+    path = tmp_path / "face.png"
+    cv2.imwrite(str(path), test_set[7])
+    changed = test_set[3].copy()
+    changed[0, 0] ^= 1
+    assert guard.held_out([changed, path, test_set[0][..., None]]).tolist() == [False, True, True]
+    with pytest.raises(ValueError, match=r"X\[1\] \('.*face.png'\)"):
+        next(guard.split([changed, path], ["happy", "sad"]))
+
+
+def test_test_images_are_left_out_on_request(faces, test_set):
+    guard = HeldOutGuard(test_set, cv=3, on_held_out="leave_out")
+    folds = list(guard.split(faces.images, faces.labels))
+    assert len(folds) == guard.get_n_splits(faces.images, faces.labels) == 3
+    for train, test in folds:
+        assert max(*train, *test) < 60
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(60))
+
+
+def test_people_of_the_test_set_are_refused_too(faces, test_set):
+    people = np.repeat([f"S{number}" for number in range(9)], 10)
+    guard = HeldOutGuard(test_set, cv=GroupKFold(2), groups_held_out=people[60:])
+    assert len(list(guard.split(faces.images[:60], faces.labels[:60], people[:60]))) == 2
+    with pytest.raises(ValueError, match="10 of the 60 images"):
+        next(guard.split(faces.images[:60], faces.labels[:60], ["S8"] * 10 + ["S1"] * 50))
+
+
+def test_features_are_guarded_like_images(faces):
+    rows = faces.images.reshape(90, -1) / 255
+    guard = HeldOutGuard(rows[60:], cv=2)
+    assert len(list(guard.split(rows[:60], faces.labels[:60]))) == 2
+    with pytest.raises(ValueError, match=r"30 of the 90 images .* X\[60\]"):
+        next(guard.split(rows, faces.labels))
+
+
+def test_splits_are_those_of_the_cross_validator(faces, test_set):
+    X, y = faces.images[:60], faces.labels[:60]
+    fold = np.arange(60) % 3 - 1
+    for expected, got in zip(
+        PredefinedSplit(fold).split(),
+        HeldOutGuard(test_set, cv=PredefinedSplit(fold)).split(X, y),
+        strict=True,
+    ):
+        for part in (0, 1):
+            np.testing.assert_array_equal(expected[part], got[part])
+
+
+def test_a_word_that_is_none_is_refused(test_set):
+    with pytest.raises(ValueError, match="on_held_out='skip' must be"):
+        HeldOutGuard(test_set, on_held_out="skip")
+
+
+@pytest.fixture(scope="module")
+def small_fer2013(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fer") / "fer2013.npz"
+    images = np.random.default_rng(0).integers(0, 256, (30, 48, 48), np.uint8)
+    usage = np.repeat(["Training", "PublicTest", "PrivateTest"], [16, 8, 6])
+    np.savez(path, images=images, target=np.arange(30) % 7, usage=usage)
+    return path
+
+
+def test_fer2013_is_split_as_it_comes(small_fer2013):
+    data = load_fer2013(small_fer2013)
+    ((train, test),) = fer2013_split(data).split()
+    np.testing.assert_array_equal(train, data.train_index)
+    np.testing.assert_array_equal(test, data.public_test_index)
+
+
+def test_nothing_is_chosen_on_private_test(small_fer2013):
+    with pytest.raises(ValueError, match="6 images of the part that is held out"):
+        fer2013_split(load_fer2013(small_fer2013, usage="all"))
+    with pytest.raises(ValueError, match="faces holds PublicTest alone"):
+        fer2013_split(load_fer2013(small_fer2013, usage="PublicTest"))
+    with pytest.raises(ValueError, match="it is of type dict"):
+        fer2013_split({})
+    assert isinstance(fer2013_split(Bunch(test_fold=[-1, 0])), PredefinedSplit)
+
+    private = load_fer2013(small_fer2013, usage="PrivateTest")
+    everything = load_fer2013(small_fer2013, usage="all")
+    guard = HeldOutGuard(private.images, cv=2)
+    with pytest.raises(ValueError, match="6 of the 30 images are held out"):
+        next(guard.split(everything.images, everything.labels))

@@ -1,0 +1,176 @@
+"""Sets of labels that hold the right one as often as was promised."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn import config_context
+from sklearn.base import clone, is_classifier
+from sklearn.datasets import make_blobs
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from skfer import ConformalClassifier, FacialExpressionClassifier, GrayscaleResizer
+from skfer.datasets import make_faces
+
+NAMES = np.array(["angry", "happy", "sad", "neutral"])
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    X, y = make_blobs(4000, centers=4, cluster_std=4, random_state=0)
+    return X, NAMES[y]
+
+
+@pytest.fixture(scope="module")
+def frozen(blobs):
+    X, y = blobs
+    return FrozenEstimator(LogisticRegression().fit(X[:1000], y[:1000]))
+
+
+@pytest.mark.parametrize("method", ["lac", "aps"])
+@pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95])
+def test_sets_cover_what_was_promised(blobs, frozen, method, confidence):
+    X, y = blobs
+    rng = np.random.default_rng(0)
+    scores = []
+    for _ in range(50):
+        rows = 1000 + rng.permutation(3000)
+        sets = ConformalClassifier(frozen, confidence=confidence, method=method)
+        sets.fit(X[rows[:500]], y[rows[:500]])
+        scores.append(sets.set_score(X[rows[500:]], y[rows[500:]]))
+    assert np.mean([score.coverage for score in scores]) == pytest.approx(confidence, abs=0.01)
+    assert 1 < np.mean([score.mean_size for score in scores]) < 3.5
+    if method == "aps":
+        assert max(score.empty for score in scores) == 0
+
+
+def test_the_promise_holds_for_few_images_and_a_classifier_that_knows_nothing():
+    # 19 images for calibration: only the (n + 1)-th counts give the guarantee.
+    rng = np.random.default_rng(0)
+
+    class Guess(LogisticRegression):
+        def predict_proba(self, X):
+            return np.random.default_rng(X[:, 0].astype(int)).dirichlet(np.ones(4), len(X))
+
+    guess = Guess().fit(rng.random((40, 1)), np.repeat(NAMES, 10))
+    covered = []
+    for _ in range(400):
+        X, y = rng.random((59, 1)) * 1e6, rng.choice(NAMES, 59)
+        sets = ConformalClassifier(FrozenEstimator(guess), confidence=0.9).fit(X[:19], y[:19])
+        covered.append(sets.set_score(X[19:], y[19:]).coverage)
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.012)
+
+
+def test_classes_are_covered_one_by_one(blobs, frozen):
+    X, y = blobs
+    together, each = (
+        ConformalClassifier(frozen, per_class=per_class).fit(X[1000:2500], y[1000:2500])
+        for per_class in (False, True)
+    )
+    sets = each.predict_set(X[2500:])
+    coverage = [
+        sets[y[2500:] == name, place].mean() for place, name in enumerate(each.classes_.tolist())
+    ]
+    assert coverage == pytest.approx([0.9] * 4, abs=0.05)
+    assert len(set(together.thresholds_)) == 1
+    assert len(set(each.thresholds_)) == 4
+
+
+def test_confidence_is_set_anew_without_another_fit(blobs, frozen):
+    X, y = blobs
+    sets = ConformalClassifier(frozen, confidence=0.8).fit(X[1000:2000], y[1000:2000])
+    small = sets.predict_set(X[2000:])
+    large = sets.set_params(confidence=0.95).predict_set(X[2000:])
+    assert (small <= large).all()
+    assert large.sum() > small.sum()
+    with pytest.raises(ValueError, match="method='aps', but it was calibrated with 'lac'"):
+        sets.set_params(method="aps").predict_set(X)
+
+
+def test_too_few_images_are_said_and_every_class_is_held(blobs, frozen):
+    X, y = blobs
+    with pytest.warns(UserWarning, match=r"8 images are too few for a confidence of 0.9 in \["):
+        sets = ConformalClassifier(frozen).fit(X[1000:1008], y[1000:1008])
+    assert sets.predict_set(X[:5]).all()
+    assert np.isinf(sets.thresholds_).all()
+    nine = ConformalClassifier(frozen).fit(X[1000:1009], y[1000:1009])
+    assert nine.thresholds_.max() == nine.scores_.max()
+
+
+def test_an_estimator_that_is_not_frozen_is_fitted_on_the_other_part(blobs):
+    X, y = blobs
+    sets = ConformalClassifier(LogisticRegression(C=2), calibration_fraction=0.25, random_state=0)
+    sets.fit(X[:1000], y[:1000])
+    assert len(sets.scores_) == 250
+    assert sets.estimator_.C == 2
+    assert not hasattr(sets.estimator, "coef_")
+    assert sets.set_score(X[1000:], y[1000:]).coverage == pytest.approx(0.9, abs=0.05)
+
+
+def test_it_is_a_classifier_like_any_other(blobs, frozen):
+    X, y = blobs
+    sets = ConformalClassifier(frozen).fit(X[1000:1200], y[1000:1200])
+    assert is_classifier(sets)
+    np.testing.assert_array_equal(sets.predict(X), frozen.predict(X))
+    np.testing.assert_array_equal(sets.predict_proba(X), frozen.predict_proba(X))
+    again = pickle.loads(pickle.dumps(sets))
+    np.testing.assert_array_equal(again.predict_set(X[:50]), sets.predict_set(X[:50]))
+    with pytest.raises(NotFittedError):
+        clone(sets).predict_set(X)
+
+    inner = ConformalClassifier(LogisticRegression(), random_state=0)
+    assert cross_val_score(inner, X[:300], y[:300], cv=2).min() > 0.4
+    search = GridSearchCV(inner, {"estimator__C": [0.1, 1]}, cv=2).fit(X[:200], y[:200])
+    assert search.best_estimator_.predict_set(X[:3]).shape == (3, 4)
+
+
+def test_weights_go_with_their_images(blobs):
+    X, y = blobs
+    X, y = X[:400], np.where(y[:400] == "angry", "angry", "happy")
+    weight = np.where(y == "angry", 0.0, 1.0)
+    weight[:20] = 1e-9
+    with config_context(enable_metadata_routing=True):
+        inner = LogisticRegression().set_fit_request(sample_weight=True)
+        sets = ConformalClassifier(inner, random_state=0).fit(X, y, sample_weight=weight)
+    assert (sets.predict(X) == "happy").all()
+
+
+def test_a_label_that_the_estimator_does_not_know_is_refused(blobs, frozen):
+    X, y = blobs
+    with pytest.raises(ValueError, match=r"y holds the label 'fear', which is none of"):
+        ConformalClassifier(frozen).fit(X[:20], np.append(y[:19], "fear"))
+
+
+def test_images_in_a_pipeline(photo_files):
+    import networks_for_tests
+
+    faces = make_faces(60, classes=["happy", "sad"], random_state=0)
+    classifier = FacialExpressionClassifier(
+        networks_for_tests.tiny_network, epochs=1, random_state=0
+    )
+    pipeline = make_pipeline(GrayscaleResizer(24), classifier)
+    pipeline.fit(faces.images[:40], faces.labels[:40])
+    sets = ConformalClassifier(FrozenEstimator(pipeline), method="aps")
+    sets.fit(faces.images[40:], faces.labels[40:])
+    found = sets.predict_set(photo_files)
+    assert found.shape == (len(photo_files), 2)
+    assert found.any(axis=1).all()
+
+
+@pytest.mark.real_data
+def test_public_test_is_covered(fer2013):
+    from skfer import load_pretrained
+
+    rows = np.random.RandomState(0).permutation(fer2013.public_test_index)[:400]
+    images, labels = fer2013.images[rows], fer2013.labels[rows]
+    faces = load_pretrained("fer2013")[1:]
+    sets = ConformalClassifier(FrozenEstimator(faces)).fit(images[:200], labels[:200])
+    score = sets.set_score(images[200:], labels[200:])
+    assert score.coverage == pytest.approx(0.9, abs=0.08)
+    assert 1 < score.mean_size < 4

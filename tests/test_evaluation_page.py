@@ -1,0 +1,98 @@
+"""The script behind docs/evaluation.md, on classifiers that are fitted in a moment."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Bunch
+
+from skfer.datasets import load_image_folder, make_faces
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+CLASSES = ["happy", "sad", "surprise"]
+
+
+class ByLot(ClassifierMixin, BaseEstimator):
+    """Probabilities that chance decides."""
+
+    def __init__(self, classes):
+        self.classes = classes
+        self.classes_ = np.array(classes)
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        return np.random.default_rng(0).dirichlet(np.ones(len(self.classes)), len(X))
+
+
+@pytest.fixture(scope="module")
+def script():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield importlib.import_module("evaluation")
+
+
+@pytest.fixture(scope="module")
+def found(script):
+    faces = make_faces(300, classes=CLASSES, random_state=0)
+    training = Bunch(images=faces.images[:60], labels=faces.labels[:60], row=np.arange(60) + 1000)
+    test = Bunch(images=faces.images[20:], labels=faces.labels[20:], row=np.arange(280) + 5000)
+    eight = [*CLASSES, "contempt"]
+    voted = Bunch(images=test.images[::2], labels=np.resize(eight, 140))
+    models = {"three": ByLot(CLASSES), "four": ByLot(eight)}
+    return script.measured(training, test, voted, models, people=2, n_splits=4), training, test
+
+
+def test_leaks_are_told_by_rows_of_the_source(found):
+    (figures, _), _, _ = found
+    leaks = figures["leaks"]
+    assert leaks["counts"]["copy"] == 40
+    assert [pair[:3] for pair in leaks["pairs"][:2]] == [[5000, 1020, "copy"], [5001, 1021, "copy"]]
+    (gap,) = figures["leak_gaps"]
+    assert gap["model"] == "three"
+    assert gap["gap"] == pytest.approx(abs(gap["leaked"] - gap["unseen"]), abs=2e-4)
+
+
+def test_every_model_meets_every_data_set(found):
+    (figures, _), _, _ = found
+    assert len(figures["matrix"]) == 2 * 4 * 3
+    drawn = [row for row in figures["matrix"] if row["dataset"] == "drawn, as CK+"]
+    assert {row["groups"] for row in drawn} == {6, 8}
+    assert {row["images"] for row in drawn} == {18, 24}
+
+
+def test_the_folder_is_named_as_in_ck(script, tmp_path):
+    data = load_image_folder(script.drawn_folder(tmp_path, people=1), names="ck+")
+    assert len(data.paths) == 24
+    assert sorted(set(data.subjects)) == [f"S{number:03d}" for number in range(8)]
+    assert len(set(data.clips)) == 8
+    assert sorted(set(data.frames.tolist())) == [1, 2, 3]
+
+
+def test_the_page_and_its_pictures(script, found, tmp_path, monkeypatch):
+    (figures, pictures), training, test = found
+    backend = matplotlib.get_backend()
+    script.draw(training=training, test=test, docs=tmp_path, build=tmp_path / "build", **pictures)
+    matplotlib.use(backend)
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
+    assert written >= {
+        "images/cross_dataset.png",
+        "images/prediction_sets.png",
+        "build/leaks_copy.png",
+    }
+
+    monkeypatch.setattr(script._results, "read", lambda name: figures)
+    monkeypatch.setattr("sys.argv", ["evaluation.py", "--again", "--docs", str(tmp_path)])
+    script.main()
+    text = (tmp_path / "evaluation.md").read_text()
+    assert "| copy | 40 |" in text
+    assert "- 3 labels: happy, sad, surprise" in text
+    assert "means over 4 such splits" in text
+    for picture in ("images/cross_dataset.png", "images/prediction_sets.png"):
+        assert f"({picture})" in text
