@@ -1,5 +1,6 @@
-"""What is measured of probabilities: calibration, and what abstention would cost."""
+"""What is measured of probabilities (calibration, the cost of abstention) and of affect."""
 
+from skfer.metrics._affect import concordance_correlation, sign_agreement
 from skfer.metrics._calibration import (
     ReliabilityCurve,
     expected_calibration_error,
@@ -18,11 +19,13 @@ __all__ = [
     "ReliabilityCurve",
     "SelectiveScore",
     "apply_temperature",
+    "concordance_correlation",
     "coverage_curve",
     "expected_calibration_error",
     "fit_temperature",
     "reliability_curve",
     "selective_score",
+    "sign_agreement",
     "threshold_for_accuracy",
     "threshold_for_coverage",
 ]
