@@ -255,9 +255,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         with self._all_or_nothing():
             first = not hasattr(self, "network_")
             examples = self._examples(X, y, sample_weight, reset=first, anew=first)
-            self._fit_network(
-                examples, None, n_outputs=self.n_outputs_, anew=first, partial=True
-            )
+            self._fit_network(examples, None, n_outputs=self.n_outputs_, anew=first, partial=True)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -283,9 +281,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def _examples(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, anew: bool
-    ) -> Examples:
+    def _examples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool, anew: bool) -> Examples:
         """Images, targets in [-1, 1] and weights, checked; `anew` fixes what -1 and 1 are."""
         images, ratings = self._ratings(X, y, reset=reset)
         if anew:

@@ -7,6 +7,7 @@ from skfer._labels import (
     canonical_labels,
     shared_labels,
 )
+from skfer.datasets._affect_table import load_affect_table
 from skfer.datasets._faces import make_faces
 from skfer.datasets._fer2013 import load_fer2013
 from skfer.datasets._ferplus import load_ferplus
@@ -17,6 +18,7 @@ __all__ = [
     "EXPRESSION_SETS",
     "canonical_label",
     "canonical_labels",
+    "load_affect_table",
     "load_fer2013",
     "load_ferplus",
     "load_image_folder",

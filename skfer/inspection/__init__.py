@@ -1,5 +1,6 @@
 """Looking at data, networks and fits: displays as scikit-learn has them."""
 
+from skfer.inspection._circumplex import CircumplexDisplay
 from skfer.inspection._class_balance import ClassBalanceDisplay
 from skfer.inspection._coverage import CoverageDisplay
 from skfer.inspection._history import HistoryDisplay
@@ -9,6 +10,7 @@ from skfer.inspection._reliability import ReliabilityDisplay
 from skfer.inspection._robustness import RobustnessDisplay
 
 __all__ = [
+    "CircumplexDisplay",
     "ClassBalanceDisplay",
     "CoverageDisplay",
     "HistoryDisplay",

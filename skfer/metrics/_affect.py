@@ -136,8 +136,9 @@ def sign_agreement(
             stacklevel=2,
         )
     right = (counted * (np.sign(truth) == np.sign(estimate))).sum(axis=0)
-    return _averaged(np.divide(right, totals, where=totals > 0, out=np.full(len(totals), np.nan)),
-                     multioutput)
+    return _averaged(
+        np.divide(right, totals, where=totals > 0, out=np.full(len(totals), np.nan)), multioutput
+    )
 
 
 def _checked(
@@ -154,9 +155,7 @@ def _checked(
             f"y_true and y_pred differ in shape: {truth.shape} and {estimate.shape} (images, "
             "outputs)."
         )
-    weights = _check_sample_weight(
-        sample_weight, truth, dtype=np.float64, ensure_non_negative=True
-    )
+    weights = _check_sample_weight(sample_weight, truth, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("sample_weight is 0 for every image: there is nothing to measure.")
     return truth, estimate, weights
