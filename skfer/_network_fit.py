@@ -58,7 +58,10 @@ class Examples(NamedTuple):
 
     def take(self, rows: np.ndarray) -> Examples:
         """Some of the examples."""
-        return Examples(*(None if array is None else array[rows] for array in self))
+        codes, weights = (
+            None if array is None else array[rows] for array in (self.codes, self.weights)
+        )
+        return Examples(self.images[rows], codes, self.targets[rows], weights)
 
     def batches_of(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """What goes through the input pipeline."""

@@ -50,10 +50,10 @@ def start_from(
             "and the size of the images must be those the weights were trained with"
             f"{_made_for(weights)}."
         )
-    if classes is None and their_classes is not None:
-        head = own[n_shared:]
-    elif their_classes is None:
+    if their_classes is None:
         head = [new if new.shape == old.shape else old for new, old in _pairs(given, own, n_shared)]
+    elif classes is None:
+        head = own[n_shared:]
     else:
         _, known, same = np.intersect1d(their_classes, classes, return_indices=True)
         head = [_outputs(new, known, old, same) for new, old in _pairs(given, own, n_shared)]

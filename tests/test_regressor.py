@@ -32,9 +32,9 @@ def two_lights():
     return X, light / 50 - 1
 
 
-def new_regressor(**parameters):
+def new_regressor(network=networks_for_tests.tiny_network, **parameters):
     settings = {"epochs": 8, "batch_size": 16, "learning_rate": 1e-2, "random_state": 0}
-    return FacialAffectRegressor(networks_for_tests.tiny_network, **settings | parameters)
+    return FacialAffectRegressor(network, **settings | parameters)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_pickle_predicts_the_same(fitted, two_lights):
 
 def test_concordance_is_learnt_and_watched_over_all_images(two_lights):
     X, y = two_lights
-    regressor = new_regressor(loss="concordance", mixed_precision="bfloat16")
+    regressor = new_regressor(loss="concordance")
     regressor.fit(X[40:], y[40:], X_val=X[:40], y_val=y[:40])
     expected = concordance_correlation(y[:40], regressor.predict(X[:40]))
     assert expected > 0.9
@@ -252,6 +252,7 @@ def test_a_failed_fit_leaves_the_regressor_as_it_was(fitted, two_lights):
         new_regressor().fit(X, y[1:])
 
 
+@pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
 def test_a_pipeline_is_searched_by_concordance():
     photos = make_faces(40, classes=["happy", "sad", "surprise"], scene=(120, 120), random_state=0)
     y = np.column_stack([photos.valence, photos.arousal])
@@ -268,8 +269,7 @@ def test_a_pipeline_is_searched_by_concordance():
         scoring=make_scorer(concordance_correlation),
         cv=2,
     )
-    with pytest.warns(UserWarning, match="no face found"):
-        search.fit(photos.images, y)
-        loaded = pickle.loads(pickle.dumps(search.best_estimator_))
-        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-        np.testing.assert_array_equal(loaded.predict(photos.images), search.predict(photos.images))
+    search.fit(photos.images, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    loaded = pickle.loads(pickle.dumps(search.best_estimator_))
+    np.testing.assert_array_equal(loaded.predict(photos.images), search.predict(photos.images))

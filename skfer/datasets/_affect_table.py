@@ -38,7 +38,7 @@ def load_affect_table(
     missing: float | None = -2.0,
     return_X_y: bool = False,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """List images with their valence and arousal from a table. No image is read.
+    r"""List images with their valence and arousal from a table. No image is read.
 
     The defaults are the columns of AffectNet's ``training.csv`` and ``validation.csv`` [1]_.
 
@@ -101,7 +101,7 @@ def load_affect_table(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Path(folder, "a.jpg").touch()
     ...     lines = ["path,v,a", "a.jpg,0.5,-0.1", "b.jpg,-2,-2"]
-    ...     _ = Path(folder, "ratings.csv").write_text("\\n".join(lines))
+    ...     _ = Path(folder, "ratings.csv").write_text("\n".join(lines))
     ...     data = load_affect_table(
     ...         f"{folder}/ratings.csv", image="path", valence="v", arousal="a"
     ...     )
@@ -162,7 +162,8 @@ def _columns_of(table: Any) -> tuple[Mapping[str, Sequence[Any]], str]:
             raise ValueError(
                 f"{str(source)!r}: row {place} has {len(row)} cells, the first line {len(names)}."
             )
-    return dict(zip(names, zip(*values, strict=True), strict=False)), repr(str(source))
+    columns = {name: [row[place] for row in values] for place, name in enumerate(names)}
+    return columns, repr(str(source))
 
 
 def _root(table: Any, folder: str | os.PathLike | None) -> Path:

@@ -145,12 +145,12 @@ class CircumplexDisplay:
         if not before:
             _draw_circle(self.ax_)
         color = COLORS[len(before) % len(COLORS)]
-        self.concordance_ = None
+        self.concordance_: np.ndarray | None = None
         self.lines_ = None
         label = name or self.name or "estimates"
         if ratings is not None:
-            self.concordance_ = concordance_correlation(
-                ratings, estimates, multioutput="raw_values"
+            self.concordance_ = np.asarray(
+                concordance_correlation(ratings, estimates, multioutput="raw_values")
             )
             valence, arousal = self.concordance_
             label += f": concordance {valence:.2f} of valence, {arousal:.2f} of arousal"

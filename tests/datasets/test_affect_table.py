@@ -82,7 +82,7 @@ def test_no_path_leads_out_of_the_folder(folder, outside):
     (folder / "x.png").write_bytes(b"x")
     os.symlink(folder, inner / "link")
     path = with_rows(folder, f"{outside.format(folder=inner)},0,1,0.1,0.1")
-    with pytest.raises(ValueError, match="row 0: the image .* is outside of"):
+    with pytest.raises(ValueError, match=r"row 0: the image .* is outside of"):
         load_affect_table(path, folder=inner)
 
 
