@@ -118,8 +118,8 @@ def load_affect_table(
     rated = ~np.isnan(ratings).any(axis=1)
     if missing is not None:
         rated &= (ratings != missing).all(axis=1)
-    rows = np.flatnonzero(rated)
-    if not len(rows):
+    rows = np.flatnonzero(rated).tolist()
+    if not rows:
         raise ValueError(f"{name} has {len(ratings)} rows, and none has both ratings.")
     paths = _files(root, [columns[image][row] for row in rows], rows, name)
     target = ratings[rows]
@@ -136,7 +136,7 @@ def load_affect_table(
         valence=target[:, 0],
         arousal=target[:, 1],
         labels=labels,
-        row=rows.astype(np.int64),
+        row=np.array(rows, np.int64),
         n_dropped=n_dropped,
         DESCR=_DESCR.format(n=len(rows), table=name, folder=root, n_dropped=n_dropped),
     )
@@ -203,7 +203,7 @@ def _label(cell: Any, row: int, name: str) -> str:
     return AFFECTNET_LABELS[int(code)]
 
 
-def _files(root: Path, cells: Sequence[Any], rows: np.ndarray, name: str) -> np.ndarray:
+def _files(root: Path, cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
     """The image files; none may lie, or be linked to, outside the folder."""
     real_root = root.resolve()
     inside: dict[Path, bool] = {}  # of folders, of which there are few
