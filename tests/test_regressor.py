@@ -273,3 +273,31 @@ def test_a_pipeline_is_searched_by_concordance():
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     loaded = pickle.loads(pickle.dumps(search.best_estimator_))
     np.testing.assert_array_equal(loaded.predict(photos.images), search.predict(photos.images))
+
+
+@pytest.mark.slow
+def test_concordance_on_faces_of_people_never_seen():
+    """Noisy, partly covered and turned; `benchmarks/affect.py` trains on more of them."""
+    X, y = drawn_faces(1500, seed=0)
+    regressor = FacialAffectRegressor(
+        "mini_resnet",
+        loss="concordance",
+        epochs=10,
+        batch_size=32,
+        learning_rate=2e-3,
+        schedule="one_cycle",
+        augment="flip",
+        mixed_precision="auto",
+        random_state=0,
+    )
+    regressor.fit(X, y)
+    unseen, truth = drawn_faces(500, seed=1)
+    concordance = concordance_correlation(
+        truth, regressor.predict(unseen), multioutput="raw_values"
+    )
+    assert concordance.min() >= 0.9
+
+
+def drawn_faces(n_faces, seed):
+    faces = make_faces(n_faces, noise=0.05, occlusion=0.2, pose=20, random_state=seed)
+    return faces.images, np.column_stack([faces.valence, faces.arousal])
