@@ -14,10 +14,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array, compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from skfer import _network_state as network_state
-from skfer._images import dense_images
 from skfer._keras_estimator import KerasEstimator
 from skfer._network_fit import Examples
 from skfer._scikit_callbacks import begin_fit, end_fit
@@ -196,11 +194,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         **KerasEstimator._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "classes": ["array-like", None],
+        "oversample": ["boolean", Interval(Real, 0, 1, closed="right")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "vote_mode": [StrOptions(set(VOTE_MODES))],
     }
-    _metrics = ("accuracy",)
 
     def __init__(
         self,
@@ -464,12 +462,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[Examples, np.ndarray]:
         """Images and weights, checked; the labels too, which are no codes yet."""
-        images = dense_images(self._images(X, reset=reset))
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None."
-            )
-        y = _check_y(y, estimator=self)
+        images, y = self._images_and_targets(X, y, reset=reset)
         if y.dtype == object:
             missing = [place for place, label in enumerate(y) if label is None or label != label]
             if missing:
@@ -478,15 +471,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                     "Leave them out."
                 )
         check_classification_targets(y)
-        if len(y) != len(images):
-            raise ValueError(f"X holds {len(images)} images, but y holds {len(y)} labels.")
         return Examples(images, y, y, self._weights(y, sample_weight, images)), y
 
-    def _validation(self, X: Any, y: Any) -> Examples | None:
-        if (X is None) != (y is None):
-            raise ValueError("X_val and y_val come together: one of them is None.")
-        if X is None:
-            return None
+    def _watched(self, X: Any, y: Any) -> Examples:
         examples, y = self._examples(X, y, None, reset=False)
         # Not weighed: class weights steer what is learnt, not how well it went.
         codes = self._codes(y)
@@ -561,14 +548,20 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         return best_accepted if rule.any_accepted else "categorical_crossentropy"
 
     def _weights(self, y: np.ndarray, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
-        if sample_weight is None and self.class_weight is None:
-            return None
-        weights = _check_sample_weight(
-            sample_weight, images, dtype=np.float32, copy=True, ensure_non_negative=True
-        )
-        if self.class_weight is not None:
-            weights *= compute_sample_weight(self.class_weight, y)
+        weights = super()._weights(y, sample_weight, images)
+        if self.class_weight is None:
+            return weights
+        weights = np.ones(len(y), np.float32) if weights is None else weights
+        weights *= compute_sample_weight(self.class_weight, y)
         return weights
+
+    def _rows(self, examples: Examples) -> np.ndarray | None:
+        if not self.oversample or examples.codes is None:
+            return None
+        return _filled_up(examples.codes, self.oversample)
+
+    def _metrics(self) -> list[Any]:
+        return ["accuracy"]
 
     def _check_outputs(self) -> None:
         probe = np.random.default_rng(0).integers(0, 256, (2, *self.image_shape_), dtype=np.uint8)
@@ -579,22 +572,26 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 "are no probabilities. It must end in a softmax."
             )
 
+    def _outputs(self, n_outputs: int) -> str:
+        return f"{n_outputs} classes"
+
     def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
-        for name in ("dropout", "activation", "network_params"):
-            if getattr(self, name) is not None:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} has no effect on the saved model "
-                    f"{os.fspath(path)!r}: leave it at None."
-                )
-        model = network_state.load_model_file(path)
-        if model.output_shape != (None, n_outputs):
-            raise ValueError(
-                f"{os.fspath(path)!r} has outputs of shape {model.output_shape}, which is "
-                f"not one for each of the {n_outputs} classes {self.classes_.tolist()}."
-            )
+        model = super()._network_from_file(path, n_outputs)
         order = np.argsort(np.asarray(self.classes)) if self.classes is not None else None
         if order is None or (order == np.arange(n_outputs)).all():
             return model
         # The file's outputs stand in the user's order, the columns of predict_proba in sorted.
         outputs = keras.ops.take(model.outputs[0], order.tolist(), axis=-1)
         return keras.Model(model.inputs, outputs, name=model.name)
+
+
+def _filled_up(strata: np.ndarray, share: float) -> np.ndarray:
+    """Places of all images, with those of smaller classes repeated up to a share of the largest."""
+    counts = np.bincount(strata)
+    fewest = round(share * counts.max())
+    return np.concatenate(
+        [
+            np.resize(np.flatnonzero(strata == code), max(counts[code], fewest))
+            for code in np.flatnonzero(counts)
+        ]
+    )

@@ -14,7 +14,9 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, _check_y
 
+from skfer._images import dense_images
 from skfer._network_estimator import NetworkEstimator
 from skfer._network_fit import Examples, NetworkFit, Phase
 from skfer._scikit_callbacks import CallbackSupportMixin, FitTask
@@ -51,7 +53,6 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         "optimizer": [str, keras.optimizers.Optimizer],
         "schedule": [StrOptions(set(SCHEDULES)), None],
         "augment": [str, dict, None],
-        "oversample": ["boolean", Interval(Real, 0, 1, closed="right")],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 0, None, closed="left")],
@@ -66,7 +67,6 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         "callbacks": [list, None],
         "verbose": ["verbose"],
     }
-    _metrics: tuple[str, ...] = ()
 
     @no_graphs_left_behind()
     def _fit_network(
@@ -101,7 +101,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
             validation,
             seed=self._seed,
             epoch=self.n_iter_,
-            rows=_filled_up(examples.codes, self.oversample) if self.oversample else None,
+            rows=self._rows(examples),
             average=self._average if partial else None,
             checkpoint=checkpoint,
             task=task,
@@ -177,12 +177,50 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         name = fingerprint(self.network_, settings, examples, validation)
         return CheckpointFile(self.checkpoint_dir, name)
 
+    def _rows(self, examples: Examples) -> np.ndarray | None:
+        """Places of the images of an epoch, some maybe more than once; None is each once."""
+        return None
+
+    def _metrics(self) -> list[Any]:
+        """What is measured after every epoch beside the loss, in Keras's names or objects."""
+        return []
+
     def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
         """What is done to training targets; None if they go to the loss as they are."""
         raise NotImplementedError
 
     def _loss(self, rule: TargetRule | None) -> Any:
         """Keras's name of the loss for targets made by that rule, or the loss itself."""
+        raise NotImplementedError
+
+    def _images_and_targets(
+        self, X: Any, y: Any, *, reset: bool, **checks: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Dense images and what stands in `y` for them; `checks` go to scikit-learn's."""
+        images = dense_images(self._images(X, reset=reset))
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y = _check_y(y, estimator=self, **checks)
+        if len(y) != len(images):
+            raise ValueError(f"X holds {len(images)} images, but y holds {len(y)} labels.")
+        return images, y
+
+    def _weights(self, y: np.ndarray, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(
+            sample_weight, images, dtype=np.float32, copy=True, ensure_non_negative=True
+        )
+
+    def _validation(self, X: Any, y: Any) -> Examples | None:
+        if (X is None) != (y is None):
+            raise ValueError("X_val and y_val come together: one of them is None.")
+        return None if X is None else self._watched(X, y)
+
+    def _watched(self, X: Any, y: Any) -> Examples:
+        """Images to watch, checked, without weights."""
         raise NotImplementedError
 
     @contextlib.contextmanager
@@ -221,34 +259,30 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
             fraction = _VALIDATION_FRACTION
         if fraction is None:
             return examples, None
-        strata = examples.codes
-        counts = np.unique(strata, return_counts=True)[1]
-        n_watched = math.ceil(fraction * len(examples.images))
-        if counts.min() < 2 or n_watched < len(counts):
-            raise ValueError(
-                f"validation_fraction={fraction:g} of {len(examples.images)} images is too "
-                f"little to watch {len(counts)} classes, the smallest of {counts.min()}: give "
-                "more images, a larger fraction, or X_val and y_val."
-            )
+        _refuse_too_little(fraction, len(examples.images), examples.codes)
         train, watched = train_test_split(
             np.arange(len(examples.images)),
             test_size=fraction,
-            stratify=strata,
+            stratify=examples.codes,
             random_state=self._seed,
         )
         return examples.take(train), examples.take(watched)
 
 
-def _filled_up(strata: np.ndarray, share: float) -> np.ndarray:
-    """Places of all images, with those of smaller classes repeated up to a share of the largest."""
-    counts = np.bincount(strata)
-    fewest = round(share * counts.max())
-    return np.concatenate(
-        [
-            np.resize(np.flatnonzero(strata == code), max(counts[code], fewest))
-            for code in np.flatnonzero(counts)
-        ]
-    )
+def _refuse_too_little(fraction: float, n_images: int, codes: np.ndarray | None) -> None:
+    """An error if so large a part holds too few images to watch, or leaves none to train on."""
+    n_watched = math.ceil(fraction * n_images)
+    if codes is None:
+        enough, what = n_watched < n_images, "and leave others to train on"
+    else:
+        counts = np.unique(codes, return_counts=True)[1]
+        enough = counts.min() >= 2 and n_watched >= len(counts)
+        what = f"{len(counts)} classes, the smallest of {counts.min()}"
+    if not enough:
+        raise ValueError(
+            f"validation_fraction={fraction:g} of {n_images} images is too little to watch "
+            f"{what}: give more images, a larger fraction, or X_val and y_val."
+        )
 
 
 def _joined(

@@ -70,9 +70,7 @@ class NetworkEstimator(ImageEstimator):
                 body = self._network_from_file(self.network, n_outputs)
                 self._warn_if_scaled_twice(body)
             else:
-                body = build_network(
-                    self.network, self.image_shape_, n_outputs, **self._network_options()
-                )
+                body = self._body(n_outputs, self._network_options())
                 if self.weights is not None and self.weights != "imagenet":
                     start_from(body, self.weights, getattr(self, "classes_", None))
             self._compose(body, n_outputs)
@@ -97,8 +95,32 @@ class NetworkEstimator(ImageEstimator):
             self.pixel_range_ = PixelRange(0.0, 255.0)
             self._compose(body, n_outputs)
 
+    def _body(self, n_outputs: int, options: dict[str, Any]) -> keras.Model:
+        """The network as its function builds it, with the end that this estimator needs."""
+        return self._ending(build_network(self.network, self.image_shape_, n_outputs, **options))
+
+    def _ending(self, body: keras.Model) -> keras.Model:
+        """A network that ends in probabilities, with the end that this estimator needs."""
+        return body
+
     def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
         """A saved model whose outputs stand in the order of this estimator's targets."""
+        for name in ("dropout", "activation", "network_params"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} has no effect on the saved model "
+                    f"{os.fspath(path)!r}: leave it at None."
+                )
+        model = network_state.load_model_file(path)
+        if model.output_shape != (None, n_outputs):
+            raise ValueError(
+                f"{os.fspath(path)!r} has outputs of shape {model.output_shape}, which is "
+                f"not one for each of the {self._outputs(n_outputs)}."
+            )
+        return self._ending(model)
+
+    def _outputs(self, n_outputs: int) -> str:
+        """What the outputs stand for, for an error."""
         raise NotImplementedError
 
     def _warn_if_scaled_twice(self, saved: keras.Model) -> None:
@@ -135,7 +157,7 @@ class NetworkEstimator(ImageEstimator):
         if network.output_shape != (None, n_outputs):
             raise ValueError(
                 f"The network {self.network!r} has outputs of shape {network.output_shape}; "
-                f"{n_outputs} classes need (None, {n_outputs}), one probability each."
+                f"{self._outputs(n_outputs)} need (None, {n_outputs})."
             )
         self.history_ = {}
         self.n_iter_ = 0
@@ -162,7 +184,7 @@ class NetworkEstimator(ImageEstimator):
     def _rebuilt(self, n_outputs: int) -> keras.Model:
         """The network made anew by the function that made it first, with weights to be set."""
         options = self._network_options() | {"weights": None}
-        body = build_network(self.network, self.image_shape_, n_outputs, **options)
+        body = self._body(n_outputs, options)
         return _with_scaling(body, self.image_shape_, self._rescaling())
 
     def _set_network(self, network: keras.Model) -> None:

@@ -1,7 +1,7 @@
 """One fit of a network: its phases, its checkpoint, and the call to scikeras.
 
-The only module that imports scikeras, whose `KerasClassifier` runs the fit of a compiled
-network and keeps its history.
+The only module that imports scikeras, whose `BaseWrapper` runs the fit of a compiled network
+and keeps its history.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
-from scikeras.wrappers import KerasClassifier
-from sklearn.preprocessing import FunctionTransformer
+from scikeras.wrappers import BaseWrapper
 
 from skfer._scikit_callbacks import EpochTasks, FitTask
 from skfer.networks._anatomy import (
@@ -48,18 +47,21 @@ if TYPE_CHECKING:
 class Examples(NamedTuple):
     """Images, the code of each one's label, and what the network should say of them.
 
-    `targets` are the codes, or shares of the classes.
+    `targets` are the codes, or shares of the classes; or numbers to be estimated, which have no
+    codes.
     """
 
     images: np.ndarray
-    codes: np.ndarray
+    codes: np.ndarray | None
     targets: np.ndarray
     weights: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Examples:
         """Some of the examples."""
-        weights = None if self.weights is None else self.weights[rows]
-        return Examples(self.images[rows], self.codes[rows], self.targets[rows], weights)
+        codes, weights = (
+            None if array is None else array[rows] for array in (self.codes, self.weights)
+        )
+        return Examples(self.images[rows], codes, self.targets[rows], weights)
 
     def batches_of(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """What goes through the input pipeline."""
@@ -79,14 +81,12 @@ class Phase(NamedTuple):
     layers: str = "all"
 
 
-class _Engine(KerasClassifier):
-    """scikeras, fed by the input pipeline instead of by Keras's own array adapter."""
+class _Engine(BaseWrapper):
+    """scikeras, fed by the input pipeline instead of by Keras's own array adapter.
 
-    @property
-    def target_encoder(self) -> FunctionTransformer:
-        # Targets are codes already. scikeras would number those of this call anew, which
-        # shifts them where a class is missing.
-        return FunctionTransformer()
+    Not its `KerasClassifier`, which would number the codes of this call anew and so shift them
+    where a class is missing.
+    """
 
     def _fit_keras_model(
         self,
@@ -234,7 +234,7 @@ class NetworkFit:
         with computing_in(network.layers[-1], self._policy), one_trace_a_fit():
             engine.fit(
                 self._examples.images,
-                self._examples.codes,  # scikeras knows no shares
+                self._examples.targets,
                 initial_epoch=self.epoch,
                 examples=self._examples,
                 validation=self._validation,
@@ -269,7 +269,7 @@ class NetworkFit:
         loss = settings._loss(self._rule)
         if phase.layers == "same" and network.compiled:
             if network.loss != loss:  # targets are shares now, or no longer
-                network.compile(network.optimizer, loss, metrics=settings._metrics)
+                network.compile(network.optimizer, loss, metrics=settings._metrics())
                 build_state(network, self._with_shares(self._examples).targets[:1])
             return
         n_images = len(self._examples.images if self._rows is None else self._rows)
@@ -280,7 +280,7 @@ class NetworkFit:
             schedule=settings.schedule,
             steps=phase.epochs * math.ceil(n_images / settings.batch_size),
         )
-        network.compile(optimizer, loss, metrics=settings._metrics)
+        network.compile(optimizer, loss, metrics=settings._metrics())
         build_state(network, self._with_shares(self._examples).targets[:1])
 
     def _callbacks(self, saved: SavedFit | None) -> list[keras.callbacks.Callback]:

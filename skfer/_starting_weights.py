@@ -29,9 +29,9 @@ def start_from(
         The name of weights that come with the package, a whole Keras model (``.keras`` or
         ``.h5``), or a fitted estimator, of the same network.
     classes : ndarray or None, default=None
-        What the network's outputs stand for. Of a fitted classifier's last layer, the outputs
-        for labels that both have are taken; of a file's, which knows no labels, all or none,
-        by their number.
+        What the network's outputs stand for; None if not for classes. Of a fitted classifier's
+        last layer, the outputs for labels that both have are taken; of a regressor's or a file's,
+        which know no labels, all or none, by their number.
 
     Raises
     ------
@@ -50,8 +50,10 @@ def start_from(
             "and the size of the images must be those the weights were trained with"
             f"{_made_for(weights)}."
         )
-    if classes is None or their_classes is None:
+    if their_classes is None:
         head = [new if new.shape == old.shape else old for new, old in _pairs(given, own, n_shared)]
+    elif classes is None:
+        head = own[n_shared:]
     else:
         _, known, same = np.intersect1d(their_classes, classes, return_indices=True)
         head = [_outputs(new, known, old, same) for new, old in _pairs(given, own, n_shared)]

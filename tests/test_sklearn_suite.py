@@ -17,6 +17,7 @@ from skfer import (
     ConformalClassifier,
     ExpressionEmbedder,
     FaceCropper,
+    FacialAffectRegressor,
     FacialExpressionClassifier,
     GrayscaleResizer,
     HOGDescriptor,
@@ -63,6 +64,7 @@ EXPECTED_FAILED_CHECKS = {
         _RAGGED,
     ),
     FacialExpressionClassifier: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
+    FacialAffectRegressor: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
     ExpressionEmbedder: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
 }
 
@@ -81,6 +83,15 @@ ESTIMATORS = [
     ),
     FacialExpressionClassifier(
         networks_for_tests.tiny_network,
+        epochs=20,
+        batch_size=16,
+        learning_rate=2e-2,
+        random_state=0,
+    ),
+    # The suite's targets have no scale of their own.
+    FacialAffectRegressor(
+        networks_for_tests.tiny_network,
+        target_range=None,
         epochs=20,
         batch_size=16,
         learning_rate=2e-2,

@@ -8,6 +8,7 @@ from skfer._labels import (
     shared_labels,
 )
 from skfer.datasets._clip_names import ClipNames, clip_names
+from skfer.datasets._affect_table import load_affect_table
 from skfer.datasets._faces import make_faces
 from skfer.datasets._fer2013 import load_fer2013
 from skfer.datasets._ferplus import load_ferplus
@@ -20,6 +21,7 @@ __all__ = [
     "canonical_label",
     "canonical_labels",
     "clip_names",
+    "load_affect_table",
     "load_fer2013",
     "load_ferplus",
     "load_image_folder",

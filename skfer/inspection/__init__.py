@@ -1,5 +1,6 @@
 """Looking at data, networks, fits and answers: displays as scikit-learn has them."""
 
+from skfer.inspection._circumplex import CircumplexDisplay
 from skfer.inspection._class_balance import ClassBalanceDisplay
 from skfer.inspection._coverage import CoverageDisplay
 from skfer.inspection._cross_dataset import CrossDatasetDisplay
@@ -33,6 +34,7 @@ from skfer.inspection._saliency_display import SaliencyDisplay
 
 __all__ = [
     "FACE_REGIONS",
+    "CircumplexDisplay",
     "ClassBalanceDisplay",
     "CoverageDisplay",
     "CrossDatasetDisplay",

@@ -1,5 +1,7 @@
 """What is measured of probabilities: calibration, what abstention would cost, sets of labels."""
+"""What is measured of probabilities (calibration, the cost of abstention) and of affect."""
 
+from skfer.metrics._affect import concordance_correlation, sign_agreement
 from skfer.metrics._calibration import (
     ReliabilityCurve,
     expected_calibration_error,
@@ -20,12 +22,14 @@ __all__ = [
     "ReliabilityCurve",
     "SelectiveScore",
     "apply_temperature",
+    "concordance_correlation",
     "coverage_curve",
     "expected_calibration_error",
     "fit_temperature",
     "prediction_set_score",
     "reliability_curve",
     "selective_score",
+    "sign_agreement",
     "threshold_for_accuracy",
     "threshold_for_coverage",
 ]

@@ -1,4 +1,4 @@
-"""The parts of a network, whoever built it: base and head, features, what is trained."""
+"""The parts of a network, whoever built it: base and head, features, its end, what is trained."""
 
 from __future__ import annotations
 
@@ -92,6 +92,37 @@ def features(network: keras.Model) -> keras.Model:
     if len(seen.shape) == 4:
         seen = keras.layers.GlobalAveragePooling2D()(seen)
     return keras.Model(network.inputs[0], seen, name=f"{network.name}_features")
+
+
+def exchange_softmax(network: keras.Model, activation: str) -> None:
+    """Let a network that ends in a softmax end in another activation; its weights stay.
+
+    The networks of this package end in the probabilities of classes, and their functions need to
+    know of nothing else. One that ends otherwise is left as it is.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Not compiled yet: it is changed in place.
+    activation : str
+        Keras's name of it.
+
+    Raises
+    ------
+    ValueError
+        If the softmax is a layer of that name, which has no activation to exchange.
+    """
+    last = network.outputs[0]._keras_history.operation
+    if isinstance(last, keras.Model):
+        exchange_softmax(last, activation)
+    elif isinstance(last, keras.layers.Softmax):
+        raise ValueError(
+            f"The network {network.name!r} ends in a Softmax layer, which can't be exchanged for "
+            f"{activation!r}: end it in Dense(n_outputs, activation='softmax') or "
+            "Activation('softmax')."
+        )
+    elif getattr(last, "activation", None) is keras.activations.softmax:
+        last.activation = keras.activations.get(activation)
 
 
 def trained_layers(network: keras.Model) -> list[bool]:

@@ -10,6 +10,7 @@ from skfer.training._checkpoint import (
     SavedFit,
     fingerprint,
 )
+from skfer.training._concordance import Concordance, concordance_loss
 from skfer.training._memory import build_state, no_graphs_left_behind
 from skfer.training._precision import computing_in, precision_policy
 from skfer.training._random import isolated_random_state
@@ -32,6 +33,7 @@ __all__ = [
     "VOTE_MODES",
     "Augmentation",
     "CheckpointFile",
+    "Concordance",
     "Progress",
     "SaveCheckpoint",
     "SavedFit",
@@ -42,6 +44,7 @@ __all__ = [
     "best_accepted",
     "build_state",
     "computing_in",
+    "concordance_loss",
     "evaluation_batches",
     "fingerprint",
     "fit_callbacks",
