@@ -37,8 +37,8 @@ def recognize(
     detector : str or FaceDetector, default=None
         Finds the faces in place of the detector of the Pipeline's cropper.
     on_error : {"raise", "keep"}, default="raise"
-        What to do with an image that can't be read: raise, or keep a row without a face, and
-        say why in a column `error`, which there is with "keep" only.
+        What to do with an image that can't be read, searched or named: raise, or keep a row
+        without a face, and say why in a column `error`, which there is with "keep" only.
     batch_size : int, default=32
         Images whose faces are named in one call, while the next are searched.
     progress : bool, default=False

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skfer.video._face_tracker import FaceTracker
-from skfer.video._smoothing import Smoother
+from skfer.recognition._face_tracker import FaceTracker
+from skfer.recognition._smoothing import Smoother
 
 
 def boxes(*corners, side=40):

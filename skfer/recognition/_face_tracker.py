@@ -7,6 +7,7 @@ drawing and data sets. They count frames besides, where a video of variable rate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,8 @@ class FaceTracker:
     ----------
     memory : float, default=1.0
         Seconds that a face is remembered after it was last seen.
+    next_id : int, default=0
+        The number of the next new face.
 
     References
     ----------
@@ -46,7 +49,7 @@ class FaceTracker:
     Examples
     --------
     >>> import numpy as np
-    >>> from skfer.video._face_tracker import FaceTracker
+    >>> from skfer.recognition._face_tracker import FaceTracker
     >>> tracker = FaceTracker()
     >>> tracker.update(np.array([[10, 10, 40, 40], [90, 10, 40, 40]]), 0.00)
     [0, 1]
@@ -54,15 +57,24 @@ class FaceTracker:
     [1]
     """
 
-    def __init__(self, memory: float = 1.0):
+    def __init__(self, memory: float = 1.0, *, next_id: int = 0):
         self.memory = memory
+        self.next_id = next_id
         self._tracks: list[_Track] = []
-        self._next_id = 0
 
     @property
     def known(self) -> list[int]:
         """Numbers of the faces that are remembered."""
         return [track.face_id for track in self._tracks]
+
+    @property
+    def tracks(self) -> list[tuple[int, list[float], float]]:
+        """Number, last box and its time of each face that is remembered."""
+        return [(track.face_id, track.box.tolist(), track.seen) for track in self._tracks]
+
+    def remember(self, face_id: int, box: Sequence[float], seen: float) -> None:
+        """Take over a face that another tracker gave a number below `next_id`."""
+        self._tracks.append(_Track(face_id, np.asarray(box, float), seen))
 
     def update(self, boxes: np.ndarray, time: float) -> list[int]:
         """The number of each face of one frame, for boxes ``(k, 4)`` seen at `time` seconds."""
@@ -77,8 +89,8 @@ class FaceTracker:
         for face, box in enumerate(boxes):
             track = found.get(face)
             if track is None:
-                track = _Track(self._next_id, box, time)
-                self._next_id += 1
+                track = _Track(self.next_id, box, time)
+                self.next_id += 1
                 self._tracks.append(track)
             track.box, track.seen = box, time
             ids.append(track.face_id)
