@@ -61,9 +61,12 @@ def evaluate(
 
 
 def _without_abstention(model: Any) -> Any:
-    """What a search or an `AbstainingClassifier` is around: its probabilities are the model's."""
-    for inner in ("best_estimator_", "estimator_"):
-        model = getattr(model, inner, model)
+    """What a search or an `AbstainingClassifier` is around: the probabilities are the same."""
+    from skfer import AbstainingClassifier
+
+    model = getattr(model, "best_estimator_", model)
+    if isinstance(model, AbstainingClassifier):
+        return getattr(model, "estimator_", model.estimator)
     return model
 
 

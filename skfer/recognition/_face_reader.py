@@ -17,7 +17,7 @@ from skfer.detection import Detections, FaceDetector
 from skfer.recognition._pipeline_parts import take_apart
 
 # What a detector is tried on: an image in which no face is.
-_BLANK = np.zeros((64, 64), np.uint8)
+_BLANK = np.zeros((64, 64, 3), np.uint8)
 
 
 class _Look(NamedTuple):
@@ -160,9 +160,8 @@ class FaceReader:
             raise ValueError(f"batch_size must be a positive int or None; got {batch_size!r}.")
         sequence = image_sequence(images)
         if on_error == "keep":
-            self._parts.finder.find(
-                _BLANK
-            )  # what fails here is the detector's fault and no image's
+            # What fails here is the fault of no image.
+            self._parts.finder.find(_BLANK)
         size = len(sequence) if batch_size is None else int(batch_size)
         starts = range(0, len(sequence), size)
         batches = (range(start, min(start + size, len(sequence))) for start in starts)

@@ -22,7 +22,20 @@ class OppositeReader(BrightnessReader):
     classes = ["sad", "happy"]
 
 
-READERS = {"brightness": BrightnessReader(), "opposite": OppositeReader()}
+class UnsureReader(BrightnessReader):
+    """Abstains, and knows other classes."""
+
+    classes = ["glad", "grim"]
+
+    def expressions(self, probabilities):
+        return ["unsure"] * len(probabilities)
+
+
+READERS = {
+    "brightness": BrightnessReader(),
+    "opposite": OppositeReader(),
+    "careful": UnsureReader(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +50,7 @@ def page(chromium, url):
     page = Page(chromium)
     page.size(1280, 1000)
     chromium.get(url)
-    page.until(lambda: page.text("model") == "brightness\nopposite", "the choice of models")
+    page.until(lambda: page.text("model").split() == list(READERS), "the choice of models")
     yield page
     complaints = [line["message"] for line in chromium.get_log("browser")]
     # Answers of 4xx are logged too, and wanted by some tests.
@@ -90,6 +103,14 @@ class Page:
 
     def expression(self):
         return self.element("label").get_dom_attribute("data-expression")
+
+    def choose_model(self, name):
+        self.run(
+            """const model = document.getElementById("model");
+            model.value = arguments[0];
+            model.dispatchEvent(new Event("change"));""",
+            name,
+        )
 
     def start_camera(self):
         self.click("camera")
@@ -169,6 +190,30 @@ def test_the_camera_is_read_drawn_and_downloaded(page, downloads):
             assert float(row[row["expression"]]) == float(row["probability"])
 
 
+def test_another_model_goes_on_where_the_first_one_was(page, downloads):
+    page.start_camera()
+    page.until(lambda: page.text("summary"), "a history")
+    page.choose_model("careful")
+    page.until(lambda: page.expression() == "unsure", "the other model's answer")
+    assert page.text("label") == "unsure"
+    assert page.text("bars").split()[::3] == ["glad", "grim"]
+    page.until(lambda: page.drawn() > 500, "a box over the picture")
+    time.sleep(1)
+    page.screenshot("unsure")
+    page.click("camera")
+    page.until(lambda: page.text("status") == "Camera is off.", "the camera off")
+    rows = [row for row in page.table(downloads) if row["face"]]
+    assert [row["model"] for row in rows] == sorted(row["model"] for row in rows)
+    for row in rows:
+        first = row["model"] == "brightness"
+        assert (row["happy"] != "", row["glad"] != "") == (first, not first)
+        assert (row["expression"] == "unsure") != first
+    # It is the same face to both.
+    assert {row["face"] for row in rows if row["model"] == "careful"} <= {
+        row["face"] for row in rows if row["model"] == "brightness"
+    }
+
+
 def test_a_photo_is_chosen(page, photo, downloads):
     page.send_files(photo)
     page.until(lambda: page.text("status") == "1 face.", "the answer")
@@ -189,11 +234,7 @@ def test_a_photo_is_chosen(page, photo, downloads):
 def test_another_model_reads_it_anew(page, photo):
     page.send_files(photo)
     page.until(lambda: page.expression() == "happy", "the first model's answer")
-    page.run(
-        """const model = document.getElementById("model");
-        model.value = "opposite";
-        model.dispatchEvent(new Event("change"));"""
-    )
+    page.choose_model("opposite")
     page.until(lambda: page.expression() == "sad", "the other model's answer")
 
 
