@@ -75,6 +75,8 @@ class FaceFollower:
         What another follower remembered, whose work this one goes on with.
     next_id : int, default=0
         The number of the next new face.
+    last : float, default=None
+        When the other one's last frame was.
     """
 
     def __init__(
@@ -84,9 +86,10 @@ class FaceFollower:
         *,
         known: Iterable[KnownFace] = (),
         next_id: int = 0,
+        last: float | None = None,
     ):
         self._name = name
-        self._tracker = FaceTracker(next_id=next_id)
+        self._tracker = FaceTracker(next_id=next_id, last=last)
         self._smoother = Smoother(smoothing)
         for face in known:
             self._tracker.remember(face.face_id, face.box, face.seen)
@@ -97,6 +100,11 @@ class FaceFollower:
     def next_id(self) -> int:
         """The number of the next new face."""
         return self._tracker.next_id
+
+    @property
+    def last(self) -> float | None:
+        """When the last frame was; None before the first."""
+        return self._tracker.last
 
     @property
     def known(self) -> list[KnownFace]:

@@ -45,6 +45,7 @@ def follower_of(sent: str | None, reader: Reader, smoothing: float, now: float) 
         same = state["classes"] == [str(name) for name in reader.classes]
         known = [_known(face, len(reader.classes) if same else None) for face in state["faces"]]
         next_id = _whole(state["next"])
+        (last,) = _numbers([state["time"]], 1)
     except (ValueError, TypeError, KeyError) as error:
         raise BadRequest(
             "known is not what an answer said: send back its `known` as it was, or leave it out."
@@ -52,7 +53,7 @@ def follower_of(sent: str | None, reader: Reader, smoothing: float, now: float) 
     if len(known) > _MOST or any(face.face_id >= next_id for face in known):
         raise BadRequest(f"known has more than {_MOST} faces, or one that was not numbered yet.")
     known = [face for face in known if face.seen <= now]
-    return FaceFollower(namer(reader), smoothing, known=known, next_id=next_id)
+    return FaceFollower(namer(reader), smoothing, known=known, next_id=next_id, last=float(last))
 
 
 def known_of(follower: FaceFollower, reader: Reader) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def known_of(follower: FaceFollower, reader: Reader) -> dict[str, Any]:
     return {
         "classes": [str(name) for name in reader.classes],
         "next": follower.next_id,
+        "time": follower.last,
         "faces": [
             {
                 "id": face.face_id,

@@ -7,7 +7,6 @@ import re
 import select
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 from clips_for_tests import write_clip

@@ -51,7 +51,7 @@ def test_another_follower_goes_on_from_what_was_known(split):
     for place, frame in enumerate(FRAMES[:split]):
         whole.follow(frame, 0.1 * place)
         first.follow(frame, 0.1 * place)
-    second = FaceFollower(name, known=first.known, next_id=first.next_id)
+    second = FaceFollower(name, known=first.known, next_id=first.next_id, last=first.last)
     for place, frame in enumerate(FRAMES[split:], split):
         expected, found = whole.follow(frame, 0.1 * place), second.follow(frame, 0.1 * place)
         assert plain(found) == plain(expected)

@@ -226,20 +226,22 @@ def test_another_model_goes_on_with_the_same_faces(reader, encoded):
     assert (face["id"], face["expression"]) == (0, "glad")
 
 
+def known_face(number, box):
+    face = {"id": number, "box": box, "seen": 0, "probabilities": None}
+    return json.dumps({"classes": [], "next": 1, "time": 0, "faces": [face]})
+
+
 @pytest.mark.parametrize(
     "known",
     [
         "no JSON",
         "[]",
         "{}",
-        '{"classes": [], "next": 1, "faces": [7]}',
-        '{"classes": [], "next": -1, "faces": []}',
-        '{"classes": [], "next": 1, "faces": [{"id": 1, "box": [0, 0, 9, 9], "seen": 0, '
-        '"probabilities": null}]}',
-        '{"classes": [], "next": 1, "faces": [{"id": 0, "box": [0, 0, 0, 9], "seen": 0, '
-        '"probabilities": null}]}',
-        '{"classes": [], "next": 1, "faces": [{"id": 0, "box": [0, NaN, 9, 9], "seen": 0, '
-        '"probabilities": null}]}',
+        '{"classes": [], "next": 1, "time": 0, "faces": [7]}',
+        '{"classes": [], "next": -1, "time": 0, "faces": []}',
+        known_face(1, [0, 0, 9, 9]),  # not numbered yet
+        known_face(0, [0, 0, 0, 9]),
+        known_face(0, [0, float("nan"), 9, 9]),
     ],
 )
 def test_what_no_answer_said_is_refused(client, encoded, known):
