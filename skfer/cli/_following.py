@@ -82,5 +82,9 @@ def followed(
             **options,
         )
         yield report
-    faces = "1 face" if report.n_faces == 1 else f"{report.n_faces} faces"
-    click.echo(f"{report.n_frames} frames, {report.seconds:.1f} s, {faces}.", err=True)
+    frames, faces = _counted(report.n_frames, "frame"), _counted(report.n_faces, "face")
+    click.echo(f"{frames}, {report.seconds:.1f} s, {faces}.", err=True)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

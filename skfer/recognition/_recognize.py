@@ -14,6 +14,10 @@ from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas
 if TYPE_CHECKING:
     import pandas as pd
 
+# Photos that lie in folders beside the kinds every OpenCV reads. HEIC none reads, and its error says
+# what to do: better than a photo that is missing from the table.
+_OF_PHONES = (".avif", ".gif", ".heic", ".heif")
+
 
 def recognize(
     images: Any,
@@ -147,16 +151,15 @@ def image_files(folder: Path) -> list[Path]:
     """
     from skfer.datasets._image_folder import IMAGE_EXTENSIONS
 
+    extensions = (*IMAGE_EXTENSIONS, *_OF_PHONES)
     files = sorted(
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_EXTENSIONS
-        and not file.name.startswith(".")
-        and file.is_file()
+        if file.suffix.lower() in extensions and not file.name.startswith(".") and file.is_file()
     )
     if not files:
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_EXTENSIONS)}). Those in "
+            f"The folder {str(folder)!r} holds no images ({', '.join(extensions)}). Those in "
             "folders inside it are not looked for: give their paths in a list."
         )
     return files

@@ -81,3 +81,11 @@ def test_webcam_without_a_screen(skfer, model, monkeypatch):
     result = skfer("webcam", "--model", model)
     assert result.exit_code == 2
     assert "--no-window" in result.stderr
+
+
+def test_a_video_of_one_frame(skfer, model, tmp_path):
+    scene = make_faces(1, scene=True, random_state=0).images[0]
+    result = skfer("video", write_clip(tmp_path / "un été.mp4", [scene]), "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr.endswith("1 frame, 0.0 s, 1 face.\n")

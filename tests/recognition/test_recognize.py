@@ -92,6 +92,18 @@ def test_a_folder_stands_for_the_images_in_it(photo_files, fitted_pipeline):
     assert table["image"].unique().tolist() == sorted(map(str, photo_files))
 
 
+def test_what_phones_write_is_not_passed_over(photo_files, fitted_pipeline):
+    folder = photo_files[0].parent
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    film = folder / "IMG_2.mp4"
+    film.write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
+    table = recognize(folder, fitted_pipeline, on_error="keep").set_index("image")
+    assert "it is HEIC, as phones write it" in table["error"][str(folder / "IMG_1.HEIC")]
+    assert str(film) not in table.index
+    with pytest.raises(ValueError, match="it is a video, which skfer.video"):
+        recognize([film], fitted_pipeline)
+
+
 def test_a_folder_without_images(tmp_path, fitted_pipeline):
     with pytest.raises(ValueError, match="holds no images"):
         recognize(tmp_path, fitted_pipeline)
