@@ -14,7 +14,7 @@ from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas
 if TYPE_CHECKING:
     import pandas as pd
 
-# Photos that lie in folders beside the kinds every OpenCV reads. HEIC none reads, and its error says
+# Photos in folders beside the kinds that every OpenCV reads. HEIC none reads, and its error says
 # what to do: better than a photo that is missing from the table.
 _OF_PHONES = (".avif", ".gif", ".heic", ".heif")
 

@@ -100,7 +100,7 @@ def test_what_phones_write_is_not_passed_over(photo_files, fitted_pipeline):
     table = recognize(folder, fitted_pipeline, on_error="keep").set_index("image")
     assert "it is HEIC, as phones write it" in table["error"][str(folder / "IMG_1.HEIC")]
     assert str(film) not in table.index
-    with pytest.raises(ValueError, match="it is a video, which skfer.video"):
+    with pytest.raises(ValueError, match=r"it is a video, which skfer\.video"):
         recognize([film], fitted_pipeline)
 
 
