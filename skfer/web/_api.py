@@ -53,7 +53,7 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
             [reading] = work(reader.read, [photo])
         height, width = photo.shape[:2]
         head = {"width": width, "height": height, "classes": _names(reader)}
-        if follower is None:
+        if follower is None or time is None:
             return jsonify(**head, faces=face_records(reading, reader))
         faces = followed_records(follower.follow(reading, time), reader)
         return jsonify(**head, faces=faces, known=known_of(follower, reader))
