@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+from types import SimpleNamespace
 
 import cv2
 import pandas as pd
@@ -67,6 +69,9 @@ def test_webcam_without_a_window(skfer, model, monkeypatch):
         def release(self):
             pass
 
+    # A face is forgotten after seconds, and the machine may be busy.
+    clock = itertools.count(0, 0.04)
+    monkeypatch.setattr("skfer.video._sources.time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
     result = skfer("webcam", "--no-window", "--model", model)
     assert result.exit_code == 0, result.stderr
