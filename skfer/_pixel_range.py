@@ -16,6 +16,9 @@ _SMALL = 2.0
 # Photos on 0-255 have a pixel brighter than this among them; other numbers needn't.
 _DIM = 16.0
 
+# What is said to who has the floats of scikit-image or matplotlib.
+_HOW = ', which floats in [0, 1] become by (X * 255).round().astype("uint8")'
+
 
 @dataclass(frozen=True)
 class PixelRange:
@@ -62,5 +65,5 @@ class PixelRange:
             raise ValueError(
                 f"X has values from {low:g} to {high:g}, but this estimator was fitted on "
                 f"pixels from {self.low:g} to {self.high:g}. Give images on the scale of fit, "
-                "or as uint8."
+                f"or as uint8{_HOW if too_small and low >= 0 and high <= 1 else ''}."
             )

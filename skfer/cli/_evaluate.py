@@ -46,16 +46,8 @@ def evaluate(
     """
     labelled = load_labelled(data, usage)
     pipeline = load_model(model)
-    from sklearn.pipeline import Pipeline
-
-    from skfer.preprocessing import FaceCropper
-
-    if isinstance(pipeline, Pipeline):
-        for name, step in list(pipeline.steps):
-            if isinstance(step, FaceCropper) and faces:
-                pipeline.set_params(**{name: "passthrough"})
-            elif isinstance(step, FaceCropper) and detector is not None:
-                step.set_params(detector=find_detector(detector))
+    pipeline = _without_abstention(pipeline)
+    _set_croppers(pipeline, faces, detector)
     classes = np.asarray(pipeline.classes_)
     unknown = sorted(set(labelled.labels.tolist()) - set(classes.tolist()))
     if unknown:
@@ -66,6 +58,32 @@ def evaluate(
     result = _scores(labelled.labels, pipeline.predict_proba(labelled.images), classes)
     result = {"data": str(data), "images": len(labelled.labels), **result}
     click.echo(json.dumps(result, indent=2) if as_json else _as_text(result))
+
+
+def _without_abstention(model: Any) -> Any:
+    """What a search or an `AbstainingClassifier` is around: the probabilities are the same."""
+    from skfer import AbstainingClassifier
+
+    model = getattr(model, "best_estimator_", model)
+    if isinstance(model, AbstainingClassifier):
+        return getattr(model, "estimator_", model.estimator)
+    return model
+
+
+def _set_croppers(pipeline: Any, faces: bool, detector: str | None) -> None:
+    """Let the Pipeline's `FaceCropper` look with that detector, or not at all."""
+    from skfer.preprocessing import FaceCropper
+
+    steps = getattr(pipeline, "steps", [])
+    croppers = [name for name, step in steps if isinstance(step, FaceCropper)]
+    if detector is not None and (faces or not croppers):
+        why = "--faces looks for none" if faces else "the model has no FaceCropper, which would"
+        raise click.BadParameter(f"No face is looked for: {why}.", param_hint="--detector")
+    for name in croppers:
+        if faces:
+            pipeline.set_params(**{name: "passthrough"})
+        elif detector is not None:
+            pipeline.set_params(**{f"{name}__detector": find_detector(detector)})
 
 
 def _scores(labels: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> dict[str, Any]:

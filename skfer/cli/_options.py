@@ -47,30 +47,6 @@ def progress_option(command: Decorated) -> Decorated:
     )(command)
 
 
-def every_options(command: Decorated) -> Decorated:
-    """``--every`` and ``--smoothing``."""
-    for option in (
-        click.option(
-            "--smoothing",
-            type=click.FloatRange(min=0),
-            default=0.3,
-            show_default=True,
-            metavar="SECONDS",
-            help="Time constant of the smoothing of probabilities; 0 for none.",
-        ),
-        click.option(
-            "--every",
-            type=click.IntRange(min=1),
-            default=1,
-            show_default=True,
-            metavar="N",
-            help="Search every n-th frame for faces; between them they stay where they were.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 class _OutputFile(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path: Any = super().convert(value, param, ctx)

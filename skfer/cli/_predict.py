@@ -42,6 +42,7 @@ _KINDS = ("text", "json", "csv", "parquet")
     metavar="FOLDER",
     help="Write a copy of each photo with the faces drawn in into this folder.",
 )
+@click.option("--overwrite", is_flag=True, help="Let copies replace what lies in that folder.")
 @progress_option
 @click.pass_context
 def predict(
@@ -52,6 +53,7 @@ def predict(
     kind: str | None,
     output: Path | None,
     folder: Path | None,
+    overwrite: bool,
     progress: bool | None,
 ) -> None:
     """Name the expression of every face in photos.
@@ -68,7 +70,7 @@ def predict(
     """
     kind = _kind_of(output, kind)
     paths = _paths(photos)
-    copies = {} if folder is None else _copies(paths, folder)
+    copies = {} if folder is None else _copies(paths, folder, overwrite)
     pipeline = load_model(model)
     from skfer import recognize
 
@@ -106,7 +108,7 @@ def _kind_of(output: Path | None, kind: str | None) -> str:
 
 
 def _paths(photos: tuple[str, ...]) -> list[str]:
-    from skfer.recognition._recognize import image_files
+    from skfer.recognition import image_files
 
     paths: list[str] = []
     for photo in photos:
@@ -158,9 +160,8 @@ def _line(row: dict[str, Any]) -> str:
 
 def _photos(table: Any) -> list[dict[str, Any]]:
     """The rows as an object for each photo, with a list of its faces."""
-    from skfer.recognition._table import PHOTO_COLUMNS
-
-    classes = [name for name in table.columns if name not in (*PHOTO_COLUMNS, "error")]
+    after = table.columns.get_loc("probability") + 1
+    classes = [name for name in table.columns[after:] if name != "error"]
     photos: list[dict[str, Any]] = []
     for row in table.to_dict("records"):
         # The first row of a photo is its face 0, or says that there is none.
@@ -199,7 +200,7 @@ def _write_annotated(table: Any, copies: dict[str, Path]) -> None:
             part.write_bytes(encoded.tobytes())
 
 
-def _copies(paths: list[str], folder: Path) -> dict[str, Path]:
+def _copies(paths: list[str], folder: Path, overwrite: bool) -> dict[str, Path]:
     """Where the copy of each photo goes; photos of one name are numbered."""
     photos = {Path(path).resolve() for path in paths}
     copies: dict[str, Path] = {}
@@ -209,11 +210,12 @@ def _copies(paths: list[str], folder: Path) -> dict[str, Path]:
         target, number = folder / f"{source.stem}{suffix}", 2
         while target in copies.values():
             target, number = folder / f"{source.stem}_{number}{suffix}", number + 1
+        lost = None
         if target.resolve() in photos:
-            raise click.BadParameter(
-                f"{str(target)!r} is one of the photos, which would be lost: choose another "
-                "folder.",
-                param_hint="--annotate",
-            )
+            lost = "is one of the photos, which would be lost: choose another folder."
+        elif target.exists() and not overwrite:
+            lost = "is there already: choose another folder, or add --overwrite."
+        if lost:
+            raise click.BadParameter(f"{str(target)!r} {lost}", param_hint="--annotate")
         copies[path] = target
     return copies

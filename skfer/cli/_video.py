@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skfer.cli._models import find_detector, load_model
-from skfer.cli._options import (
-    SOME_UNREADABLE,
-    detector_option,
-    every_options,
-    is_shown,
-    model_option,
-    output_file,
-    progress_option,
-)
+from skfer.cli._following import followed, following_options
+from skfer.cli._options import SOME_UNREADABLE, is_shown, output_file, progress_option
 
 if TYPE_CHECKING:
     from skfer.video import VideoReport
@@ -26,29 +17,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", metavar="VIDEO", type=click.Path(exists=True, dir_okay=False))
-@click.option(
-    "-o",
-    "--output",
-    type=output_file(),
-    metavar="FILE.mp4",
-    help="Write the video with boxes, labels and bars drawn in (H.264, without sound).",
-)
-@click.option(
-    "--csv",
-    "table",
-    type=output_file(),
-    metavar="FILE",
-    help="Write a row for each face of each frame: .csv or .parquet.",
-)
+@following_options
 @click.option(
     "--timeline",
     type=output_file(),
     metavar="FILE.png",
     help="Draw the expressions over time: .png, .svg or .pdf.",
 )
-@model_option
-@detector_option
-@every_options
 @click.option("--bars/--no-bars", default=True, help="Bars beside the faces.  [default: bars]")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 @progress_option
@@ -81,21 +56,17 @@ def video(
     """
     if timeline is not None:
         _prepare_to_draw()
-    pipeline = load_model(model)
-    from skfer.video import recognize_video
-
-    with tempfile.TemporaryDirectory(prefix="skfer-") as folder:
-        report = recognize_video(
-            source,
-            pipeline,
-            output=output,
-            csv=table or Path(folder, "rows.csv"),
-            detector=find_detector(detector),
-            every=every,
-            smoothing=smoothing,
-            bars=bars,
-            progress=is_shown(progress),
-        )
+    with followed(
+        source,
+        model,
+        detector,
+        table,
+        output=output,
+        every=every,
+        smoothing=smoothing,
+        bars=bars,
+        progress=is_shown(progress),
+    ) as report:
         if timeline is not None:
             draw_timeline(report, timeline)
         if as_json:
@@ -105,8 +76,6 @@ def video(
             with report.csv.open(encoding="utf-8", newline="") as rows:
                 for row in rows:
                     click.echo(row, nl=False)
-    faces = "1 face" if report.n_faces == 1 else f"{report.n_faces} faces"
-    click.echo(f"{report.n_frames} frames, {report.seconds:.1f} s, {faces}.", err=True)
     if report.problem:
         ctx.exit(SOME_UNREADABLE)
 
@@ -133,10 +102,9 @@ def draw_timeline(report: VideoReport, path: Path) -> None:
 
 def summary(report: VideoReport, source: str) -> dict[str, Any]:
     """What JSON says of a video: each face, when it was seen, and what it showed."""
-    from skfer.recognition._table import class_columns
-
     table = report.faces
-    columns = dict(zip(map(str, report.classes), class_columns(report.classes), strict=True))
+    after = table.columns.get_loc("probability") + 1
+    columns = dict(zip(map(str, report.classes), table.columns[after:], strict=True))
     faces = []
     for face_id, rows in table[table["face_id"].notna()].groupby("face_id"):
         faces.append(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skfer.cli._models import find_detector, load_model
-from skfer.cli._options import detector_option, every_options, model_option, output_file
+from skfer.cli._following import followed, following_options
 
 if TYPE_CHECKING:
     from skfer.video import VideoFrame
@@ -34,16 +32,8 @@ _ESCAPE = 27
     help="Show the picture in a window; without one, print a line when an expression changes.  "
     "[default: window]",
 )
-@click.option(
-    "-o", "--output", type=output_file(), metavar="FILE.mp4", help="Record the annotated video."
-)
-@click.option(
-    "--csv", "table", type=output_file(), metavar="FILE", help="Write rows: .csv or .parquet."
-)
+@following_options
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after that.")
-@model_option
-@detector_option
-@every_options
 def webcam(
     camera: int,
     window: bool,
@@ -68,23 +58,18 @@ def webcam(
     """
     if window:
         _refuse_without_screen()
-    pipeline = load_model(model)
-    from skfer.video import recognize_video
-
-    # Rows that nobody asked for go to a file too: a camera may run for days.
-    with tempfile.TemporaryDirectory(prefix="skfer-") as folder:
-        report = recognize_video(
-            camera,
-            pipeline,
-            output=output,
-            csv=table or Path(folder, "rows.csv"),
-            detector=find_detector(detector),
-            every=every,
-            smoothing=smoothing,
-            max_seconds=seconds,
-            on_frame=_Window() if window else _Lines(),
-        )
-    click.echo(f"{report.n_frames} frames, {report.seconds:.1f} s.", err=True)
+    with followed(
+        camera,
+        model,
+        detector,
+        table,
+        output=output,
+        every=every,
+        smoothing=smoothing,
+        max_seconds=seconds,
+        on_frame=_Window() if window else _Lines(),
+    ):
+        pass  # all was told while it ran
 
 
 class _Window:

@@ -7,8 +7,8 @@ from skfer._labels import (
     canonical_labels,
     shared_labels,
 )
-from skfer.datasets._clip_names import ClipNames, clip_names
 from skfer.datasets._affect_table import load_affect_table
+from skfer.datasets._clip_names import ClipNames, clip_names
 from skfer.datasets._faces import make_faces
 from skfer.datasets._fer2013 import load_fer2013
 from skfer.datasets._ferplus import load_ferplus

@@ -52,6 +52,9 @@ class CachedDetector:
         self.detector = detector
         self._folder = Path(folder) / _FOLDER / _key_of(detector)
 
+    def __repr__(self) -> str:
+        return repr(self.detector)
+
     def detect(self, image: np.ndarray) -> Detections:
         """The faces of one image, from the cache or from the detector."""
         entry = self._entry(image)

@@ -37,11 +37,17 @@ class HaarDetector(BaseEstimator):
     min_face_size : int, default=24
         Side of the smallest face searched for, in pixels. Below 24 the cascade sees nothing.
         Time falls steeply as it grows: with 96, a photo of 12 megapixels takes about a third.
+    score_threshold : float, default=0.0
+        Faces with a lower score are left out. 0 costs 1 in 200 of the faces of FER2013 that are
+        found without it (``float("-inf")``).
 
     Notes
     -----
     The score of a face is the weight that the cascade's last stage gives to its strongest
     window. It may be negative, and it has no fixed scale.
+
+    A face whose middle lies in a larger one is left out: it is a nose and a mouth, taken for a
+    face, whose score is often the higher one.
 
     References
     ----------
@@ -65,6 +71,7 @@ class HaarDetector(BaseEstimator):
         "scale_factor": [Interval(Real, 1, None, closed="neither")],
         "min_neighbors": [Interval(Integral, 1, None, closed="left")],
         "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "score_threshold": [Real],
     }
 
     def __init__(
@@ -72,10 +79,12 @@ class HaarDetector(BaseEstimator):
         scale_factor: float = 1.1,
         min_neighbors: int = 5,
         min_face_size: int = SMALLEST_FACE,
+        score_threshold: float = 0.0,
     ):
         self.scale_factor = scale_factor
         self.min_neighbors = min_neighbors
         self.min_face_size = min_face_size
+        self.score_threshold = score_threshold
 
     def detect(self, image: np.ndarray) -> Detections:
         """Find the faces of one image.
@@ -106,7 +115,19 @@ class HaarDetector(BaseEstimator):
         )
         if len(boxes) == 0:
             return Detections.none()
-        return Detections(np.asarray(boxes), np.asarray(scores)).largest_first()
+        faces = Detections(np.asarray(boxes), np.asarray(scores))
+        return _outermost(faces.take(faces.scores >= self.score_threshold).largest_first())
+
+
+def _outermost(faces: Detections) -> Detections:
+    """Of faces, largest first, those whose middle lies in none of the others before them."""
+    kept: list[int] = []
+    for face, (x, y, width, height) in enumerate(faces.boxes):
+        outer = faces.boxes[kept]
+        from_corner = np.array([x + width / 2, y + height / 2]) - outer[:, :2]
+        if not ((from_corner > 0) & (from_corner < outer[:, 2:])).all(axis=1).any():
+            kept.append(face)
+    return faces.take(kept)
 
 
 def _cascade() -> cv2.CascadeClassifier:

@@ -1,5 +1,4 @@
-"""What is measured of probabilities: calibration, what abstention would cost, sets of labels."""
-"""What is measured of probabilities (calibration, the cost of abstention) and of affect."""
+"""What is measured of probabilities (calibration, abstention, sets of labels) and of affect."""
 
 from skfer.metrics._affect import concordance_correlation, sign_agreement
 from skfer.metrics._calibration import (

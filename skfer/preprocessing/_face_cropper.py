@@ -16,8 +16,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skfer._base import ImageEstimator
 from skfer._images import Images, read_image
-from skfer.detection import Detections, FaceDetector, build_detector, remembering, to_eight_bits
-from skfer.preprocessing._face_cut import cut_face, landmarks_needed
+from skfer.detection import Detections, FaceDetector
+from skfer.preprocessing._face_finder import FaceFinder
 from skfer.preprocessing._face_selection import SELECTIONS
 from skfer.preprocessing._missing_faces import report_missing
 
@@ -169,7 +169,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         self
         """
         self._images(X, reset=True)
-        self._face_detector()
+        FaceFinder.of(self)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -214,7 +214,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
             ``select``, ``square`` and ``margin``. An image that is taken for a face as it is
             (``whole_below``) is one box, with score 1.
         """
-        return self._for_each(self._faces, X)[1]
+        return self._for_each(lambda image, finder: finder.find(image), X)[1]
 
     def cut(self, image: Any, faces: Detections) -> list[np.ndarray]:
         """Cut several faces out of one image, each as `transform` would cut it.
@@ -245,62 +245,27 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         >>> [crop.shape for crop in cropper.cut(astronaut(), faces)]
         [(95, 95, 3)]
         """
-        self._validate_params()
-        image = read_image(image, 0)
-        return [self._cut_face(image, faces, index) for index in range(len(faces))]
+        return FaceFinder.of(self).cut_all(read_image(image, 0), faces)
 
     def _for_each(self, function: Callable[..., Any], X: Any) -> tuple[Images, list[Any]]:
-        """The images of `X`, and what the function makes of each with the detector."""
-        self._validate_params()  # fit, which does it too, need not have been called
+        """The images of `X`, and what the function makes of each with the finder."""
+        finder = FaceFinder.of(self)  # it checks the parameters too: fit need not have been called
         images = self._images(X, reset=False)
-        detector = self._face_detector()
 
         def task(index: int) -> Any:
-            return function(images[index], detector)
+            return function(images[index], finder)
 
         # Threads: reading and detecting leave the interpreter to others while they work.
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)
         return images, parallel(delayed(task)(index) for index in range(len(images)))
 
-    def _face_detector(self) -> FaceDetector:
-        if isinstance(self.detector, str):
-            detector = build_detector(
-                self.detector, min_face_size=self.min_face_size, landmarks=self.align
-            )
-        else:
-            detector = self.detector
-        if self.align and not getattr(detector, "finds_landmarks", True):
-            raise landmarks_needed(self.detector)
-        return remembering(detector, self.memory)
-
-    def _is_a_face(self, image: np.ndarray) -> bool:
-        """Whether the whole image is taken for a face that is cropped already."""
-        return max(image.shape[:2]) < self.whole_below
-
-    def _faces(self, image: np.ndarray, detector: FaceDetector) -> Detections:
-        if self._is_a_face(image):
-            height, width = image.shape[:2]
-            return Detections(np.array([[0, 0, width, height]]), np.ones(1))
-        faces = detector.detect(to_eight_bits(image))
-        large_enough = faces.boxes[:, 2:].min(axis=1, initial=2**31 - 1) >= self.min_face_size
-        return faces.take(large_enough).largest_first()
-
-    def _crop(self, image: np.ndarray, detector: FaceDetector) -> tuple[np.ndarray, bool]:
+    def _crop(self, image: np.ndarray, finder: FaceFinder) -> tuple[np.ndarray, bool]:
         """The crop, and whether it is of a face."""
-        faces = self._faces(image, detector)
+        faces = finder.find(image)
         if len(faces) == 0:
             # A copy, as every crop is: the caller's array is not handed out.
             return np.zeros_like(image) if self.on_missing == "blank" else image.copy(), False
-        return self._cut_face(image, faces, SELECTIONS[self.select](faces, image.shape)), True
-
-    def _cut_face(self, image: np.ndarray, faces: Detections, index: int) -> np.ndarray:
-        if self._is_a_face(image):
-            return image.copy()
-        if self.align and faces.landmarks is None:
-            raise landmarks_needed(self.detector)
-        return cut_face(
-            image, faces, index, margin=self.margin, square=self.square, align=self.align
-        )
+        return finder.cut(image, faces, SELECTIONS[self.select](faces, image.shape)), True
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -8,16 +8,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfer._images import Images, image_sequence
+from skfer._images import Images, image_name, image_sequence
 from skfer.detection import Detections, FaceDetector
 from skfer.recognition._pipeline_parts import take_apart
 
-# The faces of an image, a crop of each, and why it can't be read.
-_Look = tuple[Detections, list[np.ndarray], str | None]
+# What a detector is tried on: an image in which no face is.
+_BLANK = np.zeros((64, 64, 3), np.uint8)
+
+
+class _Look(NamedTuple):
+    """The faces of an image, a crop of each, how errors call it, and why it can't be read."""
+
+    faces: Detections
+    crops: list[np.ndarray]
+    name: str
+    error: str | None = None
+
+    def failed(self, why: str) -> _Look:
+        """The same without faces."""
+        return _Look(Detections.none(), [], self.name, why)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +45,7 @@ class FaceReading:
     probabilities : ndarray of shape (k, n_classes), float32
         A row for each face; columns in the order of `FaceReader.classes`.
     error : str or None
-        Why the image can't be read, with ``on_error="keep"``; it then has no faces.
+        What is wrong with the image, with ``on_error="keep"``; it then has no faces.
     """
 
     detections: Detections
@@ -108,8 +121,9 @@ class FaceReader:
         images : batch of n images
             Arrays (gray or RGB), paths or bytes.
         on_error : {"raise", "keep"}, default="raise"
-            What to do with an image that can't be read: raise, or give a reading without faces
-            whose `error` says why.
+            What to do with an image that can't be read, searched or named: raise, or give a
+            reading without faces whose `error` says why. What no image is to blame for, such
+            as a missing detector, is raised in either case.
 
         Returns
         -------
@@ -145,6 +159,9 @@ class FaceReader:
         if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
             raise ValueError(f"batch_size must be a positive int or None; got {batch_size!r}.")
         sequence = image_sequence(images)
+        if on_error == "keep":
+            # What fails here is the fault of no image.
+            self._parts.finder.find(_BLANK)
         size = len(sequence) if batch_size is None else int(batch_size)
         starts = range(0, len(sequence), size)
         batches = (range(start, min(start + size, len(sequence))) for start in starts)
@@ -178,9 +195,9 @@ class FaceReader:
             for places in batches:
                 looks, ahead = ahead, self._look(images, places, on_error, given_up)
                 if looks is not None:
-                    yield self._named(list(looks))
+                    yield self._named(list(looks), on_error)
             if ahead is not None:
-                yield self._named(list(ahead))
+                yield self._named(list(ahead), on_error)
         finally:
             given_up.set()
 
@@ -188,29 +205,43 @@ class FaceReader:
         self, images: Images, places: Sequence[int], on_error: str, given_up: threading.Event
     ) -> Iterator[_Look]:
         """The faces of some images and their crops, which threads begin to find at once."""
-        cropper = self._parts.cropper
+        finder = self._parts.finder
 
         def look(place: int) -> _Look:
+            nothing = _Look(Detections.none(), [], image_name(images, place))
             if given_up.is_set():  # nobody waits for it any more; Ctrl-C would
-                return Detections.none(), [], None
+                return nothing
             try:
                 image = images[place]
             except ValueError as error:
                 if on_error == "raise":
                     raise
-                return Detections.none(), [], str(error)
-            faces = cropper.detect([image])[0]
-            return faces, cropper.cut(image, faces), None
+                return nothing.failed(str(error))
+            try:
+                faces = finder.find(image)
+                return _Look(faces, finder.cut_all(image, faces), nothing.name)
+            except Exception as error:  # a detector may be anybody's
+                if on_error == "raise":
+                    raise
+                return nothing.failed(f"{nothing.name} can't be searched for faces: {error}")
 
         # One image gains nothing from another thread.
         return map(look, places) if len(places) == 1 else self._threads.map(look, places)
 
-    def _named(self, looks: list[_Look]) -> list[FaceReading]:
-        probabilities = self._name([crop for _, crops, _ in looks for crop in crops])
-        ends = np.cumsum([len(faces) for faces, _, _ in looks])[:-1]
+    def _named(self, looks: list[_Look], on_error: str) -> list[FaceReading]:
+        try:
+            probabilities = self._name([crop for look in looks for crop in look.crops])
+        except Exception as error:
+            if on_error == "raise":
+                raise
+            if len(looks) > 1:  # which image it was shows when each is alone
+                return [self._named([look], on_error)[0] for look in looks]
+            why = f"{looks[0].name} has faces that can't be named: {error}"
+            return self._named([looks[0].failed(why)], on_error)
+        ends = np.cumsum([len(look.faces) for look in looks])[:-1]
         return [
-            FaceReading(faces, rows, error)
-            for (faces, _, error), rows in zip(looks, np.split(probabilities, ends), strict=True)
+            FaceReading(look.faces, rows, look.error)
+            for look, rows in zip(looks, np.split(probabilities, ends), strict=True)
         ]
 
     def _name(self, crops: list[np.ndarray]) -> np.ndarray:

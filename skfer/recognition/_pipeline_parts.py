@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skfer._abstaining import AbstainingClassifier
 from skfer.detection import FaceDetector, build_detector
 from skfer.preprocessing import FaceCropper, ImageResizer
+from skfer.preprocessing._face_finder import FaceFinder
 
 
 class PipelineParts(NamedTuple):
@@ -21,9 +22,8 @@ class PipelineParts(NamedTuple):
 
     Attributes
     ----------
-    cropper : FaceCropper
-        That of the Pipeline, or a new one if it has none. It holds a detector that is built, so
-        that no model file is read twice.
+    finder : FaceFinder
+        That of the Pipeline's cropper, or of a new one if it has none.
     classifier : estimator
         What stands behind the cropper: crops of any size in, `predict_proba` out.
     classes : ndarray of shape (n_classes,)
@@ -34,7 +34,7 @@ class PipelineParts(NamedTuple):
         The label of abstention.
     """
 
-    cropper: FaceCropper
+    finder: FaceFinder
     classifier: Any
     classes: np.ndarray
     threshold: float
@@ -84,8 +84,8 @@ def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelinePa
         height, width, channels = shape
         color = "gray" if channels == 1 else "rgb"
         rest = [ImageResizer((height, width), color=color), *rest]
-    cropper = _with_detector(cropper, detector)
-    return PipelineParts(cropper, _joined(rest), classes, threshold, unsure)
+    finder = FaceFinder.of(_with_detector(cropper, detector))
+    return PipelineParts(finder, _joined(rest), classes, threshold, unsure)
 
 
 def _inside(estimator: Any) -> Any:
@@ -152,5 +152,4 @@ def _with_detector(cropper: FaceCropper, detector: str | FaceDetector | None) ->
         wanted = clone(wanted).set_params(refine_landmarks=False)
     # A copy: the caller's Pipeline stays as it is.
     cropper = copy.copy(cropper)
-    cropper.set_params(detector=wanted, n_jobs=1, verbose=0)
-    return cropper
+    return cropper.set_params(detector=wanted)

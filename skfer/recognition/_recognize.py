@@ -14,6 +14,10 @@ from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas
 if TYPE_CHECKING:
     import pandas as pd
 
+# Photos in folders beside the kinds that every OpenCV reads. HEIC none reads, and its error says
+# what to do: better than a photo that is missing from the table.
+_OF_PHONES = (".avif", ".gif", ".heic", ".heif")
+
 
 def recognize(
     images: Any,
@@ -37,8 +41,8 @@ def recognize(
     detector : str or FaceDetector, default=None
         Finds the faces in place of the detector of the Pipeline's cropper.
     on_error : {"raise", "keep"}, default="raise"
-        What to do with an image that can't be read: raise, or keep a row without a face, and
-        say why in a column `error`, which there is with "keep" only.
+        What to do with an image that can't be read, searched or named: raise, or keep a row
+        without a face, and say why in a column `error`, which there is with "keep" only.
     batch_size : int, default=32
         Images whose faces are named in one call, while the next are searched.
     progress : bool, default=False
@@ -147,16 +151,15 @@ def image_files(folder: Path) -> list[Path]:
     """
     from skfer.datasets._image_folder import IMAGE_EXTENSIONS
 
+    extensions = (*IMAGE_EXTENSIONS, *_OF_PHONES)
     files = sorted(
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_EXTENSIONS
-        and not file.name.startswith(".")
-        and file.is_file()
+        if file.suffix.lower() in extensions and not file.name.startswith(".") and file.is_file()
     )
     if not files:
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_EXTENSIONS)}). Those in "
+            f"The folder {str(folder)!r} holds no images ({', '.join(extensions)}). Those in "
             "folders inside it are not looked for: give their paths in a list."
         )
     return files

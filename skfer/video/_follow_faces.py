@@ -6,53 +6,23 @@ import itertools
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from skfer.detection import FaceDetector
-from skfer.recognition import FaceReader, FaceReading
+from skfer.recognition import FaceFollower, FaceReader, FollowedFace
 from skfer.recognition._annotate import face_label, most_probable
 from skfer.recognition._colors import color_of, rgb
 from skfer.recognition._drawing import Color, FaceMark, draw_marks
-from skfer.video._face_tracker import FaceTracker
-from skfer.video._smoothing import Smoother
 from skfer.video._sources import Camera, VideoFile, open_source
 
 # Frames that go through the network together, and the bytes that they may take.
 _READ_TOGETHER = 16
 _HELD_BYTES = 64 * 2**20
 _BARS_IN_PLACE = 8
-
-
-@dataclass(frozen=True, eq=False)
-class FollowedFace:
-    """A face in one frame.
-
-    Parameters
-    ----------
-    face_id : int
-        Its number, the same in every frame.
-    box : tuple of 4 int
-        Left edge, top edge, width and height, in pixels.
-    confidence : float
-        The detector's.
-    expression : object
-        The most probable class.
-    probabilities : ndarray of shape (n_classes,)
-        Smoothed over time.
-    detected : bool
-        False if the frame was not searched, and the face is where it was in the last that was.
-    """
-
-    face_id: int
-    box: tuple[int, int, int, int]
-    confidence: float
-    expression: Any
-    probabilities: np.ndarray
-    detected: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +154,7 @@ def follow(
     source: VideoFile | Camera, reader: FaceReader, every: int, smoothing: float
 ) -> Iterator[VideoFrame]:
     """The frames of a source that is open, with their faces."""
-    tracker, smoother = FaceTracker(), Smoother(smoothing)
+    follower = FaceFollower(reader.expressions, smoothing)
     faces: list[FollowedFace] = []
     frames = enumerate(source)
     while held := _some(frames, source.lives):
@@ -192,9 +162,9 @@ def follow(
         readings = iter(reader.read(searched) if searched else [])
         for index, (time, picture) in held:
             if index % every == 0:
-                faces = _followed(next(readings), time, tracker, smoother, reader)
+                faces = follower.follow(next(readings), time)
             elif faces and faces[0].detected:
-                faces = [_carried(face) for face in faces]
+                faces = [replace(face, detected=False) for face in faces]
             yield VideoFrame(index, time, picture, faces, reader.classes)
 
 
@@ -205,25 +175,3 @@ def _some(frames: Iterator[Any], lives: bool) -> list[Any]:
         fit = _HELD_BYTES // held[0][1][1].nbytes
         held += itertools.islice(frames, max(0, min(_READ_TOGETHER, fit) - 1))
     return held
-
-
-def _followed(
-    reading: FaceReading, time: float, tracker: FaceTracker, smoother: Smoother, reader: FaceReader
-) -> list[FollowedFace]:
-    found = reading.detections
-    ids = tracker.update(found.boxes, time)
-    smoother.forget_all_but(tracker.known)
-    faces = []
-    for face_id, box, score, row in zip(
-        ids, found.boxes.tolist(), found.scores.tolist(), reading.probabilities, strict=True
-    ):
-        smooth = smoother.update(face_id, row.astype(np.float64), time)
-        (expression,) = reader.expressions(smooth[np.newaxis])
-        faces.append(FollowedFace(face_id, tuple(box), score, expression, smooth))
-    return sorted(faces, key=lambda face: face.face_id)
-
-
-def _carried(face: FollowedFace) -> FollowedFace:
-    return FollowedFace(
-        face.face_id, face.box, face.confidence, face.expression, face.probabilities, False
-    )

@@ -187,6 +187,8 @@ def _opened(av: Any, name: str) -> Any:
             head = file.read(12)
         if not head:
             why = "the file is empty"
+        elif head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+            why = "it is a photo (HEIC)"
         elif head[4:8] == b"ftyp":
             why = "its table of frames (moov) is missing, as in a copy or recording cut short"
         raise ValueError(f"{name!r} can't be read as a video: {why}.") from error

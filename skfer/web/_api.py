@@ -13,7 +13,9 @@ from flask import Blueprint, Response, jsonify, request, stream_with_context
 from werkzeug.exceptions import BadRequest
 
 from skfer import __version__
-from skfer.web._answers import face_records
+from skfer.recognition import FaceFollower
+from skfer.web._answers import face_records, followed_records, namer
+from skfer.web._known_faces import follower_of, known_of
 from skfer.web._limits import Limits, Places
 from skfer.web._readers import Reader, Readers
 from skfer.web._uploads import decoded_photo, sent_file
@@ -23,6 +25,7 @@ _LINES = "application/x-ndjson"
 # Frames of a video read in one call.
 _BATCH = 8
 _DEFAULT_RATE, _MOST_RATE = 5.0, 60.0
+_DEFAULT_SMOOTHING, _MOST_SECONDS = 0.3, 1e9
 
 
 def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
@@ -39,18 +42,25 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
 
     @api.post("/recognize")
     def recognize() -> Response:
+        time, smoothing = _time(), _smoothing()
         with places.taken() as work:
             data = sent_file(request, limits.photo_bytes).read()
             photo = work(decoded_photo, data, limits)
             reader = work(_chosen_reader, readers, request.args.copy())
+            follower = None
+            if time is not None:
+                follower = follower_of(request.form.get("known"), reader, smoothing, time)
             [reading] = work(reader.read, [photo])
-            faces = face_records(reading, reader)
         height, width = photo.shape[:2]
-        return jsonify(width=width, height=height, classes=_names(reader), faces=faces)
+        head = {"width": width, "height": height, "classes": _names(reader)}
+        if follower is None or time is None:
+            return jsonify(**head, faces=face_records(reading, reader))
+        faces = followed_records(follower.follow(reading, time), reader)
+        return jsonify(**head, faces=faces, known=known_of(follower, reader))
 
     @api.post("/video")
     def video() -> Response:
-        rate = _rate()
+        rate, smoothing = _rate(), _smoothing()
         # What is opened here is closed when the answer has been sent, or given up.
         with ExitStack() as stack:
             work = stack.enter_context(places.taken())
@@ -62,7 +72,7 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
                 "duration": sent.duration,
                 "classes": _names(reader),
             }
-            records = _frame_records(sent, reader, work, rate)
+            records = _frame_records(sent, reader, work, rate, smoothing)
             if request.accept_mimetypes.best == _LINES:
                 lines = (json.dumps(line) + "\n" for line in _typed(head, records, sent))
                 response = Response(stream_with_context(lines), mimetype=_LINES)
@@ -89,24 +99,47 @@ def _names(reader: Reader) -> list[str]:
 
 
 def _rate() -> float:
-    given = request.args.get("rate", str(_DEFAULT_RATE))
-    try:
-        rate = float(given)
-    except ValueError:
-        rate = math.nan
+    rate = _number("rate", _DEFAULT_RATE)
     if not 0 < rate <= _MOST_RATE:
-        raise BadRequest(f"rate is {given!r}; it is frames a second, above 0 up to {_MOST_RATE:g}.")
+        raise BadRequest(
+            f"rate is {request.args['rate']!r}; it is frames a second, above 0 up to "
+            f"{_MOST_RATE:g}."
+        )
     return rate
 
 
+def _smoothing() -> float:
+    return _seconds("smoothing", _DEFAULT_SMOOTHING)
+
+
+def _time() -> float | None:
+    return _seconds("time", 0.0) if "time" in request.args else None
+
+
+def _seconds(name: str, default: float) -> float:
+    seconds = _number(name, default)
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise BadRequest(f"{name} is {request.args[name]!r}; it is seconds, 0 or more.")
+    return seconds
+
+
+def _number(name: str, default: float) -> float:
+    try:
+        return float(request.args.get(name, default))
+    except ValueError:
+        return math.nan
+
+
 def _frame_records(
-    sent: SentVideo, reader: Reader, work: Callable[..., Any], rate: float
+    sent: SentVideo, reader: Reader, work: Callable[..., Any], rate: float, smoothing: float
 ) -> Iterator[dict[str, Any]]:
     """Frames with their faces, so many a second, until the end or a break."""
+    follower = FaceFollower(namer(reader), smoothing)
     for batch in sent.batches(rate, _BATCH):
         readings = work(reader.read, [frame for _, frame in batch])
         for (moment, _), reading in zip(batch, readings, strict=True):
-            yield {"time": round(moment, 4), "faces": face_records(reading, reader)}
+            faces = followed_records(follower.follow(reading, moment), reader)
+            yield {"time": round(moment, 4), "faces": faces}
 
 
 def _typed(

@@ -60,6 +60,10 @@ def create_app(
     ``?model=``, ``?detector=`` and, for a video, ``?rate=`` (frames a second) choose. An error is
     ``{"error": {"status": ..., "name": ..., "message": ...}}``.
 
+    Faces of a video have an `id`, the same in every frame, and probabilities smoothed over time
+    (``?smoothing=`` seconds, 0.3). So have those of single frames of a camera that come with
+    ``?time=`` (seconds): a form's field ``known`` takes what the answer before said of that name.
+
     Examples
     --------
     >>> from skfer.detection import Detections

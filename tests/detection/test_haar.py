@@ -58,6 +58,25 @@ def test_min_face_size_leaves_out_the_smaller_face(two_faces):
     assert len(HaarDetector(min_face_size=70).detect(two_faces)) == 1
 
 
+class Cascade:
+    """In place of OpenCV's, for scores and boxes that can be foretold."""
+
+    def detectMultiScale3(self, image, **_):  # noqa: N802 - OpenCV's name
+        boxes = [(10, 10, 90, 90), (35, 60, 40, 40), (110, 20, 60, 60), (120, 90, 50, 50)]
+        return np.array(boxes), None, np.array([3.0, 5.0, 0.0, -0.1])
+
+
+def test_a_nose_in_a_face_and_what_scores_low_are_no_faces(monkeypatch):
+    monkeypatch.setattr("skfer.detection._haar._cascade", Cascade)
+    image = np.zeros((200, 200), np.uint8)
+
+    assert HaarDetector().detect(image).boxes[:, 0].tolist() == [10, 110]
+    assert HaarDetector(score_threshold=1).detect(image).boxes[:, 0].tolist() == [10]
+    everything = HaarDetector(score_threshold=float("-inf")).detect(image)
+    assert everything.boxes[:, 0].tolist() == [10, 110, 120]
+    assert len(HaarDetector(score_threshold=9).detect(image)) == 0
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (23, 23), (23, 200, 3)])
 def test_image_smaller_than_any_face_has_none(shape):
     faces = HaarDetector().detect(np.zeros(shape, np.uint8))

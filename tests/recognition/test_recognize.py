@@ -22,7 +22,7 @@ from skfer import (
     recognize,
 )
 from skfer.datasets import make_faces
-from skfer.detection import Detections
+from skfer.detection import Detections, YuNetDetector
 from skfer.recognition import FaceReader
 
 CLASSES = ["happy", "sad", "surprise"]
@@ -92,6 +92,18 @@ def test_a_folder_stands_for_the_images_in_it(photo_files, fitted_pipeline):
     assert table["image"].unique().tolist() == sorted(map(str, photo_files))
 
 
+def test_what_phones_write_is_not_passed_over(photo_files, fitted_pipeline):
+    folder = photo_files[0].parent
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    film = folder / "IMG_2.mp4"
+    film.write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
+    table = recognize(folder, fitted_pipeline, on_error="keep").set_index("image")
+    assert "it is HEIC, as phones write it" in table["error"][str(folder / "IMG_1.HEIC")]
+    assert str(film) not in table.index
+    with pytest.raises(ValueError, match=r"it is a video, which skfer\.video"):
+        recognize([film], fitted_pipeline)
+
+
 def test_a_folder_without_images(tmp_path, fitted_pipeline):
     with pytest.raises(ValueError, match="holds no images"):
         recognize(tmp_path, fitted_pipeline)
@@ -112,6 +124,34 @@ def test_an_unreadable_image_keeps_its_row_if_asked(photo_files, fitted_pipeline
     others = table[table["image"] != str(photo_files[2])]
     assert others["error"].isna().all()
     assert others["expression"].notna().all()
+
+
+def test_a_broken_image_of_any_kind_keeps_its_row(astronaut, fitted_pipeline):
+    class Picky(FixedDetector):
+        def detect(self, image):
+            if image[0, 0, 0] == 13:
+                raise RuntimeError("no thirteens")
+            return super().detect(image)
+
+    thirteen, sound = astronaut.copy(), astronaut
+    thirteen[0, 0] = 13
+    images = [sound, thirteen, sound / 255, np.zeros((9, 9, 4), np.uint8), sound]
+    detector = Picky((150, 40, 60, 60))
+    table = recognize(images, fitted_pipeline, detector=detector, on_error="keep")
+    assert table["image"].tolist() == [0, 1, 2, 3, 4]
+    assert table["expression"].isna().tolist() == [False, True, True, True, False]
+    assert table["error"].isna().tolist() == [True, False, False, False, True]
+    assert table["error"][1] == "X[1] can't be searched for faces: no thirteens"
+    assert table["error"][2].startswith("X[2] has faces that can't be named: X has values from 0")
+    assert "shape (9, 9, 4)" in table["error"][3]
+    with pytest.raises(RuntimeError, match="no thirteens"):
+        recognize(images, fitted_pipeline, detector=detector)
+
+
+def test_what_no_image_is_to_blame_for_is_raised(astronaut, fitted_pipeline, tmp_path):
+    detector = YuNetDetector(tmp_path / "nowhere.onnx")
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx"):
+        recognize([astronaut], fitted_pipeline, detector=detector, on_error="keep")
 
 
 def test_no_face_anywhere(fitted_pipeline):

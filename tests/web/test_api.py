@@ -185,6 +185,74 @@ def test_a_choice_that_lacks_its_package(encoded):
     assert "skfer[mtcnn]" in said
 
 
+# --- frames of a camera ------------------------------------------------------------------------
+
+
+def frame_sent(client, photo, time, known=None, query=""):
+    form = {"frame": (io.BytesIO(photo), "frame.jpg")}
+    if known is not None:
+        form["known"] = known if isinstance(known, str) else json.dumps(known)
+    return client.post(f"{RECOGNIZE}?time={time}{query}", data=form)
+
+
+def test_faces_of_a_camera_are_followed_by_what_the_answer_before_said(client, astronaut):
+    bright = cv2.imencode(".png", astronaut[..., ::-1])[1].tobytes()
+    dark = cv2.imencode(".png", astronaut[..., ::-1] // 3)[1].tobytes()
+    first = frame_sent(client, bright, 0.0).json
+    [face] = first["faces"]
+    assert (face["id"], face["expression"]) == (0, "happy")
+    second = frame_sent(client, dark, 0.1, first["known"]).json
+    [calm] = second["faces"]
+    assert (calm["id"], calm["expression"]) == (0, "happy")
+    [hasty] = frame_sent(client, dark, 0.1, first["known"], "&smoothing=0").json["faces"]
+    assert (hasty["id"], hasty["expression"]) == (0, "sad")
+    assert calm["probability"] < face["probability"]
+    # Away for long, it is somebody else; nothing was kept on the server.
+    assert frame_sent(client, bright, 60.0, second["known"]).json["faces"][0]["id"] == 1
+    assert frame_sent(client, bright, 60.0).json["faces"][0]["id"] == 0
+    assert "known" not in client.post(RECOGNIZE, data=bright).json
+
+
+def test_another_model_goes_on_with_the_same_faces(reader, encoded):
+    other = type(reader)()
+    other.classes = ["glad", "grim"]
+    readers = {"one": reader, "other": other}
+    client = create_app(Readers(lambda model, _: readers[model], list(readers), ["haar"]))
+    client = client.test_client()
+    photo = encoded(".jpg")
+    first = frame_sent(client, photo, 0.0).json
+    second = frame_sent(client, photo, 0.1, first["known"], "&model=other").json
+    [face] = second["faces"]
+    assert (face["id"], face["expression"]) == (0, "glad")
+
+
+def known_face(number, box):
+    face = {"id": number, "box": box, "seen": 0, "probabilities": None}
+    return json.dumps({"classes": [], "next": 1, "time": 0, "faces": [face]})
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        "no JSON",
+        "[]",
+        "{}",
+        '{"classes": [], "next": 1, "time": 0, "faces": [7]}',
+        '{"classes": [], "next": -1, "time": 0, "faces": []}',
+        known_face(1, [0, 0, 9, 9]),  # not numbered yet
+        known_face(0, [0, 0, 0, 9]),
+        known_face(0, [0, float("nan"), 9, 9]),
+    ],
+)
+def test_what_no_answer_said_is_refused(client, encoded, known):
+    assert message(frame_sent(client, encoded(".jpg"), 1.0, known), 400).startswith("known ")
+
+
+@pytest.mark.parametrize("query", ["time=-1", "time=soon", "time=nan", "time=1&smoothing=-1"])
+def test_seconds_that_make_no_sense(client, encoded, query):
+    assert "seconds" in message(client.post(f"{RECOGNIZE}?{query}", data=encoded(".jpg")), 400)
+
+
 # --- work at once ------------------------------------------------------------------------------
 
 
@@ -361,6 +429,7 @@ def test_frames_of_a_video(client, film, kind, codec):
     assert found["duration"] == pytest.approx(2, abs=0.15)
     times = [frame["time"] for frame in found["frames"]]
     assert times == pytest.approx(np.arange(10) / 5, abs=0.02)
+    assert {face["id"] for frame in found["frames"] for face in frame["faces"]} == {0}
     happy = [frame["faces"][0]["probabilities"]["happy"] for frame in found["frames"][:5]]
     assert happy == sorted(happy, reverse=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import shutil
 import time
 from pathlib import Path
 
@@ -17,27 +16,26 @@ from skfer.web import Readers
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(300)]
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-_FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--window-size=1280,1000",
-)
 
 
 class OppositeReader(BrightnessReader):
     classes = ["sad", "happy"]
 
 
-READERS = {"brightness": BrightnessReader(), "opposite": OppositeReader()}
+class UnsureReader(BrightnessReader):
+    """Abstains, and knows other classes."""
+
+    classes = ["glad", "grim"]
+
+    def expressions(self, probabilities):
+        return ["unsure"] * len(probabilities)
+
+
+READERS = {
+    "brightness": BrightnessReader(),
+    "opposite": OppositeReader(),
+    "careful": UnsureReader(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,62 +45,12 @@ def url():
         yield url
 
 
-@pytest.fixture(scope="module")
-def face_video(skfer_data):
-    return skfer_data / "data" / "face_video.mp4"
-
-
-@pytest.fixture(scope="module")
-def camera_file(face_video, tmp_path_factory):
-    """The video as Chromium's camera plays it, over and over."""
-    av = pytest.importorskip("av", reason='PyAV is not installed: pip install "skfer[video]"')
-    path = tmp_path_factory.mktemp("camera") / "face.y4m"
-    with av.open(str(face_video)) as video, av.open(str(path), "w", format="yuv4mpegpipe") as out:
-        stream = out.add_stream("rawvideo", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 596, 336, "yuv420p"
-        for frame in video.decode(video=0):
-            plain = frame.reformat(format="yuv420p")
-            plain.pts = None
-            out.mux(stream.encode(plain))
-        out.mux(stream.encode())
-    return path
-
-
-@pytest.fixture(scope="module")
-def downloads(tmp_path_factory):
-    return tmp_path_factory.mktemp("downloads")
-
-
-@pytest.fixture(scope="module")
-def chromium(camera_file, downloads, tmp_path_factory):
-    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
-    if None in programs:
-        pytest.skip("no Chromium: apt-get install -y chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
-    for flag in (
-        *_FLAGS,
-        f"--use-file-for-fake-video-capture={camera_file}",
-        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(executable_path=programs[1])
-    )
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def page(chromium, url):
     page = Page(chromium)
     page.size(1280, 1000)
     chromium.get(url)
-    page.until(lambda: page.text("model") == "brightness\nopposite", "the choice of models")
+    page.until(lambda: page.text("model").split() == list(READERS), "the choice of models")
     yield page
     complaints = [line["message"] for line in chromium.get_log("browser")]
     # Answers of 4xx are logged too, and wanted by some tests.
@@ -155,6 +103,14 @@ class Page:
 
     def expression(self):
         return self.element("label").get_dom_attribute("data-expression")
+
+    def choose_model(self, name):
+        self.run(
+            """const model = document.getElementById("model");
+            model.value = arguments[0];
+            model.dispatchEvent(new Event("change"));""",
+            name,
+        )
 
     def start_camera(self):
         self.click("camera")
@@ -234,6 +190,26 @@ def test_the_camera_is_read_drawn_and_downloaded(page, downloads):
             assert float(row[row["expression"]]) == float(row["probability"])
 
 
+def test_another_model_goes_on_where_the_first_one_was(page, downloads):
+    page.start_camera()
+    page.until(lambda: page.text("summary"), "a history")
+    page.choose_model("careful")
+    page.until(lambda: page.expression() == "unsure", "the other model's answer")
+    assert page.text("label") == "unsure"
+    assert page.text("bars").split()[::3] == ["glad", "grim"]
+    page.until(lambda: page.drawn() > 500, "a box over the picture")
+    time.sleep(1)
+    page.screenshot("unsure")
+    page.click("camera")
+    page.until(lambda: page.text("status") == "Camera is off.", "the camera off")
+    rows = [row for row in page.table(downloads) if row["face"]]
+    assert [row["model"] for row in rows] == sorted(row["model"] for row in rows)
+    for row in rows:
+        first = row["model"] == "brightness"
+        assert (row["happy"] != "", row["glad"] != "") == (first, not first)
+        assert (row["expression"] == "unsure") != first
+
+
 def test_a_photo_is_chosen(page, photo, downloads):
     page.send_files(photo)
     page.until(lambda: page.text("status") == "1 face.", "the answer")
@@ -254,11 +230,7 @@ def test_a_photo_is_chosen(page, photo, downloads):
 def test_another_model_reads_it_anew(page, photo):
     page.send_files(photo)
     page.until(lambda: page.expression() == "happy", "the first model's answer")
-    page.run(
-        """const model = document.getElementById("model");
-        model.value = "opposite";
-        model.dispatchEvent(new Event("change"));"""
-    )
+    page.choose_model("opposite")
     page.until(lambda: page.expression() == "sad", "the other model's answer")
 
 

@@ -43,6 +43,15 @@ export async function readPhoto(photo, choice, signal) {
   return (await post("recognize", choice, photo, { signal })).json();
 }
 
+// The same of a frame of a camera at `time` seconds; its faces have ids. `known` is that of the
+// answer to the frame before: the server itself keeps nothing.
+export async function readFrame(frame, choice, time, known, signal) {
+  const form = new FormData();
+  form.append("frame", frame, "frame.jpg");
+  if (known) form.append("known", JSON.stringify(known));
+  return (await post("recognize", { ...choice, time }, form, { signal })).json();
+}
+
 // Calls `onLine` with each line of the answer: the video, its frames, its end.
 export async function readVideo(video, choice, onLine, signal) {
   const headers = { Accept: "application/x-ndjson" };

@@ -6,13 +6,15 @@ const GAP = 1.2; // seconds without the face that break a line
 const MARGIN = { left: 50, right: 92, top: 10, bottom: 24 };
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 
+const share = (point, name) => point.probabilities[name] ?? 0;
+
 export class Chart {
   constructor(canvas) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
   }
 
-  // `points`: {time, smooth}, in order of time. `span`: first and last second. `cursor`: a second.
+  // `points`: {time, probabilities}, in order of time. `span`: first and last second. `cursor`: a second.
   draw(points, classes, span, cursor = null) {
     const { canvas, context } = this;
     const ratio = window.devicePixelRatio || 1;
@@ -26,7 +28,7 @@ export class Chart {
     const shown = points.filter((point) => point.time >= span[0] && point.time <= span[1]);
     if (shown.length) {
       const latest = [...shown].reverse().find((point) => cursor === null || point.time <= cursor) ?? shown[0];
-      const order = [...classes].sort((a, b) => latest.smooth[a] - latest.smooth[b]);
+      const order = [...classes].sort((a, b) => share(latest, a) - share(latest, b));
       order.forEach((name, rank) => this.#line(shown, name, classes, rank === order.length - 1));
       this.#ends(shown.at(-1), classes);
     }
@@ -81,8 +83,9 @@ export class Chart {
     context.lineJoin = "round";
     context.beginPath();
     let before = -Infinity;
-    for (const { time, smooth } of points) {
-      const [x, y] = [this.#x(time), this.#y(smooth[name])];
+    for (const { time, probabilities } of points) {
+      if (!(name in probabilities)) continue; // read by a model of other classes
+      const [x, y] = [this.#x(time), this.#y(probabilities[name])];
       if (time - before > GAP) context.moveTo(x, y);
       else context.lineTo(x, y);
       before = time;
@@ -92,19 +95,19 @@ export class Chart {
   }
 
   // Names at the ends of the lines, the strongest first, as many as don't touch.
-  #ends({ time, smooth }, classes) {
+  #ends(point, classes) {
     const { context, area } = this;
-    const order = [...classes].sort((a, b) => smooth[b] - smooth[a]);
+    const order = [...classes].sort((a, b) => share(point, b) - share(point, a));
     context.textAlign = "left";
     context.textBaseline = "middle";
     const taken = [];
     for (const name of order) {
-      const y = Math.max(area.top + 4, Math.min(this.#y(smooth[name]), area.bottom - 4));
+      const y = Math.max(area.top + 4, Math.min(this.#y(share(point, name)), area.bottom - 4));
       if (taken.some((other) => Math.abs(other - y) < 15)) continue;
       taken.push(y);
       context.font = taken.length === 1 ? `600 ${FONT}` : FONT;
       context.fillStyle = colorOf(name, classes);
-      context.fillText(name, this.#x(time) + 8, y);
+      context.fillText(name, this.#x(point.time) + 8, y);
     }
   }
 

@@ -5,11 +5,14 @@ const OTHERS = ["--contempt", "--happy", "--sad", "--fear", "--disgust", "--angr
 const OVER_PICTURE = {
   "--happy": "#ffc94d", "--sad": "#7fb2ff", "--angry": "#ff7b6e", "--surprise": "#ff93c4",
   "--fear": "#b79cff", "--disgust": "#8fce6a", "--neutral": "#c3ccd6", "--contempt": "#5fd6d2",
+  "--unsure": "#e0e0e0",
 };
 
 function variableOf(name, classes) {
   const own = `--${name}`;
-  return own in OVER_PICTURE ? own : OTHERS[Math.max(0, classes.indexOf(name)) % OTHERS.length];
+  if (own in OVER_PICTURE) return own;
+  const place = classes.indexOf(name);
+  return place < 0 ? "--unsure" : OTHERS[place % OTHERS.length]; // no class: the word of abstention
 }
 
 export function colorOf(name, classes) {

@@ -5,13 +5,13 @@ function field(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-// `records`: {source, time, faces}, time null for a photo.
+// `records`: {source, time, model, faces}, time null for a photo. `classes`: of all their models.
 export function asCsv(records, classes) {
-  const head = ["source", "time", "face", "x", "y", "width", "height", "confidence", "expression", "probability"];
+  const head = ["source", "time", "model", "face", "x", "y", "width", "height", "confidence", "expression", "probability"];
   const rows = [[...head, ...classes]];
-  for (const { source, time, faces } of records) {
-    const start = [source, time === null ? null : time.toFixed(3)];
-    if (!faces.length) rows.push([...start, ...Array(head.length - 2 + classes.length).fill(null)]);
+  for (const { source, time, model, faces } of records) {
+    const start = [source, time === null ? null : time.toFixed(3), model];
+    if (!faces.length) rows.push([...start, ...Array(head.length - start.length + classes.length).fill(null)]);
     for (const { id, box, confidence, expression, probability, probabilities } of faces) {
       rows.push([
         ...start, id, box.x, box.y, box.width, box.height, confidence, expression, probability,

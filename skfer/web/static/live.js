@@ -1,6 +1,6 @@
 // The camera: asked for, watched frame by frame, let go.
 
-import { readPhoto } from "./api.js";
+import { readFrame } from "./api.js";
 import {
   begin, byId, camera, choice, counted, panel, pause, problem, sessionFor, shapeStage, state, status, video,
 } from "./stage.js";
@@ -26,15 +26,18 @@ export async function watch() {
   status("Camera is on.");
   await listDevices();
   const start = performance.now();
+  let known = null;
   while (!signal.aborted) {
     const turn = performance.now();
     try {
       // One at a time: the next frame is taken when the answer is there, so none ever waits.
       const frame = await camera.frame();
-      const answer = await readPhoto(frame, choice(), signal);
+      const [time, chosen] = [(turn - start) / 1000, choice()];
+      const answer = await readFrame(frame, chosen, time, known, signal);
       if (signal.aborted) return;
       const { width, height, classes, faces } = answer;
-      sessionFor(classes, { width, height }).addFrame("camera", (turn - start) / 1000, faces);
+      known = answer.known;
+      sessionFor(classes, { width, height }).addFrame("camera", time, faces, chosen.model);
       problem("");
       status(`Camera is on: ${counted(faces.length)}.`);
       show();

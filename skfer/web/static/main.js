@@ -26,7 +26,7 @@ byId("files").addEventListener("change", (event) => {
 });
 byId("download").addEventListener("click", () => {
   const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
-  save(asCsv(state.session.records, state.session.classes), `skfer-${stamp}.csv`);
+  save(asCsv(state.session.records, state.session.allClasses), `skfer-${stamp}.csv`);
 });
 byId("problem-close").addEventListener("click", () => problem(""));
 byId("mirror").addEventListener("change", mirror);

@@ -1,7 +1,7 @@
 // Boxes, labels and bars over the picture.
 
 import { colorOverPicture } from "./colors.js";
-import { strongest } from "./tracks.js";
+import { labelOf } from "./faces.js";
 
 const GLIDE = 0.07; // seconds in which a box goes most of the way to where its face is now
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
@@ -49,12 +49,11 @@ export class Overlay {
     // The chosen one last: on top.
     placed.sort((a, b) => (a.face.id === chosen) - (b.face.id === chosen));
     for (const place of placed) {
-      const [name, value] = strongest(place.face.smooth);
-      const color = colorOverPicture(name, classes);
+      const color = colorOverPicture(place.face.expression, classes);
       this.#box(place, color, place.face.id === chosen);
       const withBars = place.face.id === chosen || faces.length === 1;
       if (withBars && this.#bars(place, classes, width, height)) continue;
-      this.#chip(place, `${name} ${Math.round(100 * value)} %`, color, width);
+      this.#chip(place, labelOf(place.face), color, width);
     }
   }
 
@@ -96,8 +95,7 @@ export class Overlay {
 
   // The label and the strongest expressions beside the face; false where there is no room.
   #bars({ face, x, y, width, height }, classes, within, tall) {
-    const ranked = Object.entries(face.smooth).sort((a, b) => b[1] - a[1]).slice(0, MOST_BARS);
-    const [name, value] = ranked[0];
+    const ranked = Object.entries(face.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MOST_BARS);
     const wide = 176;
     const high = 46 + ranked.length * 22;
     if (tall < high + 8) return false;
@@ -109,9 +107,9 @@ export class Overlay {
     this.#panel(left, top, wide, high, 12);
     context.textBaseline = "middle";
     context.textAlign = "left";
-    context.fillStyle = colorOverPicture(name, classes);
+    context.fillStyle = colorOverPicture(face.expression, classes);
     context.font = `650 17px ${FONT}`;
-    context.fillText(`${name} ${Math.round(100 * value)} %`, left + 12, top + 22);
+    context.fillText(labelOf(face), left + 12, top + 22);
     context.font = `500 12.5px ${FONT}`;
     ranked.forEach(([one, share], row) => {
       const middle = top + 50 + row * 22;

@@ -1,7 +1,7 @@
 // What stands beside the picture: the face that is looked at, its label and bars, in words too.
 
 import { colorOf } from "./colors.js";
-import { strongest } from "./tracks.js";
+import { labelOf } from "./faces.js";
 
 const HELD = 800; // milliseconds a new expression lasts before a screen reader is told
 const MOST_BUTTONS = 12;
@@ -43,11 +43,11 @@ export class Panel {
     this.#choices(faces, face);
     const label = byId("label");
     label.classList.toggle("none", !face);
-    const [name, value] = face ? strongest(face.smooth) : [null, 0];
-    label.textContent = face ? `${name} ${Math.round(100 * value)} %` : this.classes.length ? "No face" : "No picture yet";
+    const name = face?.expression ?? null;
+    label.textContent = face ? labelOf(face) : this.classes.length ? "No face" : "No picture yet";
     label.dataset.expression = name ?? "";
     for (const item of byId("bars").children) {
-      const share = face?.smooth[item.dataset.name] ?? 0;
+      const share = face?.probabilities[item.dataset.name] ?? 0;
       item.classList.toggle("top-one", item.dataset.name === name);
       item.querySelector(".track span").style.width = `${100 * share}%`;
       item.querySelector(".value").textContent = face ? `${Math.round(100 * share)} %` : "–";
@@ -105,15 +105,14 @@ export class Panel {
   }
 }
 
-// How much of the time each expression was the strongest, most first.
+// How much of the time each expression was shown, most first.
 export function summaryOf(points) {
   if (!points?.length) return "";
   const counts = new Map();
-  for (const { smooth } of points) {
-    const [name] = strongest(smooth);
-    counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const { expression } of points) {
+    counts.set(expression, (counts.get(expression) ?? 0) + 1);
   }
   const parts = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 3)
     .map(([name, count]) => `${name} ${Math.max(1, Math.round((100 * count) / points.length))} %`);
-  return `Strongest, by share of the frames with this face: ${parts.join(", ")}.`;
+  return `By share of the frames with this face: ${parts.join(", ")}.`;
 }

@@ -1,33 +1,37 @@
 // What was read since something was started: the records that become the CSV, and the history.
 
-import { Tracks } from "./tracks.js";
-
 const MOST_RECORDS = 36000; // an hour of a camera at ten frames a second
 
 export class Session {
   constructor(classes, size) {
-    this.classes = classes;
+    this.classes = classes; // of the model that reads now
+    this.allClasses = [...classes]; // of every model that has read
     this.size = size; // of the picture that boxes are measured in
     this.records = [];
-    this.series = new Map(); // id -> [{time, smooth}]
-    this.tracks = new Tracks();
+    this.series = new Map(); // id -> [{time, expression, probabilities}]
     this.faces = []; // of the latest record
   }
 
-  // A frame of a camera or video; its faces get ids.
-  addFrame(source, time, found) {
-    const faces = this.tracks.follow(found, time);
-    for (const { id, smooth } of faces) {
+  // Another model reads from now on; what was read stays.
+  change(classes) {
+    this.classes = classes;
+    this.allClasses.push(...classes.filter((name) => !this.allClasses.includes(name)));
+  }
+
+  // A frame of a camera or video, whose faces have ids from 0.
+  addFrame(source, time, found, model) {
+    const faces = found.map((face) => ({ ...face, id: face.id + 1 }));
+    for (const { id, expression, probabilities } of faces) {
       if (!this.series.has(id)) this.series.set(id, []);
-      this.series.get(id).push({ time, smooth });
+      this.series.get(id).push({ time, expression, probabilities });
     }
-    return this.#add({ source, time, faces });
+    return this.#add({ source, time, model, faces });
   }
 
   // A photo: faces are numbered, nobody is followed from one photo to the next.
-  addPhoto(source, found, size) {
-    const faces = found.map((face, index) => ({ ...face, id: index + 1, smooth: face.probabilities }));
-    return this.#add({ source, time: null, faces, size });
+  addPhoto(source, found, model, size) {
+    const faces = found.map((face, index) => ({ ...face, id: index + 1 }));
+    return this.#add({ source, time: null, model, faces, size });
   }
 
   // The faces at a second of a video: between two frames, boxes are in between too.

@@ -52,10 +52,13 @@ export function begin(next) {
   return job.signal;
 }
 
-// The session of frames or photos of those classes and that size; a new one if the classes changed.
+// The session of frames or photos, which are now read by a model of those classes.
 export function sessionFor(classes, size) {
-  if (!state.session || state.session.classes.join() !== classes.join()) {
+  if (!state.session) {
     state.session = new Session(classes, size);
+    panel.reset(classes);
+  } else if (state.session.classes.join() !== classes.join()) {
+    state.session.change(classes);
     panel.reset(classes);
   }
   state.session.size = size;

@@ -28,17 +28,18 @@ export async function readFiles(chosen = files) {
 
 async function readPhotos(photos) {
   const signal = begin("photo");
+  const chosen = choice();
   const failed = [];
   for (const [index, file] of photos.entries()) {
     status(photos.length > 1 ? `Reading ${index + 1} of ${photos.length} …` : `Reading ${file.name} …`);
     setProgress(photos.length > 1 ? index / photos.length : null);
     try {
       const answer = await patiently(async () => {
-        return readPhoto(await readyPhoto(file, limits.photo_bytes), choice(), signal);
+        return readPhoto(await readyPhoto(file, limits.photo_bytes), chosen, signal);
       }, signal);
       if (signal.aborted) return;
       const size = { width: answer.width, height: answer.height };
-      const record = sessionFor(answer.classes, size).addPhoto(file.name, answer.faces, size);
+      const record = sessionFor(answer.classes, size).addPhoto(file.name, answer.faces, chosen.model, size);
       record.url = urlOf(file);
       addToStrip(record);
       showPhoto(record);
@@ -85,6 +86,7 @@ function addToStrip(record) {
 
 async function readFilm(file) {
   const signal = begin("video");
+  const chosen = choice();
   const most = limits.video_bytes;
   if (file.size > most) {
     begin("idle");
@@ -97,7 +99,7 @@ async function readFilm(file) {
   let head = null;
   let end = null;
   try {
-    await patiently(() => readVideo(file, { ...choice(), rate: VIDEO_RATE }, (line) => {
+    await patiently(() => readVideo(file, { ...chosen, rate: VIDEO_RATE }, (line) => {
       if (signal.aborted) return;
       if (line.type === "video") {
         head = line;
@@ -105,7 +107,7 @@ async function readFilm(file) {
         shapeStage(line.width, line.height);
         byId("history").hidden = false;
       } else if (line.type === "frame") {
-        state.session.addFrame(file.name, line.time, line.faces);
+        state.session.addFrame(file.name, line.time, line.faces, chosen.model);
         if (head.duration) setProgress(line.time / head.duration);
         if (state.session.records.length % 10 === 1) drawHistory();
       } else {

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skfer.video._face_tracker import FaceTracker
-from skfer.video._smoothing import Smoother
+from skfer.recognition._face_tracker import FaceTracker
+from skfer.recognition._smoothing import Smoother
 
 
 def boxes(*corners, side=40):
@@ -29,8 +29,16 @@ def test_a_face_that_comes_back_soon_is_the_same():
     tracker.update(boxes((10, 10)), 0.0)
     assert tracker.update(boxes(), 0.5) == []
     assert tracker.update(boxes((30, 10)), 0.9) == [0]
+    assert tracker.update(boxes(), 1.5) == []
     assert tracker.update(boxes((30, 10)), 2.0) == [1]
     assert tracker.known == [1]
+
+
+def test_where_frames_are_rare_a_face_is_remembered_to_the_next():
+    tracker = FaceTracker(memory=1.0)
+    tracker.update(boxes((10, 10)), 0.0)
+    assert tracker.update(boxes((20, 10)), 3.0) == [0]
+    assert tracker.update(boxes((20, 10)), 60.0) == [1]
 
 
 def test_a_face_elsewhere_or_of_another_size_is_another():

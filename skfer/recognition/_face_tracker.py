@@ -7,6 +7,7 @@ drawing and data sets. They count frames besides, where a video of variable rate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from scipy.optimize import linear_sum_assignment
 # A face seen again after t seconds may have moved this many times its own side: a little from
 # frame to frame, more over a gap, and not across the picture.
 _STEP, _SPEED, _FARTHEST = 0.5, 2.0, 1.5
+# Where frames come more slowly than a face is forgotten (every 50th of a video, a camera on a busy
+# machine), one that was in the last of them may be in this one, up to so many seconds later.
+_LONGEST_GAP = 5.0
 # Side of one face as a multiple of the same face's before, at most.
 _GROWTH = 1.8
 _FORBIDDEN = 1e6
@@ -36,7 +40,12 @@ class FaceTracker:
     Parameters
     ----------
     memory : float, default=1.0
-        Seconds that a face is remembered after it was last seen.
+        Seconds that a face is remembered after it was last seen; if the next frame comes later,
+        up to that one.
+    next_id : int, default=0
+        The number of the next new face.
+    last : float, default=None
+        When the last frame was, if another tracker has seen it.
 
     References
     ----------
@@ -46,7 +55,7 @@ class FaceTracker:
     Examples
     --------
     >>> import numpy as np
-    >>> from skfer.video._face_tracker import FaceTracker
+    >>> from skfer.recognition._face_tracker import FaceTracker
     >>> tracker = FaceTracker()
     >>> tracker.update(np.array([[10, 10, 40, 40], [90, 10, 40, 40]]), 0.00)
     [0, 1]
@@ -54,19 +63,30 @@ class FaceTracker:
     [1]
     """
 
-    def __init__(self, memory: float = 1.0):
+    def __init__(self, memory: float = 1.0, *, next_id: int = 0, last: float | None = None):
         self.memory = memory
+        self.next_id = next_id
+        self.last = last
         self._tracks: list[_Track] = []
-        self._next_id = 0
 
     @property
     def known(self) -> list[int]:
         """Numbers of the faces that are remembered."""
         return [track.face_id for track in self._tracks]
 
+    @property
+    def tracks(self) -> list[tuple[int, list[float], float]]:
+        """Number, last box and its time of each face that is remembered."""
+        return [(track.face_id, track.box.tolist(), track.seen) for track in self._tracks]
+
+    def remember(self, face_id: int, box: Sequence[float], seen: float) -> None:
+        """Take over a face that another tracker gave a number below `next_id`."""
+        self._tracks.append(_Track(face_id, np.asarray(box, float), seen))
+
     def update(self, boxes: np.ndarray, time: float) -> list[int]:
         """The number of each face of one frame, for boxes ``(k, 4)`` seen at `time` seconds."""
-        self._tracks = [track for track in self._tracks if time - track.seen <= self.memory]
+        self._tracks = [track for track in self._tracks if self._remembers(track, time)]
+        self.last = time
         boxes = np.asarray(boxes, float).reshape(-1, 4)
         costs = self._costs(boxes, time)
         found: dict[int, _Track] = {}
@@ -77,12 +97,16 @@ class FaceTracker:
         for face, box in enumerate(boxes):
             track = found.get(face)
             if track is None:
-                track = _Track(self._next_id, box, time)
-                self._next_id += 1
+                track = _Track(self.next_id, box, time)
+                self.next_id += 1
                 self._tracks.append(track)
             track.box, track.seen = box, time
             ids.append(track.face_id)
         return ids
+
+    def _remembers(self, track: _Track, time: float) -> bool:
+        allowed = _LONGEST_GAP if track.seen == self.last else self.memory
+        return time - track.seen <= max(allowed, self.memory)
 
     def _costs(self, boxes: np.ndarray, time: float) -> np.ndarray:
         """Distance of every face to every one known, in sides; `_FORBIDDEN` if it can't be it."""

@@ -20,7 +20,7 @@ class Smoother:
     Examples
     --------
     >>> import numpy as np
-    >>> from skfer.video._smoothing import Smoother
+    >>> from skfer.recognition._smoothing import Smoother
     >>> smoother = Smoother(0.5)
     >>> smoother.update(0, np.array([1.0, 0.0]), 0.0)
     array([1., 0.])
@@ -40,6 +40,10 @@ class Smoother:
             probabilities = before + share * (probabilities - before)
         self._last[face_id] = time, probabilities
         return probabilities
+
+    def last(self, face_id: int) -> np.ndarray | None:
+        """The smoothed probabilities of a face when it was last seen; None if it never was."""
+        return self._last[face_id][1] if face_id in self._last else None
 
     def forget_all_but(self, known: Iterable[int]) -> None:
         """Drop the faces that will not come again, so that memory stays what it is."""

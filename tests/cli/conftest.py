@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import joblib
+import pytest
+from click.testing import CliRunner
+from clips_for_tests import picture, write_clip
+
+from skfer.cli._app import app
+from skfer.datasets import make_faces
+
+
+@pytest.fixture
+def skfer():
+    def run(*arguments):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def model(fitted_pipeline, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "tiny.joblib"
+    joblib.dump(fitted_pipeline, path)
+    return path
+
+
+@pytest.fixture
+def class_folder(tmp_path):
+    """Drawn faces of 48 pixels in a folder for each class."""
+    faces = make_faces(30, classes=["happy", "sad"], random_state=0)
+    for place, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+        folder = tmp_path / "labelled" / label
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{place}.png"), image)
+    return tmp_path / "labelled"
+
+
+@pytest.fixture
+def talk(tmp_path):
+    """A clip of drawn people, in which Haar finds faces."""
+    scene = make_faces(1, scene=True, random_state=0).images[0]
+    return write_clip(tmp_path / "talk.mp4", [scene] * 6 + [picture(size=scene.shape[:2])] * 2)
+
+
+@pytest.fixture
+def command():
+    """The words that run the command in a process of its own."""
+    # The network of the model is a function of the tests' own, which another process must find.
+    tests = str(Path(__file__).parents[1])
+    code = f"import sys; sys.path.insert(0, {tests!r}); from skfer.cli import main; main()"
+    return lambda *arguments: [sys.executable, "-c", code, *map(str, arguments)]

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+CLASSES = ["happy", "sad", "surprise"]
+
+
+def test_predict_prints_a_line_for_each_face(skfer, model, photo_files):
+    result = skfer("predict", *photo_files, "--model", model)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert len(lines) >= 4
+    assert lines[0].startswith(f"{photo_files[0]}: face 0: ")
+    assert "from people you trust" in result.stderr
+
+
+def test_predict_prints_json(skfer, model, photo_files):
+    result = skfer("predict", photo_files[0].parent, "--json", "--model", model)
+    photos = json.loads(result.stdout)
+    assert [photo["image"] for photo in photos] == sorted(map(str, photo_files))
+    face = photos[0]["faces"][0]
+    assert face["expression"] == max(face["probabilities"], key=face["probabilities"].get)
+    assert sorted(face["probabilities"]) == CLASSES
+    assert set(face["box"]) == {"x", "y", "width", "height"}
+
+
+def test_a_name_is_a_model_whatever_lies_there(skfer, photo_files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ferplus").mkdir()
+    result = skfer("predict", photo_files[0], "--json", "--model", "ferplus")
+    assert result.exit_code == 0, result.stderr
+    assert "contempt" in json.loads(result.stdout)[0]["faces"][0]["probabilities"]
+
+
+@pytest.mark.parametrize("name", ["faces.csv", "faces.json", "faces.parquet"])
+def test_predict_writes_a_file(skfer, model, photo_files, tmp_path, name):
+    output = tmp_path / name
+    result = skfer("predict", *photo_files, "--model", model, "--output", output)
+    assert (result.exit_code, result.stdout) == (0, "")
+    read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}
+    table = read[output.suffix[1:]](output)
+    assert table["image"].unique().tolist() == list(map(str, photo_files))
+
+
+def test_predict_goes_on_after_a_photo_that_cannot_be_read(skfer, model, photo_files, tmp_path):
+    broken = tmp_path / "broken (1) copy.jpg"
+    broken.write_text("no image")
+    missing = tmp_path / "missing.jpg"
+    result = skfer("predict", broken, photo_files[0], missing, "--json", "--model", model)
+    assert result.exit_code == 3
+    photos = json.loads(result.stdout)
+    assert [photo["image"] for photo in photos] == [
+        str(path) for path in (broken, photo_files[0], missing)
+    ]
+    assert "decoded" in photos[0]["error"]
+    assert photos[0]["faces"] == []
+    assert photos[1]["faces"]
+    assert "error" not in photos[1]
+    assert f"{broken}: can't be decoded as an image." in result.stderr
+    assert f"{missing}: can't be read: No such file" in result.stderr
+
+
+def test_predict_draws_into_copies(skfer, model, photo_files, tmp_path):
+    drawn = tmp_path / "drawn"
+    result = skfer("predict", *photo_files, "--model", model, "--annotate", drawn)
+    assert result.exit_code == 0
+    assert sorted(path.name for path in drawn.iterdir()) == [
+        *("gray.png", "part.jpg", "small.png", "whole.png")
+    ]
+    original, copy = (cv2.imread(str(path)) for path in (photo_files[0], drawn / "whole.png"))
+    assert original.shape == copy.shape
+    assert (original != copy).any()
+    over_itself = skfer("predict", photo_files[0], "-m", model, "--annotate", photo_files[0].parent)
+    assert over_itself.exit_code == 2
+    assert "is one of the photos" in over_itself.stderr
+
+
+def test_predict_draws_over_none_of_the_photos(skfer, model, photo_files, tmp_path):
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    namesake = folder / photo_files[0].name
+    namesake.write_bytes(photo_files[1].read_bytes())
+    result = skfer("predict", photo_files[0], namesake, "-m", model, "--annotate", folder)
+    assert result.exit_code == 2
+    assert "is one of the photos" in result.stderr
+    assert namesake.read_bytes() == photo_files[1].read_bytes()
+
+
+def test_predict_draws_over_what_lies_there_only_if_asked(skfer, model, photo_files, tmp_path):
+    folder = tmp_path / "drawn"
+    folder.mkdir()
+    namesake = folder / photo_files[0].name
+    namesake.write_text("somebody's own")
+    arguments = ("predict", photo_files[0], "-m", model, "--annotate", folder)
+    refused = skfer(*arguments)
+    assert refused.exit_code == 2
+    assert "is there already" in refused.stderr
+    assert namesake.read_text() == "somebody's own"
+    assert skfer(*arguments, "--overwrite").exit_code == 0
+    assert cv2.imread(str(namesake)) is not None
+
+
+def test_photos_of_one_name_have_a_copy_each(skfer, model, photo_files, tmp_path):
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder, photo in zip(folders, photo_files, strict=False):
+        folder.mkdir()
+        (folder / "me.png").write_bytes(photo.read_bytes())
+    drawn = tmp_path / "drawn"
+    result = skfer("predict", *folders, "-m", model, "--annotate", drawn)
+    assert result.exit_code == 0, result.stderr
+    shapes = [cv2.imread(str(drawn / name)).shape for name in ("me.png", "me_2.png")]
+    assert shapes == [cv2.imread(str(folder / "me.png")).shape for folder in folders]
+
+
+def test_files_as_people_have_them(skfer, model, tmp_path, astronaut):
+    """A name beyond ASCII, a photo on its side, one of ten pixels, GIF, WebP, alpha, 16 bits."""
+    folder = tmp_path / "Fête de l'été 🎉"
+    folder.mkdir()
+    bgr = cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR)
+    files = {
+        "an Ärmel.png": bgr,
+        "b.webp": bgr,
+        "c.gif": bgr,
+        "d.png": np.dstack([bgr, np.full(bgr.shape[:2], 255, np.uint8)]),
+        "e.png": bgr.astype(np.uint16) * 257,
+        "tiny.png": cv2.resize(bgr, (10, 10)),
+    }
+    for name, image in files.items():
+        encoded = cv2.imencode(Path(name).suffix, image)[1]
+        (folder / name).write_bytes(encoded.tobytes())
+    lying = cv2.imencode(".jpg", np.ascontiguousarray(np.rot90(bgr)))[1].tobytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    length = (len(exif) + 2).to_bytes(2, "big")
+    (folder / "f.jpg").write_bytes(lying[:2] + b"\xff\xe1" + length + exif + lying[2:])
+    result = skfer("predict", folder, "-m", model, "--json", "--annotate", tmp_path / "gezeichnet")
+    assert result.exit_code == 0, result.stderr
+    photos = {Path(photo["image"]).name: photo["faces"] for photo in json.loads(result.stdout)}
+    assert photos.pop("tiny.png") == []
+    assert sorted(photos) == ["an Ärmel.png", "b.webp", "c.gif", "d.png", "e.png", "f.jpg"]
+    for name, faces in photos.items():
+        assert faces[0]["box"]["x"] == pytest.approx(177, abs=9), name
+    # The copy is upright, and says so no more.
+    drawn = cv2.imread(str(tmp_path / "gezeichnet" / "f.jpg"), cv2.IMREAD_IGNORE_ORIENTATION)
+    assert np.abs(drawn[300:, :150].astype(int) - bgr[300:, :150]).mean() < 20
+
+
+@pytest.mark.slow
+def test_in_a_pipe_nothing_but_json_comes_out(command, model, photo_files):
+    done = subprocess.run(
+        command("predict", *photo_files, "--json", "--model", model), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)) == 4
+    # The one line on standard error is ours, not TensorFlow's.
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("Warning: ")

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from types import SimpleNamespace
+
+import cv2
+import pandas as pd
+from clips_for_tests import write_clip
+
+from skfer.datasets import make_faces
+
+
+def test_video_writes_what_was_asked_for(skfer, model, talk, tmp_path):
+    output, rows, timeline = tmp_path / "drawn.mp4", tmp_path / "faces.csv", tmp_path / "time.png"
+    result = skfer(
+        *("video", talk, "--model", model, "--output", output),
+        *("--csv", rows, "--timeline", timeline, "--every", 2, "--json", "--progress"),
+    )
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert (summary["frames"], summary["frames_without_a_face"]) == (8, 2)
+    assert sum(summary["faces"][0]["expressions"].values()) == 6
+    assert pd.read_csv(rows)["frame"].unique().tolist() == list(range(8))
+    assert cv2.imread(str(timeline)) is not None
+    assert output.stat().st_size > 0
+    assert "8/8" in result.stderr
+
+
+def test_video_prints_rows(skfer, model, talk):
+    result = skfer("video", talk, "--model", model)
+    assert result.exit_code == 0, result.stderr
+    header, *rows = result.stdout.splitlines()
+    assert header.startswith("frame,timestamp,face_id,")
+    assert len(rows) == 8
+    assert "8 frames" in result.stderr
+
+
+def test_video_that_is_cut_short(skfer, model, tmp_path):
+    # Of another scene in each frame, so that half of the bytes are about half of the frames.
+    scenes = list(make_faces(30, scene=(96, 128), random_state=0).images)
+    cut = write_clip(tmp_path / "cut.mkv", scenes)
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
+    result = skfer("video", cut, "--model", model, "--json")
+    assert result.exit_code == 3
+    assert "breaks off after frame" in result.stderr
+    assert json.loads(result.stdout)["frames"] < 30
+
+
+def test_webcam_without_a_window(skfer, model, monkeypatch):
+    scene = make_faces(1, scene=True, random_state=0).images[0]
+
+    class Camera:
+        def __init__(self, index):
+            self.left = 5
+
+        def isOpened(self):  # noqa: N802 - OpenCV's name
+            return True
+
+        def get(self, what):
+            return 30.0
+
+        def read(self):
+            self.left -= 1
+            return self.left >= 0, scene
+
+        def release(self):
+            pass
+
+    # A face is forgotten after seconds, and the machine may be busy.
+    clock = itertools.count(0, 0.04)
+    monkeypatch.setattr("skfer.video._sources.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    result = skfer("webcam", "--no-window", "--model", model)
+    assert result.exit_code == 0, result.stderr
+    (line,) = result.stdout.splitlines()
+    assert line.startswith("0.00 s: face 0: ")
+
+
+def test_webcam_without_a_screen(skfer, model, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    result = skfer("webcam", "--model", model)
+    assert result.exit_code == 2
+    assert "--no-window" in result.stderr
+
+
+def test_a_video_of_one_frame(skfer, model, tmp_path):
+    scene = make_faces(1, scene=True, random_state=0).images[0]
+    result = skfer("video", write_clip(tmp_path / "un été.mp4", [scene]), "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr.endswith("1 frame, 0.0 s, 1 face.\n")
