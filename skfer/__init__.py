@@ -22,8 +22,10 @@ _PUBLIC = {
     "annotate": "skfer.recognition",
     "export_onnx": "skfer.persistence",
     "list_pretrained": "skfer.pretrained",
+    "load": "skfer.persistence",
     "load_pretrained": "skfer.pretrained",
     "recognize": "skfer.recognition",
+    "save": "skfer.persistence",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

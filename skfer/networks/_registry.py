@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import keras
 
 # Name -> "module:function". Modules are imported when a network is built, so that listing
-# the names costs no TensorFlow import.
-_NETWORKS = {
+# the names costs no TensorFlow import. What `register_network` adds is the function itself.
+_NETWORKS: dict[str, str | Callable[..., keras.Model]] = {
     "cnn4": "skfer.networks._cnn4:cnn4",
     "cnn5": "skfer.networks._plain:cnn5",
     "little_vgg": "skfer.networks._little_vgg:little_vgg",
@@ -65,8 +65,50 @@ def network_function(name: str) -> Callable[..., keras.Model]:
             f"Unknown network {name!r}. Known networks: {', '.join(list_networks())}.{hint} "
             "A callable (input_shape, n_outputs) -> keras.Model is taken as well."
         )
-    module, function = _NETWORKS[name].split(":")
+    known = _NETWORKS[name]
+    if not isinstance(known, str):
+        return known
+    module, function = known.split(":")
     return getattr(importlib.import_module(module), function)
+
+
+def register_network(name: str, function: Callable[..., keras.Model]) -> None:
+    """Give a function of your own a name, as the networks of skfer have.
+
+    An estimator that has the name instead of the function holds nothing but data, which
+    `skfer.save` takes. Names are known in the process that registered them: where worker processes
+    fit (``n_jobs`` of a search), register in the module that defines the function.
+
+    Parameters
+    ----------
+    name : str
+        None of `list_networks`, unless the same function is registered once more.
+    function : callable
+        ``(input_shape, n_outputs, ...) -> keras.Model``, as for `build_network`.
+
+    Raises
+    ------
+    ValueError
+        If another network has the name, or it would be taken for a file.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skfer import FacialExpressionClassifier
+    >>> from skfer.networks import register_network
+    >>> def linear(input_shape, n_outputs):
+    ...     outputs = keras.layers.Dense(n_outputs, activation="softmax")
+    ...     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), outputs])
+    >>> register_network("linear", linear)
+    >>> classifier = FacialExpressionClassifier("linear")
+    """
+    if not name.isidentifier():
+        raise ValueError(f"name={name!r} must be letters, digits and underscores, as in 'my_cnn'.")
+    if not callable(function):
+        raise ValueError(f"function must be callable; got {function!r}.")
+    if _NETWORKS.get(name, function) != function:
+        raise ValueError(f"name={name!r} is the name of another network: {list_networks()}.")
+    _NETWORKS[name] = function
 
 
 def build_network(

@@ -14,7 +14,7 @@ from werkzeug.exceptions import (
 )
 
 from skfer._images import read_image
-from skfer.web._image_size import image_size
+from skfer._image_size import image_size
 from skfer.web._limits import Limits
 
 _MEGA = 1_000_000
