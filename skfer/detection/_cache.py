@@ -137,7 +137,7 @@ def _read(entry: Path) -> Detections | None:
     """The faces of an entry; None if it isn't there or is damaged."""
     try:
         table = np.load(entry, allow_pickle=False)
-    except (OSError, EOFError, ValueError):
+    except (OSError, EOFError, ValueError, MemoryError):
         return None
     if table.ndim != 2 or table.shape[1] not in (5, 15):
         return None

@@ -16,6 +16,7 @@ from skfer.persistence._plain_data import Reader, Writer
 # then learns to read both. tests/persistence/models/ keeps files of every form.
 FORMAT = 1
 
+# Names of joblib's files, which are pickles.
 PICKLE_SUFFIXES = (".joblib", ".pkl", ".pickle")
 
 

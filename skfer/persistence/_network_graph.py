@@ -44,9 +44,8 @@ def describe(network: keras.Model, keep: Keep) -> dict[str, Any]:
     if kind not in _MODELS:
         raise ValueError(f"{network.name!r} is a model of a class of its own, {kind}")
     config = network.get_config()
-    layers = [
-        _described(network.get_layer(entry["name"]), entry, keep) for entry in config["layers"]
-    ]
+    own = {layer.name: layer for layer in network.operations}
+    layers = [_described(own[entry["name"]], entry, keep) for entry in config["layers"]]
     ends = {key: _one_name(config[f"{key}_layers"]) for key in ("input", "output")}
     return {"class": kind, "name": network.name, "layers": layers, **ends}
 
