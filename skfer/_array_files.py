@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 from typing import IO
@@ -98,8 +99,10 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
 
 
 # What the readers of zip, of deflated data and of NumPy's headers raise on damage. RuntimeError is
-# an archive with a password, NotImplementedError one that is packed in a way Python doesn't know.
+# an archive with a password, NotImplementedError one that is packed in a way Python doesn't know;
+# NumPy reads a header that is no Python as one of Python 2, by its tokens.
 DAMAGE = (
     *(ValueError, TypeError, OSError, EOFError, SyntaxError, IndexError, OverflowError),
     *(RuntimeError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error),
+    tokenize.TokenError,
 )
