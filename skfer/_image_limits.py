@@ -64,8 +64,8 @@ def read_file(path: str | os.PathLike, where: str) -> bytes:
         raise ValueError(f"{where} can't be read: {error}.") from error
     if len(data) > most:
         raise ValueError(
-            f"{where} has more than {most / 1e6:,.0f} MB, more than {_MOST_BYTES_A_PIXEL} bytes for "
-            f"each of {_millions(max_pixels())} million pixels. {_WAY_OUT}"
+            f"{where} has more than {most / 1e6:,.0f} MB, more than {_MOST_BYTES_A_PIXEL} bytes "
+            f"for each of {_millions(max_pixels())} million pixels. {_WAY_OUT}"
         )
     return data
 
@@ -84,14 +84,14 @@ def refuse_bombs(data: bytes, where: str) -> None:
         raise ValueError(f"{where} can't be decoded as an image: {error}.") from error
     if size is None:
         raise ValueError(
-            f"{where} can't be decoded as an image. It is no JPEG, PNG, WebP, BMP, TIFF, GIF, Netpbm "
-            "or AVIF."
+            f"{where} can't be decoded as an image. It is no JPEG, PNG, WebP, BMP, TIFF, GIF, "
+            "Netpbm or AVIF."
         )
     width, height = size
     if width * height > max_pixels():
         raise ValueError(
-            f"{where} has {width} x {height} pixels by its header; at most {_millions(max_pixels())} "
-            f"million are decoded. {_WAY_OUT}"
+            f"{where} has {width} x {height} pixels by its header; at most "
+            f"{_millions(max_pixels())} million are decoded. {_WAY_OUT}"
         )
 
 

@@ -21,8 +21,8 @@ _GROUP_LIMITS = (
 def new_batch(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """An array for a batch of images, not filled yet.
 
-    The system grants memory that it doesn't have and ends the process that uses it, so what is free is
-    asked before.
+    The system grants memory that it doesn't have and ends the process that uses it, so what is
+    free is asked before.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ def _opened(source: Path) -> IO[str]:
 def short_lines(lines: IO[str]) -> Iterator[str]:
     """The lines of a table, none longer than a row of it can be.
 
-    A compressed file of some megabytes may hold a line of gigabytes, which would all be read at once.
+    A compressed file of some megabytes may hold a line of gigabytes, which would be read at once.
 
     Raises
     ------

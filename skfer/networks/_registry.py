@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import keras
 
 # Name -> "module:function". Modules are imported when a network is built, so that listing
-# the names costs no TensorFlow import. What `register_network` adds is the function itself.
-_NETWORKS: dict[str, str | Callable[..., keras.Model]] = {
+# the names costs no TensorFlow import.
+_NETWORKS = {
     "cnn4": "skfer.networks._cnn4:cnn4",
     "cnn5": "skfer.networks._plain:cnn5",
     "little_vgg": "skfer.networks._little_vgg:little_vgg",
@@ -37,6 +37,8 @@ _NETWORKS: dict[str, str | Callable[..., keras.Model]] = {
         "vgg19",
     )
 }
+# What `register_network` was given.
+_REGISTERED: dict[str, Callable[..., keras.Model]] = {}
 
 
 def list_networks() -> list[str]:
@@ -53,22 +55,21 @@ def list_networks() -> list[str]:
     >>> list_networks()[:4]
     ['cnn4', 'cnn5', 'efficientnetb0', 'efficientnetb3']
     """
-    return sorted(_NETWORKS)
+    return sorted([*_NETWORKS, *_REGISTERED])
 
 
 def network_function(name: str) -> Callable[..., keras.Model]:
     """The function that builds the network called `name`."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     if name not in _NETWORKS:
-        close = difflib.get_close_matches(str(name), _NETWORKS, n=1)
+        close = difflib.get_close_matches(str(name), list_networks(), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             f"Unknown network {name!r}. Known networks: {', '.join(list_networks())}.{hint} "
             "A callable (input_shape, n_outputs) -> keras.Model is taken as well."
         )
-    known = _NETWORKS[name]
-    if not isinstance(known, str):
-        return known
-    module, function = known.split(":")
+    module, function = _NETWORKS[name].split(":")
     return getattr(importlib.import_module(module), function)
 
 
@@ -106,9 +107,9 @@ def register_network(name: str, function: Callable[..., keras.Model]) -> None:
         raise ValueError(f"name={name!r} must be letters, digits and underscores, as in 'my_cnn'.")
     if not callable(function):
         raise ValueError(f"function must be callable; got {function!r}.")
-    if _NETWORKS.get(name, function) != function:
+    if name in _NETWORKS or _REGISTERED.get(name, function) != function:
         raise ValueError(f"name={name!r} is the name of another network: {list_networks()}.")
-    _NETWORKS[name] = function
+    _REGISTERED[name] = function
 
 
 def build_network(

@@ -1,9 +1,9 @@
 """The file of a model: a zip archive of plain JSON and arrays, sealed by a checksum.
 
-The archive holds ``skfer.json`` and then ``000.npy``, ``001.npy``, ..., none of them compressed: what
-is unpacked can't be larger than the file. Its comment, the last bytes of the file, is the SHA-256 of
-all that stands before, so no byte can differ unnoticed. It finds damage; against somebody who
-writes a checksum too, the reader takes nothing but data.
+The archive holds ``skfer.json`` and then ``000.npy``, ``001.npy``, ..., none of them compressed:
+what is unpacked can't be larger than the file. Its comment, the last bytes of the file, is the
+SHA-256 of all that stands before, so no byte can differ unnoticed. That finds damage; against
+somebody who writes a checksum too, the reader takes nothing but data.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ _MOST_TEXT = 32_000_000
 _MOST_ARRAYS = 100_000
 
 # How other files that hold models begin.
-_PICKLE = "is a pickle, or the file of joblib.dump, which may run any code when it is loaded. If you "
-_PICKLE += "trust who made it: joblib.load(path)"
+_PICKLE = (
+    "is a pickle, such as joblib.dump writes, which may run any code when it is loaded. If you "
+    "trust who made it: joblib.load(path)"
+)
 _KERAS = "is a Keras model: FacialExpressionClassifier.from_keras(path, classes=...) takes it"
 _OTHERS = (
     (b"\x80", _PICKLE),
@@ -125,11 +127,13 @@ def _unpacked(file: IO[bytes]) -> tuple[dict[str, Any], list[np.ndarray]]:
     with zipfile.ZipFile(file) as archive:
         text, *arrays = archive.infolist()
         if len(arrays) > _MOST_ARRAYS or text.file_size > _MOST_TEXT:
-            raise ValueError(f"it holds {len(arrays):,} arrays and {text.file_size:,} bytes of text")
+            raise ValueError(f"it holds {len(arrays):,} arrays, {text.file_size:,} bytes of text")
         expected = [TEXT, *(f"{place:03}.npy" for place in range(len(arrays)))]
         for info, name in zip(archive.infolist(), expected, strict=True):
             if info.filename != name or info.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"it holds {info.filename!r}, where {name!r} uncompressed is expected")
+                raise ValueError(
+                    f"it holds {info.filename!r}, where {name!r}, not packed, is to be"
+                )
         # Members that share bytes would make a small file a large one.
         if sum(info.file_size for info in archive.infolist()) > size:
             raise ValueError("its parts are larger than itself")

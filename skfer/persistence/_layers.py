@@ -1,8 +1,8 @@
 """The layers that a model file may hold, and their settings.
 
-Keras's own files name classes and functions, which its loader looks up and calls; what may be called
-has been the way in more than once, with its safe mode too. Here a layer is one of this table or is
-refused, and its settings are numbers, words and lists of them.
+Keras's own files name classes and functions, which its loader looks up and calls; what may be
+called has been the way in more than once, with its safe mode too. Here a layer is one of this table
+or is refused, and its settings are numbers, words and lists of them.
 """
 
 from __future__ import annotations
@@ -121,9 +121,7 @@ def new_layer(kind: str, settings: dict[str, Any], shapes: list[tuple[int, ...]]
             parameters[name] = _known(value, _DTYPES, name)
         elif ending:
             inner = _known(value["class"], _OWN_CLASS[ending], name)
-            parameters[name] = getattr(_MODULES[ending], inner)(
-                **_checked(value["settings"], name)
-            )
+            parameters[name] = getattr(_MODULES[ending], inner)(**_checked(value["settings"], name))
         elif name in _SETTINGS:
             parameters[name] = _checked(value, name)
         else:

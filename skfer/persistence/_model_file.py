@@ -16,6 +16,8 @@ from skfer.persistence._plain_data import Reader, Writer
 # then learns to read both. tests/persistence/models/ keeps files of every form.
 FORMAT = 1
 
+# What wrong data, of right form, comes to: a name that is missing, a list where a number should be.
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 # Names of joblib's files, which are pickles.
 PICKLE_SUFFIXES = (".joblib", ".pkl", ".pickle")
 
@@ -25,8 +27,8 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
 
     It is for `FacialExpressionClassifier` and what stands around it: the Pipeline, the transformers
     and detectors of skfer, `AbstainingClassifier`, and scikit-learn's ``FeatureUnion``,
-    ``FrozenEstimator``, ``StandardScaler``, ``PCA``, ``LogisticRegression`` and ``LinearSVC``. `load`
-    gives it back; it predicts the same to the last bit.
+    ``FrozenEstimator``, ``StandardScaler``, ``PCA``, ``LogisticRegression`` and ``LinearSVC``.
+    `load` gives it back; it predicts the same to the last bit.
 
     The file is a zip archive of ``skfer.json`` (parameters, labels, layers, versions) and arrays in
     NumPy's own form, sealed by a SHA-256 of all of it. It is replaced in one step: whoever is
@@ -135,7 +137,7 @@ def load(path: str | os.PathLike) -> Any:
         )
     try:
         return Reader(arrays).estimator(content["estimator"])
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{str(path)!r} is no model that can be loaded: {error}") from error
 
 

@@ -64,7 +64,7 @@ def _described(layer: Any, entry: dict[str, Any] | None, keep: Keep) -> dict[str
         indices = [int(index) for index in entry["inbound_nodes"][0]["args"][1]]
         return described | {"class": _TAKE, "indices": indices, "axis": int(layer.axis)}
     if kind not in LAYERS or type(layer).__module__.partition(".")[0] != "keras":
-        raise ValueError(f"its layer {layer.name!r} is a {kind}, which is none of Keras's simple layers")
+        raise ValueError(f"its layer {layer.name!r} is a {kind}, none of Keras's simple layers")
     try:
         settings = layer_settings(layer.get_config(), kind)
     except ValueError as error:
@@ -109,7 +109,7 @@ def _one_name(ends: Any) -> str:
 def build(description: dict[str, Any], arrays: Sequence[np.ndarray]) -> keras.Model:
     """The network that `describe` took apart.
 
-    Room is made only for weights whose arrays are there: what a layer wants beyond them is an error.
+    Room is made only for weights whose arrays are there; what a layer wants beyond is an error.
 
     Raises
     ------
@@ -182,8 +182,8 @@ class _Builder:
         if "model" in entry:
             return self.model(entry["model"], depth + 1), []
         arrays = [self._arrays[place] for place in entry["weights"]]
-        shapes = [array.shape for array in arrays]
-        return new_layer(entry["class"], entry["settings"] | {"name": entry["name"]}, shapes), arrays
+        settings = entry["settings"] | {"name": entry["name"]}
+        return new_layer(entry["class"], settings, [array.shape for array in arrays]), arrays
 
 
 def _give(layer: Any, arrays: list[np.ndarray], entry: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,8 @@ class Writer:
         for name, value in attributes.items():
             if not may_have(cls, name, _as_read(value)):
                 raise ValueError(
-                    f"{where} has an attribute {name} ({type(value).__name__}), for which a file of "
-                    f"skfer.save has no place. {_WAY_OUT}"
+                    f"{where} has an attribute {name} ({type(value).__name__}), for which a file "
+                    f"of skfer.save has no place. {_WAY_OUT}"
                 )
         entry["attributes"] = {
             name: self.value(value, f"{where}.{name}") for name, value in attributes.items()
@@ -65,7 +65,8 @@ class Writer:
                 entry["network"] = network_graph.describe(network, self._keep)
             except ValueError as error:
                 raise ValueError(
-                    f"{where} has a network that a file of skfer.save can't hold: {error}. {_WAY_OUT}"
+                    f"{where} has a network that a file of skfer.save can't hold: {error}. "
+                    f"{_WAY_OUT}"
                 ) from error
         return entry
 
@@ -99,7 +100,7 @@ class Writer:
         if array.dtype.kind in "biuf" or (array.dtype.kind == "U" and array.size):
             return {"array": self._keep(array)}
         if array.ndim != 1 or array.dtype.kind not in "OU":
-            raise ValueError(f"{where} is an array of {array.dtype}, which is no plain data. {_WAY_OUT}")
+            raise ValueError(f"{where} is an array of {array.dtype}, no plain data. {_WAY_OUT}")
         return {"objects": [self.value(item, where) for item in array.tolist()]}
 
     def _optimizer(self, optimizer: Any, where: str) -> dict[str, Any]:
@@ -152,7 +153,7 @@ class Reader:
         if not isinstance(value, dict):
             return value
         ((kind, held),) = value.items()
-        readers = {
+        readers: dict[str, Callable[[Any], Any]] = {
             "float": lambda text: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[text],
             "pixel_range": lambda ends: PixelRange(*map(float, ends)),
             "tuple": lambda items: tuple(map(self.value, items)),
@@ -165,7 +166,7 @@ class Reader:
         }
         if kind not in readers:
             raise ValueError(f"it holds a value of the kind {kind!r}, which is not known")
-        return readers[kind](held)  # type: ignore[operator]
+        return readers[kind](held)
 
     def _optimizer(self, entry: dict[str, Any]) -> Any:
         settings = self.value(entry["settings"])
@@ -177,7 +178,8 @@ class Reader:
 def _give_network(estimator: Any, network: Any) -> None:
     if not hasattr(estimator, "_set_network"):
         raise ValueError(f"{type(estimator).__name__} has no network")
-    missing = [name for name in ("image_shape_", "pixel_range_", "_seed") if not hasattr(estimator, name)]
+    needed = ("image_shape_", "pixel_range_", "_seed")
+    missing = [name for name in needed if not hasattr(estimator, name)]
     if missing:
         raise ValueError(f"{type(estimator).__name__} has a network and no {missing[0]}")
     classes = getattr(estimator, "classes_", None)
@@ -186,8 +188,8 @@ def _give_network(estimator: Any, network: Any) -> None:
     )
     if not fits:
         raise ValueError(
-            f"its network takes {network.input_shape} and gives {network.output_shape}, which is not "
-            "what its images and classes need"
+            f"its network takes {network.input_shape} and gives {network.output_shape}, which is "
+            "not what its images and classes need"
         )
     estimator._set_network(network)
 
@@ -232,12 +234,12 @@ def _refusal(value: Any, where: str) -> str:
         network = where.endswith(".network")
         name = getattr(value, "__name__", repr(value))
         register = (
-            f"Give the function a name before the fit, skfer.networks.register_network({name!r}, "
-            f"{name}) and network={name!r}; or save" if network else "Save"
+            f"Give it a name before the fit: skfer.networks.register_network({name!r}, {name}), "
+            f"and network={name!r}. Or: "
         )
         return (
-            f"{where} is a function, {name}, and a file of skfer.save holds data, no code. {register} "
-            "with joblib.dump, whose files may run any code when they are loaded."
+            f"{where} is a function, {name}, and a file of skfer.save holds data, no code. "
+            f"{register if network else ''}{_WAY_OUT}"
         )
     return (
         f"{where} is a {kind}, which a file of skfer.save can't hold. It holds "

@@ -19,8 +19,8 @@ from skfer._image_limits import max_pixels
 _MISSING_ALLOWED = 2
 _SECONDS_ALLOWED = 0.5
 
-# What a file may be. A playlist, which FFmpeg knows by its content, whatever its name, would make it
-# open other files, or addresses in the network.
+# What a file may be. A playlist, which FFmpeg knows by its content, whatever its name, would make
+# it open other files, or addresses in the network.
 _FORMATS = (
     "3g2,3gp,apng,asf,avi,dv,flv,gif,h264,hevc,ivf,m4a,m4v,matroska,mj2,mov,mp4,mpeg,mpegts,"
     "mpegvideo,mxf,nut,ogg,rm,webm,wtv,yuv4mpegpipe"

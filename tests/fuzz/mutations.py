@@ -8,7 +8,7 @@ import numpy as np
 
 # Lengths and sizes at which sums overflow, signs turn and room runs out.
 _EDGES = (0, 1, 2, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
-_WORDS = (b"-1", b"0", b"256", b"1e9", b"99999999999999999999", b"nan", b'"', b"", b"\0", b",", b"\n")
+_WORDS = (b"-1", b"0", b"256", b"1e9", b"9" * 20, b"nan", b'"', b"", b"\0", b",", b"\n")
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
 
 

@@ -3,8 +3,9 @@
     python tests/fuzz/run.py --cases 20000 --output benchmarks/results/fuzz.json
 
 A case fails if it raises what isn't documented, takes more than 5 seconds of processor time (or a
-minute by the clock), needs more than 1.5 GB, writes outside its folder, or ends its process. Files of
-failed cases are kept in the folder that is printed. The exit code is the number of failures, up to 99.
+minute by the clock), needs more than 1.5 GB, writes outside its folder, or ends its process. Files
+of failed cases are kept in the folder that is printed. The exit code is the number of failures, up
+to 99.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def _watch(
     name: str, start: int, stop: int, seed: int, folder: Path, errors: Any, records: list
 ) -> tuple[int | None, str] | None:
     """Read what a worker says; the case in which it ended, and how, if it did before its time."""
-    command = [sys.executable, str(HERE / "worker.py"), name, *map(str, (start, stop, seed)), folder]
+    script, numbers = str(HERE / "worker.py"), map(str, (start, stop, seed))
+    command = [sys.executable, script, name, *numbers, str(folder)]
     environment = os.environ | {
         "PYTHONDONTWRITEBYTECODE": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",

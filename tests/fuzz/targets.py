@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-
 from mutations import mutated, mutated_text
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -31,8 +30,8 @@ class Target(NamedTuple):
     seeds : callable
         Makes the right files, given an empty folder.
     run : callable
-        Takes a file's bytes, the name of the right file it was made from, and an empty folder; raises
-        `Refused` if the file was refused as it is documented, and anything else if not.
+        Takes a file's bytes, the name of the right file it was made from, and an empty folder;
+        raises `Refused` if the file was refused as documented, and anything else if not.
     change : callable
         Makes a file wrong.
     share : float
@@ -110,8 +109,10 @@ def _tables(folder: Path) -> dict[str, bytes]:
     table = "\n".join(["emotion,pixels,Usage", *rows, ""]).encode()
     np.savez(folder / "a.npz", images=images, target=np.arange(3), usage=["Training"] * 3)
     np.savez_compressed(folder / "b.npz", images=images, target=np.arange(3))
-    names = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
-    votes = "\n".join([names, *["Training,fer000.png,4,0,0,1,3,2,0,0,0,0"] * 3, ""]).encode()
+    names = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    votes = "\n".join(
+        [f"Usage,Image name,{names}", *["Training,fer000.png,4,0,0,1,3,2,0,0,0,0"] * 3, ""]
+    ).encode()
     return {
         "fer2013.csv": table,
         "fer2013.csv.gz": gzip.compress(table, mtime=0),
@@ -196,7 +197,8 @@ def _other_json(text: bytes, rng: np.random.Generator) -> bytes:
 
     walk(content)
     node, key = places[int(rng.integers(len(places)))]
-    strange = (None, -1, 0, 2**40, 1e308, True, "", "softmax", "Lambda", [], {}, [[1]], {"array": 0})
+    numbers, words = (None, -1, 0, 2**40, 1e308, True), ("", "softmax", "Lambda")
+    strange = (*numbers, *words, [], {}, [[1]], {"array": 0})
     if rng.random() < 0.7:
         node[key] = strange[int(rng.integers(len(strange)))]
     else:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from targets import TARGETS, Refused, Target, silence
 
 # A case may not need more than this beyond what the process had already, in kilobytes.
@@ -79,7 +78,8 @@ def main() -> None:
         return folder
 
     seeds = target.seeds(emptied())
-    for right, data in seeds.items():  # what is loaded once is loaded now; and right files are taken
+    # Right files are taken; and what is loaded once is loaded now.
+    for right, data in seeds.items():
         if right != "fer2013new.csv":
             target.run(data, right, emptied())
     guard = Guard()
