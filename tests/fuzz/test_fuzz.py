@@ -51,6 +51,7 @@ def test_a_sample_of_wrong_files_is_refused_or_answered(tmp_path):
     assert told["targets"]["image"]["answered"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "why"),
     [
