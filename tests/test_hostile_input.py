@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 from clips_for_tests import picture, write_clip
 from PIL import Image
+from web_for_tests import BrightnessReader
 
 from skfer import GrayscaleResizer
 from skfer._image_limits import MAX_PIXELS
@@ -30,6 +31,7 @@ from skfer.recognition._csv_text import defused, restored, table_as_csv
 from skfer.recognition._recognize import image_files
 from skfer.video._face_tables import read_rows, row_sink
 from skfer.video._sources import VideoFile
+from skfer.web import create_app
 
 STATIC = Path(__file__, "../../skfer/web/static").resolve()
 
@@ -235,6 +237,19 @@ def test_a_playlist_that_is_named_as_a_video_opens_no_other_file(playlist, tmp_p
     path.write_text(playlist.format(other=other.name))
     with pytest.raises(ValueError, match=r"talk\.mp4' can't be read as a video: it is no video"):
         VideoFile(path)
+
+
+def test_a_video_in_an_unknown_coding_is_an_error(tmp_path):
+    """Found by fuzzing: there is a stream, and nothing that could decode it."""
+    clip = write_clip(tmp_path / "clip.mp4", [picture()] * 3)
+    clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(ValueError, match="in a coding that isn't known"):
+        VideoFile(clip)
+    answer = (
+        create_app(BrightnessReader()).test_client().post("/api/v1/video", data=clip.read_bytes())
+    )
+    assert answer.status_code == 422
+    assert "a coding that isn't known" in answer.json["error"]["message"]
 
 
 def test_a_video_of_too_many_pixels(tmp_path, monkeypatch):

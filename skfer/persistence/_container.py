@@ -32,7 +32,7 @@ _MOST_ARRAYS = 100_000
 # How other files that hold models begin.
 _PICKLE = (
     "is a pickle, such as joblib.dump writes, which may run any code when it is loaded. If you "
-    "trust who made it: joblib.load(path), and the command skfer takes it if its name ends in .joblib"
+    "trust who made it: joblib.load(path); the command skfer takes it if its name ends in .joblib"
 )
 _KERAS = "is a Keras model: FacialExpressionClassifier.from_keras(path, classes=...) takes it"
 _OTHERS = (

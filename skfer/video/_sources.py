@@ -58,6 +58,9 @@ class VideoFile:
             self.close()
             raise ValueError(f"{self.name!r} holds no video stream.")
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            self.close()
+            raise ValueError(f"{self.name!r} holds a video in a coding that isn't known.")
         self._stream.thread_type = "AUTO"
         # Frames may also become larger than the file says: the decoder doesn't begin with those.
         self._stream.codec_context.options = {"max_pixels": str(max_pixels())}
