@@ -15,7 +15,7 @@ ARGS ?=
 # TensorFlow's start-up notes are no news to anyone here.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types imports hooks pytest format bench clean
+.PHONY: help demo test check lint types imports hooks pytest fuzz format bench clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -47,6 +47,11 @@ hooks: $(VENV)/.installed-dev ## the pre-commit hooks on all files
 
 pytest: $(VENV)/.installed-dev ## the tests alone
 	$(BIN)/pytest $(ARGS)
+
+# The figures of docs/reliability.md. Each process is niced: hours of wrong files are no hurry.
+FUZZ ?= --cases 20000 --output benchmarks/results/fuzz.json
+fuzz: $(VENV)/.installed-dev ## 20,000 wrong files, in watched processes (FUZZ="--cases 500")
+	nice -n 19 $(BIN)/python tests/fuzz/run.py $(FUZZ)
 
 format: $(VENV)/.installed-dev ## put the code in order
 	$(BIN)/ruff check --fix

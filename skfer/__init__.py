@@ -25,8 +25,10 @@ _PUBLIC = {
     "export_onnx": "skfer.persistence",
     "expressions_to_affect": "skfer._circumplex",
     "list_pretrained": "skfer.pretrained",
+    "load": "skfer.persistence",
     "load_pretrained": "skfer.pretrained",
     "recognize": "skfer.recognition",
+    "save": "skfer.persistence",
 }
 
 __all__ = [*sorted(_PUBLIC), "__version__"]

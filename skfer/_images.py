@@ -11,13 +11,14 @@ import math
 import numbers
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from skfer._image_limits import read_file, refuse_bombs
 from skfer._jpeg import jpeg_defect
+from skfer._memory_room import new_batch
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
 # squared on are square images (Olivetti faces come as rows of 64 x 64).
@@ -170,7 +171,7 @@ def dense_images(images: Images) -> np.ndarray:
     if isinstance(images, np.ndarray):
         return images
     first = with_channels(images[0])
-    dense = np.empty((len(images), *first.shape), first.dtype)
+    dense = new_batch((len(images), *first.shape), first.dtype)
     for index, image in enumerate(images):
         image = with_channels(image)
         if image.shape != first.shape or image.dtype != first.dtype:
@@ -199,18 +200,17 @@ def read_image(item: Any, index: int) -> np.ndarray:
     Returns
     -------
     ndarray of shape (H, W), (H, W, 1) or (H, W, 3), uint8 or float32
+
+    Raises
+    ------
+    ValueError
+        If it is no image, or one of more pixels than `max_pixels`; its place and path are named.
     """
     where = _name(item, index)
     if isinstance(item, bytes | bytearray):
         return _decode(bytes(item), where)
     if isinstance(item, str | os.PathLike):
-        try:
-            data = Path(item).read_bytes()
-        except OSError as error:
-            raise ValueError(f"{where} can't be read: {error.strerror}.") from error
-        except ValueError as error:  # no path at all, such as one with a null character
-            raise ValueError(f"{where} can't be read: {error}.") from error
-        return _decode(data, where)
+        return _decode(read_file(item, where), where)
     try:
         image = np.asarray(item)
     except ValueError as error:  # a list of images of differing sizes: a batch in the batch
@@ -234,6 +234,7 @@ def _decode(data: bytes, where: str) -> np.ndarray:
         raise ValueError(f"{where} is empty: it holds no image.")
     if defect := jpeg_defect(data):
         raise ValueError(f"{where} is a JPEG that {defect}.")
+    refuse_bombs(data, where)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
     except cv2.error as error:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+# The disk, the user's share of it, or the largest file there may be is full; or the disk fails.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextlib.contextmanager
@@ -28,7 +32,8 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If nothing can be written in that folder; the message names it.
+        If nothing can be written in that folder, or there is no room for all of it; the message
+        names the file.
     """
     target = Path(path)
     if target.is_dir():
@@ -42,5 +47,12 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     try:
         yield part
         part.replace(target)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        # An error raised while writing doesn't say in which file.
+        told = OSError(f"{str(target)!r} can't be written: {error.strerror}.")
+        told.errno = error.errno
+        raise told from error
     finally:
         part.unlink(missing_ok=True)

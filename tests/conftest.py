@@ -34,6 +34,13 @@ def photo_files(tmp_path, astronaut):
 
 
 @pytest.fixture
+def encoded(astronaut):
+    """A photo as the bytes of an image file of that ending."""
+    bgr = cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR)
+    return lambda ending: cv2.imencode(ending, bgr)[1].tobytes()
+
+
+@pytest.fixture
 def tiny_network():
     """A function (input_shape, n_outputs) -> keras.Model that worker processes can import."""
     import networks_for_tests

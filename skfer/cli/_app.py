@@ -44,7 +44,7 @@ class _Group(click.Group):
             except KeyboardInterrupt:
                 click.echo("Interrupted.", err=True)
                 ctx.exit(INTERRUPTED)
-            except (ValueError, TypeError, OSError, ImportError) as error:
+            except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
                 if getattr(error, "errno", None) == errno.EPIPE:  # `skfer predict ... | head`
                     raise
                 raise click.ClickException(str(error)) from error
@@ -65,7 +65,7 @@ def app() -> None:
     Examples:
       skfer predict party.jpg holidays/ --json
       skfer video talk.mp4 --output drawn.mp4 --csv faces.csv
-      skfer train photos/ --output mine.joblib
+      skfer train photos/ --output mine.skfer
       skfer serve
 
     Each command has examples too: skfer predict --help

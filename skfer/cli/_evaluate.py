@@ -41,7 +41,7 @@ def evaluate(
 
     \b
     Examples:
-      skfer evaluate photos/ --model mine.joblib
+      skfer evaluate photos/ --model mine.skfer
       skfer evaluate fer2013.csv --json
     """
     labelled = load_labelled(data, usage)

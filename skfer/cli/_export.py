@@ -23,7 +23,7 @@ def export(model: str | None, output: Path) -> None:
     \b
     Examples:
       skfer export --output fer2013.onnx
-      skfer export --model mine.joblib --output mine.onnx
+      skfer export --model mine.skfer --output mine.onnx
     """
     pipeline = load_model(model)
     from skfer import export_onnx

@@ -32,12 +32,45 @@ def load_model(model: str | None) -> Any:
     )
 
 
+def save_model(pipeline: Any, path: Path) -> None:
+    """Write a model: as a pickle if its name says so, else as `skfer.save` does."""
+    if is_pickle_name(path):
+        import joblib
+
+        from skfer._partial_file import partial_file
+
+        with partial_file(path) as part:
+            joblib.dump(pipeline, part)
+        return
+    from skfer import save
+
+    save(pipeline, path)
+
+
+def check_savable(pipeline: Any, path: Path) -> None:
+    """Raise if the model, fitted, couldn't be written there: told now, not after an hour's work."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".skfer-") as folder:
+        save_model(pipeline, Path(folder) / path.name)
+
+
+def is_pickle_name(path: Path) -> bool:
+    """Whether a path is named as joblib's files are."""
+    from skfer.persistence import PICKLE_SUFFIXES
+
+    return path.suffix.lower() in PICKLE_SUFFIXES
+
+
 def _load_file(path: Path) -> Any:
+    from skfer import load
+
+    # By the name that the user gave, never by the content: that is the choice of who made the file.
+    if not is_pickle_name(path):
+        return load(path)
     import joblib
 
     click.echo(
-        f"Warning: {str(path)!r} is a pickle, which may run any code when it is loaded. Only load "
-        "files from people you trust.",
+        f"Warning: {str(path)!r} is a pickle: loading it is running code of whoever made it. Only "
+        "load files from people you trust. What skfer train writes as .skfer holds no code.",
         err=True,
     )
     try:

@@ -21,9 +21,9 @@ def model_option(command: Decorated) -> Decorated:
         "-m",
         "--model",
         metavar="NAME|FILE",
-        help="A pretrained model (fer2013, ferplus), or the file of one saved by joblib, such as "
-        "skfer train writes. A file may run any code when it is loaded: take none from "
-        "people you don't trust.  [default: fer2013]",
+        help="A pretrained model (fer2013, ferplus), or the file of one, such as skfer train "
+        "writes. A file named .joblib is a pickle, which runs the code of whoever made it: take "
+        "none from people you don't trust.  [default: fer2013]",
     )(command)
 
 

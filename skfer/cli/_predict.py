@@ -66,7 +66,7 @@ def predict(
       skfer predict party.jpg
       skfer predict *.jpg --json | python -m json.tool
       skfer predict holidays/ --output faces.csv --annotate drawn/
-      skfer predict party.jpg --model mine.joblib --detector yunet
+      skfer predict party.jpg --model mine.skfer --detector yunet
     """
     kind = _kind_of(output, kind)
     paths = _paths(photos)
@@ -137,7 +137,9 @@ def _write(table: Any, kind: str, output: Path | None) -> None:
 
 def _as_text(table: Any, kind: str) -> str:
     if kind == "csv":
-        return table.to_csv(index=False, float_format="%.6g")
+        from skfer.recognition._csv_text import table_as_csv
+
+        return table_as_csv(table, float_format="%.6g")
     if kind == "json":
         return json.dumps(_photos(table), indent=2, ensure_ascii=False) + "\n"
     readable = table[table["error"].isna()]

@@ -24,7 +24,7 @@ def serve(host: str, port: int, model: str | None, detector: str | None) -> None
     \b
     Examples:
       skfer serve
-      skfer serve --port 9000 --model mine.joblib
+      skfer serve --port 9000 --model mine.skfer
     """
     quiet_tensorflow()
     # Without a model the page offers all that come with the package.

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from skfer.cli._data import load_labelled
-from skfer.cli._models import find_detector, quiet_tensorflow
+from skfer.cli._models import check_savable, find_detector, quiet_tensorflow, save_model
 from skfer.cli._options import output_file
 
 # Images smaller than this are faces already, as FER2013's 48 pixels are.
@@ -20,7 +20,12 @@ _FACES_BELOW = 64
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "-o", "--output", type=output_file(), required=True, metavar="FILE.joblib", help="The model."
+    "-o",
+    "--output",
+    type=output_file(),
+    required=True,
+    metavar="FILE.skfer",
+    help="The model. A file named .joblib becomes a pickle, which runs code when it is loaded.",
 )
 @click.option("--network", default="mini_xception", show_default=True, help="Its name in skfer.")
 @click.option("--epochs", type=click.IntRange(min=1), default=25, show_default=True)
@@ -81,18 +86,16 @@ def train(
 
     \b
     Examples:
-      skfer train photos/ --output mine.joblib
-      skfer train fer2013.csv --network mini_resnet --epochs 40 --output fer.joblib
-      skfer train photos/ -o mine.joblib --set cropper__margin=0.2 --detector yunet
+      skfer train photos/ --output mine.skfer
+      skfer train fer2013.csv --network mini_resnet --epochs 40 --output fer.skfer
+      skfer train photos/ -o mine.skfer --set cropper__margin=0.2 --detector yunet
     """
     values = _parsed(settings)
     labelled = load_labelled(data, "Training")
     quiet_tensorflow()
-    import joblib
     from sklearn.pipeline import Pipeline
 
     from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
-    from skfer._partial_file import partial_file
     from skfer.cli._epoch_lines import EpochLines
 
     cropper = FaceCropper(find_detector(detector), whole_below=_FACES_BELOW, n_jobs=-1)
@@ -103,19 +106,19 @@ def train(
         augment=augment,
         validation_fraction=validation,
         random_state=seed,
-        callbacks=[EpochLines()],
     )
     if learning_rate is not None:
         classifier.set_params(learning_rate=learning_rate)
     steps = [("cropper", cropper), ("resizer", GrayscaleResizer(size)), ("classifier", classifier)]
     pipeline = Pipeline(steps).set_params(**values)
-    with partial_file(output) as part:
-        click.echo(f"{labelled.description}; learning ...", err=True)
-        # The cropper is part of what is saved either way: photos are what it will be given.
-        learner = pipeline[1:] if faces else pipeline
-        learner.fit(labelled.images, labelled.labels)
-        classifier.set_params(callbacks=None)
-        joblib.dump(pipeline, part)
+    check_savable(pipeline, output)
+    classifier.set_params(callbacks=[EpochLines()])
+    click.echo(f"{labelled.description}; learning ...", err=True)
+    # The cropper is part of what is saved either way: photos are what it will be given.
+    learner = pipeline[1:] if faces else pipeline
+    learner.fit(labelled.images, labelled.labels)
+    classifier.set_params(callbacks=None)
+    save_model(pipeline, output)
     history = {name: [float(v) for v in values] for name, values in classifier.history_.items()}
     if as_json:
         result = {"model": str(output), "classes": classifier.classes_.tolist()}

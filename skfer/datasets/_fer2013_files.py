@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
-import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -13,12 +13,17 @@ from typing import IO
 import cv2
 import numpy as np
 
+from skfer._array_files import read_npz
 from skfer._images import read_image
 from skfer._labels import EXPRESSION_SETS
 from skfer.datasets._image_folder import load_image_folder
 
 FER2013_CLASSES = EXPRESSION_SETS[7]
 SIDE = 48
+# An image has at most 4 characters a pixel.
+_LONGEST_LINE = 65_536
+# The arrays of an npz together: twenty times FER2013's.
+_MOST_BYTES = 2_000_000_000
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
 # A folder copy names its parts otherwise; its "test" is PublicTest and PrivateTest in one.
@@ -64,14 +69,30 @@ def read_fer2013(source: Path) -> Content:
 
 def _opened(source: Path) -> IO[str]:
     if source.name.lower().endswith(".gz"):
-        return gzip.open(source, "rt", newline="")
-    return source.open(newline="")
+        return gzip.open(source, "rt", newline="", encoding="utf-8")
+    return source.open(newline="", encoding="utf-8")
+
+
+def short_lines(lines: IO[str]) -> Iterator[str]:
+    """The lines of a table, none longer than a row of it can be.
+
+    A compressed file of some megabytes may hold a line of gigabytes, which would be read at once.
+
+    Raises
+    ------
+    ValueError
+        If one is longer.
+    """
+    while line := lines.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise ValueError(f"it is longer than {_LONGEST_LINE:,} characters.")
+        yield line
 
 
 def _read_csv(source: Path) -> Content:
     pixels, target, usage = bytearray(), [], []
     with _opened(source) as lines:
-        rows = csv.reader(lines)
+        rows = csv.reader(short_lines(lines))
         try:
             columns = _columns(next(rows, []))
             for row in rows:
@@ -81,7 +102,7 @@ def _read_csv(source: Path) -> Content:
                 pixels += image
                 target.append(label)
                 usage.append(part)
-        except (ValueError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        except (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{str(source)!r}, line {rows.line_num}: {error}") from error
     if not target:
         raise ValueError(f"{str(source)!r} holds no images.")
@@ -118,11 +139,7 @@ def _parse(row: list[str], columns: tuple[int, int, int | None]) -> tuple[bytes,
 
 
 def _read_npz(source: Path) -> Content:
-    try:
-        with np.load(source, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{str(source)!r} can't be read: {error}") from error
+    arrays = read_npz(source, _MOST_BYTES)
     missing = [name for name in ("images", "target") if name not in arrays]
     if missing:
         raise ValueError(f"{str(source)!r} has no {' or '.join(missing)}; it has {[*arrays]}.")

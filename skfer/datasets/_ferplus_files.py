@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skfer.datasets._fer2013_files import TRAINING, Content, read_fer2013
+from skfer.datasets._fer2013_files import TRAINING, Content, read_fer2013, short_lines
 
 # In the order of the columns.
 EXPRESSIONS_VOTED_FOR = (
@@ -135,7 +135,7 @@ def _read_votes(table: Path) -> tuple[np.ndarray, np.ndarray]:
     votes, usage = [], []
     # utf-8-sig: some programs begin a file with a mark of its encoding.
     with table.open(newline="", encoding="utf-8-sig") as lines:
-        rows = csv.reader(lines)
+        rows = csv.reader(short_lines(lines))
         try:
             part, choices = _columns(next(rows, []))
             for row in rows:

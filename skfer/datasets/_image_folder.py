@@ -174,7 +174,7 @@ def _files(folder: Path, root: Path) -> Iterator[Path]:
     for entry in _visible(folder, root):
         if entry.is_dir():
             yield from _files(entry, root)
-        else:
+        elif entry.is_file():  # a pipe, which a device or socket is like, would be waited for
             yield entry
 
 
@@ -182,13 +182,25 @@ def _visible(folder: Path, root: Path) -> list[Path]:
     """What lies in the folder, sorted, without hidden names; links are looked through."""
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     for entry in entries:
-        if entry.is_symlink() and (entry.is_dir() or not _leads_inside(entry, root)):
-            raise ValueError(
-                f"{str(entry)!r} is a link to {str(entry.resolve())!r}. Links to folders and out "
-                f"of {str(root)!r} are not followed."
-            )
+        if entry.is_symlink() and entry.is_dir():
+            raise _not_followed(entry, root)
+        refuse_link_out(entry, root)
     return entries
 
 
-def _leads_inside(link: Path, root: Path) -> bool:
-    return link.resolve().is_relative_to(root.resolve())
+def refuse_link_out(entry: Path, root: Path) -> None:
+    """Refuse a link that leads out of a folder: who made the folder may not have made the link.
+
+    Raises
+    ------
+    ValueError
+    """
+    if entry.is_symlink() and not entry.resolve().is_relative_to(root.resolve()):
+        raise _not_followed(entry, root)
+
+
+def _not_followed(link: Path, root: Path) -> ValueError:
+    return ValueError(
+        f"{str(link)!r} is a link to {str(link.resolve())!r}. Links to folders and out of "
+        f"{str(root)!r} are not followed."
+    )

@@ -21,6 +21,7 @@ import cv2
 import joblib
 import numpy as np
 
+from skfer._array_files import DAMAGE
 from skfer._partial_file import partial_file
 from skfer.detection._protocol import Detections, FaceDetector
 
@@ -140,7 +141,7 @@ def _read(entry: Path) -> Detections | None:
     """The faces of an entry; None if it isn't there or is damaged."""
     try:
         table = np.load(entry, allow_pickle=False)
-    except (OSError, EOFError, ValueError):
+    except DAMAGE:
         return None
     if table.ndim != 2 or table.shape[1] not in (5, 15):
         return None

@@ -5,6 +5,6 @@ Every function takes ``(input_shape, n_outputs, ...)`` and returns an uncompiled
 scikit-learn.
 """
 
-from skfer.networks._registry import build_network, list_networks
+from skfer.networks._registry import build_network, list_networks, register_network
 
-__all__ = ["build_network", "list_networks"]
+__all__ = ["build_network", "list_networks", "register_network"]

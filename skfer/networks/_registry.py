@@ -37,6 +37,8 @@ _NETWORKS = {
         "vgg19",
     )
 }
+# What `register_network` was given.
+_REGISTERED: dict[str, Callable[..., keras.Model]] = {}
 
 
 def list_networks() -> list[str]:
@@ -53,13 +55,15 @@ def list_networks() -> list[str]:
     >>> list_networks()[:4]
     ['cnn4', 'cnn5', 'efficientnetb0', 'efficientnetb3']
     """
-    return sorted(_NETWORKS)
+    return sorted([*_NETWORKS, *_REGISTERED])
 
 
 def network_function(name: str) -> Callable[..., keras.Model]:
     """The function that builds the network called `name`."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
     if name not in _NETWORKS:
-        close = difflib.get_close_matches(str(name), _NETWORKS, n=1)
+        close = difflib.get_close_matches(str(name), list_networks(), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             f"Unknown network {name!r}. Known networks: {', '.join(list_networks())}.{hint} "
@@ -67,6 +71,45 @@ def network_function(name: str) -> Callable[..., keras.Model]:
         )
     module, function = _NETWORKS[name].split(":")
     return getattr(importlib.import_module(module), function)
+
+
+def register_network(name: str, function: Callable[..., keras.Model]) -> None:
+    """Give a function of your own a name, as the networks of skfer have.
+
+    An estimator that has the name instead of the function holds nothing but data, which
+    `skfer.save` takes. Names are known in the process that registered them: where worker processes
+    fit (``n_jobs`` of a search), register in the module that defines the function.
+
+    Parameters
+    ----------
+    name : str
+        None of `list_networks`, unless the same function is registered once more.
+    function : callable
+        ``(input_shape, n_outputs, ...) -> keras.Model``, as for `build_network`.
+
+    Raises
+    ------
+    ValueError
+        If another network has the name, or it would be taken for a file.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skfer import FacialExpressionClassifier
+    >>> from skfer.networks import register_network
+    >>> def linear(input_shape, n_outputs):
+    ...     outputs = keras.layers.Dense(n_outputs, activation="softmax")
+    ...     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), outputs])
+    >>> register_network("linear", linear)
+    >>> classifier = FacialExpressionClassifier("linear")
+    """
+    if not name.isidentifier():
+        raise ValueError(f"name={name!r} must be letters, digits and underscores, as in 'my_cnn'.")
+    if not callable(function):
+        raise ValueError(f"function must be callable; got {function!r}.")
+    if name in _NETWORKS or _REGISTERED.get(name, function) != function:
+        raise ValueError(f"name={name!r} is the name of another network: {list_networks()}.")
+    _REGISTERED[name] = function
 
 
 def build_network(

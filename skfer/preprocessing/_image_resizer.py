@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfer._base import ImageEstimator
 from skfer._images import with_channels
+from skfer._memory_room import new_batch
 
 _CLAHE_CLIP_LIMIT = 2.0
 _CLAHE_TILES = (8, 8)
@@ -62,6 +63,8 @@ class _Resizer(TransformerMixin, ImageEstimator):
         ValueError
             If an image can't be read (its index and path are named), or if uint8 and float
             images stand in one batch.
+        MemoryError
+            If the result doesn't fit into memory; its size is named.
         """
         self._validate_params()  # fit, which does it too, need not have been called
         images = self._images(X, reset=False)
@@ -70,7 +73,7 @@ class _Resizer(TransformerMixin, ImageEstimator):
         for index, image in enumerate(images):
             image = self._prepare(image, (width, height))
             if dense is None:
-                dense = np.empty((len(images), *image.shape), image.dtype)
+                dense = new_batch((len(images), *image.shape), image.dtype)
             if image.dtype != dense.dtype:
                 raise ValueError(
                     f"X[0] is {dense.dtype} and X[{index}] is {image.dtype}: the images of one "

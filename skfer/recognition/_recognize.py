@@ -147,9 +147,9 @@ def image_files(folder: Path) -> list[Path]:
     Raises
     ------
     ValueError
-        If there are none.
+        If there are none, or one is a link that leads out of the folder.
     """
-    from skfer.datasets._image_folder import IMAGE_EXTENSIONS
+    from skfer.datasets._image_folder import IMAGE_EXTENSIONS, refuse_link_out
 
     extensions = (*IMAGE_EXTENSIONS, *_OF_PHONES)
     files = sorted(
@@ -157,6 +157,8 @@ def image_files(folder: Path) -> list[Path]:
         for file in folder.iterdir()
         if file.suffix.lower() in extensions and not file.name.startswith(".") and file.is_file()
     )
+    for file in files:
+        refuse_link_out(file, folder)
     if not files:
         raise ValueError(
             f"The folder {str(folder)!r} holds no images ({', '.join(extensions)}). Those in "

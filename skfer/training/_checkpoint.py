@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import joblib
 import keras
 import numpy as np
 
+from skfer._array_files import DAMAGE
 from skfer.training._weight_average import WeightAverage
 
 # What Keras's own callbacks remember from epoch to epoch.
@@ -88,7 +88,7 @@ class CheckpointFile:
                 for key in stored.files:
                     if key != "progress":
                         arrays.setdefault(key.rsplit(".", 1)[0], []).append(stored[key])
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (*DAMAGE, KeyError) as error:
             raise ValueError(
                 f"The checkpoint {str(self.path)!r} can't be read ({error}). Delete it to train "
                 "from the start."

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from skfer._extras import import_extra
+from skfer.recognition._csv_text import defused, restored
 from skfer.recognition._table import class_columns, import_pandas, typed
 from skfer.video._follow_faces import VideoFrame
 
@@ -103,7 +104,10 @@ def read_rows(path: str | os.PathLike, caller: str) -> pd.DataFrame:
     if Path(path).suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     # "None" may be the name of a class: only an empty cell is a missing value.
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(columns=restored)
+    if table["expression"].dtype.kind not in "biuf":
+        table["expression"] = table["expression"].map(restored)
+    return table
 
 
 class RowsInMemory:
@@ -130,10 +134,10 @@ class _CsvRows:
     def __init__(self, path: str | os.PathLike, columns: list[str]):
         self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close
         self._writer = csv.writer(self._file)
-        self._writer.writerow(columns)
+        self._writer.writerow(map(defused, columns))
 
     def write(self, rows: list[Row]) -> None:
-        self._writer.writerows(rows)
+        self._writer.writerows([defused(value) for value in row] for row in rows)
 
     def close(self) -> None:
         self._file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -12,10 +13,19 @@ import cv2
 import numpy as np
 
 from skfer._extras import import_extra
+from skfer._image_limits import max_pixels
 
 # Frames that a file may declare and not have: what an edit list cuts away at its ends.
 _MISSING_ALLOWED = 2
 _SECONDS_ALLOWED = 0.5
+
+# What a file may be. A playlist, which FFmpeg knows by its content, whatever its name, would make
+# it open other files, or addresses in the network.
+_FORMATS = (
+    "3g2,3gp,apng,asf,avi,dv,flv,gif,h264,hevc,ivf,m4a,m4v,matroska,mj2,mov,mp4,mpeg,mpegts,"
+    "mpegvideo,mxf,nut,ogg,rm,webm,wtv,yuv4mpegpipe"
+)
+_OF_A_FILE = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 
 Timed = tuple[float, np.ndarray]
 
@@ -48,7 +58,12 @@ class VideoFile:
             self.close()
             raise ValueError(f"{self.name!r} holds no video stream.")
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            self.close()
+            raise ValueError(f"{self.name!r} holds a video in a coding that isn't known.")
         self._stream.thread_type = "AUTO"
+        # Frames may also become larger than the file says: the decoder doesn't begin with those.
+        self._stream.codec_context.options = {"max_pixels": str(max_pixels())}
         self._damage: Any = av.error.FFmpegError
         rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
         self.rate = Fraction(rate).limit_denominator(1001)
@@ -180,9 +195,12 @@ def open_source(source: str | os.PathLike | int) -> VideoFile | Camera:
 
 def _opened(av: Any, name: str) -> Any:
     try:
-        return av.open(name)
-    except av.error.InvalidDataError as error:
-        why = "it is no video, or a kind that FFmpeg doesn't know"
+        return av.open(name, options=_OF_A_FILE if os.path.exists(name) else {})
+    except (OSError, av.error.FFmpegError) as error:
+        # EINVAL is what FFmpeg says of a format that is none of ours.
+        if not isinstance(error, av.error.InvalidDataError) and error.errno != errno.EINVAL:
+            raise ValueError(f"{name!r} can't be opened: {error.strerror}.") from error
+        why = "it is no video, or of a kind that isn't read"
         with open(name, "rb") as file:
             head = file.read(12)
         if not head:
@@ -192,8 +210,6 @@ def _opened(av: Any, name: str) -> Any:
         elif head[4:8] == b"ftyp":
             why = "its table of frames (moov) is missing, as in a copy or recording cut short"
         raise ValueError(f"{name!r} can't be read as a video: {why}.") from error
-    except (OSError, av.error.FFmpegError) as error:
-        raise ValueError(f"{name!r} can't be opened: {error.strerror}.") from error
 
 
 def _upright(frame: Any) -> np.ndarray:

@@ -13,8 +13,8 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
+from skfer._image_size import image_size
 from skfer._images import read_image
-from skfer.web._image_size import image_size
 from skfer.web._limits import Limits
 
 _MEGA = 1_000_000

@@ -119,6 +119,8 @@ class SentVideo:
         if not self._container.streams.video:
             raise UnprocessableEntity("The file holds no video, only other tracks.")
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise UnprocessableEntity("The video is in a coding that isn't known.")
         refuse_pixels((self._stream.width, self._stream.height), self._limits.video_pixels, "video")
         length = self._container.duration
         self.duration = None if length is None else length / self._av.time_base

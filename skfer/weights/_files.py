@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skfer._array_files import add_array, read_array
+
 FOLDER = Path(__file__).parent
 
 
@@ -86,8 +88,9 @@ def read_weights(name: str, folder: Path = FOLDER) -> StoredWeights:
             f"The weights file {str(path)!r} has been changed: its SHA-256 is {found}, not "
             f"{record.sha256}. Install skfer anew."
         )
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        return StoredWeights(record, [stored[key].astype(np.float32) for key in stored.files])
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        arrays = [read_array(archive, info) for info in archive.infolist()]
+    return StoredWeights(record, [array.astype(np.float32) for array in arrays])
 
 
 def write_weights(
@@ -106,11 +109,7 @@ def write_weights(
     with zipfile.ZipFile(stored, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for place, array in enumerate(arrays):
             kept = array.astype(np.float32 if array.ndim < 2 else np.float16)
-            member = io.BytesIO()
-            np.save(member, kept, allow_pickle=False)
-            # A date of its own, the same every time: equal weights are an equal file.
-            name = zipfile.ZipInfo(f"{place:03}.npy")
-            archive.writestr(name, member.getvalue(), zipfile.ZIP_DEFLATED)
+            add_array(archive, f"{place:03}.npy", kept, compress=True)
     (folder / f"{record.name}.npz").write_bytes(stored.getvalue())
     record = record._replace(sha256=hashlib.sha256(stored.getvalue()).hexdigest())
     text = json.dumps(record._asdict(), indent=1, ensure_ascii=False) + "\n"

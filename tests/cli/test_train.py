@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 
 import joblib
+import pytest
 
-from skfer import AbstainingClassifier
+from skfer import AbstainingClassifier, load
 
 
 def test_train_evaluate_predict(skfer, class_folder, photo_files, tmp_path):
-    trained = tmp_path / "mine.joblib"
+    trained = tmp_path / "mine.skfer"
     result = skfer(
         *("train", class_folder, "--output", trained, "--epochs", 2, "--json"),
         *("--set", "classifier__learning_rate=0.01", "--set", "cropper__margin=0.1"),
@@ -18,7 +19,7 @@ def test_train_evaluate_predict(skfer, class_folder, photo_files, tmp_path):
     assert written["classes"] == ["happy", "sad"]
     assert len(written["history"]["val_loss"]) == 2
     assert "epoch 2/2: loss " in result.stderr
-    pipeline = joblib.load(trained)
+    pipeline = load(trained)
     assert pipeline["cropper"].margin == 0.1
     assert pipeline["classifier"].callbacks is None
 
@@ -27,7 +28,36 @@ def test_train_evaluate_predict(skfer, class_folder, photo_files, tmp_path):
     assert sum(map(sum, scores["confusion"])) == 30
     text = skfer("evaluate", class_folder, "--model", trained, "--faces").stdout
     assert f"{scores['accuracy']:.3f}" in text
-    assert skfer("predict", photo_files[0], "--model", trained).exit_code == 0
+    predicted = skfer("predict", photo_files[0], "--model", trained)
+    assert (predicted.exit_code, predicted.stderr) == (0, "")
+
+
+def test_a_pickle_is_written_and_read_only_where_the_name_says_so(
+    skfer, class_folder, photo_files, tmp_path
+):
+    trained = tmp_path / "mine.joblib"
+    arguments = ("--epochs", 1, "--faces", "--size", 16)
+    assert skfer("train", class_folder, "--output", trained, *arguments).exit_code == 0
+    assert joblib.load(trained)["resizer"].size == 16
+    read = skfer("predict", photo_files[0], "--model", trained)
+    assert read.exit_code == 0
+    assert "loading it is running code of whoever made it" in read.stderr
+
+    trained.rename(tmp_path / "mine.skfer")
+    refused = skfer("predict", photo_files[0], "--model", tmp_path / "mine.skfer")
+    assert refused.exit_code == 1
+    assert "is a pickle" in refused.stderr
+    assert "ends in .joblib" in refused.stderr
+
+
+def test_what_cannot_be_saved_is_told_before_the_fit(skfer, class_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("skfer.FacialExpressionClassifier.fit", lambda *_: pytest.fail("it fitted"))
+    output = tmp_path / "mine.skfer"
+    setting = "classifier__network_params={'dropout': 1j}"
+    result = skfer("train", class_folder, "--output", output, "--set", setting)
+    assert result.exit_code == 1
+    assert "network_params is a builtins.complex" in result.stderr
+    assert not output.exists()
 
 
 def test_evaluate_names_a_class_that_the_model_does_not_know(skfer, class_folder, model):

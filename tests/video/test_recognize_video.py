@@ -191,7 +191,7 @@ def test_what_is_no_video(tmp_path, reader, crossing):
         "text.mp4": "it is no video",
         "empty.mp4": "the file is empty",
         "headless.mp4": "moov.* is missing",
-        "sound.wav": "no video stream",
+        "sound.wav": "it is no video",
         "nowhere.mp4": "No such file",
         "": "Is a directory",
     }.items():

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 
-import cv2
 import pytest
 from web_for_tests import BrightnessReader
 
@@ -25,13 +24,6 @@ _FLAGS = (
 @pytest.fixture
 def reader():
     return BrightnessReader()
-
-
-@pytest.fixture
-def encoded(astronaut):
-    """A photo as the bytes of an image file of that ending."""
-    bgr = cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR)
-    return lambda ending: cv2.imencode(ending, bgr)[1].tobytes()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 // What was read as a table: a row for each face, and one for a frame without any.
 
+// A word that begins as a formula does gets an apostrophe, or a spreadsheet would compute it.
 function field(value) {
-  const text = value === null || value === undefined ? "" : String(value);
+  const word = typeof value === "string" && /^'*[=+\-@\t\r]/.test(value);
+  const text = value === null || value === undefined ? "" : (word ? "'" : "") + String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from skfer.web._image_size import image_size
+from skfer._image_size import image_size
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".bmp"])

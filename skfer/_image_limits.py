@@ -1,0 +1,102 @@
+"""What an image may be before it is read and decoded: a file, and not too large."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from skfer._image_size import image_size
+from skfer._rare_image_size import rare_image_size
+
+LIMIT_NAME = "SKFER_MAX_PIXELS"
+# 450 MB in colour. The cameras of phones come to 108 million, and mostly to 12.
+MAX_PIXELS = 150_000_000
+# As a file without compression has them: 16 bits in each of four channels.
+_MOST_BYTES_A_PIXEL = 8
+_SMALLEST_LIMIT_OF_FILES = 50_000_000
+
+
+def max_pixels() -> int:
+    """Pixels that an image may have, width times height; more are not decoded.
+
+    It is 150 million, or what the environment variable ``SKFER_MAX_PIXELS`` says: a variable of the
+    environment, because worker processes have it too.
+
+    Raises
+    ------
+    ValueError
+        If the variable is no whole number above 0.
+    """
+    given = os.environ.get(LIMIT_NAME)
+    if not given:
+        return MAX_PIXELS
+    try:
+        limit = int(given)
+    except ValueError:
+        limit = 0
+    if limit < 1:
+        raise ValueError(
+            f"The environment variable {LIMIT_NAME} is {given!r}; it has to be a whole number of "
+            f"pixels above 0, such as {MAX_PIXELS}."
+        )
+    return limit
+
+
+def read_file(path: str | os.PathLike, where: str) -> bytes:
+    """The bytes of an image's file.
+
+    Raises
+    ------
+    ValueError
+        If it can't be read, is a device, or is larger than an image of so many pixels can be.
+    """
+    most = max(_SMALLEST_LIMIT_OF_FILES, _MOST_BYTES_A_PIXEL * max_pixels())
+    try:
+        with Path(path).open("rb") as file:
+            kind = os.fstat(file.fileno()).st_mode
+            if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+                raise ValueError("it is a device, no file")
+            data = file.read(most + 1)
+    except OSError as error:
+        raise ValueError(f"{where} can't be read: {error.strerror}.") from error
+    except ValueError as error:  # no path at all, such as one with a null character
+        raise ValueError(f"{where} can't be read: {error}.") from error
+    if len(data) > most:
+        raise ValueError(
+            f"{where} has more than {most / 1e6:,.0f} MB, more than {_MOST_BYTES_A_PIXEL} bytes "
+            f"for each of {_millions(max_pixels())} million pixels. {_WAY_OUT}"
+        )
+    return data
+
+
+def refuse_bombs(data: bytes, where: str) -> None:
+    """Look at the size in an image's header: decoding makes room for that, whatever the file holds.
+
+    Raises
+    ------
+    ValueError
+        If it is larger than `max_pixels`, or not told by the header.
+    """
+    try:
+        size = image_size(data) or rare_image_size(data)
+    except ValueError as error:
+        raise ValueError(f"{where} can't be decoded as an image: {error}.") from error
+    if size is None:
+        raise ValueError(
+            f"{where} can't be decoded as an image. It is no JPEG, PNG, WebP, BMP, TIFF, GIF, "
+            "Netpbm or AVIF."
+        )
+    width, height = size
+    if width * height > max_pixels():
+        raise ValueError(
+            f"{where} has {width} x {height} pixels by its header; at most "
+            f"{_millions(max_pixels())} million are decoded. {_WAY_OUT}"
+        )
+
+
+_WAY_OUT = f"Make it smaller, or set the environment variable {LIMIT_NAME} to a larger number."
+
+
+def _millions(pixels: int) -> str:
+    return f"{pixels / 1e6:g}"

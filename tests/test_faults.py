@@ -1,0 +1,150 @@
+"""Full disks, killed processes, broken files, little memory: an error, and all else as it was."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+
+import skfer
+from skfer import FaceCropper, GrayscaleResizer
+from skfer._memory_room import free_memory, new_batch
+from skfer._partial_file import partial_file
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def python(code, *arguments, cwd):
+    """Run it in a process of its own, which may be killed."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of 64 kB."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("a file system can't be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(full_disk):
+    path = skfer.save(GrayscaleResizer(48), full_disk / "faces.skfer")
+    with pytest.raises(OSError, match=r"faces\.skfer' can't be written: No space left") as told:
+        skfer.save(skfer.load_pretrained("fer2013"), path)
+    assert told.value.errno == errno.ENOSPC
+    assert [file.name for file in full_disk.iterdir()] == ["faces.skfer"]
+    assert skfer.load(path).size == 48
+
+
+def test_a_limit_on_the_size_of_files_is_told_as_a_full_disk_is(tmp_path):
+    code = """
+        import resource, signal, sys
+        import skfer
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        model = skfer.load_pretrained("fer2013")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        try:
+            skfer.save(model, "faces.skfer")
+        except OSError as error:
+            print(error)
+    """
+    done = python(code, cwd=tmp_path)
+    assert "'faces.skfer' can't be written: File too large." in done.stdout, done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_every_file_that_is_written_in_parts_names_itself_on_a_full_disk(tmp_path):
+    def write():
+        with partial_file(tmp_path / "rows.csv") as part, part.open("w") as file:
+            file.write("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"rows\.csv' can't be written: No space left on device\."):
+        write()
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_process_killed_amid_a_save_leaves_the_model_that_was_there(tmp_path):
+    path = skfer.save(GrayscaleResizer(48), tmp_path / "faces.skfer")
+    before = path.read_bytes()
+    code = """
+        import os, signal
+        import skfer
+        from skfer.persistence import _container
+
+        write = _container.add_array
+        def killed(archive, name, array, compress):
+            if name == "020.npy":
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(archive, name, array, compress=compress)
+        _container.add_array = killed
+        skfer.save(skfer.load_pretrained("fer2013"), "faces.skfer")
+    """
+    done = python(code, cwd=tmp_path)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == before
+    assert skfer.load(path).size == 48
+
+
+@pytest.mark.parametrize("broken", ["cut", "folder", "missing", "text"])
+def test_an_unreadable_file_amid_a_batch_is_named(photo_files, tmp_path, broken):
+    bad = tmp_path / f"{broken}.jpg"
+    if broken == "cut":
+        bad.write_bytes(photo_files[1].read_bytes()[:1000])
+    elif broken == "folder":
+        bad.mkdir()
+    elif broken == "text":
+        bad.write_text("no image")
+    batch = [*photo_files[:2], bad, *photo_files[2:]]
+    pipeline = make_pipeline(FaceCropper(n_jobs=2), GrayscaleResizer(48))
+    with pytest.raises(ValueError, match=rf"X\[2\] \('.*{broken}\.jpg'\)"):
+        pipeline.transform(batch)
+    table = skfer.recognize(batch, on_error="keep")
+    assert table["image"].unique().tolist() == list(map(str, batch))
+    assert table.loc[table["error"].notna(), "image"].tolist() == [str(bad)]
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
+    monkeypatch.setattr("skfer._memory_room.free_memory", lambda: 8_000_000_000)
+    with pytest.raises(
+        MemoryError, match=r"1,000,000 images of 1024 x 1024 x 3 uint8 .*3,145\.7 GB"
+    ):
+        new_batch((1_000_000, 1024, 1024, 3), np.dtype(np.uint8))
+    images = [np.zeros((4, 4, 3), np.uint8)] * 3000
+    with pytest.raises(MemoryError, match=r"3,000 images of 2048 x 2048 x 1 .*8\.0 GB are free"):
+        GrayscaleResizer(2048).transform(images)
+
+
+def test_what_the_system_refuses_is_told_in_the_same_words(monkeypatch):
+    monkeypatch.setattr("skfer._memory_room.free_memory", lambda: None)
+    with pytest.raises(MemoryError, match="images of 1000000 x 1000000 x 1 float32 take"):
+        new_batch((1_000_000, 1_000_000, 1_000_000, 1), np.dtype(np.float32))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says how much is free")
+def test_free_memory_is_known():
+    assert free_memory() > 10_000_000

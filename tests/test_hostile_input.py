@@ -1,0 +1,268 @@
+"""Files made to do harm: bombs, links, formulas, playlists. Each is an error and nothing more."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from clips_for_tests import picture, write_clip
+from PIL import Image
+from web_for_tests import BrightnessReader
+
+from skfer import GrayscaleResizer
+from skfer._image_limits import MAX_PIXELS
+from skfer._images import read_image
+from skfer._rare_image_size import rare_image_size
+from skfer.datasets import load_fer2013, load_ferplus, load_image_folder
+from skfer.recognition._csv_text import defused, restored, table_as_csv
+from skfer.recognition._recognize import image_files
+from skfer.video._face_tables import read_rows, row_sink
+from skfer.video._sources import VideoFile
+from skfer.web import create_app
+
+STATIC = Path(__file__, "../../skfer/web/static").resolve()
+
+
+def png_of(width, height):
+    """A PNG whose header names that size; a few hundred bytes, whatever it is."""
+
+    def chunk(kind, data):
+        checksum = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1000))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+def tiff_of(width, height):
+    file = io.BytesIO()
+    Image.new("L", (31, 17)).save(file, "TIFF")
+    entries = struct.pack("<HHII", 256, 4, 1, width) + struct.pack("<HHII", 257, 4, 1, height)
+    return b"II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+
+
+BOMBS = {
+    "png": png_of(60_000, 60_000),
+    "bmp": b"BM" + bytes(12) + struct.pack("<Iii", 40, 50_000, -50_000) + bytes(100),
+    "gif": b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + bytes(100),
+    "ppm": b"P6\n# a comment\n60000 60000\n255\n" + bytes(100),
+    "pam": b"P7\nWIDTH 60000\nHEIGHT 60000\nDEPTH 3\nMAXVAL 255\nENDHDR\n" + bytes(100),
+    "tiff": tiff_of(60_000, 60_000),
+    "webp": b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0/" + b"\xff\xff\xff\x0f" + bytes(100),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_pixel_bomb_is_refused_before_it_is_decoded(kind, monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(ValueError, match=r"X\[0\] has \d+ x \d+ pixels .*SKFER_MAX_PIXELS"):
+        GrayscaleResizer(48).fit_transform([BOMBS[kind]])
+
+
+def test_the_limit_of_pixels_is_set_in_the_environment(encoded, monkeypatch):
+    photo = encoded(".png")  # 512 x 512
+    monkeypatch.setenv("SKFER_MAX_PIXELS", str(512 * 512 - 1))
+    with pytest.raises(ValueError, match=r"512 x 512 pixels .* at most 0\.262143 million"):
+        read_image(photo, 0)
+    monkeypatch.setenv("SKFER_MAX_PIXELS", str(512 * 512))
+    assert read_image(photo, 0).shape == (512, 512, 3)
+    monkeypatch.setenv("SKFER_MAX_PIXELS", "many")
+    with pytest.raises(ValueError, match=f"'many'.*such as {MAX_PIXELS}"):
+        read_image(photo, 0)
+
+
+@pytest.mark.parametrize("form", ["TIFF", "GIF", "PPM", "AVIF"])
+def test_size_of_rarer_kinds_is_that_of_the_decoded_image(form, astronaut):
+    image, file = Image.fromarray(astronaut[:200]), io.BytesIO()
+    try:
+        image.save(file, form)
+    except (KeyError, OSError):
+        pytest.skip(f"this Pillow writes no {form}")
+    assert rare_image_size(file.getvalue()) == (512, 200)
+    assert read_image(file.getvalue(), 0).shape == (200, 512, 3)
+
+
+@pytest.mark.parametrize("ending", [".pbm", ".pgm", ".ppm", ".pam"])
+def test_size_of_netpbm(ending):
+    image = np.full((17, 31) if ending in (".pbm", ".pgm") else (17, 31, 3), 90, np.uint8)
+    assert rare_image_size(cv2.imencode(ending, image)[1].tobytes()) == (31, 17)
+    with pytest.raises(ValueError, match="header"):
+        rare_image_size(cv2.imencode(ending, image)[1].tobytes()[:4])
+
+
+def test_a_device_and_a_huge_file_are_no_images(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="it is a device"):
+        read_image("/dev/zero", 0)
+    monkeypatch.setattr("skfer._image_limits._SMALLEST_LIMIT_OF_FILES", 1000)
+    monkeypatch.setenv("SKFER_MAX_PIXELS", "100")
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(1001))
+    with pytest.raises(ValueError, match=r"large\.png'\) has more than .* MB"):
+        read_image(large, 0)
+
+
+def test_links_out_of_a_folder_and_pipes_in_it(tmp_path, encoded):
+    (tmp_path / "secret.png").write_bytes(encoded(".png"))
+    folder = tmp_path / "photos" / "happy"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(encoded(".png"))
+    os.mkfifo(folder / "pipe.png")
+    assert [path.name for path in load_image_folder(folder.parent).paths] == ["a.png"]
+    (folder / "b.png").symlink_to(folder / "a.png")
+    assert len(image_files(folder)) == 2
+    (folder / "c.png").symlink_to(tmp_path / "secret.png")
+    for load in (lambda: load_image_folder(folder.parent), lambda: image_files(folder)):
+        with pytest.raises(ValueError, match=r"c\.png' is a link to .*secret\.png"):
+            load()
+
+
+def test_a_line_of_gigabytes_is_not_read(tmp_path):
+    bomb = tmp_path / "fer2013.csv.gz"
+    with gzip.open(bomb, "wt") as file:
+        file.write("emotion,pixels\n0," + "0 " * 40_000)
+    with pytest.raises(ValueError, match="line 1: it is longer than"):
+        load_fer2013(bomb)
+    votes = tmp_path / "fer2013new.csv"
+    votes.write_text("x" * 100_000)
+    np.savez(tmp_path / "fer2013.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0])
+    with pytest.raises(ValueError, match="it is longer than"):
+        load_ferplus(votes)
+
+
+def npy(shape, content=b""):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue() + content
+
+
+def test_arrays_that_promise_more_than_there_is(tmp_path, monkeypatch):
+    path = tmp_path / "fer2013.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", npy((10**9, 48, 48), bytes(100)))
+    with pytest.raises(ValueError, match=r"says that it holds .*2,304,000,000,000 bytes"):
+        load_fer2013(path)
+    monkeypatch.setattr("skfer.datasets._fer2013_files._MOST_BYTES", 10_000)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", npy((9, 48, 48), bytes(9 * 48 * 48)))
+    with pytest.raises(ValueError, match="it unfolds into"):
+        load_fer2013(path)
+
+
+def test_a_header_of_an_array_that_is_no_python_is_an_error(tmp_path):
+    """Found by fuzzing: NumPy takes it for Python 2's, and the tokenizer's error came through."""
+    header = npy((3,), b"abc").replace(b"}", b"}(", 1)
+    path = tmp_path / "fer2013.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", header)
+    with pytest.raises(ValueError, match=r"fer2013\.npz' can't be read"):
+        load_fer2013(path)
+
+
+@pytest.mark.parametrize("word", ["=1+1", "+1", "-1", "@SUM(1)", "\tx", "\r=x", "'=1", "''-1"])
+def test_a_word_that_is_a_formula_is_written_as_a_word_and_comes_back(word):
+    assert defused(word) == f"'{word}"
+    assert restored(defused(word)) == word
+
+
+@pytest.mark.parametrize("value", ["party.jpg", "a=b", "'quoted'", "", -1, -0.5, None])
+def test_all_else_is_written_as_it_is(value):
+    assert defused(value) == value
+    assert restored(value) == value
+
+
+def test_tables_of_faces_hold_no_formulas(tmp_path):
+    images = {"image": ["=cmd()", "b.jpg"], "confidence": [-1.5, 2]}
+    table = pd.DataFrame({**images, "=sum": [0.1, 0.9]})
+    header, *rows = csv.reader(table_as_csv(table).splitlines())
+    assert header == ["image", "confidence", "'=sum"]
+    assert rows == [["'=cmd()", "-1.5", "0.1"], ["b.jpg", "2.0", "0.9"]]
+
+    path = tmp_path / "rows.csv"
+    sink = row_sink(path, ".csv", ["=sum", "sad"])
+    sink.write([(0, 0.0, 0, 1, 2, 3, 4, -0.5, True, "=sum", 0.9, 0.9, 0.1)])
+    sink.close()
+    assert '"' not in path.read_text()
+    assert "'=sum" in path.read_text().splitlines()[0]
+    read = read_rows(path, "test")
+    assert read["expression"].tolist() == ["=sum"]
+    assert read["=sum"].tolist() == [0.9]
+    assert read["confidence"].tolist() == [-0.5]
+
+
+def test_the_pages_table_holds_no_formulas():
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node")
+    face = """{id: 0, box: {x: -1, y: 0, width: 2, height: 2}, confidence: -0.5, expression: "@sad",
+        probability: 1, probabilities: {"@sad": 1}}"""
+    code = f"""
+        import {{ asCsv }} from {str((STATIC / "csv.js").as_uri())!r};
+        const records = [{{source: "=cmd|'/c calc'!A0", time: null, faces: [{face}]}}];
+        process.stdout.write(asCsv(records, ["@sad"]));
+    """
+    command = [node, "--input-type=module", "--eval", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    header, row = csv.reader(io.StringIO(done.stdout, newline=""))
+    assert header[-1] == "'@sad"
+    assert row[0] == "'=cmd|'/c calc'!A0"
+    assert row[3] == "-1"
+    assert row[7:9] == ["-0.5", "'@sad"]
+
+
+@pytest.mark.parametrize(
+    "playlist",
+    ["#EXTM3U\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {other}\n"],
+)
+def test_a_playlist_that_is_named_as_a_video_opens_no_other_file(playlist, tmp_path):
+    other = write_clip(tmp_path / "other.mp4", [picture()] * 3)
+    path = tmp_path / "talk.mp4"
+    path.write_text(playlist.format(other=other.name))
+    with pytest.raises(ValueError, match=r"talk\.mp4' can't be read as a video: it is no video"):
+        VideoFile(path)
+
+
+def test_a_video_in_an_unknown_coding_is_an_error(tmp_path):
+    """Found by fuzzing: there is a stream, and nothing that could decode it."""
+    clip = write_clip(tmp_path / "clip.mp4", [picture()] * 3)
+    clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(ValueError, match="in a coding that isn't known"):
+        VideoFile(clip)
+    answer = (
+        create_app(BrightnessReader()).test_client().post("/api/v1/video", data=clip.read_bytes())
+    )
+    assert answer.status_code == 422
+    assert "a coding that isn't known" in answer.json["error"]["message"]
+
+
+def test_a_video_of_too_many_pixels(tmp_path, monkeypatch):
+    clip = write_clip(tmp_path / "clip.mp4", [picture()] * 3)
+    monkeypatch.setenv("SKFER_MAX_PIXELS", "1000")
+    with pytest.raises(ValueError, match="no frame that can be decoded"):
+        list(VideoFile(clip))
+
+
+def test_the_command_says_what_is_too_large(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(BOMBS["png"])
+    code = "from skfer import load_pretrained; load_pretrained().predict(['bomb.png'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "X[0] ('bomb.png') has 60000 x 60000 pixels" in done.stderr
