@@ -145,8 +145,9 @@ def audited(audit: Bunch, training: Bunch, test: Bunch) -> dict[str, Any]:
     return {
         "counts": audit.counts,
         "labels_differ": {kind: int(differ[pairs["kind"] == kind].sum()) for kind in KINDS},
+        # A line each: rows of the test and the training image, kind, similarity.
         "pairs": [
-            [int(row_of[0][a]), int(row_of[1][b]), kind, round(float(likeness), 3)]
+            f"{row_of[0][a]} {row_of[1][b]} {kind} {likeness:.3f}"
             for a, b, kind, likeness in pairs[["test", "train", "kind", "similarity"]].to_numpy()
         ],
     }
