@@ -2,7 +2,7 @@
 
 from skfer.training._augmentation import Augmentation
 from skfer.training._batch_norm import settling_within_an_epoch
-from skfer.training._batches import evaluation_batches, training_batches
+from skfer.training._batches import evaluation_batches, steps_an_epoch, training_batches
 from skfer.training._checkpoint import (
     CheckpointFile,
     Progress,
@@ -51,6 +51,7 @@ __all__ = [
     "one_trace_a_fit",
     "precision_policy",
     "settling_within_an_epoch",
+    "steps_an_epoch",
     "training_batches",
     "vote_targets",
 ]
