@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from skfer import _network_state as network_state
 from skfer.networks._anatomy import train_layers, trained_layers
-from skfer.training import build_state
+from skfer.training import all_layers, build_state
 
 # What the parameter `distribution` may be, beside None.
 DISTRIBUTIONS = ("mirrored",)
@@ -140,6 +140,38 @@ def spread_out(
     _assign(network, copy)
     yield copy
     _assign(copy, network)
+
+
+class SameStatistics(keras.callbacks.Callback):
+    """Gives all devices the mean of their batch statistics, before these are looked at.
+
+    Each device keeps statistics of its own share of the batches. What is validated, averaged and
+    brought back is to be the same network.
+    """
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        strategy = self.model.distribute_strategy
+        statistics = [
+            variable.value
+            for layer in all_layers(self.model)
+            if layer.trainable
+            for variable in layer.non_trainable_variables
+            if "float" in variable.dtype
+        ]
+
+        def agree() -> None:
+            context = tf.distribute.get_replica_context()
+            for variable in statistics:
+                variable.assign(context.all_reduce(tf.distribute.ReduceOp.MEAN, variable))
+
+        everywhere = tf.function(lambda: strategy.run(agree))
+        self._agree = everywhere.get_concrete_function() if statistics else lambda: None
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        self._agree()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._agree()
 
 
 class BringWeightsBack(keras.callbacks.Callback):

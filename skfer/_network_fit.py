@@ -15,7 +15,13 @@ import numpy as np
 from scikeras.wrappers import KerasClassifier
 from sklearn.preprocessing import FunctionTransformer
 
-from skfer._distribution import BringWeightsBack, device_count, spread_out, strategy_of
+from skfer._distribution import (
+    BringWeightsBack,
+    SameStatistics,
+    device_count,
+    spread_out,
+    strategy_of,
+)
 from skfer._scikit_callbacks import EpochTasks, FitTask
 from skfer.networks._anatomy import (
     freeze_base,
@@ -226,7 +232,7 @@ class NetworkFit:
         own = self._callbacks(saved)
         callbacks = own + self._given_callbacks
         if self._strategy is not None:
-            callbacks.insert(len(own), BringWeightsBack(network))
+            callbacks = [SameStatistics(), *own, BringWeightsBack(network), *self._given_callbacks]
         if self._task is not None:
             callbacks.append(EpochTasks(settings, self._task))
         if saved is not None:

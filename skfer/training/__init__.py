@@ -11,7 +11,7 @@ from skfer.training._checkpoint import (
     fingerprint,
 )
 from skfer.training._memory import build_state, no_graphs_left_behind
-from skfer.training._precision import computing_in, precision_policy
+from skfer.training._precision import all_layers, computing_in, precision_policy
 from skfer.training._random import isolated_random_state
 from skfer.training._schedules import SCHEDULES
 from skfer.training._settings import fit_callbacks, new_optimizer
@@ -37,6 +37,7 @@ __all__ = [
     "SavedFit",
     "TargetRule",
     "WeightAverage",
+    "all_layers",
     "as_shares",
     "averaged_over_views",
     "best_accepted",
