@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skfer._extras import import_extra
 from skfer._images import read_image
 from skfer.datasets._image_folder import IMAGE_EXTENSIONS
+from skfer.distributed._on_dask import copies_kept, last_client
 from skfer.recognition._pipeline_parts import take_apart
 from skfer.recognition._table import class_columns, import_pandas, typed
 
@@ -80,12 +80,12 @@ def predict_folder(
         raise ValueError(f"partition_size must be a positive int; got {partition_size!r}.")
     parts = take_apart(pipeline, None)
     if client is None:
-        client = _last_client()
+        client = last_client("predict_folder")
     files = _image_files(folder)
 
     starts = range(0, len(files), int(partition_size))
-    answers = client.gather(
-        client.map(
+    with copies_kept(client):
+        futures = client.map(
             _probabilities,
             [files[start : start + partition_size] for start in starts],
             starts,
@@ -94,7 +94,7 @@ def predict_folder(
             n_classes=len(parts.classes),
             pure=False,  # files may have changed since they were read last
         )
-    )
+        answers = client.gather(futures)
     probabilities = np.concatenate([rows for rows, _ in answers])
     errors = [error for _, texts in answers for error in texts]
 
@@ -131,17 +131,6 @@ def _probabilities(
             except ValueError as error:
                 errors[place] = f"{files[place]!r}: {error}"
     return probabilities, errors
-
-
-def _last_client() -> Any:
-    distributed = import_extra("distributed", "predict_folder", "dask")
-    try:
-        return distributed.get_client()
-    except ValueError as error:
-        raise ValueError(
-            "predict_folder found no client of a Dask cluster. Make one, and give it as client: "
-            'distributed.Client("scheduler:8786"), or distributed.Client() for this machine.'
-        ) from error
 
 
 def _image_files(folder: str | os.PathLike) -> list[str]:

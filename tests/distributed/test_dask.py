@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import threading
@@ -10,7 +9,6 @@ import time
 from pathlib import Path
 
 import cv2
-import joblib
 import numpy as np
 import pytest
 from dask_for_tests import LeavesWordOfArrivals, LeavesWordOfFits, words_by_process
@@ -19,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_sco
 
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
-from skfer.distributed import predict_folder
+from skfer.distributed import on_dask, predict_folder
 
 pytestmark = [
     pytest.mark.dist,
@@ -73,11 +71,6 @@ def local(faces, folds):
     return search.fit(faces.images, faces.labels)
 
 
-def on_dask(X, y, folds):
-    """As in docs/cluster.md: each worker holds the data and the rows of every fold."""
-    return joblib.parallel_config("dask", scatter=[X, y, *itertools.chain(*folds)])
-
-
 def test_a_search_finds_what_it_finds_locally_and_sends_the_data_once(
     client, classifier, faces, folds, local, tmp_path
 ):
@@ -85,7 +78,7 @@ def test_a_search_finds_what_it_finds_locally_and_sends_the_data_once(
     search = GridSearchCV(
         classifier, CANDIDATES, cv=folds, scoring="neg_log_loss", error_score="raise"
     )
-    with on_dask(X, y, folds):
+    with on_dask(X, y, folds=folds):
         search.fit(X, y)
     assert search.best_params_ == local.best_params_
     np.testing.assert_allclose(
@@ -99,7 +92,7 @@ def test_a_search_finds_what_it_finds_locally_and_sends_the_data_once(
 
 def test_cross_val_score_is_the_same(client, classifier, faces, folds):
     X, y = faces.images, faces.labels
-    with on_dask(X, y, folds):
+    with on_dask(X, y, folds=folds):
         scores = cross_val_score(classifier, X, y, cv=folds, error_score="raise")
     np.testing.assert_allclose(scores, cross_val_score(classifier, X, y, cv=folds))
 
@@ -122,7 +115,7 @@ def test_a_worker_killed_in_the_middle_does_not_lose_the_search(
         classifier, CANDIDATES, cv=folds, scoring="neg_log_loss", refit=False, error_score="raise"
     )
     killer = threading.Thread(target=kill_the_one_that_began_the_third_fit, daemon=True)
-    with on_dask(faces.images, faces.labels, folds):
+    with on_dask(faces.images, faces.labels, folds=folds, client=client):
         killer.start()
         search.fit(faces.images, faces.labels)
     assert set(killed) < workers
