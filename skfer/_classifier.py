@@ -131,10 +131,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         is fastest on this one. Weights and predictions are float32 in any case.
     distribution : "mirrored", tf.distribute.Strategy, callable or None, default=None
         Devices to train on: "mirrored" shares each batch out to all graphics cards of this
-        machine; or a strategy of yours; or a function that returns one, such as
-        ``tf.distribute.MultiWorkerMirroredStrategy``, called once in a process. None is one
-        device. Predictions are made on one in any case. A strategy is shared by clones and left
-        out of pickles; names and functions go along.
+        machine; or a strategy of yours; or a function that returns one, called once in a
+        process. None is one device. Predictions are made on one in any case. A strategy is
+        shared by clones and left out of pickles; names and functions go along.
     pixel_range : tuple of two floats, default=(0, 1)
         Lowest and highest pixel value the network expects. Images are brought from their own
         scale to this one in the network's first layer.
