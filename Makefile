@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The lowest versions that pyproject.toml allows, for `make test-lowest`.
+LOWEST ?= .venv-lowest
 # The first of these that runs and is new enough; python3 if none is, so that the message can name it.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
@@ -15,11 +17,11 @@ ARGS ?=
 # TensorFlow's start-up notes are no news to anyone here.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types imports hooks pytest fuzz format bench clean
+.PHONY: help demo test check lint types imports hooks pytest fuzz test-dist test-lowest format bench clean
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '%-14s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '%-18s %s\n' "$$name" "$$text"; done
 
 demo: $(VENV)/.installed-examples ## fit, tune, save and reload on drawn faces, then read a real photo
 	@$(BIN)/python examples/demo.py
@@ -53,6 +55,12 @@ FUZZ ?= --cases 20000 --output benchmarks/results/fuzz.json
 fuzz: $(VENV)/.installed-dev ## 20,000 wrong files, in watched processes (FUZZ="--cases 500")
 	nice -n 19 $(BIN)/python tests/fuzz/run.py $(FUZZ)
 
+test-dist: $(VENV)/.installed-dev ## searches on Dask workers and fits on two devices, some minutes
+	$(BIN)/pytest -m dist tests/distributed tests/test_distribution.py $(ARGS)
+
+test-lowest: $(LOWEST)/.installed ## the tests on the lowest versions of every dependency
+	$(LOWEST)/bin/python -m pytest $(ARGS)
+
 format: $(VENV)/.installed-dev ## put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -62,7 +70,7 @@ bench: ## say how the benchmarks are run
 	@for script in benchmarks/[!_]*.py; do [ ! -e "$$script" ] || echo "  $(BIN)/python $$script --help"; done
 
 clean: ## remove caches and build products, .venv too
-	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .coverage htmlcov .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -75,6 +83,17 @@ $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-examples: pyproject.toml | $(BIN)/python
 	$(call install,examples)
+	@touch $@
+
+# pip resolves to the newest only; uv can take the lowest of what pyproject.toml names.
+$(LOWEST)/.installed: pyproject.toml
+	@echo 'Installing the lowest versions of what skfer needs into $(LOWEST) ...'
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/python -m pip install --disable-pip-version-check --quiet uv
+	@$(LOWEST)/bin/uv pip compile --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		--extra dev --output-file $(LOWEST)/requirements.txt pyproject.toml
+	@$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python \
+		--requirements $(LOWEST)/requirements.txt --no-deps --editable .
 	@touch $@
 
 $(BIN)/python:

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array, compute_sample_weight
@@ -48,7 +49,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     epochs : int, default=15
         Passes over the training images.
     batch_size : int, default=64
-        Images a step.
+        Images a step, on all devices together.
     learning_rate : float, default=None
         Rate to start from, or the highest of a `schedule`; None is the optimiser's own.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
@@ -128,6 +129,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
         Numbers to train in. None is float32, the same on every machine; "auto" takes what
         is fastest on this one. Weights and predictions are float32 in any case.
+    distribution : "mirrored", tf.distribute.Strategy, callable or None, default=None
+        Devices to train on: "mirrored" shares each batch out to all graphics cards of this
+        machine; or a strategy of yours; or a function that returns one, called once in a
+        process. None is one device. Predictions are made on one in any case. A strategy is
+        shared by clones and left out of pickles; names and functions go along.
     pixel_range : tuple of two floats, default=(0, 1)
         Lowest and highest pixel value the network expects. Images are brought from their own
         scale to this one in the network's first layer.
@@ -232,6 +238,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         temperature: float = 1.0,
         backend: str = "keras",
         mixed_precision: str | None = None,
+        distribution: str | tf.distribute.Strategy | Callable | None = None,
         pixel_range: tuple[float, float] = (0.0, 1.0),
         warm_start: bool = False,
         callbacks: list[keras.callbacks.Callback] | None = None,
@@ -267,6 +274,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self.temperature = temperature
         self.backend = backend
         self.mixed_precision = mixed_precision
+        self.distribution = distribution
         self.pixel_range = pixel_range
         self.warm_start = warm_start
         self.callbacks = callbacks

@@ -11,11 +11,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
+from skfer._distribution import DISTRIBUTIONS, for_pickle
 from skfer._images import dense_images
 from skfer._network_estimator import NetworkEstimator
 from skfer._network_fit import Examples, NetworkFit, Phase
@@ -34,10 +36,11 @@ from skfer.training import (
 _VALIDATION_FRACTION = 0.1
 # Fine-tuning keeps to a rate that doesn't undo what the layers know.
 _FINE_TUNE_SHARE = 0.1
-# What changes neither weights nor history of a fit, or is seen in the network that it begins with.
+# What changes neither weights nor history of a fit, or is seen in the network that it begins with;
+# and on how many devices it runs, as a fit may go on elsewhere.
 _NO_PART_OF_A_FIT = {
     *("backend", "temperature", "test_time_augmentation"),
-    *("callbacks", "checkpoint_dir", "verbose"),
+    *("callbacks", "checkpoint_dir", "distribution", "verbose"),
     *("network", "network_params", "weights", "warm_start"),
 }
 
@@ -63,6 +66,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         "fine_tune_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "checkpoint_dir": [str, os.PathLike, None],
         "mixed_precision": [StrOptions({"auto", "bfloat16", "float16"}), None],
+        "distribution": [StrOptions(set(DISTRIBUTIONS)), tf.distribute.Strategy, callable, None],
         "warm_start": ["boolean"],
         "callbacks": [list, None],
         "verbose": ["verbose"],
@@ -239,6 +243,16 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
                 network.set_weights(weights)
                 train_layers(network, trained)
             raise
+
+    def __sklearn_clone__(self) -> KerasEstimator:
+        clone = super().__sklearn_clone__()
+        if isinstance(self.distribution, tf.distribute.Strategy):
+            clone.distribution = self.distribution  # of a strategy a process may have one only
+        return clone
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return state | {"distribution": for_pickle(state["distribution"])}
 
     def _on_scale(self, examples: Examples) -> Examples:
         self._check_shape(examples.images)

@@ -7,13 +7,20 @@ and keeps its history.
 from __future__ import annotations
 
 import copy
-import math
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
 from scikeras.wrappers import BaseWrapper
 
+from skfer._distribution import (
+    BringWeightsBack,
+    SameStatistics,
+    device_count,
+    spread_out,
+    strategy_of,
+)
 from skfer._scikit_callbacks import EpochTasks, FitTask
 from skfer.networks._anatomy import (
     freeze_base,
@@ -37,6 +44,7 @@ from skfer.training import (
     one_trace_a_fit,
     precision_policy,
     settling_within_an_epoch,
+    steps_an_epoch,
     training_batches,
 )
 
@@ -110,7 +118,9 @@ class _Engine(BaseWrapper):
         )
         if validation is not None:
             kwargs["validation_data"] = evaluation_batches(
-                *validation.batches_of(), batch_size=self.batch_size
+                *validation.batches_of(),
+                batch_size=self.batch_size,
+                devices=batches["devices"],
             )
         with settling_within_an_epoch(self.model_, steps):
             super()._fit_keras_model(
@@ -182,6 +192,13 @@ class NetworkFit:
         self._given_callbacks = copy.deepcopy(settings.callbacks or [])
         self._task = task
         self._policy = precision_policy(settings.mixed_precision)
+        self._strategy = strategy_of(settings.distribution)
+        self._devices = device_count(
+            self._strategy,
+            batch_size=settings.batch_size,
+            training=len(examples.images if rows is None else rows),
+            validation=None if validation is None else len(validation.images),
+        )
         self._augmentation = Augmentation.of(settings.augment)
         mixes = self._augmentation is not None and self._augmentation.mixup > 0
         self._rule = settings._target_rule(examples.targets, network.output_shape[-1], mixes)
@@ -214,6 +231,8 @@ class NetworkFit:
         to_go = begun + phase.epochs - self.epoch
         own = self._callbacks(saved)
         callbacks = own + self._given_callbacks
+        if self._strategy is not None:
+            callbacks = [SameStatistics(), *own, BringWeightsBack(network), *self._given_callbacks]
         if self._task is not None:
             callbacks.append(EpochTasks(settings, self._task))
         if saved is not None:
@@ -222,10 +241,23 @@ class NetworkFit:
         if self._checkpoint is not None:
             progress = Progress(number, begun, self.epoch, history=self.history)
             callbacks.append(SaveCheckpoint(self._checkpoint, progress, own, saved))
+        with self._spread_out() as trained:
+            engine = self._run(trained, to_go, callbacks)
+        for name, values in engine.history_.items():
+            self.history.setdefault(name, []).extend(float(value) for value in values)
+        self.epoch += len(engine.history_.get("loss", []))
+        # Early stopping has brought back the best weights: what comes next begins with those.
+        goes_on = settings.weight_average is not None and not settings.early_stopping
+        self.average = own[0].state if goes_on else None
+
+    def _run(
+        self, network: keras.Model, epochs: int, callbacks: list[keras.callbacks.Callback]
+    ) -> _Engine:
+        settings = self._settings
         engine = _Engine(
             model=lambda: network,
             loss=network.loss,
-            epochs=to_go,
+            epochs=epochs,
             batch_size=settings.batch_size,
             callbacks=callbacks,
             shuffle=False,  # the batches come shuffled
@@ -240,18 +272,23 @@ class NetworkFit:
                 validation=self._validation,
                 batches={
                     "seed": self._seed,
+                    "devices": self._devices,
                     "rows": self._rows,
                     "augmentation": self._augmentation,
                     "pixel_range": (settings.pixel_range_.low, settings.pixel_range_.high),
                     "target_rule": self._rule,
                 },
             )
-        for name, values in engine.history_.items():
-            self.history.setdefault(name, []).extend(float(value) for value in values)
-        self.epoch += len(engine.history_.get("loss", []))
-        # Early stopping has brought back the best weights: what comes next begins with those.
-        goes_on = settings.weight_average is not None and not settings.early_stopping
-        self.average = own[0].state if goes_on else None
+        return engine
+
+    def _spread_out(self) -> AbstractContextManager[keras.Model]:
+        return spread_out(
+            self._network,
+            self._strategy,
+            rebuilt=self._settings._rebuilt,
+            metrics=self._settings._metrics,
+            targets=self._with_shares(self._examples).targets,
+        )
 
     def _choose_layers(self, phase: Phase) -> None:
         body = self._network.layers[-1]
@@ -278,7 +315,7 @@ class NetworkFit:
             phase.learning_rate,
             self._policy,
             schedule=settings.schedule,
-            steps=phase.epochs * math.ceil(n_images / settings.batch_size),
+            steps=phase.epochs * steps_an_epoch(n_images, settings.batch_size, self._devices),
         )
         network.compile(optimizer, loss, metrics=settings._metrics())
         build_state(network, self._with_shares(self._examples).targets[:1])

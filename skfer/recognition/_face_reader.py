@@ -180,10 +180,7 @@ class FaceReader:
             If the Pipeline has an `AbstainingClassifier`, its label of abstention where no class
             is probable enough.
         """
-        return [
-            self.classes[place] if row[place] >= self._parts.threshold else self._parts.unsure
-            for row, place in zip(probabilities, probabilities.argmax(axis=1), strict=True)
-        ]
+        return self._parts.expressions(probabilities)
 
     def _readings(
         self, images: Images, batches: Iterable[Sequence[int]], on_error: str

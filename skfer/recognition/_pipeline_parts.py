@@ -40,6 +40,14 @@ class PipelineParts(NamedTuple):
     threshold: float
     unsure: Any
 
+    def expressions(self, probabilities: np.ndarray) -> list[Any]:
+        """The most probable class of each row, `unsure` where none is probable enough."""
+        classes = self.classes.tolist()
+        return [
+            classes[place] if row[place] >= self.threshold else self.unsure
+            for row, place in zip(probabilities, probabilities.argmax(axis=1), strict=True)
+        ]
+
 
 def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelineParts:
     """The parts of a fitted Pipeline, found by their type, whatever the steps are called.

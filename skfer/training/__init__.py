@@ -2,7 +2,7 @@
 
 from skfer.training._augmentation import Augmentation
 from skfer.training._batch_norm import settling_within_an_epoch
-from skfer.training._batches import evaluation_batches, training_batches
+from skfer.training._batches import evaluation_batches, steps_an_epoch, training_batches
 from skfer.training._checkpoint import (
     CheckpointFile,
     Progress,
@@ -12,7 +12,7 @@ from skfer.training._checkpoint import (
 )
 from skfer.training._concordance import Concordance, concordance_loss
 from skfer.training._memory import build_state, no_graphs_left_behind
-from skfer.training._precision import computing_in, precision_policy
+from skfer.training._precision import all_layers, computing_in, precision_policy
 from skfer.training._random import isolated_random_state
 from skfer.training._schedules import SCHEDULES
 from skfer.training._settings import fit_callbacks, new_optimizer
@@ -39,6 +39,7 @@ __all__ = [
     "SavedFit",
     "TargetRule",
     "WeightAverage",
+    "all_layers",
     "as_shares",
     "averaged_over_views",
     "best_accepted",
@@ -54,6 +55,7 @@ __all__ = [
     "one_trace_a_fit",
     "precision_policy",
     "settling_within_an_epoch",
+    "steps_an_epoch",
     "training_batches",
     "vote_targets",
 ]

@@ -23,6 +23,7 @@ def training_batches(
     *,
     batch_size: int,
     seed: int,
+    devices: int = 1,
     first_epoch: int = 0,
     rows: np.ndarray | None = None,
     augmentation: Augmentation | None = None,
@@ -40,6 +41,9 @@ def training_batches(
         Images a batch, at most; all batches of an epoch are about the same size.
     seed : int
         Decides order and augmentation.
+    devices : int, default=1
+        Each batch can be shared out evenly to so many. An epoch leaves out the images that
+        don't go round, fewer than there are devices, and others in each epoch.
     first_epoch : int, default=0
         Epoch to begin with.
     rows : ndarray of int or None
@@ -58,7 +62,8 @@ def training_batches(
         Batches an epoch.
     """
     n_images = len(images) if rows is None else len(rows)
-    steps = math.ceil(n_images / batch_size)
+    shares = n_images // devices
+    steps = steps_an_epoch(n_images, batch_size, devices)
     arrays = _as_tensors(images, targets, sample_weight)
     order = None if rows is None else tf.constant(rows, tf.int64)
 
@@ -66,7 +71,8 @@ def training_batches(
         epoch, position = step // steps, step % steps
         # Batches of equal size, but for one image: a last batch of a single image would be a
         # step, and a share of the batch statistics, of its own.
-        slots = tf.range(position * n_images // steps, (position + 1) * n_images // steps)
+        first, last = position * shares // steps, (position + 1) * shares // steps
+        slots = tf.range(first * devices, last * devices)
         places = tf.random.experimental.index_shuffle(
             slots, seed=_seed_of(seed, epoch), max_index=tf.constant(n_images - 1, tf.int64)
         )
@@ -91,16 +97,33 @@ def training_batches(
     return numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2), steps
 
 
+def steps_an_epoch(n_images: int, batch_size: int, devices: int = 1) -> int:
+    """How many batches the images of an epoch make, shared out evenly to devices."""
+    return math.ceil((n_images // devices) / (batch_size // devices))
+
+
 def evaluation_batches(
     images: np.ndarray,
     targets: np.ndarray,
     sample_weight: np.ndarray | None,
     *,
     batch_size: int,
+    devices: int = 1,
 ) -> tf.data.Dataset:
-    """Batches in order and untouched, for the validation part of a fit."""
-    arrays = tuple(_as_tensors(images, targets, sample_weight))
-    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(2)
+    """Batches in order and untouched, for the validation part of a fit.
+
+    Each can be shared out evenly to the devices; the last images, if they don't go round, are
+    left out.
+    """
+    arrays = _as_tensors(images, targets, sample_weight)
+    n_images, at_once = (n // devices * devices for n in (len(images), batch_size))
+
+    def batch(start: tf.Tensor) -> tuple:
+        places = tf.range(start, tf.minimum(start + at_once, n_images))
+        return tuple(tf.gather(array, places) for array in arrays)
+
+    starts = tf.data.Dataset.range(0, n_images, at_once)
+    return starts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
 def _as_tensors(*arrays: np.ndarray | None) -> list[tf.Tensor]:

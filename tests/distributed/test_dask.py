@@ -1,0 +1,148 @@
+"""Searches and predictions in the worker processes of a Dask cluster on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from dask_for_tests import LeavesWordOfArrivals, LeavesWordOfFits, words_by_process
+from networks_for_tests import tiny_network
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+
+from skfer import FacialExpressionClassifier
+from skfer.datasets import make_faces
+from skfer.distributed import on_dask, predict_folder
+
+pytestmark = [
+    pytest.mark.dist,
+    pytest.mark.timeout(1200),
+    pytest.mark.filterwarnings("ignore:.* no face found:UserWarning"),
+]
+
+CANDIDATES = {"learning_rate": [1e-4, 1e-3, 1e-2], "epochs": [2, 6]}
+EXPRESSIONS = ["happy", "sad", "surprise"]
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Of two worker processes that can import what the tests can."""
+    distributed = pytest.importorskip("distributed")
+    tests = Path(__file__).parent.parent
+    with pytest.MonkeyPatch.context() as patch:
+        path = [str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(path))
+        with (
+            distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0"
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+
+@pytest.fixture(scope="module")
+def faces():
+    plain = {"noise": 0, "occlusion": 0, "brightness": 0, "pose": 0}
+    # More than 125 in a fold: joblib scatters arrays of more than a kilobyte by itself.
+    return make_faces(450, classes=EXPRESSIONS, size=24, **plain, random_state=0)
+
+
+@pytest.fixture
+def classifier():
+    return FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def folds(faces):
+    return list(StratifiedKFold(2).split(faces.images, faces.labels))
+
+
+@pytest.fixture(scope="module")
+def local(faces, folds):
+    """The search in this process."""
+    classifier = FacialExpressionClassifier(tiny_network, random_state=0)
+    search = GridSearchCV(classifier, CANDIDATES, cv=folds, scoring="neg_log_loss")
+    return search.fit(faces.images, faces.labels)
+
+
+def test_a_search_finds_what_it_finds_locally_and_sends_the_data_once(
+    client, classifier, faces, folds, local, tmp_path
+):
+    X, y = LeavesWordOfArrivals(faces.images, tmp_path), faces.labels
+    search = GridSearchCV(
+        classifier, CANDIDATES, cv=folds, scoring="neg_log_loss", error_score="raise"
+    )
+    with on_dask(X, y, folds=folds):
+        search.fit(X, y)
+    assert search.best_params_ == local.best_params_
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"], rtol=1e-4
+    )
+    arrivals = words_by_process(tmp_path)
+    assert {pid: arrivals.get(pid) for pid in client.run(os.getpid).values()} == dict.fromkeys(
+        client.run(os.getpid).values(), 1
+    )
+
+
+def test_cross_val_score_is_the_same(client, classifier, faces, folds):
+    X, y = faces.images, faces.labels
+    with on_dask(X, y, folds=folds):
+        scores = cross_val_score(classifier, X, y, cv=folds, error_score="raise")
+    np.testing.assert_allclose(scores, cross_val_score(classifier, X, y, cv=folds))
+
+
+def test_a_worker_killed_in_the_middle_does_not_lose_the_search(
+    client, classifier, faces, folds, local, tmp_path
+):
+    workers = set(client.run(os.getpid).values())
+    killed = []
+
+    def kill_the_one_that_began_the_third_fit():
+        while sum(words_by_process(tmp_path).values()) < 3:
+            time.sleep(0.01)
+        newest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        killed.append(int(newest.name.split("-")[0]))
+        os.kill(killed[0], signal.SIGKILL)
+
+    classifier.set_params(callbacks=[LeavesWordOfFits(tmp_path)])
+    search = GridSearchCV(
+        classifier, CANDIDATES, cv=folds, scoring="neg_log_loss", refit=False, error_score="raise"
+    )
+    killer = threading.Thread(target=kill_the_one_that_began_the_third_fit, daemon=True)
+    with on_dask(faces.images, faces.labels, folds=folds, client=client):
+        killer.start()
+        search.fit(faces.images, faces.labels)
+    assert set(killed) < workers
+    assert sum(words_by_process(tmp_path).values()) > 12  # what was lost was fitted again
+    assert search.best_params_ == local.best_params_
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"], rtol=1e-4
+    )
+
+
+def test_a_folder_gets_a_row_for_each_file_in_order(client, fitted_pipeline, tmp_path):
+    scenes = make_faces(10, classes=EXPRESSIONS, scene=(96, 128), random_state=1).images
+    paths = [tmp_path / f"{place % 3}" / f"{place}.png" for place in range(len(scenes))]
+    for path, scene in zip(paths, scenes, strict=True):
+        path.parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(path), scene[..., ::-1])
+    broken = tmp_path / "1" / "broken.jpg"
+    broken.write_bytes(b"no image")
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "empty.PNG").touch()
+
+    table = predict_folder(tmp_path, fitted_pipeline, client=client, partition_size=3)
+    bad = [str(broken), str(tmp_path / "empty.PNG")]
+    assert table["image"].tolist() == sorted([*map(str, paths), *bad])
+    good = table[table["error"].isna()]
+    assert sorted(table.loc[table["error"].notna(), "image"]) == bad
+    assert "broken.jpg" in table.set_index("image")["error"][bad[0]]
+    expected = fitted_pipeline.predict_proba(good["image"].tolist())
+    np.testing.assert_allclose(good[EXPRESSIONS], expected, atol=1e-5)
+    assert good["expression"].tolist() == fitted_pipeline.predict(good["image"].tolist()).tolist()

@@ -1,0 +1,98 @@
+"""Training under `tf.distribute`: what comes out, and what clones and pickles make of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.base import clone
+from two_devices_for_tests import drawn_faces, small_classifier
+
+TESTS = Path(__file__).parent
+
+
+def on_two_devices(case, folder):
+    """Facts of a case of `two_devices_for_tests`, run in a process of its own."""
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(
+        [sys.executable, "-m", "two_devices_for_tests", case, str(folder)],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+    )
+    return json.loads((folder / "facts.json").read_text())
+
+
+@pytest.mark.dist
+@pytest.mark.timeout(1200)
+def test_a_fit_on_two_devices_is_as_good_as_on_one(tmp_path):
+    facts = on_two_devices("mirrored", tmp_path)
+    assert min(facts["accuracy on one"], facts["accuracy on two"]) > 0.85
+    # Of two accuracies of 0.9 over 300 images, 0.07 is three standard errors of the difference.
+    assert facts["accuracy on two"] == pytest.approx(facts["accuracy on one"], abs=0.07)
+    # The network that was validated is the one that is there, batch statistics and all.
+    assert facts["val_loss"] == pytest.approx(facts["loss of the fitted"], rel=1e-3)
+    # 150 images for each device, 8 at a time: 19 steps in each of 6 epochs, and of one more.
+    assert facts["steps of fit"] == 6 * 19
+    assert facts["steps of partial_fit"] == 19
+    assert "batch_size=1 for 2 devices" in facts["batch of one"]
+
+    here = pickle.loads((tmp_path / "classifier.pickle").read_bytes())
+    there = np.load(tmp_path / "test.npz")
+    assert here.distribution == "mirrored"
+    np.testing.assert_allclose(here.predict_proba(there["X"]), there["probabilities"], atol=1e-5)
+
+
+@pytest.mark.dist
+@pytest.mark.timeout(1200)
+def test_a_search_shares_the_strategy_and_leaves_it_at_home(tmp_path):
+    facts = on_two_devices("strategy", tmp_path)
+    assert facts["devices"] == 2
+    assert facts["shared"]
+    search = pickle.loads((tmp_path / "search.pickle").read_bytes())
+    X, y = drawn_faces(60, 0)
+    assert search.predict(X).tolist() == facts["predicted"]
+    with pytest.raises(ValueError, match="MirroredStrategy of the process that pickled"):
+        search.best_estimator_.fit(X, y)
+
+
+def test_a_strategy_of_one_device_changes_nothing():
+    X, y = drawn_faces(60, 0)
+    one = small_classifier().set_params(epochs=1, early_stopping=True, patience=1)
+    mirrored = clone(one).set_params(distribution="mirrored")
+    one.fit(X, y)
+    mirrored.fit(X, y)
+    np.testing.assert_allclose(one.predict_proba(X), mirrored.predict_proba(X), atol=1e-4)
+    assert one.history_["val_loss"] == pytest.approx(mirrored.history_["val_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("distribution", ["mirrored", tf.distribute.MirroredStrategy])
+def test_names_and_functions_go_along_with_clones_and_pickles(distribution):
+    classifier = small_classifier().set_params(distribution=distribution)
+    assert clone(classifier).distribution is distribution
+    assert pickle.loads(pickle.dumps(classifier)).distribution == distribution
+
+
+def test_a_strategy_is_shared_by_clones_and_no_pickle_holds_it():
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    classifier = small_classifier().set_params(distribution=strategy)
+    assert clone(classifier).distribution is strategy
+    elsewhere = pickle.loads(pickle.dumps(classifier))
+    assert "<OneDeviceStrategy of another process>" in str(elsewhere)
+    with pytest.raises(ValueError, match="distribution was a OneDeviceStrategy"):
+        elsewhere.fit(*drawn_faces(30, 0))
+    assert classifier.distribution is strategy
+
+
+def test_what_is_no_distribution_is_refused():
+    X, y = drawn_faces(30, 0)
+    with pytest.raises(ValueError, match="'mirrored'"):
+        small_classifier().set_params(distribution="mirorred").fit(X, y)
+    with pytest.raises(TypeError, match="returned dict; it must return a tf"):
+        small_classifier().set_params(distribution=dict).fit(X, y)
