@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -107,7 +107,7 @@ def spread_out(
     strategy: tf.distribute.Strategy | None,
     *,
     rebuilt: Callable[[int], keras.Model],
-    metrics: Sequence[str],
+    metrics: Callable[[], list[Any]],
     targets: np.ndarray,
 ) -> Iterator[keras.Model]:
     """A network on all devices of a strategy, to be trained in place of the one given.
@@ -124,7 +124,8 @@ def spread_out(
         None trains the network itself.
     rebuilt : callable
         Makes the network for so many outputs where Keras can't from its config alone.
-    metrics : sequence of str
+    metrics : callable
+        Makes what is measured; the copy's belong to the strategy.
     targets : ndarray of shape (n,) or (n, n_outputs)
         As they are given to the fit.
     """
@@ -135,7 +136,7 @@ def spread_out(
         copy = network_state.thaw(network_state.freeze(network), rebuilt)
         train_layers(copy.layers[-1], trained_layers(network.layers[-1]))
         optimizer = type(network.optimizer).from_config(network.optimizer.get_config())
-        copy.compile(optimizer, network.loss, metrics=list(metrics))
+        copy.compile(optimizer, network.loss, metrics=metrics())
         build_state(copy, targets)
     _assign(network, copy)
     yield copy
