@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags
@@ -48,8 +49,8 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
     network_params, epochs, batch_size, learning_rate, optimizer, schedule, dropout, activation, \
             augment, validation_fraction, early_stopping, patience, reduce_lr, weight_average, \
             frozen_epochs, fine_tune_from, fine_tune_learning_rate, checkpoint_dir, \
-            test_time_augmentation, backend, mixed_precision, pixel_range, warm_start, callbacks, \
-            random_state, verbose
+            test_time_augmentation, backend, mixed_precision, distribution, pixel_range, \
+            warm_start, callbacks, random_state, verbose
         As in `FacialExpressionClassifier`. The part that `validation_fraction` holds out is drawn
         from all images alike; the views of `test_time_augmentation` are averaged.
 
@@ -151,6 +152,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         test_time_augmentation: str | None = None,
         backend: str = "keras",
         mixed_precision: str | None = None,
+        distribution: str | tf.distribute.Strategy | Callable | None = None,
         pixel_range: tuple[float, float] = (0.0, 1.0),
         warm_start: bool = False,
         callbacks: list[keras.callbacks.Callback] | None = None,
@@ -182,6 +184,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         self.test_time_augmentation = test_time_augmentation
         self.backend = backend
         self.mixed_precision = mixed_precision
+        self.distribution = distribution
         self.pixel_range = pixel_range
         self.warm_start = warm_start
         self.callbacks = callbacks

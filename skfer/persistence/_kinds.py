@@ -27,7 +27,7 @@ _OF_NETWORKS = {
 }
 # Attributes that are made anew, or are of no use elsewhere.
 LEFT_OUT = {
-    *("_compiled", "_compiled_features", "_average"),
+    *("_compiled", "_compiled_features", "_inspecting", "_average"),
     *("_metadata_request", "_sklearn_version", "_callback_fit_ctx"),
 }
 # Parameters that name a place of the machine where the model was made, to be written to.
@@ -52,8 +52,27 @@ class Kind(NamedTuple):
 
 KINDS = {
     "AbstainingClassifier": Kind("skfer", {"estimator_": object}),
+    "ConformalClassifier": Kind(
+        "skfer",
+        {
+            "estimator_": object,
+            "classes_": np.ndarray,
+            "scores_": np.ndarray,
+            "codes_": np.ndarray,
+            "_calibrated_by": str,
+        },
+    ),
     "ExpressionEmbedder": Kind("skfer", {"estimator_": object}),
     "FaceCropper": Kind("skfer"),
+    "FacialAffectRegressor": Kind(
+        "skfer",
+        {
+            **_OF_NETWORKS,
+            "n_outputs_": int,
+            "target_range_": np.ndarray,
+            "_one_column": bool,
+        },
+    ),
     "FacialExpressionClassifier": Kind("skfer", {**_OF_NETWORKS, "classes_": np.ndarray}),
     "GrayscaleResizer": Kind("skfer"),
     "HOGDescriptor": Kind("skfer", {"image_shape_": tuple, "_n_features_out": int}),

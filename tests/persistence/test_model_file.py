@@ -22,8 +22,10 @@ from sklearn.svm import SVC
 import skfer
 from skfer import (
     AbstainingClassifier,
+    ConformalClassifier,
     ExpressionEmbedder,
     FaceCropper,
+    FacialAffectRegressor,
     FacialExpressionClassifier,
     GrayscaleResizer,
     HOGDescriptor,
@@ -98,6 +100,25 @@ def test_a_pipeline_comes_back_whole(classifier, tmp_path, astronaut):
     assert again.fine_tune_epoch_ is None
     assert again.classes_.dtype == classifier.classes_.dtype
     assert [path.name for path in tmp_path.iterdir()] == ["faces.skfer"]
+
+
+def test_ratings_come_back(faces, tmp_path):
+    affect = np.column_stack([faces.valence, faces.arousal])
+    register_network("tiny_network", tiny_network)
+    regressor = FacialAffectRegressor("tiny_network", epochs=1, random_state=0)
+    regressor.fit(faces.images, affect)
+    loaded = skfer.load(skfer.save(regressor, tmp_path / "affect.skfer"))
+    np.testing.assert_array_equal(loaded.predict(faces.images), regressor.predict(faces.images))
+
+
+@pytest.mark.parametrize("per_class", [False, True])
+def test_sets_of_labels_come_back(classifier, faces, tmp_path, per_class):
+    conformal = ConformalClassifier(FrozenEstimator(classifier), per_class=per_class)
+    conformal.fit(faces.images, faces.labels)
+    loaded = skfer.load(skfer.save(conformal, tmp_path / "sets.skfer"))
+    np.testing.assert_array_equal(
+        loaded.predict_set(faces.images), conformal.predict_set(faces.images)
+    )
 
 
 def test_training_goes_on_after_loading(classifier, faces, tmp_path):
