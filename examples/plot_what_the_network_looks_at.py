@@ -58,7 +58,7 @@ plt.show()
 # %%
 # Which map to believe
 # --------------------
-# Take pixels away, those first that a map puts highest: the sooner the probability falls, the
+# Take the image away, square by square, where a map is highest first: the sooner the probability falls, the
 # better the map has found what counts. A map of chance is the measure of all others.
 
 from skfer.inspection import (
@@ -80,13 +80,13 @@ images = found["saliency"].images
 maps = {name: result.maps for name, result in found.items()}
 maps["chance"] = np.random.default_rng(0).random(images.shape[:3])
 
-_, axis = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
+_, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
 for name, of_each in maps.items():
     shares, proba = deletion_curve(pipeline[-1], images, of_each, n_steps=16)
     area = deletion_score(pipeline[-1], images, of_each, n_steps=16).mean()
     axis.plot(shares, proba.mean(axis=0), label=f"{name}: {area:.2f}")
-axis.set(xlabel="share of the pixels taken away", ylabel="probability of the class")
-axis.legend(frameon=False, title="area below")
+axis.set(xlabel="share of the image taken away", ylabel="probability of the class")
+axis.legend(frameon=False, title="area below", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%

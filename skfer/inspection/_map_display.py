@@ -12,7 +12,7 @@ from skfer._pixel_range import PixelRange
 from skfer.inspection._axes import axes_or_new
 
 # Inches: a cell, in which an image or a map is drawn, and the line of text below.
-_CELL = 1.1
+_CELL = 1.3
 _IMAGE_SIDE, _TEXT_HEIGHT = 0.94, 0.2
 # A map is drawn up to this share of its values: few pixels above it would leave the rest dark.
 _SHOWN = 0.99

@@ -48,7 +48,7 @@ def region_masks(
     >>> from skfer.inspection import region_masks
     >>> masks = region_masks((48, 48))
     >>> {name: int(mask.sum()) for name, mask in masks.items()}
-    {'brows': 216, 'eyes': 216, 'nose': 150, 'mouth': 312}
+    {'brows': 216, 'eyes': 216, 'nose': 160, 'mouth': 288}
     >>> upper = masks["brows"] | masks["eyes"]
     """
     regions = FACE_REGIONS if regions is None else regions
