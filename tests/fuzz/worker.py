@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from failing import FAILING
 from targets import TARGETS, Refused, Target, silence
 
 # A case may not need more than this beyond what the process had already, in kilobytes.
@@ -68,7 +69,7 @@ def main() -> None:
     name, (start, stop, seed), top = sys.argv[1], map(int, sys.argv[2:5]), Path(sys.argv[5])
     faulthandler.enable()
     silence()
-    target = TARGETS[name]
+    target = (TARGETS | FAILING)[name]
     folder = Path(os.path.realpath(top)) / "case"
     os.chdir(top)
 
