@@ -306,7 +306,7 @@ class NetworkFit:
         loss = settings._loss(self._rule)
         if phase.layers == "same" and network.compiled:
             if network.loss != loss:  # targets are shares now, or no longer
-                network.compile(network.optimizer, loss, metrics=settings._metrics)
+                network.compile(network.optimizer, loss, metrics=list(settings._metrics))
                 build_state(network, self._with_shares(self._examples).targets[:1])
             return
         n_images = len(self._examples.images if self._rows is None else self._rows)
@@ -317,7 +317,7 @@ class NetworkFit:
             schedule=settings.schedule,
             steps=phase.epochs * steps_an_epoch(n_images, settings.batch_size, self._devices),
         )
-        network.compile(optimizer, loss, metrics=settings._metrics)
+        network.compile(optimizer, loss, metrics=list(settings._metrics))
         build_state(network, self._with_shares(self._examples).targets[:1])
 
     def _callbacks(self, saved: SavedFit | None) -> list[keras.callbacks.Callback]:
