@@ -322,9 +322,10 @@ def test_threads_change_nothing(photo_files):
 
 
 def test_verbose_reports_the_progress(photo_files, capfd):
-    FaceCropper(verbose=1).transform(photo_files)
+    FaceCropper(verbose=10).transform(photo_files)
 
-    assert "Done   4 out of   4" in "".join(capfd.readouterr())
+    # Not how often, nor in what words: each joblib has its own.
+    assert "Done " in "".join(capfd.readouterr())
 
 
 # Boxes kept by content
