@@ -298,7 +298,8 @@ class Skfer(System):
 
     def extras(self, faces):
         """How many faces a second beside `keras.Model.predict` of the same network, in turns."""
-        if self.classifier.test_time_augmentation is not None:
+        other = self.classifier.backend == "onnx-int8"  # no equal precision to compare at
+        if other or self.classifier.test_time_augmentation is not None:
             return {}
         network, images = self.classifier.network_, faces[..., None]
         found = {}
@@ -324,6 +325,10 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     "skfer onnx": lambda: Skfer(classifier__backend="onnx"),
     "skfer onnx flip": lambda: Skfer(
         classifier__backend="onnx", classifier__test_time_augmentation="flip"
+    ),
+    "skfer int8": lambda: Skfer(classifier__backend="onnx-int8"),
+    "skfer int8 flip": lambda: Skfer(
+        classifier__backend="onnx-int8", classifier__test_time_augmentation="flip"
     ),
     "fer": Fer,
     "fer hdf5": lambda: Fer(use_tflite=False),

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+# Also where ``--save`` is to put a network that another system goes on from.
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
 SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 FIVE = ("angry", "happy", "neutral", "sad", "surprise")
 # Backbones made for ImageNet's weights. They can't be had on every machine: from random ones,
@@ -100,6 +103,23 @@ SYSTEMS = {
             "schedule": "one_cycle",
             "weight_average": 0.999,
             "augment": "flip",
+            "oversample": 0.5,
+        },
+    ),
+    # The same network trained on, with images also turned, moved and zoomed: mirrored ones alone
+    # are learnt by heart (0.73 of the training images right, 0.62 of new ones).
+    "cnn4_oversampled_on": System(
+        "S5",
+        "0.667 after 15 epochs, over PublicTest and PrivateTest together (derived)",
+        {
+            "network": "cnn4",
+            "weights": str(CHECKPOINTS / "cnn4_oversampled.keras"),
+            "epochs": 8,
+            "batch_size": 64,
+            "learning_rate": 5e-4,
+            "schedule": "one_cycle",
+            "weight_average": 0.999,
+            "augment": "light",
             "oversample": 0.5,
         },
     ),

@@ -33,7 +33,7 @@ from _peer_systems import SYSTEMS
 from _peers_page import failures, page, table
 
 HERE = Path(__file__).parent
-OURS = ("skfer", "skfer flip", "skfer ten", "skfer onnx", "skfer onnx flip")
+OURS = tuple(name for name in SYSTEMS if name.startswith("skfer"))
 # Which documented import of fer works: (what is installed, what is written first in its README).
 FER_IMPORTS = (
     ("fer 25.10.3", "fer", "from fer import FER"),

@@ -27,14 +27,13 @@ import keras
 import numpy as np
 import sklearn
 from _rules import copies
-from _systems import SYSTEMS, System
+from _systems import CHECKPOINTS, SYSTEMS, System
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from skfer import FacialExpressionClassifier, GrayscaleResizer
 
-CHECKPOINTS = Path(__file__).parent / "checkpoints"
 NAMES = np.array(["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"])
 
 

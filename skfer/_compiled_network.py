@@ -41,10 +41,18 @@ class CompiledNetwork:
         estimator's next fit or a copy of it.
     views : str or None, default=None
         Changed copies of every image to average the answers over, as in `skfer.training`.
+    pixels : tuple of two floats, default=(0, 255)
+        Range of the pixels it was fitted on, for what has to know.
     """
 
-    def __init__(self, network: keras.Model, views: str | None = None):
+    def __init__(
+        self,
+        network: keras.Model,
+        views: str | None = None,
+        pixels: tuple[float, float] = (0.0, 255.0),
+    ):
         self.views = views
+        self.pixels = pixels
         self._network = network
         self._watch = WeightWatch(network)
         self._answers: dict[np.dtype, tuple[Answer, int]] = {}

@@ -167,24 +167,28 @@ class NetworkEstimator(ImageEstimator):
 
     def _set_network(self, network: keras.Model) -> None:
         self.network_ = network
-        self._compiled = BACKENDS[self.backend](network, self.test_time_augmentation)
+        self._compiled = self._compile(network, self.test_time_augmentation)
         self._compiled_features: CompiledNetwork | None = None
         # Graphs that `skfer.inspection` made of the network, kept as long as it is.
         self._inspecting: dict[Any, Any] = {}
+
+    def _compile(self, network: keras.Model, views: str | None = None) -> CompiledNetwork:
+        pixels = self.pixel_range_
+        return BACKENDS[self.backend](network, views, (pixels.low, pixels.high))
 
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
         images = self._on_fitted_scale(X)
         backend, views = BACKENDS[self.backend], self.test_time_augmentation
         if type(self._compiled) is not backend or self._compiled.views != views:
-            self._compiled = backend(self.network_, views)
+            self._compiled = self._compile(self.network_, views)
         return self._compiled(images)
 
     def _embed(self, X: Any) -> np.ndarray:
         """What the last layer of the network gets to see of every image, ``(n, n_features)``."""
         backend = BACKENDS[self.backend]
         if type(self._compiled_features) is not backend:
-            self._compiled_features = backend(self._features())
+            self._compiled_features = self._compile(self._features())
         return self._compiled_features(self._on_fitted_scale(X))
 
     def _features(self) -> keras.Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import joblib
 import keras
@@ -11,6 +12,10 @@ import tensorflow as tf
 
 from skfer._compiled_network import Answer, CompiledNetwork, most_images, prediction
 from skfer._onnx_model import only_output, onnx_model, require_onnx, session
+from skfer._onnx_quantization import in_8_bits, typical_faces
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class OnnxNetwork(CompiledNetwork):
@@ -25,18 +30,33 @@ class OnnxNetwork(CompiledNetwork):
         If a package is missing; here, not after a fit of hours.
     """
 
-    def __init__(self, network: keras.Model, views: str | None = None):
+    def __init__(
+        self,
+        network: keras.Model,
+        views: str | None = None,
+        pixels: tuple[float, float] = (0.0, 255.0),
+    ):
         require_onnx("backend='onnx'", "onnx", "tf2onnx", "onnxruntime")
-        super().__init__(network, views)
+        super().__init__(network, views, pixels)
 
     def _made(self, dtype: np.dtype) -> tuple[Answer, int]:
         call = prediction(self._network, self.views)
         function = tf.function(lambda images: {"answers": call(images)})
         spec = tf.TensorSpec(self._network.input_shape, dtype, name="images")
-        model = onnx_model(function, spec)
-        running = session(model.SerializeToString(), _n_threads())
+        running = session(self._stored(onnx_model(function, spec), dtype), _n_threads())
         at_once = most_images(function.get_concrete_function(spec))
         return lambda images: only_output(running, images), at_once
+
+    def _stored(self, model: onnx.ModelProto, dtype: np.dtype) -> bytes:
+        return model.SerializeToString()
+
+
+class QuantizedNetwork(OnnxNetwork):
+    """An `OnnxNetwork` that computes in 8 bits, scaled to what it makes of drawn faces."""
+
+    def _stored(self, model: onnx.ModelProto, dtype: np.dtype) -> bytes:
+        faces = typical_faces(self._network.input_shape[1:], dtype, self.pixels)
+        return in_8_bits(model, faces)
 
 
 def _n_threads() -> int:
@@ -45,4 +65,8 @@ def _n_threads() -> int:
 
 
 # Parameter `backend` -> what predicts.
-BACKENDS: dict[str, type[CompiledNetwork]] = {"keras": CompiledNetwork, "onnx": OnnxNetwork}
+BACKENDS: dict[str, type[CompiledNetwork]] = {
+    "keras": CompiledNetwork,
+    "onnx": OnnxNetwork,
+    "onnx-int8": QuantizedNetwork,
+}

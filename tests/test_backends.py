@@ -30,9 +30,9 @@ def fitted(faces):
     )
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=["keras", "onnx"])
 def classifier(request, fitted):
-    """The fitted classifier with either backend, not used for anything yet."""
+    """The fitted classifier with either exact backend, not used for anything yet."""
     return pickle.loads(pickle.dumps(fitted)).set_params(backend=request.param)
 
 
@@ -65,6 +65,39 @@ def test_floats_and_bytes_mean_the_same(faces):
     np.testing.assert_allclose(
         classifier.predict_proba(scaled), classifier.predict_proba(faces.images), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("views", [None, "flip"])
+def test_8_bits_say_nearly_what_floats_say(fitted, faces, views):
+    exact = pickle.loads(pickle.dumps(fitted)).set_params(test_time_augmentation=views)
+    expected = exact.predict_proba(faces.images)
+    in_8_bits = exact.set_params(backend="onnx-int8")
+    answers = in_8_bits.predict_proba(faces.images)
+    assert answers.shape == expected.shape
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+    assert 0 < np.abs(answers - expected).max() < 0.05
+    loaded = pickle.loads(pickle.dumps(in_8_bits))
+    np.testing.assert_array_equal(loaded.predict_proba(faces.images), answers)
+
+
+@pytest.mark.parametrize("scale", [1.0, 255.0])
+def test_8_bits_know_the_scale_of_floats(scale):
+    # Colour, not square, and too small for a drawn face: what is shown to the network is resized.
+    faces = make_faces(60, classes=["happy", "sad"], size=20, color=True, random_state=0)
+    images = (faces.images[:, 4:16] / 255 * scale).astype(np.float32)
+    classifier = FacialExpressionClassifier(small_network, epochs=2, random_state=0)
+    expected = classifier.fit(images, faces.labels).predict_proba(images)
+    answers = classifier.set_params(backend="onnx-int8").predict_proba(images)
+    assert 0 < np.abs(answers - expected).max() < 0.05
+
+
+def test_features_in_8_bits_are_close(fitted, faces):
+    frozen = pickle.loads(pickle.dumps(fitted))
+    embedder = ExpressionEmbedder(FrozenEstimator(frozen)).fit(faces.images)
+    expected = embedder.transform(faces.images)
+    frozen.set_params(backend="onnx-int8")
+    answers = embedder.transform(faces.images)
+    assert 0 < np.abs(answers - expected).max() < 0.05 * np.abs(expected).max()
 
 
 def test_weights_set_by_hand_are_used(classifier, faces):
