@@ -31,7 +31,7 @@ def python(code, *arguments, cwd):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=250,
     )
 
 

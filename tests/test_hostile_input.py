@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pandas as pd
@@ -250,6 +251,23 @@ def test_a_video_in_an_unknown_coding_is_an_error(tmp_path):
     )
     assert answer.status_code == 422
     assert "a coding that isn't known" in answer.json["error"]["message"]
+
+
+def test_the_title_of_a_video_may_be_in_any_letters(tmp_path):
+    """Found by fuzzing: a title that is no UTF-8 kept the whole video from being opened."""
+    clip = tmp_path / "clip.mkv"
+    with av.open(str(clip), "w") as file:
+        file.metadata["title"] = "Gesichter"
+        stream = file.add_stream("libx264", rate=25)
+        stream.height, stream.width = picture().shape[:2]
+        stream.pix_fmt = "yuv420p"
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(picture(), format="rgb24")))
+        file.mux(stream.encode(None))
+    assert b"Gesichter" in clip.read_bytes()
+    clip.write_bytes(clip.read_bytes().replace(b"Gesichter", b"\xffesichter"))
+    assert len(list(VideoFile(clip))) == 1
+    client = create_app(BrightnessReader()).test_client()
+    assert client.post("/api/v1/video", data=clip.read_bytes()).status_code == 200
 
 
 def test_a_video_of_too_many_pixels(tmp_path, monkeypatch):

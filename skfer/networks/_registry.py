@@ -83,14 +83,14 @@ def register_network(name: str, function: Callable[..., keras.Model]) -> None:
     Parameters
     ----------
     name : str
-        None of `list_networks`, unless the same function is registered once more.
+        No name of a network of skfer's. A name that was registered before is given anew.
     function : callable
         ``(input_shape, n_outputs, ...) -> keras.Model``, as for `build_network`.
 
     Raises
     ------
     ValueError
-        If another network has the name, or it would be taken for a file.
+        If a network of skfer has the name, or it would be taken for a file.
 
     Examples
     --------
@@ -107,8 +107,8 @@ def register_network(name: str, function: Callable[..., keras.Model]) -> None:
         raise ValueError(f"name={name!r} must be letters, digits and underscores, as in 'my_cnn'.")
     if not callable(function):
         raise ValueError(f"function must be callable; got {function!r}.")
-    if name in _NETWORKS or _REGISTERED.get(name, function) != function:
-        raise ValueError(f"name={name!r} is the name of another network: {list_networks()}.")
+    if name in _NETWORKS:
+        raise ValueError(f"name={name!r} is the name of a network of skfer's: choose another.")
     _REGISTERED[name] = function
 
 

@@ -195,7 +195,9 @@ def open_source(source: str | os.PathLike | int) -> VideoFile | Camera:
 
 def _opened(av: Any, name: str) -> Any:
     try:
-        return av.open(name, options=_OF_A_FILE if os.path.exists(name) else {})
+        options = _OF_A_FILE if os.path.exists(name) else {}
+        # Titles and the like, in whatever letters: they are not read here.
+        return av.open(name, options=options, metadata_errors="replace")
     except (OSError, av.error.FFmpegError) as error:
         # EINVAL is what FFmpeg says of a format that is none of ours.
         if not isinstance(error, av.error.InvalidDataError) and error.errno != errno.EINVAL:

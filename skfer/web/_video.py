@@ -111,7 +111,7 @@ class SentVideo:
                 "MKV, AVI or Ogg."
             )
         try:
-            self._container = self._av.open(self._file, "r", format=kind)
+            self._container = self._av.open(self._file, "r", format=kind, metadata_errors="replace")
         except self._av.FFmpegError as error:
             raise UnprocessableEntity(
                 f"The video can't be opened: {error.strerror}. It is damaged or not complete."

@@ -34,13 +34,8 @@ from skfer import (
 )
 from skfer.datasets import make_faces
 from skfer.detection import HaarDetector, MTCNNDetector, YuNetDetector
-from skfer.networks import list_networks, register_network
+from skfer.networks import build_network, list_networks, register_network
 from skfer.persistence._container import write_container
-
-
-def linear(input_shape, n_outputs):
-    """A name of a module's own, so that registering it twice is the same function."""
-    return tiny_network(input_shape, n_outputs)
 
 
 @pytest.fixture(scope="module")
@@ -393,14 +388,17 @@ def test_a_file_that_unfolds_into_more_is_refused(content, sealed, tmp_path):
         skfer.load(bomb)
 
 
-def test_a_name_for_a_function(faces):
-    register_network("linear", linear)
-    register_network("linear", linear)
-    assert "linear" in list_networks()
-    with pytest.raises(ValueError, match="'cnn4' is the name of another network"):
-        register_network("cnn4", linear)
+def test_a_name_for_a_function():
+    register_network("my_cnn", small_network)
+    register_network("my_cnn", tiny_network)
+    assert "my_cnn" in list_networks()
+    assert build_network("my_cnn", (8, 8, 1), 2).name == "tiny_network"
+    with pytest.raises(ValueError, match="'cnn4' is the name of a network of skfer"):
+        register_network("cnn4", tiny_network)
     with pytest.raises(ValueError, match="letters, digits"):
-        register_network("my.h5", linear)
+        register_network("my.h5", tiny_network)
+    with pytest.raises(ValueError, match="must be callable"):
+        register_network("mine", "cnn4")
 
 
 MODELS = sorted(Path(__file__, "../models").resolve().glob("*.skfer"))
