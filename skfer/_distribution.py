@@ -151,7 +151,10 @@ class SameStatistics(keras.callbacks.Callback):
     """
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        self._agree: Callable[[], Any] = lambda: None
         strategy = self.model.distribute_strategy
+        if strategy.num_replicas_in_sync == 1:
+            return
         statistics = [
             variable.value
             for layer in all_layers(self.model)
@@ -165,8 +168,8 @@ class SameStatistics(keras.callbacks.Callback):
             for variable in statistics:
                 variable.assign(context.all_reduce(tf.distribute.ReduceOp.MEAN, variable))
 
-        everywhere = tf.function(lambda: strategy.run(agree))
-        self._agree = everywhere.get_concrete_function() if statistics else lambda: None
+        if statistics:
+            self._agree = tf.function(lambda: strategy.run(agree)).get_concrete_function()
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         self._agree()

@@ -51,5 +51,9 @@ def command():
     """The words that run the command in a process of its own."""
     # The network of the model is a function of the tests' own, which another process must find.
     tests = str(Path(__file__).parents[1])
-    code = f"import sys; sys.path.insert(0, {tests!r}); from skfer.cli import main; main()"
+    code = (
+        # Children of a shell's background jobs, as tests may be, would ignore it.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"sys.path.insert(0, {tests!r}); from skfer.cli import main; main()"
+    )
     return lambda *arguments: [sys.executable, "-c", code, *map(str, arguments)]

@@ -1,0 +1,44 @@
+"""Weights come from the seed, whatever else draws random numbers."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import keras
+import numpy as np
+from networks_for_tests import small_network
+
+from skfer.training import isolated_random_state
+
+
+def built(seed):
+    with isolated_random_state(seed):
+        return small_network((16, 16, 1), 3).get_weights()
+
+
+def test_other_threads_that_draw_change_nothing():
+    expected = built(0)
+    done = threading.Event()
+
+    def draw():
+        while not done.is_set():
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        weights = built(0)
+    finally:
+        done.set()
+        thread.join()
+    for ours, theirs in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_state_of_the_process_is_as_before_and_serves_keras():
+    keras.utils.set_random_seed(1)
+    first = keras.layers.Dense(3).kernel_initializer((2, 3))
+    keras.utils.set_random_seed(1)
+    built(0)
+    np.testing.assert_array_equal(keras.layers.Dense(3).kernel_initializer((2, 3)), first)
