@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_is_fitted
 
 from skfer import _network_state as network_state
-from skfer._images import dense_images
+from skfer._dense_images import dense_images
 from skfer._keras_estimator import KerasEstimator
 from skfer._network_fit import Examples
 from skfer._scikit_callbacks import begin_fit, end_fit

@@ -16,7 +16,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skfer import _network_state as network_state
 from skfer._base import ImageEstimator
 from skfer._compiled_network import CompiledNetwork
-from skfer._images import dense_images
+from skfer._dense_images import dense_images
+from skfer._file_array import parts
 from skfer._onnx_network import BACKENDS
 from skfer._pixel_range import PixelRange
 from skfer._starting_weights import start_from
@@ -172,28 +173,36 @@ class NetworkEstimator(ImageEstimator):
 
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
-        images = self._on_fitted_scale(X)
+        images = self._checked_images(X)
         backend, views = BACKENDS[self.backend], self.test_time_augmentation
         if type(self._compiled) is not backend or self._compiled.views != views:
             self._compiled = backend(self.network_, views)
-        return self._compiled(images)
+        return self._answers(self._compiled, images)
 
     def _embed(self, X: Any) -> np.ndarray:
         """What the last layer of the network gets to see of every image, ``(n, n_features)``."""
+        images = self._checked_images(X)
         backend = BACKENDS[self.backend]
         if type(self._compiled_features) is not backend:
             self._compiled_features = backend(self._features())
-        return self._compiled_features(self._on_fitted_scale(X))
+        return self._answers(self._compiled_features, images)
+
+    def _answers(self, network: CompiledNetwork, images: np.ndarray) -> np.ndarray:
+        """What a network says of images, which are brought to its scale part by part."""
+        answers = [network(self.pixel_range_.scaled(part)) for part in parts(images)]
+        return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
     def _features(self) -> keras.Model:
         """The network without its last layer."""
         scaling, body = self.network_.layers[1:]
         return keras.Model(self.network_.inputs[0], features(body)(scaling.output))
 
-    def _on_fitted_scale(self, X: Any) -> np.ndarray:
+    def _checked_images(self, X: Any) -> np.ndarray:
+        """The images as one array, of the shape of those fitted on, and floats on their scale."""
         images = dense_images(self._images(X, reset=False))
         self._check_shape(images)
-        return self.pixel_range_.bring(images)
+        self.pixel_range_.check(images)
+        return images
 
     def _check_shape(self, images: np.ndarray) -> None:
         if images.shape[1:] != self.image_shape_:

@@ -25,6 +25,7 @@ from skfer.networks._anatomy import (
 from skfer.training import (
     Augmentation,
     CheckpointFile,
+    PickedImages,
     Progress,
     SaveCheckpoint,
     SavedFit,
@@ -51,17 +52,18 @@ class Examples(NamedTuple):
     `targets` are the codes, or shares of the classes.
     """
 
-    images: np.ndarray
+    images: np.ndarray | PickedImages
     codes: np.ndarray
     targets: np.ndarray
     weights: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Examples:
-        """Some of the examples."""
+        """Some of the examples; their images are not copied."""
         weights = None if self.weights is None else self.weights[rows]
-        return Examples(self.images[rows], self.codes[rows], self.targets[rows], weights)
+        images = PickedImages(self.images, rows)
+        return Examples(images, self.codes[rows], self.targets[rows], weights)
 
-    def batches_of(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def batches_of(self) -> tuple[np.ndarray | PickedImages, np.ndarray, np.ndarray | None]:
         """What goes through the input pipeline."""
         return self.images, self.targets, self.weights
 
@@ -233,7 +235,8 @@ class NetworkFit:
         )
         with computing_in(network.layers[-1], self._policy), one_trace_a_fit():
             engine.fit(
-                self._examples.images,
+                # What scikeras checks: the images have been, and may be more than memory.
+                self._examples.codes.reshape(-1, 1),
                 self._examples.codes,  # scikeras knows no shares
                 initial_epoch=self.epoch,
                 examples=self._examples,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -9,16 +10,17 @@ from typing import Any
 
 import joblib
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skfer._base import ImageEstimator
+from skfer._dense_images import for_each_image, memory_share
 from skfer._images import Images, read_image
 from skfer.detection import Detections, FaceDetector, build_detector, remembering, to_eight_bits
 from skfer.preprocessing._face_cut import cut_face, landmarks_needed
 from skfer.preprocessing._face_selection import SELECTIONS
+from skfer.preprocessing._late_crops import BatchOfCrops
 from skfer.preprocessing._missing_faces import report_missing
 
 
@@ -69,7 +71,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         there are, and in however many processes; so does a second run. Without it, every
         `transform` detects anew.
     n_jobs : int or None, default=None
-        Threads that read and detect; None is 1, -1 one for each core.
+        Threads that read and detect; None is 1, -1 one for each core. They are threads under
+        every backend of joblib.
     verbose : int, default=0
         Report the progress, as `joblib.Parallel` does.
 
@@ -82,6 +85,11 @@ class FaceCropper(TransformerMixin, ImageEstimator):
     Notes
     -----
     The cropper learns nothing: `transform` and `detect` work without `fit`.
+
+    Crops are kept up to an eighth of scikit-learn's ``working_memory``: 128 MB, unless
+    `sklearn.set_config` says otherwise. Of later ones only the place is kept: the next step, or
+    ``np.asarray``, reads the image and cuts it again. So the files must stay until then, and
+    millions of photos take no more memory than thousands.
 
     Each `transform` warns of its own images, so a `GridSearchCV` warns at every fit and every
     score. Where images without a face are expected, this turns the warnings off::
@@ -183,7 +191,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         -------
         ndarray of shape (n,), object
             Crops ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``, as the images were; uint8 stays
-            uint8, any other kind of number becomes float32.
+            uint8, any other kind of number becomes float32. Crops that find no room in memory
+            (see Notes) are objects that ``np.asarray`` makes arrays of.
 
         Raises
         ------
@@ -191,14 +200,21 @@ class FaceCropper(TransformerMixin, ImageEstimator):
             If an image can't be read (its index and path are named), if one shows no face
             and ``on_missing="raise"``, or if ``align=True`` and the detector finds no landmarks.
         """
-        images, results = self._for_each(self._crop, X)
-        missing = [index for index, (_, found) in enumerate(results) if not found]
+        self._validate_params()  # fit, which does it too, need not have been called
+        images = self._images(X, reset=False)
+        # By a copy, so that parameters set later don't change crops that are cut again.
+        batch = BatchOfCrops(images, copy.copy(self)._crop, memory_share())
+
+        def put(index: int, image: np.ndarray, faces: Detections) -> None:
+            if len(faces):
+                faces = faces.take([SELECTIONS[self.select](faces, image.shape)])
+            batch.put(index, image, faces)
+
+        self._with_faces(images, put)
+        missing = np.flatnonzero(~batch.found).tolist()
         if missing:
             report_missing(missing, images, self.on_missing)
-        crops = np.empty(len(results), dtype=object)
-        for index, (crop, _) in enumerate(results):
-            crops[index] = crop
-        return crops
+        return batch.crops
 
     def detect(self, X: Any) -> list[Detections]:
         """Find every face of every image.
@@ -214,7 +230,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
             ``select``, ``square`` and ``margin``. An image that is taken for a face as it is
             (``whole_below``) is one box, with score 1.
         """
-        return self._for_each(self._faces, X)[1]
+        self._validate_params()
+        return self._with_faces(self._images(X, reset=False), lambda index, image, faces: faces)
 
     def cut(self, image: Any, faces: Detections) -> list[np.ndarray]:
         """Cut several faces out of one image, each as `transform` would cut it.
@@ -249,18 +266,17 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         image = read_image(image, 0)
         return [self._cut_face(image, faces, index) for index in range(len(faces))]
 
-    def _for_each(self, function: Callable[..., Any], X: Any) -> tuple[Images, list[Any]]:
-        """The images of `X`, and what the function makes of each with the detector."""
-        self._validate_params()  # fit, which does it too, need not have been called
-        images = self._images(X, reset=False)
+    def _with_faces(
+        self, images: Images, function: Callable[[int, np.ndarray, Detections], Any]
+    ) -> list[Any]:
+        """What the function makes of every image's place, the image and its faces."""
         detector = self._face_detector()
 
         def task(index: int) -> Any:
-            return function(images[index], detector)
+            image = images[index]
+            return function(index, image, self._faces(image, detector))
 
-        # Threads: reading and detecting leave the interpreter to others while they work.
-        parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)
-        return images, parallel(delayed(task)(index) for index in range(len(images)))
+        return for_each_image(task, range(len(images)), self.n_jobs, self.verbose)
 
     def _face_detector(self) -> FaceDetector:
         if isinstance(self.detector, str):
@@ -285,13 +301,12 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         large_enough = faces.boxes[:, 2:].min(axis=1, initial=2**31 - 1) >= self.min_face_size
         return faces.take(large_enough).largest_first()
 
-    def _crop(self, image: np.ndarray, detector: FaceDetector) -> tuple[np.ndarray, bool]:
-        """The crop, and whether it is of a face."""
-        faces = self._faces(image, detector)
-        if len(faces) == 0:
+    def _crop(self, image: np.ndarray, face: Detections) -> np.ndarray:
+        """The crop of one face, or what stands for it where there is none."""
+        if len(face) == 0:
             # A copy, as every crop is: the caller's array is not handed out.
-            return np.zeros_like(image) if self.on_missing == "blank" else image.copy(), False
-        return self._cut_face(image, faces, SELECTIONS[self.select](faces, image.shape)), True
+            return np.zeros_like(image) if self.on_missing == "blank" else image.copy()
+        return self._cut_face(image, face, 0)
 
     def _cut_face(self, image: np.ndarray, faces: Detections, index: int) -> np.ndarray:
         if self._is_a_face(image):

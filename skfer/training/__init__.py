@@ -2,7 +2,7 @@
 
 from skfer.training._augmentation import Augmentation
 from skfer.training._batch_norm import settling_within_an_epoch
-from skfer.training._batches import evaluation_batches, training_batches
+from skfer.training._batches import PickedImages, evaluation_batches, training_batches
 from skfer.training._checkpoint import (
     CheckpointFile,
     Progress,
@@ -32,6 +32,7 @@ __all__ = [
     "VOTE_MODES",
     "Augmentation",
     "CheckpointFile",
+    "PickedImages",
     "Progress",
     "SaveCheckpoint",
     "SavedFit",

@@ -8,16 +8,44 @@ stopped after k steps and goes on from step k therefore sees what it would have 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from skfer._file_array import let_go
 from skfer.training._augmentation import Augmentation
 from skfer.training._targets import TargetRule
 
 
+class PickedImages:
+    """Some images of an array, without a copy of them.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, channels) or PickedImages
+    rows : ndarray of int
+    """
+
+    def __init__(self, images: np.ndarray | PickedImages, rows: np.ndarray):
+        if isinstance(images, PickedImages):
+            images, rows = images._images, images._rows[rows]
+        self._images = images
+        self._rows = rows
+        self.shape = (len(rows), *images.shape[1:])
+        self.dtype = images.dtype
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, places: np.ndarray) -> np.ndarray:
+        picked = self._images[self._rows[places]]
+        let_go(self._images)
+        return picked
+
+
 def training_batches(
-    images: np.ndarray,
+    images: np.ndarray | PickedImages,
     targets: np.ndarray,
     sample_weight: np.ndarray | None,
     *,
@@ -33,7 +61,8 @@ def training_batches(
 
     Parameters
     ----------
-    images : ndarray of shape (n, height, width, channels)
+    images : ndarray or PickedImages of shape (n, height, width, channels)
+        Read batch by batch: there may be more of them than memory.
     targets : ndarray of shape (n,) or (n, n_outputs)
     sample_weight : ndarray of shape (n,) or None
     batch_size : int
@@ -59,7 +88,7 @@ def training_batches(
     """
     n_images = len(images) if rows is None else len(rows)
     steps = math.ceil(n_images / batch_size)
-    arrays = _as_tensors(images, targets, sample_weight)
+    taken = _by_places(images, targets, sample_weight)
     order = None if rows is None else tf.constant(rows, tf.int64)
 
     def batch(step: tf.Tensor) -> tuple:
@@ -72,7 +101,7 @@ def training_batches(
         )
         if order is not None:
             places = tf.gather(order, places)
-        picked, answers, *weights = (tf.gather(array, places) for array in arrays)
+        picked, answers, *weights = taken(places)
         own_seed = _seed_of(seed, step)
         if augmentation is not None:
             picked = augmentation(picked, seed=own_seed, pixel_range=pixel_range)
@@ -92,19 +121,40 @@ def training_batches(
 
 
 def evaluation_batches(
-    images: np.ndarray,
+    images: np.ndarray | PickedImages,
     targets: np.ndarray,
     sample_weight: np.ndarray | None,
     *,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Batches in order and untouched, for the validation part of a fit."""
-    arrays = tuple(_as_tensors(images, targets, sample_weight))
-    return tf.data.Dataset.from_tensor_slices(arrays).batch(batch_size).prefetch(2)
+    taken = _by_places(images, targets, sample_weight)
+
+    def batch(start: tf.Tensor) -> tuple:
+        return taken(tf.range(start, tf.minimum(start + batch_size, len(images))))
+
+    starts = tf.data.Dataset.range(0, len(images), batch_size)
+    return starts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
-def _as_tensors(*arrays: np.ndarray | None) -> list[tf.Tensor]:
-    return [tf.convert_to_tensor(array) for array in arrays if array is not None]
+def _by_places(
+    images: np.ndarray | PickedImages, *others: np.ndarray | None
+) -> Callable[[tf.Tensor], tuple]:
+    """What gives images, targets and weights for their places.
+
+    The images stay NumPy's: as a tensor they would be in memory once more, and wholly.
+    """
+    if isinstance(images, np.ndarray):
+        images = PickedImages(images, np.arange(len(images)))
+    tensors = [tf.convert_to_tensor(array) for array in others if array is not None]
+
+    def taken(places: tf.Tensor) -> tuple:
+        # Stateless: only the order of the batches is to be kept, not that of the reading.
+        picked = tf.numpy_function(images.__getitem__, [places], images.dtype, stateful=False)
+        picked.set_shape((None, *images.shape[1:]))
+        return (picked, *(tf.gather(tensor, places) for tensor in tensors))
+
+    return taken
 
 
 def _seed_of(seed: int, number: tf.Tensor) -> tf.Tensor:
