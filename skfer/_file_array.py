@@ -92,9 +92,12 @@ def let_go(array: np.ndarray) -> None:
 
 def _pages_of(array: Any) -> mmap.mmap | None:
     """The mapped file that an array lies in; None if there is none, or none that may be let go."""
+    kind: type[mmap.mmap] = _TemporaryPages
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
             # With mode "c" what was written is nowhere else, and would be lost.
-            return array._mmap if array.mode in ("r", "r+", "w+") else None
+            if array.mode not in ("r", "r+", "w+"):
+                return None
+            kind = mmap.mmap
         array = array.base
-    return array if isinstance(array, _TemporaryPages) else None
+    return array if isinstance(array, kind) else None

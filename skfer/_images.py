@@ -19,6 +19,7 @@ import numpy as np
 
 from skfer._file_array import parts
 from skfer._jpeg import jpeg_defect
+from skfer._threads import limit_opencv
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
 # squared on are square images (Olivetti faces come as rows of 64 x 64).
@@ -27,6 +28,8 @@ SMALLEST_SQUARE = 32
 
 _SINGLE = (str, bytes, bytearray, os.PathLike)
 _WRAP = "Wrap a single image in a list: [image]."
+
+limit_opencv()  # here, where whoever reads images comes by, and before the first is read
 
 
 class LazyImages:

@@ -26,6 +26,7 @@ from skfer.training import (
     fingerprint,
     new_optimizer,
     no_graphs_left_behind,
+    prepare_tensorflow,
 )
 
 # Held out by default where early stopping or a plateau needs something to watch.
@@ -84,6 +85,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         `partial` goes on amid a training, and `task` is the fit as scikit-learn's callbacks know
         it.
         """
+        prepare_tensorflow()
         phases = self._partial_phases(anew) if partial else self._phases()
         if anew:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -23,7 +23,7 @@ from skfer._pixel_range import PixelRange
 from skfer._starting_weights import start_from
 from skfer.networks import build_network
 from skfer.networks._anatomy import features, trained_layers
-from skfer.training import VIEWS, isolated_random_state
+from skfer.training import VIEWS, is_usable, isolated_random_state, prepare_tensorflow
 
 
 class NetworkEstimator(ImageEstimator):
@@ -59,6 +59,7 @@ class NetworkEstimator(ImageEstimator):
     _trained_at_first: list[bool]
 
     def _build(self, images: np.ndarray, n_outputs: int) -> None:
+        prepare_tensorflow()
         self.image_shape_ = images.shape[1:]
         self.pixel_range_ = PixelRange.of(images)
         with isolated_random_state(self._seed):
@@ -85,6 +86,7 @@ class NetworkEstimator(ImageEstimator):
 
     def _build_from_file(self, n_outputs: int) -> None:
         """Be fitted with the weights of a saved model, for images of the size it takes."""
+        prepare_tensorflow()
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with isolated_random_state(self._seed):
             body = self._network_from_file(self.network, n_outputs)
@@ -173,6 +175,7 @@ class NetworkEstimator(ImageEstimator):
 
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
+        prepare_tensorflow()
         images = self._checked_images(X)
         backend, views = BACKENDS[self.backend], self.test_time_augmentation
         if type(self._compiled) is not backend or self._compiled.views != views:
@@ -181,6 +184,7 @@ class NetworkEstimator(ImageEstimator):
 
     def _embed(self, X: Any) -> np.ndarray:
         """What the last layer of the network gets to see of every image, ``(n, n_features)``."""
+        prepare_tensorflow()
         images = self._checked_images(X)
         backend = BACKENDS[self.backend]
         if type(self._compiled_features) is not backend:
@@ -227,7 +231,12 @@ class NetworkEstimator(ImageEstimator):
         network_state.warn_of_other_versions(type(self).__name__, state.pop("_versions", None))
         frozen = state.pop("network_", None)
         super().__setstate__(state)
-        if frozen is not None:
+        if frozen is not None and not is_usable():
+            # Whoever uses it is told. A pool of processes that met an error while it unpickles a
+            # task would wait for good.
+            self.network_ = frozen
+        elif frozen is not None:
+            prepare_tensorflow()
             with isolated_random_state(self._seed):
                 self._set_network(network_state.thaw(frozen, self._rebuilt))
 

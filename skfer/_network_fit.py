@@ -52,7 +52,7 @@ class Examples(NamedTuple):
     `targets` are the codes, or shares of the classes.
     """
 
-    images: np.ndarray | PickedImages
+    images: Any  # an array, or PickedImages of one
     codes: np.ndarray
     targets: np.ndarray
     weights: np.ndarray | None = None
@@ -63,7 +63,7 @@ class Examples(NamedTuple):
         images = PickedImages(self.images, rows)
         return Examples(images, self.codes[rows], self.targets[rows], weights)
 
-    def batches_of(self) -> tuple[np.ndarray | PickedImages, np.ndarray, np.ndarray | None]:
+    def batches_of(self) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """What goes through the input pipeline."""
         return self.images, self.targets, self.weights
 

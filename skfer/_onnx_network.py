@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import joblib
 import keras
 import numpy as np
@@ -11,6 +9,7 @@ import tensorflow as tf
 
 from skfer._compiled_network import Answer, CompiledNetwork, most_images, prediction
 from skfer._onnx_model import only_output, onnx_model, require_onnx, session
+from skfer._threads import threads_allowed
 
 
 class OnnxNetwork(CompiledNetwork):
@@ -34,14 +33,9 @@ class OnnxNetwork(CompiledNetwork):
         function = tf.function(lambda images: {"answers": call(images)})
         spec = tf.TensorSpec(self._network.input_shape, dtype, name="images")
         model = onnx_model(function, spec)
-        running = session(model.SerializeToString(), _n_threads())
+        running = session(model.SerializeToString(), threads_allowed() or joblib.cpu_count())
         at_once = most_images(function.get_concrete_function(spec))
         return lambda images: only_output(running, images), at_once
-
-
-def _n_threads() -> int:
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) else joblib.cpu_count()
 
 
 # Parameter `backend` -> what predicts.

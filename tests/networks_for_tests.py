@@ -37,3 +37,17 @@ def small_network(input_shape, n_outputs, dropout=0.2):
         ],
         name="small_network",
     )
+
+
+def answers_and_threads(classifier, images):
+    """What a worker process answers, and how many threads TensorFlow and OpenCV use in it."""
+    import cv2
+    import tensorflow as tf
+
+    answers = classifier.predict_proba(images)
+    threading = tf.config.threading
+    return answers, (
+        threading.get_intra_op_parallelism_threads(),
+        threading.get_inter_op_parallelism_threads(),
+        cv2.getNumThreads(),
+    )

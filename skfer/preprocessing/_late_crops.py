@@ -45,8 +45,8 @@ class BatchOfCrops:
         crop = self._cut(image, face)
         self.found[index] = len(face) == 1
         with self._counting:
-            self._room -= crop.nbytes
-            if self._room >= 0:
+            if crop.nbytes <= self._room:
+                self._room -= crop.nbytes
                 self.crops[index] = crop
                 return
             if self._landmarks is None and face.landmarks is not None:

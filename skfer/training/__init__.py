@@ -12,6 +12,7 @@ from skfer.training._checkpoint import (
 )
 from skfer.training._memory import build_state, no_graphs_left_behind
 from skfer.training._precision import computing_in, precision_policy
+from skfer.training._process import is_usable, prepare_tensorflow
 from skfer.training._random import isolated_random_state
 from skfer.training._schedules import SCHEDULES
 from skfer.training._settings import fit_callbacks, new_optimizer
@@ -46,11 +47,13 @@ __all__ = [
     "evaluation_batches",
     "fingerprint",
     "fit_callbacks",
+    "is_usable",
     "isolated_random_state",
     "new_optimizer",
     "no_graphs_left_behind",
     "one_trace_a_fit",
     "precision_policy",
+    "prepare_tensorflow",
     "settling_within_an_epoch",
     "training_batches",
     "vote_targets",

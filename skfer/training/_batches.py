@@ -28,12 +28,10 @@ class PickedImages:
     """
 
     def __init__(self, images: np.ndarray | PickedImages, rows: np.ndarray):
-        if isinstance(images, PickedImages):
-            images, rows = images._images, images._rows[rows]
-        self._images = images
-        self._rows = rows
-        self.shape = (len(rows), *images.shape[1:])
-        self.dtype = images.dtype
+        self._images: np.ndarray = images._images if isinstance(images, PickedImages) else images
+        self._rows: np.ndarray = images._rows[rows] if isinstance(images, PickedImages) else rows
+        self.shape = (len(rows), *self._images.shape[1:])
+        self.dtype = self._images.dtype
 
     def __len__(self) -> int:
         return len(self._rows)
