@@ -14,7 +14,7 @@ from skfer._file_array import file_array, let_go
 from skfer._images import Images, kind_of, with_channels
 
 # Of scikit-learn's `working_memory`, which several steps of a Pipeline share with the network.
-_SHARE = 1 / 8
+_SHARE = 1 / 16
 # Images that a thread is given at once, where there are enough for all threads.
 _MOST_AT_ONCE = 64
 

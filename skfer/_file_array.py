@@ -51,7 +51,7 @@ def file_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
             f"There is no room for a temporary file of {n_bytes / 1e9:.1f} GB with images of "
             f"shape {shape} in {tempfile.gettempdir()!r} ({error.strerror}). Name a larger "
             "folder by the environment variable TMPDIR, or keep them in memory: "
-            "sklearn.set_config(working_memory=...), in MiB, of which an eighth may be taken.",
+            "sklearn.set_config(working_memory=...), in MiB, of which a sixteenth may be taken.",
         ) from error
     # Not an np.memmap: joblib would send its workers the name of the file, which has none.
     return np.ndarray(shape, dtype, buffer=pages)

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* no face found")
 
 linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads Linux's /proc")
 
-# In MiB, of which an eighth may be kept: nothing, a few crops, all.
+# In MiB, of which a sixteenth may be kept: nothing, a few crops, all.
 NOTHING, LITTLE, MUCH = 0, 0.5, 1024
 
 

@@ -86,7 +86,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
     -----
     The cropper learns nothing: `transform` and `detect` work without `fit`.
 
-    Crops are kept up to an eighth of scikit-learn's ``working_memory``: 128 MB, unless
+    Crops are kept up to a sixteenth of scikit-learn's ``working_memory``: 64 MiB, unless
     `sklearn.set_config` says otherwise. Of later ones only the place is kept: the next step, or
     ``np.asarray``, reads the image and cuts it again. So the files must stay until then, and
     millions of photos take no more memory than thousands.

@@ -58,7 +58,7 @@ class _Resizer(TransformerMixin, ImageEstimator):
         -------
         ndarray of shape (n, height, width, channels)
             uint8 stays uint8; any other kind of number becomes float32. If it is larger than
-            an eighth of scikit-learn's ``working_memory`` (128 MB, unless `sklearn.set_config`
+            a sixteenth of scikit-learn's ``working_memory`` (64 MiB, unless `sklearn.set_config`
             says otherwise), it lies in a temporary file that is gone with it, instead of in
             memory.
 
