@@ -17,7 +17,7 @@ ARGS ?=
 # TensorFlow's start-up notes are no news to anyone here.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types imports hooks pytest fuzz test-dist test-lowest format bench clean
+.PHONY: help demo test check lint types imports hooks pytest fuzz test-dist test-lowest format bench bench-scale clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -68,6 +68,9 @@ format: $(VENV)/.installed-dev ## put the code in order
 bench: ## say how the benchmarks are run
 	@echo 'Benchmarks print ratios measured in one run; let nothing else run beside them.'
 	@for script in benchmarks/[!_]*.py; do [ ! -e "$$script" ] || echo "  $(BIN)/python $$script --help"; done
+
+bench-scale: $(VENV)/.installed-dev ## memory and time of a million images, a quarter of an hour (ARGS="--scale 0.1")
+	$(BIN)/python benchmarks/scale.py $(ARGS)
 
 clean: ## remove caches and build products, .venv too
 	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .coverage htmlcov .hypothesis

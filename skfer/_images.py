@@ -16,9 +16,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from skfer._file_array import parts
 from skfer._image_limits import read_file, refuse_bombs
 from skfer._jpeg import jpeg_defect
-from skfer._memory_room import new_batch
+from skfer._threads import limit_opencv
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
 # squared on are square images (Olivetti faces come as rows of 64 x 64).
@@ -27,6 +28,8 @@ SMALLEST_SQUARE = 32
 
 _SINGLE = (str, bytes, bytearray, os.PathLike)
 _WRAP = "Wrap a single image in a list: [image]."
+
+limit_opencv()  # here, where whoever reads images comes by, and before the first is read
 
 
 class LazyImages:
@@ -47,6 +50,26 @@ class LazyImages:
     def name(self, index: int) -> str:
         """How an error calls the image: its place in the batch, and its path if it has one."""
         return _name(self._items[index], index)
+
+
+class LateImage:
+    """An image of a batch that is made when it is asked for, such as a crop that isn't kept.
+
+    `np.asarray` makes it too.
+    """
+
+    __slots__ = ()
+
+    def read(self) -> np.ndarray:
+        """The image, as the contract has it: uint8 or float32, finite, with its pixels."""
+        raise NotImplementedError
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        image = self.read()  # made for the caller: no copy of it is needed
+        return image if dtype is None else image.astype(dtype, copy=False)
+
+    def __reduce__(self) -> Any:
+        return np.asarray, (self.read(),)  # a pickle goes where the original may not be
 
 
 # What a batch becomes: a dense array of four axes, or images read when asked for.
@@ -160,29 +183,6 @@ def image_name(images: Images, index: int) -> str:
     return images.name(index) if isinstance(images, LazyImages) else f"X[{index}]"
 
 
-def dense_images(images: Images) -> np.ndarray:
-    """All images of a sequence as one array ``(n, height, width, channels)``.
-
-    Raises
-    ------
-    ValueError
-        If the images differ in shape or in kind of number.
-    """
-    if isinstance(images, np.ndarray):
-        return images
-    first = with_channels(images[0])
-    dense = new_batch((len(images), *first.shape), first.dtype)
-    for index, image in enumerate(images):
-        image = with_channels(image)
-        if image.shape != first.shape or image.dtype != first.dtype:
-            raise ValueError(
-                f"The images differ: X[0] is {_kind(first)} and X[{index}] is {_kind(image)}. "
-                "Put an ImageResizer or GrayscaleResizer before this step of the Pipeline."
-            )
-        dense[index] = image
-    return dense
-
-
 def with_channels(image: np.ndarray) -> np.ndarray:
     """The image with its axis of channels, ``(H, W, 1)`` or ``(H, W, 3)``."""
     return image if image.ndim == 3 else image[..., np.newaxis]
@@ -193,7 +193,7 @@ def read_image(item: Any, index: int) -> np.ndarray:
 
     Parameters
     ----------
-    item : array of shape (H, W), (H, W, 1) or (H, W, 3); str or os.PathLike; or bytes
+    item : array of shape (H, W), (H, W, 1) or (H, W, 3); str or os.PathLike; bytes; or LateImage
     index : int
         Its place in the batch, for the error.
 
@@ -206,6 +206,8 @@ def read_image(item: Any, index: int) -> np.ndarray:
     ValueError
         If it is no image, or one of more pixels than `max_pixels`; its place and path are named.
     """
+    if isinstance(item, LateImage):
+        return item.read()
     where = _name(item, index)
     if isinstance(item, bytes | bytearray):
         return _decode(bytes(item), where)
@@ -267,12 +269,17 @@ def _uint8_or_float32(image: np.ndarray, where: str) -> np.ndarray:
 
 
 def _refuse_non_finite(image: np.ndarray, where: str) -> None:
-    if image.dtype.kind != "f" or np.isfinite(image).all():
+    if image.dtype.kind != "f":
         return
-    if where == "X":
-        axes = tuple(range(1, image.ndim))
-        where = f"X[{int(np.flatnonzero(~np.isfinite(image).all(axis=axes))[0])}]"
-    raise ValueError(f"{where} holds NaN or infinity; pixels must be finite.")
+    checked = 0
+    for part in parts(image):
+        finite = np.isfinite(part)
+        if not finite.all():
+            if where == "X":
+                axes = tuple(range(1, image.ndim))
+                where = f"X[{checked + int(np.flatnonzero(~finite.all(axis=axes))[0])}]"
+            raise ValueError(f"{where} holds NaN or infinity; pixels must be finite.")
+        checked += len(part)
 
 
 def _name(item: Any, index: int) -> str:
@@ -280,7 +287,8 @@ def _name(item: Any, index: int) -> str:
     return f"X[{index}]{path}"
 
 
-def _kind(image: np.ndarray) -> str:
+def kind_of(image: np.ndarray) -> str:
+    """How an error calls shape and kind of number of an image."""
     return f"{'x'.join(map(str, image.shape))} {image.dtype}"
 
 

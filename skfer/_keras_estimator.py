@@ -17,8 +17,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
+from skfer._dense_images import dense_images
 from skfer._distribution import DISTRIBUTIONS, for_pickle
-from skfer._images import dense_images
 from skfer._network_estimator import NetworkEstimator
 from skfer._network_fit import Examples, NetworkFit, Phase
 from skfer._scikit_callbacks import CallbackSupportMixin, FitTask
@@ -30,6 +30,7 @@ from skfer.training import (
     fingerprint,
     new_optimizer,
     no_graphs_left_behind,
+    prepare_tensorflow,
 )
 
 # Held out by default where early stopping or a plateau needs something to watch.
@@ -88,6 +89,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         `partial` goes on amid a training, and `task` is the fit as scikit-learn's callbacks know
         it.
         """
+        prepare_tensorflow()
         phases = self._partial_phases(anew) if partial else self._phases()
         if anew:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))

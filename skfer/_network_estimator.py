@@ -16,13 +16,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skfer import _network_state as network_state
 from skfer._base import ImageEstimator
 from skfer._compiled_network import CompiledNetwork
-from skfer._images import dense_images
+from skfer._dense_images import dense_images
+from skfer._file_array import parts
 from skfer._onnx_network import BACKENDS
 from skfer._pixel_range import PixelRange
 from skfer._starting_weights import start_from
 from skfer.networks import build_network
 from skfer.networks._anatomy import features, trained_layers
-from skfer.training import VIEWS, isolated_random_state
+from skfer.training import VIEWS, is_usable, isolated_random_state, prepare_tensorflow
 
 
 class NetworkEstimator(ImageEstimator):
@@ -58,6 +59,7 @@ class NetworkEstimator(ImageEstimator):
     _trained_at_first: list[bool]
 
     def _build(self, images: np.ndarray, n_outputs: int) -> None:
+        prepare_tensorflow()
         self.image_shape_ = images.shape[1:]
         self.pixel_range_ = PixelRange.of(images)
         with isolated_random_state(self._seed):
@@ -82,6 +84,7 @@ class NetworkEstimator(ImageEstimator):
 
     def _build_from_file(self, n_outputs: int) -> None:
         """Be fitted with the weights of a saved model, for images of the size it takes."""
+        prepare_tensorflow()
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with isolated_random_state(self._seed):
             body = self._network_from_file(self.network, n_outputs)
@@ -200,18 +203,26 @@ class NetworkEstimator(ImageEstimator):
 
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
-        images = self._on_fitted_scale(X)
+        prepare_tensorflow()
+        images = self._checked_images(X)
         backend, views = BACKENDS[self.backend], self.test_time_augmentation
         if type(self._compiled) is not backend or self._compiled.views != views:
             self._compiled = self._compile(self.network_, views)
-        return self._compiled(images)
+        return self._answers(self._compiled, images)
 
     def _embed(self, X: Any) -> np.ndarray:
         """What the last layer of the network gets to see of every image, ``(n, n_features)``."""
+        prepare_tensorflow()
+        images = self._checked_images(X)
         backend = BACKENDS[self.backend]
         if type(self._compiled_features) is not backend:
             self._compiled_features = self._compile(self._features())
-        return self._compiled_features(self._on_fitted_scale(X))
+        return self._answers(self._compiled_features, images)
+
+    def _answers(self, network: CompiledNetwork, images: np.ndarray) -> np.ndarray:
+        """What a network says of images, which are brought to its scale part by part."""
+        answers = [network(self.pixel_range_.scaled(part)) for part in parts(images)]
+        return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
     def _features(self) -> keras.Model:
         """The network without its last layer."""
@@ -219,9 +230,15 @@ class NetworkEstimator(ImageEstimator):
         return keras.Model(self.network_.inputs[0], features(body)(scaling.output))
 
     def _on_fitted_scale(self, X: Any) -> np.ndarray:
+        """The images as one array, of the shape and on the scale of those fitted on."""
+        return self.pixel_range_.scaled(self._checked_images(X))
+
+    def _checked_images(self, X: Any) -> np.ndarray:
+        """The images as one array, of the shape of those fitted on, and floats on their scale."""
         images = dense_images(self._images(X, reset=False))
         self._check_shape(images)
-        return self.pixel_range_.bring(images)
+        self.pixel_range_.check(images)
+        return images
 
     def _check_shape(self, images: np.ndarray) -> None:
         if images.shape[1:] != self.image_shape_:
@@ -247,7 +264,12 @@ class NetworkEstimator(ImageEstimator):
         network_state.warn_of_other_versions(type(self).__name__, state.pop("_versions", None))
         frozen = state.pop("network_", None)
         super().__setstate__(state)
-        if frozen is not None:
+        if frozen is not None and not is_usable():
+            # Whoever uses it is told. A pool of processes that met an error while it unpickles a
+            # task would wait for good.
+            self.network_ = frozen
+        elif frozen is not None:
+            prepare_tensorflow()
             with isolated_random_state(self._seed):
                 self._set_network(network_state.thaw(frozen, self._rebuilt))
 

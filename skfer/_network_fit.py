@@ -31,6 +31,7 @@ from skfer.networks._anatomy import (
 from skfer.training import (
     Augmentation,
     CheckpointFile,
+    PickedImages,
     Progress,
     SaveCheckpoint,
     SavedFit,
@@ -59,19 +60,19 @@ class Examples(NamedTuple):
     codes.
     """
 
-    images: np.ndarray
+    images: Any  # an array, or PickedImages of one
     codes: np.ndarray | None
     targets: np.ndarray
     weights: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Examples:
-        """Some of the examples."""
+        """Some of the examples; their images are not copied."""
         codes, weights = (
             None if array is None else array[rows] for array in (self.codes, self.weights)
         )
-        return Examples(self.images[rows], codes, self.targets[rows], weights)
+        return Examples(PickedImages(self.images, rows), codes, self.targets[rows], weights)
 
-    def batches_of(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def batches_of(self) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """What goes through the input pipeline."""
         return self.images, self.targets, self.weights
 
@@ -265,7 +266,8 @@ class NetworkFit:
         )
         with computing_in(network.layers[-1], self._policy), one_trace_a_fit():
             engine.fit(
-                self._examples.images,
+                # What scikeras checks: the images have been, and may be more than memory.
+                np.zeros((len(self._examples.targets), 1), np.float32),
                 self._examples.targets,
                 initial_epoch=self.epoch,
                 examples=self._examples,

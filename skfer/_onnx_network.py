@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import joblib
@@ -13,6 +12,7 @@ import tensorflow as tf
 from skfer._compiled_network import Answer, CompiledNetwork, most_images, prediction
 from skfer._onnx_model import only_output, onnx_model, require_onnx, session
 from skfer._onnx_quantization import in_8_bits, typical_faces
+from skfer._threads import threads_allowed
 
 if TYPE_CHECKING:
     import onnx
@@ -43,7 +43,8 @@ class OnnxNetwork(CompiledNetwork):
         call = prediction(self._network, self.views)
         function = tf.function(lambda images: {"answers": call(images)})
         spec = tf.TensorSpec(self._network.input_shape, dtype, name="images")
-        running = session(self._stored(onnx_model(function, spec), dtype), _n_threads())
+        model = self._stored(onnx_model(function, spec), dtype)
+        running = session(model, threads_allowed() or joblib.cpu_count())
         at_once = most_images(function.get_concrete_function(spec))
         return lambda images: only_output(running, images), at_once
 
@@ -57,11 +58,6 @@ class QuantizedNetwork(OnnxNetwork):
     def _stored(self, model: onnx.ModelProto, dtype: np.dtype) -> bytes:
         faces = typical_faces(self._network.input_shape[1:], dtype, self.pixels)
         return in_8_bits(model, faces)
-
-
-def _n_threads() -> int:
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) else joblib.cpu_count()
 
 
 # Parameter `backend` -> what predicts.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skfer._file_array import parts
+
 # A float batch may leave the fitted range by this much of its width: noise and sharpening
 # do, another scale goes further ([-1, 1] after [0, 1] by a whole width).
 _SLACK = 0.5
@@ -32,7 +34,7 @@ class PixelRange:
         """The scale that a batch is on, ``(n, height, width, channels)``."""
         if images.dtype == np.uint8:
             return cls(0.0, 255.0)
-        low, high = float(images.min()), float(images.max())
+        low, high = _extremes(images)
         if low >= 0.0 and high <= 1.0:
             return cls(0.0, 1.0)
         if low >= 0.0 and _DIM < high <= 255.0:
@@ -47,15 +49,21 @@ class PixelRange:
         ValueError
             If floats are on another scale.
         """
-        if images.dtype == np.uint8:
-            if (self.low, self.high) == (0.0, 255.0):
-                return images
-            width = np.float32(self.high - self.low)
-            return images * (width / np.float32(255)) + np.float32(self.low)
-        self._check(float(images.min()), float(images.max()))
-        return images
+        self.check(images)
+        return self.scaled(images)
 
-    def _check(self, low: float, high: float) -> None:
+    def scaled(self, images: np.ndarray) -> np.ndarray:
+        """A batch, or a part of one, that was checked: uint8 is brought to this scale."""
+        if images.dtype != np.uint8 or (self.low, self.high) == (0.0, 255.0):
+            return images
+        width = np.float32(self.high - self.low)
+        return images * (width / np.float32(255)) + np.float32(self.low)
+
+    def check(self, images: np.ndarray) -> None:
+        """Raise `ValueError` if a batch is of floats that are on another scale."""
+        if images.dtype == np.uint8:
+            return
+        low, high = _extremes(images)
         common = (self.low, self.high) in ((0.0, 1.0), (0.0, 255.0))
         slack = (_SLACK if common else _SLACK_OF_OWN_RANGE) * (self.high - self.low)
         too_far = low < self.low - slack or high > self.high + slack
@@ -67,3 +75,9 @@ class PixelRange:
                 f"pixels from {self.low:g} to {self.high:g}. Give images on the scale of fit, "
                 f"or as uint8{_HOW if too_small and low >= 0 and high <= 1 else ''}."
             )
+
+
+def _extremes(images: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest value."""
+    each = [(part.min(), part.max()) for part in parts(images)]
+    return float(min(low for low, _ in each)), float(max(high for _, high in each))

@@ -55,3 +55,17 @@ def local_network(input_shape, n_outputs):
         ],
         name="local_network",
     )
+
+
+def answers_and_threads(classifier, images):
+    """What a worker process answers, and how many threads TensorFlow and OpenCV use in it."""
+    import cv2
+    import tensorflow as tf
+
+    answers = classifier.predict_proba(images)
+    threading = tf.config.threading
+    return answers, (
+        threading.get_intra_op_parallelism_threads(),
+        threading.get_inter_op_parallelism_threads(),
+        cv2.getNumThreads(),
+    )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 import skfer
 from skfer import FaceCropper, GrayscaleResizer
-from skfer._memory_room import free_memory, new_batch
+from skfer._dense_images import new_images
 from skfer._partial_file import partial_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,23 +129,13 @@ def test_an_unreadable_file_amid_a_batch_is_named(photo_files, tmp_path, broken)
     assert table.loc[table["error"].notna(), "image"].tolist() == [str(bad)]
 
 
-def test_what_does_not_fit_into_memory_is_refused_with_its_size(monkeypatch):
-    monkeypatch.setattr("skfer._memory_room.free_memory", lambda: 8_000_000_000)
-    with pytest.raises(
-        MemoryError, match=r"1,000,000 images of 1024 x 1024 x 3 uint8 .*3,145\.7 GB"
-    ):
-        new_batch((1_000_000, 1024, 1024, 3), np.dtype(np.uint8))
-    images = [np.zeros((4, 4, 3), np.uint8)] * 3000
-    with pytest.raises(MemoryError, match=r"3,000 images of 2048 x 2048 x 1 .*8\.0 GB are free"):
-        GrayscaleResizer(2048).transform(images)
+def test_what_does_not_fit_into_memory_and_onto_the_disk_is_refused_with_its_size(monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=8_000_000_000))
+    batch = [np.zeros((4, 4, 3), np.uint8)] * 3000
+    with pytest.raises(OSError, match=r"12\.6 GB with images of shape \(3000, 2048, 2048, 1\)"):
+        GrayscaleResizer(2048).transform(batch)
 
 
-def test_what_the_system_refuses_is_told_in_the_same_words(monkeypatch):
-    monkeypatch.setattr("skfer._memory_room.free_memory", lambda: None)
-    with pytest.raises(MemoryError, match="images of 1000000 x 1000000 x 1 float32 take"):
-        new_batch((1_000_000, 1_000_000, 1_000_000, 1), np.dtype(np.float32))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux says how much is free")
-def test_free_memory_is_known():
-    assert free_memory() > 10_000_000
+def test_what_no_disk_holds_is_refused_in_the_same_words():
+    with pytest.raises(OSError, match=r"4,000,000,000\.0 GB with images of shape"):
+        new_images((1_000_000, 1_000_000, 1_000_000, 1), np.float32)

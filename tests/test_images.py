@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from skfer import GrayscaleResizer
-from skfer._images import dense_images, image_name, image_sequence, read_image, rows_to_images
+from skfer._dense_images import dense_images
+from skfer._images import image_name, image_sequence, read_image, rows_to_images
 
 SIDES = st.integers(1, 12)
 FINITE = st.floats(-1e6, 1e6, width=32)

@@ -11,6 +11,7 @@ from skfer import _network_state as network_state
 from skfer._partial_file import partial_file
 from skfer.persistence._container import read_container, write_container
 from skfer.persistence._plain_data import Reader, Writer
+from skfer.training import is_usable
 
 # Raised when a file of the form before can't be read any more by what reads the new one; `load`
 # then learns to read both. tests/persistence/models/ keeps files of every form.
@@ -138,6 +139,8 @@ def load(path: str | os.PathLike) -> Any:
     try:
         return Reader(arrays).estimator(content["estimator"])
     except _DAMAGE as error:
+        if not is_usable():
+            raise  # it is this process that is not as it should be, not the file
         raise ValueError(f"{str(path)!r} is no model that can be loaded: {error}") from error
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from skfer._pixel_range import PixelRange
 from skfer.persistence import _network_graph as network_graph
 from skfer.persistence._kinds import GROUPS, KINDS, LEFT_OUT, PLACES, class_of, kind_of, may_have
+from skfer.training import prepare_tensorflow
 
 _OPTIMIZERS = {
     *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam"),
@@ -143,6 +144,7 @@ class Reader:
                 raise ValueError(f"{cls.__name__} has no attribute {name!r} of that kind")
             vars(estimator)[name] = value
         if "network" in entry:
+            prepare_tensorflow()
             _give_network(estimator, network_graph.build(entry["network"], self._arrays))
         return estimator
 

@@ -9,16 +9,17 @@ from typing import Any
 
 import joblib
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skfer._base import ImageEstimator
+from skfer._dense_images import for_each_image, memory_share
 from skfer._images import Images, read_image
 from skfer.detection import Detections, FaceDetector
 from skfer.preprocessing._face_finder import FaceFinder
 from skfer.preprocessing._face_selection import SELECTIONS
+from skfer.preprocessing._late_crops import BatchOfCrops
 from skfer.preprocessing._missing_faces import report_missing
 
 
@@ -69,7 +70,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         there are, and in however many processes; so does a second run. Without it, every
         `transform` detects anew.
     n_jobs : int or None, default=None
-        Threads that read and detect; None is 1, -1 one for each core.
+        Threads that read and detect; None is 1, -1 one for each core. They are threads under
+        every backend of joblib.
     verbose : int, default=0
         Report the progress, as `joblib.Parallel` does.
 
@@ -82,6 +84,11 @@ class FaceCropper(TransformerMixin, ImageEstimator):
     Notes
     -----
     The cropper learns nothing: `transform` and `detect` work without `fit`.
+
+    Crops are kept up to a sixteenth of scikit-learn's ``working_memory``: 64 MiB, unless
+    `sklearn.set_config` says otherwise. Of later ones only the place is kept: the next step, or
+    ``np.asarray``, reads the image and cuts it again. So the files must stay until then, and
+    millions of photos take no more memory than thousands.
 
     Each `transform` warns of its own images, so a `GridSearchCV` warns at every fit and every
     score. Where images without a face are expected, this turns the warnings off::
@@ -183,7 +190,8 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         -------
         ndarray of shape (n,), object
             Crops ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``, as the images were; uint8 stays
-            uint8, any other kind of number becomes float32.
+            uint8, any other kind of number becomes float32. Crops that find no room in memory
+            (see Notes) are objects that ``np.asarray`` makes arrays of.
 
         Raises
         ------
@@ -191,14 +199,29 @@ class FaceCropper(TransformerMixin, ImageEstimator):
             If an image can't be read (its index and path are named), if one shows no face
             and ``on_missing="raise"``, or if ``align=True`` and the detector finds no landmarks.
         """
-        images, results = self._for_each(self._crop, X)
-        missing = [index for index, (_, found) in enumerate(results) if not found]
+        finder = FaceFinder.of(self)  # it checks the parameters too: fit need not have been called
+        images = self._images(X, reset=False)
+        blank = self.on_missing == "blank"
+
+        # Nothing of `self` in it: parameters set later don't change crops that are cut again.
+        def cut(image: np.ndarray, face: Detections) -> np.ndarray:
+            if len(face) == 0:
+                # A copy, as every crop is: the caller's array is not handed out.
+                return np.zeros_like(image) if blank else image.copy()
+            return finder.cut(image, face, 0)
+
+        batch = BatchOfCrops(images, cut, memory_share())
+
+        def put(index: int, image: np.ndarray, faces: Detections) -> None:
+            if len(faces):
+                faces = faces.take([SELECTIONS[self.select](faces, image.shape)])
+            batch.put(index, image, faces)
+
+        self._with_faces(images, finder, put)
+        missing = np.flatnonzero(~batch.found).tolist()
         if missing:
             report_missing(missing, images, self.on_missing)
-        crops = np.empty(len(results), dtype=object)
-        for index, (crop, _) in enumerate(results):
-            crops[index] = crop
-        return crops
+        return batch.crops
 
     def detect(self, X: Any) -> list[Detections]:
         """Find every face of every image.
@@ -214,7 +237,9 @@ class FaceCropper(TransformerMixin, ImageEstimator):
             ``select``, ``square`` and ``margin``. An image that is taken for a face as it is
             (``whole_below``) is one box, with score 1.
         """
-        return self._for_each(lambda image, finder: finder.find(image), X)[1]
+        finder = FaceFinder.of(self)
+        images = self._images(X, reset=False)
+        return self._with_faces(images, finder, lambda index, image, faces: faces)
 
     def cut(self, image: Any, faces: Detections) -> list[np.ndarray]:
         """Cut several faces out of one image, each as `transform` would cut it.
@@ -247,25 +272,19 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         """
         return FaceFinder.of(self).cut_all(read_image(image, 0), faces)
 
-    def _for_each(self, function: Callable[..., Any], X: Any) -> tuple[Images, list[Any]]:
-        """The images of `X`, and what the function makes of each with the finder."""
-        finder = FaceFinder.of(self)  # it checks the parameters too: fit need not have been called
-        images = self._images(X, reset=False)
+    def _with_faces(
+        self,
+        images: Images,
+        finder: FaceFinder,
+        function: Callable[[int, np.ndarray, Detections], Any],
+    ) -> list[Any]:
+        """What the function makes of every image's place, the image and its faces."""
 
         def task(index: int) -> Any:
-            return function(images[index], finder)
+            image = images[index]
+            return function(index, image, finder.find(image))
 
-        # Threads: reading and detecting leave the interpreter to others while they work.
-        parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)
-        return images, parallel(delayed(task)(index) for index in range(len(images)))
-
-    def _crop(self, image: np.ndarray, finder: FaceFinder) -> tuple[np.ndarray, bool]:
-        """The crop, and whether it is of a face."""
-        faces = finder.find(image)
-        if len(faces) == 0:
-            # A copy, as every crop is: the caller's array is not handed out.
-            return np.zeros_like(image) if self.on_missing == "blank" else image.copy(), False
-        return finder.cut(image, faces, SELECTIONS[self.select](faces, image.shape)), True
+        return for_each_image(task, range(len(images)), self.n_jobs, self.verbose)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -12,8 +12,8 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfer._base import ImageEstimator
+from skfer._dense_images import for_each_image, new_images, put
 from skfer._images import with_channels
-from skfer._memory_room import new_batch
 
 _CLAHE_CLIP_LIMIT = 2.0
 _CLAHE_TILES = (8, 8)
@@ -25,6 +25,7 @@ class _Resizer(TransformerMixin, ImageEstimator):
     _parameter_constraints = {
         "size": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "equalize": [StrOptions({"none", "histogram", "clahe"}), None],
+        "n_jobs": [Integral, None],
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -56,31 +57,36 @@ class _Resizer(TransformerMixin, ImageEstimator):
         Returns
         -------
         ndarray of shape (n, height, width, channels)
-            uint8 stays uint8; any other kind of number becomes float32.
+            uint8 stays uint8; any other kind of number becomes float32. If it is larger than
+            a sixteenth of scikit-learn's ``working_memory`` (64 MiB, unless `sklearn.set_config`
+            says otherwise), it lies in a temporary file that is gone with it, instead of in
+            memory.
 
         Raises
         ------
         ValueError
             If an image can't be read (its index and path are named), or if uint8 and float
             images stand in one batch.
-        MemoryError
-            If the result doesn't fit into memory; its size is named.
+        OSError
+            If there is no room for the temporary file; its size is named.
         """
         self._validate_params()  # fit, which does it too, need not have been called
         images = self._images(X, reset=False)
         height, width = self._height_and_width()
-        dense: np.ndarray | None = None
-        for index, image in enumerate(images):
-            image = self._prepare(image, (width, height))
-            if dense is None:
-                dense = new_batch((len(images), *image.shape), image.dtype)
+        first = self._prepare(images[0], (width, height))
+        dense = new_images((len(images), *first.shape), first.dtype)
+        put(first, dense, 0)
+
+        def fill(index: int) -> None:
+            image = self._prepare(images[index], (width, height))
             if image.dtype != dense.dtype:
                 raise ValueError(
                     f"X[0] is {dense.dtype} and X[{index}] is {image.dtype}: the images of one "
                     "batch are all uint8 or all floating point."
                 )
-            dense[index] = image
-        assert dense is not None  # a batch holds at least one image
+            put(image, dense, index)
+
+        for_each_image(fill, range(1, len(images)), self.n_jobs)
         return dense
 
     def _prepare(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -125,6 +131,8 @@ class ImageResizer(_Resizer):
         Spread the gray values of each image: over its whole histogram, or tile by tile with
         limited contrast (CLAHE). Colour images are equalised in their luminance. Float images
         are stretched from their own minimum and maximum to 256 levels for it, and back.
+    n_jobs : int or None, default=None
+        Threads that read and resize; None is 1, -1 one for each core.
 
     See Also
     --------
@@ -154,10 +162,12 @@ class ImageResizer(_Resizer):
         *,
         color: str = "gray",
         equalize: str | None = "none",
+        n_jobs: int | None = None,
     ):
         self.size = size
         self.color = color
         self.equalize = equalize
+        self.n_jobs = n_jobs
 
     def _color(self) -> str:
         return self.color
@@ -174,6 +184,8 @@ class GrayscaleResizer(_Resizer):
         Side of the square, or height and width, in pixels.
     equalize : {"none", "histogram", "clahe"} or None, default="none"
         Spread the gray values of each image; see `ImageResizer`.
+    n_jobs : int or None, default=None
+        Threads that read and resize; None is 1, -1 one for each core.
 
     See Also
     --------
@@ -187,9 +199,16 @@ class GrayscaleResizer(_Resizer):
     (1, 48, 48, 1)
     """
 
-    def __init__(self, size: int | tuple[int, int] = 48, *, equalize: str | None = "none"):
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 48,
+        *,
+        equalize: str | None = "none",
+        n_jobs: int | None = None,
+    ):
         self.size = size
         self.equalize = equalize
+        self.n_jobs = n_jobs
 
     def _color(self) -> str:
         return "gray"

@@ -2,7 +2,12 @@
 
 from skfer.training._augmentation import Augmentation
 from skfer.training._batch_norm import settling_within_an_epoch
-from skfer.training._batches import evaluation_batches, steps_an_epoch, training_batches
+from skfer.training._batches import (
+    PickedImages,
+    evaluation_batches,
+    steps_an_epoch,
+    training_batches,
+)
 from skfer.training._checkpoint import (
     CheckpointFile,
     Progress,
@@ -13,6 +18,7 @@ from skfer.training._checkpoint import (
 from skfer.training._concordance import Concordance, concordance_loss
 from skfer.training._memory import build_state, no_graphs_left_behind
 from skfer.training._precision import all_layers, computing_in, precision_policy
+from skfer.training._process import is_usable, prepare_tensorflow
 from skfer.training._random import isolated_random_state
 from skfer.training._schedules import SCHEDULES
 from skfer.training._settings import fit_callbacks, new_optimizer
@@ -34,6 +40,7 @@ __all__ = [
     "Augmentation",
     "CheckpointFile",
     "Concordance",
+    "PickedImages",
     "Progress",
     "SaveCheckpoint",
     "SavedFit",
@@ -49,11 +56,13 @@ __all__ = [
     "evaluation_batches",
     "fingerprint",
     "fit_callbacks",
+    "is_usable",
     "isolated_random_state",
     "new_optimizer",
     "no_graphs_left_behind",
     "one_trace_a_fit",
     "precision_policy",
+    "prepare_tensorflow",
     "settling_within_an_epoch",
     "steps_an_epoch",
     "training_batches",

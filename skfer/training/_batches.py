@@ -8,16 +8,42 @@ stopped after k steps and goes on from step k therefore sees what it would have 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from skfer._file_array import let_go
 from skfer.training._augmentation import Augmentation
 from skfer.training._targets import TargetRule
 
 
+class PickedImages:
+    """Some images of an array, without a copy of them.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, channels) or PickedImages
+    rows : ndarray of int
+    """
+
+    def __init__(self, images: np.ndarray | PickedImages, rows: np.ndarray):
+        self._images: np.ndarray = images._images if isinstance(images, PickedImages) else images
+        self._rows: np.ndarray = images._rows[rows] if isinstance(images, PickedImages) else rows
+        self.shape = (len(rows), *self._images.shape[1:])
+        self.dtype = self._images.dtype
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, places: np.ndarray) -> np.ndarray:
+        picked = self._images[self._rows[places]]
+        let_go(self._images)
+        return picked
+
+
 def training_batches(
-    images: np.ndarray,
+    images: np.ndarray | PickedImages,
     targets: np.ndarray,
     sample_weight: np.ndarray | None,
     *,
@@ -34,7 +60,8 @@ def training_batches(
 
     Parameters
     ----------
-    images : ndarray of shape (n, height, width, channels)
+    images : ndarray or PickedImages of shape (n, height, width, channels)
+        Read batch by batch: there may be more of them than memory.
     targets : ndarray of shape (n,) or (n, n_outputs)
     sample_weight : ndarray of shape (n,) or None
     batch_size : int
@@ -64,7 +91,7 @@ def training_batches(
     n_images = len(images) if rows is None else len(rows)
     shares = n_images // devices
     steps = steps_an_epoch(n_images, batch_size, devices)
-    arrays = _as_tensors(images, targets, sample_weight)
+    taken = _by_places(images, targets, sample_weight)
     order = None if rows is None else tf.constant(rows, tf.int64)
 
     def batch(step: tf.Tensor) -> tuple:
@@ -78,7 +105,7 @@ def training_batches(
         )
         if order is not None:
             places = tf.gather(order, places)
-        picked, answers, *weights = (tf.gather(array, places) for array in arrays)
+        picked, answers, *weights = taken(places)
         own_seed = _seed_of(seed, step)
         if augmentation is not None:
             picked = augmentation(picked, seed=own_seed, pixel_range=pixel_range)
@@ -103,7 +130,7 @@ def steps_an_epoch(n_images: int, batch_size: int, devices: int = 1) -> int:
 
 
 def evaluation_batches(
-    images: np.ndarray,
+    images: np.ndarray | PickedImages,
     targets: np.ndarray,
     sample_weight: np.ndarray | None,
     *,
@@ -115,19 +142,34 @@ def evaluation_batches(
     Each can be shared out evenly to the devices; the last images, if they don't go round, are
     left out.
     """
-    arrays = _as_tensors(images, targets, sample_weight)
+    taken = _by_places(images, targets, sample_weight)
     n_images, at_once = (n // devices * devices for n in (len(images), batch_size))
 
     def batch(start: tf.Tensor) -> tuple:
-        places = tf.range(start, tf.minimum(start + at_once, n_images))
-        return tuple(tf.gather(array, places) for array in arrays)
+        return taken(tf.range(start, tf.minimum(start + at_once, n_images)))
 
     starts = tf.data.Dataset.range(0, n_images, at_once)
     return starts.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
-def _as_tensors(*arrays: np.ndarray | None) -> list[tf.Tensor]:
-    return [tf.convert_to_tensor(array) for array in arrays if array is not None]
+def _by_places(
+    images: np.ndarray | PickedImages, *others: np.ndarray | None
+) -> Callable[[tf.Tensor], tuple]:
+    """What gives images, targets and weights for their places.
+
+    The images stay NumPy's: as a tensor they would be in memory once more, and wholly.
+    """
+    if isinstance(images, np.ndarray):
+        images = PickedImages(images, np.arange(len(images)))
+    tensors = [tf.convert_to_tensor(array) for array in others if array is not None]
+
+    def taken(places: tf.Tensor) -> tuple:
+        # Stateless: only the order of the batches is to be kept, not that of the reading.
+        picked = tf.numpy_function(images.__getitem__, [places], images.dtype, stateful=False)
+        picked.set_shape((None, *images.shape[1:]))
+        return (picked, *(tf.gather(tensor, places) for tensor in tensors))
+
+    return taken
 
 
 def _seed_of(seed: int, number: tf.Tensor) -> tf.Tensor:

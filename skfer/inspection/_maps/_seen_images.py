@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfer._abstaining import AbstainingClassifier
 from skfer._base import ImageEstimator
-from skfer._images import dense_images
+from skfer._dense_images import dense_images
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
 
 # Steps that take photos and give images; what stands behind the last of them sees images.

@@ -1,0 +1,78 @@
+"""Many images as one dense array: in memory, or in a temporary file if it is large."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn import get_config
+
+from skfer._file_array import file_array, let_go
+from skfer._images import Images, kind_of, with_channels
+
+# Of scikit-learn's `working_memory`, which several steps of a Pipeline share with the network.
+_SHARE = 1 / 16
+# Images that a thread is given at once, where there are enough for all threads.
+_MOST_AT_ONCE = 64
+
+
+def memory_share() -> int:
+    """How many bytes of images may be kept in memory, by scikit-learn's `working_memory`."""
+    return int(_SHARE * get_config()["working_memory"] * 2**20)
+
+
+def new_images(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An array to be filled: in memory, or in a temporary file if it is larger than its share."""
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    return np.empty(shape, dtype) if n_bytes <= memory_share() else file_array(shape, dtype)
+
+
+def dense_images(images: Images) -> np.ndarray:
+    """All images of a sequence as one array ``(n, height, width, channels)``.
+
+    Raises
+    ------
+    ValueError
+        If the images differ in shape or in kind of number.
+    """
+    if isinstance(images, np.ndarray):
+        return images
+    first = with_channels(images[0])
+    dense = new_images((len(images), *first.shape), first.dtype)
+    for index, image in enumerate(images):
+        image = with_channels(image)
+        if image.shape != first.shape or image.dtype != first.dtype:
+            raise ValueError(
+                f"The images differ: X[0] is {kind_of(first)} and X[{index}] is {kind_of(image)}. "
+                "Put an ImageResizer or GrayscaleResizer before this step of the Pipeline."
+            )
+        put(image, dense, index)
+    return dense
+
+
+def put(image: np.ndarray, dense: np.ndarray, index: int) -> None:
+    """Fill in one image; what is written to a file doesn't stay in memory."""
+    dense[index] = image
+    if index % _MOST_AT_ONCE == 0:
+        let_go(dense)
+
+
+def for_each_image(
+    function: Callable[[int], Any], places: range, n_jobs: int | None, verbose: int = 0
+) -> list[Any]:
+    """What a function makes of images by their places in the batch, in threads.
+
+    Threads, whatever backend is set: OpenCV leaves the interpreter to others while it works, and
+    processes could not fill one array.
+    """
+    at_once = len(places) // (8 * effective_n_jobs(n_jobs))
+    parallel = Parallel(
+        n_jobs=n_jobs,
+        require="sharedmem",
+        batch_size=min(max(at_once, 1), _MOST_AT_ONCE),
+        verbose=verbose,
+    )
+    return parallel(delayed(function)(index) for index in places)

@@ -1,0 +1,302 @@
+"""More images than memory: the same answers, without keeping all of them."""
+
+import gc
+import os
+import pickle
+import resource
+import tempfile
+import tracemalloc
+from pathlib import Path
+
+import cv2
+import joblib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from networks_for_tests import tiny_network
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer, ImageResizer
+from skfer._dense_images import new_images, put
+from skfer._file_array import file_array, let_go, parts
+from skfer.datasets import make_faces
+from skfer.detection import HaarDetector, YuNetDetector
+
+# Haar misses three of the photos.
+pytestmark = pytest.mark.filterwarnings("ignore:.* no face found")
+
+linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads Linux's /proc")
+
+# In MiB, of which a sixteenth may be kept: nothing, a few crops, all.
+NOTHING, LITTLE, MUCH = 0, 0.5, 1024
+
+
+@pytest.fixture(scope="module")
+def scene_files(tmp_path_factory):
+    """Files of 30 photos with a face somewhere in each, and their labels."""
+    scenes = make_faces(30, classes=["happy", "sad"], scene=(96, 128), random_state=0)
+    folder = tmp_path_factory.mktemp("scenes")
+    paths = [folder / f"{number}.png" for number in range(len(scenes.images))]
+    for path, image in zip(paths, scenes.images, strict=True):
+        assert cv2.imwrite(str(path), image[..., ::-1])
+    return paths, scenes.labels
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(40, classes=["happy", "sad"], random_state=0)
+
+
+def classifier(**parameters):
+    return FacialExpressionClassifier(
+        tiny_network, epochs=2, batch_size=16, random_state=0, **parameters
+    )
+
+
+photos = st.lists(
+    arrays(
+        np.uint8,
+        st.tuples(*[st.integers(1, 20)] * 2) | st.tuples(*[st.integers(1, 9)] * 2, st.just(3)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    photos, st.sampled_from([NOTHING, MUCH]), st.integers(1, 3), st.sampled_from(["gray", "rgb"])
+)
+def test_threads_and_files_resize_as_one_thread_in_memory_does(batch, memory, n_jobs, color):
+    one_by_one = [ImageResizer(8, color=color).transform([image])[0] for image in batch]
+
+    with config_context(working_memory=memory):
+        resized = ImageResizer(8, color=color, n_jobs=n_jobs).transform(batch)
+
+    np.testing.assert_array_equal(resized, one_by_one)
+    assert resized.dtype == np.uint8
+    resized[0] = 0  # as any array, it may be changed
+
+
+@pytest.mark.parametrize("memory", [NOTHING, LITTLE])
+@pytest.mark.parametrize("form", ["paths", "bytes", "arrays", "dense"])
+def test_crops_that_are_not_kept_are_cut_again_alike(scene_files, memory, form):
+    paths, _ = scene_files
+    images = [cv2.imread(str(path))[..., ::-1] for path in paths]
+    X = {
+        "paths": paths,
+        "bytes": [path.read_bytes() for path in paths],
+        "arrays": images,
+        "dense": np.stack(images),
+    }[form]
+    kept = FaceCropper(margin=0.2).transform(X)
+
+    with config_context(working_memory=memory):
+        late = FaceCropper(margin=0.2, n_jobs=2).transform(X)
+
+    assert late.shape == kept.shape == (len(paths),)
+    n_kept = sum(isinstance(crop, np.ndarray) for crop in late)
+    assert n_kept == 0 if memory == NOTHING else 0 < n_kept < len(paths)
+    for crop, expected in zip(late, kept, strict=True):
+        np.testing.assert_array_equal(np.asarray(crop), expected)
+
+
+def test_aligned_crops_are_cut_again_alike(astronaut, yunet_model):
+    cropper = FaceCropper(YuNetDetector(yunet_model), align=True, margin=0.1)
+    X = [astronaut, np.zeros((20, 20), np.uint8), astronaut[:, ::-1]]
+    with pytest.warns(UserWarning, match="1 of 3 images: no face"):
+        kept = cropper.transform(X)
+    with config_context(working_memory=0), pytest.warns(UserWarning, match="1 of 3"):
+        late = cropper.transform(X)
+    for crop, expected in zip(late, kept, strict=True):
+        np.testing.assert_array_equal(np.asarray(crop), expected)
+
+
+@pytest.mark.parametrize("on_missing", ["image", "blank"])
+def test_what_stands_for_a_missing_face_is_made_again_too(astronaut, on_missing):
+    X = [np.full((50, 40, 3), 7, np.uint8), astronaut, np.full((30, 30), 9, np.uint8)]
+    cropper = FaceCropper(on_missing=on_missing, whole_below=32)
+
+    with config_context(working_memory=0), pytest.warns(UserWarning, match="1 of 3 images"):
+        late = cropper.transform(X)
+    cropper.set_params(margin=2.0, on_missing="image")
+
+    assert np.asarray(late[0]).tolist() == (X[0] * (on_missing == "image")).tolist()
+    assert np.asarray(late[1]).shape == (95, 95, 3)  # by the parameters of then
+    assert np.asarray(late[2]).tolist() == X[2].tolist()
+
+
+def test_the_detector_sees_each_image_once(scene_files):
+    paths, _ = scene_files
+    seen = []
+
+    class Counting:
+        def detect(self, image):
+            seen.append(image)
+            return HaarDetector().detect(image)
+
+    with config_context(working_memory=0):
+        crops = FaceCropper(Counting()).transform(paths)
+        assert GrayscaleResizer(24).transform(crops).shape == (len(paths), 24, 24, 1)
+    assert len(seen) == len(paths)
+
+
+def test_a_crop_that_was_not_kept_travels_without_its_photo(scene_files):
+    with config_context(working_memory=0):
+        late = FaceCropper().transform(scene_files[0][:2])
+    expected = np.asarray(late[1])
+    assert len(joblib.hash(late)) == 32
+    copy = pickle.loads(pickle.dumps(late))
+    assert isinstance(copy[1], np.ndarray)
+    np.testing.assert_array_equal(copy[1], expected)
+
+
+@pytest.mark.parametrize("step", [FaceCropper(n_jobs=2), GrayscaleResizer(n_jobs=2)])
+@pytest.mark.parametrize("memory", [NOTHING, MUCH])
+def test_an_unreadable_file_in_the_middle_is_named(scene_files, tmp_path, step, memory):
+    paths = list(scene_files[0])
+    paths[13] = tmp_path / "broken.jpg"
+    paths[13].write_text("no photo")
+
+    with config_context(working_memory=memory), pytest.raises(ValueError, match=r"X\[13\].*broken"):
+        step.transform(paths)
+
+
+def test_a_file_that_is_gone_when_it_is_cut_again_is_named(scene_files, tmp_path):
+    paths = list(scene_files[0][:3])
+    paths[1] = tmp_path / "moved.png"
+    paths[1].write_bytes(scene_files[0][1].read_bytes())
+    with config_context(working_memory=0):
+        crops = FaceCropper().transform(paths)
+        paths[1].unlink()
+        with pytest.raises(ValueError, match=r"^X\[1\] \(.*moved.png.*can't be read"):
+            GrayscaleResizer().transform(crops)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_threads_fill_the_array_under_every_backend(scene_files, backend):
+    paths, _ = scene_files
+    expected = GrayscaleResizer(24).transform(FaceCropper().transform(paths))
+    with joblib.parallel_config(backend, n_jobs=2):
+        resized = GrayscaleResizer(24).transform(FaceCropper().transform(paths))
+    np.testing.assert_array_equal(resized, expected)
+
+
+@pytest.fixture(scope="module")
+def in_memory(scene_files):
+    """A Pipeline fitted on photos, with all of them in memory, and its probabilities."""
+    paths, labels = scene_files
+    steps = [("cropper", FaceCropper()), ("resizer", GrayscaleResizer(24))]
+    pipeline = Pipeline([*steps, ("classifier", classifier(validation_fraction=0.2))])
+    return pipeline.fit(paths, labels), pipeline.predict_proba(paths)
+
+
+def test_a_pipeline_fits_and_predicts_from_files_as_from_memory(scene_files, in_memory):
+    paths, labels = scene_files
+    expected, probabilities = in_memory
+    with config_context(working_memory=0):
+        pipeline = clone(expected).set_params(cropper__n_jobs=2, resizer__n_jobs=2)
+        pipeline.fit(paths, labels)
+        assert pipeline[-1].history_ == expected[-1].history_
+        np.testing.assert_array_equal(pipeline.predict_proba(paths), probabilities)
+        np.testing.assert_array_equal(expected.predict_proba(paths), probabilities)
+
+
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_a_classifier_reads_a_file_of_numpy(faces, tmp_path, mode):
+    np.save(tmp_path / "images.npy", faces.images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode=mode)
+    weights = np.linspace(0, 1, len(mapped))  # the first is none: it is left out
+
+    expected = classifier().fit(faces.images, faces.labels, weights)
+    from_file = classifier().fit(mapped, faces.labels, weights)
+
+    assert from_file.history_ == expected.history_
+    np.testing.assert_array_equal(
+        from_file.predict_proba(mapped), expected.predict_proba(faces.images)
+    )
+
+
+def test_parts_are_judged_as_one_batch(faces):
+    fitted = classifier().fit(faces.images, faces.labels)
+    light = faces.images.astype(np.float32)
+    light[:1100] = 0.5  # by itself, such a part would be on another scale
+    batch = np.concatenate([np.full((1100, 48, 48), 0.5, np.float32), light])
+    np.testing.assert_array_equal(fitted.predict_proba(batch)[1100:], fitted.predict_proba(light))
+
+
+def test_a_fit_and_a_prediction_copy_none_of_the_images():
+    images = np.zeros((4000, 64, 64), np.uint8)
+    images[::2] = 255
+    labels = np.arange(len(images)) % 2
+    weights = np.ones(len(images))
+    weights[0] = 0
+    tracemalloc.start()
+    try:
+        fitted = FacialExpressionClassifier(
+            tiny_network, epochs=1, batch_size=500, validation_fraction=0.1, random_state=0
+        ).fit(images, labels, weights)
+        fitted.predict(images)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < images.nbytes  # a copy alone would be that much
+
+
+@linux_only
+def test_a_file_takes_no_memory_while_it_is_filled_and_read():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    with config_context(working_memory=0):
+        images = new_images((4000, 128, 128, 1), np.uint8)  # 66 MB
+    before = resident()
+    for index in range(len(images)):
+        put(np.full((128, 128, 1), index % 256, np.uint8), images, index)
+    assert [int(part[-1, 0, 0, 0]) for part in parts(images)] == [255, 255, 255, 3999 % 256]
+    let_go(images)
+    assert resident() - before < images.nbytes / 4
+    np.testing.assert_array_equal(images[:, 7, 7, 0], np.arange(len(images)) % 256)
+
+
+@linux_only
+def test_the_file_has_no_name_and_goes_with_the_array(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def mapped():
+        return str(tmp_path) in Path("/proc/self/maps").read_text()
+
+    with config_context(working_memory=0):
+        resized = GrayscaleResizer(24).transform(np.zeros((5, 48, 48), np.uint8))
+    assert mapped()
+    assert list(tmp_path.iterdir()) == []
+    view = resized[1:3]
+    del resized
+    gc.collect()
+    assert mapped()  # the rest lives as long as a part of it
+    del view
+    gc.collect()
+    assert not mapped()
+
+
+def test_a_disk_without_room_is_an_error_that_names_the_size():
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"no room for a temporary file of 2\.3 GB.*TMPDIR"):
+            file_array((10**6, 48, 48, 1), np.uint8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_was_written_to_a_private_mapping_stays(tmp_path):
+    np.save(tmp_path / "images.npy", np.zeros((9, 64, 64), np.uint8))
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="c")
+    mapped[...] = 5
+    for part in parts(mapped, size=2):
+        assert (part == 5).all()
+    assert (mapped == 5).all()

@@ -1,0 +1,98 @@
+"""One fitted Pipeline in many threads, and estimators in worker processes."""
+
+import copy
+import pickle
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import pytest
+from joblib import Parallel, delayed
+from networks_for_tests import answers_and_threads
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from skfer import ExpressionEmbedder
+from skfer.datasets import make_faces
+
+N_THREADS = 8
+
+# Haar may miss a face of the photos.
+pytestmark = pytest.mark.filterwarnings("ignore:.* no face found")
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return list(make_faces(6, scene=(96, 128), random_state=1).images)
+
+
+def in_threads(function):
+    """What a function returns in eight threads that all begin at the same time."""
+    start = threading.Barrier(N_THREADS)
+
+    def task():
+        start.wait()
+        return [function() for _ in range(3)]
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        futures = [pool.submit(task) for _ in range(N_THREADS)]
+    return [answer for future in futures for answer in future.result()]
+
+
+@pytest.mark.parametrize("state", ["fitted", "copied", "unpickled"])
+def test_eight_threads_get_the_answers_of_one(fitted_pipeline, photos, state):
+    expected = fitted_pipeline.predict_proba(photos)
+    pipeline = {
+        "fitted": lambda: fitted_pipeline,
+        # Their first predictions: all threads want the compiled graph that isn't there yet.
+        "copied": lambda: copy.deepcopy(fitted_pipeline),
+        "unpickled": lambda: pickle.loads(pickle.dumps(fitted_pipeline)),
+    }[state]()
+
+    for answers in in_threads(lambda: pipeline.predict_proba(photos)):
+        np.testing.assert_array_equal(answers, expected)
+
+
+def test_eight_threads_get_the_features_of_one(fitted_pipeline, photos):
+    pipeline = pickle.loads(pickle.dumps(fitted_pipeline))
+    embedder = ExpressionEmbedder(FrozenEstimator(pipeline)).fit(photos)
+    expected = ExpressionEmbedder(FrozenEstimator(fitted_pipeline)).fit(photos).transform(photos)
+
+    for features in in_threads(lambda: embedder.transform(photos)):
+        np.testing.assert_array_equal(features, expected)
+
+
+@pytest.mark.slow
+def test_workers_answer_alike_and_share_the_cores(fitted_pipeline):
+    # TensorFlow has been used here, in the parent: workers must not wait for its threads.
+    images = make_faces(5, random_state=1).images
+    classifier = fitted_pipeline[-1]
+    expected = classifier.predict_proba(images)
+
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        found = Parallel(n_jobs=2)(
+            delayed(answers_and_threads)(classifier, images) for _ in range(2)
+        )
+
+    for answers, threads in found:
+        np.testing.assert_allclose(answers, expected, atol=1e-6)
+        assert threads == (1, 1, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_says_what_to_use_instead_of_waiting(fitted_pipeline):
+    faces = make_faces(20, classes=["happy", "sad"], random_state=0)
+    fitted = fitted_pipeline[-1]
+    fitted.predict(faces.images)
+    for task in (
+        delayed(fitted.predict)(faces.images),
+        delayed(clone(fitted).fit)(faces.images, faces.labels),
+    ):
+        with (
+            joblib.parallel_config("multiprocessing", n_jobs=2),
+            pytest.raises(RuntimeError, match=r'forked.*"loky"'),
+        ):
+            Parallel()([task, task])
