@@ -8,10 +8,10 @@ of `fit` on as many, in turns. It writes ``benchmarks/results/inspection.json``.
 looked at.
 
 Squares of 4 pixels a side are taken away in 10 steps, and the blurred image stands in for them
-(`--baseline mean` takes its mean). The squares were chosen on images of Training: with single pixels,
-blurred, plain saliency was ahead of chance by 0.03 only, and by 0.09 with squares. One map of
-chance is noise from pixel to pixel, the other is as coarse as a feature map: noise of 6 x 6 values,
-enlarged.
+(`--baseline mean` takes its mean). The squares were chosen on images of Training: with single
+pixels, blurred, plain saliency was ahead of chance by 0.03 only, and by 0.09 with squares. One map
+of chance is noise from pixel to pixel, the other is as coarse as a feature map: noise of 6 x 6
+values, enlarged.
 """
 
 from __future__ import annotations
