@@ -83,16 +83,22 @@ def refuse_bombs(data: bytes, where: str) -> None:
     except ValueError as error:
         raise ValueError(f"{where} can't be decoded as an image: {error}.") from error
     if size is None:
-        raise ValueError(
-            f"{where} can't be decoded as an image. It is no JPEG, PNG, WebP, BMP, TIFF, GIF, "
-            "Netpbm or AVIF."
-        )
+        raise ValueError(f"{where} can't be decoded as an image{_what_else(data)}.")
     width, height = size
     if width * height > max_pixels():
         raise ValueError(
             f"{where} has {width} x {height} pixels by its header; at most "
             f"{_millions(max_pixels())} million are decoded. {_WAY_OUT}"
         )
+
+
+def _what_else(data: bytes) -> str:
+    """What a file that is no image is, as far as its first bytes tell."""
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1"):
+        return ": it is HEIC, as phones write it. Save it as JPEG or PNG first"
+    if data[4:8] == b"ftyp" or data.startswith(b"\x1aE\xdf\xa3") or data[8:12] == b"AVI ":
+        return ": it is a video, which skfer.video and the command skfer video read"
+    return ". It is no JPEG, PNG, WebP, BMP, TIFF, GIF, Netpbm or AVIF"
 
 
 _WAY_OUT = f"Make it smaller, or set the environment variable {LIMIT_NAME} to a larger number."

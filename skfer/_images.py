@@ -242,17 +242,8 @@ def _decode(data: bytes, where: str) -> np.ndarray:
     except cv2.error as error:
         raise ValueError(f"{where} can't be decoded as an image: {error.err}.") from error
     if image is None:
-        raise ValueError(f"{where} can't be decoded as an image{_what_else(data)}.")
+        raise ValueError(f"{where} can't be decoded as an image.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
-
-
-def _what_else(data: bytes) -> str:
-    """What a file that is no image to OpenCV is, as far as its first bytes tell."""
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1"):
-        return ": it is HEIC, as phones write it. Save it as JPEG or PNG first"
-    if data[4:8] == b"ftyp" or data.startswith(b"\x1aE\xdf\xa3") or data[8:12] == b"AVI ":
-        return ": it is a video, which skfer.video and the command skfer video read"
-    return ""
 
 
 def _uint8_or_float32(image: np.ndarray, where: str) -> np.ndarray:

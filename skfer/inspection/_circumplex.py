@@ -60,7 +60,7 @@ class CircumplexDisplay:
     >>> rated, estimated = [[0.8, 0.5], [-0.6, -0.3]], [[0.7, 0.4], [-0.5, -0.3]]
     >>> display = CircumplexDisplay.from_predictions(rated, estimated)
     >>> display.concordance_.round(2).tolist()
-    [0.98, 0.99]
+    [0.99, 0.98]
     >>> plt.close(display.figure_)
     """
 

@@ -123,7 +123,7 @@ def sign_agreement(
     Examples
     --------
     >>> from skfer.metrics import sign_agreement
-    >>> sign_agreement([-0.5, 0.3, 0.8, 0.0], [-0.1, -0.2, 0.9, 0.1]).round(3)
+    >>> round(sign_agreement([-0.5, 0.3, 0.8, 0.0], [-0.1, -0.2, 0.9, 0.1]), 3)
     0.667
     """
     truth, estimate, weights = _checked(y_true, y_pred, sample_weight)

@@ -87,6 +87,8 @@ def test_a_body_that_never_comes_leaves_the_server_alive(url):
 
 
 _PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's child ignores it
 from skfer.web import Readers, serve
 from web_for_tests import BrightnessReader
 Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
