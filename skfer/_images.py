@@ -19,6 +19,7 @@ import numpy as np
 from skfer._image_limits import read_file, refuse_bombs
 from skfer._jpeg import jpeg_defect
 from skfer._memory_room import new_batch
+from skfer._png import png_defect
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
 # squared on are square images (Olivetti faces come as rows of 64 x 64).
@@ -234,6 +235,8 @@ def _decode(data: bytes, where: str) -> np.ndarray:
         raise ValueError(f"{where} is empty: it holds no image.")
     if defect := jpeg_defect(data):
         raise ValueError(f"{where} is a JPEG that {defect}.")
+    if defect := png_defect(data):
+        raise ValueError(f"{where} is a PNG that {defect}.")
     refuse_bombs(data, where)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
