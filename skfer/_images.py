@@ -19,6 +19,7 @@ import numpy as np
 from skfer._file_array import parts
 from skfer._image_limits import read_file, refuse_bombs
 from skfer._jpeg import jpeg_defect
+from skfer._png import png_defect
 from skfer._threads import limit_opencv
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
@@ -236,6 +237,8 @@ def _decode(data: bytes, where: str) -> np.ndarray:
         raise ValueError(f"{where} is empty: it holds no image.")
     if defect := jpeg_defect(data):
         raise ValueError(f"{where} is a JPEG that {defect}.")
+    if defect := png_defect(data):
+        raise ValueError(f"{where} is a PNG that {defect}.")
     refuse_bombs(data, where)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)

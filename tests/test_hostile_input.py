@@ -76,6 +76,21 @@ def test_a_pixel_bomb_is_refused_before_it_is_decoded(kind, monkeypatch):
         GrayscaleResizer(48).fit_transform([BOMBS[kind]])
 
 
+@pytest.mark.parametrize("length", [2**30, 2**31 - 1, 2**32 - 1])
+def test_a_png_whose_chunk_promises_gigabytes_is_not_decoded(encoded, length, monkeypatch):
+    """Found by fuzzing: the decoder made room for 4 GB, for a file of 40 kB."""
+    png = encoded(".png")
+    at = png.index(b"IDAT") - 4
+    bomb = png[:at] + struct.pack(">I", length) + png[at + 4 :]
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(ValueError, match=r"X\[0\] is a PNG that breaks off, or is damaged"):
+        read_image(bomb, 0)
+    with pytest.raises(ValueError, match=r"is a PNG that is damaged near byte 33"):
+        read_image(png[:33] + png[8:33] + png[33:], 0)
+    with pytest.raises(ValueError, match=r"its end is missing"):
+        read_image(png[:-12], 0)
+
+
 def test_the_limit_of_pixels_is_set_in_the_environment(encoded, monkeypatch):
     photo = encoded(".png")  # 512 x 512
     monkeypatch.setenv("SKFER_MAX_PIXELS", str(512 * 512 - 1))

@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,8 @@ def main() -> int:
         given.output.write_text(json.dumps(figures, indent=1) + "\n")
     if figures["failures"]:
         print(f"Files of failed cases: {top}", file=sys.stderr)
+    else:
+        shutil.rmtree(top)
     return min(len(figures["failures"]), 99)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,8 @@ def run(folder, *arguments):
     """The figures of a run."""
     figures = folder / "figures.json"
     command = [sys.executable, HERE / "run.py", "--output", figures, *arguments]
-    subprocess.run(list(map(str, command)), capture_output=True, check=False)
+    environment = os.environ | {"TMPDIR": str(folder)}
+    subprocess.run(list(map(str, command)), env=environment, capture_output=True, check=False)
     return json.loads(figures.read_text())
 
 
