@@ -590,7 +590,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             return model
         # The file's outputs stand in the user's order, the columns of predict_proba in sorted.
         outputs = keras.ops.take(model.outputs[0], order.tolist(), axis=-1)
-        return keras.Model(model.inputs, outputs, name=model.name)
+        return keras.Model(model.inputs[0], outputs, name=model.name)
 
 
 def _filled_up(strata: np.ndarray, share: float) -> np.ndarray:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from skfer import _network_state as network_state
 from skfer.networks._anatomy import train_layers, trained_layers
-from skfer.training import all_layers, build_state
+from skfer.training import all_layers, build_state, isolated_random_state
 
 # What the parameter `distribution` may be, beside None.
 DISTRIBUTIONS = ("mirrored",)
@@ -109,6 +109,7 @@ def spread_out(
     rebuilt: Callable[[int], keras.Model],
     metrics: Callable[[], list[Any]],
     targets: np.ndarray,
+    seed: int,
 ) -> Iterator[keras.Model]:
     """A network on all devices of a strategy, to be trained in place of the one given.
 
@@ -128,11 +129,13 @@ def spread_out(
         Makes what is measured; the copy's belong to the strategy.
     targets : ndarray of shape (n,) or (n, n_outputs)
         As they are given to the fit.
+    seed : int
+        For what building the copy draws, before it is made equal to the network.
     """
     if strategy is None:
         yield network
         return
-    with strategy.scope():
+    with strategy.scope(), isolated_random_state(seed):
         copy = network_state.thaw(network_state.freeze(network), rebuilt)
         train_layers(copy.layers[-1], trained_layers(network.layers[-1]))
         optimizer = type(network.optimizer).from_config(network.optimizer.get_config())

@@ -290,6 +290,7 @@ class NetworkFit:
             rebuilt=self._settings._rebuilt,
             metrics=self._settings._metrics,
             targets=self._with_shares(self._examples).targets,
+            seed=self._seed,
         )
 
     def _choose_layers(self, phase: Phase) -> None:

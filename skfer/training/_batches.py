@@ -109,6 +109,8 @@ def training_batches(
         own_seed = _seed_of(seed, step)
         if augmentation is not None:
             picked = augmentation(picked, seed=own_seed, pixel_range=pixel_range)
+            # Turned images have lost their size, without which older Keras flattens nothing.
+            picked = tf.ensure_shape(picked, (None, *images.shape[1:]))
         if target_rule is not None:
             answers = target_rule(answers, tf.random.experimental.stateless_fold_in(own_seed, 1))
         if augmentation is not None and augmentation.mixup:
