@@ -157,16 +157,7 @@ def deletion_score(
     >>> bool(good < bad)
     True
     """
-    shares, proba = deletion_curve(
-        estimator,
-        X,
-        maps,
-        target=target,
-        n_steps=n_steps,
-        patch_size=patch_size,
-        baseline=baseline,
-    )
-    return trapezoid(proba, shares, axis=1)
+    return _area(_curve(estimator, X, maps, target, n_steps, patch_size, baseline, inserts=False))
 
 
 def insertion_score(
@@ -195,15 +186,12 @@ def insertion_score(
     --------
     deletion_score : The lower, the better.
     """
-    shares, proba = insertion_curve(
-        estimator,
-        X,
-        maps,
-        target=target,
-        n_steps=n_steps,
-        patch_size=patch_size,
-        baseline=baseline,
-    )
+    return _area(_curve(estimator, X, maps, target, n_steps, patch_size, baseline, inserts=True))
+
+
+def _area(curve: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Area under the curve of each image."""
+    shares, proba = curve
     return trapezoid(proba, shares, axis=1)
 
 
