@@ -6,22 +6,17 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import Tags, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    _raise_for_params,
-    process_routing,
-)
+from sklearn.utils.metadata_routing import _raise_for_params, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from skfer._around_classifier import AroundClassifier
 from skfer.metrics import SelectiveScore, selective_score
 
 
-class AbstainingClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class AbstainingClassifier(AroundClassifier):
     """Answer only where the most probable class is probable enough.
 
     Around a classifier, or a whole Pipeline, that is fitted already, it predicts at once;
@@ -225,31 +220,12 @@ class AbstainingClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             return np.array([*classes, label], dtype=object)
         return np.append(classes, label)
 
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Parameters of `fit` that go to the estimator.
-
-        Returns
-        -------
-        MetadataRouter
-        """
-        return MetadataRouter(owner=self).add(
-            estimator=self.estimator,
-            method_mapping=MethodMapping().add(callee="fit", caller="fit"),
-        )
-
     def __sklearn_is_fitted__(self) -> bool:
         try:
             self._fitted()
         except NotFittedError:
             return False
         return True
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.classifier_tags = inner.classifier_tags
-        return tags
 
 
 def _attribute(classifier: AbstainingClassifier, name: str) -> Any:

@@ -8,26 +8,21 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import Tags, _safe_indexing, check_random_state, column_or_1d, indexable
-from sklearn.utils import get_tags as tags_of
+from sklearn.utils import _safe_indexing, check_random_state, column_or_1d, indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    _raise_for_params,
-    process_routing,
-)
+from sklearn.utils.metadata_routing import _raise_for_params, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_method_params, check_array, check_is_fitted
 
+from skfer._around_classifier import AroundClassifier
 from skfer.metrics import PredictionSetScore, prediction_set_score
 from skfer.metrics._nonconformity import conformal_threshold, nonconformity
 
 
-class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class ConformalClassifier(AroundClassifier):
     """Answer with a set of labels that holds the right one with a stated probability.
 
     Split conformal prediction [1]_: images that the classifier was not fitted on tell how
@@ -303,25 +298,6 @@ class ConformalClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             stratify=y if possible else None,
             random_state=check_random_state(self.random_state),
         )
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Parameters of `fit` that go to the estimator.
-
-        Returns
-        -------
-        MetadataRouter
-        """
-        return MetadataRouter(owner=self).add(
-            estimator=self.estimator,
-            method_mapping=MethodMapping().add(callee="fit", caller="fit"),
-        )
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        inner = tags_of(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.classifier_tags = inner.classifier_tags
-        return tags
 
 
 def _codes(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
