@@ -20,6 +20,16 @@ def precision_policy(mixed_precision: str | None) -> str:
     mixed_precision : {None, "auto", "bfloat16", "float16"}
         "auto" is float16 on a GPU, bfloat16 on a CPU with instructions for it, and float32
         anywhere else.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from skfer.training import precision_policy
+    >>> precision_policy(None), precision_policy("bfloat16")
+    ('float32', 'mixed_bfloat16')
     """
     if mixed_precision == "auto":
         return _POLICIES[_fastest_precision()]
@@ -45,6 +55,27 @@ def computing_in(network: keras.Model, policy: str) -> Iterator[None]:
     Its variables are float32 under every policy, so nothing is lost on the way to and fro.
     From the last layer with weights on, the network stays as it is: sums of bfloat16
     probabilities miss 1.
+
+    Parameters
+    ----------
+    network : keras.Model
+    policy : str
+        The name of a dtype policy, as `precision_policy` gives it.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> from skfer.networks import build_network
+    >>> from skfer.training import all_layers, computing_in
+    >>> network = build_network("mini_xception", (48, 48, 1), 3)
+    >>> with computing_in(network, "mixed_bfloat16"):
+    ...     sorted({layer.compute_dtype for layer in all_layers(network)})
+    ['bfloat16', 'float32']
+    >>> {layer.compute_dtype for layer in all_layers(network)}
+    {'float32'}
     """
     if policy == "float32":
         yield
@@ -67,7 +98,25 @@ def _layers_before_the_last_weights(network: keras.Model) -> list[keras.Layer]:
 
 
 def all_layers(network: keras.Model) -> Iterator[keras.Layer]:
-    """The layers of a network and of the models inside it, in order."""
+    """The layers of a network and of the models inside it, in order.
+
+    Parameters
+    ----------
+    network : keras.Model
+
+    Yields
+    ------
+    keras.Layer
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skfer.training import all_layers
+    >>> inner = keras.Sequential([keras.layers.Dense(2, name="hidden")])
+    >>> network = keras.Sequential([inner, keras.layers.Softmax(name="answer")])
+    >>> [layer.name for layer in all_layers(network)]
+    ['hidden', 'answer']
+    """
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             yield from all_layers(layer)

@@ -30,6 +30,22 @@ def new_optimizer(
         How the rate goes over the fit, of which it is the highest.
     steps : int
         Of the whole fit.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
+
+    Raises
+    ------
+    ValueError
+        If `learning_rate` or `schedule` is to be set, and the optimiser has a schedule of its own.
+
+    Examples
+    --------
+    >>> from skfer.training import new_optimizer
+    >>> optimizer = new_optimizer("sgd", learning_rate=0.5)
+    >>> type(optimizer).__name__, float(optimizer.learning_rate)
+    ('SGD', 0.5)
     """
     if isinstance(optimizer, str):
         fresh = keras.optimizers.get(optimizer)
@@ -61,7 +77,34 @@ def fit_callbacks(
     early_stopping: bool,
     patience: int,
 ) -> list[keras.callbacks.Callback]:
-    """The callbacks that the parameters of a fit ask for."""
+    """The callbacks that the parameters of a fit ask for.
+
+    Parameters
+    ----------
+    monitor : str
+        The name in the history of what is watched.
+    reduce_lr : bool or dict
+        A dict holds arguments of `keras.callbacks.ReduceLROnPlateau`.
+    early_stopping : bool
+    patience : int
+        Epochs without progress after which the fit is stopped.
+
+    Returns
+    -------
+    list of keras.callbacks.Callback
+
+    Raises
+    ------
+    ValueError
+        If `reduce_lr` holds what Keras doesn't know.
+
+    Examples
+    --------
+    >>> from skfer.training import fit_callbacks
+    >>> callbacks = fit_callbacks("val_loss", reduce_lr=True, early_stopping=True, patience=3)
+    >>> [type(callback).__name__ for callback in callbacks]
+    ['ReduceLROnPlateau', 'EarlyStopping']
+    """
     callbacks: list[keras.callbacks.Callback] = []
     if reduce_lr:
         options = reduce_lr if isinstance(reduce_lr, dict) else {}
