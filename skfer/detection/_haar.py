@@ -98,6 +98,13 @@ class HaarDetector(BaseEstimator):
         -------
         Detections
             Largest first, without landmarks.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range.
+        FileNotFoundError
+            If OpenCV came without the cascade.
         """
         validate_parameter_constraints(
             self._parameter_constraints, self.get_params(deep=False), type(self).__name__

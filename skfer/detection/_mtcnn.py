@@ -123,7 +123,12 @@ class MTCNNDetector(BaseEstimator):
         return faces.take(boxes[:, 2:].min(axis=1) >= side).largest_first()
 
     def cache_key(self) -> Hashable:
-        """What decides the faces: the settings, and the version of the weights' package."""
+        """What decides the faces: the settings, and the version of the weights' package.
+
+        Returns
+        -------
+        tuple
+        """
         try:
             version = importlib.metadata.version("mtcnn")
         except importlib.metadata.PackageNotFoundError as error:

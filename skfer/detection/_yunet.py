@@ -146,7 +146,17 @@ class YuNetDetector(BaseEstimator):
         return Detections(boxes, np.clip(rows[:, 14], 0, 1), landmarks).largest_first()
 
     def cache_key(self) -> Hashable:
-        """What decides the faces: the settings, and the model by its content."""
+        """What decides the faces: the settings, and the model by its content.
+
+        Returns
+        -------
+        tuple
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no model at that path.
+        """
         settings = self.get_params(deep=False) | {"model": MODEL_SHA256}
         if self.model is not None:
             settings["model"] = hashlib.sha256(_content(self.model)).hexdigest()

@@ -33,6 +33,17 @@ def on_dask(
     client : distributed.Client, default=None
         Of the cluster; None takes the one made last.
 
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    ValueError
+        If there is no client.
+    ImportError
+        If Dask's distributed is not installed.
+
     Examples
     --------
     >>> from distributed import Client  # doctest: +SKIP

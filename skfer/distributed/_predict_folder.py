@@ -65,7 +65,9 @@ def predict_folder(
     Raises
     ------
     ValueError
-        If the folder holds no images, or there is no client.
+        If the folder holds no images, there is no client, or the Pipeline can't read faces.
+    TypeError, NotFittedError
+        If the Pipeline gives no probabilities, or is not fitted.
 
     Examples
     --------

@@ -76,7 +76,12 @@ def recognize(
     Raises
     ------
     ValueError
-        If an image can't be read (its index and path are named), or the folder has no images.
+        If an image can't be read (its index and path are named), the folder has no images, or
+        the Pipeline can't read faces.
+    TypeError, NotFittedError
+        If the Pipeline gives no probabilities, or is not fitted.
+    ImportError
+        If pandas is not installed.
 
     Examples
     --------
@@ -144,10 +149,30 @@ def face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]]
 def image_files(folder: Path) -> list[Path]:
     """The image files that lie in a folder, sorted by name.
 
+    Parameters
+    ----------
+    folder : Path
+        Folders inside it, and names that begin with a dot, are passed over.
+
+    Returns
+    -------
+    list of Path
+
     Raises
     ------
     ValueError
         If there are none, or one is a link that leads out of the folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skfer.recognition import image_files
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b.jpg", "a.PNG", "notes.txt"):
+    ...         _ = Path(folder, name).write_bytes(b"")
+    ...     [file.name for file in image_files(Path(folder))]
+    ['a.PNG', 'b.jpg']
     """
     from skfer.datasets._image_folder import IMAGE_EXTENSIONS, refuse_link_out
 
