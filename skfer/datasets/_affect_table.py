@@ -78,7 +78,7 @@ def load_affect_table(
         n_dropped : int
             Rows left out because they lack a rating.
         DESCR : str
-    (paths, affect) : tuple of ndarray
+    (paths, affect) : tuple of ndarray of shape (n,) and (n, 2)
         If `return_X_y` is True; `affect` is `target`.
 
     Raises

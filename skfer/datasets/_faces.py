@@ -150,7 +150,7 @@ def make_faces(
             quarter of half a face width below the line of the eyes. Clipped to the picture.
         DESCR : str
             Description of the data.
-    (images, labels) : tuple of ndarray
+    (images, labels) : tuple of ndarray of shape (n_samples, ...) and (n_samples,)
         If `return_X_y` is True.
 
     Raises

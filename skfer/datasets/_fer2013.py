@@ -82,7 +82,7 @@ def load_fer2013(
 
         Further arrays of n rows in an ``.npz``, such as ``votes``, are attributes too, and so
         are the ``paths`` of a folder's images.
-    (images, labels) : tuple of ndarray
+    (images, labels) : tuple of ndarray of shape (n, 48, 48) and (n,)
         If `return_X_y` is True.
 
     Raises

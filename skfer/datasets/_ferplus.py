@@ -89,7 +89,7 @@ def load_ferplus(
         n_dropped : int
             Images of these parts that are left out.
         DESCR : str
-    (images, labels) : tuple of ndarray
+    (images, labels) : tuple of ndarray of shape (n, 48, 48) and (n,)
         If `return_X_y` is True.
 
     Raises

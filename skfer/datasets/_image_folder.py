@@ -63,7 +63,7 @@ def load_image_folder(
         subjects, clips, frames : ndarray of shape (n,)
             With `names` only: the person and the clip of each image, as groups for
             `sklearn.model_selection.StratifiedGroupKFold`, and its place in the clip.
-    (paths, labels) : tuple of ndarray
+    (paths, labels) : tuple of ndarray of shape (n,)
         If `return_X_y` is True.
 
     Raises

@@ -93,6 +93,11 @@ class PredictionSetDisplay:
         Returns
         -------
         PredictionSetDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels, sets and images don't belong together.
         """
         pyplot(f"{cls.__name__}.from_predictions")
         covered, sets = covered_images(y_true, y_set, labels)
@@ -122,6 +127,11 @@ class PredictionSetDisplay:
         Returns
         -------
         PredictionSetDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels, sets and images don't belong together.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         return cls.from_predictions(

@@ -21,6 +21,7 @@ class RegionImportanceDisplay:
     Parameters
     ----------
     importances : array-like of shape (n_regions, n_repeats)
+        Falls of the score.
     regions : sequence of str
         Their names.
     masks : dict of str to ndarray of bool, default=None
@@ -101,6 +102,11 @@ class RegionImportanceDisplay:
         Returns
         -------
         RegionImportanceDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            As by `region_importance`.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         found = region_importance(

@@ -22,6 +22,12 @@ class PredictionSetScore(NamedTuple):
         Share of the images whose set is one label: an answer.
     empty : float
         Share of the images whose set holds no label.
+
+    Examples
+    --------
+    >>> from skfer.metrics import prediction_set_score
+    >>> prediction_set_score(["happy", "sad"], [[True, False], [True, True]]).mean_size
+    1.5
     """
 
     coverage: float

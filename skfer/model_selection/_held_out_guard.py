@@ -23,17 +23,22 @@ class HeldOutGuard(BaseCrossValidator):
 
     Parameters
     ----------
-    X_held_out : batch of images, or array of shape (n, n_features)
+    X_held_out : batch of n images, or array of shape (n, n_features)
         The test set: arrays, paths or bytes, or rows of features made in the same way as those to
         be split. It is read once, and keys of 16 bytes are kept.
     cv : int, cross-validator or iterable, default=5
         How to split. As in scikit-learn, but that an int is stratified wherever `y` has classes.
-    groups_held_out : array-like, default=None
+    groups_held_out : array-like of shape (n_groups,), default=None
         People (or clips) of the test set. Data of one of them are refused too, where ``groups``
         are given to `split`.
     on_held_out : {"raise", "leave_out"}, default="raise"
         "leave_out" leaves such images out of every fold instead: for data sets such as FER2013,
         in whose training part copies of test images stand.
+
+    Raises
+    ------
+    ValueError
+        If `on_held_out` is none of these, or an image can't be read.
 
     See Also
     --------
@@ -107,7 +112,7 @@ class HeldOutGuard(BaseCrossValidator):
 
         Yields
         ------
-        train, test : ndarray of int
+        train, test : ndarray of shape (n_train,) and (n_test,), int
 
         Raises
         ------
