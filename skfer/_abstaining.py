@@ -98,6 +98,11 @@ class AbstainingClassifier(AroundClassifier):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or `abstention_label` can't stand among the labels.
         """
         _raise_for_params(params, self, None)
         routed = process_routing(self, "fit", **params)
@@ -117,6 +122,11 @@ class AbstainingClassifier(AroundClassifier):
         ndarray of shape (n,)
             Labels from `classes_`, and `abstention_label_` where the highest probability is below
             `threshold`.
+
+        Raises
+        ------
+        ValueError
+            If `abstention_label` can't stand among the labels.
         """
         proba = self.predict_proba(X)
         answered = proba.max(axis=1) >= self.threshold
@@ -167,6 +177,11 @@ class AbstainingClassifier(AroundClassifier):
         -------
         SelectiveScore
             ``accuracy`` (NaN if no image is answered) and ``coverage``.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labels as images.
         """
         return selective_score(y, self.predict(X), abstention_label=self.abstention_label_)
 
@@ -187,7 +202,13 @@ class AbstainingClassifier(AroundClassifier):
 
     @property
     def abstention_label_(self) -> Any:
-        """What `predict` gives instead of an answer."""
+        """What `predict` gives instead of an answer.
+
+        Raises
+        ------
+        ValueError
+            If `abstention_label` can't stand among the labels.
+        """
         return self._lookup()[-1:].tolist()[0]
 
     def _fitted(self) -> Any:

@@ -399,7 +399,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ----------
         X : batch of n images
         y : array-like of shape (n,)
-        classes : array-like, default=None
+        classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; needed in the first call unless the parameter
             `classes` holds them.
         sample_weight : array-like of shape (n,), default=None
@@ -407,6 +407,12 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If images or labels are not what they must be, or `classes` are missing in the first
+            call or others than in it.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -447,6 +453,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         -------
         ndarray of shape (n, n_classes), float32
             Columns in the order of `classes_`; rows sum to 1.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read, or has not the size and scale of those fitted on.
         """
         check_is_fitted(self, "network_")
         return apply_temperature(self._forward(X), self.temperature)
@@ -462,6 +473,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         -------
         ndarray of shape (n,)
             Labels from `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read, or has not the size and scale of those fitted on.
         """
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]

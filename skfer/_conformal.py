@@ -211,6 +211,11 @@ class ConformalClassifier(AroundClassifier):
         ndarray of bool, shape (n, n_classes)
             Columns in the order of `classes_`: ``classes_[sets[0]]`` are the labels of the first
             image.
+
+        Raises
+        ------
+        ValueError
+            If `method` is not the one that it was calibrated with.
         """
         return nonconformity(self.predict_proba(X), self.method) <= self.thresholds_
 
@@ -254,12 +259,23 @@ class ConformalClassifier(AroundClassifier):
         -------
         PredictionSetScore
             ``coverage``, ``mean_size``, ``single`` and ``empty``.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labels as images.
         """
         return prediction_set_score(y, self.predict_set(X), labels=self.classes_.tolist())
 
     @property
     def thresholds_(self) -> np.ndarray:
-        """The highest score that a label of a set has, for every class."""
+        """The highest score that a label of a set has, for every class.
+
+        Raises
+        ------
+        ValueError
+            If `method` is not the one that it was calibrated with.
+        """
         check_is_fitted(self)
         if self.method != self._calibrated_by:
             raise ValueError(

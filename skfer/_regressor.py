@@ -46,13 +46,22 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         Ends of the scale of `y`, such as (1, 9) for ratings from 1 to 9, which become tanh's -1
         and 1. A rating outside is an error. None takes the smallest and largest of each column in
         the first fit; later ones may lie outside, and predictions can't.
-    network_params, epochs, batch_size, learning_rate, optimizer, schedule, dropout, activation, \
-            augment, validation_fraction, early_stopping, patience, reduce_lr, weight_average, \
-            frozen_epochs, fine_tune_from, fine_tune_learning_rate, checkpoint_dir, \
-            test_time_augmentation, backend, mixed_precision, distribution, pixel_range, \
-            warm_start, callbacks, random_state, verbose
-        As in `FacialExpressionClassifier`. The part that `validation_fraction` holds out is drawn
-        from all images alike; the views of `test_time_augmentation` are averaged.
+    network_params, epochs, batch_size, learning_rate, optimizer, schedule, dropout, activation
+        As in `FacialExpressionClassifier`.
+    augment : {"none", "flip", "light", "strong"}, dict or None, default=None
+        As in `FacialExpressionClassifier`.
+    validation_fraction : float, default=None
+        As in `FacialExpressionClassifier`; the part is drawn from all images alike.
+    early_stopping, patience, reduce_lr, weight_average, frozen_epochs, fine_tune_from
+        As in `FacialExpressionClassifier`.
+    fine_tune_learning_rate, checkpoint_dir
+        As in `FacialExpressionClassifier`.
+    test_time_augmentation : {"flip", "ten"} or None, default=None
+        As in `FacialExpressionClassifier`; the ratings of the views are averaged.
+    backend, mixed_precision, distribution, pixel_range, warm_start, callbacks, random_state
+        As in `FacialExpressionClassifier`.
+    verbose : int, default=0
+        0 is silent, 1 a progress bar, 2 a line an epoch.
 
     Attributes
     ----------
@@ -254,6 +263,11 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If images or ratings are not what they must be; the message names the first.
         """
         with self._all_or_nothing():
             first = not hasattr(self, "network_")
@@ -273,6 +287,11 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         -------
         ndarray of shape (n,) or (n, n_outputs)
             On the scale of `y`, in its shape.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read, or has not the size and scale of those fitted on.
         """
         check_is_fitted(self, "network_")
         middle, reach = self._middle_and_reach()

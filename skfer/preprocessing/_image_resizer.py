@@ -42,6 +42,11 @@ class _Resizer(TransformerMixin, ImageEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `X` is no batch of images, or a parameter is out of range.
         """
         self._images(X, reset=True)
         self._height_and_width()
