@@ -33,6 +33,8 @@ SCREENSHOTS = {
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a line for each."""
+
     def log_message(self, *args: object) -> None:
         """Say nothing of each request."""
 
@@ -65,6 +67,7 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 @functools.cache
 def soup_of(page: Path) -> BeautifulSoup:
+    """A page, parsed once."""
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
@@ -103,6 +106,7 @@ def complaints(browser: webdriver.Chrome, address: str) -> Iterator[str]:
 
 
 def main() -> None:
+    """Look at every page, then take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("site", type=Path)
     parser.add_argument("screenshots", type=Path)

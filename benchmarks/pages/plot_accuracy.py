@@ -5,14 +5,14 @@ What the systems learn, and from what
 
 Accuracy on FER2013's PublicTest of every system trained so far, the price in parameters, and how
 much of it is memory of images that also stand in Training. All numbers are read from
-`benchmarks/results/`, where `benchmarks/seed_systems.py`, `model_card.py` and `transfer.py` left them.
+`benchmarks/results/`, where `seed_systems.py`, `model_card.py` and `transfer.py` left them.
 """
 
 # %%
 # Parameters against accuracy
 # ---------------------------
-# Short runs that only show that a network trains ("smoke" in the table of results) are left out. The
-# line goes from all of PublicTest down to the images that don't stand in Training.
+# Short runs that only show that a network trains ("smoke" in the table of results) are left out.
+# The line goes from all of PublicTest down to the images that don't stand in Training.
 
 import json
 from pathlib import Path
