@@ -17,7 +17,7 @@ ARGS ?=
 # TensorFlow's start-up notes are no news to anyone here.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types imports hooks pytest fuzz test-dist test-lowest docs check-docs format bench bench-scale clean
+.PHONY: help demo test check lint types imports hooks pytest fuzz test-dist test-lowest docs check-docs dist format bench bench-scale clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -68,6 +68,13 @@ docs: $(VENV)/.installed-docs ## the documentation, into build/html: pages, API,
 
 check-docs: docs ## every page in headless Chromium: dead links, console errors, screenshots
 	$(BIN)/python scripts/check_docs.py build/html build/screenshots
+
+# Any photo of one face from the front. scikit-image brings one of an astronaut.
+PHOTO ?= $(shell $(BIN)/python -c 'import skimage; print(skimage.__path__[0])')/data/astronaut.png
+dist: $(VENV)/.installed-dev ## wheel and source archive into dist/, tried in an empty environment
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python scripts/check_dist.py dist $(PHOTO)
 
 format: $(VENV)/.installed-dev ## put the code in order
 	$(BIN)/ruff check --fix
