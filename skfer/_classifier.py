@@ -18,10 +18,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._keras_estimator import KerasEstimator
-from skfer._network_fit import Examples
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer.metrics import apply_temperature
-from skfer.training import VOTE_MODES, TargetRule, best_accepted, vote_targets
+from skfer.training import VOTE_MODES, Examples, TargetRule, best_accepted, vote_targets
 
 
 class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):

@@ -16,10 +16,9 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._keras_estimator import KerasEstimator
-from skfer._network_fit import Examples
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer.networks._anatomy import exchange_softmax
-from skfer.training import Concordance, TargetRule, concordance_loss
+from skfer.training import Concordance, Examples, TargetRule, concordance_loss
 
 
 class FacialAffectRegressor(RegressorMixin, KerasEstimator):

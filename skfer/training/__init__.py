@@ -16,6 +16,7 @@ from skfer.training._checkpoint import (
     fingerprint,
 )
 from skfer.training._concordance import Concordance, concordance_loss
+from skfer.training._examples import Examples
 from skfer.training._memory import build_state, no_graphs_left_behind
 from skfer.training._precision import all_layers, computing_in, precision_policy
 from skfer.training._process import is_usable, prepare_tensorflow
@@ -40,6 +41,7 @@ __all__ = [
     "Augmentation",
     "CheckpointFile",
     "Concordance",
+    "Examples",
     "PickedImages",
     "Progress",
     "SaveCheckpoint",
