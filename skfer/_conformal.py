@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_method_params, check_array, check_is_fitted
 
 from skfer._around_classifier import AroundClassifier
+from skfer._labels import label_codes
 from skfer.metrics import PredictionSetScore, prediction_set_score
 from skfer.metrics._nonconformity import conformal_threshold, nonconformity
 
@@ -182,7 +183,13 @@ class ConformalClassifier(AroundClassifier):
                 y[fitted],
                 **_check_method_params(X, routed, indices=fitted),
             )
-        codes = _codes(y[calibrating], np.asarray(estimator.classes_))
+        codes = label_codes(
+            y[calibrating],
+            np.asarray(estimator.classes_),
+            name="y",
+            known="the estimator's classes ",
+            way_out=": calibrate with images of these alone",
+        )
         proba = np.asarray(estimator.predict_proba(_safe_indexing(X, calibrating)))
         self.estimator_, self.classes_ = estimator, np.asarray(estimator.classes_)
         self.scores_ = nonconformity(proba, self.method)[np.arange(len(codes)), codes]
@@ -298,14 +305,3 @@ class ConformalClassifier(AroundClassifier):
             stratify=y if possible else None,
             random_state=check_random_state(self.random_state),
         )
-
-
-def _codes(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    unknown = np.setdiff1d(y, classes)
-    if len(unknown):
-        raise ValueError(
-            f"y holds the label {unknown.tolist()[0]!r}, which is none of the estimator's classes "
-            f"{classes.tolist()}: calibrate with images of these alone."
-        )
-    order = np.argsort(classes)
-    return order[np.searchsorted(classes[order], y)]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
+from skfer._labels import label_codes
+
 # Rows of float32, and averages of them, sum to 1 only so nearly.
 _TOLERANCE = 1e-3
 
@@ -56,14 +58,7 @@ def codes_and_probabilities(
             f"y_proba has {proba.shape[1]} columns, but {whence} {names.tolist()}. Name the class "
             "of every column: labels=classifier.classes_."
         )
-    unknown = np.setdiff1d(y, names)
-    if len(unknown):
-        raise ValueError(
-            f"y_true holds the label {unknown.tolist()[0]!r}, which is none of labels="
-            f"{names.tolist()}."
-        )
-    order = np.argsort(names)
-    return order[np.searchsorted(names[order], y)], proba
+    return label_codes(y, names, name="y_true", known="labels="), proba
 
 
 def answers(codes: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

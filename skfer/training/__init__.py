@@ -18,6 +18,7 @@ from skfer.training._checkpoint import (
 from skfer.training._concordance import Concordance, concordance_loss
 from skfer.training._examples import Examples
 from skfer.training._memory import build_state, no_graphs_left_behind
+from skfer.training._oversampling import oversampled
 from skfer.training._precision import all_layers, computing_in, precision_policy
 from skfer.training._process import is_usable, prepare_tensorflow
 from skfer.training._random import isolated_random_state
@@ -63,6 +64,7 @@ __all__ = [
     "new_optimizer",
     "no_graphs_left_behind",
     "one_trace_a_fit",
+    "oversampled",
     "precision_policy",
     "prepare_tensorflow",
     "settling_within_an_epoch",
