@@ -232,8 +232,7 @@ class ConformalClassifier(AroundClassifier):
         -------
         ndarray of shape (n,)
         """
-        check_is_fitted(self)
-        return self.estimator_.predict(X)
+        return self._fitted().predict(X)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of every class, as the estimator gives it.
@@ -246,8 +245,7 @@ class ConformalClassifier(AroundClassifier):
         -------
         ndarray of shape (n, n_classes)
         """
-        check_is_fitted(self)
-        return np.asarray(self.estimator_.predict_proba(X))
+        return np.asarray(self._fitted().predict_proba(X))
 
     def set_score(self, X: Any, y: Any) -> PredictionSetScore:
         """Coverage and size of the sets; `score` is the accuracy of single answers.
@@ -277,21 +275,6 @@ class ConformalClassifier(AroundClassifier):
             return np.full(len(self.classes_), conformal_threshold(self.scores_, self.confidence))
         of_class = (self.scores_[self.codes_ == code] for code in range(len(self.classes_)))
         return np.array([conformal_threshold(scores, self.confidence) for scores in of_class])
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features, if the estimator counts them."""
-        return self._of_estimator("n_features_in_")
-
-    @property
-    def feature_names_in_(self) -> np.ndarray:
-        """Names of the features, if the estimator knows them."""
-        return self._of_estimator("feature_names_in_")
-
-    def _of_estimator(self, name: str) -> Any:
-        if not hasattr(self, "estimator_"):
-            raise AttributeError(f"{type(self).__name__} has no {name} before it is fitted.")
-        return getattr(self.estimator_, name)
 
     def _parts(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows to fit with, and rows to calibrate with; classes as frequent in both if possible."""
