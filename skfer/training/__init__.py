@@ -19,7 +19,7 @@ from skfer.training._concordance import Concordance, concordance_loss
 from skfer.training._examples import Examples
 from skfer.training._memory import build_state, no_graphs_left_behind
 from skfer.training._oversampling import oversampled
-from skfer.training._precision import all_layers, computing_in, precision_policy
+from skfer.training._precision import computing_in, precision_policy
 from skfer.training._process import is_usable, prepare_tensorflow
 from skfer.training._random import isolated_random_state
 from skfer.training._schedules import SCHEDULES
@@ -49,7 +49,6 @@ __all__ = [
     "SavedFit",
     "TargetRule",
     "WeightAverage",
-    "all_layers",
     "as_shares",
     "averaged_over_views",
     "best_accepted",

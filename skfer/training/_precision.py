@@ -8,6 +8,8 @@ from pathlib import Path
 
 import keras
 
+from skfer.networks._anatomy import all_layers
+
 _POLICIES = {None: "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _CPU_FLAGS = Path("/proc/cpuinfo")
 
@@ -64,12 +66,3 @@ def _layers_before_the_last_weights(network: keras.Model) -> list[keras.Layer]:
     layers = list(all_layers(network))
     with_weights = [place for place, layer in enumerate(layers) if layer.weights]
     return layers[: with_weights[-1]] if with_weights else []
-
-
-def all_layers(network: keras.Model) -> Iterator[keras.Layer]:
-    """The layers of a network and of the models inside it, in order."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)
-        else:
-            yield layer
