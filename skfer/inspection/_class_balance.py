@@ -166,10 +166,10 @@ class ClassBalanceDisplay:
             written = [f"{counts[place, row]:,} ({shares[place, row]:.1f} %)" for row in rows]
             self.bars_.append(bars)
             self.text_ += self.ax_.bar_label(bars, written, padding=3, fontsize="small")
-        self._label_axes(rows, names, normalize)
+        self._label_axes(rows, normalize)
         return self
 
-    def _label_axes(self, rows: list[int], names: list[str], normalize: bool) -> None:
+    def _label_axes(self, rows: list[int], normalize: bool) -> None:
         self.ax_.set_yticks(range(len(rows)), [str(self.classes[row]) for row in rows])
         self.ax_.set_ylim(len(rows) - 0.5, -0.5)
         # Room for what is written behind the longest bar.
