@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from skfer.inspection._axes import COLORS, axes_or_new, pyplot
+from skfer.inspection._axes import COLORS, axes_or_new, legend_above, pyplot
 
 # Printed in gray, sets differ by these as well.
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")
@@ -179,9 +179,7 @@ class ClassBalanceDisplay:
         if not normalize:
             self.ax_.xaxis.get_major_locator().set_params(integer=True)
         if self.sets is not None:
-            self.ax_.legend(
-                loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small"
-            )
+            legend_above(self.ax_)
 
     def _checked(self) -> tuple[np.ndarray, list[str]]:
         counts = np.atleast_2d(self.counts)

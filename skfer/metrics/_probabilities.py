@@ -37,6 +37,11 @@ def checked_probabilities(y_proba: Any) -> np.ndarray:
     return proba
 
 
+def classes_of_columns(y_true: Any, labels: Sequence[Any] | None) -> np.ndarray:
+    """The class of each column; None are the sorted labels of `y_true`."""
+    return np.unique(column_or_1d(y_true)) if labels is None else column_or_1d(labels)
+
+
 def codes_and_probabilities(
     y_true: Any, y_proba: Any, labels: Sequence[Any] | None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +56,7 @@ def codes_and_probabilities(
     y = column_or_1d(y_true)
     if len(y) != len(proba):
         raise ValueError(f"y_true holds {len(y)} labels, but y_proba has {len(proba)} rows.")
-    names = np.unique(y) if labels is None else column_or_1d(labels)
+    names = classes_of_columns(y, labels)
     if len(names) != proba.shape[1] or len(np.unique(names)) != len(names):
         whence = "y_true holds" if labels is None else "labels names"
         raise ValueError(
