@@ -1,13 +1,13 @@
-"""Which layers a fit trains when, and from which rate, by the parameters of its estimator."""
+"""Which layers a fit trains when, and from which rate.
+
+`settings` is the estimator that is fitted, whose parameters are read.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from skfer.training import new_optimizer
-
-if TYPE_CHECKING:
-    from skfer._keras_estimator import KerasEstimator
 
 # Fine-tuning keeps to a rate that doesn't undo what the layers know.
 _FINE_TUNE_SHARE = 0.1
@@ -26,7 +26,7 @@ class Phase(NamedTuple):
     layers: str = "all"
 
 
-def phases_of_fit(settings: KerasEstimator) -> list[Phase]:
+def phases_of_fit(settings: Any) -> list[Phase]:
     """What a fit trains when: all at once, or the head first and then deeper layers."""
     if settings.schedule is not None and settings.reduce_lr:
         raise ValueError(
@@ -53,7 +53,7 @@ def phases_of_fit(settings: KerasEstimator) -> list[Phase]:
     return phases
 
 
-def phases_of_partial_fit(settings: KerasEstimator, first: bool) -> list[Phase]:
+def phases_of_partial_fit(settings: Any, first: bool) -> list[Phase]:
     """One epoch that goes on with what was trained before; it knows no schedule of phases."""
     if settings.schedule is not None:
         raise ValueError(
@@ -65,7 +65,7 @@ def phases_of_partial_fit(settings: KerasEstimator, first: bool) -> list[Phase]:
     return [Phase(1, _last_rate(settings), "all" if settings.fine_tune_from is None else "fine")]
 
 
-def _last_rate(settings: KerasEstimator) -> float | None:
+def _last_rate(settings: Any) -> float | None:
     """Rate of fine-tuning, or of the whole fit if no head is trained before."""
     if settings.fine_tune_learning_rate is not None:
         return settings.fine_tune_learning_rate
