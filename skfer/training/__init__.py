@@ -8,6 +8,7 @@ from skfer.training._batches import (
     steps_an_epoch,
     training_batches,
 )
+from skfer.training._callbacks import fit_callbacks
 from skfer.training._checkpoint import (
     CheckpointFile,
     Progress,
@@ -18,12 +19,12 @@ from skfer.training._checkpoint import (
 from skfer.training._concordance import Concordance, concordance_loss
 from skfer.training._examples import Examples
 from skfer.training._memory import build_state, no_graphs_left_behind
+from skfer.training._optimizer import new_optimizer
 from skfer.training._oversampling import oversampled
 from skfer.training._precision import computing_in, precision_policy
 from skfer.training._process import is_usable, prepare_tensorflow
 from skfer.training._random import isolated_random_state
 from skfer.training._schedules import SCHEDULES
-from skfer.training._settings import fit_callbacks, new_optimizer
 from skfer.training._targets import (
     VOTE_MODES,
     TargetRule,
