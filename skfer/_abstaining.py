@@ -188,17 +188,7 @@ class AbstainingClassifier(AroundClassifier):
     @property
     def classes_(self) -> np.ndarray:
         """The labels that have a probability."""
-        return _attribute(self, "classes_")
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features, if the estimator counts them."""
-        return _attribute(self, "n_features_in_")
-
-    @property
-    def feature_names_in_(self) -> np.ndarray:
-        """Names of the features, if the estimator knows them."""
-        return _attribute(self, "feature_names_in_")
+        return self._fitted().classes_
 
     @property
     def abstention_label_(self) -> Any:
@@ -247,13 +237,3 @@ class AbstainingClassifier(AroundClassifier):
         except NotFittedError:
             return False
         return True
-
-
-def _attribute(classifier: AbstainingClassifier, name: str) -> Any:
-    """An attribute of the fitted estimator; none, as far as `hasattr` goes, before a fit."""
-    try:
-        return getattr(classifier._fitted(), name)
-    except NotFittedError as error:
-        raise AttributeError(
-            f"{type(classifier).__name__} has no {name}: its estimator is not fitted."
-        ) from error

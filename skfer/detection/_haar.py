@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval
 
 from skfer.detection._protocol import Detections
 
@@ -106,9 +106,7 @@ class HaarDetector(BaseEstimator):
         FileNotFoundError
             If OpenCV came without the cascade.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
+        self._validate_params()
         side = max(self.min_face_size, SMALLEST_FACE)
         if min(image.shape[:2]) < side:
             return Detections.none()

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval
 
 from skfer._extras import import_extra, not_installed
 from skfer.detection._protocol import Detections
@@ -96,9 +96,7 @@ class MTCNNDetector(BaseEstimator):
         ImportError
             If the mtcnn package is not installed.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
+        self._validate_params()
         side = max(int(self.min_face_size), SMALLEST_FACE)
         if min(image.shape[:2]) < side:
             return Detections.none()

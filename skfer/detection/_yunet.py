@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval
 
 from skfer.detection._protocol import Detections
 from skfer.detection._yunet_landmarks import refined_landmarks
@@ -130,9 +130,7 @@ class YuNetDetector(BaseEstimator):
         ValueError
             If a parameter is out of range, or the file is no YuNet model.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
+        self._validate_params()
         network = _network(self.model)
         rows = np.vstack([self._search(network, image, side) for side in self._sides(image.shape)])
         boxes = np.rint(rows[:, :4]).astype(np.int32)

@@ -75,12 +75,6 @@ def read_container(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
             raise ValueError(f"{str(path)!r} is no model that can be read: {error}.") from error
 
 
-def is_container(path: Path) -> bool:
-    """Whether a file begins as a model file does."""
-    with path.open("rb") as file:
-        return _begins_right(file.read(30 + len(TEXT)))
-
-
 def _begins_right(head: bytes) -> bool:
     return head[:4] == b"PK\x03\x04" and head[30:] == TEXT.encode()
 

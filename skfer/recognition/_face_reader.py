@@ -269,6 +269,15 @@ class FaceReader:
         return np.asarray(self._parts.classifier.predict_proba(batch), np.float32)
 
 
+def as_reader(pipeline: Any, detector: str | FaceDetector | None, n_jobs: int | None) -> FaceReader:
+    """The FaceReader of these; one that is given already is taken as it is."""
+    if not isinstance(pipeline, FaceReader):
+        return FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
+    if detector is not None or n_jobs is not None:
+        raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
+    return pipeline
+
+
 def _thread_count(n_jobs: int | None) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if n_jobs is None:

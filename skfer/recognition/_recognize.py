@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skfer.detection import FaceDetector
-from skfer.recognition._face_reader import FaceReader, FaceReading
+from skfer.recognition._face_reader import FaceReader, FaceReading, as_reader
 from skfer.recognition._progress import progress_bar
 from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas, typed
 
@@ -101,12 +101,7 @@ def recognize(
     pd = import_pandas("recognize")
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
         images = image_files(Path(images))
-    if isinstance(pipeline, FaceReader):
-        if detector is not None or n_jobs is not None:
-            raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
-        reader = pipeline
-    else:
-        reader = FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
+    reader = as_reader(pipeline, detector, n_jobs)
 
     batches = reader.read_batches(images, batch_size=batch_size, on_error=on_error)
     readings: list[FaceReading] = []

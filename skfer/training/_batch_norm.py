@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import keras
 
-from skfer.training._precision import all_layers
+from skfer.networks._anatomy import all_layers
 
 # Keras's own momentum of 0.99 averages over a few hundred steps. A fit of a few hundred images
 # ends before that, with statistics from before the first step in every layer, and predicts

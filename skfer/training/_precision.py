@@ -8,6 +8,8 @@ from pathlib import Path
 
 import keras
 
+from skfer.networks._anatomy import all_layers
+
 _POLICIES = {None: "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _CPU_FLAGS = Path("/proc/cpuinfo")
 
@@ -69,12 +71,12 @@ def computing_in(network: keras.Model, policy: str) -> Iterator[None]:
     Examples
     --------
     >>> from skfer.networks import build_network
-    >>> from skfer.training import all_layers, computing_in
+    >>> from skfer.training import computing_in
     >>> network = build_network("mini_xception", (48, 48, 1), 3)
     >>> with computing_in(network, "mixed_bfloat16"):
-    ...     sorted({layer.compute_dtype for layer in all_layers(network)})
+    ...     sorted({layer.compute_dtype for layer in network.layers})
     ['bfloat16', 'float32']
-    >>> {layer.compute_dtype for layer in all_layers(network)}
+    >>> {layer.compute_dtype for layer in network.layers}
     {'float32'}
     """
     if policy == "float32":
@@ -95,30 +97,3 @@ def _layers_before_the_last_weights(network: keras.Model) -> list[keras.Layer]:
     layers = list(all_layers(network))
     with_weights = [place for place, layer in enumerate(layers) if layer.weights]
     return layers[: with_weights[-1]] if with_weights else []
-
-
-def all_layers(network: keras.Model) -> Iterator[keras.Layer]:
-    """The layers of a network and of the models inside it, in order.
-
-    Parameters
-    ----------
-    network : keras.Model
-
-    Yields
-    ------
-    keras.Layer
-
-    Examples
-    --------
-    >>> import keras
-    >>> from skfer.training import all_layers
-    >>> inner = keras.Sequential([keras.layers.Dense(2, name="hidden")])
-    >>> network = keras.Sequential([inner, keras.layers.Softmax(name="answer")])
-    >>> [layer.name for layer in all_layers(network)]
-    ['hidden', 'answer']
-    """
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from all_layers(layer)
-        else:
-            yield layer

@@ -13,10 +13,19 @@ from typing import Any
 import numpy as np
 
 from skfer.detection import FaceDetector
-from skfer.recognition import FaceFollower, FaceReader, FollowedFace
-from skfer.recognition._annotate import face_label, most_probable
-from skfer.recognition._colors import color_of, rgb
-from skfer.recognition._drawing import Color, FaceMark, draw_marks
+from skfer.recognition import (
+    Color,
+    FaceFollower,
+    FaceMark,
+    FaceReader,
+    FollowedFace,
+    as_reader,
+    color_of,
+    draw_marks,
+    face_label,
+    most_probable,
+    rgb,
+)
 from skfer.video._sources import Camera, VideoFile, open_source
 
 # Frames that go through the network together, and the bytes that they may take.
@@ -166,15 +175,6 @@ def check_options(every: int, smoothing: float) -> None:
         raise ValueError(f"every must be a positive int, the n of every n-th frame; got {every!r}.")
     if not isinstance(smoothing, Real) or not 0 <= smoothing < float("inf"):
         raise ValueError(f"smoothing must be seconds, 0 for none; got {smoothing!r}.")
-
-
-def as_reader(pipeline: Any, detector: str | FaceDetector | None, n_jobs: int | None) -> FaceReader:
-    """The FaceReader of these; one that is given already is taken as it is."""
-    if not isinstance(pipeline, FaceReader):
-        return FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
-    if detector is not None or n_jobs is not None:
-        raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
-    return pipeline
 
 
 def _opened_and_followed(

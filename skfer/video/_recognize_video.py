@@ -14,8 +14,7 @@ import numpy as np
 
 from skfer._partial_file import partial_file
 from skfer.detection import FaceDetector
-from skfer.recognition._progress import progress_bar
-from skfer.recognition._table import typed
+from skfer.recognition import as_reader, progress_bar, typed
 from skfer.video._face_tables import (
     RowSink,
     RowsInMemory,
@@ -24,7 +23,7 @@ from skfer.video._face_tables import (
     row_sink,
     suffix_of,
 )
-from skfer.video._follow_faces import VideoFrame, as_reader, check_options, follow
+from skfer.video._follow_faces import VideoFrame, check_options, follow
 from skfer.video._sources import open_source
 from skfer.video._video_writer import VideoWriter
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skfer.inspection._axes import pyplot
-from skfer.recognition._colors import color_of
+from skfer.recognition import color_of
 from skfer.video._face_tables import COLUMNS, read_rows
 
 if TYPE_CHECKING:
