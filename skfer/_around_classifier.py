@@ -10,8 +10,10 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
+from skfer._documentation import Documented
 
-class AroundClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+
+class AroundClassifier(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Base of classifiers that hand `fit` and their input on to `estimator`."""
 
     estimator: Any

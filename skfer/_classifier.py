@@ -16,6 +16,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from skfer._documentation import page
 from skfer._keras_estimator import KerasEstimator
 from skfer._labels import label_codes
 from skfer._labels_and_votes import check_labels, votes_by_class
@@ -510,7 +511,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs labels of at least 2 classes; the data holds only "
-                f"one class: {classes.tolist()[0]!r}."
+                f"one class: {classes.tolist()[0]!r}. See {page('guide/own_photos')}"
             )
         return classes
 

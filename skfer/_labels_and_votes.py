@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 
+from skfer._documentation import page
+
 
 def check_labels(y: np.ndarray) -> None:
     """Refuse what are no labels of classes, and images that have none."""
@@ -31,7 +33,7 @@ def votes_by_class(votes: Any, n_images: int, classes: np.ndarray) -> np.ndarray
         raise ValueError(
             f"votes has the shape {votes.shape}, but {n_images} images and the classes "
             f"{classes.tolist()} need {expected}: a column for each class. Where y "
-            "lacks some of them, the parameter classes names all."
+            f"lacks some of them, the parameter classes names all. See {page('guide/fer2013')}"
         )
     wrong = np.flatnonzero((votes < 0).any(axis=1) | (votes.sum(axis=1) <= 0))
     if len(wrong):

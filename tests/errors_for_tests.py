@@ -8,7 +8,6 @@ and what is in it can happen.
 from __future__ import annotations
 
 import ast
-import functools
 import importlib
 import inspect
 import textwrap
@@ -23,36 +22,65 @@ ERRORS = {
 }
 
 
-def raised_by(function, owner=None, seen=None):
-    """Names of the errors, each with the function that raises it.
-
-    `owner` is the class whose method it is, and `seen` what has been read already.
-    """
-    seen = set() if seen is None else seen
+def raised_by(function, owner=None):
+    """Names of the errors, each with the function that raises it; `owner` is a method's class."""
     function = _plain(function)
-    if not _is_ours(function) or (function, owner) in seen:
+    if not _is_ours(function):
         return {}
-    seen.add((function, owner))
-    tree = _tree(function)
+    if (function, owner) not in _known:
+        _known[function, owner] = {}  # what is found where functions call each other in a circle
+        _known[function, owner] = _read(function, owner)
+    return _known[function, owner]
+
+
+_known = {}
+
+
+def _read(function, owner):
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     names = function.__globals__ | _imported_inside(tree)
     found = {}
-    for node in ast.walk(tree):
+    for node, caught in _with_caught(tree):
         if isinstance(node, ast.Raise):
             error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
-            if getattr(error, "id", None) in ERRORS:
-                found.setdefault(error.id, f"{function.__module__}.{function.__qualname__}")
-        for used in _used(node):
-            of_self = isinstance(used, ast.Attribute)
-            for error, where in raised_by(
-                _looked_up(used, names, owner, function), owner if of_self else None, seen
-            ).items():
+            errors = {getattr(error, "id", None): f"{function.__module__}.{function.__qualname__}"}
+        else:
+            errors = {}
+            for used in _used(node):
+                of_self = isinstance(used, ast.Attribute)
+                called = _looked_up(used, names, owner, function)
+                errors |= raised_by(called, owner if of_self else None)
+        for error, where in errors.items():
+            if error in ERRORS and error not in caught:
                 found.setdefault(error, where)
     return found
 
 
+def _with_caught(node, caught=frozenset()):
+    """Every node, with the names of the errors that don't get out of where it stands."""
+    yield node, caught
+    inside = caught
+    if isinstance(node, ast.Try):
+        handlers = [one for one in node.handlers if not _raises_again(one)]
+        kinds = [kind for one in handlers if one.type for kind in ast.walk(one.type)]
+        inside = caught | {kind.id for kind in kinds if isinstance(kind, ast.Name)}
+    for name, value in ast.iter_fields(node):
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from _with_caught(child, inside if name == "body" else caught)
+
+
+def _raises_again(handler):
+    return any(isinstance(node, ast.Raise) and node.exc is None for node in ast.walk(handler))
+
+
 def _plain(function):
-    function = getattr(function, "fget", function)  # of a property
-    return inspect.unwrap(getattr(function, "__func__", function))  # of a classmethod
+    if isinstance(function, property):
+        function = function.fget
+    elif isinstance(function, classmethod | staticmethod):
+        function = function.__func__
+    # Nothing is asked of other things: proxies of Flask's answer within a request alone.
+    return inspect.unwrap(function) if inspect.isfunction(function) else function
 
 
 def _is_ours(function):
@@ -61,11 +89,6 @@ def _is_ours(function):
         and function.__module__.partition(".")[0] == "skfer"
         and not function.__code__.co_filename.startswith("<")  # made by @dataclass
     )
-
-
-@functools.cache
-def _tree(function):
-    return ast.parse(textwrap.dedent(inspect.getsource(function)))
 
 
 def _imported_inside(tree):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from skfer._documentation import page
 from skfer._labels import canonical_label
 from skfer.datasets._clip_names import clip_names
 
@@ -152,7 +153,7 @@ def _class_folders(root: Path) -> list[Path]:
     found = f"{len(entries)} files" if entries else "nothing"
     raise ValueError(
         f"{str(root)!r} has no class folders, it holds {found}. Images are expected in one "
-        "subfolder per class, as in happy/1.jpg."
+        f"subfolder per class, as in happy/1.jpg. See {page('guide/own_photos')}"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from skfer._documentation import Documented
 from skfer.detection._protocol import Detections
 
 # The cascade was trained on windows of this side: it sees no smaller face.
@@ -23,7 +24,7 @@ _CASCADE_FILE = "haarcascade_frontalface_default.xml"
 _of_this_thread = threading.local()
 
 
-class HaarDetector(BaseEstimator):
+class HaarDetector(Documented, BaseEstimator):
     """Find upright frontal faces with the Viola-Jones cascade of OpenCV.
 
     Parameters

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from skfer._documentation import Documented
 from skfer._extras import import_extra, not_installed
 from skfer.detection._protocol import Detections
 
@@ -28,7 +29,7 @@ _networks: list[Any] = []
 _one_at_a_time = threading.Lock()
 
 
-class MTCNNDetector(BaseEstimator):
+class MTCNNDetector(Documented, BaseEstimator):
     """Find faces and their landmarks with multi-task cascaded networks (MTCNN).
 
     It needs ``pip install "skfer[mtcnn]"``, which carries the weights; nothing is downloaded.

@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from skfer._documentation import Documented
 from skfer.detection._protocol import Detections
 from skfer.detection._yunet_landmarks import refined_landmarks
 from skfer.detection._yunet_model import MODEL_SHA256, fetched_model
@@ -40,7 +41,7 @@ _SCORE_OF_KNOWN_FACE = 0.3
 _of_this_thread = threading.local()
 
 
-class YuNetDetector(BaseEstimator):
+class YuNetDetector(Documented, BaseEstimator):
     """Find faces and their landmarks with YuNet, a network of 53 thousand weights.
 
     It finds faces that are turned, tilted or partly covered, which Haar misses, in less time.

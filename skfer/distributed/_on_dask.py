@@ -9,6 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 
+from skfer._documentation import page
 from skfer._extras import import_extra
 
 
@@ -86,5 +87,6 @@ def last_client(needed_by: str) -> Any:
     except ValueError as error:
         raise ValueError(
             f"{needed_by} found no client of a Dask cluster. Make one, and give it as client: "
-            'distributed.Client("scheduler:8786"), or distributed.Client() for this machine.'
+            'distributed.Client("scheduler:8786"), or distributed.Client() for this machine. '
+            f"See {page('cluster')}"
         ) from error

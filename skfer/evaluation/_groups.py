@@ -48,7 +48,7 @@ def group_report(
 
     Returns
     -------
-    report : :class:`~sklearn.utils.Bunch`
+    :class:`~sklearn.utils.Bunch`
         With the attributes
 
         groups : DataFrame

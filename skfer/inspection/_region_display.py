@@ -24,8 +24,8 @@ class RegionImportanceDisplay:
         Falls of the score.
     regions : sequence of str
         Their names.
-    masks : dict of str to ndarray of bool, default=None
-        The pixels of each region, (H, W) or (n, H, W).
+    masks : dict of str to ndarray of shape (H, W) or (n, H, W), bool, default=None
+        The pixels of each region.
     mean_image : ndarray of shape (H, W), default=None
         What the regions are drawn on. None leaves the face out.
     score : float, default=None

@@ -10,6 +10,7 @@ from sklearn.model_selection import BaseCrossValidator, check_cv
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _num_samples
 
+from skfer._documentation import page
 from skfer._image_content import content_keys
 from skfer._images import image_name, image_sequence
 
@@ -126,7 +127,8 @@ class HeldOutGuard(BaseCrossValidator):
             raise ValueError(
                 f"{found.sum()} of the {len(found)} images are held out for the final test, the "
                 f"first of them {first}: nothing may be chosen on them. Pass X[~guard.held_out(X)] "
-                "and the labels likewise, or on_held_out='leave_out'."
+                "and the labels likewise, or on_held_out='leave_out'. "
+                f"See {page('guide/model_selection')}"
             )
         # Only the number of the images matters to cross-validators, whatever form they have.
         rows = np.zeros(_num_samples(X))

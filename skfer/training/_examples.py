@@ -46,7 +46,7 @@ class Examples(NamedTuple):
 
         Returns
         -------
-        Examples
+        skfer.training.Examples
         """
         codes, weights = (
             None if array is None else array[rows] for array in (self.codes, self.weights)

@@ -35,7 +35,7 @@ class TimelineDisplay:
 
     Attributes
     ----------
-    axes_ : ndarray of matplotlib Axes
+    axes_ : ndarray of matplotlib Axes, shape (n_faces,)
         A panel for every face.
     figure_ : matplotlib Figure
     lines_ : list of matplotlib Line2D

@@ -73,6 +73,8 @@ def region_importance(
     ------
     ValueError
         If a region is neither box nor mask, lengths differ, or there are fewer than 2 images.
+    TypeError
+        If the estimator gives no probabilities.
 
     See Also
     --------

@@ -79,6 +79,11 @@ def region_weights(maps: Any, regions: Mapping[str, Any] | None = None) -> Bunch
             Share of the image's pixels that the region holds: the weight of an even map.
         regions : list of str
 
+    Raises
+    ------
+    ValueError
+        If `maps` are no maps, or a region is neither box nor mask of their size.
+
     Examples
     --------
     >>> from skfer import load_pretrained
