@@ -65,7 +65,7 @@ class NetworkDisplay:
     >>> from skfer.inspection import plot_network
     >>> display = plot_network("mini_xception")
     >>> len(display.arcs_)
-    4
+    8
     >>> plt.close(display.figure_)
     """
 

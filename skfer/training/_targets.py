@@ -67,10 +67,11 @@ def best_accepted(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
 
     Examples
     --------
+    >>> import tensorflow as tf
     >>> from skfer.training import best_accepted
-    >>> loss = best_accepted([[1.0, 1.0, 0.0]], [[0.25, 0.5, 0.25]])  # -log(0.5)
-    >>> [round(value, 3) for value in loss.numpy().tolist()]
-    [0.693]
+    >>> accepted, outputs = tf.constant([[1.0, 1.0, 0.0]]), tf.constant([[0.25, 0.5, 0.25]])
+    >>> round(float(best_accepted(accepted, outputs)[0]), 3)  # -log(0.5)
+    0.693
     """
     logs = keras.ops.log(keras.ops.clip(outputs, keras.config.epsilon(), 1.0))
     return -keras.ops.max(keras.ops.where(targets > 0, logs, -1e9), axis=-1)
