@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+
+pytestmark = pytest.mark.usefixtures("figures_in_memory")
 
 GUIDE = Path(__file__).parent.parent / "docs" / "guide"
 # What the tests have no time for, page by page. Each is on the page once.
@@ -43,15 +43,6 @@ def data(request, monkeypatch):
     else:
         monkeypatch.delenv("SKFER_DATA", raising=False)
     return request.param
-
-
-@pytest.fixture(autouse=True)
-def _figures_without_a_screen():
-    before = matplotlib.get_backend()
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
-    plt.switch_backend(before)
 
 
 @pytest.mark.slow
