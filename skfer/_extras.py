@@ -50,5 +50,5 @@ def not_installed(module: str, needed_by: str, extra: str, otherwise: str = "") 
     way_out = f", or {otherwise}" if otherwise else ""
     return ImportError(
         f'{needed_by} needs {package}, which is not installed: pip install "skfer[{extra}]"'
-        f"{way_out}. See {page('getting_started')}"
+        f"{way_out}. See {page('faq')}"
     )
