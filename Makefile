@@ -17,7 +17,7 @@ ARGS ?=
 # TensorFlow's start-up notes are no news to anyone here.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types imports hooks pytest fuzz test-dist test-lowest format bench bench-scale clean
+.PHONY: help demo test check lint types imports hooks pytest fuzz test-dist test-lowest docs check-docs dist format bench bench-scale clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -61,6 +61,21 @@ test-dist: $(VENV)/.installed-dev ## searches on Dask workers and fits on two de
 test-lowest: $(LOWEST)/.installed ## the tests on the lowest versions of every dependency
 	$(LOWEST)/bin/python -m pytest $(ARGS)
 
+# Warnings are errors: a dead reference, a page nobody links to, an example that fails.
+docs: $(VENV)/.installed-docs ## the documentation, into build/html: pages, API, gallery (some minutes)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -b html docs build/html $(ARGS)
+	@echo 'Open build/html/index.html'
+
+check-docs: docs ## every page in headless Chromium: dead links, console errors, screenshots
+	$(BIN)/python scripts/check_docs.py build/html build/screenshots
+
+# Any photo of one face from the front. scikit-image brings one of an astronaut.
+PHOTO ?= $(shell $(BIN)/python -c 'import skimage; print(skimage.__path__[0])')/data/astronaut.png
+dist: $(VENV)/.installed-dev ## wheel and source archive into dist/, tried in an empty environment
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python scripts/check_dist.py dist $(PHOTO)
+
 format: $(VENV)/.installed-dev ## put the code in order
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -87,6 +102,10 @@ $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 $(VENV)/.installed-examples: pyproject.toml | $(BIN)/python
 	$(call install,examples)
 	@touch $@
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(call install,dev,docs)
+	@touch $(VENV)/.installed-examples $(VENV)/.installed-dev $@
 
 # pip resolves to the newest only; uv can take the lowest of what pyproject.toml names.
 $(LOWEST)/.installed: pyproject.toml
@@ -117,7 +136,7 @@ $(BIN)/python:
 # pip names each package as it comes, on one line, instead of five lines for each.
 define install
 @echo 'Installing skfer and what it needs into $(VENV) (about 2 minutes the first time) ...'
-@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[$(1)]' \
+@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[$(1)$(if $(2),,$(2))]' \
 	| while read -r step what _; do case $$step in \
 		Collecting) printf ' %s' "$${what%%[^[:alnum:]._-]*}";; \
 		Installing) [ "$$what" = collected ] && printf '\nUnpacking ...';; \

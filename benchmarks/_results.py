@@ -43,13 +43,16 @@ def write(name: str, result: dict) -> None:
 
 
 def plain(parameters: dict) -> dict:
-    """Parameters as they can be written: an optimiser by its name and settings."""
-    return {
-        name: keras.optimizers.serialize(value)
-        if isinstance(value, keras.optimizers.Optimizer)
-        else value
-        for name, value in parameters.items()
-    }
+    """Parameters as they can be written: an optimiser by its settings, a file by its name."""
+    return {name: _plain_value(value) for name, value in parameters.items()}
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, keras.optimizers.Optimizer):
+        return keras.optimizers.serialize(value)
+    if isinstance(value, str) and Path(value).is_absolute():
+        return Path(value).name
+    return value
 
 
 def _processor() -> str:

@@ -114,7 +114,7 @@ SYSTEMS = {
         {
             "network": "cnn4",
             "weights": str(CHECKPOINTS / "cnn4_oversampled.keras"),
-            "epochs": 8,
+            "epochs": 12,
             "batch_size": 64,
             "learning_rate": 5e-4,
             "schedule": "one_cycle",

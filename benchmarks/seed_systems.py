@@ -96,6 +96,8 @@ def run(
     probabilities = pipeline.predict_proba(X_test)
     correct = pipeline.classes_[probabilities.argmax(axis=1)] == y_test
     fitted = pipeline[-1]
+    pipeline.set_params(classifier__test_time_augmentation="flip")
+    mirrored = pipeline.predict(X_test) == y_test
     result = {
         "system": name,
         "classes": list(system.classes),
@@ -111,6 +113,8 @@ def run(
         "seconds_per_epoch": round(float(np.median(EpochLog.seconds)), 1),
         "accuracy": round(float(correct.mean()), 4),
         "accuracy_without_images_in_training": round(float(correct[~seen].mean()), 4),
+        "accuracy_with_flip": round(float(mirrored.mean()), 4),
+        "accuracy_with_flip_without_images_in_training": round(float(mirrored[~seen].mean()), 4),
         "val_loss": round(float(log_loss(y_test, probabilities)), 4),
         "document": system.document,
         "history": fitted.history_,
@@ -131,6 +135,8 @@ def report(result: dict) -> str:
             f"{result['accuracy']:.4f}   val_loss {result['val_loss']:.4f}",
             f"  without the {images['of them in Training']} that stand in Training  accuracy "
             f"{result['accuracy_without_images_in_training']:.4f}",
+            f"  the same with test_time_augmentation='flip'  {result['accuracy_with_flip']:.4f}, "
+            f"{result['accuracy_with_flip_without_images_in_training']:.4f}",
             f"  the document: {result['document']}",
             _results.line_of(result["versions"]),
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # Public name -> module. Loaded when first used (PEP 562): importing skfer is quick and
 # imports no TensorFlow.

@@ -1,0 +1,80 @@
+"""
+=====================================
+What the systems learn, and from what
+=====================================
+
+Accuracy on FER2013's PublicTest of every system trained so far, the price in parameters, and how
+much of it is memory of images that also stand in Training. All numbers are read from
+`benchmarks/results/`, where `seed_systems.py`, `model_card.py` and `transfer.py` left them.
+"""
+
+# %%
+# Parameters against accuracy
+# ---------------------------
+# Short runs that only show that a network trains ("smoke" in the table of results) are left out.
+# The line goes from all of PublicTest down to the images that don't stand in Training.
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+results = Path(__file__).parent.parent / "results"
+
+
+def read(name):
+    return json.loads((results / f"{name}.json").read_text())
+
+
+SMOKE_IMAGES = 5000
+systems = [json.loads(path.read_text()) for path in sorted(results.glob("seed_*.json"))]
+systems = [
+    system
+    for system in systems
+    if system["images"]["Training"] > SMOKE_IMAGES and len(system["classes"]) == 7
+]
+figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+for system in systems:
+    accuracies = [system["accuracy"], system["accuracy_without_images_in_training"]]
+    axes.semilogx([system["weights"]] * 2, accuracies, "o-", ms=4, label=system["system"])
+card = read("model_card_fer2013")["accuracy"]
+pretrained = [subset["none"] for subset in card]
+axes.semilogx([1_551_567] * 2, pretrained, "D-", color="black", label='"fer2013", one view')
+axes.set(xlabel="parameters", ylabel="accuracy on PublicTest")
+axes.legend(fontsize="small", ncols=2)
+figure.suptitle("Seven classes, one run of one seed each")
+plt.show()
+
+# %%
+# How each of them learnt
+# -----------------------
+# Training accuracy is of augmented images, so it can lie below that of new ones.
+
+longest = sorted(systems, key=lambda system: -system["accuracy"])[:6]
+figure, grid = plt.subplots(2, 3, figsize=(10, 6), sharey=True, layout="constrained")
+for axes, system in zip(grid.flat, longest, strict=False):
+    epochs = np.arange(1, system["epochs"] + 1)
+    for curve in ("accuracy", "val_accuracy"):
+        axes.plot(epochs, system["history"][curve], label=curve)
+    axes.set(title=system["system"], xlabel="epoch")
+grid[0, 0].legend()
+plt.show()
+
+# %%
+# Few images: from a trained network, and from scratch
+# ----------------------------------------------------
+# A network that learnt 7 classes on half of Training goes on to the 8 of FER+, with so many images
+# of each from the other half. Five draws; the bars are their 95 % intervals.
+
+transfer = read("transfer")
+figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+for way in ("transfer", "scratch"):
+    few = [row["images_a_class"] for row in transfer["rows"]]
+    mean = np.array([np.mean(row[way]) for row in transfer["rows"]])
+    low, high = np.array([row[f"{way}_interval"] for row in transfer["rows"]]).T
+    axes.errorbar(few, mean, yerr=[mean - low, high - mean], marker="o", capsize=4, label=way)
+axes.set(xscale="log", xticks=few, xticklabels=few)
+axes.set(xlabel="images of each class", ylabel=transfer["score"])
+axes.legend()
+plt.show()

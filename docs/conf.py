@@ -1,0 +1,84 @@
+"""How the documentation is built: `make docs`. Nothing is fetched while it is."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import matplotlib as mpl
+
+import skfer
+
+mpl.use("Agg")
+
+project = "skfer"
+author = "The skfer developers"
+copyright = f"2026, {author}"
+version = release = skfer.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "gallery/**/*.py", "gallery/**/*.ipynb", "**/*.md5"]
+# `FaceCropper` in a docstring is a link where there is such a page, and code where there is none.
+default_role = "py:obj"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings say more, with shapes
+numpydoc_show_class_members = False  # the template of a class lists them
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": ["../examples", "../benchmarks/pages"],
+    "gallery_dirs": ["gallery", "benchmarks"],
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"demo\.py|__init__\.py",
+    "doc_module": ("skfer",),
+    "backreferences_dir": "api/backreferences",
+    "show_signature": False,
+    "download_all_examples": False,
+    "matplotlib_animations": False,
+    "min_reported_time": 10**6,
+    "abort_on_example_error": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skfer"
+html_static_path = ["_static"]
+html_css_files = ["skfer.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "skfer"},
+    "show_prev_next": False,
+    "navbar_align": "left",
+    "header_links_before_dropdown": 7,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": [], "faq": [], "responsible_use": []}
+
+# What scikit-learn's own documentation describes, and refers to by labels this site doesn't have.
+_SCIKIT_LEARNS = re.compile(r"set_\w+_request|get_metadata_routing|[gs]et_params")
+
+
+def _skip_what_scikit_learn_describes(app, what, name, member, skip, options):
+    module = getattr(inspect.unwrap(member) if callable(member) else member, "__module__", "") or ""
+    if module.startswith(("sklearn.", "keras.")) or _SCIKIT_LEARNS.fullmatch(name):
+        return True
+    return None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", _skip_what_scikit_learn_describes)

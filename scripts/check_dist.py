@@ -1,0 +1,49 @@
+"""Install the built wheel into an empty environment and let it answer there without a network.
+
+    python scripts/check_dist.py dist photo.jpg
+
+`make dist` builds what is checked. Opening any connection fails the check.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ANSWER = """
+import sys
+
+def refuse(event, arguments):
+    if event == "socket.connect":
+        raise SystemExit(f"opened a connection to {arguments[1]}")
+
+sys.addaudithook(refuse)
+from skfer import load_pretrained, list_pretrained
+
+for name in list_pretrained():
+    print(f"{name}: {load_pretrained(name).predict([sys.argv[1]])[0]}")
+"""
+
+
+def main() -> None:
+    """Install, then ask each pretrained model about the photo."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("dist", type=Path)
+    parser.add_argument("photo", type=Path)
+    arguments = parser.parse_args()
+    (wheel,) = arguments.dist.glob("*.whl")
+    print(f"{wheel.name}: {wheel.stat().st_size / 2**20:.1f} MB", flush=True)
+    with tempfile.TemporaryDirectory(prefix="skfer-dist-") as folder:
+        venv.create(folder, with_pip=True)
+        python = Path(folder) / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
+        photo = arguments.photo.resolve()
+        subprocess.run([python, "-I", "-c", ANSWER, photo], check=True, cwd=folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Open every page of the built documentation in headless Chromium.
+
+    python scripts/check_docs.py build/html build/screenshots
+
+Ends 1 if a link within the site leads nowhere, a page takes something from another site, or the
+browser complains. Needs Debian's chromium and chromium-driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import http.server
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+from bs4 import BeautifulSoup
+from selenium import webdriver
+
+# What a reader of the README would look at first.
+SCREENSHOTS = {
+    "front": "index.html",
+    "guide": "guide/own_photos.html",
+    "gallery": "gallery/plot_quickstart.html",
+    "api": "api/generated/skfer.FaceCropper.html",
+    "benchmarks": "benchmarks/plot_accuracy.html",
+}
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a line for each."""
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing of each request."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of the folder on this machine's own network."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@contextmanager
+def chromium() -> Iterator[webdriver.Chrome]:
+    """A browser without a window."""
+    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
+    if None in programs:
+        sys.exit("No Chromium: apt-get install -y chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    for argument in ("--headless=new", "--no-sandbox", "--window-size=1280,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
+    yield browser
+    browser.quit()
+
+
+@functools.cache
+def soup_of(page: Path) -> BeautifulSoup:
+    """A page, parsed once."""
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+
+
+@functools.cache
+def anchors(page: Path) -> set[str]:
+    """What a link may end with on that page."""
+    return {tag["id"] for tag in soup_of(page).find_all(id=True)} | {""}
+
+
+def dead_links(page: Path, site: Path) -> Iterator[str]:
+    """Links of a page that lead nowhere, and what it would take from other sites."""
+    for tag in soup_of(page).find_all(["a", "link", "script", "img", "source", "iframe"]):
+        target = tag.get("href") or tag.get("src")
+        if target is None or target.startswith(("data:", "mailto:", "javascript:")):
+            continue
+        if urlsplit(target).netloc:
+            if tag.name != "a" and tag.get("rel") != ["canonical"]:
+                yield f"takes {target} from another site"
+            continue
+        address, anchor = urldefrag(urljoin(page.as_uri(), target))
+        path = Path(unquote(urlsplit(address).path))
+        if path.is_dir():
+            path /= "index.html"
+        if not path.is_relative_to(site) or not path.exists():
+            yield f"links to {target}, which is not there"
+        elif path.suffix == ".html" and unquote(anchor) not in anchors(path):
+            yield f"links to {target}, and there is no such place on that page"
+
+
+def complaints(browser: webdriver.Chrome, address: str) -> Iterator[str]:
+    """What the browser's console says of a page."""
+    browser.get(address)
+    for line in browser.get_log("browser"):
+        if line["level"] in ("SEVERE", "WARNING"):
+            yield f"console: {line['message']}"
+
+
+def main() -> None:
+    """Look at every page, then take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("site", type=Path)
+    parser.add_argument("screenshots", type=Path)
+    arguments = parser.parse_args()
+    site = arguments.site.resolve()
+    arguments.screenshots.mkdir(parents=True, exist_ok=True)
+
+    pages = sorted(page for page in site.rglob("*.html") if "_static" not in page.parts)
+    n_faults = 0
+    with served(site) as root, chromium() as browser:
+        for page in pages:
+            name = page.relative_to(site).as_posix()
+            for fault in [*dead_links(page, site), *complaints(browser, root + name)]:
+                print(f"{name}: {fault}")
+                n_faults += 1
+        for name, page in SCREENSHOTS.items():
+            browser.get(root + page)
+            browser.save_screenshot(str(arguments.screenshots / f"{name}.png"))
+    print(f"{len(pages)} pages opened, {n_faults} faults; screenshots in {arguments.screenshots}")
+    sys.exit(n_faults > 0)
+
+
+if __name__ == "__main__":
+    main()

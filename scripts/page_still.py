@@ -1,0 +1,101 @@
+"""Take the README's picture of the live page: drawn faces before Chromium's camera.
+
+    python scripts/page_still.py docs/images/page.jpg
+
+Needs Debian's chromium and chromium-driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
+from werkzeug.serving import make_server
+
+from skfer import FaceReader, load_pretrained
+from skfer.datasets import make_faces
+from skfer.web import create_app
+
+SIZE = (480, 640)  # height and width of the camera's picture
+FRAMES_A_FACE, RATE = 100, 25
+
+
+def film(path: Path) -> None:
+    """One drawn person after another, as Chromium's camera plays them."""
+    classes = ["happy", "surprise"]
+    faces = make_faces(
+        4, classes=classes, scene=SIZE, color=True, pose=0, occlusion=0, random_state=4
+    )
+    with av.open(str(path), "w", format="yuv4mpegpipe") as out:
+        stream = out.add_stream("rawvideo", rate=RATE)
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = "yuv420p"
+        for image in faces.images:
+            for _ in range(FRAMES_A_FACE):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        out.mux(stream.encode())
+
+
+def take(url: str, camera: Path, picture: Path) -> None:
+    """Start the camera, agree, wait for a change from surprise to happy, and take the picture."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in (
+        *("--headless=new", "--no-sandbox", "--window-size=1280,1250"),
+        *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+        f"--use-file-for-fake-video-capture={camera}",
+    ):
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    try:
+        browser.get(url)
+        for name in ("camera", "agreed", "consent-start"):
+            browser.find_element("id", name).click()
+        label = browser.find_element("id", "label")
+
+        def wait_for(expression: str) -> None:
+            WebDriverWait(browser, 60).until(
+                lambda _: label.get_dom_attribute("data-expression") == expression
+            )
+
+        wait_for("surprise")
+        wait_for("happy")
+        time.sleep(0.75 * FRAMES_A_FACE / RATE)  # well before the next face
+        screen = np.frombuffer(browser.get_screenshot_as_png(), np.uint8)
+        cv2.imwrite(str(picture), cv2.imdecode(screen, cv2.IMREAD_COLOR))
+    finally:
+        browser.quit()
+
+
+def main() -> None:
+    """Film, serve, look."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("picture", type=Path)
+    arguments = parser.parse_args()
+    if shutil.which("chromedriver") is None:
+        sys.exit("No Chromium: apt-get install -y chromium chromium-driver")
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    app = create_app(FaceReader(load_pretrained("fer2013")))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory(prefix="skfer-still-") as folder:
+        camera = Path(folder) / "faces.y4m"
+        film(camera)
+        take(f"http://127.0.0.1:{server.port}/", camera, arguments.picture)
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
