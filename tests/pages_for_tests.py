@@ -1,0 +1,94 @@
+"""Pages of docs/, run as they stand, and the files they speak of."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+from click.testing import CliRunner
+from clips_for_tests import picture, write_clip
+from skimage.data import astronaut
+
+from skfer.cli._app import app
+from skfer.datasets import make_faces
+
+DOCS = Path(__file__).parent.parent / "docs"
+# Commands that wait for somebody: before a camera, or at a browser.
+NOT_HERE = ("skfer serve", "skfer webcam")
+
+
+def run_page(page, namespace, less=None):
+    """Run the blocks of a page one after another; an error names the page and its line.
+
+    Of console blocks, the commands of skfer are run. `less` says what is replaced by what the tests
+    have time for; each is on the page once.
+    """
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for long, short in (less or {}).items():
+        assert text.count(long) == 1, f"{page} holds {long!r} {text.count(long)} times"
+        text = text.replace(long, short)
+    blocks = re.finditer(r"^```(python|console)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    for block in blocks:
+        if block[1] == "console":
+            run_commands(block[2], page)
+            continue
+        lines_before = text[: block.start(2)].count("\n")
+        exec(compile("\n" * lines_before + block[2], str(DOCS / page), "exec"), namespace)
+    return namespace
+
+
+def run_commands(lines, page):
+    """Run those of the commands that are skfer's."""
+    for command in lines.splitlines():
+        if not command.startswith("skfer ") or command.startswith(NOT_HERE):
+            continue
+        result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
+        assert result.exit_code == 0, f"{page}: {command}\n{result.output}"
+
+
+def write_photo(path):
+    """A real photo."""
+    assert cv2.imwrite(str(path), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+
+
+def write_photos(folder, n=48):
+    """Drawn people as getting_started.md draws them, fewer and in smaller pictures."""
+    drawn = make_faces(n, classes=["happy", "sad", "surprise"], scene=(120, 160), random_state=0)
+    for number, (scene, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
+        file = folder / label / f"p{number % 8:02}-{number:03}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(file), cv2.cvtColor(scene, cv2.COLOR_RGB2BGR))
+
+
+def write_video(path):
+    """A few frames of a drawn person, then some without anybody."""
+    scene = make_faces(1, scene=True, random_state=0).images[0]
+    write_clip(path, [scene] * 6 + [picture(size=scene.shape[:2])] * 2)
+
+
+def write_fer2013(folder):
+    """fer2013.csv of drawn faces, three of PublicTest copied from Training, and votes on them."""
+    faces = make_faces(112, random_state=0)
+    usage = ["Training"] * 70 + ["PublicTest"] * 28 + ["PrivateTest"] * 14
+    images, target = faces.images.copy(), faces.target.copy()
+    images[70:73], target[70:73] = images[:3], target[:3]
+    with (folder / "fer2013.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["emotion", "pixels", "Usage"])
+        for code, image, part in zip(target, images, usage, strict=True):
+            rows.writerow([code, " ".join(map(str, image.ravel())), part])
+    choices = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear"]
+    # The column of each of FER2013's codes, from angry to neutral.
+    columns = np.array([4, 5, 6, 1, 3, 2, 0])[target]
+    columns[::9] = 7  # contempt
+    with (folder / "fer2013new.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["Usage", "Image name", *choices, "contempt", "unknown", "NF"])
+        for number, (column, part) in enumerate(zip(columns, usage, strict=True)):
+            votes = [0] * 10
+            votes[column], votes[(column + 1) % 8] = 7, 3
+            rows.writerow([part, f"fer{number:07}.png", *votes])
