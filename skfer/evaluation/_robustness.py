@@ -50,15 +50,18 @@ def robustness_report(
         corruption and level, with the columns
 
         corruption : str
+            Its name.
         strength : int
             1 for the first level.
         level : float
+            How much of it.
         unit : str
             What the level counts.
         images : int
-        *scores* : float
-            One column for each score, called as in `scoring`; "score" for a callable.
-        *scores*_change : float
+            Images that the score is of.
+        one column for each score : float
+            Called as in `scoring`; "score" for a callable.
+        the same name and "_change" : float
             The same less that of the images as they are.
 
     Raises
