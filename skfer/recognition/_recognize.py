@@ -70,8 +70,8 @@ def recognize(
         probability : float64
             That of the most probable class.
         one column for each class : float64
-            Its probability. The column is named as the class is, or with "p_" before it if
-            another column has that name ("p_face").
+            Its probability. The column is named as the class is, or with ``p_`` before it if
+            another column has that name (``p_face``).
 
     Raises
     ------
