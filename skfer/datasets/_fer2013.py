@@ -64,13 +64,13 @@ def load_fer2013(
         With the attributes
 
         images : ndarray of uint8, shape (n, 48, 48)
-            Gray.
+            Gray faces.
         labels : ndarray of str, shape (n,)
             Name of the expression.
         target : ndarray of int64, shape (n,)
             The same as FER2013's codes, indices into `target_names`.
         target_names : ndarray of str, shape (7,)
-            The expressions, in the order of FER2013's codes.
+            The expressions, in the order of the codes.
         usage : ndarray of str, shape (n,)
             The part that each image belongs to.
         test_fold : ndarray of int64, shape (n,), or None
@@ -80,7 +80,7 @@ def load_fer2013(
             Where the images of each part stand. A folder's Validation or Test counts as public;
             its Test counts as private if there is a Validation beside it.
         DESCR : str
-            Description of the data.
+            What was read, in words.
 
         Further arrays of n rows in an ``.npz``, such as ``votes``, are attributes too, and so
         are the ``paths`` of a folder's images.

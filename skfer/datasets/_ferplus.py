@@ -68,7 +68,7 @@ def load_ferplus(
         With the attributes
 
         images : ndarray of uint8, shape (n, 48, 48)
-            Gray.
+            Gray faces.
         labels : ndarray of str, shape (n,)
             Name of the expression with most votes; of several with as many, the first in
             `target_names`.
@@ -90,7 +90,7 @@ def load_ferplus(
         n_dropped : int
             Images of these parts that are left out.
         DESCR : str
-            Description of the data.
+            What was read, in words.
     (images, labels) : tuple of ndarray of shape (n, 48, 48) and (n,)
         If `return_X_y` is True.
 

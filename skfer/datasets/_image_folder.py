@@ -60,9 +60,9 @@ def load_image_folder(
         target : ndarray of int64, shape (n,)
             The same as an index into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
-            The classes.
+            The names of the folders, sorted.
         DESCR : str
-            Description of the data.
+            What was found, in words.
         subjects, clips, frames : ndarray of shape (n,)
             With `names` only: the person and the clip of each image, as groups for
             `sklearn.model_selection.StratifiedGroupKFold`, and its place in the clip.

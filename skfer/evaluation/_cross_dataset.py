@@ -62,7 +62,7 @@ def cross_dataset_matrix(
         A row for each estimator, data set and score, with the columns
 
         estimator, dataset : str
-            The keys of `estimators` and `datasets`.
+            Their names.
         metric : str
             "accuracy", "weighted_f1" or "balanced_accuracy".
         value, low, high : float

@@ -45,7 +45,7 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
         row : int
             Where the image stands in `y`.
         given : label
-            What `y` says.
+            The label in `y`.
         suggested : label
             What a flagged image probably shows; for the others the label given.
         self_confidence : float

@@ -50,18 +50,18 @@ def robustness_report(
         corruption and level, with the columns
 
         corruption : str
-            Its name.
+            Its name in `CORRUPTIONS`.
         strength : int
             1 for the first level.
         level : float
-            How much of it.
+            How much of it, in the unit beside it.
         unit : str
             What the level counts.
         images : int
-            Images that the score is of.
+            Images that the scores are of.
         one column for each score : float
             Called as in `scoring`; "score" for a callable.
-        the same name and "_change" : float
+        one more, with "_change" after it : float
             The same less that of the images as they are.
 
     Raises

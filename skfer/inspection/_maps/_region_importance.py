@@ -61,7 +61,7 @@ def region_importance(
         importances_mean, importances_std : ndarray of shape (n_regions,)
             Over the repeats.
         regions : list of str
-            Their names, in this order.
+            Their names.
         areas : ndarray of shape (n_regions,)
             Share of the image that the region holds.
         score : float

@@ -78,7 +78,7 @@ def region_weights(maps: Any, regions: Mapping[str, Any] | None = None) -> Bunch
         areas : ndarray of shape (n, n_regions)
             Share of the image's pixels that the region holds: the weight of an even map.
         regions : list of str
-            Their names, in the order of the columns.
+            Their names.
 
     Raises
     ------
