@@ -21,12 +21,11 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "gallery/**/*.py", "gallery/**/*.ipynb", "**/*.md5"]
+exclude_patterns = ["_build", "**/*.md5"]
 # `FaceCropper` in a docstring is a link where there is such a page, and code where there is none.
 default_role = "py:obj"
 
@@ -49,7 +48,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "matplotlib_animations": False,
-    "min_reported_time": 10**6,
+    "write_computation_times": False,
     "abort_on_example_error": True,
 }
 
@@ -57,6 +56,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skfer"
 html_static_path = ["_static"]
 html_css_files = ["skfer.css"]
+html_favicon = html_logo = "../skfer/web/static/icon.svg"
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "skfer"},
