@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _peer_systems import BATCH, SYSTEMS, Skfer, System, seconds_of
+from _peer_protocol import BATCH, System, seconds_of
+from _peer_skfer import Skfer
+from _peer_systems import SYSTEMS
 
 # Names of the same expressions elsewhere.
 SAME = {

@@ -1,4 +1,4 @@
-"""How each system is asked: skfer and its peers behind one small protocol.
+"""How each peer is asked, behind one small protocol.
 
 Used by ``_peer.py`` inside each system's own environment: what a system needs is imported when it
 is loaded.
@@ -6,49 +6,13 @@ is loaded.
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-BATCH = 64
-
-
-class System:
-    """What is asked of every system; a face is (48, 48) uint8, gray."""
-
-    #: Distributions whose files it is made of, and the module that is imported.
-    distributions: tuple[str, ...] = ()
-    module = ""
-    #: Whether it searches photos for faces; some packages leave that to others.
-    finds_faces = True
-
-    def load(self) -> None:
-        """Import the package and read its weights."""
-        raise NotImplementedError
-
-    def batch(self, faces: np.ndarray) -> list[str]:
-        """Labels of many faces, the quickest way that the package has."""
-        return [self.own(face) for face in faces]
-
-    def one(self, face: np.ndarray) -> str:
-        """Label of one face without searching for it, the quickest way."""
-        return self.batch(face[None])[0]
-
-    def own(self, face: np.ndarray) -> str:
-        """Label of one face by the package's public call, without searching if it can."""
-        return self.one(face)
-
-    def photo(self, path: str) -> str:
-        """Label of the first face in a photo, by the public call."""
-        raise NotImplementedError
-
-    def extras(self, faces: np.ndarray) -> dict[str, Any]:
-        """Anything else to be measured."""
-        return {}
+from _peer_protocol import BATCH, System, in_color
+from _peer_skfer import Skfer
 
 
 class Fer(System):
@@ -80,7 +44,7 @@ class Fer(System):
 
     def own(self, face):
         height, width = face.shape
-        bgr = np.repeat(face[..., None], 3, axis=2)
+        bgr = in_color(face)
         return self._best(self.fer.detect_emotions(bgr, face_rectangles=[(0, 0, width, height)]))
 
     def photo(self, path):
@@ -141,7 +105,7 @@ class DeepFace(System):
         self.own(np.full((48, 48), 128, np.uint8))
 
     def own(self, face):
-        bgr = np.repeat(face[..., None], 3, axis=2)
+        bgr = in_color(face)
         return self._best(self.analyze(bgr, actions=["emotion"], detector_backend="skip"))
 
     def one(self, face):
@@ -168,7 +132,7 @@ class EmotiEffLib(System):
     def batch(self, faces):
         said = []
         for start in range(0, len(faces), BATCH):
-            rgb = [np.repeat(face[..., None], 3, axis=2) for face in faces[start : start + BATCH]]
+            rgb = [in_color(face) for face in faces[start : start + BATCH]]
             said += list(self.recognizer.predict_emotions(rgb, logits=True)[0])
         return said
 
@@ -186,7 +150,7 @@ class HSEmotionOnnx(System):
         self.recognizer = HSEmotionRecognizer(model_name="enet_b0_8_best_vgaf")
 
     def one(self, face):
-        return self.recognizer.predict_emotions(np.repeat(face[..., None], 3, axis=2))[0]
+        return self.recognizer.predict_emotions(in_color(face))[0]
 
     def batch(self, faces):
         return [self.one(face) for face in faces]
@@ -212,7 +176,7 @@ class Erml(System):
         self.detector = EmotionDetector()
 
     def own(self, face):
-        return self._best(self.detector.analyze(np.repeat(face[..., None], 3, axis=2)))
+        return self._best(self.detector.analyze(in_color(face)))
 
     def one(self, face):
         return self.own(face)
@@ -235,9 +199,7 @@ class Rmn(System):
         self.rmn = RMN()
 
     def own(self, face):
-        return self.rmn.detect_emotion_for_single_face_image(np.repeat(face[..., None], 3, axis=2))[
-            0
-        ]
+        return self.rmn.detect_emotion_for_single_face_image(in_color(face))[0]
 
     def one(self, face):
         return self.own(face)
@@ -259,63 +221,6 @@ class PyFeat(System):
         from feat import Detectorv2
 
         self.detector = Detectorv2()
-
-
-class Skfer(System):
-    """This package; `parameters` are set in the Pipeline."""
-
-    distributions = ("skfer",)
-    module = "skfer"
-
-    def __init__(self, **parameters: Any):
-        self.parameters = parameters
-        self.pipeline_file: str | None = None
-
-    def load(self):
-        if self.pipeline_file is None:
-            from skfer import load_pretrained
-
-            pipeline = load_pretrained("fer2013")
-        else:
-            import joblib
-
-            pipeline = joblib.load(self.pipeline_file)
-        missing = sorted(set(self.parameters) - set(pipeline.get_params()))
-        if missing:
-            raise RuntimeError(f"this version has no parameter {missing[0]}")
-        self.pipeline = pipeline.set_params(**self.parameters)
-        self.classifier = pipeline["classifier"]
-        self.faces_only = pipeline[1:]  # without the search for faces
-
-    def batch(self, faces):
-        return self.classifier.predict(faces[..., None]).tolist()
-
-    def own(self, face):
-        return str(self.faces_only.predict([face])[0])
-
-    def photo(self, path):
-        return str(self.pipeline.predict([path])[0])
-
-    def extras(self, faces):
-        """How many faces a second beside `keras.Model.predict` of the same network, in turns."""
-        other = self.classifier.backend == "onnx-int8"  # no equal precision to compare at
-        if other or self.classifier.test_time_augmentation is not None:
-            return {}
-        network, images = self.classifier.network_, faces[..., None]
-        found = {}
-        for batch_size in (32, 256):
-            pairs = [
-                (
-                    seconds_of(lambda: self.classifier.predict_proba(images)),
-                    seconds_of(lambda b=batch_size: network.predict(images, b, verbose=0)),
-                )
-                for _ in range(4)
-            ][1:]
-            found[f"keras_predict_batch_{batch_size}"] = {
-                "keras_faces_a_second": round(len(faces) / statistics.median(b for _, b in pairs)),
-                "ratio": round(statistics.median(b / a for a, b in pairs), 2),
-            }
-        return {"beside_keras": found}
 
 
 SYSTEMS: dict[str, Callable[[], System]] = {
@@ -342,9 +247,3 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     "rmn": Rmn,
     "py-feat": PyFeat,
 }
-
-
-def seconds_of(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start

@@ -98,6 +98,11 @@ class AbstainingClassifier(AroundClassifier):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or `abstention_label` can't stand among the labels.
         """
         _raise_for_params(params, self, None)
         routed = process_routing(self, "fit", **params)
@@ -117,6 +122,11 @@ class AbstainingClassifier(AroundClassifier):
         ndarray of shape (n,)
             Labels from `classes_`, and `abstention_label_` where the highest probability is below
             `threshold`.
+
+        Raises
+        ------
+        ValueError
+            If `abstention_label` can't stand among the labels.
         """
         proba = self.predict_proba(X)
         answered = proba.max(axis=1) >= self.threshold
@@ -167,27 +177,28 @@ class AbstainingClassifier(AroundClassifier):
         -------
         SelectiveScore
             ``accuracy`` (NaN if no image is answered) and ``coverage``.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labels as images.
         """
         return selective_score(y, self.predict(X), abstention_label=self.abstention_label_)
 
     @property
     def classes_(self) -> np.ndarray:
         """The labels that have a probability."""
-        return _attribute(self, "classes_")
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features, if the estimator counts them."""
-        return _attribute(self, "n_features_in_")
-
-    @property
-    def feature_names_in_(self) -> np.ndarray:
-        """Names of the features, if the estimator knows them."""
-        return _attribute(self, "feature_names_in_")
+        return self._fitted().classes_
 
     @property
     def abstention_label_(self) -> Any:
-        """What `predict` gives instead of an answer."""
+        """What `predict` gives instead of an answer.
+
+        Raises
+        ------
+        ValueError
+            If `abstention_label` can't stand among the labels.
+        """
         return self._lookup()[-1:].tolist()[0]
 
     def _fitted(self) -> Any:
@@ -226,13 +237,3 @@ class AbstainingClassifier(AroundClassifier):
         except NotFittedError:
             return False
         return True
-
-
-def _attribute(classifier: AbstainingClassifier, name: str) -> Any:
-    """An attribute of the fitted estimator; none, as far as `hasattr` goes, before a fit."""
-    try:
-        return getattr(classifier._fitted(), name)
-    except NotFittedError as error:
-        raise AttributeError(
-            f"{type(classifier).__name__} has no {name}: its estimator is not fitted."
-        ) from error

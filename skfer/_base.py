@@ -10,10 +10,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
+from skfer._documentation import Documented
 from skfer._images import Images, image_sequence, rows_to_images
 
 
-class ImageEstimator(BaseEstimator):
+class ImageEstimator(Documented, BaseEstimator):
     """Base of the estimators: takes every form of the image contract."""
 
     def _images(self, X: Any, *, reset: bool) -> Images:

@@ -12,16 +12,24 @@ import numpy as np
 import tensorflow as tf
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_array, compute_sample_weight
+from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from skfer._documentation import page
 from skfer._keras_estimator import KerasEstimator
-from skfer._network_fit import Examples
+from skfer._labels import label_codes
+from skfer._labels_and_votes import check_labels, votes_by_class
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer.metrics import apply_temperature
-from skfer.training import VOTE_MODES, TargetRule, best_accepted, vote_targets
+from skfer.training import (
+    VOTE_MODES,
+    Examples,
+    TargetRule,
+    best_accepted,
+    oversampled,
+    vote_targets,
+)
 
 
 class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
@@ -374,8 +382,10 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             go_on = self.warm_start and hasattr(self, "network_")
             if not go_on:
                 self.classes_ = self._sorted_classes(labels)
-            codes = self._codes(labels)
-            targets = codes if votes is None else self._vote_targets(votes, len(labels))
+            targets = codes = self._codes(labels)
+            if votes is not None:
+                votes = votes_by_class(votes, len(labels), self.classes_)
+                targets = vote_targets(votes, self.vote_mode)
             self._fit_network(
                 examples._replace(codes=codes, targets=targets),
                 self._validation(X_val, y_val),
@@ -399,7 +409,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ----------
         X : batch of n images
         y : array-like of shape (n,)
-        classes : array-like, default=None
+        classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; needed in the first call unless the parameter
             `classes` holds them.
         sample_weight : array-like of shape (n,), default=None
@@ -407,6 +417,12 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If images or labels are not what they must be, or `classes` are missing in the first
+            call or others than in it.
         """
         if self.class_weight == "balanced":
             raise ValueError(
@@ -447,6 +463,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         -------
         ndarray of shape (n, n_classes), float32
             Columns in the order of `classes_`; rows sum to 1.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read, or has not the size and scale of those fitted on.
         """
         check_is_fitted(self, "network_")
         return apply_temperature(self._forward(X), self.temperature)
@@ -462,6 +483,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         -------
         ndarray of shape (n,)
             Labels from `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read, or has not the size and scale of those fitted on.
         """
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
@@ -471,14 +497,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     ) -> tuple[Examples, np.ndarray]:
         """Images and weights, checked; the labels too, which are no codes yet."""
         images, y = self._images_and_targets(X, y, reset=reset)
-        if y.dtype == object:
-            missing = [place for place, label in enumerate(y) if label is None or label != label]
-            if missing:
-                raise ValueError(
-                    f"y[{missing[0]}] is {y[missing[0]]!r}: {len(missing)} images have no label. "
-                    "Leave them out."
-                )
-        check_classification_targets(y)
+        check_labels(y)
         return Examples(images, y, y, self._weights(y, sample_weight, images)), y
 
     def _watched(self, X: Any, y: Any) -> Examples:
@@ -492,51 +511,13 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs labels of at least 2 classes; the data holds only "
-                f"one class: {classes.tolist()[0]!r}."
+                f"one class: {classes.tolist()[0]!r}. See {page('guide/own_photos')}"
             )
         return classes
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         """Labels as their places in `classes_`."""
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"y holds the label {unknown.tolist()[0]!r}, which is none of the classes "
-                f"{self.classes_.tolist()}."
-            )
-        return np.searchsorted(self.classes_, y)
-
-    def _vote_targets(self, votes: Any, n_images: int) -> np.ndarray:
-        if hasattr(votes, "columns"):
-            votes = self._in_order_of_classes(votes)
-        votes = check_array(votes, input_name="votes", estimator=self)
-        expected = (n_images, len(self.classes_))
-        if votes.shape != expected:
-            raise ValueError(
-                f"votes has the shape {votes.shape}, but {n_images} images and the classes "
-                f"{self.classes_.tolist()} need {expected}: a column for each class. Where y "
-                "lacks some of them, the parameter classes names all."
-            )
-        wrong = np.flatnonzero((votes < 0).any(axis=1) | (votes.sum(axis=1) <= 0))
-        if len(wrong):
-            raise ValueError(
-                f"votes[{wrong[0]}] is {votes[wrong[0]].tolist()}: votes must not be negative, "
-                "and every image needs at least one. Leave out images nobody could name."
-            )
-        return vote_targets(votes, self.vote_mode)
-
-    def _in_order_of_classes(self, votes: Any) -> Any:
-        """A table of votes whose columns are named by class, whatever their order."""
-        names, classes = list(votes.columns), self.classes_.tolist()
-        if names == list(range(len(names))):  # a table that was given no names
-            return votes
-        if set(names) != set(classes):
-            raise ValueError(
-                f"votes has the columns {names}, but the classes are {classes}. Name a column for "
-                "each class, or give an array in their order. Where y lacks some of them, the "
-                "parameter classes names all."
-            )
-        return votes[classes]
+        return label_codes(y, self.classes_, name="y", known="the classes ")
 
     def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
         multi_target = targets.ndim == 2 and self.vote_mode == "multi_target"
@@ -566,7 +547,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     def _rows(self, examples: Examples) -> np.ndarray | None:
         if not self.oversample or examples.codes is None:
             return None
-        return _filled_up(examples.codes, self.oversample)
+        return oversampled(examples.codes, self.oversample)
 
     def _metrics(self) -> list[Any]:
         return ["accuracy"]
@@ -591,15 +572,3 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         # The file's outputs stand in the user's order, the columns of predict_proba in sorted.
         outputs = keras.ops.take(model.outputs[0], order.tolist(), axis=-1)
         return keras.Model(model.inputs[0], outputs, name=model.name)
-
-
-def _filled_up(strata: np.ndarray, share: float) -> np.ndarray:
-    """Places of all images, with those of smaller classes repeated up to a share of the largest."""
-    counts = np.bincount(strata)
-    fewest = round(share * counts.max())
-    return np.concatenate(
-        [
-            np.resize(np.flatnonzero(strata == code), max(counts[code], fewest))
-            for code in np.flatnonzero(counts)
-        ]
-    )

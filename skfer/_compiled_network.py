@@ -66,10 +66,6 @@ class CompiledNetwork:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def images_at_once(self, dtype: np.dtype) -> int:
-        """How many images of that kind of number one call of the graph takes."""
-        return self._current_answer(dtype)[1]
-
     def _current_answer(self, dtype: np.dtype) -> tuple[Answer, int]:
         with self._making:
             if self._watch.changed():

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_method_params, check_array, check_is_fitted
 
 from skfer._around_classifier import AroundClassifier
+from skfer._labels import label_codes
 from skfer.metrics import PredictionSetScore, prediction_set_score
 from skfer.metrics._nonconformity import conformal_threshold, nonconformity
 
@@ -182,7 +183,13 @@ class ConformalClassifier(AroundClassifier):
                 y[fitted],
                 **_check_method_params(X, routed, indices=fitted),
             )
-        codes = _codes(y[calibrating], np.asarray(estimator.classes_))
+        codes = label_codes(
+            y[calibrating],
+            np.asarray(estimator.classes_),
+            name="y",
+            known="the estimator's classes ",
+            way_out=": calibrate with images of these alone",
+        )
         proba = np.asarray(estimator.predict_proba(_safe_indexing(X, calibrating)))
         self.estimator_, self.classes_ = estimator, np.asarray(estimator.classes_)
         self.scores_ = nonconformity(proba, self.method)[np.arange(len(codes)), codes]
@@ -211,6 +218,11 @@ class ConformalClassifier(AroundClassifier):
         ndarray of bool, shape (n, n_classes)
             Columns in the order of `classes_`: ``classes_[sets[0]]`` are the labels of the first
             image.
+
+        Raises
+        ------
+        ValueError
+            If `method` is not the one that it was calibrated with.
         """
         return nonconformity(self.predict_proba(X), self.method) <= self.thresholds_
 
@@ -225,8 +237,7 @@ class ConformalClassifier(AroundClassifier):
         -------
         ndarray of shape (n,)
         """
-        check_is_fitted(self)
-        return self.estimator_.predict(X)
+        return self._fitted().predict(X)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of every class, as the estimator gives it.
@@ -239,8 +250,7 @@ class ConformalClassifier(AroundClassifier):
         -------
         ndarray of shape (n, n_classes)
         """
-        check_is_fitted(self)
-        return np.asarray(self.estimator_.predict_proba(X))
+        return np.asarray(self._fitted().predict_proba(X))
 
     def set_score(self, X: Any, y: Any) -> PredictionSetScore:
         """Coverage and size of the sets; `score` is the accuracy of single answers.
@@ -254,12 +264,23 @@ class ConformalClassifier(AroundClassifier):
         -------
         PredictionSetScore
             ``coverage``, ``mean_size``, ``single`` and ``empty``.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labels as images.
         """
         return prediction_set_score(y, self.predict_set(X), labels=self.classes_.tolist())
 
     @property
     def thresholds_(self) -> np.ndarray:
-        """The highest score that a label of a set has, for every class."""
+        """The highest score that a label of a set has, for every class.
+
+        Raises
+        ------
+        ValueError
+            If `method` is not the one that it was calibrated with.
+        """
         check_is_fitted(self)
         if self.method != self._calibrated_by:
             raise ValueError(
@@ -270,21 +291,6 @@ class ConformalClassifier(AroundClassifier):
             return np.full(len(self.classes_), conformal_threshold(self.scores_, self.confidence))
         of_class = (self.scores_[self.codes_ == code] for code in range(len(self.classes_)))
         return np.array([conformal_threshold(scores, self.confidence) for scores in of_class])
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features, if the estimator counts them."""
-        return self._of_estimator("n_features_in_")
-
-    @property
-    def feature_names_in_(self) -> np.ndarray:
-        """Names of the features, if the estimator knows them."""
-        return self._of_estimator("feature_names_in_")
-
-    def _of_estimator(self, name: str) -> Any:
-        if not hasattr(self, "estimator_"):
-            raise AttributeError(f"{type(self).__name__} has no {name} before it is fitted.")
-        return getattr(self.estimator_, name)
 
     def _parts(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows to fit with, and rows to calibrate with; classes as frequent in both if possible."""
@@ -298,14 +304,3 @@ class ConformalClassifier(AroundClassifier):
             stratify=y if possible else None,
             random_state=check_random_state(self.random_state),
         )
-
-
-def _codes(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    unknown = np.setdiff1d(y, classes)
-    if len(unknown):
-        raise ValueError(
-            f"y holds the label {unknown.tolist()[0]!r}, which is none of the estimator's classes "
-            f"{classes.tolist()}: calibrate with images of these alone."
-        )
-    order = np.argsort(classes)
-    return order[np.searchsorted(classes[order], y)]

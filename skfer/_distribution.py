@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from skfer import _network_state as network_state
-from skfer.networks._anatomy import train_layers, trained_layers
-from skfer.training import all_layers, build_state, isolated_random_state
+from skfer.networks._anatomy import all_layers, train_layers, trained_layers
+from skfer.training import build_state, isolated_random_state
 
 # What the parameter `distribution` may be, beside None.
 DISTRIBUTIONS = ("mirrored",)

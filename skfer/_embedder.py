@@ -84,6 +84,11 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If images or labels are not what they must be, or `estimator` holds another classifier.
         """
         self._validate_params()
         self._images(X, reset=True)
@@ -107,6 +112,11 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
         Returns
         -------
         ndarray of shape (n, n_features_out), float32
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read, or has not the size and scale of those fitted on.
         """
         check_is_fitted(self, "estimator_")
         steps = self._steps_before()

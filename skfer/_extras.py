@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from skfer._documentation import page
+
 # What a module's package is called, where the names differ.
 _PACKAGES = {"av": "PyAV", "flask": "Flask", "skimage": "scikit-image"}
 
@@ -41,12 +43,12 @@ def not_installed(module: str, needed_by: str, extra: str, otherwise: str = "") 
     --------
     >>> from skfer._extras import not_installed
     >>> print(not_installed("av", "recognize_video", "video"))
-    recognize_video needs PyAV, which is not installed: pip install "skfer[video]".
+    recognize_video needs PyAV, which is not installed: pip install "skfer[video]". See https...
     """
     name = module.partition(".")[0]
     package = _PACKAGES.get(name, name)
     way_out = f", or {otherwise}" if otherwise else ""
     return ImportError(
         f'{needed_by} needs {package}, which is not installed: pip install "skfer[{extra}]"'
-        f"{way_out}."
+        f"{way_out}. See {page('faq')}"
     )

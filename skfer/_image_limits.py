@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from skfer._documentation import page
 from skfer._image_size import image_size
 from skfer._rare_image_size import rare_image_size
 
@@ -83,7 +84,10 @@ def refuse_bombs(data: bytes, where: str) -> None:
     except ValueError as error:
         raise ValueError(f"{where} can't be decoded as an image: {error}.") from error
     if size is None:
-        raise ValueError(f"{where} can't be decoded as an image{_what_else(data)}.")
+        raise ValueError(
+            f"{where} can't be decoded as an image{_what_else(data)}. "
+            f"See {page('guide/own_photos')}"
+        )
     width, height = size
     if width * height > max_pixels():
         raise ValueError(
@@ -101,7 +105,10 @@ def _what_else(data: bytes) -> str:
     return ". It is no JPEG, PNG, WebP, BMP, TIFF, GIF, Netpbm or AVIF"
 
 
-_WAY_OUT = f"Make it smaller, or set the environment variable {LIMIT_NAME} to a larger number."
+_WAY_OUT = (
+    f"Make it smaller, or set the environment variable {LIMIT_NAME} to a larger number. "
+    f"See {page('guide/own_photos')}"
+)
 
 
 def _millions(pixels: int) -> str:

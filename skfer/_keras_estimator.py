@@ -12,31 +12,30 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
 from skfer._dense_images import dense_images
 from skfer._distribution import DISTRIBUTIONS, for_pickle
+from skfer._fit_phases import phases_of_fit, phases_of_partial_fit
 from skfer._network_estimator import NetworkEstimator
-from skfer._network_fit import Examples, NetworkFit, Phase
+from skfer._network_fit import NetworkFit
 from skfer._scikit_callbacks import CallbackSupportMixin, FitTask
+from skfer._validation_part import held_out
 from skfer.networks._anatomy import train_layers, trained_layers
 from skfer.training import (
     SCHEDULES,
     CheckpointFile,
+    Examples,
     TargetRule,
     fingerprint,
-    new_optimizer,
     no_graphs_left_behind,
     prepare_tensorflow,
 )
 
 # Held out by default where early stopping or a plateau needs something to watch.
 _VALIDATION_FRACTION = 0.1
-# Fine-tuning keeps to a rate that doesn't undo what the layers know.
-_FINE_TUNE_SHARE = 0.1
 # What changes neither weights nor history of a fit, or is seen in the network that it begins with;
 # and on how many devices it runs, as a fit may go on elsewhere.
 _NO_PART_OF_A_FIT = {
@@ -90,7 +89,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         it.
         """
         prepare_tensorflow()
-        phases = self._partial_phases(anew) if partial else self._phases()
+        phases = phases_of_partial_fit(self, anew) if partial else phases_of_fit(self)
         if anew:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._build(examples.images, n_outputs)
@@ -119,52 +118,6 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
             self.fine_tune_epoch_ = fit.fine_tune_epoch
         self.history_ = _joined(self.history_, self.n_iter_, fit.history, fit.epoch - self.n_iter_)
         self.n_iter_ = fit.epoch
-
-    def _phases(self) -> list[Phase]:
-        """What a fit trains when: all at once, or the head first and then deeper layers."""
-        if self.schedule is not None and self.reduce_lr:
-            raise ValueError(
-                f"schedule={self.schedule!r} and reduce_lr both set the rate: choose one of them."
-            )
-        if self.frozen_epochs > self.epochs:
-            raise ValueError(
-                f"frozen_epochs={self.frozen_epochs} is more than epochs={self.epochs}, which "
-                "counts the epochs of both phases."
-            )
-        fine_tunes = self.frozen_epochs > 0 or self.fine_tune_from is not None
-        if self.fine_tune_learning_rate is not None and not fine_tunes:
-            raise ValueError(
-                f"fine_tune_learning_rate={self.fine_tune_learning_rate!r} is the rate of a "
-                "fine-tuning, of which there is none: set frozen_epochs or fine_tune_from, or "
-                "use learning_rate."
-            )
-        phases = []
-        if self.frozen_epochs:
-            phases.append(Phase(self.frozen_epochs, self.learning_rate, "head"))
-        if self.epochs > self.frozen_epochs:
-            layers = "fine" if fine_tunes else "all"
-            phases.append(Phase(self.epochs - self.frozen_epochs, self._last_rate(), layers))
-        return phases
-
-    def _partial_phases(self, first: bool) -> list[Phase]:
-        """One epoch that goes on with what was trained before; it knows no schedule of phases."""
-        if self.schedule is not None:
-            raise ValueError(
-                f"schedule={self.schedule!r} spans a whole fit, of which partial_fit doesn't "
-                "know the length: use fit, or schedule=None."
-            )
-        if not first:
-            return [Phase(1, self.learning_rate, "same")]
-        return [Phase(1, self._last_rate(), "all" if self.fine_tune_from is None else "fine")]
-
-    def _last_rate(self) -> float | None:
-        """Rate of fine-tuning, or of the whole fit if no head is trained before."""
-        if self.fine_tune_learning_rate is not None:
-            return self.fine_tune_learning_rate
-        if not self.frozen_epochs:
-            return self.learning_rate
-        rate = new_optimizer(self.optimizer, self.learning_rate).learning_rate
-        return _FINE_TUNE_SHARE * float(rate)
 
     def _checkpoint(self, examples: Examples, validation: Examples | None) -> CheckpointFile | None:
         """The file of this fit: another fit, on other data or otherwise set, has another."""
@@ -275,30 +228,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
             fraction = _VALIDATION_FRACTION
         if fraction is None:
             return examples, None
-        _refuse_too_little(fraction, len(examples.images), examples.codes)
-        train, watched = train_test_split(
-            np.arange(len(examples.images)),
-            test_size=fraction,
-            stratify=examples.codes,
-            random_state=self._seed,
-        )
-        return examples.take(train), examples.take(watched)
-
-
-def _refuse_too_little(fraction: float, n_images: int, codes: np.ndarray | None) -> None:
-    """An error if so large a part holds too few images to watch, or leaves none to train on."""
-    n_watched = math.ceil(fraction * n_images)
-    if codes is None:
-        enough, what = n_watched < n_images, "and leave others to train on"
-    else:
-        counts = np.unique(codes, return_counts=True)[1]
-        enough = counts.min() >= 2 and n_watched >= len(counts)
-        what = f"{len(counts)} classes, the smallest of {counts.min()}"
-    if not enough:
-        raise ValueError(
-            f"validation_fraction={fraction:g} of {n_images} images is too little to watch "
-            f"{what}: give more images, a larger fraction, or X_val and y_val."
-        )
+        return held_out(examples, fraction, self._seed)
 
 
 def _joined(

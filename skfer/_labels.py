@@ -1,4 +1,4 @@
-"""The names of expressions: one for each, its synonyms, and the sets that data sets use."""
+"""The names of expressions: one for each, its synonyms, the sets of data sets, and their codes."""
 
 from __future__ import annotations
 
@@ -98,3 +98,24 @@ def shared_labels(a: Iterable[Any], b: Iterable[Any]) -> list[str]:
     shared = {canonical_label(name) for name in a} & {canonical_label(name) for name in b}
     known = [name for name in EXPRESSIONS if name in shared]
     return known + sorted(shared.difference(EXPRESSIONS))
+
+
+def label_codes(
+    y: np.ndarray, classes: np.ndarray, *, name: str, known: str, way_out: str = ""
+) -> np.ndarray:
+    """Labels as their places among classes that stand in any order, each once.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of them; `name` is what holds the labels, `known` goes before the list
+        of the classes, and `way_out` behind it.
+    """
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"{name} holds the label {unknown.tolist()[0]!r}, which is none of {known}"
+            f"{classes.tolist()}{way_out}."
+        )
+    order = np.argsort(classes)
+    return order[np.searchsorted(classes[order], y)]

@@ -1,18 +1,13 @@
-"""One fit of a network: its phases, its checkpoint, and the call to scikeras.
-
-The only module that imports scikeras, whose `BaseWrapper` runs the fit of a compiled network
-and keeps its history.
-"""
+"""One fit of a network: its phases one after another, its callbacks and its checkpoint."""
 
 from __future__ import annotations
 
 import copy
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from scikeras.wrappers import BaseWrapper
 
 from skfer._distribution import (
     BringWeightsBack,
@@ -21,6 +16,8 @@ from skfer._distribution import (
     spread_out,
     strategy_of,
 )
+from skfer._fit_phases import Phase
+from skfer._scikeras_engine import ScikerasEngine
 from skfer._scikit_callbacks import EpochTasks, FitTask
 from skfer.networks._anatomy import (
     freeze_base,
@@ -31,7 +28,7 @@ from skfer.networks._anatomy import (
 from skfer.training import (
     Augmentation,
     CheckpointFile,
-    PickedImages,
+    Examples,
     Progress,
     SaveCheckpoint,
     SavedFit,
@@ -39,101 +36,15 @@ from skfer.training import (
     as_shares,
     build_state,
     computing_in,
-    evaluation_batches,
     fit_callbacks,
     new_optimizer,
     one_trace_a_fit,
     precision_policy,
-    settling_within_an_epoch,
     steps_an_epoch,
-    training_batches,
 )
 
 if TYPE_CHECKING:
     from skfer._keras_estimator import KerasEstimator
-
-
-class Examples(NamedTuple):
-    """Images, the code of each one's label, and what the network should say of them.
-
-    `targets` are the codes, or shares of the classes; or numbers to be estimated, which have no
-    codes.
-    """
-
-    images: Any  # an array, or PickedImages of one
-    codes: np.ndarray | None
-    targets: np.ndarray
-    weights: np.ndarray | None = None
-
-    def take(self, rows: np.ndarray) -> Examples:
-        """Some of the examples; their images are not copied."""
-        codes, weights = (
-            None if array is None else array[rows] for array in (self.codes, self.weights)
-        )
-        return Examples(PickedImages(self.images, rows), codes, self.targets[rows], weights)
-
-    def batches_of(self) -> tuple[Any, np.ndarray, np.ndarray | None]:
-        """What goes through the input pipeline."""
-        return self.images, self.targets, self.weights
-
-
-class Phase(NamedTuple):
-    """Epochs that train the same layers from the same rate.
-
-    `layers` is "all" that are trainable as the network is, "head", or "fine" for those that
-    `fine_tune_from` names, with batch normalisation frozen; "same" goes on with layers and
-    optimiser of the training before.
-    """
-
-    epochs: int
-    learning_rate: float | None = None
-    layers: str = "all"
-
-
-class _Engine(BaseWrapper):
-    """scikeras, fed by the input pipeline instead of by Keras's own array adapter.
-
-    Not its `KerasClassifier`, which would number the codes of this call anew and so shift them
-    where a class is missing.
-    """
-
-    def _fit_keras_model(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        sample_weight: np.ndarray | None,
-        warm_start: bool,
-        epochs: int,
-        initial_epoch: int,
-        *,
-        examples: Examples,
-        validation: Examples | None,
-        batches: dict[str, Any],
-        **kwargs: Any,
-    ) -> None:
-        dataset, steps = training_batches(
-            *examples.batches_of(),
-            batch_size=self.batch_size,
-            first_epoch=initial_epoch,
-            **batches,
-        )
-        if validation is not None:
-            kwargs["validation_data"] = evaluation_batches(
-                *validation.batches_of(),
-                batch_size=self.batch_size,
-                devices=batches["devices"],
-            )
-        with settling_within_an_epoch(self.model_, steps):
-            super()._fit_keras_model(
-                dataset,
-                None,
-                sample_weight=None,
-                warm_start=warm_start,
-                epochs=epochs,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps,
-                **kwargs,
-            )
 
 
 class NetworkFit:
@@ -253,9 +164,9 @@ class NetworkFit:
 
     def _run(
         self, network: keras.Model, epochs: int, callbacks: list[keras.callbacks.Callback]
-    ) -> _Engine:
+    ) -> ScikerasEngine:
         settings = self._settings
-        engine = _Engine(
+        engine = ScikerasEngine(
             model=lambda: network,
             loss=network.loss,
             epochs=epochs,

@@ -14,6 +14,7 @@ import sklearn
 import tensorflow
 
 import skfer
+from skfer._documentation import page
 
 _RECORDED = (skfer, keras, tensorflow, sklearn, numpy)
 
@@ -86,7 +87,8 @@ def warn_of_other_versions(name: str, recorded: dict[str, str] | None) -> None:
     if other:
         warnings.warn(
             f"This {name} was pickled with {', '.join(other)}. It may not load or predict as "
-            "it did: install those versions, or check its predictions.",
+            "it did: install those versions, or check its predictions. Files of skfer.save don't "
+            f"depend on them, see {page('guide/deploy')}",
             UserWarning,
             stacklevel=3,
         )

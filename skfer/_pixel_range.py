@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skfer._documentation import page
 from skfer._file_array import parts
 
 # A float batch may leave the fitted range by this much of its width: noise and sharpening
@@ -73,7 +74,8 @@ class PixelRange:
             raise ValueError(
                 f"X has values from {low:g} to {high:g}, but this estimator was fitted on "
                 f"pixels from {self.low:g} to {self.high:g}. Give images on the scale of fit, "
-                f"or as uint8{_HOW if too_small and low >= 0 and high <= 1 else ''}."
+                f"or as uint8{_HOW if too_small and low >= 0 and high <= 1 else ''}. "
+                f"See {page('faq')}"
             )
 
 

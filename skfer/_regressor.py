@@ -16,10 +16,10 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._keras_estimator import KerasEstimator
-from skfer._network_fit import Examples
+from skfer._rating_scale import ends_of_scale, from_tanh, refuse_outside, to_tanh
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer.networks._anatomy import exchange_softmax
-from skfer.training import Concordance, TargetRule, concordance_loss
+from skfer.training import Concordance, Examples, TargetRule, concordance_loss
 
 
 class FacialAffectRegressor(RegressorMixin, KerasEstimator):
@@ -46,13 +46,22 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         Ends of the scale of `y`, such as (1, 9) for ratings from 1 to 9, which become tanh's -1
         and 1. A rating outside is an error. None takes the smallest and largest of each column in
         the first fit; later ones may lie outside, and predictions can't.
-    network_params, epochs, batch_size, learning_rate, optimizer, schedule, dropout, activation, \
-            augment, validation_fraction, early_stopping, patience, reduce_lr, weight_average, \
-            frozen_epochs, fine_tune_from, fine_tune_learning_rate, checkpoint_dir, \
-            test_time_augmentation, backend, mixed_precision, distribution, pixel_range, \
-            warm_start, callbacks, random_state, verbose
-        As in `FacialExpressionClassifier`. The part that `validation_fraction` holds out is drawn
-        from all images alike; the views of `test_time_augmentation` are averaged.
+    network_params, epochs, batch_size, learning_rate, optimizer, schedule, dropout, activation
+        As in `FacialExpressionClassifier`.
+    augment : {"none", "flip", "light", "strong"}, dict or None, default=None
+        As in `FacialExpressionClassifier`.
+    validation_fraction : float, default=None
+        As in `FacialExpressionClassifier`; the part is drawn from all images alike.
+    early_stopping, patience, reduce_lr, weight_average, frozen_epochs, fine_tune_from
+        As in `FacialExpressionClassifier`.
+    fine_tune_learning_rate, checkpoint_dir
+        As in `FacialExpressionClassifier`.
+    test_time_augmentation : {"flip", "ten"} or None, default=None
+        As in `FacialExpressionClassifier`; the ratings of the views are averaged.
+    backend, mixed_precision, distribution, pixel_range, warm_start, callbacks, random_state
+        As in `FacialExpressionClassifier`.
+    verbose : int, default=0
+        0 is silent, 1 a progress bar, 2 a line an epoch.
 
     Attributes
     ----------
@@ -254,6 +263,11 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If images or ratings are not what they must be; the message names the first.
         """
         with self._all_or_nothing():
             first = not hasattr(self, "network_")
@@ -273,10 +287,14 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         -------
         ndarray of shape (n,) or (n, n_outputs)
             On the scale of `y`, in its shape.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read, or has not the size and scale of those fitted on.
         """
         check_is_fitted(self, "network_")
-        middle, reach = self._middle_and_reach()
-        estimates = middle + reach * self._forward(X)
+        estimates = from_tanh(self._forward(X), self.target_range_)
         return estimates[:, 0] if self._one_column else estimates
 
     def __sklearn_tags__(self) -> Tags:
@@ -288,9 +306,10 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         """Images, targets in [-1, 1] and weights, checked; `anew` fixes what -1 and 1 are."""
         images, ratings = self._ratings(X, y, reset=reset)
         if anew:
+            columns = ratings.reshape(len(ratings), -1)
             self._one_column = ratings.ndim == 1
-            self.n_outputs_ = 1 if self._one_column else ratings.shape[1]
-            self.target_range_ = self._range_of(ratings)
+            self.n_outputs_ = columns.shape[1]
+            self.target_range_ = ends_of_scale(columns, self.target_range)
         targets = self._targets(ratings, "y")
         return Examples(images, None, targets, self._weights(ratings, sample_weight, images))
 
@@ -302,16 +321,6 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         images, y = self._images_and_targets(X, y, reset=reset, multi_output=True, y_numeric=True)
         return images, y.astype(np.float64)
 
-    def _range_of(self, ratings: np.ndarray) -> np.ndarray:
-        if self.target_range is None:
-            return np.column_stack([ratings.min(axis=0), ratings.max(axis=0)])
-        if len(self.target_range) != 2 or not self.target_range[0] < self.target_range[1]:
-            raise ValueError(
-                f"target_range must be (low, high), such as (-1, 1), or None; got "
-                f"{self.target_range!r}."
-            )
-        return np.tile(np.asarray(self.target_range, np.float64), (self.n_outputs_, 1))
-
     def _targets(self, ratings: np.ndarray, name: str) -> np.ndarray:
         """Ratings on tanh's scale, ``(n, n_outputs)`` float32."""
         ratings = ratings.reshape(len(ratings), -1)
@@ -320,22 +329,9 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
                 f"{name} has {ratings.shape[1]} columns, but {type(self).__name__} was fitted on "
                 f"{self.n_outputs_}."
             )
-        low, high = self.target_range_.T
-        outside = np.flatnonzero(((ratings < low) | (ratings > high)).any(axis=1))
-        if len(outside) and self.target_range is not None:
-            raise ValueError(
-                f"{name}[{outside[0]}] is {ratings[outside[0]].tolist()}, outside target_range="
-                f"{self.target_range!r}, as {len(outside)} of {len(ratings)} ratings are. "
-                "AffectNet's -2 stands for no rating: leave those images out. For another scale "
-                "name its ends, such as target_range=(1, 9), or None for those of the data."
-            )
-        middle, reach = self._middle_and_reach()
-        # A column without any spread is its middle, and stays it.
-        return ((ratings - middle) / np.where(reach > 0, reach, 1)).astype(np.float32)
-
-    def _middle_and_reach(self) -> tuple[np.ndarray, np.ndarray]:
-        low, high = self.target_range_.T
-        return (low + high) / 2, (high - low) / 2
+        if self.target_range is not None:
+            refuse_outside(ratings, self.target_range_, name)
+        return to_tanh(ratings, self.target_range_)
 
     def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
         return None

@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skfer import _network_state as network_state
+from skfer._documentation import page
 from skfer.weights import list_weights, read_record, read_weights
 
 
@@ -48,7 +49,7 @@ def start_from(
             f"weights={_name(weights)} are of another network than {network.name!r}: "
             f"{_first_difference(_shapes(given), _shapes(own))}. The network, its network_params "
             "and the size of the images must be those the weights were trained with"
-            f"{_made_for(weights)}."
+            f"{_made_for(weights)}. See {page('guide/transfer')}"
         )
     if their_classes is None:
         head = [new if new.shape == old.shape else old for new, old in _pairs(given, own, n_shared)]

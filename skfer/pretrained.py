@@ -21,6 +21,11 @@ def list_pretrained() -> list[dict[str, Any]]:
         For each its `name`, `classes`, `network`, `n_weights`, `accuracy` (by data and rule),
         `data`, `licence` (of the data) and `recipe`.
 
+    Raises
+    ------
+    ValueError
+        If a file of the weights has been changed.
+
     Examples
     --------
     >>> from skfer import list_pretrained

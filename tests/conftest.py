@@ -41,6 +41,18 @@ def encoded(astronaut):
 
 
 @pytest.fixture
+def figures_in_memory():
+    """Drawing needs no screen, and leaves no figure open."""
+    import matplotlib.pyplot as plt
+
+    before = plt.get_backend()
+    plt.switch_backend("Agg")
+    yield
+    plt.close("all")
+    plt.switch_backend(before)
+
+
+@pytest.fixture
 def tiny_network():
     """A function (input_shape, n_outputs) -> keras.Model that worker processes can import."""
     import networks_for_tests

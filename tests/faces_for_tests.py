@@ -7,9 +7,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from skfer.datasets import _faces as drawing
 from skfer.datasets._face_drawing import draw_face
-from skfer.datasets._face_model import ActionUnits, Expression, Pose, sample_person
+from skfer.datasets._face_model import ActionUnits, Expression, sample_person
+from skfer.datasets._face_picture import background, photograph
+from skfer.datasets._face_pose import Pose
 
 # What the two classes do with that part. Each has a sign of its own: a class that is known by what
 # is missing can't be pointed at.
@@ -45,9 +46,9 @@ def faces_differing_in(part: str, n: int, *, size: int = 48, seed: int = 0):
         units = ActionUnits(**distractor, **telling)
         # Folds of the forehead belong to brows, but lie above them.
         person = replace(sample_person(rng), wrinkles=0.0, hair_length=0.0, fringe=0.0)
-        canvas = cv2.resize(drawing._background(rng, (size, size), 3), (3 * size, 3 * size))
+        canvas = cv2.resize(background(rng, (size, size), 3), (3 * size, 3 * size))
         draw_face(canvas, person, Expression(units, units), pose)
         small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
         gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        images[place] = drawing._photograph(rng, gray, 0.02, 0.2)
+        images[place] = photograph(rng, gray, 0.02, 0.2)
     return images, labels

@@ -76,7 +76,9 @@ def test_bagging_over_rows(network, faces):
     X, y = faces
     rows = X.reshape(len(X), -1) / 255
     bag = BaggingClassifier(network(), n_estimators=2, random_state=0).fit(rows, y)
-    assert bag.predict_proba(rows).shape == (len(X), len(EXPRESSIONS))
+    one, other = (member.predict_proba(rows) for member in bag.estimators_)
+    assert abs(one - other).max() > 0.01
+    np.testing.assert_allclose(bag.predict_proba(rows), (one + other) / 2, rtol=1e-5)
 
 
 def test_a_learning_curve_from_fewer_images_than_show_every_class(network, faces):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -75,11 +74,9 @@ def test_the_folder_is_named_as_in_ck(script, tmp_path):
     assert sorted(set(data.frames.tolist())) == [1, 2, 3]
 
 
-def test_the_page_and_its_pictures(script, found, tmp_path, monkeypatch):
+def test_the_page_and_its_pictures(script, found, tmp_path, monkeypatch, figures_in_memory):
     (figures, pictures), training, test = found
-    backend = matplotlib.get_backend()
     script.draw(training=training, test=test, docs=tmp_path, build=tmp_path / "build", **pictures)
-    matplotlib.use(backend)
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
     assert written >= {
         "images/cross_dataset.png",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,7 +24,10 @@ from skfer.datasets import make_faces
 from skfer.networks import register_network
 
 # In drawn photos as small as these, Haar misses a face now and then.
-pytestmark = pytest.mark.filterwarnings("ignore:.* no face found")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.* no face found"),
+    pytest.mark.usefixtures("figures_in_memory"),
+]
 
 # What the tests have no time for, page by page. Each is on the page once.
 LESS = {
@@ -115,15 +116,6 @@ def data(request, monkeypatch):
     else:
         monkeypatch.delenv("SKFER_DATA", raising=False)
     return request.param
-
-
-@pytest.fixture(autouse=True)
-def _figures_without_a_screen():
-    before = matplotlib.get_backend()
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
-    plt.switch_backend(before)
 
 
 def test_every_page_of_the_guide_is_run():

@@ -51,7 +51,7 @@ def test_another_scale_is_an_error_that_names_both(fitted, other):
 def test_floats_of_scikit_image_are_shown_the_way_to_uint8():
     with pytest.raises(ValueError, match=r"uint8, which .* \(X \* 255\)\.round\(\)\.astype"):
         PixelRange.of(PIXELS).bring(UNIT)
-    with pytest.raises(ValueError, match=r"or as uint8\.$"):
+    with pytest.raises(ValueError, match=r"or as uint8\. See"):
         PixelRange.of(PIXELS).bring(SIGNED)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
@@ -84,6 +85,8 @@ def test_labels_and_votes_may_take_turns(first, faces, votes, small_network):
     classifier.set_params(label_smoothing=0.0 if first else 0.1)
     classifier.partial_fit(faces.images, faces.labels)
     assert len(classifier.history_["loss"]) == 2
+    kind = "sparse_categorical_crossentropy" if first else "categorical_crossentropy"
+    assert classifier.network_.loss == kind
 
 
 def test_a_class_that_y_lacks_is_named_by_classes(faces, votes, small_network):
@@ -117,7 +120,11 @@ def test_votes_reach_the_classifier_of_a_search(faces, votes, small_network):
             pipeline, {"classifier__vote_mode": ["majority", "cross_entropy"]}, cv=2
         )
         search.fit(faces.images, faces.labels, votes=votes)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    best = search.best_estimator_["classifier"]
+    directly = clone(best).fit(
+        GrayscaleResizer(24).transform(faces.images), faces.labels, votes=votes
+    )
+    assert best.history_ == directly.history_
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from skfer.recognition import FaceReading
 from skfer.web import Limits, create_app
 from skfer.web._server import address, make_server
 
+RECOGNIZE, VIDEO = "/api/v1/recognize", "/api/v1/video"
+
 
 class BrightnessReader:
     """Haar's faces, called happy as far as they are bright: an answer that can be foretold.
@@ -60,3 +62,12 @@ def served(reader, **settings):
         server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
         thread.join(20)
         server.task_dispatcher.shutdown()
+
+
+def message(response, status):
+    """What an error says; it has to be of that status and in the one form of all errors."""
+    assert response.status_code == status
+    error = response.json["error"]
+    assert error["status"] == status
+    assert error["name"]
+    return error["message"]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-results = Path(__file__).parent.parent / "results"
+results = Path("../results")  # from the folder of this script
 
 
 def read(name):

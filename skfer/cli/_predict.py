@@ -137,7 +137,7 @@ def _write(table: Any, kind: str, output: Path | None) -> None:
 
 def _as_text(table: Any, kind: str) -> str:
     if kind == "csv":
-        from skfer.recognition._csv_text import table_as_csv
+        from skfer.recognition import table_as_csv
 
         return table_as_csv(table, float_format="%.6g")
     if kind == "json":

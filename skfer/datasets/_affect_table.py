@@ -71,6 +71,7 @@ def load_affect_table(
         target_names : ndarray of str, shape (2,)
             "valence" and "arousal".
         valence, arousal : ndarray of float64, shape (n,)
+            The two columns of `target`.
         labels : ndarray of str, shape (n,), or None
             Name of the expression, "none", "uncertain" or "no face"; None without such a column.
         row : ndarray of int64, shape (n,)
@@ -78,7 +79,8 @@ def load_affect_table(
         n_dropped : int
             Rows left out because they lack a rating.
         DESCR : str
-    (paths, affect) : tuple of ndarray
+            What was read, in words.
+    (paths, affect) : tuple of ndarray of shape (n,) and (n, 2)
         If `return_X_y` is True; `affect` is `target`.
 
     Raises

@@ -21,12 +21,19 @@ class ClipNames(NamedTuple):
 
     Attributes
     ----------
-    subject : ndarray of str
+    subject : ndarray of shape (n,), str
         The person.
-    clip : ndarray of str
+    clip : ndarray of shape (n,), str
         The clip, told from clips of other people.
-    frame : ndarray of int
+    frame : ndarray of shape (n,), int
         The place of the image in its clip; -1 where names don't tell.
+
+    Examples
+    --------
+    >>> from skfer.datasets import clip_names
+    >>> subject, clip, frame = clip_names(["S010_004_00000017.png"])
+    >>> clip.tolist(), frame.tolist()
+    (['S010_004'], [17])
     """
 
     subject: np.ndarray

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from skfer.datasets import _face_shapes as shapes
-from skfer.datasets._face_model import ActionUnits, Expression, Person, Pose
+from skfer.datasets._face_model import ActionUnits, Expression, Person
+from skfer.datasets._face_pose import Pose
 
 # Digits after the binary point of the coordinates given to OpenCV.
 _SUBPIXEL_BITS = 4

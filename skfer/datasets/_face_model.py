@@ -1,4 +1,4 @@
-"""What a drawn face is made of: facial action units, a person, a pose.
+"""What a drawn face is made of: facial action units and a person.
 
 The numbers here say *what* is drawn; `_face_shapes` and `_face_drawing` say how.
 
@@ -9,7 +9,7 @@ near v = 1 and the chin near v = 1.6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -250,40 +250,3 @@ def sample_person(rng: np.random.RandomState) -> Person:
         wrinkles=rng.uniform(0.3, 1.0),
         glasses=bool(rng.uniform() < 0.12),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Where the face is and how it is turned.
-
-    `origin` is the pixel between the eyes, `unit` the pixels of half a face width and `roll` an
-    angle in radians, clockwise; `yaw` and `pitch` move the features over the face, in face units.
-    """
-
-    origin: tuple[float, float]
-    unit: float
-    roll: float = 0.0
-    yaw: float = 0.0
-    pitch: float = 0.0
-
-    def matrix(self) -> np.ndarray:
-        """Affine map, of shape (2, 3), from face coordinates to pixels (x, y)."""
-        cosine, sine = np.cos(self.roll) * self.unit, np.sin(self.roll) * self.unit
-        return np.array([(cosine, -sine, self.origin[0]), (sine, cosine, self.origin[1])])
-
-    def turn(self, points: np.ndarray) -> np.ndarray:
-        """Shift points on the front of the head as yaw and pitch do; the outline stays."""
-        u, v = points[:, 0], points[:, 1]
-        depth = np.maximum(1 - u**2, 0) * np.maximum(1 - ((v - 0.3) / 1.3) ** 2, 0)
-        return points + depth[:, None] * (self.yaw, self.pitch)
-
-    def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (x, y) of points, of shape (n, 2), of the turned face."""
-        matrix = self.matrix()
-        return self.turn(points) @ matrix[:, :2].T + matrix[:, 2]
-
-    def enlarged(self, factor: int) -> Pose:
-        """The same pose in a picture with `factor` times as many pixels a side."""
-        # Pixel centres lie at integers, so the corner of the picture is at -0.5.
-        x, y = ((c + 0.5) * factor - 0.5 for c in self.origin)
-        return replace(self, origin=(x, y), unit=self.unit * factor)

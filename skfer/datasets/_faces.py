@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 
@@ -12,32 +11,15 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
 from skfer._labels import EXPRESSION_SETS, EXPRESSIONS
-from skfer.datasets import _face_shapes as shapes
-from skfer.datasets._face_drawing import draw_face, paint
-from skfer.datasets._face_model import (
-    PROTOTYPES,
-    SKIN_TONES,
-    Pose,
-    sample_expression,
-    sample_person,
-)
+from skfer.datasets._face_model import PROTOTYPES
+from skfer.datasets._face_picture import draw_picture, photograph
+from skfer.datasets._face_pose import crop_pose, face_box, scene_pose
 
 DEFAULT_SCENE = (240, 320)
 SMALLEST_SCENE = 96
 
 # An expression fainter than this can't be told from a face at rest in 48 pixels.
 FAINTEST, STRONGEST = 0.65, 1.0
-
-# Pictures are drawn enlarged and reduced afterwards, which smooths every edge.
-_CROP_ENLARGEMENT, _SCENE_ENLARGEMENT = 3, 2
-_CROP_SHAPES, _SCENE_SHAPES = 3, 40
-
-# The face box in face coordinates: its centre below the eyes and half of its side. Haar boxes
-# around drawn faces are within 5 % of it.
-_BOX_CENTER_V, _BOX_HALF_SIDE = 0.26, 1.2
-
-# At `pose` degrees the other freedoms are in proportion to what they are at these.
-_REFERENCE_POSE = 15.0
 
 _DESCR = """\
 Drawn faces
@@ -150,7 +132,7 @@ def make_faces(
             quarter of half a face width below the line of the eyes. Clipped to the picture.
         DESCR : str
             Description of the data.
-    (images, labels) : tuple of ndarray
+    (images, labels) : tuple of ndarray of shape (n_samples, ...) and (n_samples,)
         If `return_X_y` is True.
 
     Raises
@@ -199,14 +181,14 @@ def make_faces(
     images = np.empty((n_samples, height, width, *((3,) if scene or color else ())), np.uint8)
     boxes = np.empty((n_samples, 4), np.int32)
     for i in range(n_samples):
-        where = _scene_pose(rng, height, width, pose) if scene else _crop_pose(rng, size, pose)
-        picture = _draw(
+        where = scene_pose(rng, height, width, pose) if scene else crop_pose(rng, size, pose)
+        picture = draw_picture(
             rng, labels[i], intensity[i], where, occlusion, bool(scene), (height, width)
         )
         if images.ndim == 3:
             picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        images[i] = _photograph(rng, picture, noise, brightness)
-        boxes[i] = _face_box(where, height, width)
+        images[i] = photograph(rng, picture, noise, brightness)
+        boxes[i] = face_box(where, height, width)
 
     if return_X_y:
         return images, labels
@@ -254,98 +236,3 @@ def _picture_shape(scene: bool | tuple[int, int], size: int) -> tuple[int, int]:
             )
         return scene
     return DEFAULT_SCENE if scene else (size, size)
-
-
-def _crop_pose(rng: np.random.RandomState, size: int, pose: float) -> Pose:
-    looseness = pose / _REFERENCE_POSE
-    unit = 0.36 * size * (1 + rng.uniform(-0.12, 0.12) * looseness)
-    center = size / 2 + rng.uniform(-0.07, 0.07, 2) * looseness * size
-    return _turned_pose(rng, center, unit, pose)
-
-
-def _scene_pose(rng: np.random.RandomState, height: int, width: int, pose: float) -> Pose:
-    unit = min(height, width) * rng.uniform(0.12, 0.22)
-    # Room for the whole head: the hair above the box, the chin below it.
-    x = rng.uniform(1.4 * unit, width - 1.4 * unit)
-    y = rng.uniform(1.9 * unit, height - 1.5 * unit)
-    return _turned_pose(rng, np.array([x, y]), unit, pose)
-
-
-def _turned_pose(
-    rng: np.random.RandomState, box_center: np.ndarray, unit: float, pose: float
-) -> Pose:
-    looseness = pose / _REFERENCE_POSE
-    roll = np.deg2rad(rng.uniform(-pose, pose))
-    yaw, pitch = rng.uniform(-0.12, 0.12) * looseness, rng.uniform(-0.06, 0.06) * looseness
-    x, y = box_center + np.array([np.sin(roll), -np.cos(roll)]) * _BOX_CENTER_V * unit
-    return Pose((x, y), unit, roll, yaw, pitch)
-
-
-def _face_box(pose: Pose, height: int, width: int) -> np.ndarray:
-    center = pose.matrix() @ (0, _BOX_CENTER_V, 1)
-    reach = _BOX_HALF_SIDE * pose.unit
-    # Edges of pixels, of which the first is at -0.5.
-    low, high = np.clip(np.rint(center + 0.5 + [[-reach], [reach]]), 0, (width, height)).astype(int)
-    return np.concatenate([low, high - low])
-
-
-def _draw(
-    rng: np.random.RandomState,
-    name: str,
-    intensity: float,
-    pose: Pose,
-    occlusion: float,
-    cluttered: bool,
-    shape: tuple[int, int],
-) -> np.ndarray:
-    """Draw one RGB picture of the given shape, before light and noise."""
-    n_shapes, factor = (
-        (_SCENE_SHAPES, _SCENE_ENLARGEMENT) if cluttered else (_CROP_SHAPES, _CROP_ENLARGEMENT)
-    )
-    height, width = shape
-    canvas = cv2.resize(_background(rng, shape, n_shapes), (width * factor, height * factor))
-    large = pose.enlarged(factor)
-    draw_face(canvas, sample_person(rng), sample_expression(rng, name, intensity), large)
-    if rng.uniform() < occlusion:
-        paint(canvas, large, _occluder(rng))
-    return cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def _muted_color(rng: np.random.RandomState) -> np.ndarray:
-    return rng.uniform(30, 220) + rng.uniform(-25, 25, 3)
-
-
-def _background(rng: np.random.RandomState, shape: tuple[int, int], n_shapes: int) -> np.ndarray:
-    height, width = shape
-    coarse = np.stack([_muted_color(rng) for _ in range(6)]).reshape(2, 3, 3).astype(np.uint8)
-    canvas = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    for _ in range(n_shapes):
-        corners = rng.uniform(0, 1, 2) + rng.uniform(-0.25, 0.25, (rng.randint(3, 6), 2))
-        polygon = np.rint(corners * (width, height)).astype(np.int32)
-        cv2.fillConvexPoly(canvas, cv2.convexHull(polygon), _muted_color(rng).tolist(), cv2.LINE_AA)
-    return canvas
-
-
-def _occluder(rng: np.random.RandomState) -> list[shapes.Shape]:
-    center = rng.uniform((-0.6, -0.1), (0.6, 1.3))
-    angle = rng.uniform(-np.pi, np.pi)
-    if rng.uniform() < 0.5:
-        return list(shapes.hand(center, angle, SKIN_TONES[rng.randint(len(SKIN_TONES))]))
-    return list(shapes.bar(center, angle, _muted_color(rng)))
-
-
-def _photograph(
-    rng: np.random.RandomState, picture: np.ndarray, noise: float, brightness: float
-) -> np.ndarray:
-    """Light the picture unevenly and add the noise of a sensor."""
-    height, width, *channels = picture.shape
-    gain = 1 + rng.uniform(-brightness, brightness)
-    slope_x, slope_y = rng.uniform(-brightness, brightness, 2) / 2
-    across, down = slope_x * np.linspace(-1, 1, width), slope_y * np.linspace(-1, 1, height)
-    light = _per_channel(gain * (1 + across + down[:, None]), channels)
-    grain = _per_channel(255 * noise * rng.standard_normal((height, width)), channels)
-    return cv2.add(cv2.multiply(picture, light, dtype=cv2.CV_32F), grain, dtype=cv2.CV_8U)
-
-
-def _per_channel(plane: np.ndarray, channels: Sequence[int]) -> np.ndarray:
-    return cv2.merge([plane.astype(np.float32)] * math.prod(channels))

@@ -14,7 +14,6 @@ from skfer.datasets._fer2013_files import (
     PRIVATE_TEST,
     SIDE,
     TEST,
-    TRAINING,
     VALIDATION,
     Content,
     read_fer2013,
@@ -65,11 +64,13 @@ def load_fer2013(
         With the attributes
 
         images : ndarray of uint8, shape (n, 48, 48)
+            Gray faces.
         labels : ndarray of str, shape (n,)
             Name of the expression.
         target : ndarray of int64, shape (n,)
             The same as FER2013's codes, indices into `target_names`.
         target_names : ndarray of str, shape (7,)
+            The expressions, in the order of the codes.
         usage : ndarray of str, shape (n,)
             The part that each image belongs to.
         test_fold : ndarray of int64, shape (n,), or None
@@ -79,10 +80,11 @@ def load_fer2013(
             Where the images of each part stand. A folder's Validation or Test counts as public;
             its Test counts as private if there is a Validation beside it.
         DESCR : str
+            What was read, in words.
 
         Further arrays of n rows in an ``.npz``, such as ``votes``, are attributes too, and so
         are the ``paths`` of a folder's images.
-    (images, labels) : tuple of ndarray
+    (images, labels) : tuple of ndarray of shape (n, 48, 48) and (n,)
         If `return_X_y` is True.
 
     Raises
@@ -117,12 +119,7 @@ def load_fer2013(
     wanted = wanted_parts(usage, content.usage, held_out)
     chosen = np.isin(content.usage, wanted)
     if not chosen.all():
-        content = Content(
-            content.images[chosen],
-            content.target[chosen],
-            content.usage[chosen],
-            {name: values[chosen] for name, values in content.extras.items()},
-        )
+        content = content.take(chosen)
     return _as_bunch(content, held_out, source, return_X_y)
 
 
@@ -133,22 +130,16 @@ def _as_bunch(
     target_names = np.array(FER2013_CLASSES)
     if return_X_y:
         return content.images, target_names[target]
-    training, private = content.usage == TRAINING, content.usage == held_out
-    parts, counts = np.unique(content.usage, return_counts=True)
     return Bunch(
         images=content.images,
         labels=target_names[target],
         target=target,
         target_names=target_names,
-        usage=content.usage,
-        test_fold=None if private.any() else np.where(training, -1, 0).astype(np.int64),
-        train_index=np.flatnonzero(training),
-        public_test_index=np.flatnonzero(~training & ~private),
-        private_test_index=np.flatnonzero(private),
+        **content.split(held_out),
         DESCR=_DESCR.format(
             n=len(target),
             side=SIDE,
-            parts=", ".join(f"{part} {count}" for part, count in zip(parts, counts, strict=True)),
+            parts=content.parts(),
             classes=", ".join(FER2013_CLASSES),
             path=source,
         ),

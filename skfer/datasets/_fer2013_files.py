@@ -49,6 +49,31 @@ class Content:
     usage: np.ndarray
     extras: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def take(self, which: np.ndarray) -> Content:
+        """Some of the images, by a mask, with what is known of them."""
+        return Content(
+            self.images[which],
+            self.target[which],
+            self.usage[which],
+            {name: values[which] for name, values in self.extras.items()},
+        )
+
+    def split(self, held_out: str) -> dict[str, np.ndarray | None]:
+        """The official split, as loaders return it; one part of it is held out to the end."""
+        training, private = self.usage == TRAINING, self.usage == held_out
+        return {
+            "usage": self.usage,
+            "test_fold": None if private.any() else np.where(training, -1, 0).astype(np.int64),
+            "train_index": np.flatnonzero(training),
+            "public_test_index": np.flatnonzero(~training & ~private),
+            "private_test_index": np.flatnonzero(private),
+        }
+
+    def parts(self) -> str:
+        """The parts and their sizes in words."""
+        parts, counts = np.unique(self.usage, return_counts=True)
+        return ", ".join(f"{part} {count}" for part, count in zip(parts, counts, strict=True))
+
 
 def read_fer2013(source: Path) -> Content:
     """What the file or folder holds; `ValueError` if it is no FER2013, or damaged."""

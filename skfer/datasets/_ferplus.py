@@ -11,7 +11,7 @@ from sklearn.utils import Bunch
 
 from skfer._labels import canonical_labels
 from skfer.datasets._fer2013 import wanted_parts
-from skfer.datasets._fer2013_files import PRIVATE_TEST, TRAINING, Content
+from skfer.datasets._fer2013_files import PRIVATE_TEST, Content
 from skfer.datasets._ferplus_files import EXPRESSIONS_VOTED_FOR, faces_with_votes
 
 # The classes, sorted as a classifier sorts them, and the column of each.
@@ -68,6 +68,7 @@ def load_ferplus(
         With the attributes
 
         images : ndarray of uint8, shape (n, 48, 48)
+            Gray faces.
         labels : ndarray of str, shape (n,)
             Name of the expression with most votes; of several with as many, the first in
             `target_names`.
@@ -89,7 +90,8 @@ def load_ferplus(
         n_dropped : int
             Images of these parts that are left out.
         DESCR : str
-    (images, labels) : tuple of ndarray
+            What was read, in words.
+    (images, labels) : tuple of ndarray of shape (n, 48, 48) and (n,)
         If `return_X_y` is True.
 
     Raises
@@ -128,12 +130,7 @@ def load_ferplus(
     content = faces_with_votes(source, None if fer2013 is None else Path(fer2013))
     chosen = np.isin(content.usage, wanted_parts(usage, content.usage, PRIVATE_TEST))
     kept = chosen & _shows_an_expression(content.extras["votes"])
-    faces = Content(
-        content.images[kept],
-        content.target[kept],
-        content.usage[kept],
-        {name: content.extras[name][kept] for name in ("votes", "row")},
-    )
+    faces = content.take(kept)
     if return_X_y:
         return faces.images, _CLASSES[_majority(faces)]
     return _as_bunch(faces, int(chosen.sum() - kept.sum()), source)
@@ -151,24 +148,18 @@ def _majority(faces: Content) -> np.ndarray:
 
 def _as_bunch(faces: Content, n_dropped: int, source: Path) -> Bunch:
     target = _majority(faces)
-    training, private = faces.usage == TRAINING, faces.usage == PRIVATE_TEST
-    parts, counts = np.unique(faces.usage, return_counts=True)
     return Bunch(
         images=faces.images,
         labels=_CLASSES[target],
         votes=faces.extras["votes"][:, _COLUMNS],
         target=target,
         target_names=_CLASSES.copy(),
-        usage=faces.usage,
         row=faces.extras["row"],
-        test_fold=None if private.any() else np.where(training, -1, 0).astype(np.int64),
-        train_index=np.flatnonzero(training),
-        public_test_index=np.flatnonzero(~training & ~private),
-        private_test_index=np.flatnonzero(private),
+        **faces.split(PRIVATE_TEST),
         n_dropped=n_dropped,
         DESCR=_DESCR.format(
             n=len(target),
-            parts=", ".join(f"{part} {count}" for part, count in zip(parts, counts, strict=True)),
+            parts=faces.parts(),
             classes=", ".join(_CLASSES),
             n_dropped=n_dropped,
             path=source,

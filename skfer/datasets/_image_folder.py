@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import Bunch
 
+from skfer._documentation import page
 from skfer._labels import canonical_label
 from skfer.datasets._clip_names import clip_names
 
@@ -59,11 +60,13 @@ def load_image_folder(
         target : ndarray of int64, shape (n,)
             The same as an index into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
+            The names of the folders, sorted.
         DESCR : str
+            What was found, in words.
         subjects, clips, frames : ndarray of shape (n,)
             With `names` only: the person and the clip of each image, as groups for
             `sklearn.model_selection.StratifiedGroupKFold`, and its place in the clip.
-    (paths, labels) : tuple of ndarray
+    (paths, labels) : tuple of ndarray of shape (n,)
         If `return_X_y` is True.
 
     Raises
@@ -152,7 +155,7 @@ def _class_folders(root: Path) -> list[Path]:
     found = f"{len(entries)} files" if entries else "nothing"
     raise ValueError(
         f"{str(root)!r} has no class folders, it holds {found}. Images are expected in one "
-        "subfolder per class, as in happy/1.jpg."
+        f"subfolder per class, as in happy/1.jpg. See {page('guide/own_photos')}"
     )
 
 

@@ -47,6 +47,23 @@ class CachedDetector:
     detector : FaceDetector
     folder : path
         Where the cache lies; made when the first image is detected.
+
+    Raises
+    ------
+    ValueError
+        If the detector can't be told from others by its settings.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skfer.datasets import make_faces
+    >>> from skfer.detection import CachedDetector, HaarDetector
+    >>> photo = make_faces(1, scene=True, random_state=0).images[0]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     detector = CachedDetector(HaarDetector(), folder)
+    ...     first, again = detector.detect(photo), detector.detect(photo)
+    >>> bool((first.boxes == again.boxes).all())
+    True
     """
 
     def __init__(self, detector: FaceDetector, folder: str | os.PathLike):
@@ -57,7 +74,23 @@ class CachedDetector:
         return repr(self.detector)
 
     def detect(self, image: np.ndarray) -> Detections:
-        """The faces of one image, from the cache or from the detector."""
+        """The faces of one image, from the cache or from the detector.
+
+        Parameters
+        ----------
+        image : ndarray of shape (H, W) or (H, W, 3), uint8
+            Gray or RGB.
+
+        Returns
+        -------
+        Detections
+            As the detector gives them.
+
+        Raises
+        ------
+        ValueError
+            If the folder can't be made, or the detector refuses the image.
+        """
         entry = self._entry(image)
         while (faces := _read(entry)) is None:
             with _claim(entry) as ours:
@@ -80,7 +113,32 @@ class CachedDetector:
 def remembering(
     detector: FaceDetector, memory: str | os.PathLike | joblib.Memory | None
 ) -> FaceDetector:
-    """The detector with a cache in that folder; the detector as it is, if there is none."""
+    """The detector with a cache in that folder.
+
+    Parameters
+    ----------
+    detector : FaceDetector
+    memory : path, joblib.Memory or None
+        A `joblib.Memory` lends its folder, so that its ``clear()`` empties the cache.
+
+    Returns
+    -------
+    FaceDetector
+        The detector itself if there is no folder.
+
+    Raises
+    ------
+    ValueError
+        If the detector can't be told from others by its settings.
+
+    Examples
+    --------
+    >>> from skfer.detection import HaarDetector, remembering
+    >>> type(remembering(HaarDetector(), "faces")).__name__
+    'CachedDetector'
+    >>> remembering(HaarDetector(), None)
+    HaarDetector()
+    """
     if isinstance(memory, joblib.Memory):
         # Inside joblib's own folder, so that memory.clear() empties it; None without a location.
         memory = None if memory.store_backend is None else memory.store_backend.location

@@ -17,6 +17,13 @@ def to_eight_bits(image: np.ndarray) -> np.ndarray:
     ndarray of shape (H, W) or (H, W, 3), uint8
         Floats in [0, 1] are stretched to [0, 255], floats in [0, 255] are rounded, any others
         are stretched from their own minimum and maximum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.detection import to_eight_bits
+    >>> to_eight_bits(np.array([[0.0, 0.2, 1.0]], np.float32))
+    array([[  0,  51, 255]], dtype=uint8)
     """
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]

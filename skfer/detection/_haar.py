@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval
 
+from skfer._documentation import Documented
 from skfer.detection._protocol import Detections
 
 # The cascade was trained on windows of this side: it sees no smaller face.
@@ -23,7 +24,7 @@ _CASCADE_FILE = "haarcascade_frontalface_default.xml"
 _of_this_thread = threading.local()
 
 
-class HaarDetector(BaseEstimator):
+class HaarDetector(Documented, BaseEstimator):
     """Find upright frontal faces with the Viola-Jones cascade of OpenCV.
 
     Parameters
@@ -98,10 +99,15 @@ class HaarDetector(BaseEstimator):
         -------
         Detections
             Largest first, without landmarks.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range.
+        FileNotFoundError
+            If OpenCV came without the cascade.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
+        self._validate_params()
         side = max(self.min_face_size, SMALLEST_FACE)
         if min(image.shape[:2]) < side:
             return Detections.none()

@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval
 
+from skfer._documentation import Documented
 from skfer._extras import import_extra, not_installed
 from skfer.detection._protocol import Detections
 
@@ -28,7 +29,7 @@ _networks: list[Any] = []
 _one_at_a_time = threading.Lock()
 
 
-class MTCNNDetector(BaseEstimator):
+class MTCNNDetector(Documented, BaseEstimator):
     """Find faces and their landmarks with multi-task cascaded networks (MTCNN).
 
     It needs ``pip install "skfer[mtcnn]"``, which carries the weights; nothing is downloaded.
@@ -96,9 +97,7 @@ class MTCNNDetector(BaseEstimator):
         ImportError
             If the mtcnn package is not installed.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
+        self._validate_params()
         side = max(int(self.min_face_size), SMALLEST_FACE)
         if min(image.shape[:2]) < side:
             return Detections.none()
@@ -123,7 +122,12 @@ class MTCNNDetector(BaseEstimator):
         return faces.take(boxes[:, 2:].min(axis=1) >= side).largest_first()
 
     def cache_key(self) -> Hashable:
-        """What decides the faces: the settings, and the version of the weights' package."""
+        """What decides the faces: the settings, and the version of the weights' package.
+
+        Returns
+        -------
+        tuple
+        """
         try:
             version = importlib.metadata.version("mtcnn")
         except importlib.metadata.PackageNotFoundError as error:

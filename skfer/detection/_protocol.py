@@ -23,6 +23,11 @@ class Detections:
         the left corner of the mouth; right and left are the person's own. None if the detector
         finds no landmarks.
 
+    Raises
+    ------
+    ValueError
+        If there are not as many scores as boxes.
+
     Examples
     --------
     >>> import numpy as np
@@ -52,19 +57,39 @@ class Detections:
 
     @classmethod
     def none(cls) -> Detections:
-        """No face."""
+        """No face.
+
+        Returns
+        -------
+        Detections
+        """
         return cls(np.empty((0, 4)), np.empty(0))
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def take(self, which: Any) -> Detections:
-        """Some of the faces, by indices or by a mask."""
+        """Some of the faces.
+
+        Parameters
+        ----------
+        which : ndarray of shape (m,) of int, or of shape (k,) of bool
+            Indices, or a mask.
+
+        Returns
+        -------
+        Detections
+        """
         landmarks = None if self.landmarks is None else self.landmarks[which]
         return Detections(self.boxes[which], self.scores[which], landmarks)
 
     def largest_first(self) -> Detections:
-        """The same faces by falling area; equal ones by score, then top to bottom."""
+        """The same faces by falling area; equal ones by score, then top to bottom.
+
+        Returns
+        -------
+        Detections
+        """
         x, y, width, height = self.boxes.astype(np.int64).T
         return self.take(np.lexsort((x, y, -self.scores, -width * height)))
 
@@ -82,6 +107,17 @@ class FaceDetector(Protocol):
     ``FaceCropper(align=True)`` refuse it before it has seen an image. ``cache_key()`` returns what
     decides the faces, for detections kept on disk, where the parameters don't say it all: the
     content of a file instead of its path.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer import FaceCropper
+    >>> from skfer.detection import Detections
+    >>> class TopLeft:
+    ...     def detect(self, image):
+    ...         return Detections(np.array([[0, 0, 24, 24]]), np.array([1.0]))
+    >>> FaceCropper(TopLeft()).fit_transform([np.zeros((60, 80), np.uint8)])[0].shape
+    (24, 24)
     """
 
     def detect(self, image: np.ndarray) -> Detections:

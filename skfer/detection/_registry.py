@@ -24,6 +24,10 @@ def list_detectors(*, landmarks: bool = False) -> list[str]:
     landmarks : bool, default=False
         Only those that find landmarks, which ``FaceCropper(align=True)`` needs.
 
+    Returns
+    -------
+    list of str
+
     Examples
     --------
     >>> from skfer.detection import list_detectors
@@ -49,10 +53,20 @@ def build_detector(name: str, *, min_face_size: int, landmarks: bool = True) -> 
     landmarks : bool, default=True
         Whether landmarks are needed. Without, YuNet spends no time on their precision.
 
+    Returns
+    -------
+    FaceDetector
+
     Raises
     ------
     ValueError
         If no detector has that name; it lists those there are.
+
+    Examples
+    --------
+    >>> from skfer.detection import build_detector
+    >>> build_detector("haar", min_face_size=48)
+    HaarDetector(min_face_size=48)
     """
     if name not in _DETECTORS:
         known = ", ".join(map(repr, list_detectors()))

@@ -14,8 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, validate_parameter_constraints
+from sklearn.utils._param_validation import Interval
 
+from skfer._documentation import Documented
 from skfer.detection._protocol import Detections
 from skfer.detection._yunet_landmarks import refined_landmarks
 from skfer.detection._yunet_model import MODEL_SHA256, fetched_model
@@ -40,7 +41,7 @@ _SCORE_OF_KNOWN_FACE = 0.3
 _of_this_thread = threading.local()
 
 
-class YuNetDetector(BaseEstimator):
+class YuNetDetector(Documented, BaseEstimator):
     """Find faces and their landmarks with YuNet, a network of 53 thousand weights.
 
     It finds faces that are turned, tilted or partly covered, which Haar misses, in less time.
@@ -130,9 +131,7 @@ class YuNetDetector(BaseEstimator):
         ValueError
             If a parameter is out of range, or the file is no YuNet model.
         """
-        validate_parameter_constraints(
-            self._parameter_constraints, self.get_params(deep=False), type(self).__name__
-        )
+        self._validate_params()
         network = _network(self.model)
         rows = np.vstack([self._search(network, image, side) for side in self._sides(image.shape)])
         boxes = np.rint(rows[:, :4]).astype(np.int32)
@@ -146,7 +145,17 @@ class YuNetDetector(BaseEstimator):
         return Detections(boxes, np.clip(rows[:, 14], 0, 1), landmarks).largest_first()
 
     def cache_key(self) -> Hashable:
-        """What decides the faces: the settings, and the model by its content."""
+        """What decides the faces: the settings, and the model by its content.
+
+        Returns
+        -------
+        tuple
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no model at that path.
+        """
         settings = self.get_params(deep=False) | {"model": MODEL_SHA256}
         if self.model is not None:
             settings["model"] = hashlib.sha256(_content(self.model)).hexdigest()

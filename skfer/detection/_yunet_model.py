@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from skfer._documentation import page
 from skfer._extras import import_extra
 
 MODEL_NAME = "face_detection_yunet_2026may.onnx"
@@ -48,5 +49,5 @@ def fetched_model() -> Path:
             f"YuNet's model is not in {str(folder)!r} and can't be fetched from {_MODEL_URL} "
             f"({type(error).__name__}). Without a network: put the file {MODEL_NAME!r} (SHA-256 "
             f"{MODEL_SHA256[:12]}...) into that folder, or give its path, "
-            "YuNetDetector(model='.../yunet.onnx')."
+            f"YuNetDetector(model='.../yunet.onnx'). See {page('faq')}"
         ) from error

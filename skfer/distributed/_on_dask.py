@@ -9,6 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 
+from skfer._documentation import page
 from skfer._extras import import_extra
 
 
@@ -32,6 +33,17 @@ def on_dask(
         The same list as is given as `cv`, such as ``list(StratifiedKFold(5).split(X, y))``.
     client : distributed.Client, default=None
         Of the cluster; None takes the one made last.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    ValueError
+        If there is no client.
+    ImportError
+        If Dask's distributed is not installed.
 
     Examples
     --------
@@ -75,5 +87,6 @@ def last_client(needed_by: str) -> Any:
     except ValueError as error:
         raise ValueError(
             f"{needed_by} found no client of a Dask cluster. Make one, and give it as client: "
-            'distributed.Client("scheduler:8786"), or distributed.Client() for this machine.'
+            'distributed.Client("scheduler:8786"), or distributed.Client() for this machine. '
+            f"See {page('cluster')}"
         ) from error

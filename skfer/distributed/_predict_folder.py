@@ -13,8 +13,7 @@ import numpy as np
 from skfer._images import read_image
 from skfer.datasets._image_folder import IMAGE_EXTENSIONS
 from skfer.distributed._on_dask import copies_kept, last_client
-from skfer.recognition._pipeline_parts import take_apart
-from skfer.recognition._table import class_columns, import_pandas, typed
+from skfer.recognition import class_columns, import_pandas, take_apart, typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +64,9 @@ def predict_folder(
     Raises
     ------
     ValueError
-        If the folder holds no images, or there is no client.
+        If the folder holds no images, there is no client, or the Pipeline can't read faces.
+    TypeError, NotFittedError
+        If the Pipeline gives no probabilities, or is not fitted.
 
     Examples
     --------

@@ -22,10 +22,18 @@ class Corruption:
     Attributes
     ----------
     name : str
+        As in `CORRUPTIONS`.
     unit : str
         What a level counts.
     levels : tuple of 5 float
         From mild to strong.
+
+    Examples
+    --------
+    >>> from skfer.evaluation import CORRUPTIONS
+    >>> rotation = CORRUPTIONS["rotation"]
+    >>> rotation.unit, rotation.levels[-1]
+    ('degrees', 60.0)
     """
 
     name: str

@@ -62,6 +62,7 @@ def cross_dataset_matrix(
         A row for each estimator, data set and score, with the columns
 
         estimator, dataset : str
+            Their names.
         metric : str
             "accuracy", "weighted_f1" or "balanced_accuracy".
         value, low, high : float
@@ -76,6 +77,7 @@ def cross_dataset_matrix(
             Share of the images for which the classifier, left to itself, answers what is no
             label of the data set: what "restrict" makes up for.
         n_labels : int
+            How many labels are shared.
         labels : str
             The labels shared, joined by ", ".
 

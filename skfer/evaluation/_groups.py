@@ -48,7 +48,7 @@ def group_report(
 
     Returns
     -------
-    report : :class:`~sklearn.utils.Bunch`
+    :class:`~sklearn.utils.Bunch`
         With the attributes
 
         groups : DataFrame
@@ -119,7 +119,16 @@ def group_report(
     np.add.at(counts, (places, codes, (y == said).astype(int)), 1)
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
     table = _by_group(pd, counts, names.tolist(), classes.tolist(), min_images, confidence)
-    gaps = _gaps(pd, counts, names, classes.tolist(), (min_images, n_bootstrap, confidence), rng)
+    gaps = _gaps(
+        pd,
+        counts,
+        names,
+        classes.tolist(),
+        rng,
+        min_images=min_images,
+        n_bootstrap=n_bootstrap,
+        confidence=confidence,
+    )
     small = table[table["small"]]
     return Bunch(
         groups=table,
@@ -185,10 +194,12 @@ def _gaps(
     counts: np.ndarray,
     names: np.ndarray,
     classes: list[Any],
-    numbers: tuple[int, int, float],
     rng: np.random.Generator,
+    *,
+    min_images: int,
+    n_bootstrap: int,
+    confidence: float,
 ) -> pd.DataFrame:
-    min_images, n_bootstrap, confidence = numbers
     values = _values(counts)
     large = _images(counts) >= min_images
     drawn = _values(_drawn(counts, n_bootstrap, rng))

@@ -10,7 +10,7 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.utils import column_or_1d
 
 from skfer._extras import import_extra
-from skfer.metrics._probabilities import codes_and_probabilities
+from skfer.metrics._probabilities import classes_of_columns, codes_and_probabilities
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +45,7 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
         row : int
             Where the image stands in `y`.
         given : label
+            The label in `y`.
         suggested : label
             What a flagged image probably shows; for the others the label given.
         self_confidence : float
@@ -93,7 +94,7 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
     """
     pd = import_extra("pandas", "label_report", "evaluation")
     given, proba = codes_and_probabilities(y, y_proba, labels)
-    names = np.unique(column_or_1d(y)) if labels is None else column_or_1d(labels)
+    names = classes_of_columns(y, labels)
     rows = np.arange(len(given))
     confidence = proba[rows, given]
     others = proba.copy()
@@ -231,7 +232,7 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
     """
     pd = import_extra("pandas", "label_noise", "evaluation")
     given, proba = codes_and_probabilities(y, y_proba, labels)
-    names = np.unique(column_or_1d(y)) if labels is None else column_or_1d(labels)
+    names = classes_of_columns(y, labels)
     confident = _confident_classes(given, proba)
     joint = np.zeros((len(names), len(names)))
     np.add.at(joint, (given[confident >= 0], confident[confident >= 0]), 1)

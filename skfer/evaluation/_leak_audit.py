@@ -35,12 +35,12 @@ def leak_audit(
 
     Parameters
     ----------
-    X_train, X_test : batch of images
+    X_train, X_test : batch of n_train and of n_test images
         Arrays, paths or bytes, of any sizes. Files are read once, one at a time; 3.3 kB are kept
         of each image.
-    y_train, y_test : array-like, default=None
+    y_train, y_test : array-like of shape (n_train,) and (n_test,), default=None
         Labels; with both, the pairs tell whether one photo has two.
-    groups_train, groups_test : array-like, default=None
+    groups_train, groups_test : array-like of shape (n_train,) and (n_test,), default=None
         The person or clip of each image, such as `skfer.datasets.clip_names` reads off the names
         of files.
     similarity : float, default=0.85
@@ -54,7 +54,7 @@ def leak_audit(
 
     Returns
     -------
-    audit : :class:`~sklearn.utils.Bunch`
+    :class:`~sklearn.utils.Bunch`
         With the attributes
 
         pairs : DataFrame

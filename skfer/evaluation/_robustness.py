@@ -50,15 +50,18 @@ def robustness_report(
         corruption and level, with the columns
 
         corruption : str
+            Its name in `CORRUPTIONS`.
         strength : int
             1 for the first level.
         level : float
+            How much of it, in the unit beside it.
         unit : str
             What the level counts.
         images : int
-        *scores* : float
-            One column for each score, called as in `scoring`; "score" for a callable.
-        *scores*_change : float
+            Images that the scores are of.
+        one column for each score : float
+            Called as in `scoring`; "score" for a callable.
+        one more, with "_change" after it : float
             The same less that of the images as they are.
 
     Raises

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
 from skfer._extras import import_extra
+from skfer._labels import label_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,10 +136,4 @@ def _codes_and_votes(y: Any, votes: Any, labels: Sequence[Any]) -> tuple[np.ndar
     if (votes < 0).any():
         place = int(np.flatnonzero((votes < 0).any(axis=1))[0])
         raise ValueError(f"votes[{place}] is {votes[place].tolist()}: votes are not negative.")
-    unknown = np.setdiff1d(y, names)
-    if len(unknown):
-        raise ValueError(
-            f"y holds the label {unknown.tolist()[0]!r}, which is none of labels={names.tolist()}."
-        )
-    order = np.argsort(names)
-    return order[np.searchsorted(names[order], y)], votes
+    return label_codes(y, names, name="y", known="labels="), votes

@@ -1,4 +1,4 @@
-"""What the displays share: matplotlib where it is needed, colours, and the end of a Pipeline."""
+"""What the displays share: matplotlib where it is needed, colours, a legend, a Pipeline's end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def axes_or_new(ax: Any, caller: str, size: tuple[float, float]) -> Any:
     """The axes given, or those of a new figure of that size, in inches."""
     plt = pyplot(caller)
     return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def legend_above(ax: Any, n_columns: int = 3) -> None:
+    """A legend over the axes, where it covers nothing."""
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, frameon=False, fontsize="small"
+    )
 
 
 def last_step(estimator: Any) -> Any:

@@ -113,6 +113,11 @@ class CircumplexDisplay:
         Returns
         -------
         CircumplexDisplay
+
+        Raises
+        ------
+        ValueError
+            If it gives no pairs of valence and arousal, or not as many as there are ratings.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         return cls.from_predictions(y, estimator.predict(X), name=name, ax=ax)
@@ -130,6 +135,11 @@ class CircumplexDisplay:
         Returns
         -------
         CircumplexDisplay
+
+        Raises
+        ------
+        ValueError
+            If they are not pairs of valence and arousal, or not as many.
 
         Notes
         -----

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from skfer.inspection._axes import COLORS, axes_or_new, pyplot
+from skfer.inspection._axes import COLORS, axes_or_new, legend_above, pyplot
 
 # Printed in gray, sets differ by these as well.
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")
@@ -166,10 +166,10 @@ class ClassBalanceDisplay:
             written = [f"{counts[place, row]:,} ({shares[place, row]:.1f} %)" for row in rows]
             self.bars_.append(bars)
             self.text_ += self.ax_.bar_label(bars, written, padding=3, fontsize="small")
-        self._label_axes(rows, names, normalize)
+        self._label_axes(rows, normalize)
         return self
 
-    def _label_axes(self, rows: list[int], names: list[str], normalize: bool) -> None:
+    def _label_axes(self, rows: list[int], normalize: bool) -> None:
         self.ax_.set_yticks(range(len(rows)), [str(self.classes[row]) for row in rows])
         self.ax_.set_ylim(len(rows) - 0.5, -0.5)
         # Room for what is written behind the longest bar.
@@ -179,9 +179,7 @@ class ClassBalanceDisplay:
         if not normalize:
             self.ax_.xaxis.get_major_locator().set_params(integer=True)
         if self.sets is not None:
-            self.ax_.legend(
-                loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small"
-            )
+            legend_above(self.ax_)
 
     def _checked(self) -> tuple[np.ndarray, list[str]]:
         counts = np.atleast_2d(self.counts)

@@ -85,6 +85,11 @@ class CoverageDisplay:
         Returns
         -------
         CoverageDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels and probabilities don't belong together.
         """
         pyplot(f"{cls.__name__}.from_predictions")
         return cls(*coverage_curve(y_true, y_proba, labels=labels), name=name).plot(ax)
@@ -106,6 +111,11 @@ class CoverageDisplay:
         Returns
         -------
         CoverageDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels and probabilities don't belong together.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         proba = estimator.predict_proba(X)

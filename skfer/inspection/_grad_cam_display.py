@@ -13,7 +13,12 @@ class GradCAMDisplay(MapDisplay):
     """Images, and below each where the network sees what speaks for a class.
 
     Made by `from_estimator`, or from what `grad_cam` returned. Each map has a scale of its own.
-    Parameters and attributes are those of `MapDisplay`.
+    Attributes are those of `MapDisplay`.
+
+    Parameters
+    ----------
+    maps, images, target, proba
+        As in `MapDisplay`.
 
     Examples
     --------
@@ -52,6 +57,11 @@ class GradCAMDisplay(MapDisplay):
         Returns
         -------
         GradCAMDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            As by `grad_cam`.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         found = grad_cam(estimator, X, target=target, layer=layer)

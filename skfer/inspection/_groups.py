@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skfer.inspection._axes import COLORS, axes_or_new
+from skfer.inspection._axes import COLORS, axes_or_new, legend_above
 
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 # Inches: a line of one group, the gap between classes, and what stands around them.
@@ -102,7 +102,5 @@ class GroupDisplay:
         self.ax_.set(ylim=(len(classes) - 0.5, -0.5), xlim=(-0.02, 1.02))
         self.ax_.set_xlabel("accuracy (all) and recall; open marks are of few images")
         self.ax_.grid(axis="x", alpha=0.3)
-        self.ax_.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize="small"
-        )
+        legend_above(self.ax_)
         return self

@@ -42,7 +42,7 @@ class HistoryDisplay:
 
     Attributes
     ----------
-    axes_ : ndarray of matplotlib Axes
+    axes_ : ndarray of matplotlib Axes, shape (n_metrics,)
         A panel for every metric.
     figure_ : matplotlib Figure
     lines_ : list of matplotlib Line2D

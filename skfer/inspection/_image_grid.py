@@ -45,7 +45,7 @@ class ImageGridDisplay:
         How many images of the class there are in all.
     y_pred : list of lists of labels, default=None
         What was predicted for every image.
-    indices : list of ndarray of int, default=None
+    indices : list of ndarray of int, shape (n_shown,), default=None
         Where the images stand in the data they were drawn from.
 
     Attributes

@@ -15,8 +15,18 @@ class LabelReportDisplay(ImageGridDisplay):
     r"""The images whose labels are most doubtful, a row for each label given.
 
     Below every image stands what it is suggested to show. It is recommended to use
-    `from_report`; parameters and attributes are those of `ImageGridDisplay`, where `counts` is
-    how many images of a label are flagged, and `y_pred` is what is suggested.
+    `from_report`. Attributes are those of `ImageGridDisplay`.
+
+    Parameters
+    ----------
+    images, classes
+        As in `ImageGridDisplay`.
+    counts : sequence of n_classes int, default=None
+        How many images of the label are flagged.
+    y_pred : list of lists of labels, default=None
+        What every image is suggested to show.
+    indices
+        As in `ImageGridDisplay`.
 
     See Also
     --------
@@ -56,7 +66,7 @@ class LabelReportDisplay(ImageGridDisplay):
         ----------
         report : DataFrame
             As `skfer.evaluation.label_report` returns it.
-        X : batch of images
+        X : batch of n images
             Those that the report's column `row` counts. Only the images shown are read.
         n_images : int, default=8
             Images a label; a label that has fewer flagged shows all it has.

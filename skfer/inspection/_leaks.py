@@ -85,7 +85,7 @@ class LeakDisplay:
         ----------
         audit : Bunch
             As `skfer.evaluation.leak_audit` returns it.
-        X_train, X_test : batch of images
+        X_train, X_test : batch of n_train and of n_test images
             As they were audited. Only the images shown are read.
         kind : {"copy", "near copy", "mirrored copy"}, default=None
             Which pairs; None is all of them.

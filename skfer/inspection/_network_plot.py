@@ -58,6 +58,15 @@ class NetworkDisplay:
         What is written in the boxes.
     arcs_ : list of matplotlib FancyArrowPatch
         Connections that pass over other lines, such as the skips of a residual network.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skfer.inspection import plot_network
+    >>> display = plot_network("mini_xception")
+    >>> len(display.arcs_)
+    8
+    >>> plt.close(display.figure_)
     """
 
     def __init__(self, lines: Sequence[NetworkLine], *, name: str | None = None):

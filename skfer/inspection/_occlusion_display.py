@@ -13,8 +13,13 @@ class OcclusionDisplay(MapDisplay):
     """Images, and below each how much a class's probability falls where a patch covers it.
 
     Made by `from_estimator`, or from what `occlusion_sensitivity` returned. All maps have the same
-    scale: red where the probability falls, blue where it rises. Parameters and attributes are
-    those of `MapDisplay`.
+    scale: red where the probability falls, blue where it rises. Attributes are those of
+    `MapDisplay`.
+
+    Parameters
+    ----------
+    maps, images, target, proba
+        As in `MapDisplay`.
 
     Examples
     --------
@@ -57,6 +62,11 @@ class OcclusionDisplay(MapDisplay):
         Returns
         -------
         OcclusionDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            As by `occlusion_sensitivity`.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         found = occlusion_sensitivity(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import column_or_1d
 
-from skfer.inspection._axes import COLORS, pyplot
+from skfer.inspection._axes import COLORS, legend_above, pyplot
 from skfer.metrics._prediction_sets import covered_images
+from skfer.metrics._probabilities import classes_of_columns
 
 _SIZE = (8.0, 3.4)  # inches
 
@@ -93,11 +94,16 @@ class PredictionSetDisplay:
         Returns
         -------
         PredictionSetDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels, sets and images don't belong together.
         """
         pyplot(f"{cls.__name__}.from_predictions")
         covered, sets = covered_images(y_true, y_set, labels)
         y = column_or_1d(y_true)
-        classes = (np.unique(y) if labels is None else column_or_1d(labels)).tolist()
+        classes = classes_of_columns(y, labels).tolist()
         of_class = [covered[y == name] for name in classes]
         counts = np.bincount(sets.sum(axis=1), minlength=len(classes) + 1)
         return cls(
@@ -122,6 +128,11 @@ class PredictionSetDisplay:
         Returns
         -------
         PredictionSetDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels, sets and images don't belong together.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         return cls.from_predictions(
@@ -153,9 +164,7 @@ class PredictionSetDisplay:
         left.set_yticks(range(len(names)), names)
         left.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, 1.02))
         left.set_xlabel("share of sets with the right label")
-        left.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize="small"
-        )
+        legend_above(left, 2)
         counted = right.bar(range(len(self.sizes)), self.sizes, color=COLORS[3], edgecolor="white")
         right.set_xticks(range(len(self.sizes)))
         right.set(xlabel="labels in the set", ylabel="share of the images")

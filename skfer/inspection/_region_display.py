@@ -21,10 +21,11 @@ class RegionImportanceDisplay:
     Parameters
     ----------
     importances : array-like of shape (n_regions, n_repeats)
+        Falls of the score.
     regions : sequence of str
         Their names.
-    masks : dict of str to ndarray of bool, default=None
-        The pixels of each region, (H, W) or (n, H, W).
+    masks : dict of str to ndarray of shape (H, W) or (n, H, W), bool, default=None
+        The pixels of each region.
     mean_image : ndarray of shape (H, W), default=None
         What the regions are drawn on. None leaves the face out.
     score : float, default=None
@@ -101,6 +102,11 @@ class RegionImportanceDisplay:
         Returns
         -------
         RegionImportanceDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            As by `region_importance`.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         found = region_importance(

@@ -92,6 +92,11 @@ class ReliabilityDisplay:
         Returns
         -------
         ReliabilityDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels and probabilities don't belong together, or `n_bins` is not 1 or more.
         """
         pyplot(f"{cls.__name__}.from_predictions")
         curve = reliability_curve(y_true, y_proba, labels=labels, n_bins=n_bins)
@@ -122,6 +127,11 @@ class ReliabilityDisplay:
         Returns
         -------
         ReliabilityDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels and probabilities don't belong together, or `n_bins` is not 1 or more.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         proba = estimator.predict_proba(X)

@@ -15,7 +15,12 @@ class SaliencyDisplay(MapDisplay):
     """Images, and below each how strongly the score of a class changes with its pixels.
 
     Made by `from_estimator`, or from what `saliency` returned. Each map has a scale of its own.
-    Parameters and attributes are those of `MapDisplay`.
+    Attributes are those of `MapDisplay`.
+
+    Parameters
+    ----------
+    maps, images, target, proba
+        As in `MapDisplay`.
 
     Examples
     --------
@@ -58,6 +63,11 @@ class SaliencyDisplay(MapDisplay):
         Returns
         -------
         SaliencyDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            As by `saliency`.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         found = saliency(

@@ -16,12 +16,19 @@ class ReliabilityCurve(NamedTuple):
 
     Attributes
     ----------
-    accuracy : ndarray of float
+    accuracy : ndarray of shape (n_filled,)
         Share of the answers that are right.
-    confidence : ndarray of float
+    confidence : ndarray of shape (n_filled,)
         Mean of their probabilities.
-    counts : ndarray of int
+    counts : ndarray of shape (n_filled,), int
         Answers in the bin.
+
+    Examples
+    --------
+    >>> from skfer.metrics import reliability_curve
+    >>> accuracy, confidence, counts = reliability_curve(["a", "b"], [[0.7, 0.3]] * 2)
+    >>> accuracy.tolist(), counts.tolist()
+    ([0.5], [2])
     """
 
     accuracy: np.ndarray

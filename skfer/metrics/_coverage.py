@@ -21,6 +21,12 @@ class SelectiveScore(NamedTuple):
         Share of right ones among the answers; NaN if there is no answer.
     coverage : float
         Share of the images that got an answer.
+
+    Examples
+    --------
+    >>> from skfer.metrics import selective_score
+    >>> selective_score([1, 0, 1, 1], [1, -1, 0, -1], abstention_label=-1)
+    SelectiveScore(accuracy=0.5, coverage=0.5)
     """
 
     accuracy: float

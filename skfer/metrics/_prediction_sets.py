@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils import column_or_1d
 
+from skfer.metrics._probabilities import classes_of_columns
+
 
 class PredictionSetScore(NamedTuple):
     """What `prediction_set_score` returns.
@@ -22,6 +24,12 @@ class PredictionSetScore(NamedTuple):
         Share of the images whose set is one label: an answer.
     empty : float
         Share of the images whose set holds no label.
+
+    Examples
+    --------
+    >>> from skfer.metrics import prediction_set_score
+    >>> prediction_set_score(["happy", "sad"], [[True, False], [True, True]]).mean_size
+    1.5
     """
 
     coverage: float
@@ -76,7 +84,7 @@ def covered_images(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether the set of each image holds its label, and the sets as an array of bool."""
     y, sets = column_or_1d(y_true), np.asarray(y_set)
-    names = np.unique(y) if labels is None else column_or_1d(labels)
+    names = classes_of_columns(y, labels)
     if sets.dtype != bool or sets.shape != (len(y), len(names)) or not len(y):
         raise ValueError(
             f"y_set has the shape {sets.shape} and dtype {sets.dtype}; expected bool of shape "

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
+from skfer._labels import label_codes
+
 # Rows of float32, and averages of them, sum to 1 only so nearly.
 _TOLERANCE = 1e-3
 
@@ -35,6 +37,11 @@ def checked_probabilities(y_proba: Any) -> np.ndarray:
     return proba
 
 
+def classes_of_columns(y_true: Any, labels: Sequence[Any] | None) -> np.ndarray:
+    """The class of each column; None are the sorted labels of `y_true`."""
+    return np.unique(column_or_1d(y_true)) if labels is None else column_or_1d(labels)
+
+
 def codes_and_probabilities(
     y_true: Any, y_proba: Any, labels: Sequence[Any] | None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -49,21 +56,14 @@ def codes_and_probabilities(
     y = column_or_1d(y_true)
     if len(y) != len(proba):
         raise ValueError(f"y_true holds {len(y)} labels, but y_proba has {len(proba)} rows.")
-    names = np.unique(y) if labels is None else column_or_1d(labels)
+    names = classes_of_columns(y, labels)
     if len(names) != proba.shape[1] or len(np.unique(names)) != len(names):
         whence = "y_true holds" if labels is None else "labels names"
         raise ValueError(
             f"y_proba has {proba.shape[1]} columns, but {whence} {names.tolist()}. Name the class "
             "of every column: labels=classifier.classes_."
         )
-    unknown = np.setdiff1d(y, names)
-    if len(unknown):
-        raise ValueError(
-            f"y_true holds the label {unknown.tolist()[0]!r}, which is none of labels="
-            f"{names.tolist()}."
-        )
-    order = np.argsort(names)
-    return order[np.searchsorted(names[order], y)], proba
+    return label_codes(y, names, name="y_true", known="labels="), proba
 
 
 def answers(codes: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

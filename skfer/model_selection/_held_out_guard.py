@@ -10,6 +10,7 @@ from sklearn.model_selection import BaseCrossValidator, check_cv
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _num_samples
 
+from skfer._documentation import page
 from skfer._image_content import content_keys
 from skfer._images import image_name, image_sequence
 
@@ -23,17 +24,22 @@ class HeldOutGuard(BaseCrossValidator):
 
     Parameters
     ----------
-    X_held_out : batch of images, or array of shape (n, n_features)
+    X_held_out : batch of n images, or array of shape (n, n_features)
         The test set: arrays, paths or bytes, or rows of features made in the same way as those to
         be split. It is read once, and keys of 16 bytes are kept.
     cv : int, cross-validator or iterable, default=5
         How to split. As in scikit-learn, but that an int is stratified wherever `y` has classes.
-    groups_held_out : array-like, default=None
+    groups_held_out : array-like of shape (n_groups,), default=None
         People (or clips) of the test set. Data of one of them are refused too, where ``groups``
         are given to `split`.
     on_held_out : {"raise", "leave_out"}, default="raise"
         "leave_out" leaves such images out of every fold instead: for data sets such as FER2013,
         in whose training part copies of test images stand.
+
+    Raises
+    ------
+    ValueError
+        If `on_held_out` is none of these, or an image can't be read.
 
     See Also
     --------
@@ -107,7 +113,7 @@ class HeldOutGuard(BaseCrossValidator):
 
         Yields
         ------
-        train, test : ndarray of int
+        train, test : ndarray of shape (n_train,) and (n_test,), int
 
         Raises
         ------
@@ -121,7 +127,8 @@ class HeldOutGuard(BaseCrossValidator):
             raise ValueError(
                 f"{found.sum()} of the {len(found)} images are held out for the final test, the "
                 f"first of them {first}: nothing may be chosen on them. Pass X[~guard.held_out(X)] "
-                "and the labels likewise, or on_held_out='leave_out'."
+                "and the labels likewise, or on_held_out='leave_out'. "
+                f"See {page('guide/model_selection')}"
             )
         # Only the number of the images matters to cross-validators, whatever form they have.
         rows = np.zeros(_num_samples(X))

@@ -9,6 +9,15 @@ from collections.abc import Iterator
 import keras
 
 
+def all_layers(network: keras.Model) -> Iterator[keras.Layer]:
+    """All layers in order, those of models inside it too."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from all_layers(layer)
+        else:
+            yield layer
+
+
 def head_layers(network: keras.Model) -> list[keras.Layer]:
     """Layers after the last feature map: where only vectors flow, and the last with weights.
 
@@ -21,11 +30,11 @@ def head_layers(network: keras.Model) -> list[keras.Layer]:
     -------
     list of keras.Layer
     """
-    all_layers = list(_leaves(network))
-    first = _last_with_weights(all_layers)
-    while first > 0 and len(all_layers[first - 1].output.shape) == 2:
+    layers = list(all_layers(network))
+    first = _last_with_weights(layers)
+    while first > 0 and len(layers[first - 1].output.shape) == 2:
         first -= 1
-    return all_layers[first:]
+    return layers[first:]
 
 
 def freeze_base(network: keras.Model) -> None:
@@ -48,25 +57,25 @@ def freeze_below(network: keras.Model, start: str | int | None) -> None:
     ValueError
         If there is no layer of that name, or there are not so many.
     """
-    all_layers = list(_leaves(network))
+    layers = list(all_layers(network))
     if start is None:
         first = 0
     elif isinstance(start, str):
-        first = _place_of(start, network, all_layers)
+        first = _place_of(start, network, layers)
     else:
-        with_weights = [place for place, layer in enumerate(all_layers) if layer.weights]
+        with_weights = [place for place, layer in enumerate(layers) if layer.weights]
         if start > len(with_weights):
             raise ValueError(
                 f"fine_tune_from={start} is more than the {len(with_weights)} layers with "
                 f"weights that {network.name!r} has; None trains all of them."
             )
         first = with_weights[-start]
-    _train_only(network, all_layers[first:])
+    _train_only(network, layers[first:])
 
 
 def freeze_batch_norm(network: keras.Model) -> None:
     """Keep the statistics, scales and offsets of batch normalisation as they are."""
-    for layer in _leaves(network):
+    for layer in all_layers(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
 
@@ -127,22 +136,13 @@ def exchange_softmax(network: keras.Model, activation: str) -> None:
 
 def trained_layers(network: keras.Model) -> list[bool]:
     """Which of its layers, those of models inside it too, are trained."""
-    return [layer.trainable for layer in _leaves(network)]
+    return [layer.trainable for layer in all_layers(network)]
 
 
 def train_layers(network: keras.Model, trained: list[bool]) -> None:
     """Train those that `trained_layers` said."""
-    chosen = [layer for layer, kept in zip(_leaves(network), trained, strict=True) if kept]
+    chosen = [layer for layer, kept in zip(all_layers(network), trained, strict=True) if kept]
     _train_only(network, chosen)
-
-
-def _leaves(network: keras.Model) -> Iterator[keras.Layer]:
-    """All layers in order, those of models inside it too."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        else:
-            yield layer
 
 
 def _last_with_weights(layers: list[keras.Layer]) -> int:
@@ -163,7 +163,7 @@ def _input_within(network: keras.Model, layer: keras.Layer) -> keras.KerasTensor
 def _train_only(network: keras.Model, chosen: list[keras.Layer]) -> None:
     network.trainable = True  # a model inside it that is frozen as a whole hides its layers
     kept = {id(layer) for layer in chosen}
-    for layer in _leaves(network):
+    for layer in all_layers(network):
         layer.trainable = id(layer) in kept
 
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from skfer._documentation import page
 from skfer.networks._blocks import image_input
 
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -134,7 +135,8 @@ def _how_to_place_the_file(application: str, message: str) -> str:
     what = f" {address[0]}" if address else f", which keras.applications.{application} names,"
     return (
         f"weights='imagenet': the weights of {application} could not be downloaded ({message}). "
-        f"On a machine without network, put the file{what} into {folder}, or use weights=None."
+        f"On a machine without network, put the file{what} into {folder}, or use weights=None. "
+        f"See {page('guide/transfer')}"
     )
 
 

@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from skfer._array_files import DAMAGE, add_array, member, read_array
+from skfer._documentation import page
 
 TEXT = "skfer.json"
 _SEAL = b"skfer sha256 "
@@ -32,9 +33,10 @@ _MOST_ARRAYS = 100_000
 # How other files that hold models begin.
 _PICKLE = (
     "is a pickle, such as joblib.dump writes, which may run any code when it is loaded. If you "
-    "trust who made it: joblib.load(path); the command skfer takes it if its name ends in .joblib"
+    "trust who made it: joblib.load(path); the command skfer takes it if its name ends in .joblib. "
+    f"See {page('guide/deploy')}"
 )
-_KERAS = "is a Keras model: FacialExpressionClassifier.from_keras(path, classes=...) takes it"
+_KERAS = "is a Keras model: FacialExpressionClassifier.from_keras(path, classes=...) takes it."
 _OTHERS = (
     (b"\x80", _PICKLE),
     (b"\x78", _PICKLE),  # compressed
@@ -75,12 +77,6 @@ def read_container(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
             raise ValueError(f"{str(path)!r} is no model that can be read: {error}.") from error
 
 
-def is_container(path: Path) -> bool:
-    """Whether a file begins as a model file does."""
-    with path.open("rb") as file:
-        return _begins_right(file.read(30 + len(TEXT)))
-
-
 def _begins_right(head: bytes) -> bool:
     return head[:4] == b"PK\x03\x04" and head[30:] == TEXT.encode()
 
@@ -91,8 +87,8 @@ def _check_seal(file: IO[bytes], path: Path) -> None:
         what = next((what for mark, what in _OTHERS if head.startswith(mark)), None)
         if what is None and head.startswith(b"PK"):
             what = f"is a zip archive, but not one of skfer.save. Perhaps it {_KERAS}"
-        what = what or ("is empty" if not head else "is no model that skfer.save wrote")
-        raise ValueError(f"{str(path)!r} {what}.")
+        what = what or ("is empty." if not head else "is no model that skfer.save wrote.")
+        raise ValueError(f"{str(path)!r} {what}")
     size = file.seek(0, os.SEEK_END)
     if size > _MOST_BYTES:
         raise ValueError(

@@ -109,6 +109,7 @@ def load(path: str | os.PathLike) -> Any:
     Parameters
     ----------
     path : str or path
+        The file.
 
     Returns
     -------
@@ -125,6 +126,15 @@ def load(path: str | os.PathLike) -> Any:
     See Also
     --------
     save : Which estimators it is for.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import skfer
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = skfer.save(skfer.FaceCropper(margin=0.2), f"{folder}/cropper.skfer")
+    ...     skfer.load(path)
+    FaceCropper(margin=0.2)
     """
     path = Path(path)
     content, arrays = read_container(path)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from skfer._documentation import page
 from skfer._pixel_range import PixelRange
 from skfer.persistence import _network_graph as network_graph
 from skfer.persistence._kinds import GROUPS, KINDS, LEFT_OUT, PLACES, class_of, kind_of, may_have
@@ -19,7 +20,10 @@ _OPTIMIZERS = {
     *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam"),
     *("RMSprop", "SGD"),
 }
-_WAY_OUT = "Save it with joblib.dump, whose files may run any code when they are loaded."
+_WAY_OUT = (
+    "Save it with joblib.dump, whose files may run any code when they are loaded. "
+    f"See {page('guide/deploy')}"
+)
 
 
 class Writer:

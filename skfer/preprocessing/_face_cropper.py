@@ -174,6 +174,12 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `X` is no batch of images, a parameter is out of range, or ``align=True`` and the
+            detector finds no landmarks.
         """
         self._images(X, reset=True)
         FaceFinder.of(self)
@@ -236,6 +242,11 @@ class FaceCropper(TransformerMixin, ImageEstimator):
             Boxes in pixels and scores, largest box first; no box is added or left out by
             ``select``, ``square`` and ``margin``. An image that is taken for a face as it is
             (``whole_below``) is one box, with score 1.
+
+        Raises
+        ------
+        ValueError
+            If an image can't be read; its index and path are named.
         """
         finder = FaceFinder.of(self)
         images = self._images(X, reset=False)
@@ -246,14 +257,14 @@ class FaceCropper(TransformerMixin, ImageEstimator):
 
         Parameters
         ----------
-        image : array, path or bytes
+        image : array of shape (H, W) or (H, W, 3), path or bytes
             One image, not a batch.
         faces : Detections
             Faces of that image, as `detect` returns them.
 
         Returns
         -------
-        list of k ndarray
+        list of k ndarray of shape (h, w) or (h, w, 3)
             One crop for each face, in their order.
 
         Raises

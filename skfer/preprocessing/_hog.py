@@ -7,7 +7,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skfer.preprocessing._image_descriptor import ImageDescriptor, skimage_feature, two_lengths
+from skfer.preprocessing._image_descriptor import ImageDescriptor, skimage_feature
+from skfer.preprocessing._size_and_color import two_lengths
 
 
 class HOGDescriptor(ImageDescriptor):

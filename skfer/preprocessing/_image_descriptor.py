@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skfer._base import ImageEstimator
 from skfer._extras import import_extra
 from skfer._images import Images, image_name
+from skfer.preprocessing._size_and_color import to_gray
 
 # Gray values are compared in no more than so many levels: finer than what a camera tells apart,
 # and coarse enough that rounding makes no difference between pixels that are equal.
@@ -115,28 +116,12 @@ def skimage_feature(needed_by: str) -> ModuleType:
     return import_extra("skimage.feature", needed_by, "features")
 
 
-def two_lengths(value: Any, name: str) -> tuple[int, int]:
-    """A parameter that is one length for both axes, or one for each, as (vertical, horizontal)."""
-    lengths = (value, value) if isinstance(value, Integral) else tuple(value)
-    if len(lengths) != 2 or not all(_is_length(length) for length in lengths):
-        raise ValueError(
-            f"{name} must be a positive int or two of them, (vertical, horizontal); got {value!r}."
-        )
-    return int(lengths[0]), int(lengths[1])
-
-
-def _is_length(length: Any) -> bool:
-    return isinstance(length, Integral) and not isinstance(length, bool) and int(length) > 0
-
-
 def _gray(image: np.ndarray) -> np.ndarray:
     """One image as gray floats: uint8 as [0, 1], floats as they are."""
     if image.dtype == np.uint8:
         # Before colour is left out, or uint8 would be rounded once more than floats.
         image = image.astype(np.float32) / np.float32(255)
-    if image.ndim == 2:
-        return image
-    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return to_gray(image)
 
 
 def _enlarged_to(image: np.ndarray, smallest: tuple[int, int]) -> np.ndarray:

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skfer._base import ImageEstimator
 from skfer._dense_images import for_each_image, new_images, put
 from skfer._images import with_channels
+from skfer.preprocessing._size_and_color import to_gray, to_rgb, two_lengths
 
 _CLAHE_CLIP_LIMIT = 2.0
 _CLAHE_TILES = (8, 8)
@@ -42,6 +43,11 @@ class _Resizer(TransformerMixin, ImageEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If `X` is no batch of images, or a parameter is out of range.
         """
         self._images(X, reset=True)
         self._height_and_width()
@@ -90,7 +96,7 @@ class _Resizer(TransformerMixin, ImageEstimator):
         return dense
 
     def _prepare(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        image = _to_gray(image) if self._color() == "gray" else _to_rgb(image)
+        image = to_gray(image) if self._color() == "gray" else to_rgb(image)
         if image.shape[1::-1] != size:
             shrinks = image.shape[0] > size[1] or image.shape[1] > size[0]
             method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -103,12 +109,7 @@ class _Resizer(TransformerMixin, ImageEstimator):
         raise NotImplementedError
 
     def _height_and_width(self) -> tuple[int, int]:
-        sides = (self.size, self.size) if isinstance(self.size, Integral) else tuple(self.size)
-        if len(sides) != 2 or not all(_is_length(side) for side in sides):
-            raise ValueError(
-                f"size must be a positive int or (height, width) in pixels; got {self.size!r}."
-            )
-        return int(sides[0]), int(sides[1])
+        return two_lengths(self.size, "size", "(height, width)")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -212,22 +213,6 @@ class GrayscaleResizer(_Resizer):
 
     def _color(self) -> str:
         return "gray"
-
-
-def _is_length(side: Any) -> bool:
-    return isinstance(side, Integral) and not isinstance(side, bool) and int(side) > 0
-
-
-def _to_gray(image: np.ndarray) -> np.ndarray:
-    if image.ndim == 2:
-        return image
-    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-
-
-def _to_rgb(image: np.ndarray) -> np.ndarray:
-    if image.ndim == 3 and image.shape[-1] == 3:
-        return image
-    return cv2.cvtColor(np.ascontiguousarray(with_channels(image)), cv2.COLOR_GRAY2RGB)
 
 
 def _equalized(image: np.ndarray, method: str) -> np.ndarray:

@@ -8,7 +8,8 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skfer.preprocessing._image_descriptor import ImageDescriptor, skimage_feature, two_lengths
+from skfer.preprocessing._image_descriptor import ImageDescriptor, skimage_feature
+from skfer.preprocessing._size_and_color import two_lengths
 
 # Patterns that a method tells apart, by the number of points.
 _N_PATTERNS = {

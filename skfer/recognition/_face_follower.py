@@ -31,6 +31,14 @@ class FollowedFace:
         Smoothed over time.
     detected : bool
         False if the frame was not searched, and the face is where it was in the last that was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.recognition import FollowedFace
+    >>> face = FollowedFace(0, (5, 5, 24, 24), 1.0, "happy", np.array([0.9, 0.1]))
+    >>> face.expression, face.detected
+    ('happy', True)
     """
 
     face_id: int
@@ -48,12 +56,21 @@ class KnownFace:
     Parameters
     ----------
     face_id : int
+        Its number.
     box : sequence of 4 float
         Where it was last.
     seen : float
         When that was, in seconds.
     probabilities : ndarray of shape (n_classes,) or None
         Its smoothed probabilities then; None if they begin anew.
+
+    Examples
+    --------
+    >>> from skfer.recognition import FaceFollower, KnownFace
+    >>> known = KnownFace(face_id=2, box=(5, 5, 24, 24), seen=0.0, probabilities=None)
+    >>> follower = FaceFollower(lambda rows: ["happy"], known=[known], next_id=3, last=0.0)
+    >>> [face.face_id for face in follower.known]
+    [2]
     """
 
     face_id: int
@@ -77,6 +94,19 @@ class FaceFollower:
         The number of the next new face.
     last : float, default=None
         When the other one's last frame was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.detection import Detections
+    >>> from skfer.recognition import FaceFollower, FaceReading
+    >>> follower = FaceFollower(lambda rows: ["happy" for row in rows])
+    >>> for time, left in ((0.0, 5), (0.1, 7)):
+    ...     faces = Detections(np.array([[left, 5, 40, 40]]), np.array([1.0]))
+    ...     (face,) = follower.follow(FaceReading(faces, np.array([[0.9, 0.1]])), time)
+    ...     face.face_id, face.box
+    (0, (5, 5, 40, 40))
+    (0, (7, 5, 40, 40))
     """
 
     def __init__(
@@ -115,7 +145,19 @@ class FaceFollower:
         ]
 
     def follow(self, reading: FaceReading, time: float) -> list[FollowedFace]:
-        """The faces of the next frame, seen at `time` seconds, in the order of their numbers."""
+        """The faces of the next frame, in the order of their numbers.
+
+        Parameters
+        ----------
+        reading : FaceReading
+            What was found in the frame.
+        time : float
+            When it was, in seconds; later than the frame before.
+
+        Returns
+        -------
+        list of FollowedFace
+        """
         found = reading.detections
         ids = self._tracker.update(found.boxes, time)
         self._smoother.forget_all_but(self._tracker.known)

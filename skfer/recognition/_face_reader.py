@@ -46,6 +46,15 @@ class FaceReading:
         A row for each face; columns in the order of `FaceReader.classes`.
     error : str or None
         What is wrong with the image, with ``on_error="keep"``; it then has no faces.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.detection import Detections
+    >>> from skfer.recognition import FaceReading
+    >>> faces = Detections(np.array([[5, 5, 24, 24]]), np.array([1.0]))
+    >>> len(FaceReading(faces, np.array([[0.9, 0.1]], np.float32)))
+    1
     """
 
     detections: Detections
@@ -79,6 +88,11 @@ class FaceReader:
     ----------
     classes : list
         What the columns of probabilities stand for.
+
+    Raises
+    ------
+    ValueError, TypeError, NotFittedError
+        If faces can't be read with the Pipeline; the message says why.
 
     See Also
     --------
@@ -149,10 +163,15 @@ class FaceReader:
         on_error : {"raise", "keep"}, default="raise"
             As for `read`.
 
-        Yields
+        Returns
+        -------
+        iterator of list of FaceReading
+            Each holds those of the next `batch_size` images.
+
+        Raises
         ------
-        list of FaceReading
-            Those of the next `batch_size` images.
+        ValueError
+            If an image can't be read, or a parameter is out of range.
         """
         if on_error not in ("raise", "keep"):
             raise ValueError(f"on_error must be 'raise' or 'keep'; got {on_error!r}.")
@@ -248,6 +267,15 @@ class FaceReader:
         for place, crop in enumerate(crops):
             batch[place] = crop
         return np.asarray(self._parts.classifier.predict_proba(batch), np.float32)
+
+
+def as_reader(pipeline: Any, detector: str | FaceDetector | None, n_jobs: int | None) -> FaceReader:
+    """The FaceReader of these; one that is given already is taken as it is."""
+    if not isinstance(pipeline, FaceReader):
+        return FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
+    if detector is not None or n_jobs is not None:
+        raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
+    return pipeline
 
 
 def _thread_count(n_jobs: int | None) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skfer.detection import FaceDetector
-from skfer.recognition._face_reader import FaceReader, FaceReading
+from skfer.recognition._face_reader import FaceReader, FaceReading, as_reader
 from skfer.recognition._progress import progress_bar
 from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas, typed
 
@@ -70,13 +70,18 @@ def recognize(
         probability : float64
             That of the most probable class.
         one column for each class : float64
-            Its probability. The column is named as the class is, or with "p_" before it if
-            another column has that name ("p_face").
+            Its probability. The column is named as the class is, or with ``p_`` before it if
+            another column has that name (``p_face``).
 
     Raises
     ------
     ValueError
-        If an image can't be read (its index and path are named), or the folder has no images.
+        If an image can't be read (its index and path are named), the folder has no images, or
+        the Pipeline can't read faces.
+    TypeError, NotFittedError
+        If the Pipeline gives no probabilities, or is not fitted.
+    ImportError
+        If pandas is not installed.
 
     Examples
     --------
@@ -96,12 +101,7 @@ def recognize(
     pd = import_pandas("recognize")
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
         images = image_files(Path(images))
-    if isinstance(pipeline, FaceReader):
-        if detector is not None or n_jobs is not None:
-            raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
-        reader = pipeline
-    else:
-        reader = FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
+    reader = as_reader(pipeline, detector, n_jobs)
 
     batches = reader.read_batches(images, batch_size=batch_size, on_error=on_error)
     readings: list[FaceReading] = []
@@ -144,10 +144,30 @@ def face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]]
 def image_files(folder: Path) -> list[Path]:
     """The image files that lie in a folder, sorted by name.
 
+    Parameters
+    ----------
+    folder : Path
+        Folders inside it, and names that begin with a dot, are passed over.
+
+    Returns
+    -------
+    list of Path
+
     Raises
     ------
     ValueError
         If there are none, or one is a link that leads out of the folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skfer.recognition import image_files
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b.jpg", "a.PNG", "notes.txt"):
+    ...         _ = Path(folder, name).write_bytes(b"")
+    ...     [file.name for file in image_files(Path(folder))]
+    ['a.PNG', 'b.jpg']
     """
     from skfer.datasets._image_folder import IMAGE_EXTENSIONS, refuse_link_out
 

@@ -8,6 +8,7 @@ from skfer.training._batches import (
     steps_an_epoch,
     training_batches,
 )
+from skfer.training._callbacks import fit_callbacks
 from skfer.training._checkpoint import (
     CheckpointFile,
     Progress,
@@ -16,12 +17,14 @@ from skfer.training._checkpoint import (
     fingerprint,
 )
 from skfer.training._concordance import Concordance, concordance_loss
+from skfer.training._examples import Examples
 from skfer.training._memory import build_state, no_graphs_left_behind
-from skfer.training._precision import all_layers, computing_in, precision_policy
+from skfer.training._optimizer import new_optimizer
+from skfer.training._oversampling import oversampled
+from skfer.training._precision import computing_in, precision_policy
 from skfer.training._process import is_usable, prepare_tensorflow
 from skfer.training._random import isolated_random_state
 from skfer.training._schedules import SCHEDULES
-from skfer.training._settings import fit_callbacks, new_optimizer
 from skfer.training._targets import (
     VOTE_MODES,
     TargetRule,
@@ -40,13 +43,13 @@ __all__ = [
     "Augmentation",
     "CheckpointFile",
     "Concordance",
+    "Examples",
     "PickedImages",
     "Progress",
     "SaveCheckpoint",
     "SavedFit",
     "TargetRule",
     "WeightAverage",
-    "all_layers",
     "as_shares",
     "averaged_over_views",
     "best_accepted",
@@ -61,6 +64,7 @@ __all__ = [
     "new_optimizer",
     "no_graphs_left_behind",
     "one_trace_a_fit",
+    "oversampled",
     "precision_policy",
     "prepare_tensorflow",
     "settling_within_an_epoch",

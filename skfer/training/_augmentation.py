@@ -59,10 +59,24 @@ class Augmentation:
         Alpha of the Beta(alpha, alpha) distribution from which shares are drawn, by which
         images and targets are mixed with others of the batch [2]_; 0 mixes none.
 
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+
     References
     ----------
     .. [1] Zhong, Z. et al. (2020). Random erasing data augmentation. AAAI.
     .. [2] Zhang, H. et al. (2018). mixup: beyond empirical risk minimization. ICLR.
+
+    Examples
+    --------
+    >>> from skfer.datasets import make_faces
+    >>> from skfer.training import Augmentation
+    >>> faces = make_faces(2, random_state=0).images[..., None]
+    >>> changed = Augmentation(flip=True, rotation=10)(faces, seed=(0, 1))
+    >>> changed.shape.as_list(), changed.dtype.name
+    ([2, 48, 48, 1], 'uint8')
     """
 
     flip: bool = False
@@ -85,7 +99,23 @@ class Augmentation:
 
     @classmethod
     def of(cls, augment: str | Mapping | None) -> Augmentation | None:
-        """What the estimators' ``augment`` parameter stands for; None changes nothing."""
+        """What the estimators' ``augment`` parameter stands for.
+
+        Parameters
+        ----------
+        augment : {"none", "flip", "light", "strong"}, dict or None
+            The entries of a dict are the parameters of this class.
+
+        Returns
+        -------
+        Augmentation or None
+            None, for None, changes nothing.
+
+        Raises
+        ------
+        ValueError
+            If there is no such name or entry, or a value is out of its range.
+        """
         if augment is None:
             return None
         if isinstance(augment, Mapping):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import keras
 
-from skfer.training._precision import all_layers
+from skfer.networks._anatomy import all_layers
 
 # Keras's own momentum of 0.99 averages over a few hundred steps. A fit of a few hundred images
 # ends before that, with statistics from before the first step in every layer, and predicts
@@ -28,6 +28,22 @@ def settling_within_an_epoch(network: keras.Model, steps: int) -> Iterator[None]
     network : keras.Model
     steps : int
         Batches an epoch.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> from skfer.networks import build_network
+    >>> from skfer.training import settling_within_an_epoch
+    >>> network = build_network("mini_xception", (48, 48, 1), 3)
+    >>> normalisation = network.layers[2]
+    >>> with settling_within_an_epoch(network, steps=16):
+    ...     normalisation.momentum
+    0.75
+    >>> normalisation.momentum
+    0.99
     """
     momentum = max(_LOWEST_MOMENTUM, 1.0 - 1.0 / max(1.0, _EPOCHS_AVERAGED * steps))
     normalisations = [

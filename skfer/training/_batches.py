@@ -24,7 +24,16 @@ class PickedImages:
     Parameters
     ----------
     images : ndarray of shape (n, height, width, channels) or PickedImages
-    rows : ndarray of int
+    rows : ndarray of shape (k,) of int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.training import PickedImages
+    >>> images = np.arange(6).reshape(6, 1, 1, 1)
+    >>> picked = PickedImages(images, rows=np.array([5, 3, 1]))
+    >>> picked.shape, picked[np.array([0, 2])].ravel().tolist()
+    ((3, 1, 1, 1), [5, 1])
     """
 
     def __init__(self, images: np.ndarray | PickedImages, rows: np.ndarray):
@@ -73,7 +82,7 @@ def training_batches(
         don't go round, fewer than there are devices, and others in each epoch.
     first_epoch : int, default=0
         Epoch to begin with.
-    rows : ndarray of int or None
+    rows : ndarray of shape (k,) of int, or None
         The images of an epoch, some of them maybe more than once; None is each once.
     augmentation : Augmentation or None
         What is done to the images, batch by batch.
@@ -87,6 +96,15 @@ def training_batches(
     dataset : tf.data.Dataset of (images, targets[, weights])
     steps : int
         Batches an epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.training import training_batches
+    >>> images, targets = np.arange(5).reshape(5, 1, 1, 1), np.arange(5)
+    >>> batches, steps = training_batches(images, targets, None, batch_size=3, seed=0)
+    >>> [len(labels) for _, labels in batches.take(steps)]
+    [2, 3]
     """
     n_images = len(images) if rows is None else len(rows)
     shares = n_images // devices
@@ -127,7 +145,25 @@ def training_batches(
 
 
 def steps_an_epoch(n_images: int, batch_size: int, devices: int = 1) -> int:
-    """How many batches the images of an epoch make, shared out evenly to devices."""
+    """How many batches the images of an epoch make.
+
+    Parameters
+    ----------
+    n_images : int
+    batch_size : int
+    devices : int
+        Each batch is shared out evenly to so many.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> from skfer.training import steps_an_epoch
+    >>> steps_an_epoch(100, batch_size=32, devices=2)
+    4
+    """
     return math.ceil((n_images // devices) / (batch_size // devices))
 
 
@@ -141,8 +177,28 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Batches in order and untouched, for the validation part of a fit.
 
-    Each can be shared out evenly to the devices; the last images, if they don't go round, are
-    left out.
+    Parameters
+    ----------
+    images : ndarray or PickedImages of shape (n, height, width, channels)
+    targets : ndarray of shape (n,) or (n, n_outputs)
+    sample_weight : ndarray of shape (n,) or None
+    batch_size : int
+    devices : int, default=1
+        Each batch can be shared out evenly to so many; the last images, if they don't go round,
+        are left out.
+
+    Returns
+    -------
+    tf.data.Dataset of (images, targets[, weights])
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.training import evaluation_batches
+    >>> images, targets = np.arange(5).reshape(5, 1, 1, 1), np.arange(5)
+    >>> batches = evaluation_batches(images, targets, None, batch_size=3)
+    >>> [labels.numpy().tolist() for _, labels in batches]
+    [[0, 1, 2], [3, 4]]
     """
     taken = _by_places(images, targets, sample_weight)
     n_images, at_once = (n // devices * devices for n in (len(images), batch_size))

@@ -24,7 +24,29 @@ _MEMORY = {
 
 
 class Progress(NamedTuple):
-    """How far a fit has come; what stands in a checkpoint beside the arrays."""
+    """How far a fit has come; what stands in a checkpoint beside the arrays.
+
+    Attributes
+    ----------
+    phase : int
+        Number of the phase, from 0.
+    phase_start : int
+        Epochs that were done when the phase began.
+    epochs : int
+        Epochs that are done.
+    stopped : bool
+        Whether a callback has ended the phase.
+    history : dict of str to list of float
+        Of the phase, as Keras keeps it.
+    callbacks : list of dict
+        What each callback remembers.
+
+    Examples
+    --------
+    >>> from skfer.training import Progress
+    >>> Progress(phase=0, phase_start=0, epochs=3)._replace(epochs=4).epochs
+    4
+    """
 
     phase: int
     phase_start: int
@@ -35,7 +57,21 @@ class Progress(NamedTuple):
 
 
 class SavedFit(NamedTuple):
-    """What a checkpoint holds."""
+    """What a checkpoint holds.
+
+    Attributes
+    ----------
+    progress : Progress
+    arrays : dict of str to list of ndarray of shape (...)
+        The variables of the network and of the optimiser, and what callbacks keep.
+
+    Examples
+    --------
+    >>> from skfer.training import Progress, SavedFit
+    >>> saved = SavedFit(Progress(0, 0, 3), {"network": [], "optimizer": []})
+    >>> saved.average is None
+    True
+    """
 
     progress: Progress
     arrays: dict[str, list[np.ndarray]]
@@ -49,7 +85,12 @@ class SavedFit(NamedTuple):
         return {name: self.arrays[name] for name in names} | {"steps": int(self.arrays["age"][0])}
 
     def put_into(self, network: keras.Model) -> None:
-        """Bring a network that is built and compiled as it was to its weights and moments."""
+        """Bring a network that is built and compiled as it was to its weights and moments.
+
+        Parameters
+        ----------
+        network : keras.Model
+        """
         for name, owner in (("network", network), ("optimizer", network.optimizer)):
             for variable, array in zip(owner.variables, self.arrays[name], strict=True):
                 variable.assign(array)
@@ -64,6 +105,17 @@ class CheckpointFile:
         Made if it is missing.
     fingerprint : str
         Of the data and the settings: another fit has another file beside this one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skfer.training import CheckpointFile, Progress
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = CheckpointFile(folder, "0123456789abcdef")
+    ...     file.write(Progress(0, 0, epochs=3), {"network": [np.zeros(2)]})
+    ...     file.read().progress.epochs
+    3
     """
 
     def __init__(self, folder: str | os.PathLike, fingerprint: str):
@@ -71,7 +123,12 @@ class CheckpointFile:
         self._drafts = f".fit-{fingerprint}-"
 
     def read(self) -> SavedFit | None:
-        """What was saved last, or None if nothing was.
+        """What was saved last.
+
+        Returns
+        -------
+        SavedFit or None
+            None if nothing was.
 
         Raises
         ------
@@ -96,7 +153,13 @@ class CheckpointFile:
         return SavedFit(progress, arrays)
 
     def write(self, progress: Progress, arrays: dict[str, Sequence[np.ndarray]]) -> None:
-        """Replace the file; whoever is killed here leaves the file of the epoch before."""
+        """Replace the file; whoever is killed here leaves the file of the epoch before.
+
+        Parameters
+        ----------
+        progress : Progress
+        arrays : dict of str to sequence of ndarray of shape (...)
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Places are zero-filled: the file lists its arrays in the order they are written, and
         # a reader need not trust that.
@@ -134,6 +197,22 @@ class SaveCheckpoint(keras.callbacks.Callback):
         The callbacks of the fit, whose memory is kept too.
     saved : SavedFit or None
         Where this training goes on, if it was interrupted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import keras
+    >>> import numpy as np
+    >>> from skfer.training import CheckpointFile, Progress, SaveCheckpoint
+    >>> network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")])
+    >>> network.compile("sgd", "sparse_categorical_crossentropy")
+    >>> inputs, codes = np.zeros((4, 3)), np.zeros(4, int)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = CheckpointFile(folder, "0123456789abcdef")
+    ...     saving = SaveCheckpoint(file, Progress(0, 0, 0), others=[], saved=None)
+    ...     _ = network.fit(inputs, codes, callbacks=[saving], verbose=0)
+    ...     file.read().progress.epochs
+    1
     """
 
     def __init__(
@@ -208,7 +287,23 @@ def fingerprint(network: keras.Model, settings: dict[str, Any], *data: Any) -> s
         As the fit begins: its layers and weights count, whatever function or file they are from.
     settings : dict
         Of the fit, by name.
-    *data : arrays or None
+    *data : arrays of shape (n, ...), or None
+        Images, targets, weights.
+
+    Returns
+    -------
+    str
+        Sixteen characters that may stand in the name of a file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.networks import build_network
+    >>> from skfer.training import fingerprint
+    >>> network = build_network("mini_xception", (48, 48, 1), 3)
+    >>> three, four = (fingerprint(network, {"epochs": n}, np.zeros(8)) for n in (3, 4))
+    >>> len(three), three == four
+    (16, False)
     """
     plain = {
         name: value.get_config() if isinstance(value, keras.optimizers.Optimizer) else value

@@ -58,6 +58,19 @@ class Concordance(keras.metrics.Metric):
     Parameters
     ----------
     n_outputs : int
+        Ratings an image.
+    name : str, default="concordance"
+        Under which Keras keeps it in the history.
+    **kwargs : dict
+        What else `keras.metrics.Metric` takes.
+
+    Examples
+    --------
+    >>> from skfer.training import Concordance
+    >>> metric = Concordance(n_outputs=1)
+    >>> metric.update_state([[-0.5], [0.0], [0.5]], [[-0.25], [0.0], [0.25]])
+    >>> round(float(metric.result()), 2)
+    0.8
     """
 
     def __init__(self, n_outputs: int, name: str = "concordance", **kwargs: object):

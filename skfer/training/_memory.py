@@ -27,6 +27,17 @@ def build_state(network: keras.Model, targets: np.ndarray) -> None:
         Compiled; what has been built already is left as it is.
     targets : ndarray of shape (n,) or (n, n_outputs)
         As they are given to the fit.
+
+    Examples
+    --------
+    >>> import keras
+    >>> import numpy as np
+    >>> from skfer.training import build_state
+    >>> network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")])
+    >>> network.compile("adam", "sparse_categorical_crossentropy")
+    >>> build_state(network, targets=np.zeros(8, int))
+    >>> network.optimizer.built
+    True
     """
     if not network.optimizer.built:
         network.optimizer.build(network.trainable_variables)
@@ -47,6 +58,18 @@ def no_graphs_left_behind() -> Iterator[None]:
     Graphs of any other origin keep theirs, in this thread and in others. The cache of kernels,
     which outlive the functions they were made for (6 MB a fit), is emptied too. There is no
     public way to either: in a TensorFlow that keeps them elsewhere, nothing happens.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from skfer.training import no_graphs_left_behind
+    >>> with no_graphs_left_behind():
+    ...     float(tf.reduce_sum([1.0, 2.0]))
+    3.0
     """
     registry = _registered_gradients()
     before = set(registry)

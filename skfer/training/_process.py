@@ -15,6 +15,16 @@ def is_usable() -> bool:
     """Whether TensorFlow can work here: not in a process forked from one in which it was at work.
 
     Its threads are not there after a fork, and it would wait for them for good.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from skfer.training import is_usable
+    >>> is_usable()
+    True
     """
     return not _forked_in_use
 
@@ -26,6 +36,11 @@ def prepare_tensorflow() -> None:
     ------
     RuntimeError
         If TensorFlow can't work here.
+
+    Examples
+    --------
+    >>> from skfer.training import prepare_tensorflow
+    >>> prepare_tensorflow()
     """
     if not is_usable():
         raise RuntimeError(

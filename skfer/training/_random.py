@@ -44,6 +44,22 @@ def isolated_random_state(seed: int) -> Iterator[None]:
     ----------
     seed : int
         The seed, in [0, 2**32).
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skfer.training import isolated_random_state
+    >>> first_weights = []
+    >>> for _ in range(2):
+    ...     with isolated_random_state(0):
+    ...         network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    ...     first_weights.append(float(network.get_weights()[0][0, 0]))
+    >>> first_weights[0] == first_weights[1]
+    True
     """
     with _one_at_a_time:
         state, outer = random.getstate(), getattr(_seen_by_keras.own, "generator", None)

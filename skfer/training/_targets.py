@@ -28,6 +28,16 @@ def vote_targets(votes: np.ndarray, mode: str) -> np.ndarray:
     -------
     ndarray of shape (n,) or (n, n_outputs)
         Codes of the majority; or shares of the votes; or 1 for each class that is accepted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.training import vote_targets
+    >>> votes = np.array([[6, 4, 0], [0, 2, 8]])
+    >>> vote_targets(votes, "majority").tolist()
+    [0, 2]
+    >>> vote_targets(votes, "multi_target").tolist()
+    [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     if mode == "majority":
         return votes.argmax(axis=1)
@@ -42,7 +52,27 @@ def vote_targets(votes: np.ndarray, mode: str) -> np.ndarray:
 
 @keras.saving.register_keras_serializable("skfer")
 def best_accepted(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy with the likeliest of the accepted classes, for ``multi_target``."""
+    """Cross-entropy with the likeliest of the accepted classes, for ``multi_target``.
+
+    Parameters
+    ----------
+    targets : tensor of shape (n, n_outputs)
+        1 for each class that is accepted, else 0.
+    outputs : tensor of shape (n, n_outputs)
+        Probabilities.
+
+    Returns
+    -------
+    tensor of shape (n,)
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from skfer.training import best_accepted
+    >>> accepted, outputs = tf.constant([[1.0, 1.0, 0.0]]), tf.constant([[0.25, 0.5, 0.25]])
+    >>> round(float(best_accepted(accepted, outputs)[0]), 3)  # -log(0.5)
+    0.693
+    """
     logs = keras.ops.log(keras.ops.clip(outputs, keras.config.epsilon(), 1.0))
     return -keras.ops.max(keras.ops.where(targets > 0, logs, -1e9), axis=-1)
 
@@ -53,12 +83,21 @@ class TargetRule(NamedTuple):
     Parameters
     ----------
     n_outputs : int
+        Classes.
     smoothing : float
         Share of every target that is spread evenly over all classes (Szegedy et al. 2016).
     drawn : bool
         Whether one class is drawn from the shares, anew whenever the image is seen.
     any_accepted : bool
         Whether the targets are not shares but a 1 for each class that is right.
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from skfer.training import TargetRule
+    >>> rule = TargetRule(n_outputs=4, smoothing=0.5)
+    >>> rule(tf.constant([2]), seed=tf.constant([0, 1])).numpy().tolist()
+    [[0.125, 0.125, 0.625, 0.125]]
     """
 
     n_outputs: int
@@ -77,5 +116,23 @@ class TargetRule(NamedTuple):
 
 
 def as_shares(targets: np.ndarray, n_outputs: int) -> np.ndarray:
-    """Codes as ``(n, n_outputs)`` float32; what are shares already stays."""
+    """Codes of classes as shares of them.
+
+    Parameters
+    ----------
+    targets : ndarray of shape (n,) or (n, n_outputs)
+        Codes; shares are given back as they are.
+    n_outputs : int
+
+    Returns
+    -------
+    ndarray of shape (n, n_outputs), float32
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.training import as_shares
+    >>> as_shares(np.array([2, 0]), n_outputs=3).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
     return targets if targets.ndim == 2 else np.eye(n_outputs, dtype=np.float32)[targets]

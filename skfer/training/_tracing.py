@@ -18,6 +18,17 @@ def one_trace_a_fit() -> Iterator[None]:
 
     It counts the training steps of all networks as one function, by their place in Keras's
     source, where every fit rightly traces its own once: short fits in a grid search set it off.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import logging
+    >>> from skfer.training import one_trace_a_fit
+    >>> with one_trace_a_fit():
+    ...     logging.getLogger("tensorflow").warning("5 calls triggered tf.function retracing")
     """
     logger = logging.getLogger("tensorflow")
     own = _NoRetracingWarning()  # one for each fit, so that fits in threads don't share it

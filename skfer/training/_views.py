@@ -33,6 +33,16 @@ def averaged_over_views(
     ------
     ValueError
         If `views` is none of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.training import averaged_over_views
+    >>> images = np.zeros((1, 2, 2, 1), np.float32)
+    >>> images[:, :, 0] = 1  # the left half is white
+    >>> left_side = lambda images: images[:, 0, :1, 0]
+    >>> averaged_over_views(left_side, "flip")(images).numpy().tolist()
+    [[0.5]]
     """
     if views is None:
         return answer

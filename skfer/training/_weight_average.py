@@ -22,6 +22,19 @@ class WeightAverage(keras.callbacks.Callback):
         that the random weights of the beginning are soon gone.
     state : dict or None, default=None
         `state` of an average to go on from.
+
+    Examples
+    --------
+    >>> import keras
+    >>> import numpy as np
+    >>> from skfer.training import WeightAverage
+    >>> network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")])
+    >>> network.compile("sgd", "sparse_categorical_crossentropy")
+    >>> inputs, codes = np.zeros((4, 3)), np.zeros(4, int)
+    >>> average = WeightAverage(decay=0.9)
+    >>> _ = network.fit(inputs, codes, batch_size=2, callbacks=[average], verbose=0)
+    >>> average.state["steps"]
+    2
     """
 
     def __init__(self, decay: float, state: dict | None = None):

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from skfer._extras import import_extra
-from skfer.recognition._csv_text import defused, restored
-from skfer.recognition._table import class_columns, import_pandas, typed
+from skfer.recognition import class_columns, defused, import_pandas, restored, typed
 from skfer.video._follow_faces import VideoFrame
 
 if TYPE_CHECKING:

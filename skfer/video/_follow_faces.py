@@ -13,10 +13,19 @@ from typing import Any
 import numpy as np
 
 from skfer.detection import FaceDetector
-from skfer.recognition import FaceFollower, FaceReader, FollowedFace
-from skfer.recognition._annotate import face_label, most_probable
-from skfer.recognition._colors import color_of, rgb
-from skfer.recognition._drawing import Color, FaceMark, draw_marks
+from skfer.recognition import (
+    Color,
+    FaceFollower,
+    FaceMark,
+    FaceReader,
+    FollowedFace,
+    as_reader,
+    color_of,
+    draw_marks,
+    face_label,
+    most_probable,
+    rgb,
+)
 from skfer.video._sources import Camera, VideoFile, open_source
 
 # Frames that go through the network together, and the bytes that they may take.
@@ -38,8 +47,18 @@ class VideoFrame:
     picture : ndarray of shape (H, W, 3), uint8
         RGB, upright.
     faces : list of FollowedFace
+        In the order of their numbers.
     classes : list
         What the probabilities stand for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer.video import FollowedFace, VideoFrame
+    >>> face = FollowedFace(0, (20, 20, 40, 40), 1.0, "happy", np.array([0.9, 0.1]))
+    >>> frame = VideoFrame(0, 0.0, np.zeros((90, 120, 3), np.uint8), [face], ["happy", "sad"])
+    >>> frame.annotated().shape
+    (90, 120, 3)
     """
 
     index: int
@@ -49,7 +68,18 @@ class VideoFrame:
     classes: list[Any]
 
     def annotated(self, *, bars: bool = True) -> np.ndarray:
-        """A copy of the picture with boxes, labels and, if wanted, bars of the probabilities."""
+        """A copy of the picture with boxes and labels.
+
+        Parameters
+        ----------
+        bars : bool, default=True
+            Whether a bar for each probability is drawn too.
+
+        Returns
+        -------
+        ndarray of shape (H, W, 3), uint8
+            RGB.
+        """
         picture = self.picture.copy()
         draw_marks(picture, [self._mark(face, bars) for face in self.faces])
         return picture
@@ -89,21 +119,27 @@ def follow_faces(
     ----------
     source : str, os.PathLike or int
         Path of a video file, or the number of a camera.
-    pipeline, detector, n_jobs
-        As for `skfer.recognition.FaceReader`; `pipeline` may be one.
+    pipeline : Pipeline, classifier or FaceReader, default=None
+        As for `skfer.recognition.FaceReader`; None stands for ``skfer.load_pretrained()``.
+    detector : str or FaceDetector, default=None
+        Finds the faces in place of the detector of the Pipeline's cropper.
     every : int, default=1
         Search every n-th frame; in those between, faces stay where they were.
     smoothing : float, default=0.3
         Time constant of the exponential smoothing of probabilities, in seconds; 0 for none.
+    n_jobs : int, default=None
+        Threads that detect. None and -1 take one for each core.
 
-    Yields
-    ------
-    VideoFrame
+    Returns
+    -------
+    iterator of VideoFrame
 
     Raises
     ------
     ValueError
-        If the source can't be read, or a parameter is out of range.
+        If the source can't be read, a parameter is out of range, or the Pipeline can't read faces.
+    TypeError, NotFittedError
+        If the Pipeline gives no probabilities, or is not fitted.
 
     Warns
     -----
@@ -112,9 +148,21 @@ def follow_faces(
 
     Examples
     --------
+    >>> import tempfile
+    >>> import cv2
+    >>> from skfer.datasets import make_faces
     >>> from skfer.video import follow_faces
-    >>> for frame in follow_faces("talk.mp4"):  # doctest: +SKIP
-    ...     print(frame.timestamp, [face.expression for face in frame.faces])
+    >>> picture = make_faces(1, scene=True, random_state=0).images[0]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file, kind = f"{folder}/talk.avi", cv2.VideoWriter.fourcc(*"MJPG")
+    ...     video = cv2.VideoWriter(file, kind, fps=10, frameSize=picture.shape[1::-1])
+    ...     for _ in range(2):
+    ...         video.write(picture[:, :, ::-1])
+    ...     video.release()
+    ...     for frame in follow_faces(file):
+    ...         print(frame.timestamp, [face.face_id for face in frame.faces])
+    0.0 [0]
+    0.1 [0]
     """
     check_options(every, smoothing)
     reader = as_reader(pipeline, detector, n_jobs)
@@ -127,15 +175,6 @@ def check_options(every: int, smoothing: float) -> None:
         raise ValueError(f"every must be a positive int, the n of every n-th frame; got {every!r}.")
     if not isinstance(smoothing, Real) or not 0 <= smoothing < float("inf"):
         raise ValueError(f"smoothing must be seconds, 0 for none; got {smoothing!r}.")
-
-
-def as_reader(pipeline: Any, detector: str | FaceDetector | None, n_jobs: int | None) -> FaceReader:
-    """The FaceReader of these; one that is given already is taken as it is."""
-    if not isinstance(pipeline, FaceReader):
-        return FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
-    if detector is not None or n_jobs is not None:
-        raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
-    return pipeline
 
 
 def _opened_and_followed(

@@ -14,8 +14,7 @@ import numpy as np
 
 from skfer._partial_file import partial_file
 from skfer.detection import FaceDetector
-from skfer.recognition._progress import progress_bar
-from skfer.recognition._table import typed
+from skfer.recognition import as_reader, progress_bar, typed
 from skfer.video._face_tables import (
     RowSink,
     RowsInMemory,
@@ -24,7 +23,7 @@ from skfer.video._face_tables import (
     row_sink,
     suffix_of,
 )
-from skfer.video._follow_faces import VideoFrame, as_reader, check_options, follow
+from skfer.video._follow_faces import VideoFrame, check_options, follow
 from skfer.video._sources import open_source
 from skfer.video._video_writer import VideoWriter
 
@@ -39,6 +38,7 @@ class VideoReport:
     Attributes
     ----------
     n_frames : int
+        How many were read.
     seconds : float
         From the first frame to the last.
     n_faces : int
@@ -49,6 +49,12 @@ class VideoReport:
         The files that were written.
     problem : str or None
         What could not be read, if the file is damaged or breaks off.
+
+    Examples
+    --------
+    >>> from skfer.video import VideoReport
+    >>> VideoReport(n_frames=250, seconds=9.96, n_faces=1, classes=["happy", "sad"]).n_faces
+    1
     """
 
     n_frames: int = 0
@@ -140,7 +146,10 @@ def recognize_video(
     Raises
     ------
     ValueError
-        If the source can't be read as a video, or a parameter is out of range.
+        If the source can't be read as a video, a parameter is out of range, or the Pipeline can't
+        read faces.
+    TypeError, NotFittedError
+        If the Pipeline gives no probabilities, or is not fitted.
 
     Warns
     -----
@@ -154,9 +163,20 @@ def recognize_video(
 
     Examples
     --------
+    >>> import tempfile
+    >>> import cv2
+    >>> from skfer.datasets import make_faces
     >>> from skfer.video import recognize_video
-    >>> report = recognize_video("talk.mp4", output="drawn.mp4")  # doctest: +SKIP
-    >>> report.faces.groupby("face_id")["expression"].value_counts()  # doctest: +SKIP
+    >>> picture = make_faces(1, scene=True, random_state=0).images[0]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file, kind = f"{folder}/talk.avi", cv2.VideoWriter.fourcc(*"MJPG")
+    ...     video = cv2.VideoWriter(file, kind, fps=10, frameSize=picture.shape[1::-1])
+    ...     for _ in range(2):
+    ...         video.write(picture[:, :, ::-1])
+    ...     video.release()
+    ...     report = recognize_video(file, output=f"{folder}/drawn.mp4")
+    >>> report.n_frames, report.n_faces, report.faces["face_id"].tolist()
+    (2, 1, [0, 0])
     """
     check_options(every, smoothing)
     suffix = "" if csv is None else suffix_of(csv)

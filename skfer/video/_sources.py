@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from skfer._documentation import page
 from skfer._extras import import_extra
 from skfer._image_limits import max_pixels
 
@@ -211,7 +212,9 @@ def _opened(av: Any, name: str) -> Any:
             why = "it is a photo (HEIC)"
         elif head[4:8] == b"ftyp":
             why = "its table of frames (moov) is missing, as in a copy or recording cut short"
-        raise ValueError(f"{name!r} can't be read as a video: {why}.") from error
+        raise ValueError(
+            f"{name!r} can't be read as a video: {why}. See {page('guide/video')}"
+        ) from error
 
 
 def _upright(frame: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skfer.inspection._axes import pyplot
-from skfer.recognition._colors import color_of
+from skfer.recognition import color_of
 from skfer.video._face_tables import COLUMNS, read_rows
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class TimelineDisplay:
 
     Attributes
     ----------
-    axes_ : ndarray of matplotlib Axes
+    axes_ : ndarray of matplotlib Axes, shape (n_faces,)
         A panel for every face.
     figure_ : matplotlib Figure
     lines_ : list of matplotlib Line2D
@@ -44,9 +44,16 @@ class TimelineDisplay:
     Examples
     --------
     >>> import matplotlib.pyplot as plt
-    >>> from skfer.video import TimelineDisplay, recognize_video
-    >>> report = recognize_video("talk.mp4")  # doctest: +SKIP
-    >>> TimelineDisplay.from_table(report.faces)  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> from skfer.video import TimelineDisplay
+    >>> faces = pd.DataFrame({"frame": [0, 1, 2], "timestamp": [0.0, 0.1, 0.2], "face_id": 0})
+    >>> faces[["x", "y", "width", "height", "confidence"]] = 1
+    >>> faces[["detected", "expression", "probability"]] = True, "happy", 0.9
+    >>> faces["happy"], faces["sad"] = [0.7, 0.8, 0.9], [0.3, 0.2, 0.1]
+    >>> display = TimelineDisplay.from_table(faces)
+    >>> [line.get_label() for line in display.lines_]
+    ['happy', 'sad']
+    >>> plt.close(display.figure_)
     """
 
     def __init__(self, faces: pd.DataFrame, *, classes: list[str] | None = None):
@@ -68,14 +75,21 @@ class TimelineDisplay:
         ----------
         faces : pandas.DataFrame or path
             The table of a `VideoReport`, or the ``.csv`` or ``.parquet`` that was written.
-        ax, n_faces
-            As for `plot`.
+        ax : matplotlib Axes or sequence of them, default=None
+            One for every face. None makes a new figure.
         classes : list of str, default=None
             Columns to draw; None draws every class.
+        n_faces : int, default=4
+            At most so many faces are drawn, those that are seen in most frames.
 
         Returns
         -------
         TimelineDisplay
+
+        Raises
+        ------
+        ValueError
+            If the table has not what is drawn, or there are more or fewer axes than faces.
         """
         pyplot(f"{cls.__name__}.from_table")
         if isinstance(faces, str | os.PathLike):

@@ -17,10 +17,12 @@ class Limits:
 
     Parameters
     ----------
-    photo_bytes, video_bytes : int
-        Size of an upload. What is larger by its declared length is refused unread.
+    photo_bytes : int
+        Size of a photo. What is larger by its declared length is refused unread.
     photo_pixels : int
         Width times height of a photo, read from its header before it is decoded.
+    video_bytes : int
+        Size of a video, refused like a photo's.
     video_pixels : int
         Width times height of a video's frames.
     video_seconds : float
@@ -31,6 +33,11 @@ class Limits:
         Uploads worked on at once.
     patience : float
         How long, in seconds, one more upload waits for its turn before it is turned away.
+
+    Raises
+    ------
+    ValueError
+        If a limit is below 1 (`patience`: below 0) or not finite.
 
     Examples
     --------

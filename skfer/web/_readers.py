@@ -52,7 +52,16 @@ class Readers:
 
     @classmethod
     def only(cls, reader: Reader) -> Readers:
-        """No choice: always that reader."""
+        """No choice: always that reader.
+
+        Parameters
+        ----------
+        reader : FaceReader, or object with ``read(images)`` and ``classes``
+
+        Returns
+        -------
+        Readers
+        """
         return cls(lambda model, detector: reader, ["default"], ["default"])
 
     @classmethod
@@ -66,6 +75,15 @@ class Readers:
             all that come with the package.
         detector : str, FaceDetector or None
             What the page starts with. None: what `skfer.recognition.FaceReader` takes.
+
+        Returns
+        -------
+        Readers
+
+        Raises
+        ------
+        ValueError
+            If no Pipeline or detector has that name.
         """
         from skfer.detection import list_detectors
 
@@ -92,6 +110,15 @@ class Readers:
 
     def get(self, model: str | None = None, detector: str | None = None) -> Reader:
         """The reader of that model and detector.
+
+        Parameters
+        ----------
+        model, detector : str, default=None
+            None takes the first of `models` or `detectors`.
+
+        Returns
+        -------
+        Reader
 
         Raises
         ------

@@ -53,6 +53,8 @@ def serve(
 
     Raises
     ------
+    ValueError
+        If no Pipeline or detector has that name.
     ImportError
         If Flask or waitress is not installed.
     OSError

@@ -92,7 +92,9 @@ def test_a_score_may_be_a_function(faces, pipeline):
     table = robustness_report(
         pipeline, faces.images[:5], faces.labels[:5], corruptions="jpeg", scoring=sad
     )
-    assert table["score"].between(0, 1).all()
+    assert table.loc[0, "score"] == sad(pipeline, faces.images[:5], None)
+    coarsest = corrupt_images(faces.images[:5], "jpeg", table["level"].iloc[-1])
+    assert table["score"].iloc[-1] == sad(pipeline, coarsest, None)
 
 
 @pytest.mark.parametrize(

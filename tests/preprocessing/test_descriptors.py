@@ -227,7 +227,7 @@ def test_both_in_one_search(faces, tmp_path):
         [
             ("resizer", GrayscaleResizer(24)),
             ("features", FeatureUnion([("hog", HOGDescriptor()), ("lbp", LBPDescriptor())])),
-            ("classifier", LogisticRegression(C=0.01)),
+            ("classifier", LogisticRegression(C=10)),
         ],
         memory=str(tmp_path),
     )
@@ -235,8 +235,8 @@ def test_both_in_one_search(faces, tmp_path):
 
     search = GridSearchCV(pipeline, grid, cv=2).fit(faces.images[:80], faces.labels[:80])
 
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert search.predict(faces.images[80:]).shape == (160,)
+    assert (search.cv_results_["mean_test_score"] > 0.7).all()
+    assert search.score(faces.images[80:], faces.labels[80:]) > 0.8
 
 
 def test_features_have_names(faces):

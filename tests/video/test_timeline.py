@@ -6,16 +6,7 @@ import pytest
 
 from skfer.video import TimelineDisplay, recognize_video
 
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-
-
-@pytest.fixture
-def close_figures():
-    yield
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("figures_in_memory")
 
 
 @pytest.fixture
@@ -23,7 +14,7 @@ def report(crossing, reader, tmp_path):
     return recognize_video(crossing, reader, csv=tmp_path / "rows.csv")
 
 
-def test_a_panel_for_each_face_and_a_line_for_each_class(report, close_figures):
+def test_a_panel_for_each_face_and_a_line_for_each_class(report):
     display = TimelineDisplay.from_table(report.faces)
     assert len(display.axes_) == 2
     assert [line.get_label() for line in display.lines_] == ["happy", "sad", "surprise"] * 2
@@ -32,12 +23,12 @@ def test_a_panel_for_each_face_and_a_line_for_each_class(report, close_figures):
     display.figure_.canvas.draw()
 
 
-def test_from_the_file(report, close_figures):
+def test_from_the_file(report):
     display = TimelineDisplay.from_table(report.csv, classes=["sad"], n_faces=1)
     assert len(display.lines_) == 1
 
 
-def test_lines_are_broken_where_the_face_is_away(report, close_figures):
+def test_lines_are_broken_where_the_face_is_away(report):
     away = report.faces["frame"].between(5, 14)
     display = TimelineDisplay.from_table(report.faces[~away], n_faces=1)
     assert np.isnan(display.lines_[0].get_ydata()).sum() == 1

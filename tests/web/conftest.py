@@ -5,6 +5,8 @@ import shutil
 import pytest
 from web_for_tests import BrightnessReader
 
+from skfer.web import create_app
+
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -24,6 +26,11 @@ _FLAGS = (
 @pytest.fixture
 def reader():
     return BrightnessReader()
+
+
+@pytest.fixture
+def client(reader):
+    return create_app(reader).test_client()
 
 
 @pytest.fixture(scope="session")

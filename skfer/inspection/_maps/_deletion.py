@@ -57,6 +57,13 @@ def deletion_curve(
         Share of the squares that are taken away, from 0 to 1.
     proba : ndarray of shape (n, n_steps + 1)
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range, or maps and images don't belong together.
+    TypeError
+        If the estimator gives no probabilities.
+
     See Also
     --------
     deletion_score : The area under the curve.
@@ -105,9 +112,25 @@ def insertion_curve(
         Share of the squares that are there, from 0 to 1.
     proba : ndarray of shape (n, n_steps + 1)
 
+    Raises
+    ------
+    ValueError, TypeError
+        As by `deletion_curve`.
+
     See Also
     --------
     insertion_score : The area under the curve.
+
+    Examples
+    --------
+    >>> from skfer import load_pretrained
+    >>> from skfer.datasets import make_faces
+    >>> from skfer.inspection import grad_cam, insertion_curve
+    >>> pipeline = load_pretrained()
+    >>> found = grad_cam(pipeline, make_faces(4, random_state=0).images)
+    >>> shares, proba = insertion_curve(pipeline[-1], found.images, found.maps, n_steps=4)
+    >>> shares.tolist(), proba.shape
+    ([0.0, 0.25, 0.5, 0.75, 1.0], (4, 5))
     """
     return _curve(estimator, X, maps, target, n_steps, patch_size, baseline, inserts=True)
 
@@ -136,6 +159,11 @@ def deletion_score(
     -------
     ndarray of shape (n,)
         One area an image, in [0, 1].
+
+    Raises
+    ------
+    ValueError, TypeError
+        As by `deletion_curve`.
 
     See Also
     --------
@@ -182,9 +210,24 @@ def insertion_score(
     ndarray of shape (n,)
         One area an image, in [0, 1].
 
+    Raises
+    ------
+    ValueError, TypeError
+        As by `deletion_curve`.
+
     See Also
     --------
     deletion_score : The lower, the better.
+
+    Examples
+    --------
+    >>> from skfer import load_pretrained
+    >>> from skfer.datasets import make_faces
+    >>> from skfer.inspection import grad_cam, insertion_score
+    >>> pipeline = load_pretrained()
+    >>> found = grad_cam(pipeline, make_faces(4, random_state=0).images)
+    >>> insertion_score(pipeline[-1], found.images, found.maps, n_steps=4).shape
+    (4,)
     """
     return _area(_curve(estimator, X, maps, target, n_steps, patch_size, baseline, inserts=True))
 

@@ -59,7 +59,9 @@ def region_importance(
         importances : ndarray of shape (n_regions, n_repeats)
             Fall of the score.
         importances_mean, importances_std : ndarray of shape (n_regions,)
+            Over the repeats.
         regions : list of str
+            Their names.
         areas : ndarray of shape (n_regions,)
             Share of the image that the region holds.
         score : float
@@ -73,6 +75,8 @@ def region_importance(
     ------
     ValueError
         If a region is neither box nor mask, lengths differ, or there are fewer than 2 images.
+    TypeError
+        If the estimator gives no probabilities.
 
     See Also
     --------

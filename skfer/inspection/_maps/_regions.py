@@ -78,6 +78,12 @@ def region_weights(maps: Any, regions: Mapping[str, Any] | None = None) -> Bunch
         areas : ndarray of shape (n, n_regions)
             Share of the image's pixels that the region holds: the weight of an even map.
         regions : list of str
+            Their names.
+
+    Raises
+    ------
+    ValueError
+        If `maps` are no maps, or a region is neither box nor mask of their size.
 
     Examples
     --------

@@ -1,8 +1,6 @@
-"""Keras's optimisers and callbacks from the parameters of an estimator."""
+"""Keras's optimisers from the parameters of an estimator."""
 
 from __future__ import annotations
-
-import inspect
 
 import keras
 
@@ -30,6 +28,22 @@ def new_optimizer(
         How the rate goes over the fit, of which it is the highest.
     steps : int
         Of the whole fit.
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
+
+    Raises
+    ------
+    ValueError
+        If `learning_rate` or `schedule` is to be set, and the optimiser has a schedule of its own.
+
+    Examples
+    --------
+    >>> from skfer.training import new_optimizer
+    >>> optimizer = new_optimizer("sgd", learning_rate=0.5)
+    >>> type(optimizer).__name__, float(optimizer.learning_rate)
+    ('SGD', 0.5)
     """
     if isinstance(optimizer, str):
         fresh = keras.optimizers.get(optimizer)
@@ -51,38 +65,4 @@ def _check_rate_can_be_set(optimizer: keras.optimizers.Optimizer) -> None:
         raise ValueError(
             f"optimizer={optimizer.name!r} has a rate with a schedule of its own: give it a "
             "number, and leave the course to learning_rate, schedule and fine-tuning."
-        )
-
-
-def fit_callbacks(
-    monitor: str,
-    *,
-    reduce_lr: bool | dict,
-    early_stopping: bool,
-    patience: int,
-) -> list[keras.callbacks.Callback]:
-    """The callbacks that the parameters of a fit ask for."""
-    callbacks: list[keras.callbacks.Callback] = []
-    if reduce_lr:
-        options = reduce_lr if isinstance(reduce_lr, dict) else {}
-        settings = {"monitor": monitor, "factor": 0.1, "patience": 2, **options}
-        _check_plateau(settings)
-        callbacks.append(keras.callbacks.ReduceLROnPlateau(**settings))
-    if early_stopping:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                monitor=monitor, patience=patience, restore_best_weights=True
-            )
-        )
-    return callbacks
-
-
-def _check_plateau(settings: dict) -> None:
-    """Keras takes any keyword here and says nothing of one it doesn't know."""
-    known = set(inspect.signature(keras.callbacks.ReduceLROnPlateau).parameters) - {"kwargs"}
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise ValueError(
-            f"reduce_lr has no entry {unknown[0]!r}; it may hold what "
-            f"keras.callbacks.ReduceLROnPlateau takes: {sorted(known)}."
         )

@@ -1,0 +1,56 @@
+"""What is asked of every system that is compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+BATCH = 64
+
+
+class System:
+    """What is asked of every system; a face is (48, 48) uint8, gray."""
+
+    #: Distributions whose files it is made of, and the module that is imported.
+    distributions: tuple[str, ...] = ()
+    module = ""
+    #: Whether it searches photos for faces; some packages leave that to others.
+    finds_faces = True
+
+    def load(self) -> None:
+        """Import the package and read its weights."""
+        raise NotImplementedError
+
+    def batch(self, faces: np.ndarray) -> list[str]:
+        """Labels of many faces, the quickest way that the package has."""
+        return [self.own(face) for face in faces]
+
+    def one(self, face: np.ndarray) -> str:
+        """Label of one face without searching for it, the quickest way."""
+        return self.batch(face[None])[0]
+
+    def own(self, face: np.ndarray) -> str:
+        """Label of one face by the package's public call, without searching if it can."""
+        return self.one(face)
+
+    def photo(self, path: str) -> str:
+        """Label of the first face in a photo, by the public call."""
+        raise NotImplementedError
+
+    def extras(self, faces: np.ndarray) -> dict[str, Any]:
+        """Anything else to be measured."""
+        return {}
+
+
+def in_color(face: np.ndarray) -> np.ndarray:
+    """The gray face in three equal channels."""
+    return np.repeat(face[..., None], 3, axis=2)
+
+
+def seconds_of(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
