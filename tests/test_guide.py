@@ -38,7 +38,7 @@ LESS = {
         "[0, 2],  # whether": "[1],  # whether",
         "cv=3": "cv=2",
     },
-    "faq.md": {'"mini_xception", epochs=3': '"tiny_network", epochs=1'},
+    "faq.md": {'"mini_xception", epochs=15': '"tiny_network", epochs=1'},
     "guide/affect.md": {
         "make_faces(1200": "make_faces(120",
         '"mini_resnet", weights="fer2013", loss': '"tiny_network", loss',
