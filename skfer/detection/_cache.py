@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import pickle
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +22,20 @@ import cv2
 import joblib
 import numpy as np
 
-from skfer._array_files import DAMAGE
 from skfer._partial_file import partial_file
 from skfer.detection._protocol import Detections, FaceDetector
 
 _FOLDER = "skfer_faces"
 # Part of every key; raise it when what a file holds changes its meaning.
 _FORMAT = 1
+
+# What NumPy writes above such a table. `np.load` would have it parsed by `ast`, which Python 3.11
+# can't always do in two threads at a time (SystemError: python/cpython#106905).
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\0.."
+    rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \((\d+), (5|15)\), \} *\n",
+    re.DOTALL,
+)
 
 _POLL_SECONDS = 0.002
 # A claim this old was left by a process that died.
@@ -192,16 +200,21 @@ def _write(entry: Path, faces: Detections) -> None:
     if faces.landmarks is not None:
         columns.append(faces.landmarks.reshape(len(faces), 10))
     with partial_file(entry) as part:  # a reader sees the whole file or none
-        np.save(part, np.hstack(columns).astype(np.float64))
+        np.save(part, np.ascontiguousarray(np.hstack(columns), "<f8"))
 
 
 def _read(entry: Path) -> Detections | None:
     """The faces of an entry; None if it isn't there or is damaged."""
     try:
-        table = np.load(entry, allow_pickle=False)
-    except DAMAGE:
+        content = entry.read_bytes()
+    except OSError:
         return None
-    if table.ndim != 2 or table.shape[1] not in (5, 15):
+    header = _HEADER.match(content)
+    if header is None:
         return None
-    landmarks = table[:, 5:] if table.shape[1] == 15 else None
+    rows, columns = map(int, header.groups())
+    if len(content) - header.end() != 8 * rows * columns:
+        return None
+    table = np.frombuffer(content, "<f8", offset=header.end()).reshape(rows, columns)
+    landmarks = table[:, 5:] if columns == 15 else None
     return Detections(table[:, :4], table[:, 4], landmarks)

@@ -152,6 +152,19 @@ def test_damaged_entries_are_detected_anew(counting, photo_files, tmp_path):
     assert len(counting.seen()) == 2 * len(photo_files)
 
 
+def test_entries_are_read_without_pythons_parser(counting, photo_files, tmp_path, monkeypatch):
+    cropper = FaceCropper(counting, memory=tmp_path / "cache")
+    crops = cropper.transform(photo_files)
+
+    def parse(*arguments):
+        raise SystemError("AST constructor recursion depth mismatch")  # as 3.11 does
+
+    monkeypatch.setattr("ast.literal_eval", parse)
+    for one, other in zip(cropper.transform(photo_files), crops, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(counting.seen()) == len(photo_files)
+
+
 def test_a_claim_left_by_a_dead_process_is_taken_over(counting, photo_files, tmp_path):
     cropper = FaceCropper(counting, memory=tmp_path / "cache")
     (faces,) = cropper.detect(photo_files[:1])
