@@ -14,10 +14,10 @@ from skfer.training._checkpoint import (
     Progress,
     SaveCheckpoint,
     SavedFit,
-    fingerprint,
 )
 from skfer.training._concordance import Concordance, concordance_loss
 from skfer.training._examples import Examples
+from skfer.training._fingerprint import fingerprint
 from skfer.training._memory import build_state, no_graphs_left_behind
 from skfer.training._optimizer import new_optimizer
 from skfer.training._oversampling import oversampled
