@@ -33,7 +33,8 @@ def on_two_devices(case, folder):
 @pytest.mark.timeout(1200)
 def test_a_fit_on_two_devices_is_as_good_as_on_one(tmp_path):
     facts = on_two_devices("mirrored", tmp_path)
-    assert min(facts["accuracy on one"], facts["accuracy on two"]) > 0.85
+    assert 0.85 < facts["accuracy on one"] < 1
+    assert 0.85 < facts["accuracy on two"] < 1
     # Of two accuracies of 0.9 over 300 images, 0.07 is three standard errors of the difference.
     assert facts["accuracy on two"] == pytest.approx(facts["accuracy on one"], abs=0.07)
     # The network that was validated is the one that is there, batch statistics and all.
