@@ -11,7 +11,7 @@ numbers are read from `benchmarks/results/`, where `benchmarks/peers.py`, `speed
 # %%
 # Accuracy and speed of packages that work offline
 # -------------------------------------------------
-# Up and to the right is better. "flip" and "ten" are views of test-time augmentation, "onnx" and
+# Up and to the right is better; circles are ours. "flip" and "ten" are views of test-time augmentation, "onnx" and
 # "int8" the backends.
 
 import json
@@ -28,15 +28,14 @@ def read(name):
 
 peers = read("peers")
 figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+axes.set_prop_cycle(color=plt.get_cmap("tab20").colors)
 for name, system in peers["systems"].items():
     if "faces_a_second" in system:
-        ours = name.startswith("skfer")
-        point = (system["faces_a_second"], 100 * system["accuracy"])
-        axes.plot(*point, "o" if ours else "s", color="C0" if ours else "C1")
-        axes.annotate(name, point, xytext=(5, 4), textcoords="offset points", fontsize="small")
+        marker = "o" if name.startswith("skfer") else "s"
+        axes.plot(system["faces_a_second"], 100 * system["accuracy"], marker, ls="", label=name)
+figure.legend(loc="outside right upper", fontsize="small")
 axes.set(xscale="log", xlabel="faces a second, in batches")
 axes.set(ylabel=f"% right of {peers['images']} PublicTest images")
-axes.margins(x=0.25, y=0.1)
 plt.show()
 
 # %%
