@@ -11,8 +11,8 @@ numbers are read from `benchmarks/results/`, where `benchmarks/peers.py`, `speed
 # %%
 # Accuracy and speed of packages that work offline
 # -------------------------------------------------
-# Up and to the right is better; circles are ours. "flip" and "ten" are views of test-time augmentation, "onnx" and
-# "int8" the backends.
+# Up and to the right is better; circles are ours. "flip" and "ten" are views of test-time
+# augmentation, "onnx" and "int8" the backends.
 
 import json
 from pathlib import Path
