@@ -11,6 +11,8 @@ LOWEST ?= .venv-lowest
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	then echo $$python; exit; fi; done; echo python3)
+# A comma between the arguments of `call` would part them.
+DEV_AND_DOCS := dev,docs
 # Given to pytest: make test ARGS="-k cropper -x"
 ARGS ?=
 
@@ -50,7 +52,7 @@ hooks: $(VENV)/.installed-dev ## the pre-commit hooks on all files
 pytest: $(VENV)/.installed-dev ## the tests alone
 	$(BIN)/pytest $(ARGS)
 
-# The figures of docs/reliability.md. Each process is niced: hours of wrong files are no hurry.
+# The figures of docs/reliability.md. Each process is niced: wrong files are no hurry.
 FUZZ ?= --cases 20000 --output benchmarks/results/fuzz.json
 fuzz: $(VENV)/.installed-dev ## 20,000 wrong files, in watched processes (FUZZ="--cases 500")
 	nice -n 19 $(BIN)/python tests/fuzz/run.py $(FUZZ)
@@ -89,6 +91,7 @@ bench-scale: $(VENV)/.installed-dev ## memory and time of a million images, a qu
 
 clean: ## remove caches and build products, .venv too
 	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .coverage htmlcov .hypothesis
+	rm -rf demo_output docs/api/generated docs/api/backreferences docs/gallery docs/benchmarks
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -104,7 +107,7 @@ $(VENV)/.installed-examples: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
-	$(call install,dev,docs)
+	$(call install,$(DEV_AND_DOCS))
 	@touch $(VENV)/.installed-examples $(VENV)/.installed-dev $@
 
 # pip resolves to the newest only; uv can take the lowest of what pyproject.toml names.
@@ -136,7 +139,7 @@ $(BIN)/python:
 # pip names each package as it comes, on one line, instead of five lines for each.
 define install
 @echo 'Installing skfer and what it needs into $(VENV) (about 2 minutes the first time) ...'
-@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[$(1)$(if $(2),,$(2))]' \
+@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[$(1)]' \
 	| while read -r step what _; do case $$step in \
 		Collecting) printf ' %s' "$${what%%[^[:alnum:]._-]*}";; \
 		Installing) [ "$$what" = collected ] && printf '\nUnpacking ...';; \

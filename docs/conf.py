@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 
 import matplotlib as mpl
 
 import skfer
 
 mpl.use("Agg")
+# A page shows what a reader is told, not where the machine that built it keeps its packages.
+warnings.formatwarning = lambda message, category, *rest, **more: (
+    f"{category.__name__}: {message}\n"
+)
 
 project = "skfer"
 author = "The skfer developers"

@@ -15,17 +15,21 @@ import venv
 from pathlib import Path
 
 ANSWER = """
-import sys
+import os, sys
 
 def refuse(event, arguments):
-    if event == "socket.connect":
-        raise SystemExit(f"opened a connection to {arguments[1]}")
+    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo"):
+        print(f"{event}: {arguments}", flush=True)
+        os._exit(1)  # an exception would end a thread only
 
 sys.addaudithook(refuse)
 from skfer import load_pretrained, list_pretrained
 
 for name in list_pretrained():
-    print(f"{name}: {load_pretrained(name).predict([sys.argv[1]])[0]}")
+    model = load_pretrained(name)
+    (label,) = model.predict([sys.argv[1]])
+    assert label in model.classes_
+    print(f"{name}: {label}")
 """
 
 

@@ -45,8 +45,10 @@ def served(folder: Path) -> Iterator[str]:
     handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
 
 
 @contextmanager
@@ -61,8 +63,10 @@ def chromium() -> Iterator[webdriver.Chrome]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
-    yield browser
-    browser.quit()
+    try:
+        yield browser
+    finally:
+        browser.quit()
 
 
 @functools.cache
@@ -78,7 +82,9 @@ def anchors(page: Path) -> set[str]:
 
 
 def dead_links(page: Path, site: Path) -> Iterator[str]:
-    """Links of a page that lead nowhere, and what it would take from other sites."""
+    """What of a page leads nowhere, comes from other sites, or shows where it was built."""
+    if "site-packages" in soup_of(page).get_text():
+        yield "shows a path of the machine it was built on"
     for tag in soup_of(page).find_all(["a", "link", "script", "img", "source", "iframe"]):
         target = tag.get("href") or tag.get("src")
         if target is None or target.startswith(("data:", "mailto:", "javascript:")):

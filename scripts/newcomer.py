@@ -18,11 +18,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# What the README's reader has and a clean clone hasn't: a shell with Python, photos and a video.
-BEFORE_README = """
-python3 -m venv .venv
-source .venv/bin/activate
-"""
+# What the README's reader has and a clean clone hasn't: photos and a video.
 PHOTOS_OF_README = """
 import av, cv2
 from pathlib import Path
@@ -58,8 +54,6 @@ def script_of(page: Path) -> str:
     text = page.read_text(encoding="utf-8")
     parts = ["set -ex"]
     is_readme = page.name == "README.md"
-    if is_readme:
-        parts.append(BEFORE_README)
     # Blocks of Python that follow each other are one session.
     session: list[str] = []
 
@@ -68,7 +62,7 @@ def script_of(page: Path) -> str:
             parts.append("python - <<'END_OF_PYTHON'\n" + "\n".join(session) + "\nEND_OF_PYTHON")
             session.clear()
 
-    for language, block in re.findall(r"^```(python|console)?\n(.*?)^```$", text, re.M | re.S):
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
         if language == "python":
             session.append(block)
         elif language == "console" or (is_readme and not language):

@@ -152,7 +152,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         to them.
     random_state : int, RandomState instance or None, default=None
         Decides weights, dropout, order of the images and augmentation. The same int gives
-        the same weights on the same machine.
+        the same weights on the same machine with as many threads.
     verbose : int, default=0
         0 is silent, 1 a progress bar, 2 a line an epoch.
 

@@ -40,13 +40,14 @@ systems = [
 figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
 for place, system in enumerate(systems):
     same = sum(other["weights"] == system["weights"] for other in systems[:place])
+    weights = system["weights"] * 1.08**same
     accuracies = [system["accuracy"], system["accuracy_without_images_in_training"]]
-    axes.semilogx(
-        [system["weights"] * 1.08**same] * 2, accuracies, "o-", ms=4, label=system["system"]
-    )
-card = read("model_card_fer2013")["accuracy"]
-pretrained = [subset["none"] for subset in card]
-axes.semilogx([1_551_567] * 2, pretrained, "D-", color="black", label='"fer2013", one view')
+    label = f"{system['system']}, {system['epochs']} epochs"
+    axes.semilogx([weights] * 2, accuracies, "o-", ms=4, label=label)
+card = read("model_card_fer2013")
+weights = card["model"]["n_weights"]
+pretrained = [subset["none"] for subset in card["accuracy"]]
+axes.semilogx([weights] * 2, pretrained, "D-", color="black", label='"fer2013", one view')
 axes.set(xlabel="parameters", ylabel="accuracy on PublicTest")
 axes.legend(fontsize="small", ncols=2)
 figure.suptitle("Seven classes, one run of one seed each")
@@ -57,9 +58,9 @@ plt.show()
 # -----------------------
 # Training accuracy is of augmented images, so it can lie below that of new ones.
 
-longest = sorted(systems, key=lambda system: -system["accuracy"])[:6]
+best = sorted(systems, key=lambda system: -system["accuracy"])[:6]
 figure, grid = plt.subplots(2, 3, figsize=(10, 6), sharey=True, layout="constrained")
-for axes, system in zip(grid.flat, longest, strict=False):
+for axes, system in zip(grid.flat, best, strict=False):
     epochs = np.arange(1, system["epochs"] + 1)
     for curve in ("accuracy", "val_accuracy"):
         axes.plot(epochs, system["history"][curve], label=curve)
