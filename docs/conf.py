@@ -12,9 +12,7 @@ import skfer
 
 mpl.use("Agg")
 # A page shows what a reader is told, not where the machine that built it keeps its packages.
-warnings.formatwarning = lambda message, category, *rest, **more: (
-    f"{category.__name__}: {message}\n"
-)
+warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\n"
 
 project = "skfer"
 author = "The skfer developers"
