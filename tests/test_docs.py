@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,16 @@ def test_links_between_pages_lead_somewhere(page):
         # The gallery and the drawn figures are made when the site is built.
         made = target in ("gallery/index.rst", "../gallery/index.rst", "benchmarks/index.rst")
         assert made or place.exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_a_fresh_machine_installs_what_builds_the_site(tmp_path):
+    plan = subprocess.run(
+        ["make", "--dry-run", "docs", f"VENV={tmp_path}/venv"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert "--editable '.[dev,docs]'" in plan
+    assert "-b html docs build/html" in plan
