@@ -150,7 +150,7 @@ def _parse(row: list[str], columns: tuple[int, int, int | None]) -> tuple[bytes,
         raise ValueError(f"it has only {len(row)} columns.")
     try:
         image = np.fromstring(row[pixels], np.int64, sep=" ")
-    except ValueError as error:
+    except (ValueError, DeprecationWarning) as error:  # a warning before NumPy 2.3
         raise ValueError(f"a pixel is no whole number ({error}).") from error
     if len(image) != SIDE * SIDE:
         raise ValueError(f"{len(image)} pixels, where {SIDE * SIDE} are expected.")

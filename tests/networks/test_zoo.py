@@ -8,6 +8,9 @@ import keras
 import numpy as np
 import pytest
 
+# Before the tests put a network in keras.applications: older Keras makes that module anew here.
+from keras.applications.vgg16 import preprocess_input
+
 from skfer import FacialExpressionClassifier
 from skfer.networks import build_network, list_networks
 from skfer.networks._anatomy import freeze_below
@@ -106,8 +109,6 @@ class TestImageNet:
         return trained
 
     def test_sees_what_the_original_sees_behind_its_own_preprocessing(self, downloaded):
-        from keras.applications.vgg16 import preprocess_input
-
         network = build_network("vgg16", (32, 32, 3), 2, weights="imagenet")
         images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
         theirs = np.asarray(downloaded(preprocess_input(images.copy()))).mean(axis=(1, 2))
