@@ -26,7 +26,7 @@ MAPS = {
     "grad_cam": grad_cam,
     "occlusion": occlusion_sensitivity,
 }
-# Grad-CAM is as coarse as the last convolution: 0.47 with Keras 3.8, more than half with newer ones.
+# Grad-CAM is as coarse as the last convolution: 0.47 with Keras 3.8, more than half with newer.
 LEAST = {"grad_cam": 0.45}
 
 
