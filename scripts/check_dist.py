@@ -25,7 +25,7 @@ def refuse(event, arguments):
 sys.addaudithook(refuse)
 from skfer import load_pretrained, list_pretrained
 
-for name in list_pretrained():
+for name in (record["name"] for record in list_pretrained()):
     model = load_pretrained(name)
     (label,) = model.predict([sys.argv[1]])
     assert label in model.classes_
