@@ -5,21 +5,19 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from pathlib import Path
 
 import joblib
 import keras
 import numpy as np
 import pytest
-import sklearn
 from networks_for_tests import small_network, tiny_network
+from saved_models_for_tests import MODELS, is_too_new, told_of
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
-from sklearn.utils.fixes import parse_version
 
 import skfer
 from skfer import (
@@ -403,15 +401,11 @@ def test_a_name_for_a_function():
         register_network("mine", "cnn4")
 
 
-MODELS = sorted(Path(__file__, "../models").resolve().glob("*.skfer"))
-
-
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_files_of_earlier_releases_load_and_say_what_they_said(path):
-    told = json.loads(path.with_suffix(".json").read_text())
-    # LogisticRegression has a penalty "deprecated" since scikit-learn 1.8.
-    if parse_version(sklearn.__version__) < parse_version(told.get("scikit-learn", "0")):
-        pytest.skip(f"holds parameters of scikit-learn {told['scikit-learn']}")
+    if is_too_new(path):
+        pytest.skip("holds parameters of a newer scikit-learn")
+    told = told_of(path)
     estimator = skfer.load(path)
     faces = make_faces(3, size=told["size"], random_state=1)
     given = getattr(estimator, told["method"])(faces.images)
