@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 from faces_for_tests import faces_differing_in
@@ -26,8 +27,6 @@ MAPS = {
     "grad_cam": grad_cam,
     "occlusion": occlusion_sensitivity,
 }
-# Grad-CAM is as coarse as the last convolution: 0.47 with Keras 3.8, more than half with newer.
-LEAST = {"grad_cam": 0.45}
 
 
 @pytest.fixture(scope="module", params=REGIONS)
@@ -43,13 +42,16 @@ def case(request):
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_most_of_a_map_lies_on_what_differs(case, name):
+def test_most_of_a_map_lies_on_what_differs(case, name, request):
     part, classifier, images, _ = case
+    if (part, name) == ("mouth", "grad_cam") and keras.__version__.startswith("3.8."):
+        # As coarse as the last convolution, and the lowest Keras learns another network.
+        request.applymarker(pytest.mark.xfail(reason="0.47 of the map with Keras 3.8"))
     found = region_weights(MAPS[name](classifier, images).maps, REGIONS)
     weights = dict(zip(found.regions, np.nanmean(found.weights, axis=0), strict=True))
     area = dict(zip(found.regions, found.areas[0], strict=True))[part]
     (other,) = set(REGIONS) - {part}
-    assert weights[part] > max(LEAST.get(name, 0.5), 1.8 * area)
+    assert weights[part] > max(0.5, 1.8 * area)
     assert weights[part] > 3 * weights[other]
 
 
