@@ -7,6 +7,7 @@ float32, in the order it came in. Colour is RGB. Nothing is dropped.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import numbers
 import os
@@ -27,10 +28,31 @@ from skfer._threads import limit_opencv
 LONGEST_STRIP = 32
 SMALLEST_SQUARE = 32
 
+# Suffixes of the image files that a folder is searched for, in every part of the package.
+_ALWAYS_READABLE = (
+    *(".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),
+    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+)
+# HEIC needs pillow-heif. Without it, the error of such a file says so.
+HEIC_SUFFIXES = (".heic", ".heif")
+IMAGE_SUFFIXES = tuple(sorted((*_ALWAYS_READABLE, *HEIC_SUFFIXES)))
+
 _SINGLE = (str, bytes, bytearray, os.PathLike)
 _WRAP = "Wrap a single image in a list: [image]."
 
 limit_opencv()  # here, where whoever reads images comes by, and before the first is read
+
+
+def readable_suffixes() -> tuple[str, ...]:
+    """Suffixes of the image files that this installation reads, lower case.
+
+    Returns
+    -------
+    tuple of str
+        `IMAGE_SUFFIXES`; without those of HEIC if pillow-heif is not installed.
+    """
+    has_heif = importlib.util.find_spec("pillow_heif") is not None
+    return IMAGE_SUFFIXES if has_heif else _ALWAYS_READABLE
 
 
 class LazyImages:

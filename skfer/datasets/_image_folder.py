@@ -11,10 +11,9 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfer._documentation import page
+from skfer._images import readable_suffixes
 from skfer._labels import canonical_label
 from skfer.datasets._clip_names import clip_names
-
-IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 def load_image_folder(
@@ -22,7 +21,7 @@ def load_image_folder(
     *,
     classes: Sequence[str] | None = None,
     normalize: bool = True,
-    extensions: Sequence[str] = IMAGE_EXTENSIONS,
+    extensions: Sequence[str] | None = None,
     names: str | None = None,
     return_X_y: bool = False,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
@@ -40,8 +39,9 @@ def load_image_folder(
         Whether "Anger", "happiness" and the like get their usual name, "angry" and "happy", as
         by `canonical_label`, in the folders and in `classes`; two folders of one name then are
         one class. Names that are no expression stay as they are.
-    extensions : sequence of str
-        Extensions of image files, in any case. The default names what OpenCV reads.
+    extensions : sequence of str, default=None
+        Suffixes of image files, in any case. None takes every kind that the package reads; HEIC
+        is one if pillow-heif is installed (extra `heif`).
     names : str, default=None
         What the names of files tell of people: "ck+" for ``S010_004_00000017.png``, or a regular
         expression, see `clip_names`.
@@ -104,7 +104,7 @@ def load_image_folder(
         folders.setdefault(name_of(folder.name), []).append(folder)
     class_names = _class_names(root, folders, None if classes is None else [*map(name_of, classes)])
 
-    endings = tuple(extension.lower() for extension in extensions)
+    endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))
     paths: list[Path] = []
     target: list[int] = []
     for code, name in enumerate(class_names):

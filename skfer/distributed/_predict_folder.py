@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skfer._images import read_image
-from skfer.datasets._image_folder import IMAGE_EXTENSIONS
+from skfer._images import IMAGE_SUFFIXES, read_image
 from skfer.distributed._on_dask import copies_kept, last_client
 from skfer.recognition import class_columns, import_pandas, take_apart, typed
 
@@ -145,10 +144,8 @@ def _image_files(folder: str | os.PathLike) -> list[str]:
         files += [
             os.path.join(place, name)
             for name in names
-            if name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith(".")
+            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
         ]
     if not files:
-        raise ValueError(
-            f"The folder {str(root)!r} holds no images ({', '.join(IMAGE_EXTENSIONS)})."
-        )
+        raise ValueError(f"The folder {str(root)!r} holds no images ({', '.join(IMAGE_SUFFIXES)}).")
     return sorted(files)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skfer._images import IMAGE_SUFFIXES
 from skfer.detection import FaceDetector
 from skfer.recognition._face_reader import FaceReader, FaceReading, as_reader
 from skfer.recognition._progress import progress_bar
@@ -13,10 +14,6 @@ from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Photos in folders beside the kinds that every OpenCV reads. HEIC none reads, and its error says
-# what to do: better than a photo that is missing from the table.
-_OF_PHONES = (".avif", ".gif", ".heic", ".heif")
 
 
 def recognize(
@@ -147,7 +144,8 @@ def image_files(folder: Path) -> list[Path]:
     Parameters
     ----------
     folder : Path
-        Folders inside it, and names that begin with a dot, are passed over.
+        Folders inside it, and names that begin with a dot, are passed over. HEIC files are
+        listed even if they can't be read, so that no photo is missing from a table.
 
     Returns
     -------
@@ -169,19 +167,20 @@ def image_files(folder: Path) -> list[Path]:
     ...     [file.name for file in image_files(Path(folder))]
     ['a.PNG', 'b.jpg']
     """
-    from skfer.datasets._image_folder import IMAGE_EXTENSIONS, refuse_link_out
+    from skfer.datasets._image_folder import refuse_link_out
 
-    extensions = (*IMAGE_EXTENSIONS, *_OF_PHONES)
     files = sorted(
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in extensions and not file.name.startswith(".") and file.is_file()
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not file.name.startswith(".")
+        and file.is_file()
     )
     for file in files:
         refuse_link_out(file, folder)
     if not files:
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images ({', '.join(extensions)}). Those in "
+            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_SUFFIXES)}). Those in "
             "folders inside it are not looked for: give their paths in a list."
         )
     return files

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib.util
 import os
 
 import cv2
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 from sklearn.model_selection import PredefinedSplit
 
+from skfer._images import HEIC_SUFFIXES, IMAGE_SUFFIXES, read_image
 from skfer.datasets import load_fer2013, load_image_folder
+from skfer.distributed._predict_folder import _image_files as predicted_files
+from skfer.recognition import image_files
 
 FER2013_NAMES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 TARGET = [0, 3, 6, 5, 1]
@@ -296,6 +300,49 @@ def test_extensions_of_ones_own(write_images):
     data = load_image_folder(root, extensions=[".JPG"])
 
     assert [path.name for path in data.paths] == ["2.jpg"]
+
+
+# A file's content, by the suffix that OpenCV writes it under.
+WRITTEN_AS = {
+    **dict.fromkeys([".dib"], ".bmp"),
+    **dict.fromkeys([".jfif", ".jpe"], ".jpg"),
+    **dict.fromkeys([".pnm"], ".ppm"),
+}
+
+
+def test_one_list_of_suffixes_in_every_reader_of_folders(tmp_path):
+    folder = tmp_path / "sad"
+    folder.mkdir()
+    colour = np.zeros((16, 16, 3), np.uint8)
+    for suffix in set(IMAGE_SUFFIXES) - set(HEIC_SUFFIXES):
+        image = colour[..., 0] if suffix in (".pbm", ".pgm") else colour
+        _, encoded = cv2.imencode(WRITTEN_AS.get(suffix, suffix), image)
+        for name in (f"small{suffix}", f"LARGE{suffix.upper()}"):
+            (folder / name).write_bytes(encoded.tobytes())
+    (folder / "notes.txt").touch()
+
+    files = load_image_folder(tmp_path).paths.tolist()
+
+    assert len(files) == 2 * len(set(IMAGE_SUFFIXES) - set(HEIC_SUFFIXES)) == 32
+    assert all(read_image(file, 0).shape[:2] == (16, 16) for file in files)
+    assert image_files(folder) == files
+    assert predicted_files(folder) == [str(file) for file in files]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_heic_is_listed_where_it_can_be_read(tmp_path, monkeypatch, installed):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name: (True if installed else None) if name == "pillow_heif" else find(name),
+    )
+    (tmp_path / "sad").mkdir()
+    for name in ("a.jpg", "b.HEIC", "c.heif"):
+        (tmp_path / "sad" / name).touch()
+
+    listed = [path.name for path in load_image_folder(tmp_path).paths]
+
+    assert listed == (["a.jpg", "b.HEIC", "c.heif"] if installed else ["a.jpg"])
 
 
 def test_images_are_not_read(tmp_path):
