@@ -4,6 +4,7 @@ from skfer.training._augmentation import Augmentation
 from skfer.training._batch_norm import settling_within_an_epoch
 from skfer.training._batches import (
     PickedImages,
+    epoch_order,
     evaluation_batches,
     steps_an_epoch,
     training_batches,
@@ -56,6 +57,7 @@ __all__ = [
     "build_state",
     "computing_in",
     "concordance_loss",
+    "epoch_order",
     "evaluation_batches",
     "fingerprint",
     "fit_callbacks",

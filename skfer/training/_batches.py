@@ -17,6 +17,10 @@ from skfer._file_array import let_go
 from skfer.training._augmentation import Augmentation
 from skfer.training._targets import TargetRule
 
+# Streams of random numbers, folded into seeds: the order of epoch 3 and the changes to the images
+# of step 3 would otherwise be drawn with the same seed.
+_TARGETS, _MIXUP, _ORDER = 1, 2, 3
+
 
 class PickedImages:
     """Some images of an array, without a copy of them.
@@ -110,19 +114,22 @@ def training_batches(
     shares = n_images // devices
     steps = steps_an_epoch(n_images, batch_size, devices)
     taken = _by_places(images, targets, sample_weight)
-    order = None if rows is None else tf.constant(rows, tf.int64)
+    repeated = None if rows is None else tf.constant(rows, tf.int64)
 
-    def batch(step: tf.Tensor) -> tuple:
-        epoch, position = step // steps, step % steps
-        # Batches of equal size, but for one image: a last batch of a single image would be a
-        # step, and a share of the batch statistics, of its own.
-        first, last = position * shares // steps, (position + 1) * shares // steps
-        slots = tf.range(first * devices, last * devices)
-        places = tf.random.experimental.index_shuffle(
-            slots, seed=_seed_of(seed, epoch), max_index=tf.constant(n_images - 1, tf.int64)
-        )
-        if order is not None:
-            places = tf.gather(order, places)
+    def places_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = epoch_order(n_images, seed, epoch)
+        if repeated is not None:
+            order = tf.gather(repeated, order)
+
+        def places_of_batch(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # Batches of equal size, but for one image: a last batch of a single image would be
+            # a step, and a share of the batch statistics, of its own.
+            first, last = position * shares // steps, (position + 1) * shares // steps
+            return epoch * steps + position, order[first * devices : last * devices]
+
+        return tf.data.Dataset.range(steps).map(places_of_batch)
+
+    def batch(step: tf.Tensor, places: tf.Tensor) -> tuple:
         picked, answers, *weights = taken(places)
         own_seed = _seed_of(seed, step)
         if augmentation is not None:
@@ -130,9 +137,11 @@ def training_batches(
             # Turned images have lost their size, without which older Keras flattens nothing.
             picked = tf.ensure_shape(picked, (None, *images.shape[1:]))
         if target_rule is not None:
-            answers = target_rule(answers, tf.random.experimental.stateless_fold_in(own_seed, 1))
+            answers = target_rule(
+                answers, tf.random.experimental.stateless_fold_in(own_seed, _TARGETS)
+            )
         if augmentation is not None and augmentation.mixup:
-            mixing_seed = tf.random.experimental.stateless_fold_in(own_seed, 2)
+            mixing_seed = tf.random.experimental.stateless_fold_in(own_seed, _MIXUP)
             picked, answers, mixed = augmentation.mix(
                 picked, answers, weights[0] if weights else None, mixing_seed
             )
@@ -140,8 +149,41 @@ def training_batches(
         return (picked, answers, *weights)
 
     # Not Dataset.counter: TensorFlow keeps the graph of its scan for good.
-    numbers = tf.data.Dataset.range(first_epoch * steps, tf.int64.max)
-    return numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2), steps
+    epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    # One permutation is drawn for an epoch, and none is kept for the next.
+    places = epochs.flat_map(places_of_epoch)
+    return places.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2), steps
+
+
+def epoch_order(n_images: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
+    """Draw the order of the images in an epoch.
+
+    Parameters
+    ----------
+    n_images : int
+    seed : int
+        Seed of the fit.
+    epoch : int or scalar tensor
+        Number of the epoch, from 0.
+
+    Returns
+    -------
+    tensor of shape (n_images,), int64
+        A permutation of the numbers from 0 to `n_images` - 1, which depends on `seed` and
+        `epoch` alone.
+
+    Examples
+    --------
+    >>> from skfer.training import epoch_order
+    >>> sorted(epoch_order(5, seed=0, epoch=12).numpy().tolist())
+    [0, 1, 2, 3, 4]
+    """
+    # A draw of the whole permutation: `index_shuffle`, which needs no memory for it, uses only
+    # 8 bits of its seed for fewer than 2**16 images, and hardly shuffles with some of them.
+    own_seed = tf.random.experimental.stateless_fold_in(_seed_of(seed, epoch), _ORDER)
+    return tf.random.experimental.stateless_shuffle(
+        tf.range(n_images, dtype=tf.int64), own_seed, alg="philox"
+    )
 
 
 def steps_an_epoch(n_images: int, batch_size: int, devices: int = 1) -> int:
@@ -230,6 +272,6 @@ def _by_places(
     return taken
 
 
-def _seed_of(seed: int, number: tf.Tensor) -> tf.Tensor:
+def _seed_of(seed: int, number: int | tf.Tensor) -> tf.Tensor:
     """A stateless seed from the seed of the fit and the number of an epoch or step."""
     return tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from skfer.training import Augmentation, evaluation_batches, training_batches
+from skfer.training import Augmentation, epoch_order, evaluation_batches, training_batches
 
 
 @pytest.fixture
@@ -57,3 +57,69 @@ def test_evaluation_keeps_the_order(numbered):
     batches = evaluation_batches(*numbered, None, batch_size=4)
     targets = np.concatenate([targets for _, targets in batches.as_numpy_iterator()])
     np.testing.assert_array_equal(targets, np.arange(10))
+
+
+def adjacent(order):
+    """Number of places where two images stand side by side that do so in the data."""
+    return int((np.abs(np.diff(order)) == 1).sum())
+
+
+@pytest.mark.parametrize("n_images", [100, 255, 500, 3_000, 30_000])
+def test_every_seed_and_epoch_gives_a_shuffled_order(n_images):
+    chance = np.random.default_rng(0)
+    orders = [
+        epoch_order(n_images, seed, epoch).numpy()
+        for seed in (0, 1, 2, 255, 256, 2**31 - 1, 2**40, -1)
+        for epoch in (0, 1, 2, 11, 12, 13, 254, 255, 256, 268, 524)
+    ]
+    for order in orders:
+        assert (np.bincount(order, minlength=n_images) == 1).all()
+    # Two a permutation by chance, whatever its length; 13 or more in one of ten million.
+    assert max(map(adjacent, orders)) <= 12
+    drawn = [adjacent(chance.permutation(n_images)) for _ in range(len(orders))]
+    assert abs(np.mean(list(map(adjacent, orders))) - np.mean(drawn)) < 0.9
+
+
+def test_orders_do_not_repeat_over_seeds_and_epochs():
+    # 256 epochs or seeds on, and with seed and epoch exchanged.
+    pairs = [(0, 0), (0, 1), (1, 0), (0, 256), (256, 0), (1, 256), (256, 1), (0, 512), (2**32, 0)]
+    orders = {tuple(epoch_order(60, seed, epoch).numpy()) for seed, epoch in pairs}
+    assert len(orders) == len(pairs)
+
+
+def test_each_image_is_at_each_place_equally_often():
+    n_images, n_epochs = 5, 400
+    counts = np.zeros((n_images, n_images))
+    for epoch in range(n_epochs):
+        counts[np.arange(n_images), epoch_order(n_images, 7, epoch).numpy()] += 1
+    # Five standard deviations of a binomial count.
+    assert np.abs(counts - n_epochs / n_images).max() < 5 * np.sqrt(n_epochs * 0.2 * 0.8)
+
+
+@pytest.mark.parametrize("rows", [None, np.tile(np.arange(60), 2)], ids=["once", "oversampled"])
+@pytest.mark.parametrize("first_epoch", [0, 12, 268])
+def test_the_thirteenth_epoch_is_shuffled_as_the_others(rows, first_epoch):
+    images, numbers = np.zeros((60, 1, 1, 1), np.uint8), np.arange(60)
+    n_rows = 60 if rows is None else len(rows)
+    for seed in range(5):
+        batches, steps = training_batches(
+            images, numbers, None, batch_size=16, seed=seed, first_epoch=first_epoch, rows=rows
+        )
+        order = np.concatenate([targets for _, targets in batches.take(steps).as_numpy_iterator()])
+        assert sorted(order) == sorted(numbers if rows is None else rows)
+        assert adjacent(order) < n_rows / 5  # 40 of 59 with a poor permutation
+
+
+def test_order_and_changes_of_images_are_drawn_apart():
+    # One batch an epoch: its step has the number of its epoch.
+    images = np.tile(np.arange(64, dtype=np.uint8), (2_000, 8, 1))[..., None]
+    numbers = np.arange(2_000)
+    correlations = []
+    for seed in range(2):
+        batches, _ = training_batches(
+            images, numbers, None, batch_size=2_000, seed=seed, augmentation=Augmentation(flip=True)
+        )
+        changed, order = next(batches.as_numpy_iterator())
+        mirrored = changed[:, 0, 0, 0] > 32
+        correlations.append(np.corrcoef(mirrored, order)[0, 1])
+    assert np.abs(correlations).max() < 5 / np.sqrt(2_000)
