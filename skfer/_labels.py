@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,35 @@ EXPRESSION_SETS: dict[int, tuple[str, ...]] = {
     5: ("angry", "happy", "sad", "surprise", "neutral"),
     7: EXPRESSIONS[:7],
     8: EXPRESSIONS,
+}
+
+# The codes of public data sets. None stands for no expression: such images are left out.
+EXPRESSION_CODES: dict[str, dict[Any, str | None]] = {
+    "affectnet": dict(
+        enumerate(
+            (
+                *("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"),
+                *(None, None, None),  # none, uncertain, no face
+            )
+        )
+    ),
+    "ck+": dict(
+        enumerate(
+            ("neutral", "angry", "contempt", "disgust", "fear", "happy", "sad", "surprise"),
+        )
+    ),
+    "fer2013": dict(enumerate(EXPRESSION_SETS[7])),
+    "jaffe": {
+        **{"AN": "angry", "DI": "disgust", "FE": "fear", "HA": "happy"},
+        **{"NE": "neutral", "SA": "sad", "SU": "surprise"},
+    },
+    "kdef": {
+        **{"AF": "fear", "AN": "angry", "DI": "disgust", "HA": "happy"},
+        **{"NE": "neutral", "SA": "sad", "SU": "surprise"},
+    },
+    "raf-db": dict(
+        enumerate(("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"), start=1)
+    ),
 }
 
 _SYNONYMS = {
@@ -51,6 +80,82 @@ def canonical_label(name: str) -> str:
     ('happy', 'Karuna')
     """
     return _CANONICAL.get(str(name).strip().casefold(), str(name))
+
+
+def code_table(codes: str | Mapping[Any, str | None]) -> dict[str, str | None]:
+    """Return the labels of codes, for `decoded_label`.
+
+    Raises
+    ------
+    ValueError
+        If `codes` names no data set of `EXPRESSION_CODES`.
+    """
+    if isinstance(codes, str):
+        if codes not in EXPRESSION_CODES:
+            raise ValueError(
+                f"codes={codes!r} must be one of {sorted(EXPRESSION_CODES)} or a dict such as "
+                "{1: 'happy', 2: 'sad'}."
+            )
+        codes = EXPRESSION_CODES[codes]
+    return {_code_text(str(code)): label for code, label in codes.items()}
+
+
+def decoded_label(
+    value: Any, codes: Mapping[str, str | None] | None = None, *, normalize: bool = True
+) -> str | None:
+    """Return the label that a code or name stands for.
+
+    Parameters
+    ----------
+    value : Any
+        A cell of a table, the name of a folder, or a part of a file's name. Of a code, 5, "5.0"
+        and "   5.0000000e+00" are the same, and case makes no difference.
+    codes : mapping, default=None
+        As `code_table` returns it. A label that one of the codes has is taken too.
+    normalize : bool, default=True
+        Whether a name becomes the usual name of its expression. With `codes` it always does.
+
+    Returns
+    -------
+    str or None
+        None if the code stands for no expression.
+
+    Raises
+    ------
+    ValueError
+        If the value is missing (None, NaN or empty), or neither a code nor a label of `codes`.
+
+    Examples
+    --------
+    >>> from skfer._labels import code_table, decoded_label
+    >>> decoded_label("Happiness"), decoded_label("4.0", code_table("raf-db"))
+    ('happy', 'happy')
+    """
+    text = "" if value is None else str(value).strip()
+    if text.casefold() in ("", "nan", "<na>", "nat"):
+        raise ValueError("the label is missing")
+    if codes is None:
+        return canonical_label(text) if normalize else text
+    if (code := _code_text(text)) in codes:
+        return codes[code]
+    if (name := canonical_label(text)) in codes.values():
+        return name
+    known = ", ".join(f"{code} {label}" for code, label in codes.items() if label is not None)
+    raise ValueError(f"the label is {shortened(value)}; the codes are {known}")
+
+
+def _code_text(text: str) -> str:
+    try:
+        number = float(text)
+    except ValueError:
+        return text.casefold()
+    return str(int(number)) if number.is_integer() else text
+
+
+def shortened(value: Any, most: int = 80) -> str:
+    """Return the representation of a value, cut behind `most` characters."""
+    shown = repr(value)
+    return shown if len(shown) <= most else f"{shown[:most]}... ({len(shown):,} characters)"
 
 
 def canonical_labels(y: Iterable[Any]) -> np.ndarray:

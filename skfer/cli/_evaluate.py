@@ -11,7 +11,7 @@ import numpy as np
 
 from skfer.cli._data import load_labelled
 from skfer.cli._models import find_detector, load_model
-from skfer.cli._options import detector_option, model_option
+from skfer.cli._options import data_options, detector_option, model_option
 
 
 @click.command()
@@ -20,19 +20,20 @@ from skfer.cli._options import detector_option, model_option
 @detector_option
 @click.option(
     "--usage",
-    default="PublicTest",
-    show_default=True,
-    help="The part of FER2013: PublicTest, PrivateTest, Training; Test of a folder copy.",
+    help="The part of FER2013: PublicTest, PrivateTest, Training; Validation or Test where it is "
+    "called so.  [default: PublicTest, or else Validation or Test]",
 )
 @click.option("--faces", is_flag=True, help="The images are faces already: look for none in them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@data_options
 def evaluate(
     data: Path,
     model: str | None,
     detector: str | None,
-    usage: str,
+    usage: str | None,
     faces: bool,
     as_json: bool,
+    **labels: Any,
 ) -> None:
     """Compare a model's answers with labels.
 
@@ -44,7 +45,7 @@ def evaluate(
       skfer evaluate photos/ --model mine.skfer
       skfer evaluate fer2013.csv --json
     """
-    labelled = load_labelled(data, usage)
+    labelled = load_labelled(data, usage, **labels)
     pipeline = load_model(model)
     pipeline = _without_abstention(pipeline)
     _set_croppers(pipeline, faces, detector)

@@ -38,6 +38,38 @@ def detector_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def data_options(command: Decorated) -> Decorated:
+    """Add the options that say where the labels of DATA stand."""
+    for option in (
+        click.option(
+            "--images",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="FOLDER",
+            help="Folder of the images of a table.  [default: the table's own]",
+        ),
+        click.option(
+            "--columns",
+            nargs=2,
+            metavar="IMAGE LABEL",
+            help="DATA is a table: its columns with the path and the label of each image, by name "
+            "or, in a file without names, by number from 0.",
+        ),
+        click.option(
+            "--codes",
+            metavar="NAME",
+            help="Labels are numbered as in affectnet, ck+, fer2013 or raf-db.",
+        ),
+        click.option(
+            "--names",
+            metavar="NAME|PATTERN",
+            help="File names tell the label: jaffe, kdef, or a regular expression with a group "
+            "called label.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def progress_option(command: Decorated) -> Decorated:
     """``--progress``."""
     return click.option(

@@ -11,7 +11,7 @@ import click
 
 from skfer.cli._data import load_labelled
 from skfer.cli._models import check_savable, find_detector, quiet_tensorflow, save_model
-from skfer.cli._options import output_file
+from skfer.cli._options import data_options, output_file
 
 # Images smaller than this are faces already, as FER2013's 48 pixels are.
 _FACES_BELOW = 64
@@ -63,6 +63,7 @@ _FACES_BELOW = 64
     help="Any parameter of the Pipeline, such as cropper__margin=0.2; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the history as JSON.")
+@data_options
 def train(
     data: Path,
     output: Path,
@@ -78,20 +79,24 @@ def train(
     seed: int,
     settings: tuple[str, ...],
     as_json: bool,
+    **labels: Any,
 ) -> None:
     """Train a model and save it.
 
     DATA is a folder that has a folder of images for each class (happy/1.jpg), or FER2013:
     fer2013.csv, .csv.gz, .npz, or its folder with train and test. Of FER2013, Training is learnt.
+    --columns reads a table of images, --names labels from file names.
 
     \b
     Examples:
       skfer train photos/ --output mine.skfer
       skfer train fer2013.csv --network mini_resnet --epochs 40 --output fer.skfer
+      skfer train KDEF/ --names kdef --output kdef.skfer
+      skfer train labels.csv --columns file emotion --images faces/ --output mine.skfer
       skfer train photos/ -o mine.skfer --set cropper__margin=0.2 --detector yunet
     """
     values = _parsed(settings)
-    labelled = load_labelled(data, "Training")
+    labelled = load_labelled(data, "Training", **labels)
     quiet_tensorflow()
     from sklearn.pipeline import Pipeline
 

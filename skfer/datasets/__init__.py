@@ -7,12 +7,12 @@ from skfer._labels import (
     canonical_labels,
     shared_labels,
 )
-from skfer.datasets._affect_table import load_affect_table
 from skfer.datasets._clip_names import ClipNames, clip_names
 from skfer.datasets._faces import make_faces
 from skfer.datasets._fer2013 import load_fer2013
 from skfer.datasets._ferplus import load_ferplus
 from skfer.datasets._image_folder import load_image_folder
+from skfer.datasets._image_table import load_affect_table, load_image_table
 
 __all__ = [
     "EXPRESSIONS",
@@ -25,6 +25,7 @@ __all__ = [
     "load_fer2013",
     "load_ferplus",
     "load_image_folder",
+    "load_image_table",
     "make_faces",
     "shared_labels",
 ]

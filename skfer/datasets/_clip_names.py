@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-#: Patterns by name. Subject, clip and frame as in S010_004_00000017.png of the Cohn-Kanade data.
+# Patterns by name, for the beginning of file names. `label` is a code of EXPRESSION_CODES.
 PATTERNS = {
+    # S010_004_00000017.png: subject, clip and frame.
     "ck+": r"(?P<clip>(?P<subject>S\d+)_\d+)_(?P<frame>\d+)",
+    # KA.AN1.39.tiff: subject and expression.
+    "jaffe": r"(?P<subject>[A-Z]{2})[.-](?P<label>AN|DI|FE|HA|NE|SA|SU)\d*[.-]",
+    # AF01ANS.JPG: session, subject (sex and number), expression and view.
+    "kdef": (
+        r"(?P<session>[AB])(?P<subject>[FM]\d\d)"
+        r"(?P<label>AF|AN|DI|HA|NE|SA|SU)(?P<view>F[LR]|H[LR]|S)(?![A-Z])"
+    ),
+    # train_00001_aligned.jpg: the split.
+    "raf-db": r"(?P<usage>train|test)_\d+",
+}
+_EXAMPLES = {
+    "ck+": "S010_004_00000017.png",
+    "jaffe": "KA.AN1.39.tiff",
+    "kdef": "AF01ANS.JPG",
+    "raf-db": "train_00001.jpg",
 }
 
 
@@ -53,8 +69,9 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
     paths : iterable of n str or os.PathLike
         Only the names of the files matter.
     pattern : str, default="ck+"
-        "ck+" reads ``S010_004_00000017.png``: subject S010, clip S010_004, frame 17. Any other is
-        a regular expression for the beginning of names, with a group called ``subject`` and, if
+        "ck+" reads ``S010_004_00000017.png``: subject S010, clip S010_004, frame 17; "jaffe"
+        ``KA.AN1.39.tiff``: subject KA; "kdef" ``AF01ANS.JPG``: subject F01. Any other is a
+        regular expression for the beginning of names, with a group called ``subject`` and, if
         names tell more, ``clip`` and ``frame``. Without ``clip``, a subject is one clip.
 
     Returns
@@ -83,30 +100,58 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
     >>> clip_names(["anna-3.jpg"], r"(?P<subject>[a-z]+)-(?P<frame>\d+)").subject.tolist()
     ['anna']
     """
-    expression = _compiled(pattern)
-    parts = expression.groupindex
-    subjects, clips, frames = [], [], []
-    for index, path in enumerate(paths):
-        found = expression.match(Path(path).name)
-        if found is None or not found["subject"]:
-            raise ValueError(
-                f"paths[{index}] ({os.fspath(path)!r}) does not fit pattern={pattern!r}"
-                + (", as in S010_004_00000017.png." if pattern in PATTERNS else ".")
-            )
-        subjects.append(found["subject"])
-        clips.append(found["clip"] if "clip" in parts else found["subject"])
-        frames.append(int(found["frame"]) if "frame" in parts else -1)
-    return ClipNames(np.array(subjects, str), np.array(clips, str), np.array(frames, np.int64))
-
-
-def _compiled(pattern: str) -> re.Pattern:
-    try:
-        expression = re.compile(PATTERNS.get(pattern, pattern))
-    except re.error as error:
-        raise ValueError(f"pattern={pattern!r} is no regular expression: {error}.") from error
+    expression = name_pattern(pattern)
     if "subject" not in expression.groupindex:
         raise ValueError(
+            f"pattern={pattern!r} must be a regular expression with a group called subject, such "
+            f"as '(?P<subject>[^_]+)_', or one of {sorted(PATTERNS)}."
+        )
+    paths = list(paths)
+    found = [parts_of_name(path, expression) for path in paths]
+    for index, parts in enumerate(found):
+        if parts is None:
+            raise ValueError(f"paths[{index}] ({os.fspath(paths[index])!r}) {misfit(pattern)}")
+    return clips_of([parts for parts in found if parts is not None])
+
+
+def name_pattern(pattern: str) -> re.Pattern:
+    """Return a ready-made pattern or a regular expression, compiled.
+
+    Raises
+    ------
+    ValueError
+        If it is no regular expression, or has no named group.
+    """
+    try:
+        expression = re.compile(PATTERNS.get(pattern, pattern), re.I if pattern in PATTERNS else 0)
+    except re.error as error:
+        raise ValueError(f"pattern={pattern!r} is no regular expression: {error}.") from error
+    if not expression.groupindex:
+        raise ValueError(
             f"pattern={pattern!r} must be one of {sorted(PATTERNS)} or a regular expression with a "
-            r"group called subject, such as '(?P<subject>[^_]+)_'."
+            "group called subject or label, such as '(?P<subject>[^_]+)_'."
         )
     return expression
+
+
+def parts_of_name(path: str | os.PathLike, expression: re.Pattern) -> dict[str, str] | None:
+    """Return the groups that a file name has, or None if it does not fit."""
+    found = expression.match(Path(path).name)
+    parts = {} if found is None else found.groupdict()
+    fits = parts and all(parts.get(group, "x") for group in ("subject", "label"))
+    return {group: text or "" for group, text in parts.items()} if fits else None
+
+
+def misfit(pattern: str) -> str:
+    """Return the end of a sentence about a file name that does not fit a pattern."""
+    example = f", as in {_EXAMPLES[pattern]}." if pattern in _EXAMPLES else "."
+    return f"does not fit pattern={pattern!r}{example}"
+
+
+def clips_of(names: Sequence[dict[str, str]]) -> ClipNames:
+    """Return subject, clip and frame of each of the names, which all have a subject."""
+    return ClipNames(
+        np.array([parts["subject"] for parts in names], str),
+        np.array([parts.get("clip", parts["subject"]) for parts in names], str),
+        np.array([int(parts.get("frame", -1)) for parts in names], np.int64),
+    )

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from skfer.datasets._fer2013_files import (
     FER2013_CLASSES,
-    PRIVATE_TEST,
     SIDE,
-    TEST,
-    VALIDATION,
     Content,
     read_fer2013,
 )
+from skfer.datasets._image_folder import PRIVATE_TEST, TEST, VALIDATION, split_of
 
 _DESCR = """\
 FER2013: {n} gray faces of {side} x {side} pixels, {parts}.
@@ -32,7 +30,7 @@ learning contests. ICONIP. https://arxiv.org/abs/1307.0414
 
 
 def load_fer2013(
-    path: str | os.PathLike,
+    path: str | os.PathLike | Any,
     *,
     usage: str | Sequence[str] | None = None,
     return_X_y: bool = False,
@@ -43,18 +41,20 @@ def load_fer2013(
 
     Parameters
     ----------
-    path : str or os.PathLike
+    path : str, os.PathLike or pandas.DataFrame
         One of
 
-        - Kaggle's ``fer2013.csv``, or the same compressed, ``.csv.gz``: columns ``emotion``,
-          ``pixels`` and ``usage`` in any case;
+        - Kaggle's ``fer2013.csv``, or the same compressed, ``.csv.gz``, or as a DataFrame:
+          columns ``emotion`` (codes or names), ``pixels`` and, if there is one, ``usage``, in
+          any order and case. Commas, semicolons or tabs may separate them;
         - a folder with ``train`` and ``test`` (or ``validation``), in each a folder per class;
         - an ``.npz`` with ``images`` (n, 48, 48) uint8, ``target`` (n,) and ``usage`` (n,).
           Pickled arrays are refused.
     usage : str, sequence of str or None, default=None
-        Parts to load: "Training", "PublicTest", "PrivateTest"; of a folder, "Training",
-        "Validation" and "Test". "all" loads every part. None loads all but the part held out
-        for the end: PrivateTest, or a folder's Test if there is a Validation beside it.
+        Parts to load: "Training", "PublicTest", "PrivateTest"; where the data call them train,
+        val and test, "Training", "Validation" and "Test". "all" loads every part. None loads all
+        but the part held out for the end: PrivateTest, or Test if there is a Validation beside
+        it.
     return_X_y : bool, default=False
         Whether to return ``(images, labels)`` instead of a Bunch.
 
@@ -77,8 +77,8 @@ def load_fer2013(
             For `sklearn.model_selection.PredefinedSplit`: -1 in Training, 0 elsewhere. None if
             the held-out part is among the images, for a PredefinedSplit would train on it.
         train_index, public_test_index, private_test_index : ndarray of int64
-            Where the images of each part stand. A folder's Validation or Test counts as public;
-            its Test counts as private if there is a Validation beside it.
+            Where the images of each part stand. Validation or Test counts as public; Test
+            counts as private if there is a Validation beside it.
         DESCR : str
             What was read, in words.
 
@@ -90,8 +90,9 @@ def load_fer2013(
     Raises
     ------
     ValueError
-        If the data are none of these, or damaged. The line of a csv file is named, the path of
-        an image, or the array of an ``.npz``.
+        If the data are none of these, or damaged: a label or a word of usage that is unknown,
+        pixels missing. The line of a csv file is named, the path of an image, or the array of an
+        ``.npz``.
 
     Notes
     -----
@@ -113,18 +114,18 @@ def load_fer2013(
     >>> PredefinedSplit(faces.test_fold).get_n_splits()  # doctest: +SKIP
     1
     """
-    source = Path(path)
-    content = read_fer2013(source)
+    content = read_fer2013(path)
     held_out = TEST if VALIDATION in content.usage else PRIVATE_TEST
     wanted = wanted_parts(usage, content.usage, held_out)
     chosen = np.isin(content.usage, wanted)
     if not chosen.all():
         content = content.take(chosen)
+    source = "a table" if hasattr(path, "columns") else os.fspath(path)
     return _as_bunch(content, held_out, source, return_X_y)
 
 
 def _as_bunch(
-    content: Content, held_out: str, source: Path, return_X_y: bool
+    content: Content, held_out: str, source: str, return_X_y: bool
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
     target = content.target.astype(np.int64)
     target_names = np.array(FER2013_CLASSES)
@@ -156,6 +157,7 @@ def wanted_parts(
     if isinstance(usage, str) and usage == "all":
         return parts
     wanted = [usage] if isinstance(usage, str) else list(usage)
+    wanted = [split_of(part) or part for part in wanted]
     unknown = [part for part in wanted if part not in parts]
     if unknown or not wanted:
         raise ValueError(f"usage={usage!r}: the parts here are {', '.join(parts)}; or 'all'.")

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
 
 from skfer._array_files import read_npz
 from skfer._images import read_image
-from skfer._labels import EXPRESSION_SETS
-from skfer.datasets._image_folder import load_image_folder
+from skfer._labels import EXPRESSION_SETS, code_table, decoded_label, shortened
+from skfer.datasets._image_folder import (
+    TRAINING,
+    load_image_folder,
+    split_of,
+)
 
 FER2013_CLASSES = EXPRESSION_SETS[7]
 SIDE = 48
+_CODES = code_table("fer2013")
+_NO_BRACKETS = str.maketrans("[](),;", "      ")
 # An image has at most 4 characters a pixel.
 _LONGEST_LINE = 65_536
 # The arrays of an npz together: twenty times FER2013's.
 _MOST_BYTES = 2_000_000_000
-
-TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
-# A folder copy names its parts otherwise; its "test" is PublicTest and PrivateTest in one.
-VALIDATION, TEST = "Validation", "Test"
-_FOLDERS = {
-    "train": TRAINING,
-    "training": TRAINING,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "validation": VALIDATION,
-    "publictest": PUBLIC_TEST,
-    "test": TEST,
-    "privatetest": PRIVATE_TEST,
-}
 
 
 @dataclass
@@ -75,27 +69,43 @@ class Content:
         return ", ".join(f"{part} {count}" for part, count in zip(parts, counts, strict=True))
 
 
-def read_fer2013(source: Path) -> Content:
-    """What the file or folder holds; `ValueError` if it is no FER2013, or damaged."""
+def read_fer2013(source: str | os.PathLike | Any) -> Content:
+    """Read a file, a folder or a table of pandas.
+
+    Raises
+    ------
+    ValueError
+        If it is no FER2013, or damaged.
+    """
+    is_frame = hasattr(source, "itertuples")
+    content = _read_frame(source) if is_frame else _read_path(Path(source))
+    if len(content.target) == 0:
+        raise ValueError(f"{'The table' if is_frame else repr(str(source))} holds no images.")
+    return content
+
+
+def _read_path(source: Path) -> Content:
     name = source.name.lower()
     if source.is_dir():
         return _read_folder(source)
     if not source.exists():
         raise ValueError(f"There is no file or folder {str(source)!r}.")
-    if name.endswith((".csv", ".csv.gz")):
+    # Windows hides the ending, and some copies lose it.
+    if name.endswith((".csv", ".csv.gz")) or not source.suffix:
         return _read_csv(source)
     if name.endswith(".npz"):
         return _read_npz(source)
     raise ValueError(
-        f"{str(source)!r} is no form of FER2013: expected a .csv, .csv.gz or .npz file, or a "
-        "folder with train and test."
+        f"{str(source)!r} is no form of FER2013: expected a .csv, .csv.gz or .npz file (unpack "
+        "other archives first), or a folder with train and test."
     )
 
 
-def _opened(source: Path) -> IO[str]:
+def open_table(source: Path) -> IO[str]:
+    """Open a table of text, compressed or not; a byte order mark at its beginning is skipped."""
     if source.name.lower().endswith(".gz"):
-        return gzip.open(source, "rt", newline="", encoding="utf-8")
-    return source.open(newline="", encoding="utf-8")
+        return gzip.open(source, "rt", newline="", encoding="utf-8-sig")
+    return source.open(newline="", encoding="utf-8-sig")
 
 
 def short_lines(lines: IO[str]) -> Iterator[str]:
@@ -115,52 +125,128 @@ def short_lines(lines: IO[str]) -> Iterator[str]:
 
 
 def _read_csv(source: Path) -> Content:
-    pixels, target, usage = bytearray(), [], []
-    with _opened(source) as lines:
-        rows = csv.reader(short_lines(lines))
+    with open_table(source) as lines:
+        rows = None
         try:
-            columns = _columns(next(rows, []))
-            for row in rows:
-                if not row:
-                    continue
-                image, label, part = _parse(row, columns)
-                pixels += image
-                target.append(label)
-                usage.append(part)
+            first = next(short_lines(lines), "")
+            delimiter = max(",;\t", key=first.count)
+            rows = csv.reader(chain([first], short_lines(lines)), delimiter=delimiter)
+            return _content(next(rows, []), rows)
         except (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{str(source)!r}, line {rows.line_num}: {error}") from error
-    if not target:
-        raise ValueError(f"{str(source)!r} holds no images.")
+            line = 1 if rows is None else rows.line_num
+            raise ValueError(f"{str(source)!r}, line {line}: {error}") from error
+
+
+def _read_frame(table: Any) -> Content:
+    """Read a table of pandas with the columns of fer2013.csv."""
+    position = -1
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        nonlocal position
+        for row in table.itertuples(index=False, name=None):
+            position += 1
+            yield row
+
+    try:
+        return _content([str(column) for column in table.columns], rows())
+    except ValueError as error:
+        where = "The table" if position < 0 else f"The table, row {position}"
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _content(header: list[str], rows: Iterable[Sequence[Any]]) -> Content:
+    pixels, target, usage = bytearray(), [], []
+    columns = _columns(header)
+    for row in rows:
+        if not any(str(cell).strip() for cell in row):
+            continue
+        image, label, part = _parse(row, columns)
+        pixels += image
+        target.append(label)
+        usage.append(part)
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
-    return Content(images, np.array(target), np.array(usage))
+    return Content(images, np.array(target, int), np.array(usage, str))
 
 
 def _columns(header: list[str]) -> tuple[int, int, int | None]:
-    names = [name.strip().lstrip("\ufeff").lower() for name in header]
+    names = [name.strip().lower() for name in header]
     missing = [name for name in ("emotion", "pixels") if name not in names]
     if missing:
-        raise ValueError(f"no column {' or '.join(missing)}; the columns are {names}.")
+        raise ValueError(
+            f"no column {' or '.join(missing)}; the columns are {shortened(names, 200)}. "
+            + (
+                "Without labels, as in test.csv, there is nothing to learn or to judge by."
+                if missing == ["emotion"]
+                else "load_image_table (skfer train --columns) reads a table with paths of images."
+            )
+        )
     usage = names.index("usage") if "usage" in names else None
     return names.index("emotion"), names.index("pixels"), usage
 
 
-def _parse(row: list[str], columns: tuple[int, int, int | None]) -> tuple[bytes, int, str]:
+def _parse(row: Sequence[Any], columns: tuple[int, int, int | None]) -> tuple[bytes, int, str]:
     emotion, pixels, usage = columns
     if len(row) <= max(emotion, pixels, usage or 0):
         raise ValueError(f"it has only {len(row)} columns.")
-    try:
-        image = np.fromstring(row[pixels], np.int64, sep=" ")
-    except (ValueError, DeprecationWarning) as error:  # a warning before NumPy 2.3
-        raise ValueError(f"a pixel is no whole number ({error}).") from error
+    image = _pixels(row[pixels])
     if len(image) != SIDE * SIDE:
         raise ValueError(f"{len(image)} pixels, where {SIDE * SIDE} are expected.")
     if image.min() < 0 or image.max() > 255:
         raise ValueError(f"pixels from {image.min()} to {image.max()}; 0 to 255 are expected.")
-    label = int(row[emotion])
-    if not 0 <= label < len(FER2013_CLASSES):
-        raise ValueError(f"emotion is {label}; the codes are 0 to {len(FER2013_CLASSES) - 1}.")
-    part = TRAINING if usage is None else row[usage].strip()
+    label = _code(row[emotion])
+    part = TRAINING if usage is None else known_split(row[usage])
     return image.astype(np.uint8).tobytes(), label, part
+
+
+def _pixels(cell: Any) -> np.ndarray:
+    """Return whole numbers that are separated by blanks or commas, or are a list."""
+    if not isinstance(cell, str):
+        numbers = np.asarray(cell, dtype=float).ravel()
+    else:
+        text = cell.translate(_NO_BRACKETS)
+        try:
+            return np.fromstring(text, np.int64, sep=" ")
+        except (ValueError, DeprecationWarning) as error:  # a warning before NumPy 2.3
+            try:
+                numbers = np.array(text.split(), dtype=float)
+            except ValueError:
+                raise ValueError(f"a pixel is no whole number ({error}).") from error
+    if not (numbers == np.floor(numbers)).all():
+        raise ValueError(
+            f"a pixel is no whole number, {numbers.min():g} to {numbers.max():g}; "
+            "whole numbers from 0 to 255 are expected."
+        )
+    return numbers.astype(np.int64)
+
+
+def _code(cell: Any) -> int:
+    """Return FER2013's code of a code or a name."""
+    try:
+        return FER2013_CLASSES.index(str(decoded_label(cell, _CODES)))
+    except ValueError as error:
+        text = str(cell).strip()
+        shown = text if text.isdigit() else shortened(cell)
+        raise ValueError(
+            f"emotion is {shown}; the codes are 0 to {len(FER2013_CLASSES) - 1}, for "
+            f"{', '.join(FER2013_CLASSES)}."
+        ) from error
+
+
+def known_split(word: Any) -> str:
+    """Return the part that a word of the column of usage stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is no such word, or missing.
+    """
+    split = split_of(word)
+    if split is None:
+        raise ValueError(
+            f"usage is {shortened(word)}; expected Training, PublicTest, PrivateTest, or train, "
+            "val and test."
+        )
+    return split
 
 
 def _read_npz(source: Path) -> Content:
@@ -175,6 +261,14 @@ def _read_npz(source: Path) -> Content:
             f"(n, {SIDE}, {SIDE}) uint8."
         )
     usage = arrays.pop("usage", np.full(len(images), TRAINING)).astype(str)
+    words = {word: split_of(word) for word in np.unique(usage).tolist()}
+    for word, split in words.items():
+        if split is None:
+            image = int(np.flatnonzero(usage == word)[0])
+            raise ValueError(
+                f"{str(source)!r}: the usage of image {image} is {word!r}; expected Training, "
+                "PublicTest, PrivateTest, or train, val and test."
+            )
     if target.shape != (len(images),) or usage.shape != (len(images),):
         raise ValueError(
             f"{str(source)!r}: {len(images)} images, but target has shape {target.shape} and "
@@ -187,40 +281,44 @@ def _read_npz(source: Path) -> Content:
             f"{str(source)!r}: the label of image {row} is {target[row]}; FER2013's codes are 0 "
             f"to {len(FER2013_CLASSES) - 1}."
         )
+    usage = np.array([words[word] for word in usage.tolist()], str)
     extras = {name: rows for name, rows in arrays.items() if rows.shape[:1] == (len(images),)}
     return Content(images, target, usage, extras)
 
 
 def _read_folder(source: Path) -> Content:
     parts = {
-        entry: _FOLDERS[entry.name.lower()]
+        entry: split
         for entry in sorted(source.iterdir())
-        if entry.is_dir() and entry.name.lower() in _FOLDERS
+        if entry.is_dir() and (split := split_of(entry.name))
     }
     if TRAINING not in parts.values():
-        found = ", ".join(sorted(entry.name for entry in source.iterdir())) or "nothing"
+        found = ", ".join(sorted(entry.name for entry in source.iterdir())[:8]) or "nothing"
         raise ValueError(f"{str(source)!r} has no folder train; it holds {found}.")
+    train = next(folder for folder, part in parts.items() if part == TRAINING)
+    other = f"If this is another data set, give {str(train)!r} (load_image_folder, skfer train)."
     paths, labels, usage = [], [], []
     for folder, part in parts.items():
         images, names = load_image_folder(folder, return_X_y=True)
         unknown = sorted(set(names) - set(FER2013_CLASSES))
         if unknown:
             raise ValueError(
-                f"{str(folder)!r} has classes that are not FER2013's: {', '.join(unknown)}."
+                f"{str(folder)!r} has classes that are not FER2013's: "
+                f"{', '.join(unknown[:8])}. {other}"
             )
         paths.append(images)
         labels += names.tolist()
         usage += [part] * len(images)
     files = np.concatenate(paths)
     return Content(
-        _gray_faces(files),
+        _gray_faces(files, other),
         np.array([FER2013_CLASSES.index(label) for label in labels]),
         np.array(usage),
         {"paths": files},
     )
 
 
-def _gray_faces(paths: Iterable[Path]) -> np.ndarray:
+def _gray_faces(paths: Iterable[Path], other: str) -> np.ndarray:
     faces = []
     for index, path in enumerate(paths):
         image = read_image(path, index)
@@ -229,7 +327,7 @@ def _gray_faces(paths: Iterable[Path]) -> np.ndarray:
         if image.shape != (SIDE, SIDE):
             raise ValueError(
                 f"{str(path)!r} is {image.shape[0]} x {image.shape[1]} pixels; FER2013's images "
-                f"are {SIDE} x {SIDE}."
+                f"are {SIDE} x {SIDE}. {other}"
             )
         faces.append(image)
     return np.stack(faces)

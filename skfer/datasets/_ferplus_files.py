@@ -7,7 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from skfer.datasets._fer2013_files import TRAINING, Content, read_fer2013, short_lines
+from skfer.datasets._fer2013_files import (
+    Content,
+    known_split,
+    open_table,
+    read_fer2013,
+    short_lines,
+)
+from skfer.datasets._image_folder import TRAINING
 
 # In the order of the columns.
 EXPRESSIONS_VOTED_FOR = (
@@ -133,8 +140,7 @@ def _rows(content: Content, source: Path) -> np.ndarray:
 
 def _read_votes(table: Path) -> tuple[np.ndarray, np.ndarray]:
     votes, usage = [], []
-    # utf-8-sig: some programs begin a file with a mark of its encoding.
-    with table.open(newline="", encoding="utf-8-sig") as lines:
+    with open_table(table) as lines:
         rows = csv.reader(short_lines(lines))
         try:
             part, choices = _columns(next(rows, []))
@@ -144,7 +150,7 @@ def _read_votes(table: Path) -> tuple[np.ndarray, np.ndarray]:
                 if len(row) <= max(part, *choices):
                     raise ValueError(f"it has only {len(row)} columns.")
                 votes.append(_counts([row[choice] for choice in choices]))
-                usage.append(row[part].strip())
+                usage.append(known_split(row[part]))
         except (ValueError, csv.Error) as error:
             raise ValueError(f"{str(table)!r}, line {rows.line_num}: {error}") from error
     if not votes:

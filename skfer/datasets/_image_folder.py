@@ -1,19 +1,74 @@
-"""`load_image_folder`: images in one folder per class."""
+"""`load_image_folder`: images labelled by the folder they lie in, or by their file names."""
 
 from __future__ import annotations
 
 import os
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.utils import Bunch
 
 from skfer._documentation import page
-from skfer._images import readable_suffixes
-from skfer._labels import canonical_label
-from skfer.datasets._clip_names import clip_names
+from skfer._images import HEIC_SUFFIXES, readable_suffixes
+from skfer._labels import canonical_label, code_table, decoded_label
+from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
+
+TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
+# Copies of FER2013 as folders call their parts otherwise: "test" is both tests in one.
+VALIDATION, TEST = "Validation", "Test"
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), TRAINING),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+    "publictest": PUBLIC_TEST,
+    "privatetest": PRIVATE_TEST,
+}
+
+
+# Of the Bunch that the loaders return: no group of a pattern may be called so.
+_ATTRIBUTES = {"paths", "labels", "target", "target_names", "row", "n_dropped", "DESCR"}
+
+
+def split_of(name: str) -> str | None:
+    """Return the part of a data set that a word stands for, or None if it is no such word.
+
+    Parameters
+    ----------
+    name : str
+        A folder's name, or a word of a column of usage. Case, blanks, "_", "-" and an added
+        "set", "data" or "images" make no difference.
+
+    Returns
+    -------
+    str or None
+        "Training", "Validation", "Test", "PublicTest" or "PrivateTest".
+
+    Examples
+    --------
+    >>> from skfer.datasets._image_folder import split_of
+    >>> split_of("train"), split_of("Public Test"), split_of("val_set"), split_of("happy")
+    ('Training', 'PublicTest', 'Validation', None)
+    """
+    word = re.sub(r"[\s_-]", "", str(name).casefold())
+    return _SPLITS.get(word) or _SPLITS.get(re.sub(r"(set|data|images)$", "", word))
+
+
+def looks_like_split(name: str) -> bool:
+    """Return whether a folder is named as a part of a data set: "train", "FER2013Train".
+
+    Examples
+    --------
+    >>> from skfer.datasets._image_folder import looks_like_split
+    >>> [looks_like_split(name) for name in ("FER2013Valid", "raf-test", "test2", "happy")]
+    [True, True, False, False]
+    """
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)
+    return split_of(name) is not None or bool(words and split_of(words[-1]))
 
 
 def load_image_folder(
@@ -23,18 +78,23 @@ def load_image_folder(
     normalize: bool = True,
     extensions: Sequence[str] | None = None,
     names: str | None = None,
+    codes: str | Mapping[Any, str | None] | None = None,
     return_X_y: bool = False,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """List the images of a folder that has one subfolder per class. No image is read.
+
+    With a pattern in `names` that has a label, file names tell the class, not folders.
 
     Parameters
     ----------
     path : str or os.PathLike
         The folder. Images may lie deeper inside a class's folder. Names that start with a dot
-        are passed over, and files with other extensions.
+        are passed over, and files with other extensions. Folders that are named as the parts of
+        a data set (``train``, ``test``, ``valid``, ``PublicTest`` and the like) are no classes:
+        give one of them.
     classes : sequence of str, default=None
         Classes to list, in the order that `target` shall number them. None lists every
-        subfolder, sorted by class name.
+        class, sorted by name. A folder called "train" that is a class has to be named here.
     normalize : bool, default=True
         Whether "Anger", "happiness" and the like get their usual name, "angry" and "happy", as
         by `canonical_label`, in the folders and in `classes`; two folders of one name then are
@@ -43,8 +103,14 @@ def load_image_folder(
         Suffixes of image files, in any case. None takes every kind that the package reads; HEIC
         is one if pillow-heif is installed (extra `heif`).
     names : str, default=None
-        What the names of files tell of people: "ck+" for ``S010_004_00000017.png``, or a regular
-        expression, see `clip_names`.
+        What file names tell: "kdef" for ``AF01ANS.JPG`` (subject, label, session, view), "jaffe"
+        for ``KA.AN1.39.tiff`` (subject, label), "ck+" for ``S010_004_00000017.png`` (subject,
+        clip, frame), "raf-db" for ``train_00001.jpg`` (usage), or a regular expression for the
+        beginning of file names. Its named groups become attributes; with a group ``label``,
+        images may lie in any folders, and those whose name does not fit are left out.
+    codes : {"affectnet", "ck+", "fer2013", "raf-db"} or dict, default=None
+        The labels that numbered folders, or labels in file names, stand for: as a data set
+        numbers them, or as in ``{1: "happy", 2: "sad"}``. A code of None is left out.
     return_X_y : bool, default=False
         Whether to return ``(paths, labels)`` instead of a Bunch.
 
@@ -60,26 +126,35 @@ def load_image_folder(
         target : ndarray of int64, shape (n,)
             The same as an index into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
-            The names of the folders, sorted.
+            The names of the classes, sorted.
         DESCR : str
-            What was found, in words.
+            The number of images in each class, and of the files passed over, by suffix.
         subjects, clips, frames : ndarray of shape (n,)
-            With `names` only: the person and the clip of each image, as groups for
-            `sklearn.model_selection.StratifiedGroupKFold`, and its place in the clip.
+            If `names` has a group ``subject``: the person and the clip of each image, as groups
+            for `sklearn.model_selection.StratifiedGroupKFold`, and its place in the clip.
+        usage : ndarray of str, shape (n,)
+            If `names` has a group ``usage``: "Training", "Test" and so on.
+        other names : ndarray of str, shape (n,)
+            Further groups of `names`, such as ``view`` and ``session`` of "kdef".
     (paths, labels) : tuple of ndarray of shape (n,)
         If `return_X_y` is True.
 
     Raises
     ------
     ValueError
-        If there is no such folder, it has no class folders or no images, a class of `classes`
-        has no folder, a file doesn't fit `names`, or a symbolic link is to a folder or leads out
-        of `path`.
+        If there is no such folder, it has no class folders or no images, it holds the parts of a
+        data set, a class of `classes` has no folder, a folder is none of `codes`, a file does
+        not fit `names`, or a symbolic link is to a folder or leads out of `path`.
 
     Warns
     -----
     UserWarning
-        If a class has no images.
+        If a class has no images, file names without a label are left out, or HEIC files are
+        passed over.
+
+    See Also
+    --------
+    load_image_table : Labels from a table.
 
     Examples
     --------
@@ -98,91 +173,258 @@ def load_image_folder(
     root = Path(path)
     if not root.is_dir():
         raise ValueError(f"There is no folder {str(root)!r}.")
-    name_of = canonical_label if normalize else str
-    folders: dict[str, list[Path]] = {}
-    for folder in _class_folders(root):
-        folders.setdefault(name_of(folder.name), []).append(folder)
-    class_names = _class_names(root, folders, None if classes is None else [*map(name_of, classes)])
+    if codes is None and names in ("jaffe", "kdef"):
+        codes = names
+    table = None if codes is None else code_table(codes)
 
+    def label_of(text: str) -> str | None:
+        return decoded_label(text, table, normalize=normalize)
+
+    wanted = None if classes is None else [decoded_label(c, normalize=normalize) for c in classes]
     endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))
-    paths: list[Path] = []
-    target: list[int] = []
-    for code, name in enumerate(class_names):
-        images = [
-            file
-            for folder in folders[name]
-            for file in _files(folder, root)
-            if file.name.lower().endswith(endings)
+    passed_over: Counter[str] = Counter()
+    pattern = None if names is None else name_pattern(names)
+    folder_names = {folder.name for folder in _folders(root)}
+    folder_names |= {canonical_label(name) for name in folder_names}
+    if wanted is None or not {*wanted} <= folder_names:
+        _refuse_splits(root)
+    if pattern is not None and "label" in pattern.groupindex:
+        images = _labelled_by_name(root, pattern, str(names), label_of, endings, passed_over)
+        places = {}
+    else:
+        places = _class_folders(root, label_of)
+        images = {}
+    class_names = _class_names(root, sorted(images or places), wanted)
+    for name in class_names:
+        if name in images:
+            continue
+        images[name] = [
+            file for folder in places[name] for file in _images(folder, root, endings, passed_over)
         ]
-        if not images:
-            where = ", ".join(repr(str(folder)) for folder in folders[name])
+        if not images[name]:
+            where = ", ".join(repr(str(folder)) for folder in places[name])
             warnings.warn(f"The class {name!r} has no images: {where}.", UserWarning, stacklevel=2)
-        paths += images
-        target += [code] * len(images)
+    paths = [file for name in class_names for file in images[name]]
     if not paths:
+        found = f"; they hold {_counted(passed_over)}" if passed_over else ""
         raise ValueError(
-            f"The class folders of {str(root)!r} hold no images ({', '.join(endings)})."
+            f"The class folders of {str(root)!r} hold no images ({', '.join(endings)}){found}."
         )
+    _warn_of_heic(root, passed_over)
+    passed_over.update(
+        _suffix(entry) for entry in _visible(root, root) if places and entry.is_file()
+    )
 
     target_names = np.array(class_names)
-    codes = np.array(target, np.int64)
+    target = np.repeat(np.arange(len(class_names)), [len(images[name]) for name in class_names])
     path_array = np.empty(len(paths), dtype=object)
     path_array[:] = paths
     if return_X_y:
-        return path_array, target_names[codes]
-    people = {}
-    if names is not None:
-        subjects, clips, frames = clip_names(paths, names)
-        people = {"subjects": subjects, "clips": clips, "frames": frames}
-    counts = ", ".join(
-        f"{name} {codes.tolist().count(code)}" for code, name in enumerate(class_names)
-    )
+        return path_array, target_names[target]
+    counts = ", ".join(f"{name} {len(images[name])}" for name in class_names)
+    how = "a folder per class" if places else "labelled by file name"
+    ignored = f" Passed over: {_counted(passed_over)}." if passed_over else ""
     return Bunch(
         paths=path_array,
-        labels=target_names[codes],
-        target=codes,
+        labels=target_names[target],
+        target=target,
         target_names=target_names,
-        DESCR=f"{len(paths)} image files under {root}, a folder per class: {counts}.",
-        **people,
+        DESCR=f"{len(paths)} image files under {root}, {how}: {counts}.{ignored}",
+        **({} if pattern is None else attributes_of_names(paths, pattern, str(names))),
     )
 
 
-def _class_folders(root: Path) -> list[Path]:
+def attributes_of_names(
+    paths: Sequence[Path], pattern: re.Pattern, names: str
+) -> dict[str, np.ndarray]:
+    """Return what the groups of a pattern say of each file, as attributes of a Bunch.
+
+    Raises
+    ------
+    ValueError
+        If a file name does not fit, or its usage is no part of a data set.
+    """
+    found = []
+    for index, path in enumerate(paths):
+        parts = parts_of_name(path, pattern)
+        if parts is None:
+            raise ValueError(f"paths[{index}] ({os.fspath(path)!r}) {misfit(names)}")
+        found.append(parts)
+    attributes: dict[str, np.ndarray] = {}
+    groups = set(pattern.groupindex) - {"label"}
+    if taken := groups & _ATTRIBUTES:
+        raise ValueError(f"names={names!r}: call the group {sorted(taken)[0]!r} something else.")
+    if "subject" in groups:
+        attributes = dict(zip(("subjects", "clips", "frames"), clips_of(found), strict=True))
+        groups -= {"subject", "clip", "frame"}
+    for group in sorted(groups):
+        values = [parts[group] for parts in found]
+        attributes[group] = np.array(_usage(values, paths) if group == "usage" else values, str)
+    return attributes
+
+
+def _usage(words: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    usage = []
+    for word, path in zip(words, paths, strict=True):
+        split = split_of(word)
+        if split is None:
+            raise ValueError(f"{str(path)!r}: the usage {word!r} is no part of a data set.")
+        usage.append(split)
+    return usage
+
+
+def _labelled_by_name(
+    root: Path,
+    pattern: re.Pattern,
+    names: str,
+    label_of: Callable[[str], str | None],
+    endings: tuple[str, ...],
+    passed_over: Counter[str],
+) -> dict[str, list[Path]]:
+    """Return the images of each label that file names tell."""
+    images: dict[str, list[Path]] = {}
+    misfits = []
+    for file in _images(root, root, endings, passed_over):
+        parts = parts_of_name(file, pattern)
+        if parts is None:
+            misfits.append(file)
+            continue
+        try:
+            label = label_of(parts["label"])
+        except ValueError as error:
+            raise ValueError(f"{str(file)!r}: {error}.") from error
+        if label is not None:
+            images.setdefault(label, []).append(file)
+    if misfits and images:
+        warnings.warn(
+            f"{len(misfits)} image files are left out: {str(misfits[0])!r} {misfit(names)}",
+            UserWarning,
+            stacklevel=3,
+        )
+        passed_over["with another name"] += len(misfits)
+    elif misfits:
+        raise ValueError(f"No image has a label: {str(misfits[0])!r} {misfit(names)}")
+    elif not images:
+        raise ValueError(
+            f"{str(root)!r} holds no images ({', '.join(endings)})"
+            + (f"; it holds {_counted(passed_over)}." if passed_over else ".")
+        )
+    return images
+
+
+def _refuse_splits(root: Path) -> None:
+    """Refuse folders that are the parts of a data set, and name the folder to give."""
+    inside = _folders(root)
+    splits = [folder for folder in inside if looks_like_split(folder.name)]
+    if not splits:
+        # data/images/train/happy: one level deeper than what was given.
+        deeper = [f for outer in inside for f in _folders(outer) if looks_like_split(f.name)]
+        splits = [folder for folder in deeper if _folders(folder)]
+    if not splits:
+        return
+    chosen = _training_of(splits)
+    while (inner := _folders(chosen)) and all(looks_like_split(f.name) for f in inner):
+        chosen = _training_of(inner)
+    found = ", ".join(sorted({repr(folder.relative_to(root).as_posix()) for folder in splits}))
+    message = (
+        f"{str(root)!r} holds {found}: these look like the parts of a data set, not like classes."
+    )
+    if inner:
+        shown = ", ".join(folder.name for folder in inner[:8])
+        way = f"Give {str(chosen)!r}, with the classes {shown}."
+    else:
+        way = (
+            f"{str(chosen)!r} has no class folders: load_image_table reads labels from a table, "
+            "names= from file names."
+        )
+    if len(splits) < len(inside) and splits[0] in inside:
+        way += " Beside classes, name those to list in classes=."
+    raise ValueError(f"{message} {way} See {page('guide/own_photos')}")
+
+
+def _training_of(splits: Sequence[Path]) -> Path:
+    return next((folder for folder in splits if "train" in folder.name.casefold()), splits[0])
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted, without links and hidden names."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            Path(entry.path)
+            for entry in entries
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+        )
+
+
+def _class_folders(root: Path, label_of: Callable[[str], str | None]) -> dict[str, list[Path]]:
+    """Return the folders of each class."""
     entries = _visible(root, root)
     folders = [entry for entry in entries if entry.is_dir()]
-    if folders:
-        return folders
-    found = f"{len(entries)} files" if entries else "nothing"
-    raise ValueError(
-        f"{str(root)!r} has no class folders, it holds {found}. Images are expected in one "
-        f"subfolder per class, as in happy/1.jpg. See {page('guide/own_photos')}"
-    )
-
-
-def _class_names(
-    root: Path, folders: dict[str, list[Path]], classes: list[str] | None
-) -> list[str]:
-    if classes is None:
-        return sorted(folders)
-    missing = [name for name in classes if name not in folders]
-    if missing or not classes or len(set(classes)) < len(classes):
-        problem = f"{missing} have no folder" if missing else "classes is empty or repeats a name"
+    if not folders:
+        found = f"{len(entries)} files" if entries else "nothing"
         raise ValueError(
-            f"{problem}. The classes in {str(root)!r} are: {', '.join(sorted(folders))}."
+            f"{str(root)!r} has no class folders, it holds {found}. Images are expected in one "
+            f"subfolder per class, as in happy/1.jpg; load_image_table reads labels from a table, "
+            f"names= from file names. See {page('guide/own_photos')}"
         )
+    classes: dict[str, list[Path]] = {}
+    for folder in folders:
+        try:
+            label = label_of(folder.name)
+        except ValueError as error:
+            raise ValueError(f"The folder {str(folder)!r}: {error}.") from error
+        if label is not None:
+            classes.setdefault(label, []).append(folder)
     return classes
 
 
-def _files(folder: Path, root: Path) -> Iterator[Path]:
+def _class_names(root: Path, found: list[str], classes: list[str | None] | None) -> list[str]:
+    if classes is None:
+        return found
+    missing = [name for name in classes if name not in found]
+    if missing or not classes or len(set(classes)) < len(classes):
+        problem = f"{missing} have no folder" if missing else "classes is empty or repeats a name"
+        raise ValueError(f"{problem}. The classes in {str(root)!r} are: {', '.join(found)}.")
+    return [str(name) for name in classes]
+
+
+def _images(
+    folder: Path, root: Path, endings: tuple[str, ...], passed_over: Counter[str]
+) -> Iterator[Path]:
+    """Yield the image files of a folder and those inside it; count the others by suffix."""
     for entry in _visible(folder, root):
         if entry.is_dir():
-            yield from _files(entry, root)
-        elif entry.is_file():  # a pipe, which a device or socket is like, would be waited for
-            yield entry
+            yield from _images(entry, root, endings, passed_over)
+        elif entry.is_file():  # opening a pipe or socket would wait for its other end
+            if entry.name.lower().endswith(endings):
+                yield entry
+            else:
+                passed_over[_suffix(entry)] += 1
+
+
+def _suffix(file: Path) -> str:
+    return file.suffix.lower() or "without a suffix"
+
+
+def _counted(passed_over: Counter[str]) -> str:
+    """Return the counts of files, the most frequent first: "12 .heic, 1 .txt"."""
+    ordered = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {suffix}" for suffix, count in ordered)
+
+
+def _warn_of_heic(root: Path, passed_over: Counter[str]) -> None:
+    n_heic = sum(passed_over[suffix] for suffix in HEIC_SUFFIXES)
+    if n_heic and "heif" not in str(readable_suffixes()):
+        warnings.warn(
+            f"{n_heic} HEIC files under {str(root)!r} are passed over: "
+            'pip install "skfer[heif]" reads them.',
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _visible(folder: Path, root: Path) -> list[Path]:
-    """What lies in the folder, sorted, without hidden names; links are looked through."""
+    """Return what lies in the folder, sorted, without hidden names; links are looked through."""
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     for entry in entries:
         if entry.is_symlink() and entry.is_dir():

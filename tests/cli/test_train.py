@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import cv2
 import joblib
+import numpy as np
 import pytest
 
 from skfer import AbstainingClassifier, load
@@ -58,6 +61,80 @@ def test_what_cannot_be_saved_is_told_before_the_fit(skfer, class_folder, tmp_pa
     assert result.exit_code == 1
     assert "network_params is a builtins.complex" in result.stderr
     assert not output.exists()
+
+
+@pytest.fixture
+def split_folder(class_folder):
+    """The drawn faces under train/ and test/, and the folder of both."""
+    root = class_folder.parent / "data"
+    for part in ("train", "test"):
+        shutil.copytree(class_folder, root / part)
+    return root
+
+
+@pytest.mark.parametrize("train", ["train", "Train", "TRAINING"])
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_own_classes_under_train_are_not_learnt_as_parts(
+    skfer, split_folder, model, tmp_path, command, train
+):
+    output = tmp_path / "mine.skfer"
+    arguments = {"train": ("--output", output), "evaluate": ("--model", model)}[command]
+    for place, label in enumerate(("happy", "sad")):
+        for part in ("train", "test"):
+            (split_folder / part / label).rename(split_folder / part / str(place))
+    (split_folder / "train").rename(split_folder / train)
+
+    result = skfer(command, split_folder, *arguments)
+
+    assert result.exit_code == 1
+    assert f"give '{split_folder / train}'" in result.stderr
+    assert not output.exists()
+
+
+def test_folder_copy_of_fer2013_is_evaluated_on_its_test(skfer, split_folder, model):
+    (split_folder / "train").rename(split_folder / "Training")
+
+    result = skfer("evaluate", split_folder, "--model", model, "--faces", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["images"] == 30
+
+
+def test_photos_under_train_are_no_fer2013(skfer, split_folder, tmp_path):
+    photo = next((split_folder / "train" / "happy").iterdir())
+    cv2.imwrite(str(photo), np.zeros((80, 80), np.uint8))
+
+    result = skfer("train", split_folder, "--output", tmp_path / "mine.skfer")
+
+    assert result.exit_code == 1
+    assert f"give '{split_folder / 'train'}'" in result.stderr
+
+
+def test_labels_from_a_table_and_from_file_names(skfer, class_folder, model):
+    files = sorted(class_folder.glob("*/*.png"))
+    lines = [f"{file.parent.name}/{file.name};{'hs'[file.parent.name == 'sad']}" for file in files]
+    table = class_folder.parent / "labels.csv"
+    table.write_text("file;emotion\n" + "\n".join(lines).replace(";h", ";1").replace(";s", ";2"))
+    evaluate = ("--model", model, "--faces", "--json")
+
+    result = skfer(
+        *("evaluate", table, "--columns", "file", "emotion", "--images", class_folder),
+        *("--codes", "affectnet", *evaluate),
+    )
+    assert result.exit_code == 0, result.stderr
+    by_table = json.loads(result.stdout)
+    for number, file in enumerate(files):
+        file.rename(file.with_name(f"{file.parent.name}-{number}.png"))
+    result = skfer("evaluate", class_folder, "--names", "(?P<label>[a-z]+)-", *evaluate)
+    assert result.exit_code == 0, result.stderr
+    by_name = json.loads(result.stdout)
+
+    assert by_table["images"] == by_name["images"] == 30
+    assert by_table["confusion"] == by_name["confusion"]
+
+    result = skfer("evaluate", table, "--model", model)
+    assert result.exit_code == 1
+    assert "--columns" in result.stderr
 
 
 def test_evaluate_names_a_class_that_the_model_does_not_know(skfer, class_folder, model):

@@ -4,9 +4,11 @@ import csv
 import gzip
 import importlib.util
 import os
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.model_selection import PredefinedSplit
 
@@ -72,7 +74,7 @@ def write_images(tmp_path):
 # FER2013
 
 
-@pytest.mark.parametrize("name", ["fer2013.csv", "FER2013.CSV", "fer2013.csv.gz"])
+@pytest.mark.parametrize("name", ["fer2013.csv", "FER2013.CSV", "fer2013.csv.gz", "fer2013"])
 @pytest.mark.parametrize(
     "header",
     [
@@ -142,7 +144,12 @@ def test_csv_without_usage_is_all_training(write_csv):
         (lambda rows: rows[2].__setitem__(1, "300 " * 2304), "line 4: pixels from 300 to 300"),
         (lambda rows: rows[2].__setitem__(1, "-1 " * 2304), "line 4: pixels from -1 to -1"),
         (lambda rows: rows[4].__setitem__(0, 7), "line 6: emotion is 7"),
-        (lambda rows: rows[4].__setitem__(0, "sad"), "line 6: .*'sad'"),
+        (lambda rows: rows[4].__setitem__(0, "gloomy"), "line 6: emotion is 'gloomy'"),
+        (lambda rows: rows[4].__setitem__(0, "2.5"), "line 6: emotion is '2.5'"),
+        (lambda rows: rows[4].__setitem__(0, ""), "line 6: emotion is ''"),
+        (lambda rows: rows[4].__setitem__(2, "holdout"), "line 6: usage is 'holdout'"),
+        (lambda rows: rows[4].__setitem__(2, ""), "line 6: usage is ''"),
+        (lambda rows: rows[2].__setitem__(1, "0.5 " * 2304), "line 4: a pixel is no whole"),
         (lambda rows: rows[4].pop(), "line 6: it has only 2 columns"),
         (lambda rows: rows.clear(), "holds no images"),
     ],
@@ -150,6 +157,109 @@ def test_csv_without_usage_is_all_training(write_csv):
 def test_damaged_csv_is_an_error_that_names_the_line(write_csv, change, problem):
     with pytest.raises(ValueError, match=problem):
         load_fer2013(write_csv(change=change))
+
+
+def with_usage(*words):
+    return lambda rows: [row.__setitem__(2, word) for row, word in zip(rows, words, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("training", "training", "publictest", "privatetest", "publictest"), USAGE),
+        (("TRAINING", " Training", "Public Test", "private_test", "PublicTest "), USAGE),
+        (
+            ("train", "train", "val", "test", "val"),
+            ["Training", "Training", "Validation", "Test", "Validation"],
+        ),
+        (
+            ("Train", "TRAIN", "valid", "Testing", "validation"),
+            ["Training", "Training", "Validation", "Test", "Validation"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "npz", "frame"])
+def test_words_of_usage_are_folded(write_csv, write_npz, form, words, parts):
+    csv_file = write_csv(change=with_usage(*words))
+    path = {
+        "csv": csv_file,
+        "npz": write_npz(usage=list(words)),
+        "frame": pd.read_csv(csv_file),
+    }[form]
+
+    fer = load_fer2013(path)
+
+    assert fer.usage.tolist() == [part for part in parts if part not in ("PrivateTest", "Test")]
+    assert fer.train_index.tolist() == [0, 1]
+    assert fer.test_fold.tolist() == [-1, -1, 0, 0]
+    assert load_fer2013(path, usage="all").usage.tolist() == parts
+    assert load_fer2013(path, usage="train").labels.tolist() == ["angry", "happy"]
+
+
+def test_csv_with_train_and_test_alone_is_judged_on_test(write_csv):
+    fer = load_fer2013(write_csv(change=with_usage("train", "train", "test", "test", "test")))
+
+    assert fer.public_test_index.tolist() == [2, 3, 4]
+
+
+def test_lines_of_another_table_behind_the_last_image_are_named(write_csv):
+    with pytest.raises(ValueError, match=r"line 7: "):
+        load_fer2013(write_csv(change=lambda rows: rows.append(list("abcdef"))))
+
+
+def test_an_unknown_word_of_usage_in_an_npz_is_named(write_npz):
+    with pytest.raises(ValueError, match="usage of image 3 is 'mine'"):
+        load_fer2013(write_npz(usage=[*USAGE[:3], "mine", USAGE[4]]))
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [["0.0", "3.0", "6.0", "5.0", "1.0"], ["Angry", "HAPPY", "neutral", "surprise", "Disgust"]],
+)
+def test_emotions_as_fractions_and_names(write_csv, codes):
+    def change(rows):
+        for row, code in zip(rows, codes, strict=True):
+            row[0] = code
+
+    assert load_fer2013(write_csv(change=change), usage="all").target.tolist() == TARGET
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_csv_with_other_delimiters_order_and_blank_lines(write_csv, faces, delimiter):
+    path = write_csv()
+    table = pd.read_csv(path)[["Usage", "pixels", "emotion"]]
+    text = table.to_csv(sep=delimiter) + delimiter * 3 + "\n\n"
+    path.write_text(text, encoding="utf-8-sig")
+
+    fer = load_fer2013(path, usage="all")
+
+    np.testing.assert_array_equal(fer.images, faces)
+    assert fer.target.tolist() == TARGET
+
+
+def test_table_of_pandas(write_csv, faces):
+    table = pd.read_csv(write_csv())
+
+    fer = load_fer2013(table, usage="all")
+    np.testing.assert_array_equal(fer.images, faces)
+    assert fer.usage.tolist() == USAGE
+
+    table["pixels"] = [str(image.ravel().tolist()) for image in faces]
+    np.testing.assert_array_equal(load_fer2013(table, usage="all").images, faces)
+    table["pixels"] = list(faces.reshape(5, -1))
+    np.testing.assert_array_equal(load_fer2013(table, usage="all").images, faces)
+    table.loc[3, "emotion"] = 9
+    with pytest.raises(ValueError, match="The table, row 3: emotion is 9"):
+        load_fer2013(table)
+    with pytest.raises(ValueError, match="The table holds no images"):
+        load_fer2013(table[:0])
+
+
+def test_table_without_labels_or_pixels_names_the_way(write_csv):
+    with pytest.raises(ValueError, match=r"no column emotion; .* as in test\.csv"):
+        load_fer2013(write_csv(header=("id", "pixels", "usage")))
+    with pytest.raises(ValueError, match=r"no column pixels; .*load_image_table"):
+        load_fer2013(write_csv(header=("emotion", "path", "usage")))
 
 
 def test_csv_without_its_columns_is_an_error_that_lists_them(write_csv):
@@ -230,7 +340,7 @@ def test_folders_that_are_no_fer2013(write_images):
         load_fer2013(write_images("happy/1.png", folder="flat"))
     with pytest.raises(ValueError, match=r"1.png' is 64 x 64 pixels"):
         load_fer2013(write_images("train/happy/1.png", folder="large", side=64))
-    with pytest.raises(ValueError, match="not FER2013's: contempt"):
+    with pytest.raises(ValueError, match=r"not FER2013's: contempt.* give '.*eight/train'"):
         load_fer2013(write_images("train/contempt/1.png", folder="eight"))
 
 
@@ -340,9 +450,155 @@ def test_heic_is_listed_where_it_can_be_read(tmp_path, monkeypatch, installed):
     for name in ("a.jpg", "b.HEIC", "c.heif"):
         (tmp_path / "sad" / name).touch()
 
-    listed = [path.name for path in load_image_folder(tmp_path).paths]
+    told = nullcontext() if installed else pytest.warns(UserWarning, match=r"2 HEIC files .*heif\]")
+    with told:
+        data = load_image_folder(tmp_path)
 
+    listed = [path.name for path in data.paths]
     assert listed == (["a.jpg", "b.HEIC", "c.heif"] if installed else ["a.jpg"])
+    assert ("Passed over: 1 .heic, 1 .heif." in data.DESCR) is not installed
+
+
+def test_files_passed_over_are_counted_by_suffix(write_images):
+    root = write_images("sad/1.png", "sad/2.png", "happy/3.png")
+    for name in ("sad/a.txt", "sad/b.TXT", "happy/clip.mp4", "happy/LICENSE", "readme.md"):
+        (root / name).touch()
+
+    data = load_image_folder(root)
+
+    assert len(data.paths) == 3
+    assert "Passed over: 2 .txt, 1 .md, 1 .mp4, 1 without a suffix." in data.DESCR
+
+
+def test_an_empty_class_folder_says_what_it_holds(write_images):
+    root = write_images(folder="raw")
+    (root / "sad").mkdir(parents=True)
+    (root / "sad" / "1.cr2").touch()
+
+    with (
+        pytest.warns(UserWarning, match="no images"),
+        pytest.raises(ValueError, match=r"hold no images .*; they hold 1 \.cr2"),
+    ):
+        load_image_folder(root)
+
+
+@pytest.mark.parametrize(
+    ("files", "give"),
+    [
+        (("train/happy/1.png", "test/happy/2.png"), "train"),
+        (("Train/happy/1.png", "Test/happy/2.png", "valid/happy/3.png"), "Train"),
+        (("TRAINING/1/1.png", "PublicTest/1/2.png", "PrivateTest/1/3.png"), "TRAINING"),
+        (("train_set/a/1.png", "val_set/a/2.png"), "train_set"),
+        (("FER2013Test/1/1.png", "FER2013Train/1/2.png", "FER2013Valid/1/3.png"), "FER2013Train"),
+        (("raf-train/1/1.png", "raf-valid/1/2.png"), "raf-train"),
+        (("validation/a/1.png", "test/a/2.png"), "test"),
+        (("train/train/happy/1.png",), "train/train"),
+        (("images/train/happy/1.png", "images/validation/happy/2.png"), "images/train"),
+        (("happy/1.png", "test/happy/2.png"), "test"),
+    ],
+)
+@pytest.mark.parametrize("names", [None, r"(?P<label>\d)"])
+def test_parts_of_a_data_set_are_no_classes(write_images, files, give, names):
+    root = write_images(*files)
+
+    with pytest.raises(ValueError, match=f"look like the parts .*Give '.*images/{give}', with"):
+        load_image_folder(root, names=names)
+
+
+def test_parts_without_class_folders_name_the_loaders_of_labels(write_images):
+    with pytest.raises(ValueError, match=r"train' has no class folders: load_image_table"):
+        load_image_folder(write_images("train/1.png", "test/2.png"))
+
+
+def test_classes_named_like_parts_are_listed_if_they_are_asked_for(write_images):
+    root = write_images("train/1.png", "bus/2.png", "test/3.png")
+
+    data = load_image_folder(root, classes=["bus", "train"])
+
+    assert data.labels.tolist() == ["bus", "train"]
+    inside = write_images("happy/train/1.png", "happy/test/2.png", folder="inside")
+    assert load_image_folder(inside).labels.tolist() == ["happy", "happy"]
+
+
+def test_numbered_folders_get_the_labels_of_their_codes(write_images):
+    root = write_images("1/a.png", "4/b.png", "05/c.png")
+
+    assert load_image_folder(root, codes="raf-db").labels.tolist() == ["happy", "sad", "surprise"]
+    own = load_image_folder(root, codes={1: "calm", "4": "Joy", 5: None})
+    assert own.labels.tolist() == ["Joy", "calm"]
+    with pytest.raises(ValueError, match=r"folder '.*05': the label is '05'; the codes are 1 calm"):
+        load_image_folder(root, codes={1: "calm", 4: "joy"})
+    with pytest.raises(ValueError, match="codes='rafdb' must be one of"):
+        load_image_folder(root, codes="rafdb")
+
+
+# Labels from file names
+
+
+@pytest.fixture
+def kdef(write_images):
+    """Faces that are named as in KDEF, in a folder for each person; one name is damaged."""
+    names = [
+        *("AF01/AF01ANS.JPG", "AF01/AF01AFFL.JPG", "BF01/BF01HAHR.JPG", "AM07/AM07NES.JPG"),
+        *("AM07/AM07SAFR.JPG", "AM07/AM07SUS.JPG", "AM07/AM07DIHL.JPG"),
+    ]
+    return write_images(*names)
+
+
+def test_labels_people_and_views_of_kdef(kdef):
+    data = load_image_folder(kdef, names="kdef")
+
+    found = {path.stem: label for path, label in zip(data.paths, data.labels, strict=True)}
+    assert found == {
+        **{"AF01ANS": "angry", "AF01AFFL": "fear", "BF01HAHR": "happy", "AM07NES": "neutral"},
+        **{"AM07SAFR": "sad", "AM07SUS": "surprise", "AM07DIHL": "disgust"},
+    }
+    place = [path.stem for path in data.paths].index("BF01HAHR")
+    assert (data.subjects[place], data.view[place], data.session[place]) == ("F01", "HR", "B")
+    assert set(data.subjects) == {"F01", "M07"}
+    assert sorted(data.view) == ["FL", "FR", "HL", "HR", "S", "S", "S"]
+    assert "labelled by file name" in data.DESCR
+
+
+def test_names_that_tell_no_label_are_left_out_with_a_warning(kdef):
+    (kdef / "AF01" / "AF31V.JPG").touch()
+    (kdef / "AF01" / "readme.txt").touch()
+
+    with pytest.warns(UserWarning, match=r"1 image files are left out: '.*AF31V.JPG' does not fit"):
+        data = load_image_folder(kdef, names="kdef")
+
+    assert len(data.paths) == 7
+    assert "Passed over: 1 .txt, 1 with another name." in data.DESCR
+    with pytest.raises(ValueError, match="No image has a label"):
+        load_image_folder(kdef, names="jaffe")
+
+
+def test_labels_and_people_of_jaffe_lie_in_one_folder(write_images):
+    root = write_images("KA.AN1.39.tiff", "KA.FE3.47.tiff", "YM.SU2.61.tiff", "KL-NE1-155.jpg")
+
+    data = load_image_folder(root, names="jaffe")
+
+    assert data.labels.tolist() == ["angry", "fear", "neutral", "surprise"]
+    assert data.subjects.tolist() == ["KA", "KA", "KL", "YM"]
+
+
+def test_labels_by_a_pattern_of_ones_own(write_images):
+    root = write_images(
+        "Rafd090_01_Caucasian_female_angry_frontal.jpg",
+        "Rafd090_02_Caucasian_male_fearful_left.jpg",
+    )
+    pattern = r"Rafd\d+_(?P<subject>\d+)_\w+?_(?P<sex>female|male)_(?P<label>[a-z]+)_"
+
+    data = load_image_folder(root, names=pattern)
+
+    assert data.labels.tolist() == ["angry", "fear"]
+    assert (data.subjects.tolist(), data.sex.tolist()) == (["01", "02"], ["female", "male"])
+    coded = load_image_folder(root, names=pattern, codes={"angry": "bad", "fearful": None})
+    assert coded.labels.tolist() == ["bad"]
+    with pytest.raises(ValueError, match="call the group 'target' something else"):
+        load_image_folder(root, names=r"Rafd(?P<target>\d+).*_(?P<label>[a-z]+)_")
+    with pytest.raises(ValueError, match=r"frontal\.jpg': the label is 'angry'; the codes are"):
+        load_image_folder(root, names=pattern, codes={"a": "bad"})
 
 
 def test_images_are_not_read(tmp_path):

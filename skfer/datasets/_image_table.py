@@ -1,0 +1,507 @@
+"""Loaders of images that a table lists with labels, or with ratings of valence and arousal."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import os
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skfer._labels import canonical_label, code_table, decoded_label, shortened
+from skfer.datasets._clip_names import name_pattern
+from skfer.datasets._fer2013_files import open_table, short_lines
+from skfer.datasets._image_folder import attributes_of_names, split_of
+
+# AffectNet's codes, in their order; the last three are no expressions.
+AFFECTNET_LABELS = (
+    *("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"),
+    *("none", "uncertain", "no face"),
+)
+
+_AFFECT_DESCR = """\
+{n} images with ratings of valence and arousal, listed in {table}; the files lie in {folder}.
+{n_dropped} rows without a rating are left out.
+"""
+
+
+def load_image_table(
+    table: str | os.PathLike | Any,
+    *,
+    image: str | int,
+    label: str | int | Sequence[str],
+    folder: str | os.PathLike | None = None,
+    subject: str | int | None = None,
+    usage: str | int | None = None,
+    names: str | None = None,
+    codes: str | Mapping[Any, str | None] | None = None,
+    classes: Sequence[str] | None = None,
+    normalize: bool = True,
+    file_name: Callable[[str], str] | None = None,
+    return_X_y: bool = False,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
+    r"""List images with the labels that a table gives them. No image is read.
+
+    Parameters
+    ----------
+    table : str, os.PathLike or pandas.DataFrame
+        A text file, or the same compressed (``.gz``), whose columns are separated by commas,
+        semicolons, tabs or blanks; or the table itself.
+    image : str or int
+        Column with the path of each image, relative to `folder`. A number counts columns from 0,
+        in a file without a line of names: the other columns then are given by number too.
+    label : str, int or sequence of str
+        Column with the label of each image, a name or a code. Several columns are one for each
+        class, as in one-hot labels: the class is the column that is not 0.
+    folder : str or os.PathLike, default=None
+        The folder of the images. None is the folder of the file. Of a DataFrame, None takes the
+        paths as they are; otherwise a path must stay inside of the folder.
+    subject : str or int, default=None
+        Column with the person, or any other group of images that belong together.
+    usage : str or int, default=None
+        Column with the part of the data set: train, val, test and the like.
+    names : str, default=None
+        What file names tell, as in `load_image_folder`: "raf-db" for the part of the data set,
+        or a pattern with ``subject``.
+    codes : {"affectnet", "ck+", "fer2013", "raf-db"} or dict, default=None
+        The labels that codes stand for: as a data set numbers them, or as in
+        ``{1: "happy", 2: "sad"}``. Rows with a code of None are left out and counted, as
+        AffectNet's "none", "uncertain" and "no face".
+    classes : sequence of str, default=None
+        Classes to list, in the order that `target` shall number them; rows of other classes are
+        left out and counted. None lists all, sorted.
+    normalize : bool, default=True
+        Whether "Anger", "happiness" and the like get their usual name, "angry" and "happy".
+    file_name : callable, default=None
+        Makes the path of the file from the cell, as in ``lambda cell: f"{cell}.jpg"``.
+    return_X_y : bool, default=False
+        Whether to return ``(paths, labels)`` instead of a Bunch.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        In the order of the table, with the attributes
+
+        paths : ndarray of pathlib.Path, shape (n,)
+            What the estimators take as `X`.
+        labels : ndarray of str, shape (n,)
+            Name of each image's class.
+        target : ndarray of int64, shape (n,)
+            The same as an index into `target_names`.
+        target_names : ndarray of str, shape (n_classes,)
+            The names of the classes.
+        row : ndarray of int64, shape (n,)
+            Place of each image in the table, counted from 0.
+        n_dropped : int
+            Rows left out by `codes` and `classes`.
+        subjects : ndarray of str, shape (n,)
+            The groups, for `sklearn.model_selection.StratifiedGroupKFold`; with `subject`, or
+            if `names` tells them.
+        usage : ndarray of str, shape (n,)
+            "Training", "Validation", "Test", "PublicTest" or "PrivateTest"; with `usage`, or if
+            `names` tells it.
+        DESCR : str
+            What was read, in words.
+    (paths, labels) : tuple of ndarray of shape (n,)
+        If `return_X_y` is True.
+
+    Raises
+    ------
+    ValueError
+        If the table or a column is missing, a label is missing or none of `codes`, a word of
+        usage is unknown, a path leads out of `folder` or to no file, or no row is left. The
+        message names the row.
+
+    See Also
+    --------
+    load_image_folder : Labels from folders or file names.
+    load_affect_table : Ratings of valence and arousal.
+
+    Examples
+    --------
+    RAF-DB lists its images in a file without a line of names.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skfer.datasets import load_image_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("train_00001_aligned.jpg", "test_0001_aligned.jpg"):
+    ...         Path(folder, name).touch()
+    ...     table = Path(folder, "list_patition_label.txt")
+    ...     _ = table.write_text("train_00001.jpg 5\ntest_0001.jpg 4\n")
+    ...     data = load_image_table(
+    ...         table, image=0, label=1, codes="raf-db", names="raf-db",
+    ...         file_name=lambda name: name.replace(".jpg", "_aligned.jpg"),
+    ...     )
+    >>> data.labels.tolist(), data.usage.tolist()
+    (['sad', 'happy'], ['Training', 'Test'])
+    """
+    label_columns = [label] if isinstance(label, str | int) else list(label)
+    wanted = [image, *label_columns, *(c for c in (subject, usage) if c is not None)]
+    columns, name = _read_columns(table, wanted)
+    coded = None if codes is None else code_table(codes)
+    cells = (
+        columns[label_columns[0]]
+        if isinstance(label, str | int)
+        else _one_hot({column: columns[column] for column in label_columns}, name)
+    )
+    found = []
+    for row, cell in enumerate(cells):
+        try:
+            found.append(decoded_label(cell, coded, normalize=normalize))
+        except ValueError as error:
+            raise ValueError(f"{name}, row {row}: {error}.") from error
+    if classes is None:
+        class_names = sorted({text for text in found if text is not None})
+    else:
+        class_names = [str(decoded_label(text, normalize=normalize)) for text in classes]
+    rows = [row for row, text in enumerate(found) if text in class_names]
+    if not rows:
+        raise ValueError(
+            f"{name} has {len(found)} rows, and none with "
+            + (f"a label of classes={shortened(class_names)}." if classes else "a label.")
+        )
+    files = [str(columns[image][row]) for row in rows]
+    if file_name is not None:
+        files = [file_name(cell) for cell in files]
+    paths = _files(_root(table, folder), files, rows, name)
+    labels = np.array([found[row] for row in rows], str)
+    if return_X_y:
+        return paths, labels
+    attributes: dict[str, np.ndarray] = {}
+    if names is not None:
+        attributes = attributes_of_names(paths.tolist(), name_pattern(names), names)
+    if subject is not None:
+        attributes["subjects"] = _texts(columns[subject], rows, subject, name)
+    if usage is not None:
+        attributes["usage"] = _usage(columns[usage], rows, name)
+    counts = Counter(labels.tolist())
+    n_dropped = len(found) - len(rows)
+    return Bunch(
+        paths=paths,
+        labels=labels,
+        target=np.array([class_names.index(text) for text in labels.tolist()], np.int64),
+        target_names=np.array(class_names, str),
+        row=np.array(rows, np.int64),
+        n_dropped=n_dropped,
+        DESCR=(
+            f"{len(rows)} images listed in {name}: "
+            f"{', '.join(f'{text} {counts[text]}' for text in class_names)}."
+            + (f" {n_dropped} rows of other labels are left out." if n_dropped else "")
+        ),
+        **attributes,
+    )
+
+
+def load_affect_table(
+    table: str | os.PathLike | Any,
+    *,
+    folder: str | os.PathLike | None = None,
+    image: str = "subDirectory_filePath",
+    valence: str = "valence",
+    arousal: str = "arousal",
+    expression: str | None = "expression",
+    missing: float | None = -2.0,
+    return_X_y: bool = False,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
+    r"""List images with their valence and arousal from a table. No image is read.
+
+    The defaults are the columns of AffectNet's ``training.csv`` and ``validation.csv`` [1]_.
+
+    Parameters
+    ----------
+    table : str, os.PathLike or pandas.DataFrame
+        A ``.csv`` or ``.csv.gz`` with a line of names, or the table itself.
+    folder : str or os.PathLike, default=None
+        Where the images lie. None is the folder of the file; a DataFrame needs it.
+    image, valence, arousal : str
+        Columns with the path of each image, relative to `folder`, and its ratings.
+    expression : str or None, default="expression"
+        Column with the expression: AffectNet's codes from 0 to 10, or names. Not needed; None
+        passes over it.
+    missing : float or None, default=-2.0
+        What stands for no rating, beside empty cells and NaN. Rows that lack one of the ratings
+        are left out and counted.
+    return_X_y : bool, default=False
+        Whether to return ``(paths, affect)`` instead of a Bunch.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        In the order of the table, with the attributes
+
+        paths : ndarray of pathlib.Path, shape (n,)
+            What the estimators take as `X`.
+        target : ndarray of float64, shape (n, 2)
+            Valence and arousal, on the scale of the table; what `FacialAffectRegressor` takes.
+        target_names : ndarray of str, shape (2,)
+            "valence" and "arousal".
+        valence, arousal : ndarray of float64, shape (n,)
+            The two columns of `target`.
+        labels : ndarray of str, shape (n,), or None
+            Name of the expression, "none", "uncertain" or "no face"; None without such a column.
+        row : ndarray of int64, shape (n,)
+            Place of each image in the table, counted from 0.
+        n_dropped : int
+            Rows left out because they lack a rating.
+        DESCR : str
+            What was read, in words.
+    (paths, affect) : tuple of ndarray of shape (n,) and (n, 2)
+        If `return_X_y` is True; `affect` is `target`.
+
+    Raises
+    ------
+    ValueError
+        If the table or a column is missing, a rating is no number, an expression is no code, a
+        path leads out of `folder` or to no file, or no row has ratings. The message names the row.
+
+    References
+    ----------
+    .. [1] Mollahosseini, A., Hasani, B. & Mahoor, M. H. (2019). AffectNet: a database for facial
+       expression, valence, and arousal computing in the wild. IEEE Transactions on Affective
+       Computing 10, 18-31.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skfer.datasets import load_affect_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "a.jpg").touch()
+    ...     lines = ["path,v,a", "a.jpg,0.5,-0.1", "b.jpg,-2,-2"]
+    ...     _ = Path(folder, "ratings.csv").write_text("\n".join(lines))
+    ...     data = load_affect_table(
+    ...         f"{folder}/ratings.csv", image="path", valence="v", arousal="a"
+    ...     )
+    >>> [path.name for path in data.paths], data.target.tolist(), data.n_dropped
+    (['a.jpg'], [[0.5, -0.1]], 1)
+    """
+    if folder is None and hasattr(table, "columns"):
+        raise ValueError("folder says where the images of a DataFrame lie: it can't be None.")
+    root = _root(table, folder)
+    columns, name = _read_columns(table, [image, valence, arousal], expression)
+    ratings = np.column_stack([_numbers(columns[c], c, name) for c in (valence, arousal)])
+    rated = ~np.isnan(ratings).any(axis=1)
+    if missing is not None:
+        rated &= (ratings != missing).all(axis=1)
+    rows = np.flatnonzero(rated).tolist()
+    if not rows:
+        raise ValueError(f"{name} has {len(ratings)} rows, and none has both ratings.")
+    paths = _files(root, [columns[image][row] for row in rows], rows, name)
+    target = ratings[rows]
+    if return_X_y:
+        return paths, target
+    labels = None
+    if expression is not None and expression in columns:
+        labels = np.array([_label(columns[expression][row], row, name) for row in rows])
+    n_dropped = len(ratings) - len(rows)
+    return Bunch(
+        paths=paths,
+        target=target,
+        target_names=np.array(["valence", "arousal"]),
+        valence=target[:, 0],
+        arousal=target[:, 1],
+        labels=labels,
+        row=np.array(rows, np.int64),
+        n_dropped=n_dropped,
+        DESCR=_AFFECT_DESCR.format(n=len(rows), table=name, folder=root, n_dropped=n_dropped),
+    )
+
+
+def _read_columns(
+    table: Any, wanted: Sequence[str | int], optional: str | None = None
+) -> tuple[dict[str | int, Sequence[Any]], str]:
+    """Return the cells of columns, and what an error calls the table.
+
+    Raises
+    ------
+    ValueError
+        If the file can't be read, or one of `wanted` is missing.
+    """
+    if hasattr(table, "columns"):
+        name = "The table"
+        names = [str(column) for column in table.columns]
+        cells = [table.iloc[:, place].tolist() for place in range(len(names))]
+    else:
+        name = repr(os.fspath(table))
+        names, rows = _read_rows(Path(table), wanted)
+        cells = [[row[place] for row in rows] for place in range(len(names))]
+    # Case and blanks around a name make no difference, unless two columns differ in nothing else.
+    by_key = {_key(column): values for column, values in zip(names, cells, strict=True)}
+    exact = dict(zip(names, cells, strict=True))
+    found: dict[str | int, Sequence[Any]] = {}
+    for column in wanted if optional is None else (*wanted, optional):
+        values = exact.get(str(column), by_key.get(_key(column)))
+        if values is not None:
+            found[column] = values
+        elif column in wanted:
+            raise ValueError(f"{name} has no column {column!r}; it has {names}.")
+    return found, name
+
+
+def _key(column: str | int) -> str:
+    return str(column).strip().casefold()
+
+
+def _read_rows(source: Path, wanted: Sequence[str | int]) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns and the rows; names are numbers if there is no such line."""
+    if not source.is_file():
+        raise ValueError(f"There is no file {str(source)!r}.")
+    numbered = [column for column in wanted if isinstance(column, int)]
+    has_names = len(numbered) < len(wanted)
+    with open_table(source) as lines:
+        reader = None
+        try:
+            first = next(short_lines(lines), "")
+            delimiter = _delimiter(first, wanted)
+            text: Iterator[str] = chain([first], short_lines(lines))
+            if delimiter == " ":
+                text = (line.strip() for line in text)
+            reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
+            names = [column.strip() for column in next(reader, [])] if has_names else []
+            rows = [row for row in reader if row]
+        except (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            line = 1 if reader is None else reader.line_num
+            raise ValueError(f"{str(source)!r}, line {line}: {error}") from error
+    if not has_names:
+        names = [str(place) for place in range(max(numbered) + 1)]
+    for place, row in enumerate(rows):
+        if len(row) < len(names) or (has_names and len(row) > len(names)):
+            raise ValueError(
+                f"{str(source)!r}: row {place} has {len(row)} cells, the first line {len(names)}."
+                if has_names
+                else f"{str(source)!r}: row {place} has {len(row)} cells; column "
+                f"{len(names) - 1} is asked for."
+            )
+    return names, rows
+
+
+def _delimiter(line: str, wanted: Sequence[str | int]) -> str:
+    """Return what separates the cells of a file's first line: then it has the wanted columns."""
+    for delimiter in ",;\t ":
+        cells = next(csv.reader([line.strip()], delimiter=delimiter, skipinitialspace=True), [])
+        keys = {*map(_key, cells), *map(str, range(len(cells)))}
+        if all(_key(column) in keys for column in wanted):
+            return delimiter
+    return ","
+
+
+def _one_hot(columns: Mapping[str | int, Sequence[Any]], name: str) -> list[str]:
+    """Return for each row the column that is not 0."""
+    values = np.column_stack([_numbers(cells, str(c), name) for c, cells in columns.items()])
+    n_set = (np.nan_to_num(values) != 0).sum(axis=1)
+    if (n_set != 1).any():
+        row = int(np.flatnonzero(n_set != 1)[0])
+        raise ValueError(
+            f"{name}, row {row}: {n_set[row]} of the columns {list(columns)} are set; a label is "
+            "one of them."
+        )
+    keys = [str(column) for column in columns]
+    return [keys[place] for place in np.nan_to_num(values).argmax(axis=1)]
+
+
+def _texts(cells: Sequence[Any], rows: Sequence[int], column: Any, name: str) -> np.ndarray:
+    texts = [str(cells[row]).strip() for row in rows]
+    for row, text in zip(rows, texts, strict=True):
+        if text.casefold() in ("", "nan", "none", "<na>"):
+            raise ValueError(f"{name}, row {row}: {column!r} is missing.")
+    return np.array(texts, str)
+
+
+def _usage(cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
+    splits = []
+    for row in rows:
+        splits.append(split_of(cells[row]))
+        if splits[-1] is None:
+            raise ValueError(
+                f"{name}, row {row}: the usage is {shortened(cells[row])}; expected train, val, "
+                "test, PublicTest or PrivateTest."
+            )
+    return np.array(splits, str)
+
+
+def _root(table: Any, folder: str | os.PathLike | None) -> Path | None:
+    """Return the folder that paths are relative to; None for a DataFrame without one."""
+    if folder is None and hasattr(table, "columns"):
+        return None
+    root = Path(table).parent if folder is None else Path(folder)
+    if not root.is_dir():
+        raise ValueError(f"There is no folder {str(root)!r}.")
+    return root
+
+
+def _numbers(cells: Sequence[Any], column: str, name: str) -> np.ndarray:
+    numbers = np.empty(len(cells))
+    for row, cell in enumerate(cells):
+        empty = cell is None or (isinstance(cell, str) and not cell.strip())
+        try:
+            numbers[row] = math.nan if empty else float(cell)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}, row {row}: {column} is {cell!r}, no number.") from error
+        if math.isinf(numbers[row]):
+            raise ValueError(f"{name}, row {row}: {column} is infinite.")
+    return numbers
+
+
+def _label(cell: Any, row: int, name: str) -> str:
+    """AffectNet's code, or a name, as the package's name."""
+    text = str(cell).strip()
+    try:
+        code = float(text)
+    except ValueError:
+        return canonical_label(text)
+    if code not in range(len(AFFECTNET_LABELS)):
+        raise ValueError(
+            f"{name}, row {row}: the expression is {cell!r}; AffectNet's codes are 0 to "
+            f"{len(AFFECTNET_LABELS) - 1}. Pass over the column with expression=None."
+        )
+    return AFFECTNET_LABELS[int(code)]
+
+
+def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
+    """Return the image files; none may lie, or be linked to, outside the folder."""
+    inside: dict[Path, bool] = {}  # of folders, of which there are few
+    real_root = None if root is None else root.resolve()
+    paths = np.empty(len(cells), dtype=object)
+    absent = []
+    for place, (cell, row) in enumerate(zip(cells, rows, strict=True)):
+        text = str(cell).strip()
+        path = Path(text) if root is None else root / text
+        if "\\" in text and not path.exists():  # a table made on Windows
+            text = text.replace("\\", "/")
+            path = Path(text) if root is None else root / text
+        if real_root is not None and _leads_out(path, real_root, inside):
+            raise ValueError(
+                f"{name}, row {row}: the image {shortened(text)} is outside of {str(root)!r}. "
+                "Paths are relative to folder and stay in it: give a folder that holds them all."
+            )
+        if not path.is_file():
+            absent.append((row, path))
+        paths[place] = path
+    if absent:
+        row, path = absent[0]
+        raise ValueError(
+            f"{name}, row {row}: there is no image {shortened(str(path), 300)}; {len(absent)} of "
+            f"{len(cells)} are missing. folder names where they lie."
+        )
+    return paths
+
+
+def _leads_out(path: Path, root: Path, inside: dict[Path, bool]) -> bool:
+    """Return whether a path leaves the resolved folder, itself or through a link."""
+    parent = path.parent
+    if parent not in inside:
+        inside[parent] = parent.resolve().is_relative_to(root)
+    return (
+        not inside[parent]
+        or path.name == ".."
+        or (path.is_symlink() and not path.resolve().is_relative_to(root))
+    )

@@ -1,0 +1,321 @@
+"""Tables of labels, and of valence and arousal, in the layouts of public data sets."""
+
+from __future__ import annotations
+
+import gzip
+import os
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.model_selection import GroupKFold, cross_val_score
+
+from skfer.datasets import load_affect_table, load_image_table, make_faces
+
+HEADER = "subDirectory_filePath,face_x,expression,valence,arousal"
+ROWS = [
+    "1/a.png,10,1,0.9,0.2",
+    "1/b.png,10,10,-2,-2",
+    "2/c.png,12,6,-0.5,0.7",
+    "2/d.png,12,9,,0.1",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with four images and their table."""
+    for place, name in enumerate(["1/a.png", "1/b.png", "2/c.png", "2/d.png"]):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(path), np.full((8, 8), place, np.uint8))
+    (tmp_path / "training.csv").write_text("\n".join([HEADER, *ROWS]) + "\n")
+    return tmp_path
+
+
+def with_rows(folder, *rows, header=HEADER):
+    path = folder / "other.csv"
+    path.write_text("\n".join([header, *rows]))
+    return path
+
+
+def test_rows_without_a_rating_are_left_out_and_counted(folder):
+    data = load_affect_table(folder / "training.csv")
+    assert data.paths.tolist() == [folder / "1/a.png", folder / "2/c.png"]
+    np.testing.assert_array_equal(data.target, [[0.9, 0.2], [-0.5, 0.7]])
+    np.testing.assert_array_equal(data.valence, [0.9, -0.5])
+    np.testing.assert_array_equal(data.arousal, [0.2, 0.7])
+    assert data.labels.tolist() == ["happy", "angry"]
+    assert data.row.tolist() == [0, 2]
+    assert data.n_dropped == 2
+    assert "2 rows without a rating" in data.DESCR
+
+
+def test_a_table_of_pandas_or_compressed_is_the_same(folder):
+    paths, affect = load_affect_table(folder / "training.csv", return_X_y=True)
+    with gzip.open(folder / "t.csv.gz", "wt") as file:
+        file.write((folder / "training.csv").read_text())
+    table = pd.read_csv(folder / "training.csv")
+    for source, where in ((folder / "t.csv.gz", None), (table, folder)):
+        data = load_affect_table(source, folder=where)
+        assert data.paths.tolist() == paths.tolist()
+        np.testing.assert_array_equal(data.target, affect)
+        assert data.labels.tolist() == ["happy", "angry"]
+    with pytest.raises(ValueError, match="folder says where the images of a DataFrame lie"):
+        load_affect_table(table)
+
+
+def test_columns_of_other_names_and_scales(folder):
+    path = with_rows(folder, "1/a.png,9,1,joy", "2/c.png,-2,5,Karuna", header="file,v,a,shown")
+    columns = {"image": "file", "valence": "v", "arousal": "a"}
+    data = load_affect_table(path, **columns, expression="shown", missing=None)
+    assert data.labels.tolist() == ["happy", "Karuna"]
+    np.testing.assert_array_equal(data.target, [[9, 1], [-2, 5]])
+    assert load_affect_table(path, **columns).labels is None
+
+
+@pytest.mark.parametrize(
+    "outside", ["../x.png", "{folder}/../x.png", "1/../../x.png", "link/x.png"]
+)
+def test_no_path_leads_out_of_the_folder(folder, outside):
+    inner = folder / "inner"
+    inner.mkdir()
+    (folder / "x.png").write_bytes(b"x")
+    os.symlink(folder, inner / "link")
+    path = with_rows(folder, f"{outside.format(folder=inner)},0,1,0.1,0.1")
+    with pytest.raises(ValueError, match=r"row 0: the image .* is outside of"):
+        load_affect_table(path, folder=inner)
+
+
+def test_a_linked_file_stays_inside_too(folder):
+    inner = folder / "inner"
+    inner.mkdir()
+    os.symlink(folder / "1/a.png", inner / "a.png")
+    path = with_rows(folder, "a.png,0,1,0.1,0.1")
+    with pytest.raises(ValueError, match="outside of"):
+        load_affect_table(path, folder=inner)
+    assert load_affect_table(path, folder=folder / "1").paths[0].name == "a.png"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["1/a.png,0,1,high,0.1"], "row 0: valence is 'high', no number"),
+        (["1/a.png,0,1,0.1,inf"], "row 0: arousal is infinite"),
+        (["1/a.png,0,11,0.1,0.1"], "row 0: the expression is '11'; AffectNet's codes are 0 to 10"),
+        (["1/a.png,0,1,0.1"], "row 0 has 4 cells, the first line 5"),
+        (["1/a.png,0,1,0,0", "1/z.png,0,1,0,0"], "row 1: there is no image .* 1 of 2 are missing"),
+        (["1/a.png,0,1,-2,-2"], "1 rows, and none has both ratings"),
+        ([], "0 rows, and none"),
+    ],
+)
+def test_a_bad_row_is_named(folder, rows, message):
+    with pytest.raises(ValueError, match=message):
+        load_affect_table(with_rows(folder, *rows))
+
+
+def test_a_missing_file_or_column_is_named(folder):
+    with pytest.raises(ValueError, match="There is no file"):
+        load_affect_table(folder / "absent.csv")
+    with pytest.raises(ValueError, match="There is no folder"):
+        load_affect_table(folder / "training.csv", folder=folder / "absent")
+    with pytest.raises(ValueError, match=r"has no column 'v'; it has \['subDirectory_filePath'"):
+        load_affect_table(folder / "training.csv", valence="v")
+
+
+# Labels
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """Writes drawn faces under the names that are given and returns their folder."""
+
+    def write(*names, folder="images"):
+        faces = make_faces(len(names), random_state=0)
+        for name, image in zip(names, faces.images, strict=True):
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), image)
+        return tmp_path / folder
+
+    return write
+
+
+def as_text(*lines):
+    return "\n".join(lines) + "\n"
+
+
+RAF_DB = [
+    *("train_00001.jpg 1", "train_00002.jpg 2", "train_00003.jpg 3", "train_00004.jpg 4"),
+    *("test_0001.jpg 5", "test_0002.jpg 6", "test_0003.jpg 7"),
+]
+
+
+@pytest.mark.parametrize("ending", ["", " ", " 0"])
+def test_layout_of_raf_db(tmp_path, drawn, ending):
+    names = [line.split()[0].replace(".jpg", "_aligned.jpg") for line in RAF_DB]
+    folder = drawn(*names, folder="Image/aligned")
+    table = tmp_path / "EmoLabel" / "list_patition_label.txt"
+    table.parent.mkdir()
+    table.write_text("\r\n".join(line + ending for line in RAF_DB), newline="")
+
+    data = load_image_table(
+        table,
+        image=0,
+        label=1,
+        folder=folder,
+        codes="raf-db",
+        names="raf-db",
+        file_name=lambda name: name.replace(".jpg", "_aligned.jpg"),
+    )
+
+    assert [path.name for path in data.paths] == names
+    assert data.labels.tolist() == [
+        *("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
+    ]
+    assert data.target_names[data.target].tolist() == data.labels.tolist()
+    assert data.usage.tolist() == ["Training"] * 4 + ["Test"] * 3
+    assert cv2.imread(str(data.paths[0]), cv2.IMREAD_GRAYSCALE).shape == (48, 48)
+
+
+AFFECTNET_NAMES = [f"{code}/{'abcdefghijk'[code]}.jpg" for code in range(11)]
+
+
+@pytest.mark.parametrize("ratings", [True, False])
+def test_layout_of_affectnet(tmp_path, drawn, ratings):
+    folder = drawn(*AFFECTNET_NAMES, folder="Manually_Annotated_Images")
+    header = (
+        "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression"
+    )
+    lines = [
+        f"{name},0,0,48,48,1.5;2.5;3.5,{code}" + (",0.1,-0.2" if ratings else "")
+        for code, name in enumerate(AFFECTNET_NAMES)
+    ]
+    table = tmp_path / "training.csv"
+    table.write_text(as_text(header + ",valence,arousal" * ratings, *lines))
+
+    data = load_image_table(
+        table, image="subDirectory_filePath", label="expression", folder=folder, codes="affectnet"
+    )
+
+    assert data.labels.tolist() == [
+        *("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
+    ]
+    assert (data.n_dropped, data.row.tolist()) == (3, list(range(8)))
+    assert "3 rows of other labels are left out" in data.DESCR
+    seven = load_image_table(
+        *(table,),
+        **{"image": "SUBDIRECTORY_FILEPATH", "label": " Expression", "folder": folder},
+        codes="affectnet",
+        classes=["neutral", "happiness"],
+    )
+    assert seven.target_names.tolist() == ["neutral", "happy"]
+    assert (seven.target.tolist(), seven.n_dropped) == ([0, 1], 9)
+
+
+def test_labels_of_ck_plus_from_its_emotion_files(drawn):
+    names = [f"S{n:03}/001/S{n:03}_001_{n:08}.png" for n in range(1, 4)]
+    folder = drawn(*names, folder="cohn-kanade-images")
+    table = pd.DataFrame({"image": names, "label": ["   3.0000000e+00\n", 5, "7.0"]})
+
+    data = load_image_table(
+        table, image="image", label="label", folder=folder, codes="ck+", names="ck+"
+    )
+
+    assert data.labels.tolist() == ["disgust", "happy", "surprise"]
+    assert data.subjects.tolist() == ["S001", "S002", "S003"]
+    assert data.frames.tolist() == [1, 2, 3]
+
+
+def test_subjects_are_groups_for_cross_validation(drawn):
+    names = [f"{n}.png" for n in range(8)]
+    table = pd.DataFrame(
+        {
+            "path": [str(drawn(*names) / name) for name in names],
+            "emotion": ["Happiness", "SAD"] * 4,
+            "person": np.repeat([1, 2, 3, 4], 2),
+            "split": ["train"] * 4 + ["val"] * 2 + ["Test"] * 2,
+        }
+    )
+
+    data = load_image_table(table, image="path", label="emotion", subject="person", usage="split")
+
+    assert data.labels.tolist() == ["happy", "sad"] * 4
+    assert data.subjects.tolist() == ["1", "1", "2", "2", "3", "3", "4", "4"]
+    assert data.usage.tolist() == ["Training"] * 4 + ["Validation"] * 2 + ["Test"] * 2
+    scores = cross_val_score(
+        DummyClassifier(), data.paths, data.labels, groups=data.subjects, cv=GroupKFold(4)
+    )
+    assert scores.tolist() == [0.5] * 4
+    X, y = load_image_table(table, image="path", label="emotion", return_X_y=True)
+    assert (X.tolist(), y.tolist()) == (data.paths.tolist(), data.labels.tolist())
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_delimiter_is_found_and_a_byte_order_mark_skipped(drawn, delimiter, encoding):
+    folder = drawn("a.png", "sub/b.png")
+    rows = [("file", "label", "by"), ("a.png", "happy", "x"), ("sub\\b.png", "sad", "y")]
+    path = folder / "labels.txt"
+    path.write_text(as_text(*(delimiter.join(row) for row in rows)), encoding=encoding)
+
+    data = load_image_table(path, image="file", label="label")
+
+    assert data.paths.tolist() == [folder / "a.png", folder / "sub/b.png"]
+    assert data.labels.tolist() == ["happy", "sad"]
+
+
+def test_one_column_for_each_class(drawn):
+    folder = drawn("a.png", "b.png")
+    path = folder / "_classes.csv"
+    path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 1, 0"))
+    columns = {"image": "filename", "label": ["Angry", "Happiness"]}
+
+    assert load_image_table(path, **columns).labels.tolist() == ["happy", "angry"]
+    path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 0, 0"))
+    with pytest.raises(ValueError, match="row 1: 0 of the columns"):
+        load_image_table(path, **columns)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "message"),
+    [
+        (["a.png,happy", "b.png,"], {}, "row 1: the label is missing"),
+        (["a.png,happy", "b.png,nan"], {}, "row 1: the label is missing"),
+        (["a.png,8"], {"codes": "raf-db"}, "row 0: the label is '8'; the codes are 1 surprise, 2"),
+        (["a.png,happy", "c.png,sad"], {}, "row 1: there is no image '.*c.png'; 1 of 2"),
+        (["a.png,happy,x"], {}, "row 0 has 3 cells, the first line 2"),
+        (["../a.png,happy"], {}, "row 0: the image '../a.png' is outside of"),
+        (["a.png,happy"], {"label": "emotion"}, r"no column 'emotion'; it has \['file', 'label'"),
+        (["a.png,happy"], {"subject": "person"}, "no column 'person'"),
+        (["a.png,happy"], {"usage": "label"}, "row 0: the usage is 'happy'; expected train"),
+        (["a.png,happy"], {"classes": ["sad"]}, r"1 rows, and none with a label of classes=\['sad"),
+        (["a.png,happy"], {"names": "ck+"}, r"'.*a.png'\) does not fit pattern='ck\+'"),
+        ([], {}, "0 rows, and none with a label"),
+    ],
+)
+def test_a_bad_row_of_labels_is_named(drawn, lines, options, message):
+    folder = drawn("a.png", "b.png")
+    path = folder / "labels.csv"
+    path.write_text(as_text("file,label", *lines))
+
+    with pytest.raises(ValueError, match=message):
+        load_image_table(path, **{"image": "file", "label": "label", **options})
+
+
+def test_missing_cells_of_a_dataframe_are_named(drawn):
+    folder = drawn("a.png", "b.png")
+    table = pd.DataFrame({"file": ["a.png", "b.png"], "label": ["happy", None], "who": [1, np.nan]})
+    with pytest.raises(ValueError, match="The table, row 1: the label is missing"):
+        load_image_table(table, image="file", label="label", folder=folder)
+    table["label"] = "happy"
+    with pytest.raises(ValueError, match="The table, row 1: 'who' is missing"):
+        load_image_table(table, image="file", label="label", subject="who", folder=folder)
+
+
+def test_a_workbook_is_no_table(tmp_path):
+    path = tmp_path / "labels.xlsx"
+    path.write_bytes(b"PK\x03\x04\xff\xfe" + bytes(100))
+    with pytest.raises(ValueError, match=r"labels\.xlsx'"):
+        load_image_table(path, image="file", label="label")
