@@ -89,6 +89,8 @@ def load_fer2013(
 
     Raises
     ------
+    TypeError
+        If `path` is neither a path nor a DataFrame, such as the column of pixels alone.
     ValueError
         If the data are none of these, or damaged: a label or a word of usage that is unknown,
         pixels missing. The line of a csv file is named, the path of an image, or the array of an

@@ -78,6 +78,11 @@ def read_fer2013(source: str | os.PathLike | Any) -> Content:
         If it is no FER2013, or damaged.
     """
     is_frame = hasattr(source, "itertuples")
+    if not is_frame and not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"path is of type {type(source).__name__}; give the path of FER2013 or a whole table "
+            "with the columns emotion, pixels and usage, as in load_fer2013(df)."
+        )
     content = _read_frame(source) if is_frame else _read_path(Path(source))
     if len(content.target) == 0:
         raise ValueError(f"{'The table' if is_frame else repr(str(source))} holds no images.")

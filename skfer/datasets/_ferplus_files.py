@@ -14,7 +14,13 @@ from skfer.datasets._fer2013_files import (
     read_fer2013,
     short_lines,
 )
-from skfer.datasets._image_folder import TRAINING
+from skfer.datasets._image_folder import (
+    PRIVATE_TEST,
+    PUBLIC_TEST,
+    TEST,
+    TRAINING,
+    VALIDATION,
+)
 
 # In the order of the columns.
 EXPRESSIONS_VOTED_FOR = (
@@ -82,6 +88,7 @@ def _one_file(source: Path) -> Content:
             f"{str(source)!r}: votes from {votes.min()} to {votes.max()}; 0 to 255 are expected."
         )
     row = _rows(content, source)
+    content.usage = _official(content.usage)
     content.extras = {**content.extras, "votes": votes.astype(np.uint8), "row": row}
     return content
 
@@ -103,7 +110,9 @@ def _two_files(table: Path, faces: Path) -> Content:
             f"{_VOTES_FILE} could follow. Give fer2013.csv or an npz file."
         )
     content = read_fer2013(faces)
+    content.usage = _official(content.usage)
     votes, usage = _read_votes(table)
+    usage = _official(usage)
     row = _rows(content, faces)
     if "row" not in content.extras and len(votes) != len(row):
         raise ValueError(
@@ -125,6 +134,14 @@ def _two_files(table: Path, faces: Path) -> Content:
             f"{content.usage[first]} in {str(faces)!r}: their rows are not in the same order."
         )
     return Content(content.images, content.target, usage, {"votes": votes[row], "row": row})
+
+
+def _official(usage: np.ndarray) -> np.ndarray:
+    """Return the parts by FER2013's own names where they are called train, val and test."""
+    if VALIDATION not in usage:
+        return usage
+    names = {VALIDATION: PUBLIC_TEST, TEST: PRIVATE_TEST}
+    return np.array([names.get(part, part) for part in usage.tolist()])
 
 
 def _rows(content: Content, source: Path) -> np.ndarray:

@@ -316,3 +316,25 @@ def test_real_ferplus(skfer_data):
     fer = load_fer2013(path)
     old = fer.labels[np.searchsorted(fer.row, faces.row)]
     assert 0.6 < np.mean(old == faces.labels) < 0.9
+
+
+WORDS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+
+
+def test_other_words_for_the_parts_hold_private_test_out_too(write_faces, write_votes, images):
+    table = write_votes()
+    faces = write_faces()
+    expected = load_ferplus(table)
+    text = faces.read_text()
+    for part, word in WORDS.items():
+        text = text.replace(part, word)
+    faces.write_text(text)
+
+    found = load_ferplus(table)
+
+    assert found.usage.tolist() == expected.usage.tolist()
+    assert "PrivateTest" not in found.usage
+    file = table.with_name("all.npz")
+    usage = [WORDS[part] for part in USAGE]
+    np.savez(file, images=images, target=np.zeros(len(ROWS), int), votes=VOTES, usage=usage)
+    assert load_ferplus(file).usage.tolist() == expected.usage.tolist()

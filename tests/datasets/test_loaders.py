@@ -255,6 +255,11 @@ def test_table_of_pandas(write_csv, faces):
         load_fer2013(table[:0])
 
 
+def test_a_column_of_pixels_alone_names_the_table(write_csv):
+    with pytest.raises(TypeError, match=r"of type Series; .* load_fer2013\(df\)"):
+        load_fer2013(pd.read_csv(write_csv())["pixels"])
+
+
 def test_table_without_labels_or_pixels_names_the_way(write_csv):
     with pytest.raises(ValueError, match=r"no column emotion; .* as in test\.csv"):
         load_fer2013(write_csv(header=("id", "pixels", "usage")))
