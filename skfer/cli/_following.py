@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skfer.cli._models import find_detector, load_model
-from skfer.cli._options import Decorated, detector_option, model_option, output_file
+from skfer.cli._options import (
+    Decorated,
+    detector_option,
+    model_option,
+    output_file,
+    region_option,
+)
 
 if TYPE_CHECKING:
     from skfer.video import VideoReport
 
 
 def following_options(command: Decorated) -> Decorated:
-    """``--output``, ``--csv``, ``--model``, ``--detector``, ``--every`` and ``--smoothing``."""
+    """Add the options that ``skfer video`` and ``skfer webcam`` share."""
     options = (
         click.option(
             "-o",
@@ -36,6 +42,7 @@ def following_options(command: Decorated) -> Decorated:
         ),
         model_option,
         detector_option,
+        region_option,
         click.option(
             "--every",
             type=click.IntRange(min=1),

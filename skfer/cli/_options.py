@@ -70,6 +70,28 @@ def data_options(command: Decorated) -> Decorated:
     return command
 
 
+def region_option(command: Decorated) -> Decorated:
+    """``--region``."""
+    return click.option(
+        "--region",
+        callback=_region,
+        metavar="L,T,R,B",
+        help="Look for faces only between these left, top, right and bottom edges: shares of the "
+        "width and height if none is above 1 (0.25,0,0.75,1), otherwise pixels.",
+    )(command)
+
+
+def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
+    from skfer.recognition import checked_region
+
+    try:
+        return checked_region(value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def progress_option(command: Decorated) -> Decorated:
     """``--progress``."""
     return click.option(

@@ -17,6 +17,7 @@ from skfer.cli._options import (
     model_option,
     output_file,
     progress_option,
+    region_option,
 )
 
 _KINDS = ("text", "json", "csv", "parquet")
@@ -26,6 +27,7 @@ _KINDS = ("text", "json", "csv", "parquet")
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO|FOLDER...")
 @model_option
 @detector_option
+@region_option
 @click.option("--json", "kind", flag_value="json", help="Print JSON: an object for each photo.")
 @click.option("--csv", "kind", flag_value="csv", help="Print CSV: a row for each face.")
 @click.option(
@@ -50,6 +52,7 @@ def predict(
     photos: tuple[str, ...],
     model: str | None,
     detector: str | None,
+    region: Any,
     kind: str | None,
     output: Path | None,
     folder: Path | None,
@@ -79,6 +82,7 @@ def predict(
         pipeline,
         detector=find_detector(detector),
         on_error="keep",
+        region=region,
         progress=is_shown(progress),
     )
     table["error"] = [

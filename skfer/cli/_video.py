@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     metavar="FILE.png",
     help="Draw the expressions over time: .png, .svg or .pdf.",
 )
+@click.option(
+    "--memory-limit",
+    type=click.IntRange(min=200),
+    default=4000,
+    show_default=True,
+    metavar="MB",
+    help="Memory of the process that decodes the video; a damaged file may ask for any amount.",
+)
 @click.option("--bars/--no-bars", default=True, help="Bars beside the faces.  [default: bars]")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 @progress_option
@@ -36,8 +44,10 @@ def video(
     timeline: Path | None,
     model: str | None,
     detector: str | None,
+    region: Any,
     every: int,
     smoothing: float,
+    memory_limit: int,
     bars: bool,
     as_json: bool,
     progress: bool | None,
@@ -56,6 +66,8 @@ def video(
     """
     if timeline is not None:
         _prepare_to_draw()
+    from skfer.video import WorkLimits
+
     with followed(
         source,
         model,
@@ -64,6 +76,8 @@ def video(
         output=output,
         every=every,
         smoothing=smoothing,
+        region=region,
+        limits=WorkLimits(memory=memory_limit * 10**6),
         bars=bars,
         progress=is_shown(progress),
     ) as report:

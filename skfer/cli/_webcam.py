@@ -42,6 +42,7 @@ def webcam(
     seconds: float | None,
     model: str | None,
     detector: str | None,
+    region: Any,
     every: int,
     smoothing: float,
 ) -> None:
@@ -55,6 +56,7 @@ def webcam(
       skfer webcam
       skfer webcam --output me.mp4 --csv me.csv --seconds 60
       skfer webcam --no-window
+      skfer webcam --region 0.25,0,0.75,1
     """
     if window:
         _refuse_without_screen()
@@ -66,6 +68,7 @@ def webcam(
         output=output,
         every=every,
         smoothing=smoothing,
+        region=region,
         max_seconds=seconds,
         on_frame=_Window() if window else _Lines(),
     ):

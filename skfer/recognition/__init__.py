@@ -6,7 +6,13 @@ from skfer.recognition._colors import color_of, rgb
 from skfer.recognition._csv_text import defused, restored, table_as_csv
 from skfer.recognition._drawing import Color, FaceMark, draw_marks
 from skfer.recognition._face_follower import FaceFollower, FollowedFace, KnownFace
-from skfer.recognition._face_reader import FaceReader, FaceReading, as_reader
+from skfer.recognition._face_reader import (
+    FaceReader,
+    FaceReading,
+    Region,
+    as_reader,
+    checked_region,
+)
 from skfer.recognition._pipeline_parts import take_apart
 from skfer.recognition._progress import progress_bar
 from skfer.recognition._recognize import image_files, recognize

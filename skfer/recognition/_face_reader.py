@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,9 @@ import numpy as np
 from skfer._images import Images, image_name, image_sequence
 from skfer.detection import Detections, FaceDetector
 from skfer.recognition._pipeline_parts import take_apart
+
+# Left, top, right, bottom.
+Region = tuple[float, float, float, float]
 
 # What a detector is tried on: an image in which no face is.
 _BLANK = np.zeros((64, 64, 3), np.uint8)
@@ -83,6 +87,11 @@ class FaceReader:
         Finds the faces in place of the detector of the Pipeline's cropper.
     n_jobs : int, default=None
         Threads that decode and detect. None and -1 take one for each core.
+    region : tuple of 4 numbers, default=None
+        Part of the image in which faces are looked for, as left, top, right and bottom edge:
+        shares of the image's width and height if none is above 1, otherwise pixels. Boxes and
+        landmarks stay in coordinates of the whole image, and crops may reach beyond the region.
+        None is the whole image.
 
     Attributes
     ----------
@@ -117,7 +126,9 @@ class FaceReader:
         *,
         detector: str | FaceDetector | None = None,
         n_jobs: int | None = None,
+        region: Region | None = None,
     ):
+        self._region = None if region is None else checked_region(region)
         if pipeline is None:
             from skfer import load_pretrained
 
@@ -234,7 +245,7 @@ class FaceReader:
                     raise
                 return nothing.failed(str(error))
             try:
-                faces = finder.find(image)
+                faces = self._find(image, nothing.name)
                 return _Look(faces, finder.cut_all(image, faces), nothing.name)
             except Exception as error:  # a detector may be anybody's
                 if on_error == "raise":
@@ -243,6 +254,18 @@ class FaceReader:
 
         # One image gains nothing from another thread.
         return map(look, places) if len(places) == 1 else self._threads.map(look, places)
+
+    def _find(self, image: np.ndarray, name: str) -> Detections:
+        """Find the faces of an image, in its region if there is one."""
+        finder = self._parts.finder
+        if self._region is None:
+            return finder.find(image)
+        left, top, right, bottom = pixel_region(self._region, image.shape[:2], name)
+        faces = finder.find(np.ascontiguousarray(image[top:bottom, left:right]))
+        landmarks = (
+            None if faces.landmarks is None else faces.landmarks + np.array([left, top], np.float32)
+        )
+        return Detections(faces.boxes + [left, top, 0, 0], faces.scores, landmarks)
 
     def _named(self, looks: list[_Look], on_error: str) -> list[FaceReading]:
         try:
@@ -269,13 +292,73 @@ class FaceReader:
         return np.asarray(self._parts.classifier.predict_proba(batch), np.float32)
 
 
-def as_reader(pipeline: Any, detector: str | FaceDetector | None, n_jobs: int | None) -> FaceReader:
-    """The FaceReader of these; one that is given already is taken as it is."""
+def as_reader(
+    pipeline: Any,
+    detector: str | FaceDetector | None,
+    n_jobs: int | None,
+    region: Region | None = None,
+) -> FaceReader:
+    """Return the FaceReader of these; one that is given already is taken as it is."""
     if not isinstance(pipeline, FaceReader):
-        return FaceReader(pipeline, detector=detector, n_jobs=n_jobs)
-    if detector is not None or n_jobs is not None:
-        raise ValueError("A FaceReader has its own detector and n_jobs: leave them at None.")
+        return FaceReader(pipeline, detector=detector, n_jobs=n_jobs, region=region)
+    if detector is not None or n_jobs is not None or region is not None:
+        raise ValueError(
+            "A FaceReader has its own detector, n_jobs and region: give them to FaceReader(...) "
+            "and leave them at None here."
+        )
     return pipeline
+
+
+def checked_region(region: Any) -> Region:
+    """Return a region as four floats.
+
+    Raises
+    ------
+    ValueError
+        If it isn't four numbers from the left and top edge to the right and bottom edge.
+    """
+    try:
+        left, top, right, bottom = (float(edge) for edge in region)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"region must be four numbers, (left, top, right, bottom); got {repr(region)[:80]}."
+        ) from error
+    # NaN fails this too.
+    if not (0 <= left < right < np.inf and 0 <= top < bottom < np.inf):
+        raise ValueError(
+            "region must be (left, top, right, bottom) with 0 <= left < right and "
+            f"0 <= top < bottom; got {repr(region)[:80]}."
+        )
+    return left, top, right, bottom
+
+
+def pixel_region(region: Region, size: Sequence[int], name: str) -> tuple[int, int, int, int]:
+    """Return a region in whole pixels of an image.
+
+    Raises
+    ------
+    ValueError
+        If it reaches beyond the image.
+    """
+    height, width = size
+    if max(region) <= 1:
+        # At least one pixel, however small the image is.
+        left, right = (edge * width for edge in region[::2])
+        top, bottom = (edge * height for edge in region[1::2])
+    else:
+        left, top, right, bottom = region
+        if right > width or bottom > height:
+            raise ValueError(
+                f"region={tuple(map(_plain, region))} reaches beyond {name}, which has "
+                f"{width} x {height} pixels. Give a smaller one, or shares of the width and height "
+                "(numbers up to 1)."
+            )
+    left, top = math.floor(left), math.floor(top)
+    return left, top, max(left + 1, round(right)), max(top + 1, round(bottom))
+
+
+def _plain(edge: float) -> float:
+    return int(edge) if edge == int(edge) else edge
 
 
 def _thread_count(n_jobs: int | None) -> int:

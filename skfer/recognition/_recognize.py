@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from skfer._images import IMAGE_SUFFIXES
 from skfer.detection import FaceDetector
-from skfer.recognition._face_reader import FaceReader, FaceReading, as_reader
+from skfer.recognition._face_reader import FaceReader, FaceReading, Region, as_reader
 from skfer.recognition._progress import progress_bar
 from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas, typed
 
@@ -24,6 +24,7 @@ def recognize(
     on_error: str = "raise",
     batch_size: int = 32,
     progress: bool = False,
+    region: Region | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Find every face of every image and name its expression.
@@ -44,6 +45,8 @@ def recognize(
         Images whose faces are named in one call, while the next are searched.
     progress : bool, default=False
         Whether to show a bar on standard error.
+    region : tuple of 4 numbers, default=None
+        Part of the image in which faces are looked for, as for `FaceReader`.
     n_jobs : int, default=None
         Threads that decode and detect. None and -1 take one for each core.
 
@@ -98,7 +101,7 @@ def recognize(
     pd = import_pandas("recognize")
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
         images = image_files(Path(images))
-    reader = as_reader(pipeline, detector, n_jobs)
+    reader = as_reader(pipeline, detector, n_jobs, region)
 
     batches = reader.read_batches(images, batch_size=batch_size, on_error=on_error)
     readings: list[FaceReading] = []

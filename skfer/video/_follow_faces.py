@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
 from skfer.recognition import (
     Color,
@@ -19,6 +20,7 @@ from skfer.recognition import (
     FaceMark,
     FaceReader,
     FollowedFace,
+    Region,
     as_reader,
     color_of,
     draw_marks,
@@ -26,7 +28,7 @@ from skfer.recognition import (
     most_probable,
     rgb,
 )
-from skfer.video._sources import Camera, VideoFile, open_source
+from skfer.video._sources import Source, open_source
 
 # Frames that go through the network together, and the bytes that they may take.
 _READ_TOGETHER = 16
@@ -109,6 +111,8 @@ def follow_faces(
     detector: str | FaceDetector | None = None,
     every: int = 1,
     smoothing: float = 0.3,
+    region: Region | None = None,
+    limits: WorkLimits | None = None,
     n_jobs: int | None = None,
 ) -> Iterator[VideoFrame]:
     """Go through a video frame by frame, with the faces of each.
@@ -127,6 +131,11 @@ def follow_faces(
         Search every n-th frame; in those between, faces stay where they were.
     smoothing : float, default=0.3
         Time constant of the exponential smoothing of probabilities, in seconds; 0 for none.
+    region : tuple of 4 numbers, default=None
+        Part of the frame in which faces are looked for, as for `skfer.recognition.FaceReader`.
+    limits : WorkLimits, default=None
+        Opens and decodes a file in a child process with limits on memory and time; for files of
+        unknown origin. None decodes in this process. It has no effect on a camera.
     n_jobs : int, default=None
         Threads that detect. None and -1 take one for each core.
 
@@ -165,8 +174,8 @@ def follow_faces(
     0.1 [0]
     """
     check_options(every, smoothing)
-    reader = as_reader(pipeline, detector, n_jobs)
-    return _opened_and_followed(source, reader, int(every), float(smoothing))
+    reader = as_reader(pipeline, detector, n_jobs, region)
+    return _opened_and_followed(source, reader, int(every), float(smoothing), limits)
 
 
 def check_options(every: int, smoothing: float) -> None:
@@ -178,9 +187,13 @@ def check_options(every: int, smoothing: float) -> None:
 
 
 def _opened_and_followed(
-    source: str | os.PathLike | int, reader: FaceReader, every: int, smoothing: float
+    source: str | os.PathLike | int,
+    reader: FaceReader,
+    every: int,
+    smoothing: float,
+    limits: WorkLimits | None,
 ) -> Iterator[VideoFrame]:
-    opened = open_source(source)
+    opened = open_source(source, limits)
     try:
         yield from follow(opened, reader, every, smoothing)
     finally:
@@ -190,7 +203,7 @@ def _opened_and_followed(
 
 
 def follow(
-    source: VideoFile | Camera, reader: FaceReader, every: int, smoothing: float
+    source: Source, reader: FaceReader, every: int, smoothing: float
 ) -> Iterator[VideoFrame]:
     """The frames of a source that is open, with their faces."""
     follower = FaceFollower(reader.expressions, smoothing)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skfer._partial_file import partial_file
+from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
-from skfer.recognition import as_reader, progress_bar, typed
+from skfer.recognition import Region, as_reader, progress_bar, typed
 from skfer.video._face_tables import (
     RowSink,
     RowsInMemory,
@@ -102,6 +103,8 @@ def recognize_video(
     max_seconds: float | None = None,
     on_frame: Callable[[VideoFrame, np.ndarray | None], Any] | None = None,
     progress: bool = False,
+    region: Region | None = None,
+    limits: WorkLimits | None = None,
     n_jobs: int | None = None,
 ) -> VideoReport:
     """Find the faces of a video, follow them, and name their expressions over time.
@@ -135,6 +138,11 @@ def recognize_video(
         returns False, the video ends there.
     progress : bool, default=False
         Whether to show a bar on standard error.
+    region : tuple of 4 numbers, default=None
+        Part of the frame in which faces are looked for, as for `skfer.recognition.FaceReader`.
+    limits : WorkLimits, default=None
+        Opens and decodes a file in a child process with limits on memory and time; for files of
+        unknown origin. None decodes in this process. It has no effect on a camera.
     n_jobs : int, default=None
         Threads that detect. None and -1 take one for each core.
 
@@ -185,14 +193,14 @@ def recognize_video(
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds must be above 0, or None for no end; got {max_seconds!r}.")
     _refuse_to_overwrite(source, output)
-    reader = as_reader(pipeline, detector, n_jobs)
+    reader = as_reader(pipeline, detector, n_jobs, region)
     report = VideoReport(
         classes=reader.classes,
         output=None if output is None else Path(output),
         csv=None if csv is None else Path(csv),
     )
     with contextlib.ExitStack() as stack:
-        opened = open_source(source)
+        opened = open_source(source, limits)
         stack.callback(opened.close)
         video_part = None if output is None else stack.enter_context(partial_file(output))
         table_part = None if csv is None else stack.enter_context(partial_file(csv))

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from skfer.video._sources import import_av
+from skfer._video_file import import_av
 
 # Fine enough for every frame rate; players know it from MPEG.
 _TIME_BASE = Fraction(1, 90_000)

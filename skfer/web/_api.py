@@ -13,6 +13,7 @@ from flask import Blueprint, Response, jsonify, request, stream_with_context
 from werkzeug.exceptions import BadRequest
 
 from skfer import __version__
+from skfer._worker import WorkerPool
 from skfer.recognition import FaceFollower
 from skfer.web._answers import face_records, followed_records, namer
 from skfer.web._known_faces import follower_of, known_of
@@ -28,7 +29,7 @@ _DEFAULT_RATE, _MOST_RATE = 5.0, 60.0
 _DEFAULT_SMOOTHING, _MOST_SECONDS = 0.3, 1e9
 
 
-def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
+def make_api(readers: Readers, limits: Limits, places: Places, workers: WorkerPool) -> Blueprint:
     """The routes below ``/api/v1``."""
     api = Blueprint("api", __name__, url_prefix="/api/v1")
 
@@ -64,7 +65,9 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
         # What is opened here is closed when the answer has been sent, or given up.
         with ExitStack() as stack:
             work = stack.enter_context(places.taken())
-            sent = stack.enter_context(SentVideo(sent_file(request, limits.video_bytes), limits))
+            upload = sent_file(request, limits.video_bytes)
+            gone = request.environ.get("waitress.client_disconnected")
+            sent = stack.enter_context(SentVideo(upload, limits, workers, rate, gone))
             reader = work(_chosen_reader, readers, request.args.copy())
             head = {
                 "width": sent.width,
@@ -72,14 +75,14 @@ def make_api(readers: Readers, limits: Limits, places: Places) -> Blueprint:
                 "duration": sent.duration,
                 "classes": _names(reader),
             }
-            records = _frame_records(sent, reader, work, rate, smoothing)
+            records = _frame_records(sent, reader, work, smoothing)
             if request.accept_mimetypes.best == _LINES:
                 lines = (json.dumps(line) + "\n" for line in _typed(head, records, sent))
                 response = Response(stream_with_context(lines), mimetype=_LINES)
                 response.call_on_close(stack.pop_all().close)
                 return response
             frames = list(records)
-            return jsonify(**head, frames=frames, complete=not sent.broken, message=sent.broken)
+            return jsonify(**head, frames=frames, complete=not sent.problem, message=sent.problem)
 
     return api
 
@@ -131,11 +134,11 @@ def _number(name: str, default: float) -> float:
 
 
 def _frame_records(
-    sent: SentVideo, reader: Reader, work: Callable[..., Any], rate: float, smoothing: float
+    sent: SentVideo, reader: Reader, work: Callable[..., Any], smoothing: float
 ) -> Iterator[dict[str, Any]]:
-    """Frames with their faces, so many a second, until the end or a break."""
+    """Yield the frames with their faces, until the end or a break."""
     follower = FaceFollower(namer(reader), smoothing)
-    for batch in sent.batches(rate, _BATCH):
+    for batch in sent.batches(_BATCH):
         readings = work(reader.read, [frame for _, frame in batch])
         for (moment, _), reading in zip(batch, readings, strict=True):
             faces = followed_records(follower.follow(reading, moment), reader)
@@ -148,4 +151,4 @@ def _typed(
     yield {"type": "video", **head}
     for record in records:
         yield {"type": "frame", **record}
-    yield {"type": "end", "complete": not sent.broken, "message": sent.broken}
+    yield {"type": "end", "complete": not sent.problem, "message": sent.problem}

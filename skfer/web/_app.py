@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from skfer._extras import import_extra
+from skfer._worker import WorkerPool
 from skfer.web._limits import Limits, Places
 from skfer.web._readers import Reader, Readers
 
@@ -109,5 +110,7 @@ def create_app(
 
     app.after_request(add_headers)
     answer_in_json(app)
-    app.register_blueprint(make_api(readers, limits, Places(limits.concurrent, limits.patience)))
+    workers = app.extensions["skfer-workers"] = WorkerPool(limits.work_memory)
+    places = Places(limits.concurrent, limits.patience)
+    app.register_blueprint(make_api(readers, limits, places, workers))
     return app

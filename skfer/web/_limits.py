@@ -29,6 +29,8 @@ class Limits:
         Length of a video.
     work_seconds : float
         How long one video may be worked on; what was read until then is the answer.
+    work_memory : int
+        Bytes of memory of the child process that opens and decodes a video, at least 200 million.
     concurrent : int
         Uploads worked on at once.
     patience : float
@@ -37,7 +39,8 @@ class Limits:
     Raises
     ------
     ValueError
-        If a limit is below 1 (`patience`: below 0) or not finite.
+        If a limit is below 1 (`patience`: below 0, `work_memory`: below 200 million) or not
+        finite.
 
     Examples
     --------
@@ -52,13 +55,14 @@ class Limits:
     video_pixels: int = 9_000_000
     video_seconds: float = 180.0
     work_seconds: float = 600.0
+    work_memory: int = 1_000_000_000
     concurrent: int = 2
     patience: float = 2.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            lowest = 0 if field.name == "patience" else 1
+            lowest = {"patience": 0, "work_memory": 200_000_000}.get(field.name, 1)
             if not (value >= lowest and math.isfinite(value)):
                 raise ValueError(f"{field.name} is {value!r}; it has to be at least {lowest}.")
 

@@ -81,6 +81,7 @@ def serve(
             print(f"skfer is at {address(server)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
         server.run()
     finally:
+        app.extensions["skfer-workers"].close()
         server.close()
 
 
@@ -121,6 +122,8 @@ def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:
         # A form adds a few lines to the file.
         max_request_body_size=largest + 10_000,
         ident=None,
+        # Reading on while a request is worked on is how a client that left is noticed.
+        channel_request_lookahead=1,
     )
     server.channel_class = Channel
     return server

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import cv2
 import pandas as pd
 from clips_for_tests import write_clip
+from videos_for_tests import copied, write_long
 
 from skfer.datasets import make_faces
 
@@ -94,3 +95,25 @@ def test_a_video_of_one_frame(skfer, model, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert len(result.stdout.splitlines()) == 2
     assert result.stderr.endswith("1 frame, 0.0 s, 1 face.\n")
+
+
+def test_a_region_from_the_shell(skfer, model, talk):
+    everywhere = skfer("video", talk, "--model", model, "--json")
+    nowhere = skfer("video", talk, "--model", model, "--json", "--region", "0,0,0.05,0.05")
+    assert (everywhere.exit_code, nowhere.exit_code) == (0, 0), nowhere.stderr
+    assert json.loads(everywhere.stdout)["frames_without_a_face"] == 2
+    assert json.loads(nowhere.stdout)["frames_without_a_face"] == 8
+
+
+def test_a_region_that_is_none(skfer, model, talk):
+    for command in ("video", "predict"):
+        result = skfer(command, talk, "--model", model, "--region", "0,0,x,1")
+        assert result.exit_code == 2
+        assert "four numbers, (left, top, right, bottom)" in " ".join(result.stderr.split())
+
+
+def test_a_trimmed_video_ends_well(skfer, model, tmp_path):
+    trimmed = copied(write_long(tmp_path / "a.mp4"), tmp_path / "trimmed.mp4", earlier=1.5)
+    result = skfer("video", trimmed, "--model", model, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["frames"]) == (0, 62), result.stderr
+    assert "Warning" not in result.stderr

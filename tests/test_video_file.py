@@ -1,0 +1,279 @@
+"""What a video declares and holds: whole or not, at what rate, within which limits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pytest
+from clips_for_tests import picture, write_clip
+from videos_for_tests import (
+    copied,
+    countless_samples,
+    cut,
+    edited,
+    hidden_frames,
+    steady,
+    write_long,
+)
+
+from skfer._video_file import Decoding, IsolatedVideo, VideoFile, VideoTooLargeError
+from skfer._worker import Worker, WorkerError, WorkLimits
+
+
+def times_and_problem(path):
+    with closing(VideoFile(path)) as video:
+        times = [time for time, _ in video]
+        return times, video.problem
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    return write_long(tmp_path_factory.mktemp("videos") / "long.mp4")
+
+
+@pytest.mark.parametrize("name", ["trimmed.mp4", "trimmed.mov"])
+def test_frames_that_an_edit_list_hides_are_not_missing(long, tmp_path, name):
+    times, problem = times_and_problem(copied(long, tmp_path / name, earlier=1.5))
+    assert problem is None
+    assert len(times) == 62
+    np.testing.assert_allclose(times, np.arange(62) / 25, atol=0.021)
+
+
+def test_an_edit_list_that_ends_early_is_not_damage(long, tmp_path):
+    times, problem = times_and_problem(edited(long, tmp_path / "shorter.mp4", 2000))
+    assert (len(times), problem) == (50, None)
+    trimmed = copied(long, tmp_path / "trimmed.mp4", earlier=1.5)
+    times, problem = times_and_problem(edited(trimmed, tmp_path / "both.mp4", 1000))
+    assert (len(times), problem) == (25, None)
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.ts"])
+def test_a_start_offset_is_not_damage(long, tmp_path, name):
+    times, problem = times_and_problem(copied(long, tmp_path / name, earlier=-1.5))
+    assert (len(times), times[0], problem) == (100, 0.0, None)
+
+
+@pytest.mark.parametrize("earlier", [0, 1.5])
+def test_a_trimmed_file_that_is_cut_in_the_middle_breaks_off(long, tmp_path, earlier):
+    whole = copied(
+        long, tmp_path / "whole.mp4", earlier=earlier, options={"movflags": "+faststart"}
+    )
+    times, problem = times_and_problem(cut(whole, tmp_path / "cut.mp4", 0.7))
+    assert 10 < len(times) < 90
+    assert "cut.mp4' breaks off after frame" in problem
+
+
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.avi"])
+def test_other_containers_that_are_cut_break_off(tmp_path, name):
+    whole = write_long(tmp_path / f"whole{name[3:]}", codec="mpeg4")
+    _, problem = times_and_problem(whole)
+    assert problem is None
+    times, problem = times_and_problem(cut(whole, tmp_path / name, 0.6))
+    assert 0 < len(times) < 90
+    assert "breaks off after frame" in problem
+
+
+def test_an_avi_whose_frames_stand_long_is_whole(tmp_path):
+    # Its header counts each repetition of a frame, 4,040 in all.
+    path = tmp_path / "slides.avi"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 96, 160, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for seconds in (0, 0.2, 0.4, 1.2, 1.6, 4.0):
+            frame = av.VideoFrame.from_ndarray(picture((20, 20)), format="rgb24")
+            frame.time_base, frame.pts = Fraction(1, 1000), round(1000 * seconds)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    times, problem = times_and_problem(path)
+    assert problem is None
+    assert times == pytest.approx([0, 0.2, 0.4, 1.2, 1.6, 4.0])
+
+
+def test_sound_that_goes_on_after_the_pictures_is_not_damage(tmp_path):
+    path = tmp_path / "sound.mkv"
+    with av.open(str(path), "w") as file:
+        pictures = file.add_stream("libx264", rate=25)
+        pictures.height, pictures.width, pictures.pix_fmt = 96, 160, "yuv420p"
+        sound = file.add_stream("pcm_s16le", rate=8000)
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(picture((20, 20)), format="rgb24")
+            file.mux(pictures.encode(frame))
+        file.mux(pictures.encode(None))
+        for second in range(5):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
+            samples.sample_rate, samples.pts = 8000, 8000 * second
+            file.mux(sound.encode(samples))
+        file.mux(sound.encode(None))
+    times, problem = times_and_problem(path)
+    assert (len(times), problem) == (10, None)
+
+
+def test_one_frame_an_hour_is_read_at_its_times(tmp_path):
+    times, problem = times_and_problem(steady(tmp_path / "hours.avi", Fraction(1, 3600)))
+    assert (times, problem) == ([0, 3600, 7200], None)
+    clip = write_clip(tmp_path / "hours.mp4", [picture()] * 3, [0, 3600, 7200])
+    times, problem = times_and_problem(clip)
+    assert (times, problem) == ([0, 3600, 7200], None)
+
+
+def test_a_rate_of_nothing_is_an_error(tmp_path):
+    content = bytearray(steady(tmp_path / "a.avi", 25).read_bytes())
+    place = content.index(b"strh") + 8 + 20  # scale and rate
+    content[place : place + 4] = (2**31 - 1).to_bytes(4, "little")
+    (tmp_path / "slow.avi").write_bytes(content)
+    with pytest.raises(ValueError, match=r"slow\.avi' declares one frame in .* seconds"):
+        VideoFile(tmp_path / "slow.avi")
+
+
+class _Frame:
+    rotation = 0
+
+    def __init__(self, time):
+        self.time, self.width, self.height = time, 4, 2
+
+    def reformat(self, **_):
+        return self
+
+    def to_ndarray(self):
+        return np.zeros((2, 4, 3), np.uint8)
+
+
+def test_times_that_are_missing_or_run_backwards_stay_in_order(long, monkeypatch):
+    given = [0.0, None, float("nan"), 0.5, 0.3, float("-inf"), 1.0]
+    video = VideoFile(long)
+    monkeypatch.setattr(VideoFile, "_frames", lambda self: map(_Frame, given))
+    monkeypatch.setattr(VideoFile, "_missing", lambda *_: None)
+    with closing(video):
+        times = [time for time, _ in video]
+    assert times == pytest.approx([0, 0.04, 0.08, 0.5, 0.5, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("error", [ValueError, ArithmeticError, av.error.ArgumentError, OSError])
+def test_every_error_of_the_decoder_is_told_as_one_of_the_file(long, monkeypatch, error):
+    def fail(*_, **__):
+        raise error(22, "it is so") if error is not ValueError else error("it is so")
+
+    monkeypatch.setattr(av, "open", fail)
+    with pytest.raises(ValueError, match=r"long\.mp4' can't be"):
+        VideoFile(long)
+
+
+def test_a_cover_picture_is_no_video(tmp_path):
+    jpeg = cv2.imencode(".jpg", picture((20, 20)))[1].tobytes()
+    path = tmp_path / "song.mkv"
+    with av.open(str(path), "w", format="mp4") as file:
+        sound = file.add_stream("aac", rate=8000)
+        cover = file.add_stream("mjpeg")
+        cover.width, cover.height, cover.pix_fmt = 160, 96, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        samples.sample_rate = 8000
+        file.mux(sound.encode(samples))
+        file.mux(sound.encode(None))
+        packet = av.Packet(jpeg)
+        packet.stream, packet.pts, packet.dts, packet.time_base = cover, 0, 0, Fraction(1, 25)
+        file.mux(packet)
+    with pytest.raises(ValueError, match="holds no video, only a cover picture"):
+        VideoFile(path)
+
+
+def test_a_child_process_gives_the_same_frames(long, tmp_path):
+    with closing(VideoFile(long)) as video:
+        expected = list(video)
+    limits = WorkLimits(memory=600_000_000)
+    with closing(IsolatedVideo(long, limits)) as video:
+        assert (video.n_frames, video.rate, video.seconds) == (100, 25, 4)
+        assert (video.width, video.height, video.lives) == (160, 96, False)
+        found = list(video)
+    assert video.problem is None
+    assert [time for time, _ in found] == [time for time, _ in expected]
+    for (_, one), (_, other) in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match=r"cut\.mp4' can't be read as a video: .*moov"):
+        IsolatedVideo(cut(long, tmp_path / "cut.mp4", 0.5), limits)
+
+
+def test_an_upload_may_be_bytes_or_an_open_file(long, tmp_path):
+    decoding = Decoding(name="The video", container="mov", rate=5, longer_side=80)
+    with Worker(memory=600_000_000) as worker:
+        for source in (long.read_bytes(), long.open("rb", buffering=0)):
+            with closing(IsolatedVideo(source, worker, decoding)) as video:
+                times, pictures = zip(*video, strict=True)
+            np.testing.assert_allclose(times, np.arange(20) / 5, atol=1e-6)
+            assert {image.shape for image in pictures} == {(48, 80, 3)}
+        source.close()
+
+
+def png_video(path, side):
+    """A MOV whose one frame is a black PNG of that side, and whose header says 64."""
+    png = cv2.imencode(".png", np.zeros((side, side), np.uint8))[1].tobytes()
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("png", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "rgb24"
+        packet = av.Packet(png)
+        packet.stream, packet.time_base = stream, Fraction(1, 25)
+        packet.pts, packet.dts, packet.is_keyframe = 0, 0, True
+        file.mux(packet)
+    return path
+
+
+_PEAK = """
+import resource, sys
+from skfer._video_file import VideoFile
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    for _ in VideoFile(sys.argv[1]):
+        pass
+except ValueError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_frames_above_the_limit_are_not_decoded_to_find_their_size(tmp_path):
+    path = png_video(tmp_path / "large.mov", 6000)
+    limit = {"SKFER_MAX_PIXELS": "1000000", "PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-c", _PEAK, str(path)]
+    done = subprocess.run(command, env=limit, capture_output=True, text=True, check=True)
+    said, megabytes = done.stdout.splitlines()
+    assert "of more than 1 million pixels" in said
+    assert int(megabytes) < 60  # the frame takes 108
+
+
+def test_a_declared_size_above_the_limit_is_an_error(long, monkeypatch):
+    monkeypatch.setenv("SKFER_MAX_PIXELS", "1000")
+    with pytest.raises(VideoTooLargeError, match="160 x 96 pixels"):
+        VideoFile(long)
+
+
+def test_a_table_of_countless_frames_ends_within_the_limits(tmp_path):
+    path = countless_samples(tmp_path / "table.mp4", 89_000_000)
+    assert path.stat().st_size < 3000
+    with pytest.raises(ValueError, match=r"table\.mp4'"):
+        list(IsolatedVideo(path, WorkLimits(memory=400_000_000, seconds=60)))
+
+
+def test_the_clock_also_holds_for_frames_that_are_not_shown(tmp_path):
+    path = hidden_frames(tmp_path / "hidden.webm", 20_000)
+    limits = WorkLimits(memory=600_000_000, seconds=4)
+    try:
+        with closing(IsolatedVideo(path, limits)) as video:
+            list(video)
+        told = video.problem
+    except WorkerError as error:  # before the one frame that is shown
+        told = str(error)
+    assert "It took more than 4 seconds" in told
+
+
+def test_decoding_ends_when_nobody_waits_for_it(tmp_path):
+    path = hidden_frames(tmp_path / "hidden.webm", 20_000)
+    with Worker(600_000_000) as worker, pytest.raises(WorkerError, match="no longer wanted"):
+        list(IsolatedVideo(path, worker, abandoned=lambda: True))
