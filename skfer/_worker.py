@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Literal
 _ASK_EVERY = 0.2
 _WATCH_EVERY = 1.0
 _START_SECONDS = 120.0
-# A worker that has used more memory than this is not used again: freed memory may stay with it.
+# A worker that still has more memory than this after its work is not used again.
 _KEPT_MEMORY = 512 * 2**20
 # Results with arrays from this size on travel in shared memory: so many bytes at a time, and at
 # least so many results.
@@ -528,11 +528,13 @@ def _limit_memory(memory: int) -> None:
 
 
 def _memory_used() -> int:
-    """The most memory in bytes that this process ever used."""
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else 1024 * most
+    """Return the bytes of memory that this process has now; 0 where that is not known."""
+    # Not getrusage's ru_maxrss, which begins with that of the process this one was forked from.
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _end_with(parent: int) -> None:

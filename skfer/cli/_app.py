@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import signal
+import threading
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -17,8 +21,6 @@ from skfer.cli._train import train
 from skfer.cli._video import video
 from skfer.cli._webcam import webcam
 
-INTERRUPTED = 130
-
 _EPILOG = """\
 \b
 Exit codes:
@@ -27,6 +29,7 @@ Exit codes:
   2    the command was called wrongly
   3    it is done, except for input that could not be read
   130  it was interrupted (Ctrl-C); no file was left half-written
+  143  it was ended by SIGTERM (129: SIGHUP), likewise
 
 Data go to standard output; progress, warnings and errors to standard error.
 """
@@ -40,14 +43,46 @@ class _Group(click.Group):
             warnings.filterwarnings("always", category=UserWarning)
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             try:
-                return super().invoke(ctx)
-            except KeyboardInterrupt:
+                with _signals_interrupt():
+                    return super().invoke(ctx)
+            except KeyboardInterrupt as interrupt:
                 click.echo("Interrupted.", err=True)
-                ctx.exit(INTERRUPTED)
+                number = interrupt.number if isinstance(interrupt, _Ended) else signal.SIGINT
+                ctx.exit(128 + number)
             except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
                 if getattr(error, "errno", None) == errno.EPIPE:  # `skfer predict ... | head`
                     raise
                 raise click.ClickException(str(error)) from error
+
+
+class _Ended(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, which leave as little behind as Ctrl-C."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Raise an exception for SIGTERM and SIGHUP, so that drafts and temporary files are deleted."""
+
+    def end(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_IGN)  # once is enough; the rest is cleaning up
+        raise _Ended(number)
+
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    before = {}
+    for name in names:
+        number = getattr(signal, name, None)
+        # A signal that is ignored, as SIGHUP is under nohup, stays so.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show_warning(message: Any, *_: Any) -> None:

@@ -20,7 +20,7 @@ def interrupted(command, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
 
-    def run(*arguments, begun):
+    def run(*arguments, begun, number=signal.SIGINT):
         process = subprocess.Popen(
             command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
@@ -28,9 +28,9 @@ def interrupted(command, tmp_path):
         while process.poll() is None and not begun(said, list(folder.iterdir())):
             if select.select([process.stderr], [], [], 0.02)[0]:
                 said += os.read(process.stderr.fileno(), 4096).decode()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said += process.communicate()[1].decode()
-        assert process.returncode == 130, said
+        assert process.returncode == 128 + number, said
         assert "Interrupted." in said
         return list(folder.iterdir())
 
@@ -38,15 +38,20 @@ def interrupted(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_no_half_of_a_video(interrupted, model, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_half_of_a_video(interrupted, model, tmp_path, monkeypatch, number):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     scene = make_faces(1, scene=True, random_state=0).images[0]
     clip = write_clip(tmp_path / "long.mp4", [scene] * 300)
     folder = tmp_path / "out"
     left = interrupted(
         *("video", clip, "-m", model, "-o", folder / "d.mp4", "--csv", folder / "f.csv"),
         begun=lambda said, files: len(files) == 2,
+        number=number,
     )
     assert left == []
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.slow
