@@ -38,10 +38,17 @@ class ImageEstimator(Documented, BaseEstimator):
 def _is_table(X: Any) -> bool:
     """Whether `X` is flat rows, which scikit-learn's own validation is for."""
     if isinstance(X, list | tuple):
-        return len(X) > 0 and (isinstance(X[0], list | tuple) or getattr(X[0], "ndim", None) == 1)
+        return len(X) > 0 and _is_row(X[0])
     if not hasattr(X, "ndim") and hasattr(X, "__array__"):
         X = np.asarray(X)
     return getattr(X, "ndim", None) == 2
+
+
+def _is_row(item: Any) -> bool:
+    """Whether an item of a list is a row of numbers; one of lists or arrays is an image."""
+    if isinstance(item, list | tuple):
+        return not item or not (isinstance(item[0], list | tuple) or np.ndim(item[0]) > 0)
+    return getattr(item, "ndim", None) == 1 and not isinstance(item, memoryview)
 
 
 def _refuse_images_in_cells(X: Any) -> None:

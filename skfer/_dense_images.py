@@ -12,6 +12,7 @@ from sklearn import get_config
 
 from skfer._file_array import file_array, let_go
 from skfer._images import Images, kind_of, with_channels
+from skfer._pixel_range import PixelRange
 
 # Of scikit-learn's `working_memory`, which several steps of a Pipeline share with the network.
 _SHARE = 1 / 16
@@ -44,13 +45,40 @@ def dense_images(images: Images) -> np.ndarray:
     dense = new_images((len(images), *first.shape), first.dtype)
     for index, image in enumerate(images):
         image = with_channels(image)
-        if image.shape != first.shape or image.dtype != first.dtype:
+        refuse_other_dtype(image, index, first)
+        if image.shape != first.shape:
             raise ValueError(
                 f"The images differ: X[0] is {kind_of(first)} and X[{index}] is {kind_of(image)}. "
                 "Put an ImageResizer or GrayscaleResizer before this step of the Pipeline."
             )
         put(image, dense, index)
     return dense
+
+
+def refuse_other_dtype(image: np.ndarray, index: int, first: np.ndarray) -> None:
+    """Raise `ValueError` if one image is uint8 and the first of the batch floating point.
+
+    Parameters
+    ----------
+    image, first : ndarray of uint8 or float32
+    index : int
+        Place of `image` in the batch.
+    """
+    if image.dtype == first.dtype:
+        return
+    floats, place = (image, index) if first.dtype == np.uint8 else (first, 0)
+    way = PixelRange.of(floats).to_uint8()
+    what = f"X[{place}]"
+    raise ValueError(
+        f"X[0] is {first.dtype} and X[{index}] is {image.dtype}: the images of one batch are all "
+        "uint8 or all floating point. "
+        + (
+            f"{what} becomes uint8 by {way.replace('X', what)}."
+            if way
+            else f"Bring {what}, with values from {floats.min():g} to {floats.max():g}, to "
+            "0 to 255 and make it uint8."
+        )
+    )
 
 
 def put(image: np.ndarray, dense: np.ndarray, index: int) -> None:

@@ -8,7 +8,12 @@ from typing import Any
 from skfer._documentation import page
 
 # What a module's package is called, where the names differ.
-_PACKAGES = {"av": "PyAV", "flask": "Flask", "skimage": "scikit-image"}
+_PACKAGES = {
+    "av": "PyAV",
+    "flask": "Flask",
+    "pillow_heif": "pillow-heif",
+    "skimage": "scikit-image",
+}
 
 
 def import_extra(module: str, needed_by: str, extra: str, otherwise: str = "") -> Any:

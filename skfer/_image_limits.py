@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 
 from skfer._documentation import page
-from skfer._image_size import image_size
-from skfer._rare_image_size import rare_image_size
+from skfer._utils import shorten
 
 LIMIT_NAME = "SKFER_MAX_PIXELS"
 # 450 MB in colour. The cameras of phones come to 108 million, and mostly to 12.
@@ -38,8 +37,8 @@ def max_pixels() -> int:
         limit = 0
     if limit < 1:
         raise ValueError(
-            f"The environment variable {LIMIT_NAME} is {given!r}; it has to be a whole number of "
-            f"pixels above 0, such as {MAX_PIXELS}."
+            f"The environment variable {LIMIT_NAME} is {shorten(given)}; it has to be a whole "
+            f"number of pixels above 0, such as {MAX_PIXELS}."
         )
     return limit
 
@@ -71,38 +70,18 @@ def read_file(path: str | os.PathLike, where: str) -> bytes:
     return data
 
 
-def refuse_bombs(data: bytes, where: str) -> None:
-    """Look at the size in an image's header: decoding makes room for that, whatever the file holds.
+def refuse_large(width: int, height: int, where: str) -> None:
+    """Raise `ValueError` if an image has more pixels than `max_pixels`, or none.
 
-    Raises
-    ------
-    ValueError
-        If it is larger than `max_pixels`, or not told by the header.
+    Decoding makes room for the size that the header names, whatever else the file holds.
     """
-    try:
-        size = image_size(data) or rare_image_size(data)
-    except ValueError as error:
-        raise ValueError(f"{where} can't be decoded as an image: {error}.") from error
-    if size is None:
-        raise ValueError(
-            f"{where} can't be decoded as an image{_what_else(data)}. "
-            f"See {page('guide/own_photos')}"
-        )
-    width, height = size
+    if width < 1 or height < 1:
+        raise ValueError(f"{where} can't be decoded as an image: its header names no size.")
     if width * height > max_pixels():
         raise ValueError(
             f"{where} has {width} x {height} pixels by its header; at most "
             f"{_millions(max_pixels())} million are decoded. {_WAY_OUT}"
         )
-
-
-def _what_else(data: bytes) -> str:
-    """What a file that is no image is, as far as its first bytes tell."""
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1"):
-        return ": it is HEIC, as phones write it. Save it as JPEG or PNG first"
-    if data[4:8] == b"ftyp" or data.startswith(b"\x1aE\xdf\xa3") or data[8:12] == b"AVI ":
-        return ": it is a video, which skfer.video and the command skfer video read"
-    return ". It is no JPEG, PNG, WebP, BMP, TIFF, GIF, Netpbm or AVIF"
 
 
 _WAY_OUT = (

@@ -2,7 +2,8 @@
 
 A batch of images may be a dense array, a ragged list, file paths, encoded bytes or flat rows.
 Whatever it is, it comes out as a sequence of ``(H, W)`` or ``(H, W, 3)`` arrays of uint8 or
-float32, in the order it came in. Colour is RGB. Nothing is dropped.
+float32, in the order it came in. Colour is RGB. Nothing is dropped. Files, bytes and images of
+Pillow come out as uint8, upright.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
+from PIL import Image
 
+from skfer._decoding import decode, is_encoded, pixels_of, text_instead
 from skfer._file_array import parts
-from skfer._image_limits import read_file, refuse_bombs
-from skfer._jpeg import jpeg_defect
-from skfer._png import png_defect
+from skfer._image_limits import read_file
 from skfer._threads import limit_opencv
+from skfer._utils import shorten
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
 # squared on are square images (Olivetti faces come as rows of 64 x 64).
@@ -37,7 +38,8 @@ _ALWAYS_READABLE = (
 HEIC_SUFFIXES = (".heic", ".heif")
 IMAGE_SUFFIXES = tuple(sorted((*_ALWAYS_READABLE, *HEIC_SUFFIXES)))
 
-_SINGLE = (str, bytes, bytearray, os.PathLike)
+_ENCODED = (bytes, bytearray, memoryview)
+_SINGLE = (str, *_ENCODED, os.PathLike, Image.Image)
 _WRAP = "Wrap a single image in a list: [image]."
 
 limit_opencv()  # here, where whoever reads images comes by, and before the first is read
@@ -105,8 +107,8 @@ def image_sequence(X: Any) -> Images:
     Parameters
     ----------
     X : array of shape (n, H, W), (n, H, W, 1) or (n, H, W, 3), or sequence of n images
-        An image of a sequence is an array ``(H, W)`` or ``(H, W, 3)``, a path, or the bytes
-        of an image file.
+        An image of a sequence is an array ``(H, W)`` or ``(H, W, 3)``, a path, the bytes
+        of an image file, or an image of Pillow.
 
     Returns
     -------
@@ -119,9 +121,16 @@ def image_sequence(X: Any) -> Images:
         If `X` is no batch of images. Items of a sequence are checked when they are read.
     """
     if isinstance(X, _SINGLE):
-        raise ValueError(f"X is one image ({_shown(X)}), where a batch is expected. {_WRAP}")
+        text = text_instead(X) if isinstance(X, str) else None
+        raise ValueError(
+            f"X is {_shown(X)}: {text}. Give a list of images."
+            if text
+            else f"X is one image ({_shown(X)}), where a batch is expected. {_WRAP}"
+        )
     if not isinstance(X, Sequence) and hasattr(X, "__array__"):
         X = np.asarray(X)
+    if hasattr(X, "read"):
+        raise ValueError(f"X is an open file. Give a list of its bytes: [file.read()]. {_WRAP}")
     if not isinstance(X, Sequence | np.ndarray):
         # A generator could be read only once, a set has no order.
         raise ValueError(
@@ -132,12 +141,26 @@ def image_sequence(X: Any) -> Images:
     items = list(X)
     if not items:
         raise ValueError("X holds no images: at least 1 is required.")
+    if isinstance(X, Sequence) and _is_nested(items):
+        return _dense_batch(np.array(items))
+    if isinstance(X, np.ndarray) and X.dtype == np.uint8 and is_encoded(X[:64].tobytes()):
+        raise ValueError(f"X is the bytes of one image file: give [X.tobytes()]. {_WRAP}")
     if all(isinstance(item, numbers.Number | np.bool_) for item in items[:8]):
         raise ValueError(
             f"X is one-dimensional, with {len(items)} numbers, where a batch of images is "
             f"expected. Reshape your data to (n, height, width), or give a list of paths."
         )
     return LazyImages(items)
+
+
+def _is_nested(items: list[Any]) -> bool:
+    """Whether a list is an array of images written as lists of numbers, all of one size."""
+    if not all(isinstance(item, list | tuple) for item in items):
+        return False
+    try:
+        return np.array(items).ndim in (3, 4)
+    except ValueError:  # images of differing sizes, which are read one by one
+        return False
 
 
 def _dense_batch(X: np.ndarray) -> np.ndarray:
@@ -148,15 +171,13 @@ def _dense_batch(X: np.ndarray) -> np.ndarray:
         )
     if len(X) == 0:
         raise ValueError(f"X has shape {X.shape} and holds no images: at least 1 is required.")
-    if X.ndim == 3 and X.shape[-1] in (3, 4):
+    if X.ndim == 3 and X.shape[-1] in (1, 3, 4):
+        what = "gray" if X.shape[-1] == 1 else "colour"
         raise ValueError(
-            f"X has shape {X.shape}, which is one colour image, where a batch is expected. {_WRAP}"
+            f"X has shape {X.shape}, which is one {what} image, where a batch is expected. {_WRAP}"
         )
     if X.ndim == 4 and X.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"X has {X.shape[-1]} channels; an image has 1 (gray) or 3 (RGB). "
-            "An alpha channel is dropped with X[..., :3]."
-        )
+        raise ValueError(f"X has shape {X.shape}, {_wrong_channels(X.shape, 'X')}")
     if 0 in X.shape:
         raise ValueError(f"X has shape {X.shape}: its images have no pixels.")
     if X.dtype == object:
@@ -165,6 +186,23 @@ def _dense_batch(X: np.ndarray) -> np.ndarray:
     X = _uint8_or_float32(X, "X")
     _refuse_non_finite(X, "X")
     return X if X.ndim == 4 else X[..., np.newaxis]
+
+
+def _wrong_channels(shape: tuple[int, ...], name: str) -> str:
+    """Say what is wrong with the last axis of an image or a batch, and what to do about it."""
+    first, last = shape[-3], shape[-1]
+    if first in (1, 3, 4) and last > 4:
+        order = "0, 2, 3, 1" if len(shape) == 4 else "1, 2, 0"
+        rest = "" if first < 4 else " and drop the alpha channel with [..., :3]"
+        return (
+            f"with the channels first; they are expected last. Use {name}.transpose({order}){rest}."
+        )
+    problem = f"which is {last} channels; an image has 1 (gray) or 3 (RGB)."
+    if last == 2:
+        return f"{problem} Of gray and alpha, {name}[..., :1] keeps gray."
+    if last == 4:
+        return f"{problem} An alpha channel is dropped with {name}[..., :3]."
+    return problem
 
 
 def rows_to_images(rows: np.ndarray) -> np.ndarray:
@@ -181,6 +219,10 @@ def rows_to_images(rows: np.ndarray) -> np.ndarray:
     ndarray of shape (n, side, side, 1) or (n, 1, n_values, 1), float32
     """
     n, n_values = rows.shape
+    if rows.dtype == np.uint8 and is_encoded(rows[0, :64].tobytes()):
+        raise ValueError(
+            "X[0] is the bytes of an image file as an array: give a list of X[0].tobytes()."
+        )
     if rows.dtype == np.uint8:
         side = math.isqrt(n_values)
         shape = f"-1, {side}, {side}" if side * side == n_values else "-1, 48, 48"
@@ -216,7 +258,8 @@ def read_image(item: Any, index: int) -> np.ndarray:
 
     Parameters
     ----------
-    item : array of shape (H, W), (H, W, 1) or (H, W, 3); str or os.PathLike; bytes; or LateImage
+    item : array of shape (H, W), (H, W, 1) or (H, W, 3); str or os.PathLike; bytes; \
+            PIL.Image.Image; or LateImage
     index : int
         Its place in the batch, for the error.
 
@@ -232,43 +275,38 @@ def read_image(item: Any, index: int) -> np.ndarray:
     if isinstance(item, LateImage):
         return item.read()
     where = _name(item, index)
-    if isinstance(item, bytes | bytearray):
-        return _decode(bytes(item), where)
+    if isinstance(item, _ENCODED):
+        return decode(bytes(item), where)
+    if isinstance(item, Image.Image):
+        return pixels_of(item, where)
     if isinstance(item, str | os.PathLike):
-        return _decode(read_file(item, where), where)
+        try:
+            return decode(read_file(item, where), where)
+        except ValueError as error:
+            text = text_instead(item) if isinstance(item, str) else None
+            if text is None or os.path.exists(item):
+                raise
+            raise ValueError(f"{where} is {text}.") from error
+    if hasattr(item, "read"):
+        raise ValueError(f"{where} is an open file: give its bytes, file.read(), or its path.")
     try:
         image = np.asarray(item)
     except ValueError as error:  # a list of images of differing sizes: a batch in the batch
         raise ValueError(f"{where} is {_type_of(item)} and no image: {error}") from error
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[-1] not in (1, 3)):
+    if image.ndim == 3 and image.shape[-1] not in (1, 3) and 0 not in image.shape:
+        problem = _wrong_channels(image.shape, "image")
+        raise ValueError(f"{where} has shape {image.shape}, {problem}")
+    if image.ndim not in (2, 3):
         what = f"has shape {image.shape}" if image.ndim else f"is {_type_of(item)}"
         raise ValueError(
             f"{where} {what}; an image is an array (height, width) or (height, width, 3), "
-            "a path, or the bytes of an image file."
+            "a path, the bytes of an image file, or an image of Pillow."
         )
     if 0 in image.shape:
         raise ValueError(f"{where} has shape {image.shape}: it has no pixels.")
     image = _uint8_or_float32(image, where)
     _refuse_non_finite(image, where)
     return image
-
-
-def _decode(data: bytes, where: str) -> np.ndarray:
-    """Pixels of an encoded image, upright by its EXIF orientation; colour as RGB."""
-    if not data:
-        raise ValueError(f"{where} is empty: it holds no image.")
-    if defect := jpeg_defect(data):
-        raise ValueError(f"{where} is a JPEG that {defect}.")
-    if defect := png_defect(data):
-        raise ValueError(f"{where} is a PNG that {defect}.")
-    refuse_bombs(data, where)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    except cv2.error as error:
-        raise ValueError(f"{where} can't be decoded as an image: {error.err}.") from error
-    if image is None:
-        raise ValueError(f"{where} can't be decoded as an image.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
 
 
 def _uint8_or_float32(image: np.ndarray, where: str) -> np.ndarray:
@@ -299,7 +337,7 @@ def _refuse_non_finite(image: np.ndarray, where: str) -> None:
 
 
 def _name(item: Any, index: int) -> str:
-    path = f" ({os.fspath(item)!r})" if isinstance(item, str | os.PathLike) else ""
+    path = f" ({shorten(os.fspath(item))})" if isinstance(item, str | os.PathLike) else ""
     return f"X[{index}]{path}"
 
 
@@ -313,4 +351,8 @@ def _type_of(item: Any) -> str:
 
 
 def _shown(item: Any) -> str:
-    return f"{len(item)} bytes" if isinstance(item, bytes | bytearray) else repr(os.fspath(item))
+    if isinstance(item, _ENCODED):
+        return f"{len(item)} bytes"
+    if isinstance(item, Image.Image):
+        return f"of Pillow, {item.width} x {item.height}, mode {item.mode}"
+    return shorten(os.fspath(item))

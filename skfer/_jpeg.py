@@ -8,6 +8,8 @@ import re
 # or a fill byte, of which any number may come before a marker. All else begins a segment.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SCAN, _END = 0xDA, 0xD9
+# A progressive JPEG has about ten. Each is a pass over the whole picture, at a few bytes.
+_MOST_SCANS = 100
 # Tables, the number of lines, application data and comments may stand between two scans.
 _BETWEEN_SCANS = {_SCAN, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
 
@@ -25,14 +27,16 @@ def jpeg_defect(data: bytes) -> str | None:
     """
     if not data.startswith(b"\xff\xd8"):
         return None
-    position, in_scans = 2, False
+    position, scans = 2, 0
     while marker := _MARKER.search(data, position):
         kind, position = data[marker.end() - 1], marker.end()
         if kind == _END:
             return None
-        if in_scans and kind not in _BETWEEN_SCANS:
+        if scans and kind not in _BETWEEN_SCANS:
             return f"is damaged near byte {position}"
-        in_scans = in_scans or kind == _SCAN
+        scans += kind == _SCAN
+        if scans > _MOST_SCANS:
+            return f"has more than {_MOST_SCANS} scans"
         # Stepped over by its length: a thumbnail inside has markers of its own.
         position += int.from_bytes(data[position : position + 2], "big")
     return "breaks off: its end is missing"

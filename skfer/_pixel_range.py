@@ -1,4 +1,4 @@
-"""The scale of the pixels a network was fitted on."""
+"""The scale that pixels are on: the one place that decides it for floats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from skfer._documentation import page
 from skfer._file_array import parts
 
-# A float batch may leave the fitted range by this much of its width: noise and sharpening
+# A float image may leave the fitted range by this much of its width: noise and sharpening
 # do, another scale goes further ([-1, 1] after [0, 1] by a whole width).
 _SLACK = 0.5
 _SLACK_OF_OWN_RANGE = 10.0
@@ -18,29 +18,65 @@ _SLACK_OF_OWN_RANGE = 10.0
 _SMALL = 2.0
 # Photos on 0-255 have a pixel brighter than this among them; other numbers needn't.
 _DIM = 16.0
+# Pixels on [-1, 1] span more than this part of it; small numbers around zero needn't.
+_SPAN = 1.0
 
-# What is said to who has the floats of scikit-image or matplotlib.
-_HOW = ', which floats in [0, 1] become by (X * 255).round().astype("uint8")'
+_TO_UINT8 = {
+    (0.0, 1.0): '(X * 255).round().astype("uint8")',
+    (0.0, 255.0): 'X.round().astype("uint8")',
+    (-1.0, 1.0): '((X + 1) * 127.5).round().astype("uint8")',
+}
 
 
 @dataclass(frozen=True)
 class PixelRange:
-    """Lowest and highest value of the fitted scale: 0-255, 0-1, or what the data had."""
+    """Lowest and highest value of a scale: 0 to 255, 0 to 1, -1 to 1, or what the data have."""
 
     low: float
     high: float
 
     @classmethod
     def of(cls, images: np.ndarray) -> PixelRange:
-        """The scale that a batch is on, ``(n, height, width, channels)``."""
+        """Return the scale of an image, or of a batch of images as a whole.
+
+        uint8 is on 0 to 255. Floats are on 0 to 1 or on -1 to 1 if they fit into it, and on 0 to
+        255 if their brightest is above 16 too. Any others have their own lowest and highest value
+        as scale.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skfer._pixel_range import PixelRange
+        >>> PixelRange.of(np.array([[0.1, 0.9]]))
+        PixelRange(low=0.0, high=1.0)
+        """
         if images.dtype == np.uint8:
             return cls(0.0, 255.0)
         low, high = _extremes(images)
         if low >= 0.0 and high <= 1.0:
             return cls(0.0, 1.0)
+        if -1.0 <= low < 0.0 and high <= 1.0 and high - low >= _SPAN:
+            return cls(-1.0, 1.0)
         if low >= 0.0 and _DIM < high <= 255.0:
             return cls(0.0, 255.0)
         return cls(low, high if high > low else low + 1.0)
+
+    def unit(self, images: np.ndarray) -> np.ndarray:
+        """Return images of this scale on 0 to 1, float32; what lies outside is clipped."""
+        scaled = (images.astype(np.float32) - np.float32(self.low)) / np.float32(
+            self.high - self.low
+        )
+        return np.clip(scaled, 0, 1)
+
+    def eight_bits(self, images: np.ndarray) -> np.ndarray:
+        """Return images of this scale as uint8; what lies outside is clipped."""
+        if images.dtype == np.uint8:
+            return images
+        return np.rint(self.unit(images) * np.float32(255)).astype(np.uint8)
+
+    def to_uint8(self) -> str | None:
+        """Return the expression that makes uint8 of an array `X` on this scale, for an error."""
+        return _TO_UINT8.get((self.low, self.high))
 
     def bring(self, images: np.ndarray) -> np.ndarray:
         """The batch on this scale: uint8 is brought to it, floats must be on it already.
@@ -61,22 +97,40 @@ class PixelRange:
         return images * (width / np.float32(255)) + np.float32(self.low)
 
     def check(self, images: np.ndarray) -> None:
-        """Raise `ValueError` if a batch is of floats that are on another scale."""
+        """Raise `ValueError` if an image of a batch is of floats that are on another scale.
+
+        Each image is judged by itself, so that the answer doesn't depend on the others. An even
+        image is on every scale. On a scale of 0 to 255, an image without a pixel above 2 is taken
+        for one on 0 to 1: as uint8 it may be as dark as it likes.
+        """
         if images.dtype == np.uint8:
             return
-        low, high = _extremes(images)
         common = (self.low, self.high) in ((0.0, 1.0), (0.0, 255.0))
         slack = (_SLACK if common else _SLACK_OF_OWN_RANGE) * (self.high - self.low)
-        too_far = low < self.low - slack or high > self.high + slack
-        # An even image is no evidence: it may be nearly black.
-        too_small = self.high == 255.0 and -_SMALL <= low < high <= _SMALL
-        if too_far or too_small:
-            raise ValueError(
-                f"X has values from {low:g} to {high:g}, but this estimator was fitted on "
-                f"pixels from {self.low:g} to {self.high:g}. Give images on the scale of fit, "
-                f"or as uint8{_HOW if too_small and low >= 0 and high <= 1 else ''}. "
-                f"See {page('faq')}"
-            )
+        start = 0
+        for part in parts(images):
+            axes = tuple(range(1, part.ndim))
+            low, high = part.min(axis=axes), part.max(axis=axes)
+            too_far = (low < self.low - slack) | (high > self.high + slack)
+            too_small = (self.high == 255.0) & (low >= -_SMALL) & (low < high) & (high <= _SMALL)
+            wrong = too_far | too_small
+            if wrong.any():
+                first = int(np.flatnonzero(wrong)[0])
+                raise self._error(start + first, float(low[first]), float(high[first]), images)
+            start += len(part)
+
+    def _error(self, index: int, low: float, high: float, images: np.ndarray) -> ValueError:
+        others = PixelRange.of(images)
+        way = others.to_uint8()
+        if way is None or (others.low, others.high) == (self.low, self.high):
+            # Of this scale as a whole: the image may be nearly black.
+            way = _TO_UINT8.get((self.low, self.high))
+        how = f", as made by {way}" if way else ""
+        return ValueError(
+            f"X[{index}] has values from {low:g} to {high:g}, but this estimator was fitted on "
+            f"pixels from {self.low:g} to {self.high:g}. Give images on the scale of fit, or as "
+            f"uint8{how}. See {page('faq')}"
+        )
 
 
 def _extremes(images: np.ndarray) -> tuple[float, float]:

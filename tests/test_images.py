@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, ImageCms
 
 from skfer import GrayscaleResizer
 from skfer._dense_images import dense_images
@@ -59,8 +61,10 @@ def test_ragged_images_come_out_as_many_in_order_and_unchanged(batch):
 @given(images(), st.integers(1, 4))
 def test_dense_images_come_out_with_a_channel_axis(image, n):
     batch = np.stack([image] * n)
-    if batch.ndim == 3 and batch.shape[-1] in (3, 4):
-        return  # one colour image, by its shape
+    if batch.ndim == 3 and batch.shape[-1] in (1, 3, 4):
+        return  # one image, by its shape
+    if batch.ndim == 4 and batch.shape[-1] not in (1, 3):
+        return
 
     out = image_sequence(batch)
 
@@ -188,6 +192,231 @@ def test_other_kinds_of_files_are_decoded(astronaut, mode):
     assert image.dtype == np.uint8
 
 
+MODES = (
+    *("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"),
+    *("I", "I;16", "I;16B", "F", "La", "RGBa"),
+)
+# Containers that hold a mode as it is.
+CONTAINERS = {
+    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
+    "TIFF": ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "I", "I;16", "I;16B", "F"),
+    "BMP": ("1", "L", "P", "RGB"),
+    "GIF": ("L", "P"),
+    "WEBP": ("RGB", "RGBA"),
+    "PPM": ("1", "L", "RGB", "I"),
+}
+
+
+def in_mode(astronaut, mode):
+    """A small picture in a mode of Pillow, and its pixels."""
+    picture = Image.fromarray(np.ascontiguousarray(astronaut[:64, 180:260]))
+    gray = np.asarray(picture.convert("L"))
+    if mode in ("I", "I;16", "I;16B"):
+        kind = {"I": "<i4", "I;16": "<u2", "I;16B": ">u2"}[mode]
+        return Image.frombytes(mode, picture.size, (gray.astype(kind) * 257).astype(kind).tobytes())
+    if mode == "F":
+        return Image.fromarray(gray.astype(np.float32))
+    if mode == "LAB":
+        return ImageCms.profileToProfile(
+            picture, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
+    steps = {"La": ("LA", "La"), "RGBa": ("RGBA", "RGBa"), "PA": ("P", "PA")}
+    for step in steps.get(mode, (mode,)):
+        picture = picture.convert(step)
+    return picture
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_images_of_pillow_in_every_mode(astronaut, mode):
+    image = in_mode(astronaut, mode)
+    assert image.mode == mode
+    colour = np.asarray(Image.fromarray(np.ascontiguousarray(astronaut[:64, 180:260])))
+    gray = np.asarray(Image.fromarray(colour).convert("L"))
+
+    [pixels] = image_sequence([image])
+
+    expected = colour if pixels.ndim == 3 else gray
+    assert pixels.dtype == np.uint8
+    lossy = {"1": 0.3, "P": 0.9, "PA": 0.9}
+    assert np.corrcoef(pixels.ravel(), expected.ravel())[0, 1] > lossy.get(mode, 0.999)
+    for form in (form for form, modes in CONTAINERS.items() if mode in modes):
+        options = {"lossless": True} if form == "WEBP" else {}
+        read = read_image(with_pillow(image, form, **options), 0)
+        np.testing.assert_array_equal(read, pixels, err_msg=form)
+
+
+@pytest.mark.parametrize("transparency", [None, 3, bytes(range(256))])
+def test_palette_with_and_without_transparency(astronaut, transparency):
+    image = in_mode(astronaut, "P")
+    options = {} if transparency is None else {"transparency": transparency}
+    data = with_pillow(image, "PNG", **options)
+    expected = np.asarray(image.convert("RGB"))
+
+    np.testing.assert_array_equal(read_image(data, 0), expected)
+    np.testing.assert_array_equal(read_image(Image.open(io.BytesIO(data)), 0), expected)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_container_and_image_of_pillow_stands_upright(form, orientation):
+    if form == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    upright = np.zeros((48, 64, 3), np.uint8)
+    upright[:24, :32] = 255  # bright at the top left
+    upright[24:, 32:, 0] = 255  # red at the bottom right
+    turned = Image.fromarray(upright)
+    back = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    if orientation in back:
+        turned = turned.transpose(back[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = with_pillow(turned, form, exif=exif.tobytes())
+
+    opened = Image.open(io.BytesIO(data))
+    for image in (data, opened, Image.open(io.BytesIO(data)).convert("RGB")):
+        pixels = read_image(image, 0)
+        assert pixels.shape == (48, 64, 3)
+        assert np.abs(pixels.astype(int) - upright).mean() < 8
+    if form not in ("JPEG", "WEBP", "AVIF", "HEIF"):
+        np.testing.assert_array_equal(read_image(data, 0), upright)
+
+
+def pgm(values, levels, magic=b"P5"):
+    height, width = values.shape[:2]
+    return b"%b\n%d %d\n%d\n" % (magic, width, height, levels) + values.astype(">u2").tobytes()
+
+
+@pytest.mark.parametrize("levels", [1023, 4095, 65535])
+def test_files_of_more_than_8_bits_are_brought_to_8(astronaut, levels):
+    colour = np.ascontiguousarray(astronaut[:64, 180:260])
+    gray = np.asarray(Image.fromarray(colour).convert("L"))
+    deep, deep_gray = (
+        np.rint(image * (levels / 255)).astype(np.uint16) for image in (colour, gray)
+    )
+    files = {
+        "pgm": (pgm(deep_gray, levels), gray),
+        "ppm": (pgm(deep, levels, b"P6"), colour),
+        "png": (encoded(deep_gray), gray),
+        "colour png": (encoded(deep), colour),
+        "tiff": (encoded(deep_gray, ".tiff"), gray),
+        "pillow": (Image.fromarray(deep_gray), gray),
+    }
+    for name, (image, expected) in files.items():
+        difference = np.abs(read_image(image, 0).astype(int) - expected)
+        assert difference.max() <= 1, name
+
+
+def test_dark_pgm_of_16_bits_stays_dark():
+    dark = np.arange(400, dtype=np.uint16).reshape(20, 20)
+
+    assert read_image(pgm(dark, 65535), 0).max() == 1
+
+
+def test_colour_of_12_bits_in_16_that_would_be_black_is_an_error(astronaut):
+    tiff = encoded(astronaut[:40, :50].astype(np.uint16) * 16, ".tiff")
+
+    with pytest.raises(ValueError, match=r"X\[0\] has 16 bits a channel.*black.*Scale it"):
+        read_image(tiff, 0)
+
+
+@pytest.mark.parametrize("depth", [8, 10, 12])
+def test_avif_of_more_than_8_bits(astronaut, depth):
+    colour = np.ascontiguousarray(astronaut[:64, 180:260])
+    kind = np.uint8 if depth == 8 else np.uint16
+    deep = np.rint(colour[..., ::-1] * ((2**depth - 1) / 255)).astype(kind)
+    flags = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, 95]
+    try:
+        _, data = cv2.imencode(".avif", deep, flags)
+    except cv2.error:
+        pytest.skip("this OpenCV writes no AVIF")
+
+    assert np.abs(read_image(data.tobytes(), 0).astype(int) - colour).mean() < 6
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+@pytest.mark.parametrize("ending", [".tiff", ".pfm"])
+def test_float_files_are_brought_to_8_bits(astronaut, ending, scale):
+    gray = astronaut[..., 0]
+    floats = gray.astype(np.float32) * np.float32(scale / 255)
+
+    np.testing.assert_array_equal(read_image(encoded(floats, ending), 0), gray)
+    np.testing.assert_array_equal(read_image(Image.fromarray(floats), 0), gray)
+
+
+@pytest.mark.parametrize(
+    ("image", "problem"),
+    [
+        (
+            Image.fromarray(np.linspace(-9, 500, 64, dtype=np.float32).reshape(8, 8)),
+            "from -9 to 500",
+        ),
+        (Image.fromarray(np.full((8, 8), np.nan, np.float32)), "NaN"),
+        (Image.fromarray(np.full((8, 8), -1, np.int32)), "pixels from -1 to -1"),
+        (Image.fromarray(np.full((8, 8), 70000, np.int32)), "pixels from 70000"),
+        (encoded(np.zeros((8, 8, 3), np.float32), ".tiff"), "TIFF header .*rare kind"),
+    ],
+)
+def test_pixels_on_no_known_scale_are_an_error(image, problem):
+    with pytest.raises(ValueError, match=rf"^X\[0\] .*{problem}"):
+        read_image(image, 0)
+
+
+def test_heic_is_decoded_or_names_the_extra(monkeypatch, astronaut):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    data = with_pillow(Image.fromarray(astronaut), "HEIF", quality=95)
+    assert np.abs(read_image(data, 0).astype(int) - astronaut).mean() < 5
+    with pytest.raises(ValueError, match=r"X\[0\] can't be decoded"):
+        read_image(data[: len(data) // 2], 0)
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ValueError, match=r"X\[0\] is HEIC.*pip install .skfer\[heif\]"):
+        read_image(data, 0)
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+PNG_TEXT = base64.b64encode(encoded(NOISE)).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (PNG_TEXT, "base64 text: .*base64.b64decode"),
+        ("/9j/4AAQSkZJRgABAQAAAQABAAD/" + PNG_TEXT, "base64 text: .*base64.b64decode"),
+        (base64.encodebytes(bytes(200)).decode(), "base64 text: .*base64.b64decode"),
+        ("data:image/jpeg;base64," + PNG_TEXT, "a data URL: .*base64.b64decode"),
+        (" ".join(["70"] * 2304), "fer2013.csv, which skfer.datasets.load_fer2013 reads"),
+        ("https://example.org/face.jpg", "an address: download it"),
+    ],
+)
+def test_text_in_place_of_an_image_is_named_and_shortened(text, problem):
+    for item in (text, np.str_(text), text.encode()):
+        with pytest.raises(ValueError, match=rf"^X\[1\] .*{problem}") as caught:
+            list(image_sequence([np.zeros((4, 4), np.uint8), item]))
+        assert len(str(caught.value)) < 600
+    with pytest.raises(ValueError, match=r"X is .*" + problem) as caught:
+        GrayscaleResizer().fit_transform(text)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "name", ["a face, " * 700 + "a b.png", "/nowhere/" * 300 + "face.png", "12 34.png"]
+)
+def test_long_paths_are_shortened(name):
+    with pytest.raises(ValueError, match=r"^X\[0\] \('.*'\) can't be read") as caught:
+        read_image(name, 0)
+    assert len(str(caught.value)) < 200
+    assert str(caught.value).count(name[-9:]) == 1
+
+
 @pytest.mark.parametrize("part", [0.01, 0.3, 0.9, 0.999])
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_a_truncated_file_among_many_is_named(tmp_path, astronaut, extension, part):
@@ -239,6 +468,19 @@ def test_errors_in_a_batch_name_the_image(tmp_path):
         (b"png", r"X is one image \(3 bytes\).*Wrap a single image in a list"),
         (np.zeros((48, 48, 3), np.uint8), "one colour image.*Wrap a single image"),
         (np.zeros((48, 48, 4), np.uint8), "one colour image.*Wrap a single image"),
+        (
+            np.zeros((48, 48, 1), np.uint8),
+            "one gray image, where a batch is expected.*Wrap a single",
+        ),
+        (Image.new("L", (48, 40)), "one image .of Pillow, 48 x 40, mode L.*Wrap a single"),
+        (np.zeros((2, 1, 48, 48)), r"channels first.*X\.transpose\(0, 2, 3, 1\)"),
+        (np.zeros((2, 3, 20, 30)), r"channels first.*X\.transpose\(0, 2, 3, 1\)"),
+        (np.zeros((2, 4, 20, 30)), r"channels first.*X\.transpose\(0, 2, 3, 1\).*\[\.\.\., :3\]"),
+        ([np.zeros((3, 20, 30))], r"X\[0\].*channels first.*image\.transpose\(1, 2, 0\)"),
+        (np.zeros((2, 8, 8, 2)), r"2 channels.*X\[\.\.\., :1\] keeps gray"),
+        ([np.zeros((8, 8, 2))], r"2 channels.*image\[\.\.\., :1\] keeps gray"),
+        (np.zeros((2, 8, 8, 7)), r"7 channels; an image has 1 \(gray\) or 3"),
+        ("data:image/png;base64,iVBORw0KGgo=", "X is 'data:.* data URL.*base64.b64decode"),
         (np.zeros((48, 48), np.uint8), "flat rows of pixels, or one gray image.*Wrap a single"),
         (np.zeros((9, 2304), np.uint8), r"X.reshape\(-1, 48, 48\)"),
         (np.zeros((9, 1000)), "rows of 1000 values"),
@@ -263,7 +505,7 @@ def test_errors_in_a_batch_name_the_image(tmp_path):
 )
 def test_what_is_no_batch_is_an_error_that_says_what_to_do(X, problem):
     with pytest.raises(ValueError, match=problem):
-        GrayscaleResizer().fit(X)
+        GrayscaleResizer().fit_transform(X)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -286,14 +528,51 @@ def test_images_of_one_shape_become_one_array():
     assert dense.dtype == np.uint8
 
 
-@pytest.mark.parametrize(
-    "other", [np.zeros((5, 4), np.uint8), np.zeros((4, 5)), np.zeros((4, 5, 3), np.uint8)]
-)
+@pytest.mark.parametrize("other", [np.zeros((5, 4), np.uint8), np.zeros((4, 5, 3), np.uint8)])
 def test_images_that_differ_need_a_resizer(other):
     ragged = image_sequence([np.zeros((4, 5), np.uint8), other])
 
     with pytest.raises(ValueError, match=r"X\[0\] is 4x5x1 uint8 and X\[1\] is .*ImageResizer"):
         dense_images(ragged)
+
+
+def test_mixed_batch_is_told_the_way_that_works():
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 20), np.uint8)
+    ways = {
+        r"\(X\[1\] \* 255\)\.round\(\)\.astype": (pixels / 255, lambda x: (x * 255).round()),
+        r"by X\[1\]\.round\(\)\.astype": (pixels.astype(float), np.round),
+        r"\(\(X\[1\] \+ 1\) \* 127\.5\)": (pixels / 127.5 - 1, lambda x: ((x + 1) * 127.5).round()),
+        r"Bring X\[1\], with values from -300 to 1, to 0 to 255": (
+            np.linspace(-300, 1, 400).reshape(20, 20),
+            None,
+        ),
+    }
+    for way, (floats, by) in ways.items():
+        for step in (GrayscaleResizer(8).fit_transform, lambda X: dense_images(image_sequence(X))):
+            with pytest.raises(ValueError, match=rf"X\[0\] is uint8 and X\[1\] is float32.*{way}"):
+                step([pixels, floats])
+        if by is not None:
+            np.testing.assert_array_equal(by(floats).astype("uint8"), pixels)
+
+
+def test_images_as_nested_lists():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
+    resizer = GrayscaleResizer(8)
+    expected = resizer.fit_transform(pixels.astype(np.float32))
+    for lists in (pixels.tolist(), [image.tolist() for image in pixels], [*pixels.tolist()]):
+        np.testing.assert_array_equal(resizer.fit_transform(lists), expected)
+    ragged = [pixels[0, :, :, 0].tolist(), pixels[1, :10].tolist()]
+    assert [image.shape for image in image_sequence(ragged)] == [(20, 30), (10, 30, 3)]
+    assert resizer.fit_transform(ragged).shape == (2, 8, 8, 1)
+    column = np.empty(2, object)
+    column[:] = ragged
+    assert resizer.fit_transform(pd.Series(column)).shape == (2, 8, 8, 1)
+
+
+def test_gray_images_with_an_axis_of_channels_in_lists_and_columns():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 1), np.uint8)
+    for batch in (list(pixels), tuple(pixels), pd.Series(list(pixels))):
+        np.testing.assert_array_equal(dense_images(image_sequence(batch)), pixels)
 
 
 def test_booleans_are_black_and_white():

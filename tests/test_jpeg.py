@@ -132,3 +132,15 @@ def test_any_bytes_are_judged(junk):
 def test_other_formats_are_the_decoders_to_judge(astronaut):
     assert jpeg_defect(cv2.imencode(".png", astronaut)[1].tobytes()) is None
     assert jpeg_defect(b"") is None
+
+
+def test_a_jpeg_of_endless_scans_is_refused(encoded):
+    endless = encoded(".jpg")[:-2] + b"\xff\xda\x00\x08\x01" * 200 + END
+    with pytest.raises(ValueError, match="is a JPEG that has more than 100 scans"):
+        read_image(endless, 0)
+
+
+def test_a_film_behind_a_photo_is_no_scan(encoded):
+    film = np.random.default_rng(0).bytes(100_000).replace(b"\0", b"\xff\xda")
+    assert film.count(b"\xff\xda") > 100
+    assert read_image(encoded(".jpg") + film, 0).shape == (512, 512, 3)

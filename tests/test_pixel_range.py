@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from skfer._pixel_range import PixelRange
+from skfer.detection import to_eight_bits
+from skfer.preprocessing import ImageResizer
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 12, 12, 1)).astype(np.uint8)
 BYTES = PIXELS.astype(np.float32)
@@ -42,16 +44,20 @@ def test_the_scale_is_read_from_the_batch(batch, low, high):
 def test_another_scale_is_an_error_that_names_both(fitted, other):
     scale = PixelRange.of(fitted)
 
-    message = f"values from .* fitted on pixels from {scale.low:g} to {scale.high:g}.*uint8"
+    message = (
+        f"X.0. has values from .* fitted on pixels from {scale.low:g} to {scale.high:g}.*uint8"
+    )
     for batch in (other, other[:1]):
         with pytest.raises(ValueError, match=message):
             scale.bring(batch)
 
 
 def test_floats_of_scikit_image_are_shown_the_way_to_uint8():
-    with pytest.raises(ValueError, match=r"uint8, which .* \(X \* 255\)\.round\(\)\.astype"):
+    with pytest.raises(ValueError, match=r"uint8, as made by \(X \* 255\)\.round\(\)\.astype"):
         PixelRange.of(PIXELS).bring(UNIT)
-    with pytest.raises(ValueError, match=r"or as uint8\. See"):
+    with pytest.raises(
+        ValueError, match=r"uint8, .* by \(\(X \+ 1\) \* 127\.5\)\.round\(\)\.astype"
+    ):
         PixelRange.of(PIXELS).bring(SIGNED)
 
 
@@ -91,3 +97,35 @@ def test_small_numbers_are_a_range_of_their_own_and_not_dark_pixels():
     fitted = PixelRange.of(numbers)
     for one in numbers:
         np.testing.assert_array_equal(fitted.bring(one[np.newaxis]), one[np.newaxis])
+
+
+@pytest.mark.parametrize(
+    "batch", [BYTES[:1] / 200, BYTES / 200, np.concatenate([BYTES, BYTES[:1] / 200])]
+)
+def test_nearly_black_frame_is_refused_whatever_stands_beside_it(batch):
+    with pytest.raises(ValueError, match=r"X\[\d\] has values from 0 to 1\.275, .*uint8"):
+        PixelRange.of(PIXELS).check(batch)
+
+
+def test_nearly_black_frame_passes_as_the_error_says():
+    frame = np.concatenate([BYTES, BYTES[:1] / 200])
+    with pytest.raises(ValueError, match=r"as made by X\.round\(\)\.astype\(\"uint8\"\)"):
+        PixelRange.of(PIXELS).check(frame)
+    PixelRange.of(PIXELS).check(frame.round().astype("uint8"))
+
+
+def test_frame_of_another_scale_is_named_among_right_ones():
+    with pytest.raises(ValueError, match=r"^X\[4\] has values from 0 to 1, "):
+        PixelRange.of(PIXELS).check(np.concatenate([BYTES, UNIT]))
+
+
+@pytest.mark.parametrize("scale", [UNIT, SIGNED, SIGNED * 0.9, BYTES])
+def test_every_part_of_the_package_reads_a_float_image_alike(scale):
+    image = scale[0]
+    levels = np.rint(255 * PixelRange.of(image).unit(image)).astype(np.uint8)
+    np.testing.assert_array_equal(to_eight_bits(image), levels[..., 0])
+    equalized = [
+        ImageResizer((12, 12), equalize="histogram").fit_transform([one]) for one in (image, levels)
+    ]
+    fitted = PixelRange.of(image)
+    np.testing.assert_allclose(fitted.unit(equalized[0]), equalized[1] / 255, atol=1e-6)

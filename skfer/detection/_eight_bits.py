@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from skfer._pixel_range import PixelRange
+
 
 def to_eight_bits(image: np.ndarray) -> np.ndarray:
     """The image as a face detector sees it.
@@ -15,8 +17,8 @@ def to_eight_bits(image: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3), uint8
-        Floats in [0, 1] are stretched to [0, 255], floats in [0, 255] are rounded, any others
-        are stretched from their own minimum and maximum.
+        Floats in [0, 1] or [-1, 1] are stretched to [0, 255], floats in [0, 255] with a pixel
+        above 16 are rounded, any others are stretched from their own minimum and maximum.
 
     Examples
     --------
@@ -27,12 +29,4 @@ def to_eight_bits(image: np.ndarray) -> np.ndarray:
     """
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
-    if image.dtype == np.uint8:
-        return image
-    low, high = float(image.min()), float(image.max())
-    if low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    elif low >= 0 and high <= 255:
-        low, high = 0.0, 255.0
-    width = (high - low) or 1.0
-    return np.rint((image - low) * (255.0 / width)).astype(np.uint8)
+    return PixelRange.of(image).eight_bits(image)

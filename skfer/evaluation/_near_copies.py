@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
+from skfer._pixel_range import PixelRange
+
 # The side at which photos are compared in detail, and the part of one that is looked for in the
 # other: what is left over is how far a cut may be shifted, a sixth of the side.
 _SIDE, _PART = 48, 32
@@ -118,10 +120,7 @@ def _detail(thumbnail: np.ndarray) -> np.ndarray:
 def _thumbnail(image: np.ndarray) -> np.ndarray:
     if image.ndim == 3:
         image = image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if image.dtype != np.uint8:
-        # Correlations don't depend on the scale, so each image may have its own.
-        low, high = float(image.min()), float(image.max())
-        image = np.rint((image - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
+    image = PixelRange.of(image).eight_bits(image)
     return cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
 
 

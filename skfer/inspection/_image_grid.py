@@ -273,7 +273,7 @@ def shrunk(image: np.ndarray) -> np.ndarray:
 def between_0_and_1(image: np.ndarray, scale: PixelRange | None) -> np.ndarray:
     if image.dtype == np.uint8 or scale is None:
         return image / np.float32(255)
-    return np.clip((image - scale.low) / (scale.high - scale.low), 0, 1)
+    return scale.unit(image)
 
 
 def draw_image(axis: Any, image: np.ndarray, center: tuple[float, float], cmap: Any) -> Any:

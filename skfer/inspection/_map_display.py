@@ -133,8 +133,7 @@ class MapDisplay:
         check_consistent_length(maps, self.target, self.proba)
         if images.ndim == 4 and images.shape[-1] == 1:
             images = images[..., 0]
-        scale = PixelRange.of(images)
-        return maps, np.clip((images - scale.low) / (scale.high - scale.low), 0, 1)
+        return maps, PixelRange.of(images).unit(images)
 
     def _scales(self, maps: np.ndarray) -> np.ndarray:
         """The value of each map that gets the strongest colour."""

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skfer._base import ImageEstimator
 from skfer._extras import import_extra
 from skfer._images import Images, image_name
+from skfer._pixel_range import PixelRange
 from skfer.preprocessing._size_and_color import to_gray
 
 # Gray values are compared in no more than so many levels: finer than what a camera tells apart,
@@ -139,10 +140,11 @@ def _whole_levels(image: np.ndarray) -> np.ndarray:
     which side of a limit between two orientations a diagonal edge belongs. What was uint8 before
     it was divided by 255, or made a float, comes back times a power of two: described alike.
     """
+    scale = PixelRange.of(image)
+    steps_of_one = 255 / (scale.high - scale.low)
     image = image.astype(np.float64) - image.min()
     contrast = image.max()
     if contrast == 0:
         return image.astype(np.int64)
-    steps_of_one = 255 if contrast <= 1 else 1
     doublings = math.floor(math.log2(_MOST_LEVELS / (steps_of_one * contrast)))
     return np.rint(image * (steps_of_one * 2.0**doublings)).astype(np.int64)

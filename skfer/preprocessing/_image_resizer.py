@@ -12,8 +12,9 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfer._base import ImageEstimator
-from skfer._dense_images import for_each_image, new_images, put
+from skfer._dense_images import for_each_image, new_images, put, refuse_other_dtype
 from skfer._images import with_channels
+from skfer._pixel_range import PixelRange
 from skfer.preprocessing._size_and_color import to_gray, to_rgb, two_lengths
 
 _CLAHE_CLIP_LIMIT = 2.0
@@ -79,18 +80,15 @@ class _Resizer(TransformerMixin, ImageEstimator):
         self._validate_params()  # fit, which does it too, need not have been called
         images = self._images(X, reset=False)
         height, width = self._height_and_width()
-        first = self._prepare(images[0], (width, height))
-        dense = new_images((len(images), *first.shape), first.dtype)
-        put(first, dense, 0)
+        first = images[0]
+        resized = self._prepare(first, (width, height))
+        dense = new_images((len(images), *resized.shape), resized.dtype)
+        put(resized, dense, 0)
 
         def fill(index: int) -> None:
-            image = self._prepare(images[index], (width, height))
-            if image.dtype != dense.dtype:
-                raise ValueError(
-                    f"X[0] is {dense.dtype} and X[{index}] is {image.dtype}: the images of one "
-                    "batch are all uint8 or all floating point."
-                )
-            put(image, dense, index)
+            image = images[index]
+            refuse_other_dtype(image, index, first)
+            put(self._prepare(image, (width, height)), dense, index)
 
         for_each_image(fill, range(1, len(images)), self.n_jobs)
         return dense
@@ -131,7 +129,9 @@ class ImageResizer(_Resizer):
     equalize : {"none", "histogram", "clahe"} or None, default="none"
         Spread the gray values of each image: over its whole histogram, or tile by tile with
         limited contrast (CLAHE). Colour images are equalised in their luminance. Float images
-        are stretched from their own minimum and maximum to 256 levels for it, and back.
+        are brought to 256 levels of their scale for it, and back; they are the same as uint8 if
+        the scale is 0 to 1, -1 to 1 or 0 to 255, and stretched from their own minimum and maximum
+        otherwise.
     n_jobs : int or None, default=None
         Threads that read and resize; None is 1, -1 one for each core.
 
@@ -217,10 +217,8 @@ class GrayscaleResizer(_Resizer):
 
 def _equalized(image: np.ndarray, method: str) -> np.ndarray:
     if image.dtype != np.uint8:
-        low, high = float(image.min()), float(image.max())
-        width = (high - low) or 1.0
-        levels = np.rint((image - low) * (255.0 / width)).astype(np.uint8)
-        return _equalized(levels, method).astype(np.float32) * (width / 255.0) + low
+        scale = PixelRange.of(image)
+        return scale.scaled(_equalized(scale.eight_bits(image), method)).astype(np.float32)
     if image.ndim == 3:
         ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
         ycc[..., 0] = _equalized(ycc[..., 0], method)

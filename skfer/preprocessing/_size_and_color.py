@@ -9,13 +9,16 @@ import cv2
 import numpy as np
 
 from skfer._images import with_channels
+from skfer._utils import shorten
 
 
 def two_lengths(value: Any, name: str, axes: str = "(vertical, horizontal)") -> tuple[int, int]:
     """A parameter that is one length for both axes, or one for each, as (vertical, horizontal)."""
     lengths = (value, value) if isinstance(value, Integral) else tuple(value)
     if len(lengths) != 2 or not all(_is_length(length) for length in lengths):
-        raise ValueError(f"{name} must be a positive int or two of them, {axes}; got {value!r}.")
+        raise ValueError(
+            f"{name} must be a positive int or two of them, {axes}; got {shorten(value)}."
+        )
     return int(lengths[0]), int(lengths[1])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import IO
+from urllib.parse import unquote_plus
 
 import numpy as np
 from flask import Request
@@ -13,11 +15,14 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from skfer._image_size import image_size
+from skfer._decoding import open_image, text_instead
 from skfer._images import read_image
 from skfer.web._limits import Limits
 
 _MEGA = 1_000_000
+_PHOTO = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|BM", re.DOTALL)
+_JSON = re.compile(r"\s*(?:[{\[]|\"(?:data:|[A-Za-z0-9+/=]{16}))")
+_FIELD = re.compile(r"[\w.\[\]-]{1,40}=")
 
 
 def sent_file(request: Request, most_bytes: int) -> IO[bytes]:
@@ -56,20 +61,50 @@ def decoded_photo(data: bytes, limits: Limits) -> np.ndarray:
     """
     if not data:
         raise BadRequest("Nothing was sent: the body has to be the bytes of a photo.")
-    try:
-        size = image_size(data)
-    except ValueError as error:
-        raise UnprocessableEntity(f"The photo can't be read: {error}.") from error
-    if size is None:
+    if not _PHOTO.match(data):
+        refuse_text(data[:4096], "photo.jpg")
         raise UnsupportedMediaType(
             "This is no photo that can be read, whatever its name says: send a JPEG, PNG, WebP "
             "or BMP."
         )
+    try:
+        with open_image(data, "The photo") as image:
+            size = image.size
+    except ValueError as error:
+        raise UnprocessableEntity(str(error)) from error
     refuse_pixels(size, limits.photo_pixels, "photo")
     try:
         return read_image(data, 0)
     except ValueError as error:
         raise UnprocessableEntity(str(error).replace("X[0]", "The photo", 1)) from error
+
+
+def refuse_text(start: bytes, name: str) -> None:
+    """Refuse text where a file is expected: JSON, a data URL, base64, or fields of a form.
+
+    Parameters
+    ----------
+    start : bytes
+        How the upload begins.
+    name : str
+        The name of a file for the example.
+
+    Raises
+    ------
+    werkzeug.exceptions.UnsupportedMediaType
+    """
+    text = unquote_plus(start.decode("latin-1"))
+    field = _FIELD.match(text)
+    if _JSON.match(text):
+        what = "This is JSON, which is not taken"
+    elif instead := text_instead(text[field.end() :] if field else text):
+        what = f"This is {instead.partition(':')[0]}, which is not taken"
+    else:
+        return
+    raise UnsupportedMediaType(
+        f"{what}. Send the bytes of the file itself: as the body, curl --data-binary @{name}, or "
+        f"as the one file of a form, curl -F file=@{name}."
+    )
 
 
 def refuse_pixels(size: tuple[int, int], most: int, what: str) -> None:

@@ -21,6 +21,7 @@ from skfer._extras import import_extra
 from skfer._video_file import Decoding, IsolatedVideo, VideoTooLargeError
 from skfer._worker import WorkerPool
 from skfer.web._limits import Limits
+from skfer.web._uploads import refuse_text
 
 # How a file begins, from which byte on, and FFmpeg's name for what it then is. Named, because a
 # playlist, which FFmpeg would find out by itself, may make it open other files of this machine.
@@ -124,13 +125,14 @@ class SentVideo:
 
 def _container_of(file: IO[bytes]) -> str:
     file.seek(0)
-    start = file.read(12)
+    start = file.read(4096)
     file.seek(0)
     if not start:
         raise BadRequest("Nothing was sent: the body has to be the bytes of a video.")
     for at, mark, kind in _CONTAINERS:
         if start[at : at + len(mark)] == mark:
             return kind
+    refuse_text(start, "talk.mp4")
     raise UnsupportedMediaType(
         "This is no video that can be read, whatever its name says: send MP4, MOV, WebM, MKV, AVI "
         "or Ogg."

@@ -98,6 +98,28 @@ def test_a_text_called_jpg(client):
     assert "JPEG, PNG, WebP" in message(client.post(RECOGNIZE, data=form), 415)
 
 
+DATA_URL = "data:image/jpeg;base64,/9j/4AAQSkZJRg" + "AAAA" * 5000
+
+
+@pytest.mark.parametrize("route", [RECOGNIZE, VIDEO])
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({"json": {"image": DATA_URL}}, "This is JSON, which is not taken"),
+        ({"json": [DATA_URL]}, "This is JSON, which is not taken"),
+        ({"data": json.dumps({"image": DATA_URL})}, "This is JSON, which is not taken"),
+        ({"data": {"image": DATA_URL}}, "This is a data URL, which is not taken"),
+        ({"data": DATA_URL.encode(), "content_type": "text/plain"}, "This is a data URL"),
+        ({"data": DATA_URL.partition(",")[2].encode()}, "This is base64 text, which is not taken"),
+    ],
+)
+def test_text_in_place_of_a_file_is_told_how_to_post(client, route, body, problem):
+    said = message(client.post(route, **body), 415)
+    assert problem in said
+    assert "curl --data-binary @" in said
+    assert len(said) < 300
+
+
 def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(client, monkeypatch):
     def never(*arguments):
         raise AssertionError("it was decoded")

@@ -1,0 +1,362 @@
+"""Pixels of encoded images and of Pillow's images: 8 bits, upright, gray or RGB.
+
+Pillow reads the header of every file, which is where files that would unfold into gigabytes are
+refused, and decodes most of them. OpenCV decodes JPEG and WebP to the same pixels, in half the
+time.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from skfer._documentation import page
+from skfer._extras import import_extra
+from skfer._image_limits import refuse_large
+from skfer._jpeg import jpeg_defect
+from skfer._pixel_range import PixelRange
+from skfer._utils import shorten
+
+# How a file begins, and what reads it. Not by `Image.open`: it tries every plugin that the process
+# has registered, and its limit on pixels is not the one of this package.
+_KINDS: tuple[tuple[re.Pattern[bytes], str, Any], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), "JPEG", JpegImagePlugin.JpegImageFile),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", PngImagePlugin.PngImageFile),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP", WebPImagePlugin.WebPImageFile),
+    (re.compile(rb"BM"), "BMP", BmpImagePlugin.BmpImageFile),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF", TiffImagePlugin.TiffImageFile),
+    (re.compile(rb"GIF8[79]a"), "GIF", GifImagePlugin.GifImageFile),
+    (re.compile(rb"P[1-6][\s#]"), "Netpbm", PpmImagePlugin.PpmImageFile),
+    (re.compile(rb"Pf\s"), "PFM", PpmImagePlugin.PpmImageFile),
+    (
+        re.compile(rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4,40}avi[fs])", re.DOTALL),
+        "AVIF",
+        AvifImagePlugin.AvifImageFile,
+    ),
+)
+_PNG = b"\x89PNG\r\n\x1a\n"
+_NETPBM_HEADER = 4096
+_HEIC = re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
+_VIDEO = re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
+# Text that stands for an image where the image itself is expected.
+_DATA_URL = re.compile(r"\s*data:[\w.+-]*/?[\w.+-]*[;,]")
+_URL = re.compile(r"\s*(?:https?|ftp|s3|gs|file)://", re.IGNORECASE)
+_PIXELS = re.compile(r"\s*\d{1,3}(?:[\s,]+\d{1,3}){15,}")
+_BASE64 = re.compile(r"\s*[A-Za-z0-9+/_\-\s]{64,}={0,2}\s*")
+
+_BY_OPENCV = ("JPEG", "MPO", "WEBP")
+_EIGHT_BIT_COLOR = {"RGB", "RGBA", "RGBX"}
+_ORIENTATION = 0x0112
+# EXIF orientation: a quarter turn clockwise or counter-clockwise, or half a turn; then a mirror.
+_TURNS = {
+    3: cv2.ROTATE_180,
+    5: cv2.ROTATE_90_CLOCKWISE,
+    6: cv2.ROTATE_90_CLOCKWISE,
+    7: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    8: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+_MIRRORS = {2: 1, 4: 0, 5: 1, 7: 1}  # as `cv2.flip` numbers them: 1 swaps left and right
+# Levels of cameras with 8, 10 and 12 bits, which many programs store in 16 as they are.
+_FEWER_LEVELS = (255, 1023, 4095)
+_SIXTEEN_BITS = 65535
+
+
+def decode(data: bytes, where: str) -> np.ndarray:
+    """Pixels of an encoded image, upright by its EXIF orientation.
+
+    Parameters
+    ----------
+    data : bytes
+    where : str
+        The image's name for errors.
+
+    Returns
+    -------
+    ndarray of shape (H, W) or (H, W, 3), uint8
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, has more pixels than `max_pixels`, or is no image of a kind that is read.
+    """
+    if not data:
+        raise ValueError(f"{where} is empty: it holds no image.")
+    if defect := jpeg_defect(data):
+        raise ValueError(f"{where} is a JPEG that {defect}.")
+    if data.startswith(_PNG) and b"IEND" not in data:
+        raise ValueError(f"{where} is a PNG that breaks off: its end is missing.")
+    with open_image(data, where) as image:
+        if image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR):
+            return _turned(_decoded_by_opencv(data, where), _orientation(image))
+        if image.format == "PNG" and image.mode in _EIGHT_BIT_COLOR and "16" in _raw_mode(image):
+            pixels = _decoded_by_opencv(data, where, cv2.IMREAD_ANYDEPTH)  # Pillow keeps 8 bits
+            _load(image, where)  # the orientation may stand behind the pixels
+            return _turned(_from_sixteen_bits(pixels), _orientation(image))
+        return pixels_of(image, where)
+
+
+def is_encoded(start: bytes) -> bool:
+    """Return whether an image file of a kind that is read begins like this."""
+    return any(beginning.match(start) for beginning in (_HEIC, *(kind[0] for kind in _KINDS)))
+
+
+def open_image(data: bytes, where: str) -> Image.Image:
+    """Open an encoded image, of which no more than the header is read.
+
+    Parameters
+    ----------
+    data : bytes
+    where : str
+        The image's name for errors.
+
+    Returns
+    -------
+    PIL.Image.Image
+
+    Raises
+    ------
+    ValueError
+        If it is no image of a kind that is read, its header is damaged, or it has too many pixels.
+    """
+    start = data[:64]
+    kinds = ((kind, plugin) for beginning, kind, plugin in _KINDS if beginning.match(start))
+    kind, plugin = next(kinds, (None, None))
+    if plugin is None and _HEIC.match(start):
+        kind, plugin = "HEIC", _heic_plugin(where)
+    if plugin is None:
+        raise ValueError(
+            f"{where} can't be decoded as an image{_what_else(data)}. "
+            f"See {page('guide/own_photos')}"
+        )
+    try:
+        if plugin is PpmImagePlugin.PpmImageFile:  # it would read megabytes of blanks one by one
+            plugin(io.BytesIO(data[:_NETPBM_HEADER]))
+        image = plugin(io.BytesIO(data))
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins raise what they please on a wrong header
+        raise ValueError(
+            f"{where} can't be decoded as an image: its {kind} header is damaged, breaks off or is "
+            f"of a rare kind ({_short_text(error)})."
+        ) from error
+    refuse_large(image.width, image.height, where)
+    return image
+
+
+def pixels_of(image: Image.Image, where: str) -> np.ndarray:
+    """Pixels of an image of Pillow, as those of the same image in a file.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        In any mode. An alpha channel is dropped.
+    where : str
+        The image's name for errors.
+
+    Returns
+    -------
+    ndarray of shape (H, W) or (H, W, 3), uint8
+
+    Raises
+    ------
+    ValueError
+        If it can't be decoded, has more pixels than `max_pixels`, or values on no known scale.
+    """
+    refuse_large(image.width, image.height, where)
+    # Of the file, which may be closed when the pixels are loaded.
+    levels, sixteen = _levels(image), "16" in _raw_mode(image)
+    _load(image, where)
+    mode = image.mode
+    if mode == "RGB" and sixteen:
+        _refuse_black(image, where)
+    if mode in ("1", "L"):
+        pixels = np.asarray(image.convert("L"))
+    elif mode in ("LA", "La"):
+        pixels = np.asarray(image.getchannel(0))
+    elif mode in ("P", "PA"):
+        # By way of alpha: straight to RGB, Pillow warns of palettes with transparent colours.
+        pixels = np.asarray(image.convert("RGBA"))[..., :3]
+        colors = np.reshape(np.array(image.getpalette("RGB"), np.uint8), (-1, 3))
+        is_gray = (colors == colors[:, :1]).all()  # as every GIF of a gray picture is
+        pixels = np.ascontiguousarray(pixels[..., 0] if is_gray else pixels)
+    elif mode == "RGBa":
+        pixels = np.asarray(image.convert("RGBA").convert("RGB"))
+    elif mode == "F":
+        pixels = _from_floats(np.asarray(image), where)
+    elif mode.startswith("I"):
+        pixels = _from_integers(image, levels, where)
+    else:
+        pixels = np.asarray(image if mode == "RGB" else image.convert("RGB"))
+    return _turned(pixels, _orientation(image))
+
+
+def text_instead(text: str) -> str | None:
+    """Say what a text is that stands where an image or a path is expected; None if unknown.
+
+    Examples
+    --------
+    >>> from skfer._decoding import text_instead
+    >>> text_instead("data:image/png;base64,iVBORw0KGgo=")
+    'a data URL: decode what follows its comma with base64.b64decode'
+    """
+    head = text[:4096]
+    if _DATA_URL.match(head):
+        return "a data URL: decode what follows its comma with base64.b64decode"
+    if _URL.match(head):
+        return "an address: download it, and give the path or the bytes"
+    if _PIXELS.match(head):
+        return (
+            "text with the pixels of an image, as in fer2013.csv, which "
+            "skfer.datasets.load_fer2013 reads; one such text becomes an image by "
+            "np.array(text.split(), np.uint8).reshape(48, 48)"
+        )
+    if _BASE64.fullmatch(head) and ("/" not in head[1:4] or len(text) > 1024):
+        return "base64 text: decode it with base64.b64decode"
+    return None
+
+
+def _decoded_by_opencv(data: bytes, where: str, depth: int = 0) -> np.ndarray:
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_IGNORE_ORIENTATION | depth
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ValueError(f"{where} can't be decoded as an image: {error.err}.") from error
+    if image is None:
+        raise ValueError(f"{where} can't be decoded as an image: it is damaged.")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
+
+
+def _heic_plugin(where: str) -> Any:
+    try:
+        module = import_extra("pillow_heif", "Reading it", "heif", "save it as JPEG or PNG first")
+        return module.HeifImageFile
+    except ImportError as error:
+        raise ValueError(f"{where} is HEIC, as phones write it. {error}") from error
+
+
+def _load(image: Image.Image, where: str) -> None:
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # as in `open_image`
+        raise ValueError(
+            f"{where} can't be decoded as an image: it is damaged or breaks off "
+            f"({_short_text(error)})."
+        ) from error
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the samples of a file are stored, such as ``"RGB;16B"``."""
+    tile = getattr(image, "tile", None)
+    return str(tile[0][-1]) if tile else ""
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # metadata that can't be read are as good as none
+        return 1
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    if orientation in _TURNS:
+        pixels = cv2.rotate(pixels, _TURNS[orientation])
+    if orientation in _MIRRORS:
+        pixels = cv2.flip(pixels, _MIRRORS[orientation])
+    return pixels
+
+
+def _levels(image: Image.Image) -> int | None:
+    """The value of white that an image of more than 8 bits declares."""
+    if image.format == "PPM":
+        return _SIXTEEN_BITS  # to which Pillow brings the file's own maximum
+    tags = getattr(image, "tag_v2", {})
+    bits, signed = (np.ravel(tags.get(tag, default))[0] for tag, default in ((258, 16), (339, 1)))
+    signed = int(signed == 2)
+    if not isinstance(bits, np.integer) or not 8 < bits <= 16 or (bits == 16 and not signed):
+        return None
+    return int(2 ** (bits - signed) - 1)
+
+
+def _from_integers(image: Image.Image, levels: int | None, where: str) -> np.ndarray:
+    """8 bits of the modes I and I;16."""
+    values = np.asarray(image)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > _SIXTEEN_BITS:
+        raise ValueError(
+            f"{where} has pixels from {low} to {high}; whole numbers are read from 0 to "
+            f"{_SIXTEEN_BITS}. Convert it to 8 bits first."
+        )
+    values = values.astype(np.uint16)
+    tags = getattr(image, "tag_v2", None) or {}
+    if tags.get(262) == 0:  # white is zero, which Pillow leaves as it is in these modes
+        values = (levels or _SIXTEEN_BITS) - values
+    return _from_sixteen_bits(values, levels)
+
+
+def _from_sixteen_bits(values: np.ndarray, levels: int | None = None) -> np.ndarray:
+    """8 bits of 16; of 12, 10 or 8 if nothing is brighter, which would leave the image black."""
+    if values.dtype == np.uint8:
+        return values
+    if levels is None:
+        high = int(values.max())
+        levels = next((fewer for fewer in _FEWER_LEVELS if high <= fewer), _SIXTEEN_BITS)
+    if levels == _SIXTEEN_BITS:
+        return (values >> 8).astype(np.uint8)  # as OpenCV and Pillow do it
+    return np.rint(values * np.float32(255 / levels)).astype(np.uint8)
+
+
+def _refuse_black(image: Image.Image, where: str) -> None:
+    """Refuse colour of 16 bits of which Pillow keeps the upper 8, if they hold nothing."""
+    high = int(np.asarray(image).max())
+    if 0 < high < _SIXTEEN_BITS // _FEWER_LEVELS[-1]:
+        raise ValueError(
+            f"{where} has 16 bits a channel, but only the lower 12 are used: it would be black. "
+            "Scale it to 8 bits first."
+        )
+
+
+def _from_floats(values: np.ndarray, where: str) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{where} holds NaN or infinity; pixels must be finite.")
+    scale = PixelRange.of(values)
+    if (scale.low, scale.high) not in ((0.0, 1.0), (0.0, 255.0)):
+        raise ValueError(
+            f"{where} has floating-point pixels from {scale.low:g} to {scale.high:g}, which are "
+            "neither on [0, 1] nor on [0, 255]. Convert it to 8 bits first."
+        )
+    return scale.eight_bits(values)
+
+
+def _what_else(data: bytes) -> str:
+    """What a file is that is no image, as far as its first bytes tell."""
+    if _VIDEO.match(data[:16]):
+        return ": it is a video, which skfer.video and the command skfer video read"
+    if data.startswith(b"version https://git-lfs"):
+        return ": it is a Git LFS pointer, not the image; git lfs pull fetches it"
+    text = text_instead(data[:4096].decode("latin-1"))
+    if text is not None:
+        return f": it is {text}"
+    if data.lstrip()[:1] in (b"<", b"{"):
+        return f". It is text, {shorten(data[:40].decode('latin-1'))}"
+    return ". It is no JPEG, PNG, WebP, BMP, TIFF, GIF, Netpbm, AVIF or HEIC"
+
+
+def _short_text(error: Exception) -> str:
+    return shorten(str(error))[1:-1] if str(error) else type(error).__name__
