@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import _raise_for_params, process_routing
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._around_classifier import AroundClassifier
+from skfer._utils import shorten
 from skfer.metrics import SelectiveScore, selective_score
 
 
@@ -219,13 +220,15 @@ class AbstainingClassifier(AroundClassifier):
         elif isinstance(label, str) != of_strings:
             kind, way_out = ("strings", "'unsure'") if of_strings else ("numbers", "-1")
             raise ValueError(
-                f"abstention_label={label!r}, but the classes are {kind}: {classes.tolist()}. "
-                f"Labels of both kinds can't be compared; take one like {way_out}, or None."
+                f"abstention_label={shorten(label)}, but the classes are {kind}: "
+                f"{shorten(classes.tolist())}. Labels of both kinds can't be compared; take one "
+                f"like {way_out}, or None."
             )
         if label != label or label in classes.tolist():
             raise ValueError(
-                f"abstention_label={label!r} is NaN or one of the classes {classes.tolist()}: an "
-                "abstention could not be told from an answer. Choose another label."
+                f"abstention_label={shorten(label)} is NaN or one of the classes "
+                f"{shorten(classes.tolist())}: an abstention could not be told from an answer. "
+                "Choose another label."
             )
         if classes.dtype == object:
             return np.array([*classes, label], dtype=object)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skfer._labels import canonical_label
+from skfer._utils import shorten
 
 # Degrees from pleasure (0) over arousal (90) to displeasure (180). The angles are ours: round
 # figures in the order in which Russell (1980) found words for such feelings round his circle.
@@ -81,19 +82,19 @@ def expressions_to_affect(probabilities: Any, classes: Sequence[str]) -> np.ndar
     if shares.ndim != 2 or shares.shape[1] != len(names):
         raise ValueError(
             f"probabilities has the shape {shares.shape}, but classes names {len(names)} columns: "
-            f"{list(classes)}."
+            f"{shorten(list(classes))}."
         )
     unknown = [name for name in names if name not in CIRCUMPLEX]
     if unknown:
         raise ValueError(
-            f"classes has {unknown[0]!r}, which has no place in the circumplex; known are "
+            f"classes has {shorten(unknown[0])}, which has no place in the circumplex; known are "
             f"{', '.join(CIRCUMPLEX)}. Leave its column out."
         )
     totals = shares.sum(axis=1, keepdims=True)
     wrong = np.flatnonzero((shares < 0).any(axis=1) | ~(totals[:, 0] > 0))
     if len(wrong):
         raise ValueError(
-            f"probabilities[{wrong[0]}] is {shares[wrong[0]].tolist()}: no number may be negative "
-            "or NaN, and one must be greater than 0."
+            f"probabilities[{wrong[0]}] is {shorten(shares[wrong[0]].tolist())}: no number may be "
+            "negative or NaN, and one must be greater than 0."
         )
     return shares / totals @ np.array([CIRCUMPLEX[name] for name in names])

@@ -21,6 +21,7 @@ from skfer._keras_estimator import KerasEstimator
 from skfer._labels import label_codes
 from skfer._labels_and_votes import check_labels, votes_by_class
 from skfer._scikit_callbacks import begin_fit, end_fit
+from skfer._utils import shorten
 from skfer.metrics import apply_temperature
 from skfer.training import (
     VOTE_MODES,
@@ -438,8 +439,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 self.classes_ = self._sorted_classes(classes)
             elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
                 raise ValueError(
-                    f"classes={list(classes)!r} is not the same as on the first call to "
-                    f"partial_fit: {self.classes_.tolist()}."
+                    f"classes={shorten(list(classes))} is not the same as on the first call to "
+                    f"partial_fit: {shorten(self.classes_.tolist())}."
                 )
             codes = self._codes(y)
             self._fit_network(
@@ -511,7 +512,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs labels of at least 2 classes; the data holds only "
-                f"one class: {classes.tolist()[0]!r}. See {page('guide/own_photos')}"
+                f"one class: {shorten(classes.tolist()[0])}. See {page('guide/own_photos')}"
             )
         return classes
 

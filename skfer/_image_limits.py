@@ -70,15 +70,24 @@ def read_file(path: str | os.PathLike, where: str) -> bytes:
     return data
 
 
-def refuse_large(width: int, height: int, where: str) -> None:
-    """Raise `ValueError` if an image has more pixels than `max_pixels`, or none.
+class TooManyPixelsError(ValueError):
+    """An image has more pixels than `max_pixels`."""
 
-    Decoding makes room for the size that the header names, whatever else the file holds.
+
+def refuse_large(width: int, height: int, where: str) -> None:
+    """Refuse an image by the size in its header, for which decoding would make room.
+
+    Raises
+    ------
+    TooManyPixelsError
+        If it has more pixels than `max_pixels`.
+    ValueError
+        If it has none.
     """
     if width < 1 or height < 1:
         raise ValueError(f"{where} can't be decoded as an image: its header names no size.")
     if width * height > max_pixels():
-        raise ValueError(
+        raise TooManyPixelsError(
             f"{where} has {width} x {height} pixels by its header; at most "
             f"{_millions(max_pixels())} million are decoded. {_WAY_OUT}"
         )

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from skfer._utils import shorten
+
 # Every name the package uses itself, in FER2013's order, which ends before contempt.
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")
 
@@ -93,8 +95,8 @@ def code_table(codes: str | Mapping[Any, str | None]) -> dict[str, str | None]:
     if isinstance(codes, str):
         if codes not in EXPRESSION_CODES:
             raise ValueError(
-                f"codes={codes!r} must be one of {sorted(EXPRESSION_CODES)} or a dict such as "
-                "{1: 'happy', 2: 'sad'}."
+                f"codes={shorten(codes)} must be one of {sorted(EXPRESSION_CODES)} or a dict such "
+                "as {1: 'happy', 2: 'sad'}."
             )
         codes = EXPRESSION_CODES[codes]
     return {_code_text(str(code)): label for code, label in codes.items()}
@@ -141,7 +143,7 @@ def decoded_label(
     if (name := canonical_label(text)) in codes.values():
         return name
     known = ", ".join(f"{code} {label}" for code, label in codes.items() if label is not None)
-    raise ValueError(f"the label is {shortened(value)}; the codes are {known}")
+    raise ValueError(f"the label is {shorten(value)}; the codes are {known}")
 
 
 def _code_text(text: str) -> str:
@@ -150,12 +152,6 @@ def _code_text(text: str) -> str:
     except ValueError:
         return text.casefold()
     return str(int(number)) if number.is_integer() else text
-
-
-def shortened(value: Any, most: int = 80) -> str:
-    """Return the representation of a value, cut behind `most` characters."""
-    shown = repr(value)
-    return shown if len(shown) <= most else f"{shown[:most]}... ({len(shown):,} characters)"
 
 
 def canonical_labels(y: Iterable[Any]) -> np.ndarray:
@@ -219,8 +215,8 @@ def label_codes(
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(
-            f"{name} holds the label {unknown.tolist()[0]!r}, which is none of {known}"
-            f"{classes.tolist()}{way_out}."
+            f"{name} holds the label {shorten(unknown.tolist()[0])}, which is none of {known}"
+            f"{shorten(classes.tolist())}{way_out}."
         )
     order = np.argsort(classes)
     return order[np.searchsorted(classes[order], y)]

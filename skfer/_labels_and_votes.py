@@ -9,6 +9,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 
 from skfer._documentation import page
+from skfer._utils import shorten
 
 
 def check_labels(y: np.ndarray) -> None:
@@ -32,14 +33,14 @@ def votes_by_class(votes: Any, n_images: int, classes: np.ndarray) -> np.ndarray
     if votes.shape != expected:
         raise ValueError(
             f"votes has the shape {votes.shape}, but {n_images} images and the classes "
-            f"{classes.tolist()} need {expected}: a column for each class. Where y "
+            f"{shorten(classes.tolist())} need {expected}: a column for each class. Where y "
             f"lacks some of them, the parameter classes names all. See {page('guide/fer2013')}"
         )
     wrong = np.flatnonzero((votes < 0).any(axis=1) | (votes.sum(axis=1) <= 0))
     if len(wrong):
         raise ValueError(
-            f"votes[{wrong[0]}] is {votes[wrong[0]].tolist()}: votes must not be negative, "
-            "and every image needs at least one. Leave out images nobody could name."
+            f"votes[{wrong[0]}] is {shorten(votes[wrong[0]].tolist())}: votes must not be "
+            "negative, and every image needs at least one. Leave out images nobody could name."
         )
     return votes
 

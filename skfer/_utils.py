@@ -7,19 +7,16 @@ from typing import Any
 
 _LONGEST_QUOTE = 80
 
-_repr = reprlib.Repr()
-_repr.maxstring = _repr.maxother = _LONGEST_QUOTE
-_repr.maxlist = _repr.maxtuple = _repr.maxset = _repr.maxdict = 20
 
-
-def shorten(value: Any) -> str:
-    """Return the repr of a value for an error, of at most 80 characters.
+def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:
+    """Return the repr of a value for an error, of at most `most` characters.
 
     What is too long loses its middle: a path keeps its name, and a list its ends.
 
     Parameters
     ----------
     value : object
+    most : int, default=80
 
     Returns
     -------
@@ -34,11 +31,14 @@ def shorten(value: Any) -> str:
     80
     """
     if isinstance(value, bytes | bytearray):
-        value = bytes(value[:_LONGEST_QUOTE])  # its end is of no use, and may be far away
-    text = _repr.repr(value)
+        value = bytes(value[:most])  # its end is of no use, and may be far away
+    limited = reprlib.Repr()
+    limited.maxstring = limited.maxother = most
+    limited.maxlist = limited.maxtuple = limited.maxset = limited.maxdict = most // 4
+    text = limited.repr(value)
     if "\n" in text:  # such as of an array
         text = " ".join(text.split())
-    if len(text) <= _LONGEST_QUOTE:
+    if len(text) <= most:
         return text
-    half = (_LONGEST_QUOTE - 3) // 2
-    return f"{text[:half]}...{text[half - _LONGEST_QUOTE + 3 :]}"
+    half = (most - 3) // 2
+    return f"{text[:half]}...{text[half - most + 3 :]}"

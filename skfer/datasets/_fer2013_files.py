@@ -17,7 +17,8 @@ import numpy as np
 
 from skfer._array_files import read_npz
 from skfer._images import read_image
-from skfer._labels import EXPRESSION_SETS, code_table, decoded_label, shortened
+from skfer._labels import EXPRESSION_SETS, code_table, decoded_label
+from skfer._utils import shorten
 from skfer.datasets._image_folder import (
     TRAINING,
     load_image_folder,
@@ -178,7 +179,7 @@ def _columns(header: list[str]) -> tuple[int, int, int | None]:
     missing = [name for name in ("emotion", "pixels") if name not in names]
     if missing:
         raise ValueError(
-            f"no column {' or '.join(missing)}; the columns are {shortened(names, 200)}. "
+            f"no column {' or '.join(missing)}; the columns are {shorten(names, 200)}. "
             + (
                 "Without labels, as in test.csv, there is nothing to learn or to judge by."
                 if missing == ["emotion"]
@@ -230,7 +231,7 @@ def _code(cell: Any) -> int:
         return FER2013_CLASSES.index(str(decoded_label(cell, _CODES)))
     except ValueError as error:
         text = str(cell).strip()
-        shown = text if text.isdigit() else shortened(cell)
+        shown = text if text.isdigit() else shorten(cell)
         raise ValueError(
             f"emotion is {shown}; the codes are 0 to {len(FER2013_CLASSES) - 1}, for "
             f"{', '.join(FER2013_CLASSES)}."
@@ -248,7 +249,7 @@ def known_split(word: Any) -> str:
     split = split_of(word)
     if split is None:
         raise ValueError(
-            f"usage is {shortened(word)}; expected Training, PublicTest, PrivateTest, or train, "
+            f"usage is {shorten(word)}; expected Training, PublicTest, PrivateTest, or train, "
             "val and test."
         )
     return split

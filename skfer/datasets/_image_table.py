@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._labels import canonical_label, code_table, decoded_label, shortened
+from skfer._labels import canonical_label, code_table, decoded_label
+from skfer._utils import shorten
 from skfer.datasets._clip_names import name_pattern
 from skfer.datasets._fer2013_files import open_table, short_lines
 from skfer.datasets._image_folder import attributes_of_names, split_of
@@ -167,7 +168,7 @@ def load_image_table(
     if not rows:
         raise ValueError(
             f"{name} has {len(found)} rows, and none with "
-            + (f"a label of classes={shortened(class_names)}." if classes else "a label.")
+            + (f"a label of classes={shorten(class_names)}." if classes else "a label.")
         )
     files = [str(columns[image][row]) for row in rows]
     if file_name is not None:
@@ -422,7 +423,7 @@ def _usage(cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
         splits.append(split_of(cells[row]))
         if splits[-1] is None:
             raise ValueError(
-                f"{name}, row {row}: the usage is {shortened(cells[row])}; expected train, val, "
+                f"{name}, row {row}: the usage is {shorten(cells[row])}; expected train, val, "
                 "test, PublicTest or PrivateTest."
             )
     return np.array(splits, str)
@@ -480,7 +481,7 @@ def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: s
             path = Path(text) if root is None else root / text
         if real_root is not None and _leads_out(path, real_root, inside):
             raise ValueError(
-                f"{name}, row {row}: the image {shortened(text)} is outside of {str(root)!r}. "
+                f"{name}, row {row}: the image {shorten(text)} is outside of {str(root)!r}. "
                 "Paths are relative to folder and stay in it: give a folder that holds them all."
             )
         if not path.is_file():
@@ -489,7 +490,7 @@ def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: s
     if absent:
         row, path = absent[0]
         raise ValueError(
-            f"{name}, row {row}: there is no image {shortened(str(path), 300)}; {len(absent)} of "
+            f"{name}, row {row}: there is no image {shorten(str(path), 300)}; {len(absent)} of "
             f"{len(cells)} are missing. folder names where they lie."
         )
     return paths

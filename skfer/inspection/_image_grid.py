@@ -12,6 +12,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 
 from skfer._base import ImageEstimator
 from skfer._pixel_range import PixelRange
+from skfer._utils import shorten
 from skfer.inspection._axes import axes_or_new, pyplot
 
 # Photos are shown in a cell of an inch: more pixels than this would only take memory.
@@ -255,7 +256,8 @@ def _counts(y: np.ndarray, classes: Sequence[Any] | None) -> dict[Any, int]:
     missing = [label for label in classes if label not in known]
     if missing or not len(classes):
         raise ValueError(
-            f"classes={list(classes)!r} must be some of the labels in y, {list(known)}."
+            f"classes={shorten(list(classes))} must be some of the labels in y, "
+            f"{shorten(list(known))}."
         )
     return {label: known[label] for label in classes}
 

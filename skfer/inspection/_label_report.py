@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any
 
 from skfer._base import ImageEstimator
+from skfer._utils import shorten
 from skfer.inspection._axes import pyplot
 from skfer.inspection._image_grid import ImageGridDisplay, shrunk
 
@@ -103,7 +104,8 @@ class LabelReportDisplay(ImageGridDisplay):
         missing = [label for label in shown if label not in counts]
         if missing or not shown:
             raise ValueError(
-                f"classes={shown!r} must be some of the labels with flags, {sorted(counts)}."
+                f"classes={shorten(shown)} must be some of the labels with flags, "
+                f"{shorten(sorted(counts))}."
             )
         worst = [flagged[flagged["given"] == label].head(n_images) for label in shown]
         display = cls(

@@ -16,6 +16,7 @@ from werkzeug.exceptions import (
 )
 
 from skfer._decoding import open_image, text_instead
+from skfer._image_limits import TooManyPixelsError
 from skfer._images import read_image
 from skfer.web._limits import Limits
 
@@ -70,6 +71,8 @@ def decoded_photo(data: bytes, limits: Limits) -> np.ndarray:
     try:
         with open_image(data, "The photo") as image:
             size = image.size
+    except TooManyPixelsError as error:
+        raise RequestEntityTooLarge(str(error)) from error
     except ValueError as error:
         raise UnprocessableEntity(str(error)) from error
     refuse_pixels(size, limits.photo_pixels, "photo")

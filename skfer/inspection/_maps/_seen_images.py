@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skfer._abstaining import AbstainingClassifier
 from skfer._base import ImageEstimator
 from skfer._dense_images import dense_images
+from skfer._utils import shorten
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
 
 # Steps that take photos and give images; what stands behind the last of them sees images.
@@ -63,7 +64,9 @@ class SeenImages(NamedTuple):
         places = {name: place for place, name in enumerate(classes.tolist())}
         unknown = [label for label in labels.tolist() if label not in places]
         if unknown:
-            raise ValueError(f"target={unknown[0]!r} is none of the classes {classes.tolist()}.")
+            raise ValueError(
+                f"target={shorten(unknown[0])} is none of the classes {shorten(classes.tolist())}."
+            )
         return np.array([places[label] for label in labels.tolist()])
 
     def explained(self, maps: np.ndarray, codes: np.ndarray, proba: np.ndarray) -> Bunch:
