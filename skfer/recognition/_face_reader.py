@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -275,7 +276,9 @@ class FaceReader:
                 raise
             if len(looks) > 1:  # which image it was shows when each is alone
                 return [self._named([look], on_error)[0] for look in looks]
-            why = f"{looks[0].name} has faces that can't be named: {error}"
+            # What the classifier calls X[0] is a face, not an image of the batch.
+            reason = re.sub(r"^X\[(\d+)\]", r"face \1", str(error))
+            why = f"{looks[0].name} has faces that can't be named: {reason}"
             return self._named([looks[0].failed(why)], on_error)
         ends = np.cumsum([len(look.faces) for look in looks])[:-1]
         return [

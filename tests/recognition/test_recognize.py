@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 
 import cv2
@@ -92,16 +93,24 @@ def test_a_folder_stands_for_the_images_in_it(photo_files, fitted_pipeline):
     assert table["image"].unique().tolist() == sorted(map(str, photo_files))
 
 
-def test_what_phones_write_is_not_passed_over(photo_files, fitted_pipeline):
+def test_what_phones_write_is_not_passed_over(photo_files, fitted_pipeline, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     folder = photo_files[0].parent
     (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     film = folder / "IMG_2.mp4"
     film.write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
     table = recognize(folder, fitted_pipeline, on_error="keep").set_index("image")
-    assert "it is HEIC, as phones write it" in table["error"][str(folder / "IMG_1.HEIC")]
+    assert "is HEIC, as phones write it" in table["error"][str(folder / "IMG_1.HEIC")]
     assert str(film) not in table.index
     with pytest.raises(ValueError, match=r"it is a video, which skfer\.video"):
         recognize([film], fitted_pipeline)
+
+
+def test_text_in_place_of_an_image_keeps_its_row_with_a_short_error(astronaut, fitted_pipeline):
+    text = "data:image/jpeg;base64,/9j/4AAQSkZJRg" + "AAAA" * 10_000
+    table = recognize([astronaut, text], fitted_pipeline, on_error="keep")
+    assert "base64.b64decode" in table["error"].iloc[-1]
+    assert len(table["error"].iloc[-1]) < 300
 
 
 def test_a_folder_without_images(tmp_path, fitted_pipeline):
@@ -142,7 +151,7 @@ def test_a_broken_image_of_any_kind_keeps_its_row(astronaut, fitted_pipeline):
     assert table["expression"].isna().tolist() == [False, True, True, True, False]
     assert table["error"].isna().tolist() == [True, False, False, False, True]
     assert table["error"][1] == "X[1] can't be searched for faces: no thirteens"
-    assert table["error"][2].startswith("X[2] has faces that can't be named: X has values from 0")
+    assert table["error"][2].startswith("X[2] has faces that can't be named: face 0 has values")
     assert "shape (9, 9, 4)" in table["error"][3]
     with pytest.raises(RuntimeError, match="no thirteens"):
         recognize(images, fitted_pipeline, detector=detector)
