@@ -22,6 +22,8 @@ from skfer._worker import Worker, WorkerError, WorkLimits
 
 # Seconds that a file may declare and not have.
 _SECONDS_ALLOWED = 0.5
+# Time that runs back by more seconds than this begins again.
+_BACKWARDS = 0.1
 # A lower rate than one frame a day is no rate. A higher one than this is that of a clock.
 _LOWEST_RATE, _HIGHEST_RATE = Fraction(1, 86_400), Fraction(1000)
 _USUAL_RATE = Fraction(25)
@@ -119,8 +121,11 @@ class VideoFile:
         streams = self._container.streams.video
         moving = [stream for stream in streams if not _is_cover(stream)]
         if not moving:
-            only = "only a cover picture" if streams else "only other tracks"
-            raise ValueError(f"{self._called} holds no video, {only}.")
+            others = (
+                ", only other tracks" if len(self._container.streams) else " and no other track"
+            )
+            only = ", only a cover picture" if streams else others
+            raise ValueError(f"{self._called} holds no video{only}.")
         self._stream = stream = moving[0]
         if stream.codec_context is None:
             raise ValueError(f"{self._called} holds a video in a coding that isn't known.")
@@ -151,8 +156,14 @@ class VideoFile:
                 moment = None
             if first is None:
                 first = moment or 0.0
-            # A file without time stamps has a steady rate. Time doesn't run backwards.
-            now = max(now, count / float(self.rate) if moment is None else moment - first)
+            if moment is None:  # a file without time stamps has a steady rate
+                moment = count / float(self.rate)
+            elif now - (moment - first) > _BACKWARDS:  # another recording was appended
+                first = moment - now - 1 / float(self.rate)
+                moment = moment - first
+            else:
+                moment = moment - first
+            now = max(now, moment)
             if self._decoding.end is not None and now > self._decoding.end:
                 self.problem = (
                     f"{self._called} is longer than {self._decoding.end:g} seconds: the rest was "
@@ -335,8 +346,8 @@ class VideoFile:
             picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
         except (ValueError, self._av.FFmpegError):
             return None
-        turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+        # Rows may be padded; contiguous arrays also travel faster between processes.
+        return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
 
 
 class IsolatedVideo:

@@ -146,13 +146,13 @@ class _Frame:
 
 
 def test_times_that_are_missing_or_run_backwards_stay_in_order(long, monkeypatch):
-    given = [0.0, None, float("nan"), 0.5, 0.3, float("-inf"), 1.0]
+    given = [0.0, None, float("nan"), 0.5, 0.45, float("-inf"), 1.0, 0.2, 0.24]
     video = VideoFile(long)
     monkeypatch.setattr(VideoFile, "_frames", lambda self: map(_Frame, given))
     monkeypatch.setattr(VideoFile, "_missing", lambda *_: None)
     with closing(video):
         times = [time for time, _ in video]
-    assert times == pytest.approx([0, 0.04, 0.08, 0.5, 0.5, 0.5, 1.0])
+    assert times == pytest.approx([0, 0.04, 0.08, 0.5, 0.5, 0.5, 1.0, 1.04, 1.08])
 
 
 @pytest.mark.parametrize("error", [ValueError, ArithmeticError, av.error.ArgumentError, OSError])
@@ -163,6 +163,61 @@ def test_every_error_of_the_decoder_is_told_as_one_of_the_file(long, monkeypatch
     monkeypatch.setattr(av, "open", fail)
     with pytest.raises(ValueError, match=r"long\.mp4' can't be"):
         VideoFile(long)
+
+
+def test_recordings_joined_to_one_file_follow_each_other_in_time(tmp_path):
+    one = write_long(tmp_path / "one.ts", 20)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(one.read_bytes() + one.read_bytes())
+    times, _ = times_and_problem(joined)
+    assert len(times) >= 38
+    assert np.diff(times) == pytest.approx(0.04, abs=0.041)
+    assert times[-1] == pytest.approx(len(times) / 25, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "layout"),
+    [
+        ("ten_bits.mp4", "libx265", "yuv420p10le"),
+        ("animation.gif", "gif", "gray"),
+        ("transparent.mov", "qtrle", "argb"),
+        ("transparent.webm", "libvpx-vp9", "yuva420p"),
+        ("sixteen_bits.mkv", "ffv1", "gray16le"),
+        ("professional.mov", "prores_ks", "yuva444p10le"),
+        ("interlaced.mpg", "mpeg2video", "yuv420p"),
+    ],
+)
+def test_frames_of_every_layout_become_rgb(tmp_path, name, codec, layout):
+    drawn = picture((20, 20))
+    path = tmp_path / name
+    with av.open(str(path), "w") as file:
+        try:
+            stream = file.add_stream(
+                codec, rate=25, options={"x265-params": "log-level=none"} if "265" in codec else {}
+            )
+        except (ValueError, av.error.FFmpegError):
+            pytest.skip(f"this PyAV has no {codec}")
+        stream.height, stream.width, stream.pix_fmt = 96, 160, layout
+        for _ in range(5):
+            with_alpha = np.dstack([drawn, np.full((96, 160), 255, np.uint8)])
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(with_alpha, format="rgba")))
+        file.mux(stream.encode(None))
+    with closing(VideoFile(path)) as video:
+        frames = [image for _, image in video]
+    assert (len(frames), video.problem) == (5, None)
+    for image in frames:
+        assert image.flags.c_contiguous
+        assert np.abs(image.astype(int) - drawn).mean() < 5
+
+
+def test_a_file_without_any_track_says_so(tmp_path):
+    path = tmp_path / "empty.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 96, 160, "yuv420p"
+        file.start_encoding()
+    with pytest.raises(ValueError, match=r"holds no video and no other track|no frame"):
+        VideoFile(path)
 
 
 def test_a_cover_picture_is_no_video(tmp_path):
