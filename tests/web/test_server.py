@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from urllib.parse import urlsplit
 
 import pytest
+from videos_for_tests import hidden_frames
 from web_for_tests import BrightnessReader, served
 
 from skfer.web import Limits, create_app
@@ -86,10 +88,26 @@ def test_a_body_that_never_comes_leaves_the_server_alive(url):
     assert alive(url)
 
 
+def test_work_on_a_video_ends_when_its_client_leaves(tmp_path, encoded):
+    video = hidden_frames(tmp_path / "hidden.webm", 40_000).read_bytes()
+    with served(BrightnessReader(), limits=Limits(concurrent=1, patience=60)) as url:
+        place = urlsplit(url)
+        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+            head = f"POST /api/v1/video HTTP/1.1\r\nHost: {place.netloc}\r\n"
+            connection.sendall(f"{head}Content-Length: {len(video)}\r\n\r\n".encode() + video)
+            time.sleep(1)
+        # Its place becomes free long before the video's end, or the limit of 600 seconds.
+        begun = time.monotonic()
+        status, _ = sent(url, "/api/v1/recognize", encoded(".jpg"))
+        assert status == 200
+        assert time.monotonic() - begun < 55
+
+
 _PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's child ignores it
 from skfer.web import Readers, serve
+from videos_for_tests import hidden_frames
 from web_for_tests import BrightnessReader
 Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
 serve(port=0)
