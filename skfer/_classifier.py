@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -19,10 +20,13 @@ from sklearn.utils.validation import check_is_fitted
 from skfer._documentation import page
 from skfer._keras_estimator import KerasEstimator
 from skfer._labels import label_codes
-from skfer._labels_and_votes import check_labels, votes_by_class
+from skfer._labels_and_votes import check_labels, labels_in_order, votes_by_class
+from skfer._network_estimator import is_model
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer._utils import shorten
 from skfer.metrics import apply_temperature
+from skfer.networks._keras_file import is_json_text, load_model_file, load_weights, model_name
+from skfer.networks._rebuild import rebuilt
 from skfer.training import (
     VOTE_MODES,
     Examples,
@@ -42,10 +46,12 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     Parameters
     ----------
-    network : str, path or callable, default="cnn4"
-        A name from `skfer.networks.list_networks`; the path of a saved Keras model
-        (``.keras`` or ``.h5``), whose weights are where the fit starts from; or a function
-        ``(input_shape, n_outputs) -> keras.Model`` that ends in a softmax.
+    network : str, path, keras.Model or callable, default="cnn4"
+        A name from `skfer.networks.list_networks`; a built Keras model or the path of a saved one
+        (``.keras`` or ``.h5``), from a copy of which the fit starts, with a new last layer if it
+        has another number of outputs than there are labels; or a function
+        ``(input_shape, n_outputs) -> keras.Model`` that ends in a softmax. A 1x1 convolution with
+        a stride becomes a pooling and a convolution, which compute the same.
     weights : str, path or FrozenEstimator, default=None
         Where the fit starts from: a name from `skfer.list_pretrained`, of the same network
         ("fer2013" of "mini_resnet"); "imagenet" (downloaded by Keras) for a network of
@@ -90,9 +96,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         of which each is right that has 30 % of the votes [1]_.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label in the loss; "balanced" is inverse to its frequency.
-    classes : sequence of labels, default=None
-        All labels there are, where `y` may lack some. If `network` is a saved model, in the
-        order of its outputs.
+    classes : sequence of labels or dict, default=None
+        All labels there are, where `y` may lack some. If `network` is a Keras model, in the
+        order of its outputs, or a dict as in `from_keras`.
     validation_fraction : float, default=None
         Share of the training images held out, stratified, to compute `val_loss` and
         `val_accuracy` after every epoch, in (0, 1). None holds out 0.1 if `early_stopping`
@@ -217,7 +223,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     def __init__(
         self,
-        network: str | os.PathLike | Callable[..., keras.Model] = "cnn4",
+        network: str | os.PathLike | keras.Model | Callable[..., keras.Model] = "cnn4",
         *,
         weights: str | os.PathLike | FrozenEstimator | None = None,
         network_params: dict | None = None,
@@ -233,7 +239,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         label_smoothing: float = 0.0,
         vote_mode: str = "cross_entropy",
         class_weight: dict | str | None = None,
-        classes: Sequence | None = None,
+        classes: Sequence | dict | None = None,
         validation_fraction: float | None = None,
         early_stopping: bool = False,
         patience: int = 5,
@@ -292,22 +298,36 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     @classmethod
     def from_keras(
-        cls, path: str | os.PathLike, *, classes: Sequence, **parameters: Any
+        cls,
+        model: str | os.PathLike | keras.Model,
+        *,
+        classes: Sequence | dict,
+        weights: str | os.PathLike | None = None,
+        **parameters: Any,
     ) -> FacialExpressionClassifier:
-        """A classifier around a Keras model that was trained elsewhere.
+        """Build a classifier from a Keras model that was trained elsewhere.
 
         It predicts at once; `fit` goes on training from the model's weights.
 
         Parameters
         ----------
-        path : str or path
-            A whole model, saved as ``.keras`` or ``.h5``, that ends in a softmax.
-        classes : sequence of labels
-            In the order of the model's outputs. Keras's folder readers sort them by name.
+        model : str, path or keras.Model
+            A model that ends in a softmax: the path of a whole model (``.keras``, ``.h5`` or
+            ``.hdf5``); the path or the text of an architecture in JSON, with `weights`; or a built
+            model, of which a copy is used. No code of a file runs: models with a ``Lambda`` layer
+            are refused.
+        classes : sequence of labels or dict
+            In the order of the model's outputs, or a dict from output to label or from label to
+            output, as Keras's ``class_indices`` is. Keras's folder readers sort labels by name.
+        weights : str or path, default=None
+            File of the weights, if `model` is an architecture; replaces the weights of other
+            models.
         **parameters : dict
             Further parameters of the classifier. ``pixel_range`` is what the model expects:
-            the default (0, 1) suits models trained with ``rescale=1/255``, (0, 255) models
-            trained on bare pixels or with a scaling layer of their own.
+            the default (0, 1) suits models trained with ``rescale=1/255``; (-1, 1) models trained
+            on ``pixels / 127.5 - 1``, such as the public mini-XCEPTION files; (0, 255) models
+            trained on bare pixels or with a scaling layer of their own. A wrong range costs
+            accuracy and raises no error.
 
         Returns
         -------
@@ -319,23 +339,35 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ValueError
             If the file is no such model or the number of classes does not match.
 
+        Notes
+        -----
+        For labels of your own, fit a classifier with the model as its network:
+        ``FacialExpressionClassifier("model.keras", frozen_epochs=2).fit(X, y)`` gives it a new
+        last layer if it has another number of outputs.
+
         Examples
         --------
-        >>> import tempfile
         >>> from skfer import FacialExpressionClassifier
         >>> from skfer.datasets import make_faces
         >>> from skfer.networks import build_network
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = f"{folder}/model.keras"
-        ...     build_network("little_vgg", (48, 48, 1), 2).save(path)
-        ...     classifier = FacialExpressionClassifier.from_keras(path, classes=["sad", "happy"])
+        >>> model = build_network("little_vgg", (48, 48, 1), 2)
+        >>> classifier = FacialExpressionClassifier.from_keras(
+        ...     model, classes={"sad": 0, "happy": 1}, pixel_range=(0, 1)
+        ... )
         >>> classifier.predict_proba(make_faces(3, random_state=0).images).shape
         (3, 2)
         """
-        self = cls(path, classes=list(classes), **parameters)
+        if weights is not None and isinstance(model, keras.Model):
+            model = rebuilt(model)
+            load_weights(model, weights)
+        elif weights is not None or is_json_text(model):
+            model = load_model_file(model, weights)
+        if isinstance(model, str) and not is_model(model):
+            model = Path(model)  # so that it is not taken for a network's name
+        self = cls(model, classes=labels_in_order(classes), **parameters)
         self._validate_params()
         self.classes_ = self._sorted_classes()
-        self._build_from_file(len(self.classes_))
+        self._build_from_model(len(self.classes_))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -508,7 +540,12 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         return Examples(examples.images, codes, codes)
 
     def _sorted_classes(self, y: Any = None) -> np.ndarray:
-        classes = np.unique(y if self.classes is None else self.classes)
+        classes = y if self.classes is None else self.classes
+        if isinstance(classes, dict):
+            classes = labels_in_order(classes)
+        elif isinstance(classes, set | frozenset):
+            classes = list(classes)
+        classes = np.unique(classes)
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs labels of at least 2 classes; the data holds only "
@@ -557,18 +594,21 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         probe = np.random.default_rng(0).integers(0, 256, (2, *self.image_shape_), dtype=np.uint8)
         outputs = np.asarray(self.network_(self.pixel_range_.bring(probe), training=False))
         if outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+            name = model_name(self.network) if is_model(self.network) else repr(self.network)
             raise ValueError(
-                f"The network {self.network!r} returns {outputs[0].tolist()} for an image: these "
-                "are no probabilities. It must end in a softmax."
+                f"The network {name} returns {np.round(outputs[0, :8], 4).tolist()} for an image: "
+                "these are no probabilities. It must end in a softmax. If its outputs are logits "
+                "(from_logits=True), give keras.Sequential([model, keras.layers.Softmax()])."
             )
 
     def _outputs(self, n_outputs: int) -> str:
         return f"{n_outputs} classes"
 
-    def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
-        model = super()._network_from_file(path, n_outputs)
-        order = np.argsort(np.asarray(self.classes)) if self.classes is not None else None
-        if order is None or (order == np.arange(n_outputs)).all():
+    def _in_order(self, model: keras.Model) -> keras.Model:
+        if self.classes is None:
+            return model
+        order = np.argsort(np.asarray(labels_in_order(self.classes)))
+        if (order == np.arange(len(order))).all():
             return model
         # The file's outputs stand in the user's order, the columns of predict_proba in sorted.
         outputs = keras.ops.take(model.outputs[0], order.tolist(), axis=-1)

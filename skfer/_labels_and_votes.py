@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,84 @@ def check_labels(y: np.ndarray) -> None:
                 "Leave them out."
             )
     check_classification_targets(y)
+
+
+def labels_in_order(classes: Any) -> list[Any]:
+    """Return labels in the order of a model's outputs.
+
+    Parameters
+    ----------
+    classes : sequence or dict
+        Labels in this order, or a dict from output to label or from label to output, such as
+        Keras's ``class_indices``.
+
+    Raises
+    ------
+    ValueError
+        If there is no order, a label is missing or named twice, or an output has none.
+    """
+    if isinstance(classes, dict):
+        labels = _from_dict(classes)
+    elif isinstance(classes, str | bytes | set | frozenset):
+        raise ValueError(
+            f"classes={_short(classes)} has no order of labels: give a list, in the order of the "
+            "model's outputs."
+        )
+    else:
+        labels = list(classes)
+    for place, label in enumerate(labels):
+        if label is None or label != label:
+            raise ValueError(f"classes[{place}] is {label!r}: every output needs a label.")
+        if label in labels[:place]:
+            raise ValueError(f"classes names {label!r} twice: every output needs its own label.")
+    return labels
+
+
+def _from_dict(classes: dict) -> list[Any]:
+    by_output = _is_outputs(classes)
+    by_label = _is_outputs(classes.values())
+    swapped = {value: key for key, value in classes.items()} if by_label else {}
+    if by_output and by_label and swapped != classes:
+        # Labels that are numbers: the outputs are those that count from 0 without a gap.
+        by_output, by_label = (
+            sorted(map(int, side)) == list(range(len(classes)))
+            for side in (classes, classes.values())
+        )
+        if by_output and by_label:
+            raise ValueError(
+                f"classes={_short(classes)} can be read as outputs with their labels and as labels "
+                "with their outputs: give a list, in the order of the model's outputs."
+            )
+    if by_output:
+        pairs = [(int(output), label) for output, label in classes.items()]
+    elif by_label:
+        pairs = [(int(output), label) for label, output in classes.items()]
+    else:
+        raise ValueError(
+            f"classes={_short(classes)} must name outputs by number, as in {{0: 'angry', "
+            "1: 'happy'}} or {'angry': 0, 'happy': 1}."
+        )
+    outputs = sorted(output for output, _ in pairs)
+    if outputs != list(range(len(pairs))):
+        raise ValueError(
+            f"classes={_short(classes)} names the outputs {outputs}: they must count from 0, each "
+            "once."
+        )
+    return [label for _, label in sorted(pairs, key=lambda pair: pair[0])]
+
+
+def _is_outputs(values: Iterable[Any]) -> bool:
+    """Whether all are whole numbers, or their digits, as the keys of JSON are."""
+    return all(
+        (isinstance(value, Integral) and not isinstance(value, bool))
+        or (isinstance(value, str) and value.isdecimal())
+        for value in values
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def votes_by_class(votes: Any, n_images: int, classes: np.ndarray) -> np.ndarray:

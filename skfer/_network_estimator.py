@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from numbers import Real
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -22,7 +22,9 @@ from skfer._onnx_network import BACKENDS
 from skfer._pixel_range import PixelRange
 from skfer._starting_weights import start_from
 from skfer.networks import build_network
-from skfer.networks._anatomy import features, trained_layers
+from skfer.networks._anatomy import all_layers, features, trained_layers
+from skfer.networks._keras_file import image_model, load_model_file, model_name
+from skfer.networks._rebuild import has_strided_pointwise, rebuilt
 from skfer.training import VIEWS, is_usable, isolated_random_state, prepare_tensorflow
 
 
@@ -30,7 +32,7 @@ class NetworkEstimator(ImageEstimator):
     """Base of the estimators that have a network; a subclass trains it."""
 
     _parameter_constraints: dict = {
-        "network": [str, os.PathLike, callable],
+        "network": [str, os.PathLike, keras.Model, callable],
         "weights": [str, os.PathLike, FrozenEstimator, None],
         "network_params": [dict, None],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
@@ -57,22 +59,24 @@ class NetworkEstimator(ImageEstimator):
     _average: dict | None
     _seed: int
     _trained_at_first: list[bool]
+    # Function, options and scaling the network was built with: parameters may change after a fit.
+    _made_with: tuple[Any, dict[str, Any], tuple[float, float]] | None
 
     def _build(self, images: np.ndarray, n_outputs: int) -> None:
         prepare_tensorflow()
         self.image_shape_ = images.shape[1:]
         self.pixel_range_ = PixelRange.of(images)
         with isolated_random_state(self._seed):
-            if is_model_file(self.network):
+            if is_model(self.network):
                 if self.weights is not None:
                     raise ValueError(
-                        f"network={os.fspath(self.network)!r} is a saved model and has weights: "
+                        f"network={model_name(self.network)} is a saved model and has weights: "
                         "leave weights at None."
                     )
-                body = self._network_from_file(self.network, n_outputs)
+                body = self._body_from_model(n_outputs, new_head=True)
                 self._warn_if_scaled_twice(body)
             else:
-                body = self._body(n_outputs, self._network_options())
+                body = self._body(self.network, n_outputs, self._network_options())
                 if self.weights is not None and self.weights != "imagenet":
                     start_from(body, self.weights, getattr(self, "classes_", None))
             self._compose(body, n_outputs)
@@ -82,56 +86,87 @@ class NetworkEstimator(ImageEstimator):
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._build(np.zeros((1, *image_shape), np.uint8), n_outputs)
 
-    def _build_from_file(self, n_outputs: int) -> None:
-        """Be fitted with the weights of a saved model, for images of the size it takes."""
+    def _build_from_model(self, n_outputs: int) -> None:
+        """Be fitted with the weights of a Keras model, for images of the size it takes."""
         prepare_tensorflow()
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with isolated_random_state(self._seed):
-            body = self._network_from_file(self.network, n_outputs)
+            body = self._body_from_model(n_outputs, new_head=False)
             self._warn_if_scaled_twice(body)
             if None in body.input_shape[1:]:
                 raise ValueError(
-                    f"{os.fspath(self.network)!r} takes images of shape {body.input_shape[1:]}; "
-                    "height, width and channels must all be fixed."
+                    f"{model_name(self.network)} takes images of shape {body.input_shape[1:]}; "
+                    "height, width and channels must all be fixed. Load it with Keras and give "
+                    "from_keras a model with a size: "
+                    "keras.Sequential([keras.Input((48, 48, 1)), model])."
                 )
             self.image_shape_ = body.input_shape[1:]
             self.pixel_range_ = PixelRange(0.0, 255.0)
             self._compose(body, n_outputs)
 
-    def _body(self, n_outputs: int, options: dict[str, Any]) -> keras.Model:
+    def _body(self, network: Any, n_outputs: int, options: dict[str, Any]) -> keras.Model:
         """The network as its function builds it, with the end that this estimator needs."""
-        return self._ending(build_network(self.network, self.image_shape_, n_outputs, **options))
+        body = build_network(network, self.image_shape_, n_outputs, **options)
+        if not isinstance(body, keras.Model):
+            raise ValueError(
+                f"The network {network!r} returned {_what_it_is(body)}; it must return a "
+                "keras.Model, such as keras.Model(inputs, outputs)."
+            )
+        if isinstance(body, keras.Sequential) and not body.built:
+            body.build((None, *self.image_shape_))
+        body = image_model(body, f"The network {network!r}")
+        if has_strided_pointwise(body):
+            body = rebuilt(body)
+        self._made_with = (network, options, self._rescaling())
+        return self._ending(body)
 
     def _ending(self, body: keras.Model) -> keras.Model:
         """A network that ends in probabilities, with the end that this estimator needs."""
         return body
 
-    def _network_from_file(self, path: str | os.PathLike, n_outputs: int) -> keras.Model:
-        """A saved model whose outputs stand in the order of this estimator's targets."""
-        for name in ("dropout", "activation", "network_params"):
-            if getattr(self, name) is not None:
+    def _body_from_model(self, n_outputs: int, *, new_head: bool) -> keras.Model:
+        """A copy of a Keras model whose outputs stand in the order of this estimator's targets.
+
+        With `new_head`, a model with another number of outputs gets a new last layer.
+        """
+        name = model_name(self.network)
+        for parameter in ("dropout", "activation", "network_params"):
+            if getattr(self, parameter) is not None:
                 raise ValueError(
-                    f"{name}={getattr(self, name)!r} has no effect on the saved model "
-                    f"{os.fspath(path)!r}: leave it at None."
+                    f"{parameter}={getattr(self, parameter)!r} has no effect on the saved model "
+                    f"{name}: leave it at None."
                 )
-        model = network_state.load_model_file(path)
-        if model.output_shape != (None, n_outputs):
+        given = isinstance(self.network, keras.Model)
+        if given and not self.network.built:
+            raise ValueError(f"{name} is not built: give it a keras.Input.")
+        model = self.network if given else load_model_file(self.network)
+        model = image_model(model, name)
+        fits = model.output_shape == (None, n_outputs)
+        if not fits and not (new_head and len(model.output_shape) == 2):
             raise ValueError(
-                f"{os.fspath(path)!r} has outputs of shape {model.output_shape}, which is "
-                f"not one for each of the {self._outputs(n_outputs)}."
+                f"{name} has outputs of shape {model.output_shape}, which is "
+                f"not one for each of the {self._outputs(n_outputs)}. For labels of your own, fit: "
+                f"{type(self).__name__}(network=...).fit(X, y) gives the model new outputs."
             )
-        return self._ending(model)
+        if given or not fits:
+            model = rebuilt(model, None if fits else n_outputs)
+        self._made_with = None
+        return self._ending(self._in_order(model) if fits else model)
+
+    def _in_order(self, model: keras.Model) -> keras.Model:
+        """A model with its outputs in the order of this estimator's targets."""
+        return model
 
     def _outputs(self, n_outputs: int) -> str:
         """What the outputs stand for, for an error."""
         raise NotImplementedError
 
     def _warn_if_scaled_twice(self, saved: keras.Model) -> None:
-        for layer in saved.layers:
+        for layer in all_layers(saved):
             divides = isinstance(layer, keras.layers.Rescaling) and np.max(layer.scale) < 0.1
             if divides and max(self.pixel_range) <= 1:
                 warnings.warn(
-                    f"{os.fspath(self.network)!r} has a scaling layer of its own, "
+                    f"{model_name(self.network)} has a scaling layer of its own, "
                     f"{layer.name!r}, and pixel_range={self.pixel_range} scales the images before "
                     "it: set pixel_range=(0, 255) if it was trained on such pixels.",
                     UserWarning,
@@ -149,8 +184,6 @@ class NetworkEstimator(ImageEstimator):
 
     def _compose(self, body: keras.Model, n_outputs: int) -> None:
         """Put the scaling before the network, and look whether it fits images and targets."""
-        if not body.built:
-            body.build((None, *self.image_shape_))
         if body.input_shape[1:] != self.image_shape_:
             raise ValueError(
                 f"The network {self.network!r} takes images of shape {body.input_shape[1:]}; "
@@ -186,9 +219,14 @@ class NetworkEstimator(ImageEstimator):
 
     def _rebuilt(self, n_outputs: int) -> keras.Model:
         """The network made anew by the function that made it first, with weights to be set."""
-        options = self._network_options() | {"weights": None}
-        body = self._body(n_outputs, options)
-        return _with_scaling(body, self.image_shape_, self._rescaling())
+        made_with = getattr(self, "_made_with", None)
+        if made_with is None:
+            if is_model(self.network):
+                _refuse_copy(n_outputs)
+            made_with = (self.network, self._network_options(), self._rescaling())
+        network, options, rescaling = made_with
+        body = self._body(network, n_outputs, options | {"weights": None})
+        return _with_scaling(body, self.image_shape_, rescaling)
 
     def _set_network(self, network: keras.Model) -> None:
         self.network_ = network
@@ -254,6 +292,8 @@ class NetworkEstimator(ImageEstimator):
         state.pop("_inspecting", None)
         if "_average" in state:
             state["_average"] = None  # of use to a training that goes on, as the optimiser's state
+        if isinstance(state.get("network"), keras.Model):
+            state["network"] = network_state.freeze(state["network"])
         if "network_" in state:
             state["network_"] = network_state.freeze(state["network_"])
             state["_versions"] = network_state.versions()
@@ -264,6 +304,9 @@ class NetworkEstimator(ImageEstimator):
         network_state.warn_of_other_versions(type(self).__name__, state.pop("_versions", None))
         frozen = state.pop("network_", None)
         super().__setstate__(state)
+        if isinstance(self.network, dict) and is_usable():
+            prepare_tensorflow()
+            self.network = network_state.thaw(self.network, _refuse_copy)
         if frozen is not None and not is_usable():
             # Whoever uses it is told. A pool of processes that met an error while it unpickles a
             # task would wait for good.
@@ -274,11 +317,31 @@ class NetworkEstimator(ImageEstimator):
                 self._set_network(network_state.thaw(frozen, self._rebuilt))
 
 
-def is_model_file(network: Any) -> bool:
-    """Whether the ``network`` parameter names a saved Keras model."""
-    return isinstance(network, os.PathLike) or (
+def is_model(network: Any) -> bool:
+    """Whether the ``network`` parameter is a Keras model, or the path of a saved one."""
+    return isinstance(network, os.PathLike | keras.Model) or (
         isinstance(network, str) and network.lower().endswith((".keras", ".h5", ".hdf5"))
     )
+
+
+def _refuse_copy(n_outputs: int) -> NoReturn:
+    """Raise for a model that neither its config nor a function can build."""
+    raise ValueError(
+        "The model given as network has a layer that can't be copied, such as a Lambda or a class "
+        "that is not registered with keras.saving.register_keras_serializable. Give network= a "
+        "function that builds the model."
+    )
+
+
+def _what_it_is(returned: Any) -> str:
+    """What a network's function returned that is no model, for an error."""
+    if returned is None:
+        return "None (a return is missing)"
+    if isinstance(returned, keras.KerasTensor):
+        return "a tensor, the outputs without the model"
+    if isinstance(returned, type):
+        return f"the class {returned.__name__}"
+    return f"a {type(returned).__name__}"
 
 
 def _with_scaling(

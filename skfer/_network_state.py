@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy
+import numpy as np
 import sklearn
 import tensorflow
 
 import skfer
 from skfer._documentation import page
 
+_NO_COPY = "The network has layers with code of its own, and its copy would predict otherwise"
 _RECORDED = (skfer, keras, tensorflow, sklearn, numpy)
 
 
 def freeze(network: keras.Model) -> dict[str, Any]:
     """Architecture and weights, each once; the optimiser's state is left behind."""
-    return {
+    state = {
         "config": network.get_config(),
+        "class": type(network).__name__,
         "weights": network.get_weights(),
         "n_outputs": network.output_shape[-1],
     }
+    if _holds_code(network):
+        state["outputs"] = _outputs(network)
+    return state
 
 
 def thaw(state: dict[str, Any], rebuilt: Callable[[int], keras.Model]) -> keras.Model:
@@ -37,36 +41,42 @@ def thaw(state: dict[str, Any], rebuilt: Callable[[int], keras.Model]) -> keras.
     rebuilt : callable
         Makes the network for so many outputs where Keras can't from its config alone: it
         holds a Lambda, or a layer that isn't registered.
-    """
-    try:
-        network = keras.Model.from_config(state["config"])
-    except (TypeError, ValueError):
-        network = rebuilt(state["n_outputs"])
-    network.set_weights(state["weights"])
-    return network
-
-
-def load_model_file(path: str | os.PathLike) -> keras.Model:
-    """A whole Keras model from a ``.keras`` or ``.h5`` file, not compiled.
 
     Raises
     ------
     ValueError
-        If there is no such file, or it holds no model.
+        If the network computes something else than the one that was taken apart.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"network: there is no model file {str(path)!r}.")
+    kind = keras.Sequential if state.get("class") == "Sequential" else keras.Model
     try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever its reader of the format does
-        raise ValueError(
-            f"{str(path)!r} can't be read as a Keras model ({error}). It must be a whole model "
-            "(model.save(...)), not weights alone (model.save_weights(...))."
-        ) from error
-    if not isinstance(model, keras.Model) or len(model.inputs) != 1:
-        raise ValueError(f"{str(path)!r} holds no model with one image input.")
-    return model
+        network = kind.from_config(state["config"])
+    except (TypeError, ValueError):
+        network = rebuilt(state["n_outputs"])
+    differs = "the function that builds it returned another architecture"
+    try:
+        network.set_weights(state["weights"])
+    except ValueError as error:
+        raise ValueError(f"{_NO_COPY}: {differs}.") from error
+    if "outputs" in state and not np.allclose(_outputs(network), state["outputs"], atol=1e-5):
+        raise ValueError(f"{_NO_COPY}: {differs}, or its code depends on a value that has changed.")
+    return network
+
+
+def _holds_code(network: keras.Model) -> bool:
+    """Whether some of its layers compute what their config does not tell."""
+    return any(
+        _holds_code(layer)
+        if isinstance(layer, keras.Model)
+        else isinstance(layer, keras.layers.Lambda)
+        or not type(layer).__module__.startswith("keras")
+        for layer in network.layers
+    )
+
+
+def _outputs(network: keras.Model) -> np.ndarray:
+    """Outputs for an image of noise, by which two networks are compared."""
+    shape = [side or 1 for side in network.input_shape]
+    return np.asarray(network(np.random.default_rng(0).uniform(0, 255, shape), training=False))
 
 
 def versions() -> dict[str, str]:

@@ -31,7 +31,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
 
     Parameters
     ----------
-    network : str, path or callable, default="cnn4"
+    network : str, path, keras.Model or callable, default="cnn4"
         As in `FacialExpressionClassifier`. A softmax at its end is exchanged for a tanh; a saved
         model or a function of yours that ends otherwise is taken as it is.
     weights : str, path or FrozenEstimator, default=None
@@ -135,7 +135,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
 
     def __init__(
         self,
-        network: str | os.PathLike | Callable[..., keras.Model] = "cnn4",
+        network: str | os.PathLike | keras.Model | Callable[..., keras.Model] = "cnn4",
         *,
         weights: str | os.PathLike | FrozenEstimator | None = None,
         loss: str = "mse",

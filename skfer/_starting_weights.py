@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skfer import _network_state as network_state
 from skfer._documentation import page
+from skfer.networks._keras_file import load_model_file
 from skfer.weights import list_weights, read_record, read_weights
 
 
@@ -82,7 +82,7 @@ def _arrays_and_classes(
             "a saved Keras model (.keras or .h5), 'imagenet' for a network of keras.applications, "
             "or a fitted classifier in a sklearn.frozen.FrozenEstimator."
         )
-    return network_state.load_model_file(weights).get_weights(), None
+    return load_model_file(weights).get_weights(), None
 
 
 def _pairs(

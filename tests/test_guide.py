@@ -180,8 +180,8 @@ def test_transfer(run, tmp_path):
     assert page["mine"]["classifier"].fine_tune_epoch_ == 1
     assert page["embedder"].transform(page["X_test"][:2]).shape == (2, 256)
     assert page["second"].classes_.tolist() == ["not smiling", "smiling"]
-    # The file's first output is the class that was named first.
     assert page["theirs"].classes_.tolist() == ["not smiling", "smiling"]
+    assert page["own"].classes_.tolist() == ["frowning", "neutral", "smiling"]
 
 
 def test_affect(run):

@@ -187,8 +187,12 @@ class _Builder:
 
 
 def _give(layer: Any, arrays: list[np.ndarray], entry: dict[str, Any]) -> None:
-    if "model" not in entry:
-        layer.set_weights(arrays)
+    if "model" in entry:
+        return
+    layer.set_weights(arrays)
+    # The layer is copied by its configuration, in which nothing of skfer's may stand.
+    for name in [name for name in vars(layer) if name.endswith("_initializer")]:
+        setattr(layer, name, keras.initializers.Zeros())
 
 
 def _sides(shape: list[Any]) -> list[int | None]:

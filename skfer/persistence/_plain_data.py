@@ -66,13 +66,7 @@ class Writer:
             name: self.value(value, f"{where}.{name}") for name, value in attributes.items()
         }
         if network is not None:
-            try:
-                entry["network"] = network_graph.describe(network, self._keep)
-            except ValueError as error:
-                raise ValueError(
-                    f"{where} has a network that a file of skfer.save can't hold: {error}. "
-                    f"{_WAY_OUT}"
-                ) from error
+            entry["network"] = self._network(network, where)
         return entry
 
     def value(self, value: Any, where: str) -> Any:
@@ -95,11 +89,21 @@ class Writer:
             return self._array(value, where)
         if isinstance(value, Path):
             return {"path": str(value)}
+        if isinstance(value, keras.Model):
+            return {"model": self._network(value, where)}
         if isinstance(value, keras.optimizers.Optimizer):
             return self._optimizer(value, where)
         if hasattr(value, "get_params"):
             return {"estimator": self.estimator(value, where)}
         raise ValueError(_refusal(value, where))
+
+    def _network(self, network: keras.Model, where: str) -> dict[str, Any]:
+        try:
+            return network_graph.describe(network, self._keep)
+        except ValueError as error:
+            raise ValueError(
+                f"{where} has a network that a file of skfer.save can't hold: {error}. {_WAY_OUT}"
+            ) from error
 
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
         if array.dtype.kind in "biuf" or (array.dtype.kind == "U" and array.size):
@@ -167,12 +171,17 @@ class Reader:
             "array": lambda place: self._arrays[place],
             "objects": lambda items: _objects(list(map(self.value, items))),
             "path": Path,
+            "model": self._model,
             "optimizer": self._optimizer,
             "estimator": self.estimator,
         }
         if kind not in readers:
             raise ValueError(f"it holds a value of the kind {kind!r}, which is not known")
         return readers[kind](held)
+
+    def _model(self, description: dict[str, Any]) -> keras.Model:
+        prepare_tensorflow()
+        return network_graph.build(description, self._arrays)
 
     def _optimizer(self, entry: dict[str, Any]) -> Any:
         settings = self.value(entry["settings"])

@@ -1,0 +1,418 @@
+"""Keras models from files that other programs wrote: what they are, and what they hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from skfer._documentation import page
+from skfer.networks._rebuild import has_strided_pointwise, rebuilt
+
+_WHOLE = (
+    "It must be a whole model (model.save(...)), or an architecture with weights: "
+    "FacialExpressionClassifier.from_keras('model.json', weights='model.h5', ...)."
+)
+_KERAS_ZIP = {"config.json", "model.weights.h5"}
+# First bytes -> what the file is, for files that Keras doesn't read.
+_MARKS = (
+    (b"version https://git-lfs", "is a Git LFS pointer, not the model: run `git lfs pull` in the "
+     "repository, or download the file from its page"),
+    (b"\x1f\x8b", "is a gzip archive, not a model: extract it first"),
+    (b"BZh", "is a bzip2 archive, not a model: extract it first"),
+    (b"\xfd7zXZ", "is an xz archive, not a model: extract it first"),
+    (b"7z\xbc\xaf", "is a 7z archive, not a model: extract it first"),
+    (b"Rar!", "is a RAR archive, not a model: extract it first"),
+    (b"\x93NUMPY", "is a NumPy array, not a model"),
+)  # fmt: skip
+_PICKLE = (
+    "is a pickle, which may run any code when it is loaded, and no Keras file: load it where it "
+    "was made, and write model.save('model.keras') there"
+)
+_TORCH = "is a PyTorch file, and no Keras model: convert the model first"
+
+
+def load_model_file(
+    path: str | os.PathLike, weights: str | os.PathLike | None = None
+) -> keras.Model:
+    """Load a Keras model that was saved elsewhere, not compiled.
+
+    No code of the file runs: a model with a ``Lambda`` layer is refused.
+
+    Parameters
+    ----------
+    path : str or path
+        A whole model (``.keras``, ``.h5`` or ``.hdf5``, whatever its name), or the path or the
+        text of an architecture in JSON.
+    weights : str, path or None, default=None
+        A file of weights, or a whole model whose weights are taken. An architecture needs it.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it holds no model; the message says what it is.
+    """
+    name = model_name(path)
+    kind, config = _read(path)
+    if kind == "weights":
+        raise ValueError(f"{name} holds weights alone, without the architecture. {_WHOLE}")
+    if kind == "json" and weights is None:
+        raise ValueError(
+            f"{name} is an architecture without weights: name the file of the weights, "
+            "FacialExpressionClassifier.from_keras('model.json', weights='model.h5', ...)."
+        )
+    model = _built(config, name)
+    load_weights(model, path if weights is None else weights)
+    return rebuilt(model) if has_strided_pointwise(model) else model
+
+
+def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
+    """Give a model the weights of a file: of weights alone, or of a whole model.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no weights, or those of another architecture.
+    """
+    name = model_name(path)
+    kind, _ = _read(path)
+    if kind == "json":
+        raise ValueError(f"weights={name} is an architecture in JSON, and holds no weights.")
+    path = Path(path)
+    if path.is_dir():
+        path, suffix = path / "model.weights.h5", ".weights.h5"
+    else:
+        suffix = ".keras" if kind == "zip" else _suffix_of_hdf5(path)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            # Keras goes by the name of a file, which need not fit what is in it.
+            link = Path(folder) / f"model{suffix}"
+            link.symlink_to(path.resolve())
+            model.load_weights(link)
+    except Exception as error:  # Keras raises whatever its reader of the format does
+        raise ValueError(
+            f"the weights in {name} don't fit the architecture {model.name!r}: {_short(error)}"
+        ) from error
+
+
+def is_json_text(model: Any) -> bool:
+    """Return whether this is the text of an architecture, not a path."""
+    return isinstance(model, str) and model.lstrip().startswith("{")
+
+
+def model_name(model: Any) -> str:
+    """Return how a model is called in errors: by its path, or by its name."""
+    if isinstance(model, keras.Model):
+        return f"the model {model.name!r}"
+    if is_json_text(model):
+        return "the architecture in JSON"
+    return repr(os.fspath(model))
+
+
+def image_model(model: keras.Model, name: str) -> keras.Model:
+    """Return a model of one image tensor and one output tensor, which may be given in lists.
+
+    Parameters
+    ----------
+    model : keras.Model
+    name : str
+        How it is called in the error.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ValueError
+        If it has several inputs or outputs, or takes no images.
+    """
+    try:
+        inputs, outputs = model.inputs, model.outputs
+    except (AttributeError, ValueError):
+        inputs = outputs = None
+    if not inputs or not outputs:
+        raise ValueError(
+            f"{name} is a {type(model).__name__} without a graph of layers, as subclassing "
+            "keras.Model makes it: build it from keras.Input to the outputs and return "
+            "keras.Model(inputs, outputs)."
+        )
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            f"{name} has {len(inputs)} inputs and {len(outputs)} outputs; one image input and one "
+            "output are needed. Of several outputs choose one: "
+            "keras.Model(model.inputs, model.outputs[0])."
+        )
+    sequential = isinstance(model, keras.Sequential)
+    if not sequential and any(isinstance(end, list | dict) for end in (model.input, model.output)):
+        model = keras.Model(inputs[0], outputs[0], name=model.name)
+    shape = tuple(model.input_shape[1:])
+    advice = None
+    if len(shape) != 3:
+        advice = f"keras.layers.Reshape({shape}), model"
+    elif shape[-1] not in (1, 3) and shape[0] in (1, 3):
+        advice = "keras.layers.Permute((3, 1, 2)), model"
+    if advice:
+        raise ValueError(
+            f"{name} takes inputs of shape {shape}, and images are (height, width, channels). Put "
+            f"a layer before it: keras.Sequential([keras.Input((48, 48, 1)), {advice}]), with the "
+            "size of your images, and give this to FacialExpressionClassifier.from_keras."
+        )
+    return model
+
+
+def _read(path: str | os.PathLike) -> tuple[str, dict[str, Any]]:
+    """Return the kind ("json", "zip", "hdf5" or "weights") and the architecture of a file."""
+    name = model_name(path)
+    if is_json_text(path):
+        return "json", _parsed(os.fspath(path), name)
+    path = Path(path)
+    if path.is_dir():
+        if all((path / part).is_file() for part in _KERAS_ZIP):
+            return "zip", _parsed((path / "config.json").read_text("utf-8"), name)
+        raise ValueError(f"{name} {_what_folder(path)}")
+    if not path.is_file():
+        raise ValueError(f"network: there is no model file {name}.")
+    with path.open("rb") as file:
+        head = file.read(1024)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return _read_hdf5(path, name)
+    if head.startswith(b"PK\x03\x04"):
+        return "zip", _read_zip(path, name)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return "json", _parsed(path.read_text("utf-8-sig", errors="replace"), name)
+    raise ValueError(f"{name} {_what(head, path)}. {_WHOLE} See {page('guide/transfer')}")
+
+
+def _read_hdf5(path: Path, name: str) -> tuple[str, dict[str, Any]]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get("model_config")
+    except OSError as error:
+        raise ValueError(f"{name} is a damaged HDF5 file: {_short(error)}") from error
+    if text is None:
+        return "weights", {}
+    return "hdf5", _parsed(text.decode() if isinstance(text, bytes) else str(text), name)
+
+
+def _suffix_of_hdf5(path: Path) -> str:
+    """Return the ending by which Keras knows the layout of weights in HDF5."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        legacy = "layer_names" in file.attrs or "model_weights" in file
+    return ".h5" if legacy else ".weights.h5"
+
+
+def _read_zip(path: Path, name: str) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = set(archive.namelist())
+            text = archive.read("config.json").decode() if members >= _KERAS_ZIP else None
+    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"{name} is a damaged zip archive: {_short(error)}") from error
+    if text is not None:
+        return _parsed(text, name)
+    if "skfer.json" in members:
+        what = "is a file of skfer.save: skfer.load(path) loads it"
+    elif any(member.endswith("data.pkl") for member in members):
+        what = _TORCH
+    elif members and all(member.endswith(".npy") for member in members):
+        what = "is a NumPy archive (.npz), not a model"
+    else:
+        inside = [m for m in sorted(members) if m.endswith((".keras", ".h5", ".hdf5", ".json"))]
+        what = "is a zip archive, not a model: extract it first" + (
+            f". It holds {', '.join(map(repr, inside[:3]))}" if inside else ""
+        )
+    raise ValueError(f"{name} {what}.")
+
+
+def _what_folder(path: Path) -> str:
+    if (path / "saved_model.pb").is_file():
+        return (
+            "is a folder in TensorFlow's SavedModel format, which Keras 3 does not train. Convert "
+            "it with the package tf_keras: "
+            "tf_keras.models.load_model(folder).save('model.h5')."
+        )
+    inside = sorted(p.name for p in path.iterdir() if p.suffix in (".keras", ".h5", ".hdf5"))
+    return "is a folder, not a model file" + (
+        f". It holds {', '.join(map(repr, inside[:3]))}: give one of these." if inside else "."
+    )
+
+
+def _what(head: bytes, path: Path) -> str:
+    """Return what a file is that Keras doesn't read."""
+    if not head:
+        return "is empty"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")):
+        return "is a web page, not a model: download the file itself (GitHub's button 'raw')"
+    for mark, what in _MARKS:
+        if head.startswith(mark):
+            return what
+    if head[4:8] == b"TFL3":
+        return "is a TensorFlow Lite model, which can't be trained: ask for the Keras model"
+    if path.suffix.lower() == ".onnx" or (head[:1] == b"\x08" and b"onnx" in head[:200].lower()):
+        return "is an ONNX model, not a Keras model: export the model from Keras with model.save"
+    if head[257:262] == b"ustar":
+        return "is a tar archive, not a model: extract it first"
+    if head[8:10] == b'{"' and head[4:8] == bytes(4):
+        return "is a safetensors file, weights without a Keras model"
+    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        return _TORCH if b"\xfc\x9cF\xf9" in head[:40] else _PICKLE
+    if path.suffix.lower() == ".pb":
+        return "is a TensorFlow graph (.pb), which Keras 3 does not load"
+    if text.startswith((b"class_name:", b"backend:")):
+        return "is an architecture in YAML, which Keras no longer reads: write model.to_json()"
+    try:
+        shown = " ".join(head.decode().split())[:60]
+    except UnicodeDecodeError:
+        return "is no Keras model"
+    return f"is a text file, not a model. It begins with {shown!r}"
+
+
+def _parsed(text: str, name: str) -> dict[str, Any]:
+    try:
+        config = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name} is no JSON that can be read: {error}.") from error
+    if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
+        known = "TensorFlow.js" if "modelTopology" in config else "JSON"
+        raise ValueError(
+            f"{name} is {known}, but no architecture that Keras's model.to_json() wrote."
+        )
+    return config
+
+
+def _built(config: dict[str, Any], name: str) -> keras.Model:
+    _refuse_code(config, name)
+    config = {key: value for key, value in config.items() if key != "compile_config"}
+    try:
+        # Safe mode is the default of model_from_json, and holds for every layer inside.
+        model = keras.models.model_from_json(json.dumps(_modern(config)))
+    except Exception as error:  # Keras raises whatever a layer does
+        raise ValueError(
+            f"{name} can't be read as a Keras model: {_short(error)}. A class of your own must be "
+            "registered first: @keras.saving.register_keras_serializable()."
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"{name} holds a {type(model).__name__}, no model.")
+    if not model.built:
+        raise ValueError(
+            f"{name} has no input shape: build it in Keras with keras.Input, load the weights, and "
+            "give the model itself to FacialExpressionClassifier.from_keras."
+        )
+    return model
+
+
+def _refuse_code(config: Any, name: str) -> None:
+    """Raise if an architecture holds Python code, or names files that do."""
+    if isinstance(config, list):
+        for item in config:
+            _refuse_code(item, name)
+    if not isinstance(config, dict):
+        return
+    kind = config.get("class_name")
+    if kind in ("Lambda", "TFSMLayer", "__lambda__"):
+        inner = config.get("config")
+        layer = inner.get("name") if isinstance(inner, dict) else None
+        raise ValueError(
+            f"{name} has a layer that holds code, {layer!r} ({kind}), and is not loaded: such a "
+            "file may do anything. If you trust who made it, load it with Keras's own "
+            "load_model(path, safe_mode=False) and give the model to "
+            "FacialExpressionClassifier.from_keras."
+        )
+    for value in config.values():
+        _refuse_code(value, name)
+
+
+# What Keras 2 wrote -> where Keras 3 looks for it.
+_RENAMED = {
+    "Model": "Functional",
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+}
+_MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+_DROPPED = {
+    "DepthwiseConv2D": ("groups",),
+    "InputLayer": ("ragged",),
+    "SeparableConv2D": ("groups", "kernel_regularizer", "kernel_constraint"),
+}
+
+
+def _modern(layer: dict[str, Any]) -> dict[str, Any]:
+    """Return a layer of Keras 1.2 to 2.15 as Keras 3 writes it; others as they are."""
+    if "module" in layer and not str(layer["module"]).startswith("keras.src.engine"):
+        return layer
+    kind = _RENAMED.get(layer["class_name"], layer["class_name"])
+    config = layer["config"]
+    if kind == "Sequential":
+        config = _modern_sequential(config)
+    elif kind == "Functional":
+        ends = {key: config[key] for key in ("input_layers", "output_layers")}
+        # Keras 3 would take lists of one tensor, and give lists.
+        ends = {key: end[0] if len(end) == 1 else end for key, end in ends.items()}
+        config = config | ends | {"layers": [_modern(inner) for inner in config["layers"]]}
+    else:
+        config = _modern_settings(kind, dict(config))
+    return layer | {
+        "module": _MODULES.get(kind, "keras.layers"),
+        "class_name": kind,
+        "config": config,
+        "registered_name": layer.get("registered_name") if "module" in layer else None,
+    }
+
+
+def _modern_sequential(config: Any) -> dict[str, Any]:
+    if isinstance(config, list):  # Keras before 2.2
+        config = {"layers": config}
+    first, *others = config["layers"]
+    start = []
+    if first["class_name"] != "InputLayer":
+        shape = _input_shape(first)
+        inner = {"batch_shape": shape, "dtype": "float32", "name": "image"}
+        start = [{"class_name": "InputLayer", "config": inner}] if shape else []
+    layers = [_modern(inner) for inner in (*start, first, *others)]
+    return {"name": config.get("name", "model"), "layers": layers}
+
+
+def _input_shape(layer: dict[str, Any]) -> Any:
+    """Return the shape that the first layer of a Sequential names, or a model inside it."""
+    config = layer["config"]
+    if isinstance(config, dict) and "batch_input_shape" in config:
+        return config["batch_input_shape"]
+    inner = config if isinstance(config, list) else config.get("layers")
+    return _input_shape(inner[0]) if inner else config.get("batch_shape")
+
+
+def _modern_settings(kind: str, config: dict[str, Any]) -> dict[str, Any]:
+    shape = config.pop("batch_input_shape", None)
+    if kind == "InputLayer" and shape is not None:
+        config["batch_shape"] = shape
+    for name in _DROPPED.get(kind, ()):
+        config.pop(name, None)
+    for name in [name for name in config if name.endswith("_initializer")]:
+        del config[name]  # the weights come from the file
+    if kind == "BatchNormalization" and isinstance(config.get("axis"), list):
+        (config["axis"],) = config["axis"]
+    if kind == "LeakyReLU" and "alpha" in config:
+        config["negative_slope"] = config.pop("alpha")
+    if isinstance(config.get("dtype"), dict):
+        config["dtype"] = config["dtype"].get("config", {}).get("name", "float32")
+    return config
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:300]}..."

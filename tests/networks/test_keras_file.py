@@ -1,0 +1,361 @@
+"""Models from files that other programs wrote."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import shutil
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from skfer.networks._keras_file import image_model, load_model_file
+
+ZEROS = {"class_name": "Zeros", "config": {}}
+VARIANCE = {
+    "class_name": "VarianceScaling",
+    "config": {"distribution": "uniform", "mode": "fan_avg", "scale": 1.0, "seed": None},
+}
+
+
+def conv(name, **settings):
+    """A convolution as Keras 2 writes it."""
+    config = {
+        "name": name,
+        "trainable": True,
+        "filters": 4,
+        "kernel_size": [3, 3],
+        "strides": [1, 1],
+        "padding": "valid",
+        "data_format": "channels_last",
+        "dilation_rate": [1, 1],
+        "activation": "relu",
+        "use_bias": True,
+        "kernel_initializer": VARIANCE,
+        "bias_initializer": ZEROS,
+        "kernel_regularizer": {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.01}},
+        "bias_regularizer": None,
+        "activity_regularizer": None,
+        "kernel_constraint": None,
+        "bias_constraint": None,
+    }
+    return {"class_name": "Conv2D", "config": config | settings}
+
+
+def normalization(axis):
+    config = {
+        "name": "bn",
+        "trainable": True,
+        "axis": axis,
+        "momentum": 0.99,
+        "epsilon": 0.001,
+        "center": True,
+        "scale": True,
+        "beta_initializer": ZEROS,
+        "gamma_initializer": {"class_name": "Ones", "config": {}},
+        "moving_mean_initializer": ZEROS,
+        "moving_variance_initializer": {"class_name": "Ones", "config": {}},
+        "beta_regularizer": None,
+        "gamma_regularizer": None,
+        "beta_constraint": None,
+        "gamma_constraint": None,
+    }
+    return {"class_name": "BatchNormalization", "config": config}
+
+
+def separable(kind):
+    """A depthwise or separable convolution, with settings that Keras 3 does not know."""
+    config = conv("sep", padding="same", kernel_size=[3, 3])["config"] | {
+        "depth_multiplier": 1,
+        "groups": 1,
+        "depthwise_initializer": VARIANCE,
+        "depthwise_regularizer": None,
+        "depthwise_constraint": None,
+    }
+    if kind == "DepthwiseConv2D":
+        for name in ("filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint"):
+            del config[name]
+    else:
+        config |= {"pointwise_initializer": VARIANCE, "pointwise_regularizer": None}
+    return {"class_name": kind, "config": config}
+
+
+def end():
+    config = {"name": "dense", "trainable": True, "units": 3, "activation": "softmax"}
+    flat = {"class_name": "Flatten", "config": {"name": "flat", "trainable": True}}
+    return [flat, {"class_name": "Dense", "config": config | {"kernel_initializer": VARIANCE}}]
+
+
+SHAPE = [None, 12, 12, 1]
+FIRST = conv("first", batch_input_shape=SHAPE, dtype="float32")
+INPUT = {
+    "class_name": "InputLayer",
+    "config": {
+        "batch_input_shape": SHAPE,
+        "dtype": "float32",
+        "sparse": False,
+        "ragged": False,
+        "name": "start",
+    },
+}
+MIXED = {"class_name": "Policy", "config": {"name": "float32"}}
+LEAKY = {"class_name": "LeakyReLU", "config": {"name": "leaky", "alpha": 0.1}}
+
+
+def sequential(*parts):
+    return {"class_name": "Sequential", "config": {"name": "s", "layers": [*parts, *end()]}}
+
+
+def graph(kind):
+    placed, before = [], None
+    for layer in (INPUT, conv("first"), normalization([3]), *end()):
+        name = layer["config"]["name"]
+        nodes = [[[before, 0, 0, {}]]] if before else []
+        placed.append(layer | {"name": name, "inbound_nodes": nodes})
+        before = name
+    ends = {"input_layers": [["start", 0, 0]], "output_layers": [[before, 0, 0]]}
+    return {"class_name": kind, "config": {"name": "model_1", "layers": placed, **ends}}
+
+
+OLD = {
+    "Keras 2.0": {"class_name": "Sequential", "config": [FIRST, *end()], "keras_version": "2.0.8"},
+    "Keras 2.2": sequential(FIRST, normalization(-1)),
+    "TensorFlow 1": sequential(FIRST, normalization([3])),
+    "Keras 2.9": sequential(INPUT, conv("first", dtype=MIXED), LEAKY),
+    "Keras 2.1 Model": graph("Model"),
+    "Keras 2.4 Functional": graph("Functional"),
+    "separable": sequential(FIRST, separable("SeparableConv2D")),
+    "depthwise": sequential(FIRST, separable("DepthwiseConv2D")),
+    "nested": sequential(
+        {"class_name": "Sequential", "config": {"name": "base", "layers": [FIRST]}}
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((4, 12, 12, 1), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def model():
+    image = keras.Input((12, 12, 1))
+    x = layers.BatchNormalization()(layers.Conv2D(4, 3)(image))
+    return keras.Model(image, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
+
+
+@pytest.fixture(scope="module")
+def files(model, tmp_path_factory):
+    """The model in every format, as its own program names it."""
+    folder = tmp_path_factory.mktemp("models")
+    model.save(folder / "whole.keras")
+    model.save(folder / "whole.h5")
+    model.save_weights(folder / "new.weights.h5")
+    (folder / "architecture.json").write_text(model.to_json())
+    with h5py.File(folder / "whole.h5") as whole, h5py.File(folder / "old.h5", "w") as old:
+        old.attrs.update(whole["model_weights"].attrs)
+        for name in whole["model_weights"]:
+            whole.copy(f"model_weights/{name}", old)
+    with zipfile.ZipFile(folder / "whole.keras") as archive:
+        archive.extractall(folder / "unpacked")
+    return folder
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_architectures_of_keras_2(name, images, tmp_path):
+    path = tmp_path / "old.json"
+    path.write_text("\n" + json.dumps(OLD[name]))
+    with pytest.raises(ValueError, match="architecture without weights"):
+        load_model_file(path)
+    text = json.dumps(OLD[name])
+    built = load_model_file_without_weights(text)
+    assert built.input_shape == (None, 12, 12, 1)
+    assert built.output_shape == (None, 3)
+    built.save(tmp_path / "w.h5")
+    loaded = load_model_file(path, tmp_path / "w.h5")
+    np.testing.assert_allclose(loaded(images), built(images), atol=1e-6)
+
+
+def load_model_file_without_weights(text):
+    from skfer.networks._keras_file import _built
+
+    return _built(json.loads(text), "old")
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_whole_models_of_keras_2(name, images, tmp_path):
+    built = load_model_file_without_weights(json.dumps(OLD[name]))
+    built.save(tmp_path / "old.hdf5")
+    with h5py.File(tmp_path / "old.hdf5", "a") as file:
+        file.attrs["model_config"] = json.dumps(OLD[name])
+    loaded = load_model_file(tmp_path / "old.hdf5")
+    np.testing.assert_allclose(loaded(images), built(images), atol=1e-6)
+
+
+def test_what_the_model_was_trained_with_does_not_matter(files, model, images, tmp_path):
+    shutil.copy(files / "whole.h5", tmp_path / "trained.h5")
+    adam = {"class_name": "Adam", "config": {"lr": 0.001, "decay": 0.0, "unknown": 1}}
+    with h5py.File(tmp_path / "trained.h5", "a") as file:
+        file.attrs["training_config"] = json.dumps(
+            {"optimizer_config": adam, "loss": "focal_loss_of_mine", "metrics": ["of_mine"]}
+        )
+    loaded = load_model_file(tmp_path / "trained.h5")
+    np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
+    assert not loaded.compiled
+
+
+@pytest.mark.parametrize(
+    ("whole", "name"),
+    [
+        ("whole.keras", "whole.keras"),
+        ("whole.keras", "renamed.h5"),
+        ("whole.h5", "whole.hdf5"),
+        ("whole.h5", "renamed.keras"),
+        ("unpacked", "folder.keras"),
+    ],
+)
+def test_whole_models_by_any_name(files, model, images, tmp_path, whole, name):
+    copy = shutil.copytree if (files / whole).is_dir() else shutil.copy
+    copy(files / whole, tmp_path / name)
+    np.testing.assert_allclose(load_model_file(tmp_path / name)(images), model(images), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "name"),
+    [
+        ("new.weights.h5", "new.weights.h5"),
+        ("new.weights.h5", "plain.hdf5"),
+        ("old.h5", "old.h5"),
+        ("old.h5", "old.weights.h5"),
+        ("whole.h5", "whole.h5"),
+        ("whole.keras", "whole.keras"),
+    ],
+)
+def test_weights_for_an_architecture(files, model, images, tmp_path, weights, name):
+    shutil.copy(files / weights, tmp_path / name)
+    for architecture in (files / "architecture.json", model.to_json()):
+        loaded = load_model_file(architecture, tmp_path / name)
+        np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
+
+
+def test_a_model_of_lists_of_one_tensor(images, tmp_path):
+    image = keras.Input((12, 12, 1))
+    end = layers.Dense(3, activation="softmax")(layers.Flatten()(image))
+    listed = keras.Model(inputs=[image], outputs=[end])
+    listed.save(tmp_path / "listed.keras")
+    for model in (listed, load_model_file(tmp_path / "listed.keras")):
+        plain = image_model(model, "the model")
+        assert plain.output_shape == (None, 3)
+        expected = np.reshape(listed([images]), (4, 3))
+        np.testing.assert_allclose(plain(images), expected, atol=1e-6)
+
+
+def test_weights_that_do_not_fit_or_are_none(files, tmp_path):
+    other = keras.Sequential([keras.Input((12, 12, 1)), layers.Flatten(), layers.Dense(3)])
+    other.save_weights(tmp_path / "other.weights.h5")
+    architecture = files / "architecture.json"
+    with pytest.raises(ValueError, match=r"other.weights.h5' don't fit the architecture"):
+        load_model_file(architecture, tmp_path / "other.weights.h5")
+    with pytest.raises(ValueError, match="is an architecture in JSON, and holds no weights"):
+        load_model_file(architecture, architecture)
+    with pytest.raises(ValueError, match="holds weights alone, without the architecture"):
+        load_model_file(files / "old.h5")
+    with pytest.raises(ValueError, match="no model file"):
+        load_model_file(tmp_path / "absent.keras")
+
+
+def archive(*names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in names:
+            file.writestr(name, b"x")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.keras", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+        ("m.h5", b"\n<!DOCTYPE html><html>", "is a web page, not a model"),
+        ("m.h5", b"<html><head>", "is a web page"),
+        ("m.h5", b"404: Not Found", "is a text file, not a model. It begins with '404: Not"),
+        ("m.keras", b"", "is empty"),
+        ("m.keras", b"\x1f\x8b\x08 rest", "gzip archive, not a model: extract"),
+        ("m.keras", b"x" * 257 + b"ustar" + bytes(300), "tar archive"),
+        ("m.h5", archive("emotion/model.h5"), "zip archive.*It holds 'emotion/model.h5'"),
+        ("m.keras", archive("a.npy"), "NumPy archive"),
+        ("m.h5", archive("model/data.pkl"), "PyTorch file"),
+        ("m.h5", archive("skfer.json"), r"skfer.load\(path\)"),
+        ("m.h5", b"PK\x03\x04 cut", "damaged zip archive"),
+        ("m.h5", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "PyTorch file"),
+        ("m.pkl", pickle.dumps({"a": 1}), "is a pickle, which may run any code"),
+        ("m.tflite", b"\x1c\x00\x00\x00TFL3" + bytes(20), "TensorFlow Lite"),
+        ("m.onnx", b"\x08\x07\x12\x07pytorch", "ONNX"),
+        ("m.pb", b"\x0a\x10\xff\xff", r"TensorFlow graph \(.pb\)"),
+        ("m.h5", (40).to_bytes(8, "little") + b'{"a":', "safetensors"),
+        ("m.yaml", b"backend: tensorflow\nclass_name: Sequential", "YAML"),
+        ("m.json", b'{"modelTopology": {}}', "TensorFlow.js, but no architecture"),
+        ("m.json", b'{"message": "Not Found"}', "JSON, but no architecture"),
+        ("m.json", b'{"class_name": ', "no JSON that can be read"),
+        ("m.h5", b"\x89HDF\r\n\x1a\n cut", "damaged HDF5"),
+        ("m.h5", b"\xff\xd8\xff\xe0 a photo", "is no Keras model"),
+    ],
+)
+def test_what_is_no_model_is_named(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}' .*{message}") as caught:
+        load_model_file(tmp_path / name)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+
+
+def test_folders_that_are_no_model(tmp_path):
+    (tmp_path / "model.h5").touch()
+    with pytest.raises(ValueError, match=r"folder, not a model file\. It holds 'model.h5'"):
+        load_model_file(tmp_path)
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ValueError, match=r"SavedModel.*tf_keras"):
+        load_model_file(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".json"])
+def test_a_file_with_code_is_refused_and_runs_none(tmp_path, suffix):
+    mark = tmp_path / "ran"
+
+    def harm(pixels, where=str(mark)):
+        import pathlib
+
+        pathlib.Path(where).touch()
+        return pixels
+
+    start = [keras.Input((4, 4, 1)), layers.Lambda(harm, name="harm", output_shape=(4, 4, 1))]
+    model = keras.Sequential([*start, layers.Flatten(), layers.Dense(2, activation="softmax")])
+    weights = None
+    if suffix == ".json":
+        (tmp_path / "bad.json").write_text(model.to_json())
+        weights = tmp_path / "bad.weights.h5"
+        model.save_weights(weights)
+    else:
+        model.save(tmp_path / f"bad{suffix}")
+    mark.unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="layer that holds code, 'harm'"):
+        load_model_file(tmp_path / f"bad{suffix}", weights)
+    assert not mark.exists()
+
+
+def test_code_hidden_deep_in_an_architecture_is_refused():
+    inner = {"class_name": "Lambda", "config": {"name": "hidden", "function": ["4wEA", None, None]}}
+    wrapper = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": inner}}
+    for bad in (sequential(FIRST, wrapper), sequential(FIRST, inner | {"class_name": "TFSMLayer"})):
+        with pytest.raises(ValueError, match="layer that holds code, 'hidden'"):
+            load_model_file(json.dumps(bad), "weights.h5")
+
+
+def test_a_class_that_is_not_registered_is_named():
+    unknown = {"class_name": "Attention2D", "config": {"name": "a"}}
+    with pytest.raises(ValueError, match=r"Attention2D.*register_keras_serializable"):
+        load_model_file(json.dumps(sequential(FIRST, unknown)), "weights.h5")
