@@ -44,7 +44,7 @@ def labels_in_order(classes: Any) -> list[Any]:
         labels = _from_dict(classes)
     elif isinstance(classes, str | bytes | set | frozenset):
         raise ValueError(
-            f"classes={_short(classes)} has no order of labels: give a list, in the order of the "
+            f"classes={shorten(classes)} has no order of labels: give a list, in the order of the "
             "model's outputs."
         )
     else:
@@ -69,7 +69,7 @@ def _from_dict(classes: dict) -> list[Any]:
         )
         if by_output and by_label:
             raise ValueError(
-                f"classes={_short(classes)} can be read as outputs with their labels and as labels "
+                f"classes={shorten(classes)} can be read as outputs with their labels and as labels "
                 "with their outputs: give a list, in the order of the model's outputs."
             )
     if by_output:
@@ -78,13 +78,13 @@ def _from_dict(classes: dict) -> list[Any]:
         pairs = [(int(output), label) for label, output in classes.items()]
     else:
         raise ValueError(
-            f"classes={_short(classes)} must name outputs by number, as in {{0: 'angry', "
+            f"classes={shorten(classes)} must name outputs by number, as in {{0: 'angry', "
             "1: 'happy'}} or {'angry': 0, 'happy': 1}."
         )
     outputs = sorted(output for output, _ in pairs)
     if outputs != list(range(len(pairs))):
         raise ValueError(
-            f"classes={_short(classes)} names the outputs {outputs}: they must count from 0, each "
+            f"classes={shorten(classes)} names the outputs {outputs}: they must count from 0, each "
             "once."
         )
     return [label for _, label in sorted(pairs, key=lambda pair: pair[0])]
@@ -97,11 +97,6 @@ def _is_outputs(values: Iterable[Any]) -> bool:
         or (isinstance(value, str) and value.isdecimal())
         for value in values
     )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def votes_by_class(votes: Any, n_images: int, classes: np.ndarray) -> np.ndarray:
