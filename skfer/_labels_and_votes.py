@@ -51,9 +51,11 @@ def labels_in_order(classes: Any) -> list[Any]:
         labels = list(classes)
     for place, label in enumerate(labels):
         if label is None or label != label:
-            raise ValueError(f"classes[{place}] is {label!r}: every output needs a label.")
+            raise ValueError(f"classes[{place}] is {shorten(label)}: every output needs a label.")
         if label in labels[:place]:
-            raise ValueError(f"classes names {label!r} twice: every output needs its own label.")
+            raise ValueError(
+                f"classes names {shorten(label)} twice: every output needs a label of its own."
+            )
     return labels
 
 
@@ -69,8 +71,8 @@ def _from_dict(classes: dict) -> list[Any]:
         )
         if by_output and by_label:
             raise ValueError(
-                f"classes={shorten(classes)} can be read as outputs with their labels and as labels "
-                "with their outputs: give a list, in the order of the model's outputs."
+                f"classes={shorten(classes)} can be read as outputs with their labels and as "
+                "labels with their outputs: give a list, in the order of the model's outputs."
             )
     if by_output:
         pairs = [(int(output), label) for output, label in classes.items()]
