@@ -13,14 +13,18 @@ import numpy as np
 import tensorflow as tf
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._documentation import page
 from skfer._keras_estimator import KerasEstimator
 from skfer._labels import label_codes
-from skfer._labels_and_votes import check_labels, labels_in_order, votes_by_class
+from skfer._labels_and_votes import (
+    check_labels,
+    labels_in_order,
+    votes_by_class,
+    weights_of_classes,
+)
 from skfer._network_estimator import is_model
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer._utils import shorten
@@ -95,7 +99,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         label is drawn whenever the image is seen, the one label with most of them, or labels
         of which each is right that has 30 % of the votes [1]_.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each label in the loss; "balanced" is inverse to its frequency.
+        Weight of each label in the loss; "balanced" is inverse to its frequency. Weights are
+        finite and not negative; a label that the dict lacks has 1. `val_loss` knows none of
+        them, whether `validation_fraction` or `X_val` gives its images.
     classes : sequence of labels or dict, default=None
         All labels there are, where `y` may lack some. If `network` is a Keras model, in the
         order of its outputs, or a dict as in `from_keras`.
@@ -105,7 +111,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         or `reduce_lr` needs it and nothing otherwise. Not used if `X_val` is given to `fit`.
     early_stopping : bool, default=False
         Stop when `val_loss` has not improved for `patience` epochs; the weights of the best
-        epoch are kept.
+        epoch are kept, with `frozen_epochs` that of both phases.
     patience : int, default=5
         Epochs without improvement that `early_stopping` bears.
     reduce_lr : bool or dict, default=False
@@ -155,8 +161,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the last fit.
     callbacks : list of keras.callbacks.Callback, default=None
-        Called during the fit; every fit uses a deep copy. Each phase is a training of its own
-        to them.
+        Called during the fit. Every fit uses deep copies, which are `callbacks_` after it: read
+        there what a callback has recorded. Each phase is a training of its own to them.
     random_state : int, RandomState instance or None, default=None
         Decides weights, dropout, order of the images and augmentation. The same int gives
         the same weights on the same machine with as many threads.
@@ -176,6 +182,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         Epochs run.
     fine_tune_epoch_ : int or None
         Epochs run before fine-tuning began.
+    callbacks_ : list of keras.callbacks.Callback
+        The copies of `callbacks` that the last `fit` or `partial_fit` called. Pickles and files
+        leave them out.
     image_shape_ : tuple of int
         Height, width and channels of the images fitted on.
     pixel_range_ : PixelRange
@@ -190,6 +199,16 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     Notes
     -----
+    Only the ratios of `sample_weight` and `class_weight` count: they are scaled to a mean of 1.
+    In `partial_fit` this holds for the `sample_weight` of each call.
+
+    Keras's batch normalisation averages over some hundred steps. While a fit has fewer than 400
+    steps an epoch, layers with a momentum of 0.99 (Keras's default) or more get a lower one, down
+    to 0.5. A layer with a lower momentum of its own, such as 0.9 or 0.9899, keeps it.
+
+    scikit-learn's callbacks (scikit-learn 1.9, ``set_callbacks``) are told of every epoch. The
+    `fitted_estimator` that they get has the `history_` so far.
+
     A pickle holds the weights once and no state of the optimiser: `partial_fit` after loading
     starts its moments anew.
 
@@ -390,7 +409,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         y : array-like of shape (n,)
             Labels, strings or integers, of 2 classes or more.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each image in the loss.
+            Weight of each image in the loss. Only ratios count.
         votes : array-like of shape (n, n_classes), default=None
             How many annotators chose each label, or shares of them; columns in the order of
             `classes_`, or a table with their names. What is learnt then follows `vote_mode`; `y`
@@ -409,12 +428,13 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ValueError
             If images or labels are not what they must be; the message names the first.
         """
-        task = begin_fit(self, X, y, epochs=self.epochs)
+        task = begin_fit(self, X, y, sample_weight, epochs=self.epochs)
         with self._all_or_nothing():
             examples, labels = self._examples(X, y, sample_weight, reset=True)
             go_on = self.warm_start and hasattr(self, "network_")
             if not go_on:
                 self.classes_ = self._sorted_classes(labels)
+            self._check_class_weight()
             targets = codes = self._codes(labels)
             if votes is not None:
                 votes = votes_by_class(votes, len(labels), self.classes_)
@@ -436,7 +456,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         """Train one epoch on a part of the data, going on from what was learnt before.
 
         The layers that the last fit ended with are trained; the first call knows no
-        `frozen_epochs`.
+        `frozen_epochs`. Nothing is watched: `early_stopping`, `reduce_lr` and
+        `validation_fraction` have no effect. A `learning_rate` that was set since the last call
+        counts from then on; another `optimizer` starts anew.
 
         Parameters
         ----------
@@ -474,6 +496,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                     f"classes={shorten(list(classes))} is not the same as on the first call to "
                     f"partial_fit: {shorten(self.classes_.tolist())}."
                 )
+            self._check_class_weight()
             codes = self._codes(y)
             self._fit_network(
                 examples._replace(codes=codes, targets=codes),
@@ -531,7 +554,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         """Images and weights, checked; the labels too, which are no codes yet."""
         images, y = self._images_and_targets(X, y, reset=reset)
         check_labels(y)
-        return Examples(images, y, y, self._weights(y, sample_weight, images)), y
+        return Examples(images, y, y, self._weights(sample_weight, images)), y
 
     def _watched(self, X: Any, y: Any) -> Examples:
         examples, y = self._examples(X, y, None, reset=False)
@@ -574,13 +597,18 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             return "sparse_categorical_crossentropy"
         return best_accepted if rule.any_accepted else "categorical_crossentropy"
 
-    def _weights(self, y: np.ndarray, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
-        weights = super()._weights(y, sample_weight, images)
-        if self.class_weight is None:
-            return weights
-        weights = np.ones(len(y), np.float32) if weights is None else weights
-        weights *= compute_sample_weight(self.class_weight, y)
-        return weights
+    def _check_class_weight(self) -> None:
+        if isinstance(self.class_weight, dict):
+            weights_of_classes(self.class_weight, self.classes_)
+
+    def _class_weights(self, examples: Examples) -> np.ndarray | None:
+        if self.class_weight is None or examples.codes is None:
+            return None
+        if isinstance(self.class_weight, dict):
+            weights = weights_of_classes(self.class_weight, self.classes_)
+        else:
+            weights = 1.0 / np.maximum(np.bincount(examples.codes, minlength=len(self.classes_)), 1)
+        return (weights / weights.mean())[examples.codes]
 
     def _rows(self, examples: Examples) -> np.ndarray | None:
         if not self.oversample or examples.codes is None:

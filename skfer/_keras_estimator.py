@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import copy
 import os
 from collections.abc import Iterator
 from numbers import Integral, Real
@@ -20,7 +20,7 @@ from skfer._dense_images import dense_images
 from skfer._distribution import DISTRIBUTIONS, for_pickle
 from skfer._fit_phases import phases_of_fit, phases_of_partial_fit
 from skfer._network_estimator import NetworkEstimator
-from skfer._network_fit import NetworkFit
+from skfer._network_fit import NetworkFit, joined_histories
 from skfer._scikit_callbacks import CallbackSupportMixin, FitTask
 from skfer._validation_part import held_out
 from skfer.networks._anatomy import train_layers, trained_layers
@@ -72,7 +72,6 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         "verbose": ["verbose"],
     }
 
-    @no_graphs_left_behind()
     def _fit_network(
         self,
         examples: Examples,
@@ -89,16 +88,36 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         it.
         """
         prepare_tensorflow()
+        # The next partial_fit calls the same functions again.
+        with no_graphs_left_behind(keep_kernels=partial and not anew):
+            self._train_network(
+                examples, validation, n_outputs=n_outputs, anew=anew, partial=partial, task=task
+            )
+
+    def _train_network(
+        self,
+        examples: Examples,
+        validation: Examples | None,
+        *,
+        n_outputs: int,
+        anew: bool,
+        partial: bool,
+        task: FitTask | None,
+    ) -> None:
         phases = phases_of_partial_fit(self, anew) if partial else phases_of_fit(self)
+        callbacks = _copied(self.callbacks or [])
         if anew:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._build(examples.images, n_outputs)
         checkpoint = None if partial else self._checkpoint(examples, validation)
-        examples = self._weighed(self._on_scale(examples))
+        examples = _with_weight(self._on_scale(examples))
         if validation is not None:
             validation = self._on_scale(validation)
         elif not partial:
             examples, validation = self._hold_out(examples)
+        if validation is not None:
+            validation = validation.scaled_weights()
+        examples = self._weighted(examples, partial=partial)
         fit = NetworkFit(
             self,
             self.network_,
@@ -108,6 +127,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
             epoch=self.n_iter_,
             rows=self._rows(examples),
             average=self._average if partial else None,
+            callbacks=callbacks,
             checkpoint=checkpoint,
             task=task,
         )
@@ -116,8 +136,11 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         self._average = fit.average
         if fit.fine_tune_epoch is not None:
             self.fine_tune_epoch_ = fit.fine_tune_epoch
-        self.history_ = _joined(self.history_, self.n_iter_, fit.history, fit.epoch - self.n_iter_)
+        self.history_ = joined_histories(
+            self.history_, self.n_iter_, fit.history, fit.epoch - self.n_iter_
+        )
         self.n_iter_ = fit.epoch
+        self.callbacks_ = callbacks
 
     def _checkpoint(self, examples: Examples, validation: Examples | None) -> CheckpointFile | None:
         """The file of this fit: another fit, on other data or otherwise set, has another."""
@@ -166,12 +189,30 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
             raise ValueError(f"X holds {len(images)} images, but y holds {len(y)} labels.")
         return images, y
 
-    def _weights(self, y: np.ndarray, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
+    def _weights(self, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
         return _check_sample_weight(
-            sample_weight, images, dtype=np.float32, copy=True, ensure_non_negative=True
+            sample_weight, images, dtype=np.float64, copy=True, ensure_non_negative=True
         )
+
+    def _weighted(self, examples: Examples, *, partial: bool) -> Examples:
+        """Weigh the training images, with a mean weight of 1.
+
+        The scale of `sample_weight` goes in every call. That of the class weights is the same in
+        all calls of `partial_fit`, whose parts may lack a class.
+        """
+        examples = examples.scaled_weights(self._rows(examples))
+        of_classes = self._class_weights(examples)
+        if of_classes is None:
+            return examples
+        own = 1.0 if examples.weights is None else examples.weights
+        examples = _with_weight(examples._replace(weights=own * of_classes))
+        return examples if partial else examples.scaled_weights(self._rows(examples))
+
+    def _class_weights(self, examples: Examples) -> np.ndarray | None:
+        """Weight of each image by its class; None is 1 for all."""
+        return None
 
     def _validation(self, X: Any, y: Any) -> Examples | None:
         if (X is None) != (y is None):
@@ -213,14 +254,6 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         self._check_shape(examples.images)
         return examples._replace(images=self.pixel_range_.bring(examples.images))
 
-    def _weighed(self, examples: Examples) -> Examples:
-        """The examples that count: an image of weight 0 is none."""
-        if examples.weights is None or examples.weights.all():
-            return examples
-        if not examples.weights.any():
-            raise ValueError("The weight is 0 for every image: there is nothing to learn from.")
-        return examples.take(np.flatnonzero(examples.weights))
-
     def _hold_out(self, examples: Examples) -> tuple[Examples, Examples | None]:
         """Split off the part to watch, if there is to be one."""
         fraction = self.validation_fraction
@@ -231,14 +264,26 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         return held_out(examples, fraction, self._seed)
 
 
-def _joined(
-    before: dict[str, list[float]], n_before: int, now: dict[str, list[float]], n_now: int
-) -> dict[str, list[float]]:
-    """Two histories as one, NaN where one of them knows nothing of a figure."""
-    return {
-        name: [
-            *before.get(name, [math.nan] * n_before),
-            *now.get(name, [math.nan] * n_now),
-        ]
-        for name in {**before, **now}
-    }
+def _with_weight(examples: Examples) -> Examples:
+    """Leave out images of weight 0."""
+    if examples.weights is None or examples.weights.all():
+        return examples
+    if not examples.weights.any():
+        raise ValueError(
+            "The weight is 0 for every image, by sample_weight and class_weight: there is nothing "
+            "to learn from."
+        )
+    return examples.take(np.flatnonzero(examples.weights))
+
+
+def _copied(callbacks: list[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
+    copies = []
+    for place, callback in enumerate(callbacks):
+        try:
+            copies.append(copy.deepcopy(callback))
+        except Exception as error:
+            raise TypeError(
+                f"callbacks[{place}], a {type(callback).__name__}, can't be copied ({error}), and "
+                "every fit uses copies: open files and take locks in its on_train_begin."
+            ) from error
+    return copies

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from numbers import Integral
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,27 @@ def _is_outputs(values: Iterable[Any]) -> bool:
         or (isinstance(value, str) and value.isdecimal())
         for value in values
     )
+
+
+def weights_of_classes(class_weight: Mapping, classes: np.ndarray) -> np.ndarray:
+    """Weight of each class from a dict, checked; 1 where the dict lacks a class."""
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        raise ValueError(
+            f"class_weight has a weight for {unknown[0]!r}, which is not one of the classes "
+            f"{labels}. Where y lacks some labels, the parameter classes names all."
+        )
+    for label, weight in class_weight.items():
+        if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+            raise ValueError(
+                f"class_weight[{label!r}] is {weight!r}: a weight must be a finite number that is "
+                "not negative."
+            )
+    weights = np.array([class_weight.get(label, 1.0) for label in labels], np.float64)
+    if not weights.any():
+        raise ValueError("class_weight is 0 for every class: there is nothing to learn from.")
+    return weights / weights.max()
 
 
 def votes_by_class(votes: Any, n_images: int, classes: np.ndarray) -> np.ndarray:

@@ -61,6 +61,7 @@ class NetworkEstimator(ImageEstimator):
     _trained_at_first: list[bool]
     # Function, options and scaling the network was built with: parameters may change after a fit.
     _made_with: tuple[Any, dict[str, Any], tuple[float, float]] | None
+    callbacks_: list[keras.callbacks.Callback]
 
     def _build(self, images: np.ndarray, n_outputs: int) -> None:
         prepare_tensorflow()
@@ -290,6 +291,7 @@ class NetworkEstimator(ImageEstimator):
         state.pop("_compiled", None)
         state.pop("_compiled_features", None)
         state.pop("_inspecting", None)
+        state.pop("callbacks_", None)  # they hold the network, and what can't be pickled
         if "_average" in state:
             state["_average"] = None  # of use to a training that goes on, as the optimiser's state
         if isinstance(state.get("network"), keras.Model):

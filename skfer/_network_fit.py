@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
+import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,11 +28,13 @@ from skfer.networks._anatomy import (
 )
 from skfer.training import (
     Augmentation,
+    BestEpoch,
     CheckpointFile,
     Examples,
     Progress,
     SaveCheckpoint,
     SavedFit,
+    StopEarly,
     WeightAverage,
     as_shares,
     build_state,
@@ -65,6 +68,8 @@ class NetworkFit:
         Places of the images of an epoch; None is each once.
     average : dict or None, default=None
         `average` of the training that this one goes on with.
+    callbacks : sequence of keras.callbacks.Callback, default=()
+        Of the user.
     checkpoint : CheckpointFile or None, default=None
         Read first, written after every epoch, and removed when the fit is done.
     task : FitTask or None, default=None
@@ -93,6 +98,7 @@ class NetworkFit:
         epoch: int,
         rows: np.ndarray | None = None,
         average: dict | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         checkpoint: CheckpointFile | None = None,
         task: FitTask | None = None,
     ):
@@ -101,7 +107,8 @@ class NetworkFit:
         self._seed = seed
         self._rows = rows
         self._checkpoint = checkpoint
-        self._given_callbacks = copy.deepcopy(settings.callbacks or [])
+        self._given_callbacks = list(callbacks)
+        self._best: BestEpoch | None = None
         self._task = task
         self._policy = precision_policy(settings.mixed_precision)
         self._strategy = strategy_of(settings.distribution)
@@ -146,7 +153,10 @@ class NetworkFit:
         if self._strategy is not None:
             callbacks = [SameStatistics(), *own, BringWeightsBack(network), *self._given_callbacks]
         if self._task is not None:
-            callbacks.append(EpochTasks(settings, self._task))
+            history = joined_histories(
+                settings.history_, settings.n_iter_, self.history, self.epoch - settings.n_iter_
+            )
+            callbacks.append(EpochTasks(settings, self._task, history))
         if saved is not None:
             saved.put_into(network)
             to_go = 0 if saved.progress.stopped else to_go
@@ -158,8 +168,11 @@ class NetworkFit:
         for name, values in engine.history_.items():
             self.history.setdefault(name, []).extend(float(value) for value in values)
         self.epoch += len(engine.history_.get("loss", []))
+        for callback in own:
+            if isinstance(callback, StopEarly):
+                self._best = callback.best_epoch_so_far
         # Early stopping has brought back the best weights: what comes next begins with those.
-        goes_on = settings.weight_average is not None and not settings.early_stopping
+        goes_on = settings.weight_average is not None and self._best is None
         self.average = own[0].state if goes_on else None
 
     def _run(
@@ -215,10 +228,18 @@ class NetworkFit:
             freeze_batch_norm(body)
 
     def _compile(self, phase: Phase) -> None:
-        """Give the network a new optimiser, unless it is to go on with the one it has."""
+        """Give the network a new optimiser, unless it goes on with the one it has.
+
+        A `learning_rate`, `optimizer` or `mixed_precision` that was set since counts.
+        """
         network, settings = self._network, self._settings
         loss = settings._loss(self._rule)
-        if phase.layers == "same" and network.compiled:
+        asked = _Asked.of(settings, self._policy)
+        before, network._skfer_asked = getattr(network, "_skfer_asked", asked), asked
+        goes_on = before._replace(learning_rate=asked.learning_rate) == asked
+        if phase.layers == "same" and network.compiled and goes_on:
+            if before != asked and asked.learning_rate is not None:
+                network.optimizer.learning_rate = asked.learning_rate
             if network.loss != loss:  # targets are shares now, or no longer
                 network.compile(network.optimizer, loss, metrics=settings._metrics())
                 build_state(network, self._with_shares(self._examples).targets[:1])
@@ -236,11 +257,14 @@ class NetworkFit:
 
     def _callbacks(self, saved: SavedFit | None) -> list[keras.callbacks.Callback]:
         settings = self._settings
+        # A part of the data alone, in partial_fit, says nothing of when to stop.
+        watches = self._validation is not None
         callbacks = fit_callbacks(
-            "loss" if self._validation is None else "val_loss",
-            reduce_lr=settings.reduce_lr,
-            early_stopping=settings.early_stopping,
+            "val_loss",
+            reduce_lr=watches and settings.reduce_lr,
+            early_stopping=watches and settings.early_stopping,
             patience=settings.patience,
+            best=self._best,
         )
         if settings.weight_average is None:
             return callbacks
@@ -253,3 +277,31 @@ class NetworkFit:
         if self._rule is None:
             return examples
         return examples._replace(targets=as_shares(examples.targets, self._rule.n_outputs))
+
+
+class _Asked(NamedTuple):
+    """Parameters that the optimiser of a network was made by."""
+
+    optimizer: Any
+    policy: str
+    learning_rate: float | None
+
+    @classmethod
+    def of(cls, settings: KerasEstimator, policy: str) -> _Asked:
+        optimizer = settings.optimizer
+        if not isinstance(optimizer, str):
+            optimizer = (type(optimizer), optimizer.get_config())
+        return cls(optimizer, policy, settings.learning_rate)
+
+
+def joined_histories(
+    before: dict[str, list[float]], n_before: int, now: dict[str, list[float]], n_now: int
+) -> dict[str, list[float]]:
+    """Join two histories, with NaN where one of them lacks a figure."""
+    return {
+        name: [
+            *before.get(name, [math.nan] * n_before),
+            *now.get(name, [math.nan] * n_now),
+        ]
+        for name in {**before, **now}
+    }

@@ -75,7 +75,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         `loss` and `concordance` of every epoch, `val_loss` and `val_concordance` if there were
         validation images, and `learning_rate` if `reduce_lr` was set. The concordance is that of
         all images, the loss "concordance" the mean over batches.
-    n_iter_, fine_tune_epoch_, image_shape_, pixel_range_, n_features_in_
+    n_iter_, fine_tune_epoch_, callbacks_, image_shape_, pixel_range_, n_features_in_
         As in `FacialExpressionClassifier`.
 
     See Also
@@ -90,6 +90,9 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
     All outputs share one network. For a network of its own for each, put it into
     `sklearn.multioutput.MultiOutputRegressor`, which takes images, and a place in a Pipeline and in
     a search, as this class does.
+
+    Weights, batch normalisation and scikit-learn's callbacks are treated as by
+    `FacialExpressionClassifier`.
 
     `score` is R squared, as of every regressor. A search by concordance has
     ``scoring=make_scorer(concordance_correlation)``.
@@ -219,7 +222,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         y : array-like of shape (n,) or (n, n_outputs)
             Ratings within `target_range`, such as valence and arousal.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each image in the loss.
+            Weight of each image in the loss. Only ratios count.
         X_val, y_val : like X and y, default=None
             Images to watch instead of a part of `X`; in a Pipeline as for
             `FacialExpressionClassifier`.
@@ -233,7 +236,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         ValueError
             If images or ratings are not what they must be; the message names the first.
         """
-        task = begin_fit(self, X, y, epochs=self.epochs)
+        task = begin_fit(self, X, y, sample_weight, epochs=self.epochs)
         with self._all_or_nothing():
             go_on = self.warm_start and hasattr(self, "network_")
             examples = self._examples(X, y, sample_weight, reset=True, anew=not go_on)
@@ -252,7 +255,9 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         """Train one epoch on a part of the data, going on from what was learnt before.
 
         The layers that the last fit ended with are trained; the first call knows no
-        `frozen_epochs`.
+        `frozen_epochs`. Nothing is watched: `early_stopping`, `reduce_lr` and
+        `validation_fraction` have no effect. A `learning_rate` that was set since the last call
+        counts from then on; another `optimizer` starts anew.
 
         Parameters
         ----------
@@ -311,7 +316,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
             self.n_outputs_ = columns.shape[1]
             self.target_range_ = ends_of_scale(columns, self.target_range)
         targets = self._targets(ratings, "y")
-        return Examples(images, None, targets, self._weights(ratings, sample_weight, images))
+        return Examples(images, None, targets, self._weights(sample_weight, images))
 
     def _watched(self, X: Any, y: Any) -> Examples:
         images, ratings = self._ratings(X, y, reset=False)

@@ -6,6 +6,7 @@ without.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -30,25 +31,33 @@ class EpochTasks(keras.callbacks.Callback):
         The one that is fitted, ready to predict after every epoch.
     task : FitTask
         Its fit.
+    history : dict of str to list of float
+        Of the epochs before.
     """
 
-    def __init__(self, estimator: Any, task: FitTask):
+    def __init__(self, estimator: Any, task: FitTask, history: dict[str, list[float]]):
         super().__init__()
         self._estimator = estimator
         self._fit = task
+        self._history = history
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._epoch = self._fit.context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(estimator=self._estimator, X=self._fit.X, y=self._fit.y)
+        self._epoch.call_on_fit_task_begin(
+            estimator=self._estimator, X=self._fit.X, y=self._fit.y, metadata=self._fit.metadata
+        )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        # Nothing to add to the estimator's attributes for it to be a fitted one.
+        for name, value in (logs or {}).items():
+            self._history.setdefault(name, [math.nan] * epoch).append(float(value))
+        history = {name: list(values) for name, values in self._history.items()}
+        # Metadata goes to scorers: what Keras measured is in the history of the fitted estimator.
         stop = self._epoch.call_on_fit_task_end(
             estimator=self._estimator,
             X=self._fit.X,
             y=self._fit.y,
-            metadata=dict(logs or {}),
-            reconstruction_attributes={},
+            metadata=self._fit.metadata,
+            reconstruction_attributes={"history_": history, "n_iter_": epoch + 1},
         )
         if stop:
             self.model.stop_training = True
@@ -60,19 +69,26 @@ class FitTask(NamedTuple):
     context: Any
     X: Any
     y: Any
+    metadata: dict[str, Any] | None
 
 
-def begin_fit(estimator: Any, X: Any, y: Any, *, epochs: int) -> FitTask | None:
+def begin_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, *, epochs: int) -> FitTask | None:
     """Open the task of a whole fit; None without `sklearn.callback`."""
     if not hasattr(estimator, "_init_callback_context"):
         return None
     context = estimator._init_callback_context(max_subtasks=epochs)
-    return FitTask(context.call_on_fit_task_begin(estimator=estimator, X=X, y=y), X, y)
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    context.call_on_fit_task_begin(estimator=estimator, X=X, y=y, metadata=metadata)
+    return FitTask(context, X, y, metadata)
 
 
 def end_fit(estimator: Any, task: FitTask | None) -> None:
     """Close it."""
     if task is not None:
         task.context.call_on_fit_task_end(
-            estimator=estimator, X=task.X, y=task.y, reconstruction_attributes={}
+            estimator=estimator,
+            X=task.X,
+            y=task.y,
+            metadata=task.metadata,
+            reconstruction_attributes={},
         )

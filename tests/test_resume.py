@@ -50,6 +50,13 @@ RECIPES = {
         "patience": 4,
     },
     "two phases": {"frozen_epochs": 3, "learning_rate": 0.01},
+    "two phases, early stopping": {
+        "frozen_epochs": 3,
+        "early_stopping": True,
+        "learning_rate": 0.01,
+        "fine_tune_learning_rate": 10.0,  # the best epoch is one of the first phase
+        "patience": 9,
+    },
     "drawn votes": {"vote_mode": "probabilistic", "label_smoothing": 0.1},
 }
 

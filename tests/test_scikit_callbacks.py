@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, mean_squared_error
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from skfer import FacialExpressionClassifier, GrayscaleResizer
+from skfer import FacialAffectRegressor, FacialExpressionClassifier, GrayscaleResizer
 from skfer.datasets import make_faces
 
 pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
@@ -33,7 +35,7 @@ class Recorder:
     def on_fit_task_end(self, estimator, context, *, metadata=None, fitted_estimator=None, **_):
         if context.task_name != "epoch":
             return False
-        self.ended.append(metadata)
+        self.ended.append(None if fitted_estimator is None else fitted_estimator.history_)
         return len(self.ended) == self.stop_after
 
 
@@ -62,7 +64,8 @@ def test_a_callback_sees_the_figures_and_can_stop_the_fit(faces, tiny_network):
     classifier = FacialExpressionClassifier(tiny_network, epochs=5, random_state=0)
     classifier.set_callbacks(recorder).fit(faces.images, faces.labels)
     assert classifier.n_iter_ == 2
-    assert [told["loss"] for told in recorder.ended] == pytest.approx(classifier.history_["loss"])
+    losses = [history["loss"] for history in recorder.ended]
+    assert losses == [classifier.history_["loss"][:1], classifier.history_["loss"]]
 
 
 def test_a_progress_bar_runs_and_leaves_nothing_behind(faces, tiny_network, capsys):
@@ -73,3 +76,62 @@ def test_a_progress_bar_runs_and_leaves_nothing_behind(faces, tiny_network, caps
     classifier.set_callbacks(ProgressBar()).fit(faces.images, faces.labels)
     assert "100%" in capsys.readouterr().out
     assert not any("callback_fit" in name or "task" in name for name in vars(classifier))
+
+
+def scores_of_epochs(monitor, name):
+    return [row[name] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+
+
+def test_a_monitor_scores_every_epoch(faces, tiny_network):
+    from sklearn.callback import ScoringMonitor
+
+    monitor = ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
+    classifier = FacialExpressionClassifier(
+        tiny_network, epochs=3, frozen_epochs=1, validation_fraction=0.2, random_state=0
+    )
+    classifier.set_callbacks(monitor).fit(faces.images, faces.labels)
+    scores = scores_of_epochs(monitor, "accuracy")
+    assert len(scores) == 3
+    assert scores[-1] == accuracy_score(faces.labels, classifier.predict(faces.images))
+    assert len(scores_of_epochs(monitor, "neg_log_loss")) == 3
+
+
+def test_a_monitor_weighs_as_the_fit_does(faces, tiny_network):
+    from sklearn.callback import ScoringMonitor
+
+    weights = np.random.default_rng(0).random(len(faces.labels))
+    monitor = ScoringMonitor(scoring="accuracy")
+    classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
+    classifier.set_callbacks(monitor)
+    classifier.fit(faces.images, faces.labels, sample_weight=weights)
+    expected = accuracy_score(faces.labels, classifier.predict(faces.images), sample_weight=weights)
+    assert scores_of_epochs(monitor, "accuracy")[-1] == pytest.approx(expected)
+
+
+def test_a_monitor_scores_a_regressor_and_a_warm_start(faces, tiny_network):
+    from sklearn.callback import ScoringMonitor
+
+    monitor = ScoringMonitor(scoring="neg_mean_squared_error")
+    regressor = FacialAffectRegressor(tiny_network, epochs=2, random_state=0, warm_start=True)
+    regressor.set_callbacks(monitor)
+    for _ in range(2):
+        regressor.fit(faces.images, faces.valence)
+    scores = scores_of_epochs(monitor, "neg_mean_squared_error")
+    assert len(scores) == 2
+    expected = mean_squared_error(faces.valence, regressor.predict(faces.images))
+    assert scores[-1] == pytest.approx(-expected, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The estimator GrayscaleResizer does not support callbacks")
+def test_a_monitor_and_a_bar_go_together_in_a_pipeline(faces, tiny_network):
+    from sklearn.callback import ProgressBar, ScoringMonitor
+
+    pytest.importorskip("rich")
+    monitor = ScoringMonitor(scoring="accuracy")
+    classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
+    classifier.set_callbacks(monitor)
+    pipeline = Pipeline([("resizer", GrayscaleResizer(32)), ("classifier", classifier)])
+    search = GridSearchCV(pipeline, {"classifier__learning_rate": [1e-3]}, cv=2)
+    search.set_callbacks(ProgressBar()).fit(faces.images, faces.labels)
+    epochs = [row for log in monitor.get_logs("all") for row in log.data]
+    assert sum(row["task_name"] == "epoch" for row in epochs) == 2 * (2 + 1)

@@ -9,7 +9,7 @@ from skfer.training._batches import (
     steps_an_epoch,
     training_batches,
 )
-from skfer.training._callbacks import fit_callbacks
+from skfer.training._callbacks import BestEpoch, StopEarly, fit_callbacks
 from skfer.training._checkpoint import (
     CheckpointFile,
     Progress,
@@ -42,6 +42,7 @@ __all__ = [
     "VIEWS",
     "VOTE_MODES",
     "Augmentation",
+    "BestEpoch",
     "CheckpointFile",
     "Concordance",
     "Examples",
@@ -49,6 +50,7 @@ __all__ = [
     "Progress",
     "SaveCheckpoint",
     "SavedFit",
+    "StopEarly",
     "TargetRule",
     "WeightAverage",
     "as_shares",

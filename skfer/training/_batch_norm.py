@@ -9,7 +9,8 @@ import keras
 
 from skfer.networks._anatomy import all_layers
 
-# Keras's own momentum of 0.99 averages over a few hundred steps. A fit of a few hundred images
+_KERAS_DEFAULT = 0.99
+# Keras's default averages over a few hundred steps. A fit of a few hundred images
 # ends before that, with statistics from before the first step in every layer, and predicts
 # noise. Averages over a quarter of an epoch have settled by the end of the first.
 _EPOCHS_AVERAGED = 0.25
@@ -18,10 +19,11 @@ _LOWEST_MOMENTUM = 0.5
 
 @contextlib.contextmanager
 def settling_within_an_epoch(network: keras.Model, steps: int) -> Iterator[None]:
-    """Let the moving statistics of batch normalisation follow a fit of few steps.
+    """Lower the momentum of batch normalisation during a fit of few steps an epoch.
 
-    Momentum is lowered for the time of the fit where an epoch is short, and never raised:
-    from 400 steps an epoch on, Keras's default stays.
+    From 400 steps an epoch on, Keras's default of 0.99 stays. A layer with a momentum below
+    this default keeps its own. A training step that was traced with another momentum is
+    dropped, to be traced again.
 
     Parameters
     ----------
@@ -47,8 +49,13 @@ def settling_within_an_epoch(network: keras.Model, steps: int) -> Iterator[None]
     """
     momentum = max(_LOWEST_MOMENTUM, 1.0 - 1.0 / max(1.0, _EPOCHS_AVERAGED * steps))
     normalisations = [
-        layer for layer in all_layers(network) if isinstance(layer, keras.layers.BatchNormalization)
+        layer
+        for layer in all_layers(network)
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.momentum >= _KERAS_DEFAULT
     ]
+    if normalisations and getattr(network, "_skfer_momentum", momentum) != momentum:
+        network.train_function = None  # momentum is a constant of its graph
+    network._skfer_momentum = momentum
     before = [layer.momentum for layer in normalisations]
     for layer in normalisations:
         layer.momentum = min(layer.momentum, momentum)

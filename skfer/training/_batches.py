@@ -116,11 +116,14 @@ def training_batches(
     taken = _by_places(images, targets, sample_weight)
     repeated = None if rows is None else tf.constant(rows, tf.int64)
 
+    # Nothing here for AutoGraph to convert; looking for it would take longer than a small step.
+    @tf.autograph.experimental.do_not_convert
     def places_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = epoch_order(n_images, seed, epoch)
         if repeated is not None:
             order = tf.gather(repeated, order)
 
+        @tf.autograph.experimental.do_not_convert
         def places_of_batch(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # Batches of equal size, but for one image: a last batch of a single image would be
             # a step, and a share of the batch statistics, of its own.
@@ -129,6 +132,7 @@ def training_batches(
 
         return tf.data.Dataset.range(steps).map(places_of_batch)
 
+    @tf.autograph.experimental.do_not_convert
     def batch(step: tf.Tensor, places: tf.Tensor) -> tuple:
         picked, answers, *weights = taken(places)
         own_seed = _seed_of(seed, step)

@@ -3,8 +3,68 @@
 from __future__ import annotations
 
 import inspect
+from typing import NamedTuple
 
 import keras
+import numpy as np
+
+
+class BestEpoch(NamedTuple):
+    """The best epoch of a fit so far.
+
+    Attributes
+    ----------
+    value : float
+        What was watched.
+    epoch : int
+        Number of the epoch, from 0.
+    weights : list of ndarray of shape (...)
+
+    Examples
+    --------
+    >>> from skfer.training import BestEpoch
+    >>> BestEpoch(0.7, 3, weights=[]).epoch
+    3
+    """
+
+    value: float
+    epoch: int
+    weights: list[np.ndarray]
+
+
+class StopEarly(keras.callbacks.EarlyStopping):
+    """Keras's early stopping, with the best epoch of earlier phases of the fit to beat.
+
+    Parameters
+    ----------
+    monitor : str
+    patience : int
+    best : BestEpoch or None
+        Of the phases before; None in the first.
+
+    Examples
+    --------
+    >>> from skfer.training import StopEarly
+    >>> StopEarly("val_loss", patience=3, best=None).best_epoch_so_far is None
+    True
+    """
+
+    def __init__(self, monitor: str, patience: int, best: BestEpoch | None):
+        super().__init__(monitor=monitor, patience=patience, restore_best_weights=True)
+        self._before = best
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Forget everything but the best epoch of earlier phases."""
+        super().on_train_begin(logs)
+        if self._before is not None:
+            self.best, self.best_epoch, self.best_weights = self._before
+
+    @property
+    def best_epoch_so_far(self) -> BestEpoch | None:
+        """Of this phase and those before."""
+        if self.best_weights is None or self.best is None:
+            return None
+        return BestEpoch(float(self.best), int(self.best_epoch), self.best_weights)
 
 
 def fit_callbacks(
@@ -13,6 +73,7 @@ def fit_callbacks(
     reduce_lr: bool | dict,
     early_stopping: bool,
     patience: int,
+    best: BestEpoch | None = None,
 ) -> list[keras.callbacks.Callback]:
     """The callbacks that the parameters of a fit ask for.
 
@@ -25,6 +86,8 @@ def fit_callbacks(
     early_stopping : bool
     patience : int
         Epochs without progress after which the fit is stopped.
+    best : BestEpoch or None, default=None
+        Of earlier phases of the fit.
 
     Returns
     -------
@@ -40,7 +103,7 @@ def fit_callbacks(
     >>> from skfer.training import fit_callbacks
     >>> callbacks = fit_callbacks("val_loss", reduce_lr=True, early_stopping=True, patience=3)
     >>> [type(callback).__name__ for callback in callbacks]
-    ['ReduceLROnPlateau', 'EarlyStopping']
+    ['ReduceLROnPlateau', 'StopEarly']
     """
     callbacks: list[keras.callbacks.Callback] = []
     if reduce_lr:
@@ -49,11 +112,7 @@ def fit_callbacks(
         _check_plateau(settings)
         callbacks.append(keras.callbacks.ReduceLROnPlateau(**settings))
     if early_stopping:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                monitor=monitor, patience=patience, restore_best_weights=True
-            )
-        )
+        callbacks.append(StopEarly(monitor, patience, best))
     return callbacks
 
 

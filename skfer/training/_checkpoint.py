@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -134,8 +135,6 @@ class CheckpointFile:
         ValueError
             If the file was damaged.
         """
-        if not self.path.exists():
-            return None
         try:
             # Opened here: np.load leaves a file that is no archive open.
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -144,6 +143,8 @@ class CheckpointFile:
                 for key in stored.files:
                     if key != "progress":
                         arrays.setdefault(key.rsplit(".", 1)[0], []).append(stored[key])
+        except FileNotFoundError:
+            return None
         except (*DAMAGE, KeyError) as error:
             raise ValueError(
                 f"The checkpoint {str(self.path)!r} can't be read ({error}). Delete it to train "
@@ -167,21 +168,50 @@ class CheckpointFile:
             for name, group in arrays.items()
             for place, array in enumerate(group)
         }
-        handle, draft = tempfile.mkstemp(dir=self.path.parent, prefix=self._drafts)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, progress=json.dumps(progress._asdict()), **numbered)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, self.path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        with _locked(self.path.parent):
+            handle, draft = tempfile.mkstemp(dir=self.path.parent, prefix=self._drafts)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    np.savez(file, progress=json.dumps(progress._asdict()), **numbered)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(draft, self.path)
+            except BaseException:
+                Path(draft).unlink(missing_ok=True)
+                raise
 
     def remove(self) -> None:
-        """Leave nothing, not even drafts of killed writes: the fit is done."""
-        for path in (self.path, *self.path.parent.glob(f"{self._drafts}*")):
-            path.unlink(missing_ok=True)
+        """Remove the file and drafts of killed writes: the fit is done."""
+        if not self.path.parent.exists():
+            return
+        with _locked(self.path.parent) as alone:
+            self.path.unlink(missing_ok=True)
+            # Under the lock nobody writes: a draft that is there was left by a killed process.
+            for draft in self.path.parent.glob(f"{self._drafts}*") if alone else ():
+                draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a folder; False where the system or its file system has none.
+
+    Two equal fits may share a checkpoint. The lock ends with its process, however that ends.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield False
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            alone = True
+        except OSError:
+            alone = False
+        yield alone
+    finally:
+        os.close(handle)
 
 
 class SaveCheckpoint(keras.callbacks.Callback):

@@ -53,6 +53,26 @@ class Examples(NamedTuple):
         )
         return Examples(PickedImages(self.images, rows), codes, self.targets[rows], weights)
 
+    def scaled_weights(self, rows: np.ndarray | None = None) -> Examples:
+        """Bring the weights to a mean of 1, so that their scale changes no step of a training.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (k,) of int, or None
+            The images of an epoch, over which the mean is taken; None is each once.
+
+        Returns
+        -------
+        skfer.training.Examples
+            Without weights, if all of them are equal.
+        """
+        if self.weights is None or (self.weights == self.weights[0]).all():
+            return self._replace(weights=None)
+        # By the largest first: the sum of very large weights would be infinite.
+        weights = self.weights.astype(np.float64) / self.weights.max()
+        mean = (weights if rows is None else weights[rows]).mean()
+        return self._replace(weights=(weights / mean).astype(np.float32))
+
     def batches_of(self) -> tuple[Any, np.ndarray, np.ndarray | None]:
         """What goes through the input pipeline.
 

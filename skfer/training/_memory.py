@@ -47,7 +47,7 @@ def build_state(network: keras.Model, targets: np.ndarray) -> None:
 
 
 @contextlib.contextmanager
-def no_graphs_left_behind() -> Iterator[None]:
+def no_graphs_left_behind(*, keep_kernels: bool = False) -> Iterator[None]:
     """Let TensorFlow forget the gradient functions that Keras's graphs registered inside.
 
     TensorFlow keeps every custom gradient traced in a process by name, for good, and with it
@@ -58,6 +58,12 @@ def no_graphs_left_behind() -> Iterator[None]:
     Graphs of any other origin keep theirs, in this thread and in others. The cache of kernels,
     which outlive the functions they were made for (6 MB a fit), is emptied too. There is no
     public way to either: in a TensorFlow that keeps them elsewhere, nothing happens.
+
+    Parameters
+    ----------
+    keep_kernels : bool, default=False
+        Leave the cache of kernels. A function that was called before and is called again would
+        have its graph optimised again, which takes longer than a step of training.
 
     Yields
     ------
@@ -80,7 +86,8 @@ def no_graphs_left_behind() -> Iterator[None]:
             entry = registry.get(name, {})  # a fit in another thread may have been faster
             if name.startswith("CustomGradient-") and _of_keras(entry.get("type")):
                 registry.pop(name, None)
-        _clear_kernel_cache()
+        if not keep_kernels:
+            _clear_kernel_cache()
 
 
 def _clear_kernel_cache() -> None:
