@@ -118,9 +118,9 @@ def test_weights_of_zero_alone_are_an_error(halves, settings):
     X, y = halves
     for estimator, targets in list(estimators(settings, y))[:2]:
         first = {"classes": ["happy", "surprise"]} if targets.dtype.kind == "U" else {}
-        with pytest.raises(ValueError, match="non-zero number|weight is 0 for every"):
+        with pytest.raises(ValueError, match=r"non-zero number|weight is 0 for every"):
             estimator.fit(X, targets, sample_weight=np.zeros(len(y)))
-        with pytest.raises(ValueError, match="non-zero number|weight is 0 for every"):
+        with pytest.raises(ValueError, match=r"non-zero number|weight is 0 for every"):
             estimator.partial_fit(X, targets, sample_weight=np.zeros(len(y)), **first)
 
 
