@@ -427,6 +427,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ------
         ValueError
             If images or labels are not what they must be; the message names the first.
+        TypeError
+            If one of `callbacks` cannot be copied.
         """
         task = begin_fit(self, X, y, sample_weight, epochs=self.epochs)
         with self._all_or_nothing():
@@ -478,6 +480,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         ValueError
             If images or labels are not what they must be, or `classes` are missing in the first
             call or others than in it.
+        TypeError
+            If one of `callbacks` cannot be copied.
         """
         if self.class_weight == "balanced":
             raise ValueError(

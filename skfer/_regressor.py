@@ -235,6 +235,8 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         ------
         ValueError
             If images or ratings are not what they must be; the message names the first.
+        TypeError
+            If one of `callbacks` cannot be copied.
         """
         task = begin_fit(self, X, y, sample_weight, epochs=self.epochs)
         with self._all_or_nothing():
@@ -273,6 +275,8 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         ------
         ValueError
             If images or ratings are not what they must be; the message names the first.
+        TypeError
+            If one of `callbacks` cannot be copied.
         """
         with self._all_or_nothing():
             first = not hasattr(self, "network_")

@@ -167,7 +167,7 @@ def epoch_order(n_images: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
     n_images : int
     seed : int
         Seed of the fit.
-    epoch : int or scalar tensor
+    epoch : int or tensor of shape ()
         Number of the epoch, from 0.
 
     Returns
