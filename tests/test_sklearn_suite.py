@@ -65,7 +65,6 @@ EXPECTED_FAILED_CHECKS = {
     ),
     FacialExpressionClassifier: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
     FacialAffectRegressor: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
-    ExpressionEmbedder: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
 }
 
 # Every estimator of the package belongs here.
