@@ -107,14 +107,15 @@ def weights_of_classes(class_weight: Mapping, classes: np.ndarray) -> np.ndarray
     unknown = [label for label in class_weight if label not in labels]
     if unknown:
         raise ValueError(
-            f"class_weight has a weight for {unknown[0]!r}, which is not one of the classes "
-            f"{labels}. Where y lacks some labels, the parameter classes names all."
+            f"class_weight has a weight for {shorten(unknown[0])}, which is not one of the "
+            f"classes {shorten(labels)}. Where y lacks some labels, the parameter classes names "
+            "all."
         )
     for label, weight in class_weight.items():
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
             raise ValueError(
-                f"class_weight[{label!r}] is {weight!r}: a weight must be a finite number that is "
-                "not negative."
+                f"class_weight[{shorten(label)}] is {shorten(weight)}: a weight must be a finite "
+                "number that is not negative."
             )
     weights = np.array([class_weight.get(label, 1.0) for label in labels], np.float64)
     if not weights.any():
