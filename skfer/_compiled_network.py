@@ -18,6 +18,7 @@ _MOST_AT_ONCE = 64
 _LARGEST_ARRAY = 64e6
 # Bytes of all arrays of a call, where a gradient needs them together.
 _MOST_KEPT = 1e9
+_MOST_ALIVE = 4e9
 # Weights that go into the graph; of a larger network, a copy costs more than it saves.
 _MOST_COPIED = 10_000_000
 # Values of every variable that tell whether it has changed.
@@ -125,9 +126,9 @@ def most_images(graph: tf.types.experimental.ConcreteFunction, *, keeps_all: boo
         if tensor.shape.rank
     ]
     sizes = [math.prod(s[1:]) for s in shapes if s[0] is None and None not in s[1:]]
-    at_once = _LARGEST_ARRAY / (4 * max(sizes, default=1))
-    if keeps_all:
-        at_once = min(at_once, _MOST_KEPT / (4 * max(sum(sizes), 1)))
+    # At worst, all arrays are alive together.
+    limit = _MOST_KEPT if keeps_all else _MOST_ALIVE
+    at_once = min(_LARGEST_ARRAY / (4 * max(sizes, default=1)), limit / (4 * max(sum(sizes), 1)))
     return int(min(max(at_once, 1), _MOST_AT_ONCE))
 
 

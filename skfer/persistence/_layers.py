@@ -58,6 +58,16 @@ _LEFT_OUT = ("_initializer", "build_config", "renorm_momentum", "virtual_batch_s
 _OWN_CLASS = {"_regularizer": _REGULARIZERS, "_constraint": _CONSTRAINTS}
 _MODULES = {"_regularizer": keras.regularizers, "_constraint": keras.constraints}
 
+# Limits on the numbers among the settings: the largest that networks use, with room. oneDNN ends
+# the process for some larger ones, such as strides of 2**31 - 1.
+_MAX_NUMBER = 1e6
+_LIMITS = {
+    **dict.fromkeys(("kernel_size", "dilation_rate", "strides", "size"), 64),
+    **dict.fromkeys(("pool_size", "padding", "cropping", "groups"), 1024),
+    **dict.fromkeys(("height", "width"), 4096),
+    "seed": 2**64,
+}
+
 PLAIN_VALUES = (bool, int, float, str, type(None))
 
 
@@ -123,7 +133,7 @@ def new_layer(kind: str, settings: dict[str, Any], shapes: list[tuple[int, ...]]
             inner = _known(value["class"], _OWN_CLASS[ending], name)
             parameters[name] = getattr(_MODULES[ending], inner)(**_checked(value["settings"], name))
         elif name in _SETTINGS:
-            parameters[name] = _checked(value, name)
+            parameters[name] = _within_limits(_checked(value, name), name)
         else:
             raise ValueError(f"a layer {kind!r} with a setting {name!r} is not known")
     if kind == "Normalization" and parameters.get("axis") not in (-1, 3, [-1], [3]):
@@ -150,6 +160,18 @@ class _OnlyThese(keras.initializers.Initializer):
     def clone(self) -> _OnlyThese:
         """Itself: layers copy their initialisers, and the weights are counted once."""
         return self
+
+
+def _within_limits(value: Any, name: str) -> Any:
+    """Return the value if the numbers in it are within the limits of that setting."""
+    limit = _LIMITS.get(name, _MAX_NUMBER)
+    numbers = value if isinstance(value, list) else [value]
+    for number in numbers:
+        if isinstance(number, list):
+            _within_limits(number, name)
+        elif isinstance(number, int | float) and not abs(number) <= limit:
+            raise ValueError(f"its setting {name}={number!r} is beyond the limit of {limit:g}")
+    return value
 
 
 def _class(kind: str) -> Any:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import skfer
 from skfer import _network_state as network_state
@@ -19,6 +24,14 @@ FORMAT = 1
 
 # What wrong data, of right form, comes to: a name that is missing, a list where a number should be.
 _DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+# Limits of the trial of a network that a file describes layer by layer.
+_TRIAL_CPU_SECONDS = 60
+_TRIAL_SECONDS = 600  # on a busy machine
+_TRIAL_BYTES = 6_000_000_000
+_TRIAL_CODE = (
+    "import sys; from skfer.persistence._model_file import _predict_blank; "
+    "_predict_blank(sys.argv[1])"
+)
 # Names of joblib's files, which are pickles.
 PICKLE_SUFFIXES = (".joblib", ".pkl", ".pickle")
 
@@ -98,18 +111,23 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
     return path
 
 
-def load(path: str | os.PathLike) -> Any:
-    """The estimator of a file that `save` wrote.
+def load(path: str | os.PathLike, *, trusted: bool = False) -> Any:
+    """Load an estimator from a file that `save` wrote.
 
-    Nothing of the file is run: it may name only classes that `save` knows, and layers of Keras that
-    hold no code. Nothing is allocated that the file doesn't hold. The checksum finds every changed
-    byte, but is no signature: whoever makes a file can make its checksum. From strangers, expect
-    wrong answers, and nothing worse.
+    The file holds data and no code. It may name only classes that `save` knows and layers of
+    Keras, within limits on parameters, layers, values and multiply-adds. Its weights must be
+    finite. No path that it names is opened. The checksum finds every changed byte, but it is not a
+    signature: anyone can write a file with a valid one. A file from a stranger may give wrong
+    answers.
 
     Parameters
     ----------
     path : str or path
         The file.
+    trusted : bool, default=False
+        Skip the trial of networks that are none of `skfer.networks`. Such a network is first run
+        on a blank image in another process, with limits on memory and time, because some layers
+        can crash the process. The trial takes a few seconds.
 
     Returns
     -------
@@ -120,8 +138,13 @@ def load(path: str | os.PathLike) -> Any:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file, was changed, comes from a newer skfer, or holds what no such file
-        may hold.
+        If it is no such file, was changed, comes from a newer skfer, holds something that no such
+        file may hold, or exceeds a limit.
+
+    Warns
+    -----
+    UserWarning
+        If it names a detector's model file, which is not opened.
 
     See Also
     --------
@@ -137,6 +160,13 @@ def load(path: str | os.PathLike) -> Any:
     FaceCropper(margin=0.2)
     """
     path = Path(path)
+    reader, estimator = _read(path)
+    if reader.free_graphs and not trusted:
+        _try_in_child(path)
+    return estimator
+
+
+def _read(path: Path) -> tuple[Reader, Any]:
     content, arrays = read_container(path)
     made_in = content.get("format")
     if made_in != FORMAT:
@@ -146,12 +176,45 @@ def load(path: str | os.PathLike) -> Any:
             f"{str(path)!r} is of format {made_in!r}, written by skfer {release}; this is skfer "
             f"{skfer.__version__}, which reads {FORMAT}: install a newer one."
         )
+    reader = Reader(arrays)
     try:
-        return Reader(arrays).estimator(content["estimator"])
+        return reader, reader.estimator(content["estimator"])
     except _DAMAGE as error:
         if not is_usable():
-            raise  # it is this process that is not as it should be, not the file
+            raise  # TensorFlow can't be used in this process: the file is not at fault
         raise ValueError(f"{str(path)!r} is no model that can be loaded: {error}") from error
+
+
+def _try_in_child(path: Path) -> None:
+    """Predict once in another process, which a network that crashes takes with it."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        subprocess.run(
+            [sys.executable, "-c", _TRIAL_CODE, os.path.abspath(path)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TRIAL_SECONDS,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        raise ValueError(
+            f"{str(path)!r} is not loaded: its network fails on a blank image in a process of its "
+            f"own ({error.__class__.__name__}, {getattr(error, 'returncode', 'no end')})."
+        ) from error
+
+
+def _predict_blank(path: str) -> None:
+    """Load a file and run each network in it on blank images, within limits."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (_TRIAL_BYTES, _TRIAL_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_TRIAL_CPU_SECONDS, _TRIAL_CPU_SECONDS))
+    reader, _ = _read(Path(path))
+    for estimator in reader.free_graphs:
+        for n_images in (1, 3):
+            images = np.zeros((n_images, *estimator.image_shape_), np.uint8)
+            if not np.isfinite(estimator._forward(images)).all():
+                raise ValueError("The network gives NaN or infinity.")
 
 
 def _shown_classes(estimator: Any) -> list[str] | None:

@@ -12,14 +12,18 @@ import numpy as np
 from skfer.persistence._layers import LAYERS, MERGING, layer_settings, new_layer
 
 _MODELS = ("Functional", "Sequential")
-_DEEPEST = 8  # models inside models
-_MOST_LAYERS = 5000
-# Numbers that a layer may make of one image: some ten times what networks make of a large photo.
-_MOST_OUTPUTS = 2**28
+_MAX_DEPTH = 8  # models inside models
+# Limits on a network, for one image. EfficientNetB7 at 224x224x3 has 816 layers, 145 million
+# values and 5.4 billion multiply-adds; VGG16 has 3.2 million values in its largest layer.
+_MAX_LAYERS = 2000
+_MAX_LAYER_VALUES = 2**24
+_MAX_VALUES = 2**28
+_MAX_MULTIPLY_ADDS = 40_000_000_000
 # The one operation among the layers: outputs in another order, as `from_keras` puts them.
 _TAKE = "Take"
 
 Keep = Callable[[np.ndarray], int]
+Arrays = Sequence[np.ndarray]
 
 
 def describe(network: keras.Model, keep: Keep) -> dict[str, Any]:
@@ -106,30 +110,93 @@ def _one_name(ends: Any) -> str:
     raise ValueError(f"it has {len(ends)} inputs or outputs")
 
 
-def build(description: dict[str, Any], arrays: Sequence[np.ndarray]) -> keras.Model:
-    """The network that `describe` took apart.
+def same_layers(description: dict[str, Any], network: keras.Model, arrays: Arrays) -> bool:
+    """Return True if a description is that of `network`, but for names and weight values.
 
-    Room is made only for weights whose arrays are there; what a layer wants beyond is an error.
+    Parameters
+    ----------
+    description : dict
+        As `describe` makes it.
+    network : keras.Model
+    arrays : list of ndarray
+        The arrays that the description refers to.
+    """
+    shapes: list[tuple[int, ...]] = []
+
+    def keep(array: np.ndarray) -> int:
+        shapes.append(array.shape)
+        return len(shapes) - 1
+
+    own = _without_names(describe(network, keep), shapes)
+    return own == _without_names(description, [array.shape for array in arrays])
+
+
+def set_weights(network: keras.Model, description: dict[str, Any], arrays: Arrays) -> None:
+    """Set the weights of a network whose layers are those of the description.
 
     Raises
     ------
     ValueError
-        If the description is of no network that can be built.
+        If a weight is not finite.
+    """
+    names = [entry["name"] for entry in describe(network, lambda array: 0)["layers"]]
+    for name, entry in zip(names, description["layers"], strict=True):
+        if "model" in entry:
+            set_weights(network.get_layer(name), entry["model"], arrays)
+        elif entry.get("weights"):
+            network.get_layer(name).set_weights(_finite_weights(entry, arrays))
+
+
+def _without_names(description: dict[str, Any], shapes: list[tuple[int, ...]]) -> dict[str, Any]:
+    """Replace the names of layers by their positions, and weights by their shapes."""
+    position = {entry["name"]: i for i, entry in enumerate(description["layers"])}
+    layers = []
+    for entry in description["layers"]:
+        layer = {key: value for key, value in entry.items() if key != "name"}
+        if "from" in layer:
+            layer["from"] = [position[source] for source in layer["from"]]
+        if "settings" in layer:
+            settings = layer["settings"]
+            layer["settings"] = {name: settings[name] for name in settings if name != "name"}
+        if "weights" in layer:
+            layer["weights"] = [shapes[place] for place in layer["weights"]]
+        if "model" in layer:
+            layer["model"] = _without_names(layer["model"], shapes)
+        layers.append(layer)
+    result = {"class": description["class"], "shape": description.get("shape"), "layers": layers}
+    for end in ("input", "output"):
+        result[end] = position.get(description.get(end))
+    return result
+
+
+def build(description: dict[str, Any], arrays: Arrays) -> keras.Model:
+    """Build the network of a description.
+
+    Memory is allocated only for weights whose arrays are given. The number of layers, values and
+    multiply-adds is limited.
+
+    Raises
+    ------
+    ValueError
+        If the description is not that of a network that can be built within the limits.
     """
     try:
+        if (n_layers := _count_layers(description)) > _MAX_LAYERS:
+            raise ValueError(f"it has {n_layers:,} layers; the limit is {_MAX_LAYERS:,}")
         return _Builder(arrays).model(description, 0)
-    except Exception as error:  # Keras and TensorFlow raise whatever they do
+    except Exception as error:  # Keras and TensorFlow raise many types
         raise ValueError(f"its network can't be built: {error}") from error
 
 
 class _Builder:
-    def __init__(self, arrays: Sequence[np.ndarray]):
+    def __init__(self, arrays: Arrays):
         self._arrays = arrays
-        self._n_layers = 0
+        self._n_values = 0
+        self._multiply_adds = 0
 
     def model(self, description: dict[str, Any], depth: int) -> keras.Model:
-        if depth > _DEEPEST:
-            raise ValueError(f"it has models inside models more than {_DEEPEST} deep")
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"it has models inside models more than {_MAX_DEPTH} deep")
         if description["class"] == "Sequential":
             return self._sequential(description, depth)
         if description["class"] != "Functional":
@@ -153,15 +220,16 @@ class _Builder:
             layer, arrays = self._layer(entry, depth)
             model.add(layer)
             _give(layer, arrays, entry)
-            _refuse_size(layer.output, entry)
+            self._count(layer.output, [layer.input], arrays, entry)
         return model
 
     def _input(self, entry: dict[str, Any]) -> Any:
         start = keras.Input(tuple(_sides(entry["shape"])), dtype=entry["dtype"], name=entry["name"])
-        _refuse_size(start, entry)
+        self._count(start, [start], [], entry)
         return start
 
     def _called(self, entry: dict[str, Any], sources: list[Any], depth: int) -> Any:
+        arrays: list[np.ndarray] = []
         if entry.get("class") == _TAKE:
             indices = [int(index) for index in entry["indices"]]
             result = keras.ops.take(*sources, indices, axis=int(entry["axis"]))
@@ -172,18 +240,50 @@ class _Builder:
             training = {"training": bool(entry["training"])} if "training" in entry else {}
             result = layer(given, **training)
             _give(layer, arrays, entry)
-        _refuse_size(result, entry)
+        self._count(result, sources, arrays, entry)
         return result
 
     def _layer(self, entry: dict[str, Any], depth: int) -> tuple[Any, list[np.ndarray]]:
-        self._n_layers += 1
-        if self._n_layers > _MOST_LAYERS:
-            raise ValueError(f"it has more than {_MOST_LAYERS} layers")
         if "model" in entry:
             return self.model(entry["model"], depth + 1), []
-        arrays = [self._arrays[place] for place in entry["weights"]]
+        arrays = _finite_weights(entry, self._arrays)
         settings = entry["settings"] | {"name": entry["name"]}
         return new_layer(entry["class"], settings, [array.shape for array in arrays]), arrays
+
+    def _count(self, output: Any, sources: list[Any], arrays: Arrays, entry: dict) -> None:
+        """Add a layer to the totals and refuse it if they exceed the limits."""
+        if "model" in entry:
+            return  # its layers have been counted
+        size = _size(output)
+        self._n_values += size
+        positions = max(size // (output.shape[-1] or 1), *map(_positions, sources))
+        window = math.prod(_pair(entry.get("settings", {}).get("pool_size", 1)))
+        self._multiply_adds += positions * sum(array.size for array in arrays) + size * window
+        for count, limit, unit in (
+            (size, _MAX_LAYER_VALUES, "values in one layer"),
+            (self._n_values, _MAX_VALUES, "values"),
+            (self._multiply_adds, _MAX_MULTIPLY_ADDS, "multiply-adds"),
+        ):
+            if count > limit:
+                raise ValueError(
+                    f"its layer {entry['name']!r} exceeds the limit of {limit:,} {unit} for one "
+                    "image"
+                )
+
+
+def _count_layers(description: dict[str, Any]) -> int:
+    inner = [entry["model"] for entry in description["layers"] if "model" in entry]
+    return len(description["layers"]) + sum(map(_count_layers, inner))
+
+
+def _finite_weights(entry: dict[str, Any], arrays: Arrays) -> list[np.ndarray]:
+    weights = [arrays[place] for place in entry["weights"]]
+    for place, array in zip(entry["weights"], weights, strict=True):
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise ValueError(
+                f"the weights {place:03}.npy of its layer {entry['name']!r} hold NaN or infinity"
+            )
+    return weights
 
 
 def _give(layer: Any, arrays: list[np.ndarray], entry: dict[str, Any]) -> None:
@@ -196,10 +296,20 @@ def _give(layer: Any, arrays: list[np.ndarray], entry: dict[str, Any]) -> None:
 
 
 def _sides(shape: list[Any]) -> list[int | None]:
-    return [None if side is None else int(side) for side in shape]
+    sides = [None if side is None else int(side) for side in shape]
+    if not all(side is None or 0 < side <= _MAX_LAYER_VALUES for side in sides):
+        raise ValueError(f"its input has the shape {sides}")
+    return sides
 
 
-def _refuse_size(tensor: Any, entry: dict[str, Any]) -> None:
-    size = math.prod(side or 1 for side in tensor.shape[1:])
-    if size > _MOST_OUTPUTS:
-        raise ValueError(f"its layer {entry['name']!r} makes {size:,} numbers of one image")
+def _size(tensor: Any) -> int:
+    return math.prod(side or 1 for side in tensor.shape[1:])
+
+
+def _pair(value: Any) -> list[int]:
+    return [value, value] if isinstance(value, int) else list(value)
+
+
+def _positions(tensor: Any) -> int:
+    """Return the number of pixels of a feature map."""
+    return math.prod(side or 1 for side in tensor.shape[1:-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,37 @@ import keras
 import numpy as np
 
 from skfer._documentation import page
+from skfer._network_estimator import is_model
 from skfer._pixel_range import PixelRange
+from skfer.networks import list_networks
 from skfer.persistence import _network_graph as network_graph
 from skfer.persistence._kinds import GROUPS, KINDS, LEFT_OUT, PLACES, class_of, kind_of, may_have
-from skfer.training import prepare_tensorflow
+from skfer.training import isolated_random_state, prepare_tensorflow
+from skfer.weights import list_weights
 
 _OPTIMIZERS = {
     *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam"),
     *("RMSprop", "SGD"),
 }
+# Limits on what a loaded file may hold. skfer.save itself has none: its files come from one's own
+# process.
+_MAX_ESTIMATORS = 200
+_MAX_NUMBER = 1e9
+_MAX_PIXEL = 1e6
+_LIMITS: dict[str, tuple[float, float]] = {
+    "n_jobs": (-256, 256),
+    "margin": (0, 10),
+    "size": (1, 4096),
+    "temperature": (0.01, 100),
+    "scale_factor": (1.01, 100),
+    "max_side": (1, 8192),
+    "random_state": (0, 2**32),
+    **dict.fromkeys(("orientations", "pixels_per_cell", "cells_per_block"), (1, 4096)),
+    **dict.fromkeys(("grid", "radius"), (0, 256)),
+}
+# Images and outputs for which each of `skfer.networks` takes at most some hundred MB.
+_MAX_KNOWN_IMAGE = 256 * 256 * 3
+_MAX_KNOWN_OUTPUTS = 1000
 _WAY_OUT = (
     "Save it with joblib.dump, whose files may run any code when they are loaded. "
     f"See {page('guide/deploy')}"
@@ -128,33 +151,61 @@ class Writer:
 
 
 class Reader:
-    """Puts estimators together again.
+    """Build estimators from plain data.
 
     Parameters
     ----------
     arrays : list of ndarray
+
+    Attributes
+    ----------
+    free_graphs : list of estimators
+        Those whose network was built layer by layer, as it is none of `skfer.networks`.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray]):
         self._arrays = arrays
+        self._n_estimators = 0
+        self.free_graphs: list[Any] = []
 
     def estimator(self, entry: dict[str, Any]) -> Any:
-        """The estimator that was taken apart."""
+        """Return the estimator of an entry that `Writer.estimator` made."""
+        self._n_estimators += 1
+        if self._n_estimators > _MAX_ESTIMATORS:
+            raise ValueError(f"it holds more than {_MAX_ESTIMATORS} estimators")
         cls: Any = class_of(entry["class"])
-        parameters = {name: self.value(value) for name, value in entry["parameters"].items()}
-        # Where to write is said by who loads, not by who saved.
-        estimator = cls(**parameters | {name: None for name in parameters if name in PLACES})
-        if hasattr(estimator, "_validate_params"):
+        parameters = {
+            name: _without_path(cls, name, self.value(value))
+            for name, value in entry["parameters"].items()
+        }
+        for name, value in parameters.items():
+            _check_limits(cls, name, value)
+        estimator = cls(**parameters)
+        if hasattr(estimator, "_parameter_constraints"):
             estimator._validate_params()
         for name, value in entry["attributes"].items():
             value = self.value(value)
             if name in parameters or not may_have(cls, name, value):
                 raise ValueError(f"{cls.__name__} has no attribute {name!r} of that kind")
+            if isinstance(value, np.ndarray) and not _is_finite(value):
+                raise ValueError(f"{cls.__name__}.{name} holds NaN or infinity")
             vars(estimator)[name] = value
         if "network" in entry:
-            prepare_tensorflow()
-            _give_network(estimator, network_graph.build(entry["network"], self._arrays))
+            self._set_network(estimator, entry["network"])
         return estimator
+
+    def _set_network(self, estimator: Any, description: dict[str, Any]) -> None:
+        _check_network_attributes(estimator)
+        prepare_tensorflow()
+        network = _known_network(estimator, description)
+        if network is not None and network_graph.same_layers(description, network, self._arrays):
+            network_graph.set_weights(network, description, self._arrays)
+        else:
+            network = network_graph.build(description, self._arrays)
+            estimator._made_with = None
+            self.free_graphs.append(estimator)
+        _check_fits(estimator, network)
+        estimator._set_network(network)
 
     def value(self, value: Any) -> Any:
         """The value that was taken apart."""
@@ -190,23 +241,87 @@ class Reader:
         return getattr(keras.optimizers, entry["class"])(**settings)
 
 
-def _give_network(estimator: Any, network: Any) -> None:
+def _known_network(estimator: Any, description: dict[str, Any]) -> Any:
+    """Build the network that the estimator names, or return None if it can't be built cheaply.
+
+    The parameters are those of the file, so only networks with default parameters are built, for
+    small images.
+    """
+    named = isinstance(estimator.network, str) and estimator.network in list_networks()
+    small = math.prod(estimator.image_shape_) <= _MAX_KNOWN_IMAGE
+    if not named or not small or estimator.network_params:
+        return None
+    n_outputs = getattr(estimator, "n_outputs_", None) or len(estimator.classes_)
+    if n_outputs > _MAX_KNOWN_OUTPUTS:
+        return None
+    with isolated_random_state(0):
+        try:
+            return estimator._rebuilt(n_outputs)
+        except (ValueError, TypeError):
+            return None  # an option that the network does not take: it is built layer by layer
+
+
+def _check_network_attributes(estimator: Any) -> None:
+    name = type(estimator).__name__
     if not hasattr(estimator, "_set_network"):
-        raise ValueError(f"{type(estimator).__name__} has no network")
-    needed = ("image_shape_", "pixel_range_", "_seed")
-    missing = [name for name in needed if not hasattr(estimator, name)]
+        raise ValueError(f"{name} has no network")
+    missing = [a for a in ("image_shape_", "pixel_range_", "_seed") if not hasattr(estimator, a)]
+    if not (hasattr(estimator, "classes_") or hasattr(estimator, "n_outputs_")):
+        missing.append("classes_")
     if missing:
-        raise ValueError(f"{type(estimator).__name__} has a network and no {missing[0]}")
+        raise ValueError(f"{name} has a network and no {missing[0]}")
+    shape = estimator.image_shape_
+    if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
+        raise ValueError(f"{name}.image_shape_ is {shape}")
+    low, high = estimator.pixel_range_.low, estimator.pixel_range_.high
+    if not -_MAX_PIXEL <= low < high <= _MAX_PIXEL:
+        raise ValueError(f"{name}.pixel_range_ is {low:g} to {high:g}")
+
+
+def _check_fits(estimator: Any, network: Any) -> None:
     classes = getattr(estimator, "classes_", None)
     fits = network.input_shape[1:] == estimator.image_shape_ and (
         classes is None or network.output_shape == (None, len(classes))
     )
     if not fits:
         raise ValueError(
-            f"its network takes {network.input_shape} and gives {network.output_shape}, which is "
-            "not what its images and classes need"
+            f"its network takes {network.input_shape} and gives {network.output_shape}, which "
+            "does not fit its images and classes"
         )
-    estimator._set_network(network)
+
+
+def _without_path(cls: type, name: str, value: Any) -> Any:
+    """Return the parameter, or None for a path: a file that is loaded opens no path it names."""
+    if name in PLACES:
+        return None
+    if name == "network" and isinstance(value, str | Path) and is_model(value):
+        return f"loaded from {Path(value).name}"  # not a file name: a later fit can't open it
+    named = {"weights": [*list_weights(), "imagenet"], "model": []}
+    if name in named and isinstance(value, str | Path) and value not in named[name]:
+        if cls.__name__ == "YuNetDetector":
+            warnings.warn(
+                f"The file names {str(value)[:80]!r} as the model of YuNetDetector. It is not "
+                "opened; model=None is used. Set the parameter `model` to use another file.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return None
+    return value
+
+
+def _check_limits(cls: type, name: str, value: Any) -> None:
+    """Raise if a number among the parameters is out of all proportion."""
+    low, high = _LIMITS.get(name, (-_MAX_NUMBER, _MAX_NUMBER))
+    numbers = value if isinstance(value, list | tuple) else [value]
+    for number in numbers:
+        if isinstance(number, int | float) and not low <= number <= high:
+            raise ValueError(
+                f"{cls.__name__} has {name}={number!r}, which is not between {low:g} and {high:g}"
+            )
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _objects(items: list[Any]) -> np.ndarray:

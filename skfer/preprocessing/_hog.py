@@ -103,6 +103,11 @@ class HOGDescriptor(ImageDescriptor):
         cell, block = self._cell(), self._block()
         return cell[0] * block[0], cell[1] * block[1]
 
+    def _n_features(self, height: int, width: int) -> int:
+        cell, block = self._cell(), self._block()
+        n_blocks = (height // cell[0] - block[0] + 1) * (width // cell[1] - block[1] + 1)
+        return n_blocks * block[0] * block[1] * self.orientations
+
     def _describe(self, image: np.ndarray) -> np.ndarray:
         return skimage_feature("HOGDescriptor").hog(
             image,

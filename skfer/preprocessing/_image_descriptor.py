@@ -26,6 +26,11 @@ from skfer.preprocessing._size_and_color import to_gray
 _MOST_LEVELS = 2**16
 
 
+# Limits on the work for one image.
+_MAX_PIXELS = 2**26
+_MAX_FEATURES = 10_000_000
+
+
 class ImageDescriptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstimator):
     """A fixed number of features of every image; a subclass says which."""
 
@@ -94,16 +99,27 @@ class ImageDescriptor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEs
             yield _gray(image)
 
     def _row(self, gray: np.ndarray) -> np.ndarray:
-        """Features of one gray image of floats."""
-        image = _whole_levels(_enlarged_to(gray, self._smallest_size()))
-        return self._describe(image).astype(np.float32)
+        """Return the features of one gray float image."""
+        shape = tuple(map(max, zip(gray.shape, self._smallest_size(), strict=True)))
+        n_features = self._n_features(*shape)
+        if math.prod(shape) > _MAX_PIXELS or n_features > _MAX_FEATURES:
+            raise ValueError(
+                f"{self!r} would describe an image of {shape[0]:,} x {shape[1]:,} pixels by "
+                f"{n_features:,} features; the limits are {_MAX_PIXELS:,} pixels and "
+                f"{_MAX_FEATURES:,} features."
+            )
+        return self._describe(_whole_levels(_enlarged_to(gray, shape))).astype(np.float32)
 
     def _smallest_size(self) -> tuple[int, int]:
         """Height and width below which there is nothing to describe."""
         raise NotImplementedError
 
+    def _n_features(self, height: int, width: int) -> int:
+        """Return the number of features of an image of that size."""
+        raise NotImplementedError
+
     def _describe(self, image: np.ndarray) -> np.ndarray:
-        """One row of features of an image ``(height, width)`` of whole numbers."""
+        """Return the features of an image ``(height, width)`` of integers."""
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Tags:

@@ -118,6 +118,10 @@ class LBPDescriptor(ImageDescriptor):
     def _smallest_size(self) -> tuple[int, int]:
         return two_lengths(self.grid, "grid")
 
+    def _n_features(self, height: int, width: int) -> int:
+        rows, columns = two_lengths(self.grid, "grid")
+        return rows * columns * _N_PATTERNS[self.method](self.n_points)
+
     def _describe(self, image: np.ndarray) -> np.ndarray:
         rows, columns = two_lengths(self.grid, "grid")
         height, width = image.shape

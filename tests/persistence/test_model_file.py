@@ -201,7 +201,7 @@ def test_what_stands_around_a_classifier(classifier, faces, tmp_path):
 
 @pytest.mark.parametrize(
     "detector",
-    ["haar", "yunet", "mtcnn", HaarDetector(1.2, 3), YuNetDetector("y.onnx"), MTCNNDetector()],
+    ["haar", "yunet", "mtcnn", HaarDetector(1.2, 3), YuNetDetector(max_side=640), MTCNNDetector()],
 )
 def test_detectors(detector, tmp_path):
     loaded = skfer.load(skfer.save(FaceCropper(detector), tmp_path / "cropper.skfer"))
@@ -344,9 +344,9 @@ def test_a_file_of_a_newer_skfer_says_so(content, sealed):
         ('"n_iter_": 2', '"predict": 2', "no attribute 'predict'"),
         ('"n_iter_": 2', '"n_iter_": "2"', "no attribute 'n_iter_' of that kind"),
         ('"n_iter_": 2', '"network_": 2', "no attribute 'network_'"),
-        ('"units": 3', '"units": 1000000000', "which are not in the file"),
+        ('"units": 3', '"units": 1000', "which are not in the file"),
         ('"units": 3', '"lora_rank": 4, "units": 3', "setting 'lora_rank' is not known"),
-        ('"filters": 4', '"filters": 400000000', "which are not in the file"),
+        ('"filters": 4', '"filters": 400', "which are not in the file"),
         ('"padding": "same"', '"padding": {"class_name": "x"}', "is no plain data"),
         ('"activation": "softmax"', '"activation": "os.system"', "can't be built"),
         ('"temperature": 1.0', '"temperature": -1.0', "temperature"),
@@ -368,7 +368,7 @@ def test_a_layer_that_makes_too_much_of_an_image_is_refused(content, sealed):
     layers = harmful["estimator"]["network"]["layers"][-1]["model"]["layers"]
     grown = {"class": "UpSampling2D", "name": "grown", "settings": {"size": [9000, 9000]}}
     layers.insert(0, grown | {"weights": []})
-    with pytest.raises(ValueError, match=r"'grown' makes .* numbers of one image"):
+    with pytest.raises(ValueError, match="size=9000 is beyond the limit"):
         skfer.load(sealed(harmful, arrays))
 
 

@@ -1,0 +1,335 @@
+"""Model files with a valid checksum and harmful contents are refused or used within limits."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from sklearn.pipeline import FeatureUnion, make_pipeline
+
+import skfer
+from skfer import (
+    FaceCropper,
+    FacialExpressionClassifier,
+    GrayscaleResizer,
+    HOGDescriptor,
+    LBPDescriptor,
+)
+from skfer.datasets import make_faces
+from skfer.detection import YuNetDetector
+from skfer.persistence._container import write_container
+
+# Load the file, predict one photo and print the peak memory in MB.
+USE = """
+import resource, sys
+import numpy as np
+import skfer
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    answer = skfer.load(sys.argv[1]).predict_proba([np.full((64, 64), 200, np.uint8)])
+    print("answer", np.isfinite(answer).all())
+except ValueError as error:
+    print("ValueError", str(error)[:300])
+print("MB", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(30, classes=["happy", "sad", "surprise"], size=24, random_state=0)
+
+
+def unpacked(path):
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        arrays = [np.load(io.BytesIO(archive.read(name))) for name in names[1:]]
+        return json.loads(archive.read("skfer.json")), arrays
+
+
+@pytest.fixture(scope="module")
+def known(faces, tmp_path_factory):
+    """Content and arrays of a classifier with one of the package's networks."""
+    classifier = FacialExpressionClassifier("mini_xception", random_state=0)
+    classifier.classes_ = np.array(["happy", "sad", "surprise"])
+    classifier._build_untrained((24, 24, 1), 3)
+    return unpacked(skfer.save(classifier, tmp_path_factory.mktemp("known") / "known.skfer"))
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    """Write a file with a valid checksum, as an attacker would."""
+
+    def write(content, arrays=(), name="sealed.skfer"):
+        path = tmp_path / name
+        with path.open("w+b") as file:
+            write_container(file, content, arrays)
+        return path
+
+    return write
+
+
+def use(path):
+    done = subprocess.run(
+        [sys.executable, "-c", USE, str(path)], capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    said, memory = done.stdout.strip().splitlines()
+    return said, float(memory.removeprefix("MB "))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("abort", "strides=2147483647 is beyond the limit"),
+        ("wide24", "size=512 is beyond the limit"),
+        ("slow60", "size=512 is beyond the limit"),
+        ("nan_weights", r"weights 001\.npy of its layer 'conv2d' hold NaN"),
+    ],
+)
+def test_harmful_model_file_is_refused_at_load(skfer_data, name, message):
+    with pytest.raises(ValueError, match=message):
+        skfer.load(skfer_data / "data" / "cases" / f"{name}.skfer")
+
+
+@pytest.mark.real_data
+def test_path_of_a_detector_model_in_a_file_is_not_opened(skfer_data):
+    with pytest.warns(UserWarning, match="'/dev/zero' as the model of YuNetDetector"):
+        loaded = skfer.load(skfer_data / "data" / "cases" / "yunet_devzero.skfer")
+    assert loaded["facecropper"].detector.model is None
+
+
+def test_paths_are_not_kept_by_load(tmp_path):
+    cropper = FaceCropper(YuNetDetector("mine.onnx", score_threshold=0.8))
+    with pytest.warns(UserWarning, match="not opened"):
+        loaded = skfer.load(skfer.save(cropper, tmp_path / "a.skfer"))
+    assert loaded.detector.model is None
+    assert loaded.detector.score_threshold == 0.8
+    classifier = FacialExpressionClassifier(weights="other.keras", network="mine.keras")
+    loaded = skfer.load(skfer.save(classifier, tmp_path / "b.skfer"))
+    assert loaded.weights is None
+    assert loaded.network == "loaded from mine.keras"
+
+
+def deepest(content):
+    """Return the layers of the innermost model."""
+    network = content["estimator"]["network"]
+    while "model" in network["layers"][-1]:
+        network = network["layers"][-1]["model"]
+    return network["layers"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("strides", 2**31 - 1),
+        ("strides", [1, 100]),
+        ("kernel_size", 10**6),
+        ("dilation_rate", 1000),
+        ("filters", 10**12),
+    ],
+)
+def test_setting_of_a_layer_out_of_proportion_is_refused(known, sealed, setting, value):
+    content, arrays = copy.deepcopy(known[0]), known[1]
+    layer = next(layer for layer in deepest(content) if layer.get("class") == "Conv2D")
+    layer["settings"][setting] = value
+    with pytest.raises(ValueError, match=f"{setting}=.* is beyond the limit"):
+        skfer.load(sealed(content, arrays))
+
+
+def graph(layers, shape=(24, 24, 1)):
+    """Describe a classifier of two classes whose network has these layers before its end."""
+    start = {"name": "start", "from": [], "class": "InputLayer", "shape": [*shape]}
+    head = [
+        {"name": "pool", "from": [layers[-1]["name"]], "class": "GlobalAveragePooling2D"},
+        {
+            "name": "end",
+            "from": ["pool"],
+            "class": "Dense",
+            "settings": {"units": 2, "activation": "softmax"},
+            "weights": [1, 2],
+        },
+    ]
+    entries = [start | {"dtype": "float32"}, *layers, *head]
+    entries = [{"settings": {}, "weights": [], **entry} for entry in entries]
+    return {
+        "format": 1,
+        "versions": {},
+        "estimator": {
+            "class": "FacialExpressionClassifier",
+            "parameters": {},
+            "attributes": {
+                "classes_": {"array": 0},
+                "_seed": 0,
+                "image_shape_": {"tuple": list(shape)},
+                "pixel_range_": {"pixel_range": [0.0, 255.0]},
+            },
+            "network": {
+                "class": "Functional",
+                "name": "free",
+                "layers": entries,
+                "input": "start",
+                "output": "end",
+            },
+        },
+    }
+
+
+HEAD = [np.array(["happy", "sad"]), np.ones((1, 2), np.float32), np.zeros(2, np.float32)]
+
+
+def layer(name, source, kind, **settings):
+    sources = [source] if isinstance(source, str) else source
+    return {"name": name, "from": sources, "class": kind, "settings": settings}
+
+
+def test_a_network_described_layer_by_layer_is_loaded_and_predicts(sealed):
+    path = sealed(graph([layer("up", "start", "UpSampling2D", size=2)]), HEAD)
+    loaded = skfer.load(path)
+    assert loaded.predict_proba(np.zeros((2, 24, 24, 1), np.uint8)).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [layer("a", "start", "UpSampling2D", size=64), layer("b", "a", "UpSampling2D", size=8)],
+            "values in one layer",
+        ),
+        (
+            [
+                layer("up", "start", "UpSampling2D", size=60),
+                *(layer(f"u{i}", "up", "ReLU") for i in range(200)),
+                layer("sum", [f"u{i}" for i in range(200)], "Add"),
+            ],
+            "268,435,456 values for one image",
+        ),
+        (
+            [
+                layer("up", "start", "UpSampling2D", size=30),
+                *(
+                    layer(f"p{i + 1}", f"p{i}" if i else "up", "MaxPooling2D", pool_size=400,
+                          strides=1, padding="same")
+                    for i in range(3)
+                ),
+            ],
+            "multiply-adds",
+        ),
+        (
+            [layer(f"r{i + 1}", f"r{i}" if i else "start", "ReLU") for i in range(2100)],
+            "2,103 layers; the limit is 2,000",
+        ),
+    ],
+)  # fmt: skip
+def test_network_beyond_the_limits_is_refused(sealed, layers, message):
+    with pytest.raises(ValueError, match=message):
+        skfer.load(sealed(graph(layers), HEAD))
+
+
+def test_a_network_that_ends_the_process_is_refused(sealed, monkeypatch):
+    """The trial runs in a child process, whose end is an error here."""
+    path = sealed(graph([layer("up", "start", "UpSampling2D", size=2)]), HEAD)
+    monkeypatch.setattr("skfer.persistence._model_file._TRIAL_CODE", "import os; os.abort()")
+    with pytest.raises(ValueError, match=r"sealed\.skfer' is not loaded.*in a process of its own"):
+        skfer.load(path)
+    assert skfer.load(path, trusted=True).classes_.tolist() == ["happy", "sad"]
+
+
+def test_known_networks_need_no_trial(known, sealed, monkeypatch):
+    monkeypatch.setattr("skfer.persistence._model_file._TRIAL_CODE", "raise SystemExit(1)")
+    loaded = skfer.load(sealed(*known))
+    assert loaded.network_.count_params() > 50_000
+
+
+def test_weights_that_are_not_finite_are_refused(known, sealed):
+    content, arrays = known
+    place = next(i for i, array in enumerate(arrays) if array.dtype == np.float32)
+    changed = [array.copy() for array in arrays]
+    changed[place].flat[0] = np.inf
+    with pytest.raises(ValueError, match=rf"{place:03}\.npy of its layer .* hold NaN or infinity"):
+        skfer.load(sealed(content, changed))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name", "value"),
+    [
+        (FaceCropper(), "n_jobs", 3000),
+        (FaceCropper(), "margin", 1e9),
+        (FaceCropper(), "min_face_size", 10**300),
+        (GrayscaleResizer(), "size", 10**6),
+        (GrayscaleResizer(), "size", {"tuple": [48, 10**6]}),
+        (GrayscaleResizer(), "n_jobs", -(10**6)),
+        (HOGDescriptor(), "orientations", 10**6),
+        (LBPDescriptor(), "grid", 10**5),
+        (FacialExpressionClassifier(), "temperature", 1e-300),
+    ],
+)
+def test_parameter_out_of_proportion_is_refused(tmp_path, sealed, estimator, name, value):
+    content, arrays = unpacked(skfer.save(estimator, tmp_path / "a.skfer"))
+    content["estimator"]["parameters"][name] = value
+    with pytest.raises(ValueError, match=f"has {name}=.*which is not between"):
+        skfer.load(sealed(content, arrays))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        HOGDescriptor(orientations=64, pixels_per_cell=1, cells_per_block=16),
+        LBPDescriptor(n_points=24, method="default"),
+        HOGDescriptor(pixels_per_cell=4096, cells_per_block=4096),
+    ],
+)
+def test_descriptor_that_would_fill_the_memory_is_an_error(estimator):
+    with pytest.raises(ValueError, match=r"the limits are .* pixels and .* features"):
+        estimator.fit(np.zeros((1, 512, 512), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"format": 1, "estimator": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"format": 1, "estimator": {"class": ' + "9" * 5000 + "}}",
+        '{"format": 1, "estimator": {}, "x": "' + "a" * 5_000_000 + '"}',
+    ],
+)
+def test_text_of_a_file_that_would_cost_much_is_refused(sealed, monkeypatch, text):
+    monkeypatch.setattr("skfer.persistence._container.json.dumps", lambda *args, **kwargs: text)
+    path = sealed({})
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="no model that can be"):
+        skfer.load(path)
+
+
+def test_estimators_without_end_are_refused(tmp_path, sealed):
+    content, _ = unpacked(skfer.save(make_pipeline(GrayscaleResizer()), tmp_path / "a.skfer"))
+    ((_, step),) = [item["tuple"] for item in content["estimator"]["parameters"]["steps"]]
+    steps = [{"tuple": [f"s{i}", step]} for i in range(1000)]
+    content["estimator"]["parameters"]["steps"] = steps
+    with pytest.raises(ValueError, match="more than 200 estimators"):
+        skfer.load(sealed(content))
+
+
+def test_feature_union_is_saved_loaded_and_used(faces, tmp_path):
+    union = FeatureUnion([("edges", HOGDescriptor()), ("texture", LBPDescriptor(grid=2))])
+    union.fit(faces.images)
+    loaded = skfer.load(skfer.save(union, tmp_path / "union.skfer"))
+    np.testing.assert_array_equal(loaded.transform(faces.images), union.transform(faces.images))
+
+
+@pytest.mark.slow
+def test_a_wide_network_within_the_limits_stays_within_memory(sealed):
+    n_branches = 60
+    layers = [layer("up", "start", "UpSampling2D", size=40)]
+    layers += [layer(f"u{i}", "up", "ReLU", max_value=float(i + 1)) for i in range(n_branches)]
+    layers += [layer("max", [f"u{i}" for i in range(n_branches)], "Maximum")]
+    content = graph(layers)
+    path = sealed(content, HEAD)
+    said, memory = use(path)
+    assert said.startswith(("answer True", "ValueError"))
+    assert memory < 1500
