@@ -150,3 +150,19 @@ def test_fer2013_has_copies_on_both_sides(skfer_data):
     exact = [image.tobytes() in copies for image in test[:120]]
     assert audit.counts["copy"] == sum(exact) > 3
     assert audit.counts["near copy"] > 1.5 * audit.counts["copy"]
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda X: X.astype(np.float32),
+        lambda X: X / 255,
+        lambda X: X / 127.5 - 1,
+        lambda X: np.repeat(X[..., np.newaxis], 3, axis=-1),
+        lambda X: X.reshape(len(X), -1) / 255,
+    ],
+    ids=["float32", "[0, 1]", "[-1, 1]", "RGB", "flat rows"],
+)
+def test_a_copy_in_another_representation_is_a_copy(convert):
+    images = make_faces(12, size=48, random_state=0).images
+    assert leak_audit(images, convert(images)).counts["copy"] == 12
