@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import learning_curve
+from sklearn.model_selection import cross_val_predict, learning_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skfer import FacialExpressionClassifier, HOGDescriptor
 from skfer.datasets import make_faces
+from skfer.evaluation import cross_val_label_report
 
 EXPRESSIONS = ["happy", "sad", "surprise"]
 
@@ -95,3 +97,48 @@ def test_a_learning_curve_from_fewer_images_than_show_every_class(network, faces
     )
     assert sizes.tolist() == [2, 45]
     assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def votes_of(y):
+    """A vote of each of four annotators, three of them for the label, as a table by name."""
+    votes = pd.DataFrame(0.25, index=range(len(y)), columns=EXPRESSIONS[::-1])
+    for row, label in enumerate(y):
+        votes.loc[row, label] += 3
+    return votes
+
+
+@pytest.mark.parametrize(
+    ("parameters", "params"),
+    [
+        ({"classes": [*EXPRESSIONS, "fear"]}, None),
+        ({"class_weight": {"happy": 1, "sad": 2, "surprise": 1}}, None),
+        ({}, "votes"),
+    ],
+    ids=["classes", "class_weight", "votes"],
+)
+def test_labels_that_parameters_name_survive_the_label_report(network, faces, parameters, params):
+    X, y = faces
+    classifier = network().set_params(**parameters)
+    params = {"votes": votes_of(y)} if params else None
+    report = cross_val_label_report(classifier, X, y, cv=3, params=params)
+    assert sorted(report["row"]) == list(range(len(y)))
+    assert (report["given"] == y[report["row"]]).all()
+    # Three epochs suffice to be better than chance, which columns in a wrong order are not.
+    assert report["self_confidence"].mean() > 0.4
+    message = "places of the sorted labels.*cross_val_label_report"
+    with pytest.raises(ValueError, match=message):
+        cross_val_predict(classifier, X, y, cv=3, method="predict_proba", params=params)
+    if params is None:
+        with pytest.raises(ValueError, match=message):
+            VotingClassifier([("cnn", classifier)], voting="soft").fit(X, y)
+        with pytest.raises(ValueError, match=message):
+            StackingClassifier([("cnn", classifier)], cv=2).fit(X, y)
+
+
+def test_labels_named_by_number_serve_where_scikit_learn_encodes_them(network, faces):
+    X, y = faces
+    classifier = network().set_params(class_weight={0: 1, 1: 2, 2: 1}, classes=[0, 1, 2])
+    proba = cross_val_predict(classifier, X, y, cv=3, method="predict_proba")
+    assert (np.array(EXPRESSIONS)[proba.argmax(axis=1)] == y).mean() > 0.4
+    vote = VotingClassifier([("cnn", classifier)], voting="soft").fit(X, y)
+    assert vote.score(X, y) > 0.4
