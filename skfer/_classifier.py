@@ -15,12 +15,13 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._documentation import page
 from skfer._keras_estimator import KerasEstimator
-from skfer._labels import label_codes
-from skfer._labels_and_votes import check_labels, labels_in_order, votes_by_class
+from skfer._labels import encoding_hint, label_array, label_codes
+from skfer._labels_and_votes import labels_in_order, votes_by_class
 from skfer._network_estimator import is_model
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer._utils import shorten
@@ -131,10 +132,12 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         is not kept.
     test_time_augmentation : {"flip", "ten"} or None, default=None
         Average the probabilities of the image and its mirror image, or of both at five places.
-    temperature : float, default=1
+    temperature : float, default=None
         Above 1 probabilities come nearer to one another, below 1 they go apart; labels stay. They
         become proportional to their power of 1 / temperature, after any averaging.
-        `skfer.metrics.fit_temperature` finds the one that suits held-out images.
+        `skfer.metrics.fit_temperature` finds the one that suits held-out images. None takes
+        `temperature_`, which belongs to the weights: that of `skfer.load_pretrained`, and 1 after
+        a fit.
     backend : {"keras", "onnx", "onnx-int8"}, default="keras"
         What predicts: the Keras network as one TensorFlow graph, or ONNX Runtime on the
         processor, which takes less time for single images and more for many (extra ``onnx``).
@@ -169,6 +172,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         The labels, sorted; the order of the columns of `predict_proba`.
     network_ : keras.Model
         The fitted network, from pixels to probabilities.
+    temperature_ : float
+        Temperature that belongs to the weights, used where `temperature` is None. Every fit resets
+        it to 1.
     history_ : dict of str to list of float
         `loss` and `accuracy` of every epoch, `val_loss` and `val_accuracy` if there were
         validation images, and `learning_rate` if `reduce_lr` was set.
@@ -217,7 +223,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         "classes": ["array-like", None],
         "oversample": ["boolean", Interval(Real, 0, 1, closed="right")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "temperature": [Interval(Real, 0, None, closed="neither"), None],
         "vote_mode": [StrOptions(set(VOTE_MODES))],
     }
 
@@ -250,7 +256,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         fine_tune_learning_rate: float | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
         test_time_augmentation: str | None = None,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         backend: str = "keras",
         mixed_precision: str | None = None,
         distribution: str | tf.distribute.Strategy | Callable | None = None,
@@ -368,6 +374,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self._validate_params()
         self.classes_ = self._sorted_classes()
         self._build_from_model(len(self.classes_))
+        self.temperature_ = 1.0
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -426,6 +433,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 anew=not go_on,
                 task=task,
             )
+            self.temperature_ = 1.0
         end_fit(self, task)
         return self
 
@@ -468,7 +476,8 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             if first:
                 if classes is None and self.classes is None:
                     raise ValueError("classes must be passed on the first call to partial_fit.")
-                self.classes_ = self._sorted_classes(classes)
+                known = None if classes is None else label_array(classes, "classes")
+                self.classes_ = self._sorted_classes(known)
             elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
                 raise ValueError(
                     f"classes={shorten(list(classes))} is not the same as on the first call to "
@@ -482,6 +491,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 anew=first,
                 partial=True,
             )
+            self.temperature_ = 1.0
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -503,7 +513,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             If an image can't be read, or has not the size and scale of those fitted on.
         """
         check_is_fitted(self, "network_")
-        return apply_temperature(self._forward(X), self.temperature)
+        return apply_temperature(self._forward(X), self._temperature())
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every image.
@@ -526,26 +536,30 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         return self.classes_[best]
 
     def _examples(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool, name: str = "y"
     ) -> tuple[Examples, np.ndarray]:
         """Images and weights, checked; the labels too, which are no codes yet."""
+        if y is not None:
+            label_array(y, name)
         images, y = self._images_and_targets(X, y, reset=reset)
-        check_labels(y)
+        check_classification_targets(y)
         return Examples(images, y, y, self._weights(y, sample_weight, images)), y
 
     def _watched(self, X: Any, y: Any) -> Examples:
-        examples, y = self._examples(X, y, None, reset=False)
+        examples, y = self._examples(X, y, None, reset=False, name="y_val")
         # Not weighed: class weights steer what is learnt, not how well it went.
         codes = self._codes(y)
         return Examples(examples.images, codes, codes)
 
     def _sorted_classes(self, y: Any = None) -> np.ndarray:
-        classes = y if self.classes is None else self.classes
-        if isinstance(classes, dict):
-            classes = labels_in_order(classes)
-        elif isinstance(classes, set | frozenset):
-            classes = list(classes)
-        classes = np.unique(classes)
+        if y is None or self.classes is not None:
+            classes = self.classes
+            if isinstance(classes, dict):
+                classes = labels_in_order(classes)
+            elif isinstance(classes, set | frozenset):
+                classes = list(classes)
+            y = label_array(classes, "classes")
+        classes = np.unique(y)
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs labels of at least 2 classes; the data holds only "
@@ -555,6 +569,11 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         """Labels as their places in `classes_`."""
+        hint = encoding_hint(y, self.classes_)
+        if hint:
+            raise ValueError(
+                f"y holds numbers, but the classes are {self.classes_.tolist()}.{hint}"
+            )
         return label_codes(y, self.classes_, name="y", known="the classes ")
 
     def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
@@ -578,9 +597,20 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         weights = super()._weights(y, sample_weight, images)
         if self.class_weight is None:
             return weights
+        hint = encoding_hint(y, self.class_weight) if isinstance(self.class_weight, dict) else ""
+        if hint:
+            raise ValueError(
+                f"class_weight names {list(self.class_weight)}, but y holds numbers.{hint}"
+            )
         weights = np.ones(len(y), np.float32) if weights is None else weights
         weights *= compute_sample_weight(self.class_weight, y)
         return weights
+
+    def _temperature(self) -> float:
+        """Return the temperature that predictions are made with."""
+        if self.temperature is not None:
+            return self.temperature
+        return getattr(self, "temperature_", 1.0)  # missing in pickles of earlier versions
 
     def _rows(self, examples: Examples) -> np.ndarray | None:
         if not self.oversample or examples.codes is None:

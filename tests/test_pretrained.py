@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import random
 
 import numpy as np
+import psutil
 import pytest
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skfer import FacialExpressionClassifier, list_pretrained, load_pretrained
 from skfer.datasets import make_faces
+from skfer.metrics import apply_temperature
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +90,54 @@ def test_cropped_faces_are_not_spoilt_by_the_cropper(fer2013_pipeline, public_te
     images, labels = public_test[0][:500], public_test[1][:500]
     without = Pipeline([("cropper", "passthrough"), *fer2013_pipeline.steps[1:]])
     assert fer2013_pipeline.score(images, labels) == without.score(images, labels)
+
+
+def test_a_fit_resets_the_temperature_of_the_old_weights():
+    faces = make_faces(12, classes=["happy", "sad"], random_state=0)
+    X, y = faces.images, faces.labels
+    shipped = load_pretrained("fer2013")["classifier"]
+    assert shipped.temperature is None
+    assert shipped.temperature_ == pytest.approx(0.942)
+    softened = shipped.predict_proba(X)
+    shipped.set_params(temperature=1)
+    np.testing.assert_allclose(apply_temperature(shipped.predict_proba(X), 0.942), softened, 1e-4)
+    shipped.set_params(temperature=None, epochs=1, frozen_epochs=1)
+    again = pickle.loads(pickle.dumps(shipped))
+    assert again.fit(X, y).temperature_ == 1
+    assert again.temperature is None
+    assert shipped.partial_fit(X, ["happy", "sad"] * 6).temperature_ == 1
+    with pytest.raises(ValueError, match="1d array"):
+        load_pretrained("fer2013")["classifier"].fit(X, np.eye(2))
+
+
+def test_a_failed_fit_keeps_the_temperature():
+    shipped = load_pretrained("fer2013")["classifier"]
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        shipped.fit(make_faces(4, random_state=0).images, ["happy"] * 4)
+    assert shipped.temperature_ == pytest.approx(0.942)
+
+
+def test_loading_draws_no_number_of_the_process():
+    def states():
+        kind, keys, place, *_ = np.random.get_state()  # noqa: NPY002
+        return kind, keys.tolist(), place, random.getstate()
+
+    before = states()
+    pipeline = load_pretrained("fer2013")
+    pipeline["classifier"].predict(make_faces(2, random_state=0).images)
+    pickle.loads(pickle.dumps(pipeline))
+    assert states() == before
+
+
+@pytest.mark.slow
+def test_loading_leaves_nothing_in_memory():
+    process = psutil.Process()
+    for _ in range(3):
+        load_pretrained("fer2013")
+    gc.collect()
+    before = process.memory_info().rss
+    for _ in range(50):
+        load_pretrained("fer2013")
+    gc.collect()
+    grown = (process.memory_info().rss - before) / 2**20
+    assert grown < 25, f"{grown:.0f} MB in 50 calls"
