@@ -14,7 +14,7 @@ import skfer
 from skfer import ExpressionEmbedder, FacialAffectRegressor, FacialExpressionClassifier
 from skfer.datasets import make_faces
 from skfer.inspection import grad_cam, saliency
-from skfer.networks import build_network
+from skfer.networks import build_network, register_network
 from skfer.networks._keras_settings import standard_keras
 
 SETTINGS = {
@@ -51,9 +51,14 @@ def faces():
     return make_faces(24, classes=["happy", "sad"], size=24, random_state=0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _named_network():
+    register_network("small_network", small_network)  # files of skfer.save hold its name
+
+
 def classifier(**parameters):
     return FacialExpressionClassifier(
-        small_network, epochs=2, batch_size=8, random_state=0, **parameters
+        "small_network", epochs=2, batch_size=8, random_state=0, **parameters
     )
 
 
