@@ -168,6 +168,11 @@ def canonical_labels(y: Iterable[Any]) -> np.ndarray:
     ndarray of shape (n,), str
         As `canonical_label` names each.
 
+    Raises
+    ------
+    ValueError
+        If a name is missing; the message gives its place.
+
     Examples
     --------
     >>> from skfer.datasets import canonical_labels

@@ -94,22 +94,16 @@ def test_cropped_faces_are_not_spoilt_by_the_cropper(fer2013_pipeline, public_te
     assert fer2013_pipeline.score(images, labels) == without.score(images, labels)
 
 
-def test_a_fit_resets_the_temperature_of_the_old_weights():
-    faces = make_faces(12, classes=["happy", "sad"], random_state=0)
-    X, y = faces.images, faces.labels
+def test_the_shipped_temperature_belongs_to_the_weights():
+    X = make_faces(3, random_state=0).images
     shipped = load_pretrained("fer2013")["classifier"]
     assert shipped.temperature is None
     assert shipped.temperature_ == pytest.approx(0.942)
     softened = shipped.predict_proba(X)
+    again = pickle.loads(pickle.dumps(shipped))
+    np.testing.assert_array_equal(again.predict_proba(X), softened)
     shipped.set_params(temperature=1)
     np.testing.assert_allclose(apply_temperature(shipped.predict_proba(X), 0.942), softened, 1e-4)
-    shipped.set_params(temperature=None, epochs=1, frozen_epochs=1)
-    again = pickle.loads(pickle.dumps(shipped))
-    assert again.fit(X, y).temperature_ == 1
-    assert again.temperature is None
-    assert shipped.partial_fit(X, ["happy", "sad"] * 6).temperature_ == 1
-    with pytest.raises(ValueError, match="1d array"):
-        load_pretrained("fer2013")["classifier"].fit(X, np.eye(2))
 
 
 def test_a_failed_fit_keeps_the_temperature():

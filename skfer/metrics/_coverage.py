@@ -191,6 +191,11 @@ def selective_score(y_true: Any, y_pred: Any, *, abstention_label: Any) -> Selec
         ``accuracy`` and ``coverage``. `sklearn.metrics.accuracy_score` of the same labels is their
         product: there an abstention is as wrong as a wrong answer.
 
+    Raises
+    ------
+    ValueError
+        If a label is missing, or there are not as many answers as labels.
+
     Examples
     --------
     >>> from skfer.metrics import selective_score
