@@ -142,8 +142,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         What predicts: the Keras network as one TensorFlow graph, or ONNX Runtime on the
         processor, which takes less time for single images and more for many (extra ``onnx``).
         The probabilities are the same to 1e-5. "onnx-int8" computes in 8 bits, scaled to what
-        the network makes of drawn faces, in less than half the time; probabilities change
-        by some hundredths, and few labels do.
+        the network makes of drawn faces, in less than half the time. With the weights "fer2013" on
+        FER2013's PublicTest, 1.6 % of the labels change; a probability changes by 0.001 in the
+        median, by 0.09 at the 99.9 % quantile, and by 0.31 at most.
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
         Numbers to train in. None is float32, the same on every machine; "auto" takes what
         is fastest on this one. Weights and predictions are float32 in any case.

@@ -39,17 +39,7 @@ def smaller(image):
     return cv2.resize(image, (40, 40), interpolation=cv2.INTER_AREA)
 
 
-def in_colour(image):
-    return np.stack([image] * 3, axis=-1)
-
-
-def as_floats(image):
-    return image / 255
-
-
-@pytest.mark.parametrize(
-    "change", [cut_otherwise, recompressed, relit, smaller, in_colour, as_floats]
-)
+@pytest.mark.parametrize("change", [cut_otherwise, recompressed, relit, smaller])
 def test_a_photo_that_was_changed_a_little_is_a_near_copy(train, change):
     audit = leak_audit(train, [change(image) for image in train[10:20]])
     assert audit.pairs["train"].tolist() == list(range(10, 20))
