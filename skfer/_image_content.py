@@ -8,9 +8,7 @@ import cv2
 import numpy as np
 
 from skfer._images import Images
-
-# Sharpening and noise leave a scale by less than this.
-_WELL_OVER_1, _WELL_OVER_8_BITS = 2.0, 510.0
+from skfer._pixel_range import PixelRange
 
 
 def content_keys(images: Images) -> list[bytes]:
@@ -33,7 +31,7 @@ def content_keys(images: Images) -> list[bytes]:
     return [content_key(image, scale) for image in images]
 
 
-def content_key(image: np.ndarray, scale: tuple[float, float] = (0.0, 255.0)) -> bytes:
+def content_key(image: np.ndarray, scale: PixelRange) -> bytes:
     """Return the key of one image, whose floats are on the given scale."""
     gray = gray_levels(image, scale)
     key = hashlib.blake2b(f"{gray.shape}".encode(), digest_size=16)
@@ -41,12 +39,9 @@ def content_key(image: np.ndarray, scale: tuple[float, float] = (0.0, 255.0)) ->
     return key.digest()
 
 
-def gray_levels(image: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+def gray_levels(image: np.ndarray, scale: PixelRange) -> np.ndarray:
     """Return an image as uint8 of shape (H, W), from floats on the given scale."""
-    if image.dtype != np.uint8:
-        low, high = scale
-        levels = (image.astype(np.float32) - low) * (255 / (high - low))
-        image = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    image = scale.eight_bits(image)
     if image.ndim == 2:
         return image
     first = image[..., 0]
@@ -55,19 +50,15 @@ def gray_levels(image: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
-def float_scale(images: Images) -> tuple[float, float]:
+def float_scale(images: Images) -> PixelRange:
     """Return the scale of the images of a batch that are no uint8.
 
-    It is [0, 1] or [-1, 1] if no value lies far from them, [0, 65535] for 16 bits, and [0, 255]
-    otherwise. All images decide together, as a dark image alone tells no scale.
+    All of them decide together, as a dark image alone tells no scale.
     """
     arrays = [images] if isinstance(images, np.ndarray) else images.arrays()
     low, high = 0.0, 0.0
     for array in map(np.asarray, arrays):
         if array.dtype != np.uint8 and array.size:
             low, high = min(low, float(array.min())), max(high, float(array.max()))
-    if high > _WELL_OVER_8_BITS:
-        return 0.0, 65535.0
-    if high > _WELL_OVER_1:
-        return 0.0, 255.0
-    return (0.0, 1.0) if low >= 0 else (-1.0, 1.0)
+    dark = low >= 0.0 and 2.0 < high < 255.0
+    return PixelRange(0.0, 255.0) if dark else PixelRange.of(np.array([low, high]))

@@ -177,7 +177,7 @@ def _keys(X: Any) -> list[set[bytes]]:
         for own, square in zip(keys, squares, strict=True):
             gray = gray_levels(square, scale)
             if len(np.unique(gray)) >= _FEWEST_LEVELS:
-                own.add(content_key(gray))
+                own.add(content_key(gray, scale))
     return keys
 
 
