@@ -541,7 +541,10 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     ) -> tuple[Examples, np.ndarray]:
         """Images and weights, checked; the labels too, which are no codes yet."""
         if y is not None:
-            label_array(y, name)
+            labels = label_array(y, name)
+            # As an array, in which pandas's nullable numbers stay integers. Of a column,
+            # scikit-learn warns.
+            y = labels if np.ndim(y) == 1 else y
         images, y = self._images_and_targets(X, y, reset=reset)
         check_classification_targets(y)
         return Examples(images, y, y, self._weights(y, sample_weight, images)), y
