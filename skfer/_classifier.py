@@ -27,6 +27,7 @@ from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer._utils import shorten
 from skfer.metrics import apply_temperature
 from skfer.networks._keras_file import is_json_text, load_model_file, load_weights, model_name
+from skfer.networks._keras_settings import standard_keras
 from skfer.networks._rebuild import rebuilt
 from skfer.training import (
     VOTE_MODES,
@@ -304,6 +305,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self.verbose = verbose
 
     @classmethod
+    @standard_keras()
     def from_keras(
         cls,
         model: str | os.PathLike | keras.Model,
@@ -557,12 +559,12 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     def _sorted_classes(self, y: Any = None) -> np.ndarray:
         if y is None or self.classes is not None:
-            classes = self.classes
-            if isinstance(classes, dict):
-                classes = labels_in_order(classes)
-            elif isinstance(classes, set | frozenset):
-                classes = list(classes)
-            y = label_array(classes, "classes")
+            named: Any = self.classes
+            if isinstance(named, dict):
+                named = labels_in_order(named)
+            elif isinstance(named, set | frozenset):
+                named = list(named)
+            y = label_array(named, "classes")
         classes = np.unique(y)
         if len(classes) < 2:
             raise ValueError(
