@@ -196,7 +196,7 @@ def measured(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All figures of a card, and what its pictures are drawn from."""
     classifier = pipeline[-1]
-    classes, shipped = classifier.classes_, float(classifier.temperature)
+    classes, shipped = classifier.classes_, float(classifier.temperature_)
     proba = probabilities(pipeline, judged)
     plain = proba[None]
     tempered = apply_temperature(plain, shipped)

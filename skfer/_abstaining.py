@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import _raise_for_params, process_routing
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._around_classifier import AroundClassifier
+from skfer._labels import label_array
 from skfer._utils import shorten
 from skfer.metrics import SelectiveScore, selective_score
 
@@ -106,6 +107,8 @@ class AbstainingClassifier(AroundClassifier):
             If a parameter is out of range, or `abstention_label` can't stand among the labels.
         """
         _raise_for_params(params, self, None)
+        if y is not None:
+            label_array(y)
         routed = process_routing(self, "fit", **params)
         self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
         self._lookup()  # a label of abstention that can't be is told now, not at the first photo

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn import get_config
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
@@ -33,6 +34,51 @@ class ImageEstimator(Documented, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         return tags
+
+
+class ImagesOut(TransformerMixin):
+    """Mixin of the transformers that return images."""
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Accept the setting of a Pipeline: images are no table and pass unchanged.
+
+        Steps behind it that make features, such as `skfer.HOGDescriptor`, return the table that
+        was asked for. With "pandas", the images of a Series that has an index of its own are
+        returned as a Series with that index, by which a `ColumnTransformer` puts features together.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            Container that tables are to be returned in.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If `transform` is none of these.
+        """
+        known = (None, "default", "pandas", "polars")
+        if transform not in known:
+            raise ValueError(f"transform={transform!r} must be one of {known}.")
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def _indexed(self, images: np.ndarray, X: Any) -> Any:
+        """Return images with the index of the Series they come from, if pandas is asked for."""
+        index = getattr(X, "index", None)
+        own = getattr(self, "_sklearn_output_config", {})
+        container = own.get("transform", get_config()["transform_output"])
+        if container != "pandas" or not hasattr(X, "iloc") or index is None:
+            return images
+        if list(index) == list(range(len(images))):
+            return images  # dense, as the next step takes it fastest
+        import pandas as pd
+
+        return pd.Series(list(images), index=index)
 
 
 def _is_table(X: Any) -> bool:

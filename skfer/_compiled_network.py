@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skfer.networks._keras_settings import standard_keras
 from skfer.training import averaged_over_views
 
 # Images a call: enough to keep the cores busy, and few enough for the largest array amid the
@@ -67,6 +68,7 @@ class CompiledNetwork:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    @standard_keras()
     def _current_answer(self, dtype: np.dtype) -> tuple[Answer, int]:
         with self._making:
             if self._watch.changed():

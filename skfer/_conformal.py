@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_method_params, check_array, check_is_fitted
 
 from skfer._around_classifier import AroundClassifier
-from skfer._labels import label_codes
+from skfer._labels import label_array, label_codes
 from skfer.metrics import PredictionSetScore, prediction_set_score
 from skfer.metrics._nonconformity import conformal_threshold, nonconformity
 
@@ -169,6 +169,7 @@ class ConformalClassifier(AroundClassifier):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        label_array(y)
         y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
         check_classification_targets(y)
         X, y = indexable(X, y)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._base import ImageEstimator
 from skfer._classifier import FacialExpressionClassifier
+from skfer._pipelines import flat_steps
 
 
 class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstimator):
@@ -26,8 +26,8 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
     ----------
     estimator : FacialExpressionClassifier or FrozenEstimator, default=None
         The classifier whose network is used: it is cloned and fitted in `fit`, unless it comes
-        fitted inside a `sklearn.frozen.FrozenEstimator`, which may also hold a Pipeline that
-        ends in one. None is ``FacialExpressionClassifier()``.
+        fitted inside a `sklearn.frozen.FrozenEstimator`, which may also hold a Pipeline or a
+        search that ends in one. None is ``FacialExpressionClassifier()``.
 
     Attributes
     ----------
@@ -119,8 +119,10 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
             If an image can't be read, or has not the size and scale of those fitted on.
         """
         check_is_fitted(self, "estimator_")
-        steps = self._steps_before()
-        return self._classifier()._embed(X if steps is None else steps.transform(X))
+        *before, classifier = flat_steps(self.estimator_)
+        for step in before:
+            X = step.transform(X)
+        return classifier._embed(X)
 
     @property
     def _n_features_out(self) -> int:
@@ -132,19 +134,10 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
         return tags
 
     def _classifier(self) -> FacialExpressionClassifier:
-        fitted = _thawed(self.estimator_)
-        classifier = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+        classifier = flat_steps(self.estimator_)[-1]
         if not isinstance(classifier, FacialExpressionClassifier):
             raise ValueError(
                 f"estimator holds a {type(classifier).__name__}; ExpressionEmbedder takes a "
                 "FacialExpressionClassifier, or a Pipeline that ends in one, in a FrozenEstimator."
             )
         return classifier
-
-    def _steps_before(self) -> Pipeline | None:
-        fitted = _thawed(self.estimator_)
-        return fitted[:-1] if isinstance(fitted, Pipeline) and len(fitted) > 1 else None
-
-
-def _thawed(estimator: Any) -> Any:
-    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator

@@ -72,6 +72,10 @@ class LazyImages:
     def __iter__(self) -> Iterator[np.ndarray]:
         return (read_image(item, index) for index, item in enumerate(self._items))
 
+    def arrays(self) -> Iterator[Any]:
+        """The images that were given as arrays or nested lists, not to be decoded."""
+        return (x for x in self._items if isinstance(x, np.ndarray | list | tuple))
+
     def name(self, index: int) -> str:
         """How an error calls the image: its place in the batch, and its path if it has one."""
         return _name(self._items[index], index)

@@ -24,6 +24,7 @@ from skfer._network_fit import NetworkFit, joined_histories
 from skfer._scikit_callbacks import CallbackSupportMixin, FitTask
 from skfer._validation_part import held_out
 from skfer.networks._anatomy import train_layers, trained_layers
+from skfer.networks._keras_settings import standard_keras
 from skfer.training import (
     SCHEDULES,
     CheckpointFile,
@@ -72,6 +73,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         "verbose": ["verbose"],
     }
 
+    @standard_keras()
     def _fit_network(
         self,
         examples: Examples,

@@ -58,6 +58,8 @@ _SYNONYMS = {
     "neutral": ("neutrality",),
     "contempt": ("contemptuous",),
 }
+# What a missing label becomes when NumPy or pandas convert labels to strings.
+_PRINTED_MISSING = ("", "nan", "NaN", "NaT", "<NA>")
 _CANONICAL = {synonym: name for name in EXPRESSIONS for synonym in (name, *_SYNONYMS[name])}
 
 
@@ -166,13 +168,120 @@ def canonical_labels(y: Iterable[Any]) -> np.ndarray:
     ndarray of shape (n,), str
         As `canonical_label` names each.
 
+    Raises
+    ------
+    ValueError
+        If a name is missing; the message gives its place.
+
     Examples
     --------
     >>> from skfer.datasets import canonical_labels
     >>> canonical_labels(["anger", "Sadness", "happy"]).tolist()
     ['angry', 'sad', 'happy']
     """
-    return np.array([canonical_label(name) for name in y], dtype=str)
+    names = label_array(y if hasattr(y, "__array__") else list(y))
+    return np.array([canonical_label(name) for name in names], dtype=str)
+
+
+def label_array(y: Any, name: str = "y") -> np.ndarray:
+    """Return labels as a 1-D array, and refuse missing labels.
+
+    A list is checked before it is converted: NumPy makes the string "nan" of NaN among strings.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, 1)
+    name : str, default="y"
+        Name of the argument, for errors.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If a label is None, NaN, ``pandas.NA``, NaT, masked, an empty string or a string such as
+        "nan" that a missing value was converted to; or if there is more than one column.
+    """
+    labels = np.asarray(y)
+    if labels.ndim != 1 and not (labels.ndim == 2 and labels.shape[1] == 1):
+        raise ValueError(
+            f"{name} should be a 1d array: one label for each image. It has the shape "
+            f"{labels.shape}. One-hot rows become labels by classes[{name}.argmax(axis=1)], where "
+            "classes names the columns. Counts or shares of annotators go to the parameter votes "
+            "of fit, beside one label for each image."
+        )
+    if isinstance(y, np.ma.MaskedArray):
+        missing = np.ma.getmaskarray(y).ravel()
+        given: Any = y.filled().ravel()
+    elif isinstance(y, list | tuple) and labels.ndim == 1:
+        missing, given = np.array([is_missing(label) for label in y], bool), y
+    else:
+        missing, given = _missing(labels.ravel()), labels.ravel()
+    if missing.any():
+        first = int(missing.argmax())
+        shown = "masked" if isinstance(y, np.ma.MaskedArray) else _shown(given[first])
+        raise ValueError(
+            f"{name}[{first}] is {shown}: {missing.sum()} of {len(missing)} labels are missing. "
+            "Leave these out."
+        )
+    return labels.ravel()
+
+
+def encoding_hint(y: np.ndarray, names: Iterable[Any]) -> str:
+    """Return the end of an error where `y` holds numbers and a parameter names strings.
+
+    The usual cause is a scikit-learn tool that encodes `y` before it calls ``fit``.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    names : iterable of labels
+        Labels that the parameter names.
+
+    Returns
+    -------
+    str
+        Empty if `y` and `names` are of one kind.
+    """
+    if np.asarray(y).dtype.kind not in "iu" or not all(isinstance(name, str) for name in names):
+        return ""
+    return (
+        " VotingClassifier, StackingClassifier and cross_val_predict(method='predict_proba') of "
+        "scikit-learn replace the labels in y by 0, 1, ... (places of the sorted labels) before "
+        "they call fit: name classes, class_weight and the columns of votes by these numbers "
+        "there. skfer.evaluation.cross_val_label_report and cross_validate keep the labels."
+    )
+
+
+def _missing(labels: np.ndarray) -> np.ndarray:
+    """Return which labels of an array are missing, of shape (n,)."""
+    if labels.dtype.kind == "U":
+        return np.isin(np.strings.strip(labels), _PRINTED_MISSING)
+    if labels.dtype.kind in "fcmM":
+        return labels != labels
+    if labels.dtype.kind in "biuS":
+        return np.zeros(len(labels), bool)
+    return np.array([is_missing(label) for label in labels], bool)
+
+
+def is_missing(label: Any) -> bool:
+    """Return whether a label is None, NaN, ``pandas.NA``, NaT, empty or a printed NaN."""
+    if label is None:
+        return True
+    if isinstance(label, str):
+        return label.strip() in _PRINTED_MISSING
+    try:
+        return bool(label != label)
+    except TypeError:  # pandas.NA, which has no truth value
+        return True
+    except ValueError:  # an array: no label, but not a missing one
+        return False
+
+
+def _shown(label: Any) -> str:
+    return repr(label.item() if isinstance(label, np.generic) else label)
 
 
 def shared_labels(a: Iterable[Any], b: Iterable[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What annotators said of images, labels and votes, as a classifier takes it."""
+"""Votes of annotators as a classifier takes them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.multiclass import check_classification_targets
 
 from skfer._documentation import page
+from skfer._labels import encoding_hint, is_missing
 from skfer._utils import shorten
-
-
-def check_labels(y: np.ndarray) -> None:
-    """Refuse what are no labels of classes, and images that have none."""
-    if y.dtype == object:
-        missing = [place for place, label in enumerate(y) if label is None or label != label]
-        if missing:
-            raise ValueError(
-                f"y[{missing[0]}] is {y[missing[0]]!r}: {len(missing)} images have no label. "
-                "Leave them out."
-            )
-    check_classification_targets(y)
 
 
 def labels_in_order(classes: Any) -> list[Any]:
@@ -50,7 +38,7 @@ def labels_in_order(classes: Any) -> list[Any]:
     else:
         labels = list(classes)
     for place, label in enumerate(labels):
-        if label is None or label != label:
+        if is_missing(label):
             raise ValueError(f"classes[{place}] is {shorten(label)}: every output needs a label.")
         if label in labels[:place]:
             raise ValueError(
@@ -109,7 +97,7 @@ def weights_of_classes(class_weight: Mapping, classes: np.ndarray) -> np.ndarray
         raise ValueError(
             f"class_weight has a weight for {shorten(unknown[0])}, which is not one of the "
             f"classes {shorten(labels)}. Where y lacks some labels, the parameter classes names "
-            "all."
+            f"all.{encoding_hint(classes, class_weight)}"
         )
     for label, weight in class_weight.items():
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
@@ -153,6 +141,6 @@ def _in_order_of(classes: list, votes: Any) -> Any:
         raise ValueError(
             f"votes has the columns {names}, but the classes are {classes}. Name a column for "
             "each class, or give an array in their order. Where y lacks some of them, the "
-            "parameter classes names all."
+            f"parameter classes names all.{encoding_hint(np.asarray(classes), names)}"
         )
     return votes[classes]

@@ -24,8 +24,15 @@ from skfer._starting_weights import start_from
 from skfer.networks import build_network
 from skfer.networks._anatomy import all_layers, features, trained_layers
 from skfer.networks._keras_file import image_model, load_model_file, model_name
+from skfer.networks._keras_settings import standard_keras
 from skfer.networks._rebuild import has_strided_pointwise, rebuilt
-from skfer.training import VIEWS, is_usable, isolated_random_state, prepare_tensorflow
+from skfer.training import (
+    VIEWS,
+    is_usable,
+    isolated_random_state,
+    no_graphs_left_behind,
+    prepare_tensorflow,
+)
 
 
 class NetworkEstimator(ImageEstimator):
@@ -63,6 +70,8 @@ class NetworkEstimator(ImageEstimator):
     _made_with: tuple[Any, dict[str, Any], tuple[float, float]] | None
     callbacks_: list[keras.callbacks.Callback]
 
+    @standard_keras()
+    @no_graphs_left_behind()
     def _build(self, images: np.ndarray, n_outputs: int) -> None:
         prepare_tensorflow()
         self.image_shape_ = images.shape[1:]
@@ -84,13 +93,15 @@ class NetworkEstimator(ImageEstimator):
 
     def _build_untrained(self, image_shape: tuple[int, ...], n_outputs: int) -> None:
         """Be fitted with the weights that a fit would start from, for images in uint8."""
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._seed = self._seed_without_global_state()
         self._build(np.zeros((1, *image_shape), np.uint8), n_outputs)
 
+    @standard_keras()
+    @no_graphs_left_behind()
     def _build_from_model(self, n_outputs: int) -> None:
         """Be fitted with the weights of a Keras model, for images of the size it takes."""
         prepare_tensorflow()
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._seed = self._seed_without_global_state()
         with isolated_random_state(self._seed):
             body = self._body_from_model(n_outputs, new_head=False)
             self._warn_if_scaled_twice(body)
@@ -104,6 +115,11 @@ class NetworkEstimator(ImageEstimator):
             self.image_shape_ = body.input_shape[1:]
             self.pixel_range_ = PixelRange(0.0, 255.0)
             self._compose(body, n_outputs)
+
+    def _seed_without_global_state(self) -> int:
+        """Return a seed; loading weights must not draw from the generator of the process."""
+        random_state = 0 if self.random_state is None else self.random_state
+        return int(check_random_state(random_state).randint(2**31 - 1))
 
     def _body(self, network: Any, n_outputs: int, options: dict[str, Any]) -> keras.Model:
         """The network as its function builds it, with the end that this estimator needs."""
@@ -240,6 +256,7 @@ class NetworkEstimator(ImageEstimator):
         pixels = self.pixel_range_
         return BACKENDS[self.backend](network, views, (pixels.low, pixels.high))
 
+    @standard_keras()
     def _forward(self, X: Any) -> np.ndarray:
         """What the network says of every image, ``(n, n_outputs)`` float32."""
         prepare_tensorflow()
@@ -249,6 +266,7 @@ class NetworkEstimator(ImageEstimator):
             self._compiled = self._compile(self.network_, views)
         return self._answers(self._compiled, images)
 
+    @standard_keras()
     def _embed(self, X: Any) -> np.ndarray:
         """What the last layer of the network gets to see of every image, ``(n, n_features)``."""
         prepare_tensorflow()
@@ -263,6 +281,7 @@ class NetworkEstimator(ImageEstimator):
         answers = [network(self.pixel_range_.scaled(part)) for part in parts(images)]
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
+    @standard_keras()
     def _features(self) -> keras.Model:
         """The network without its last layer."""
         scaling, body = self.network_.layers[1:]
@@ -301,6 +320,8 @@ class NetworkEstimator(ImageEstimator):
             state["_versions"] = network_state.versions()
         return state
 
+    @standard_keras()
+    @no_graphs_left_behind()
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = state.copy()
         network_state.warn_of_other_versions(type(self).__name__, state.pop("_versions", None))

@@ -14,11 +14,13 @@ import tensorflow
 
 import skfer
 from skfer._documentation import page
+from skfer.networks._keras_settings import standard_keras
 
 _NO_COPY = "The network has layers with code of its own, and its copy would predict otherwise"
 _RECORDED = (skfer, keras, tensorflow, sklearn, numpy)
 
 
+@standard_keras()
 def freeze(network: keras.Model) -> dict[str, Any]:
     """Architecture and weights, each once; the optimiser's state is left behind."""
     state = {
@@ -32,6 +34,7 @@ def freeze(network: keras.Model) -> dict[str, Any]:
     return state
 
 
+@standard_keras()
 def thaw(state: dict[str, Any], rebuilt: Callable[[int], keras.Model]) -> keras.Model:
     """The network that `freeze` took apart.
 

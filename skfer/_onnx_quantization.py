@@ -28,8 +28,8 @@ def in_8_bits(model: onnx.ModelProto, images: np.ndarray) -> bytes:
     """The model with its feature maps, and the weights that make them, in 8 bits.
 
     As in Jacob et al. (2018), "Quantization and training of neural networks for efficient
-    integer-arithmetic-only inference". Each channel's weights have a scale of their own;
-    activations are scaled to the range they have while the model looks at `images`.
+    integer-arithmetic-only inference". Each channel's weights have a scale of their own, and take
+    7 of the 8 bits; activations are scaled to the range they have for `images`.
 
     Parameters
     ----------
@@ -68,6 +68,9 @@ def in_8_bits(model: onnx.ModelProto, images: np.ndarray) -> bytes:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
+            # Weights of 7 bits. Processors without VNNI add products in 16 bits, and sums of 8-bit
+            # weights saturate: 12 % of the labels of FER2013's PublicTest changed on one.
+            reduce_range=True,
             op_types_to_quantize=_QUANTIZED,
         )
         return quantized.read_bytes()

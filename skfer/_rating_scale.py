@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -26,6 +28,27 @@ def ends_of_scale(ratings: np.ndarray, target_range: tuple[float, float] | None)
             f"target_range must be (low, high), such as (-1, 1), or None; got {target_range!r}."
         )
     return np.tile(np.asarray(target_range, np.float64), (ratings.shape[1], 1))
+
+
+def refuse_missing(ratings: Any, name: str) -> None:
+    """Raise `ValueError` if a rating is missing, and name its row.
+
+    Parameters
+    ----------
+    ratings : array-like of shape (n,) or (n, n_columns)
+    name : str
+        Name of the argument, for errors.
+    """
+    try:
+        numbers = np.atleast_1d(np.asarray(ratings, dtype=float))
+    except (TypeError, ValueError):  # no numbers, which scikit-learn's checks tell
+        return
+    missing = np.flatnonzero(np.isnan(numbers).reshape(len(numbers), -1).any(axis=1))
+    if len(missing):
+        raise ValueError(
+            f"{name}[{missing[0]}] holds NaN: ratings of {len(missing)} of {len(numbers)} images "
+            "are missing. Leave these images out."
+        )
 
 
 def refuse_outside(ratings: np.ndarray, ends: np.ndarray, name: str) -> None:

@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._keras_estimator import KerasEstimator
-from skfer._rating_scale import ends_of_scale, from_tanh, refuse_outside, to_tanh
+from skfer._rating_scale import ends_of_scale, from_tanh, refuse_missing, refuse_outside, to_tanh
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer.networks._anatomy import exchange_softmax
 from skfer.training import Concordance, Examples, TargetRule, concordance_loss
@@ -323,10 +323,14 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         return Examples(images, None, targets, self._weights(sample_weight, images))
 
     def _watched(self, X: Any, y: Any) -> Examples:
-        images, ratings = self._ratings(X, y, reset=False)
+        images, ratings = self._ratings(X, y, reset=False, name="y_val")
         return Examples(images, None, self._targets(ratings, "y_val"))
 
-    def _ratings(self, X: Any, y: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _ratings(
+        self, X: Any, y: Any, *, reset: bool, name: str = "y"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if y is not None:
+            refuse_missing(y, name)
         images, y = self._images_and_targets(X, y, reset=reset, multi_output=True, y_numeric=True)
         return images, y.astype(np.float64)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 
 from skfer._documentation import page
+from skfer._pipelines import flat_steps
 from skfer.networks._keras_file import load_model_file
 from skfer.weights import list_weights, read_record, read_weights
 
@@ -65,8 +65,7 @@ def _arrays_and_classes(
     weights: str | os.PathLike | FrozenEstimator,
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
     if isinstance(weights, FrozenEstimator):
-        fitted = weights.estimator
-        fitted = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+        fitted = flat_steps(weights)[-1]
         if not hasattr(fitted, "network_"):
             raise ValueError(
                 f"weights holds a {type(fitted).__name__} that has no fitted network: fit it "

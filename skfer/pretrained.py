@@ -51,7 +51,7 @@ def load_pretrained(name: str = "fer2013") -> Pipeline:
         With the steps ``cropper``, ``resizer`` and ``classifier``, set as the weights need it. It
         takes photos: paths, bytes or arrays. What changes predictions is set as usual, such as
         ``set_params(classifier__test_time_augmentation="flip")``. Its ``fit`` starts from these
-        weights.
+        weights, and resets the temperature that was fitted for them.
 
     Raises
     ------
@@ -91,9 +91,9 @@ def _classifier(record: WeightsRecord) -> FacialExpressionClassifier:
     classifier = FacialExpressionClassifier(
         record.network,
         weights=record.name,
-        temperature=record.temperature,
         **record.parameters,
     )
     classifier.classes_ = np.array(record.classes)
     classifier._build_untrained(record.image_shape, len(record.classes))
+    classifier.temperature_ = record.temperature
     return classifier

@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
-from skfer import GrayscaleResizer
+from skfer import FaceCropper, GrayscaleResizer, HOGDescriptor
+from skfer.datasets import make_faces
 
 
 @pytest.mark.parametrize(
@@ -43,3 +49,46 @@ def test_a_fit_on_photos_forgets_the_table_of_the_fit_before():
     assert not hasattr(resizer, "n_features_in_")
     assert not hasattr(resizer, "feature_names_in_")
     assert resizer.transform(np.zeros((2, 16))).shape == (2, 48, 48, 1)
+
+
+@pytest.mark.filterwarnings("ignore:.* no face found")
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_images_pass_unchanged_where_tables_are_asked_for(library):
+    frames = pytest.importorskip(library)
+    faces = make_faces(20, classes=["happy", "sad"], scene=True, random_state=0)
+    steps = [FaceCropper(whole_below=64), GrayscaleResizer(48), HOGDescriptor()]
+    plain = make_pipeline(*steps).fit(faces.images)
+    tables = make_pipeline(*map(clone, steps)).set_output(transform=library).fit(faces.images)
+    images = tables[:-1].transform(faces.images)
+    assert type(images) is np.ndarray
+    np.testing.assert_array_equal(images, plain[:-1].transform(faces.images))
+    table = tables.transform(faces.images)
+    assert type(table) is frames.DataFrame
+    np.testing.assert_array_equal(np.asarray(table), plain.transform(faces.images))
+    classifier = make_pipeline(*map(clone, steps), LogisticRegression()).set_output(
+        transform=library
+    )
+    assert classifier.fit(faces.images, faces.labels).predict(faces.images).shape == (20,)
+    with config_context(transform_output=library):
+        assert type(plain[:-1].transform(faces.images)) is np.ndarray
+        assert type(plain.transform(faces.images)) is frames.DataFrame
+
+
+@pytest.mark.filterwarnings("ignore:.* no face found")
+@pytest.mark.parametrize("index", [[3, 2, 1, 0], list("abcd")])
+def test_features_stay_beside_their_rows_in_a_column_transformer(index):
+    images = make_faces(4, random_state=0).images
+    table = pd.DataFrame({"image": list(images), "age": np.arange(4.0)}, index=index)
+    steps = FaceCropper(whole_below=64), GrayscaleResizer(32), HOGDescriptor()
+    features = make_pipeline(*map(clone, steps)).fit_transform(images)
+    columns = ColumnTransformer(
+        [("face", make_pipeline(*steps), "image"), ("age", "passthrough", ["age"])]
+    ).set_output(transform="pandas")
+    out = columns.fit_transform(table)
+    assert out.index.tolist() == index
+    np.testing.assert_allclose(out.to_numpy(), np.column_stack([features, np.arange(4.0)]))
+
+
+def test_an_unknown_container_is_refused():
+    with pytest.raises(ValueError, match="transform='arrow' must be one of"):
+        GrayscaleResizer().set_output(transform="arrow")

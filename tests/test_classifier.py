@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 import tensorflow as tf
@@ -357,3 +358,13 @@ def test_from_keras_takes_models_of_bare_pixels(tmp_path, tiny_network, bright_h
     )
     expected = np.asarray(model(X[..., None].astype(np.float32)))
     np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("Int64", "i"), ("boolean", "b")])
+def test_nullable_labels_keep_their_kind(tiny_network, dtype, kind):
+    y = pd.Series([0, 1] * 4, dtype="Int64").astype(dtype)
+    classifier = FacialExpressionClassifier(tiny_network, epochs=1, random_state=0)
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
+    assert classifier.fit(images, y).classes_.dtype.kind == kind
+    assert classifier.predict(images).dtype.kind == kind
+    assert 0 <= classifier.score(images, y) <= 1

@@ -1,12 +1,15 @@
 """Bad input is met with an error that says what, where and how to go on."""
 
+import math
+
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from skfer import FacialExpressionClassifier
+from skfer import FacialAffectRegressor, FacialExpressionClassifier
 
 
 @pytest.fixture
@@ -134,7 +137,7 @@ def test_model_files_that_do_not_fit(tmp_path, tiny_network):
 
 def test_an_image_without_a_label_is_named(tiny_network):
     classifier = FacialExpressionClassifier(tiny_network)
-    with pytest.raises(ValueError, match=r"y\[1\] is None: 2 images have no label"):
+    with pytest.raises(ValueError, match=r"y\[1\] is None: 2 of 4 labels are missing"):
         classifier.fit(np.zeros((4, 8, 8), np.uint8), ["a", None, "b", None])
 
 
@@ -153,3 +156,40 @@ def test_a_saved_model_with_a_scaling_layer_is_not_scaled_twice_in_silence(tmp_p
     FacialExpressionClassifier.from_keras(
         tmp_path / "own.keras", classes=["a", "b"], pixel_range=(0, 255)
     )
+
+
+MISSING_LABELS = [["a", "b", math.nan, "b"], ["a", "b", "", "b"], pd.Series(["a", "b", pd.NA, "b"])]
+
+
+@pytest.mark.parametrize("y", MISSING_LABELS, ids=["list", "empty", "series"])
+def test_missing_label_is_named_by_every_fit(tiny_network, y):
+    images = np.zeros((4, 8, 8), np.uint8)
+    classifier = FacialExpressionClassifier(tiny_network)
+    with pytest.raises(ValueError, match=r"^y\[2\] is .*: 1 of 4 labels are missing"):
+        classifier.fit(images, y)
+    with pytest.raises(ValueError, match=r"^y\[2\] is .*: 1 of 4 labels are missing"):
+        classifier.partial_fit(images, y, classes=["a", "b"])
+    with pytest.raises(ValueError, match=r"^y_val\[2\] is .*: 1 of 4 labels are missing"):
+        classifier.fit(images, ["a", "b"] * 2, X_val=images, y_val=y)
+    with pytest.raises(ValueError, match=r"^classes\[2\] is .*: 1 of 4 labels are missing"):
+        classifier.partial_fit(images, ["a", "b"] * 2, classes=y)
+    classifier.set_params(classes=list(y))
+    with pytest.raises(ValueError, match=r"^classes\[2\] is .*: 1 of 4 labels are missing"):
+        classifier.fit(images, ["a", "b"] * 2)
+    assert not hasattr(classifier, "network_")
+
+
+@pytest.mark.parametrize("y", [np.eye(2)[[0, 1, 0, 1]], np.eye(2, dtype=int)[[0, 1, 0, 1]]])
+def test_one_hot_labels_are_told_the_way_by_every_fit(tiny_network, y):
+    images = np.zeros((4, 8, 8), np.uint8)
+    classifier = FacialExpressionClassifier(tiny_network)
+    for fit in (classifier.fit, classifier.partial_fit):
+        with pytest.raises(ValueError, match=r"argmax\(axis=1\).*votes"):
+            fit(images, y)
+
+
+@pytest.mark.parametrize("y", [[0.1, None, 0.3], [[0.1, 0.2], [0.3, math.nan], [0.0, 0.0]]])
+def test_missing_rating_is_named(tiny_network, y):
+    regressor = FacialAffectRegressor(tiny_network)
+    with pytest.raises(ValueError, match=r"^y\[1\] holds NaN: ratings of 1 of 3 images"):
+        regressor.fit(np.zeros((3, 8, 8), np.uint8), y)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import learning_curve
+from sklearn.model_selection import StratifiedKFold, cross_val_predict, learning_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skfer import FacialExpressionClassifier, HOGDescriptor
 from skfer.datasets import make_faces
+from skfer.evaluation import cross_val_label_report
 
 EXPRESSIONS = ["happy", "sad", "surprise"]
 
@@ -95,3 +98,60 @@ def test_a_learning_curve_from_fewer_images_than_show_every_class(network, faces
     )
     assert sizes.tolist() == [2, 45]
     assert ((scores >= 0) & (scores <= 1)).all()
+
+
+def votes_of(y):
+    """A vote of each of four annotators, three of them for the label, as a table by name."""
+    votes = pd.DataFrame(0.25, index=range(len(y)), columns=EXPRESSIONS[::-1])
+    for row, label in enumerate(y):
+        votes.loc[row, label] += 3
+    return votes
+
+
+def out_of_fold(classifier, X, y, params=None):
+    """Probabilities of models that haven't seen the image, and the classes of the columns."""
+    proba = {}
+    for train, test in StratifiedKFold(3).split(X, y):
+        own = {name: values.iloc[train] for name, values in (params or {}).items()}
+        fitted = clone(classifier).fit(X[train], y[train], **own)
+        proba |= zip(test, fitted.predict_proba(X[test]), strict=True)
+    return np.array([proba[row] for row in range(len(X))]), fitted.classes_
+
+
+@pytest.mark.parametrize(
+    ("parameters", "params"),
+    [
+        ({"classes": [*EXPRESSIONS, "fear"]}, None),
+        ({"class_weight": {"happy": 1, "sad": 2, "surprise": 1}}, None),
+        ({}, "votes"),
+    ],
+    ids=["classes", "class_weight", "votes"],
+)
+def test_labels_that_parameters_name_survive_the_label_report(network, faces, parameters, params):
+    X, y = faces
+    classifier = network().set_params(**parameters)
+    params = {"votes": votes_of(y)} if params else None
+    report = cross_val_label_report(classifier, X, y, cv=3, params=params)
+    assert sorted(report["row"]) == list(range(len(y)))
+    assert (report["given"] == y[report["row"]]).all()
+    proba, classes = out_of_fold(classifier, X, y, params)
+    own = proba[report["row"], np.searchsorted(classes, y[report["row"]])]
+    np.testing.assert_allclose(report["self_confidence"], own, rtol=1e-4)
+    message = "places of the sorted labels.*cross_val_label_report"
+    with pytest.raises(ValueError, match=message):
+        cross_val_predict(classifier, X, y, cv=3, method="predict_proba", params=params)
+    if params is None:
+        with pytest.raises(ValueError, match=message):
+            VotingClassifier([("cnn", classifier)], voting="soft").fit(X, y)
+        with pytest.raises(ValueError, match=message):
+            StackingClassifier([("cnn", classifier)], cv=2).fit(X, y)
+
+
+def test_labels_named_by_number_serve_where_scikit_learn_encodes_them(network, faces):
+    X, y = faces
+    classifier = network().set_params(class_weight={0: 1, 1: 2, 2: 1}, classes=[0, 1, 2])
+    proba = cross_val_predict(classifier, X, y, cv=3, method="predict_proba")
+    named = network().set_params(class_weight={"happy": 1, "sad": 2, "surprise": 1})
+    np.testing.assert_allclose(proba, out_of_fold(named, X, y)[0], rtol=1e-4)
+    vote = VotingClassifier([("cnn", classifier)], voting="soft").fit(X, y)
+    np.testing.assert_allclose(vote.predict_proba(X), named.fit(X, y).predict_proba(X), rtol=1e-4)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import os
 import pickle
+import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from skfer import FacialExpressionClassifier, list_pretrained, load_pretrained
 from skfer.datasets import make_faces
+from skfer.metrics import apply_temperature
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +92,50 @@ def test_cropped_faces_are_not_spoilt_by_the_cropper(fer2013_pipeline, public_te
     images, labels = public_test[0][:500], public_test[1][:500]
     without = Pipeline([("cropper", "passthrough"), *fer2013_pipeline.steps[1:]])
     assert fer2013_pipeline.score(images, labels) == without.score(images, labels)
+
+
+def test_the_shipped_temperature_belongs_to_the_weights():
+    X = make_faces(3, random_state=0).images
+    shipped = load_pretrained("fer2013")["classifier"]
+    assert shipped.temperature is None
+    assert shipped.temperature_ == pytest.approx(0.942)
+    softened = shipped.predict_proba(X)
+    again = pickle.loads(pickle.dumps(shipped))
+    np.testing.assert_array_equal(again.predict_proba(X), softened)
+    shipped.set_params(temperature=1)
+    np.testing.assert_allclose(apply_temperature(shipped.predict_proba(X), 0.942), softened, 1e-4)
+
+
+def test_a_failed_fit_keeps_the_temperature():
+    shipped = load_pretrained("fer2013")["classifier"]
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        shipped.fit(make_faces(4, random_state=0).images, ["happy"] * 4)
+    assert shipped.temperature_ == pytest.approx(0.942)
+
+
+def test_loading_draws_no_number_of_the_process():
+    def states():
+        kind, keys, place, *_ = np.random.get_state()  # noqa: NPY002
+        return kind, keys.tolist(), place, random.getstate()
+
+    before = states()
+    pipeline = load_pretrained("fer2013")
+    pipeline["classifier"].predict(make_faces(2, random_state=0).images)
+    pickle.loads(pickle.dumps(pipeline))
+    assert states() == before
+
+
+@pytest.mark.slow
+def test_loading_leaves_nothing_in_memory():
+    def megabytes():
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what is free, but kept for later, is no leak
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    for _ in range(10):
+        load_pretrained("fer2013")
+    before = megabytes()
+    for _ in range(50):
+        load_pretrained("fer2013")
+    assert megabytes() - before < 25  # half a megabyte a call; a network takes 6

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import networks_for_tests
 import numpy as np
 import pytest
@@ -67,3 +69,19 @@ def test_a_temperature_is_positive(faces, temperature):
     )
     with pytest.raises(ValueError, match="'temperature' parameter"):
         classifier.fit(faces.images, faces.labels)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_fit_resets_the_temperature_of_the_old_weights(faces, fitted, method):
+    shipped = copy.deepcopy(fitted).set_params(temperature=None, epochs=1)
+    assert shipped.temperature_ == 1
+    plain = shipped.predict_proba(faces.images)
+    shipped.temperature_ = 0.5  # as of weights that come with one
+    np.testing.assert_allclose(
+        shipped.predict_proba(faces.images), apply_temperature(plain, 0.5), rtol=1e-5
+    )
+    getattr(shipped, method)(faces.images, faces.labels)
+    assert shipped.temperature is None
+    assert shipped.temperature_ == 1
+    shipped.set_params(temperature=2.5).fit(faces.images, faces.labels)
+    assert shipped.temperature == 2.5  # a choice of the user's own

@@ -46,9 +46,7 @@ def evaluate(
       skfer evaluate fer2013.csv --json
     """
     labelled = load_labelled(data, usage, **labels)
-    pipeline = load_model(model)
-    pipeline = _without_abstention(pipeline)
-    _set_croppers(pipeline, faces, detector)
+    pipeline = _set_croppers(load_model(model), faces, detector)
     classes = np.asarray(pipeline.classes_)
     unknown = sorted(set(labelled.labels.tolist()) - set(classes.tolist()))
     if unknown:
@@ -61,30 +59,22 @@ def evaluate(
     click.echo(json.dumps(result, indent=2) if as_json else _as_text(result))
 
 
-def _without_abstention(model: Any) -> Any:
-    """What a search or an `AbstainingClassifier` is around: the probabilities are the same."""
-    from skfer import AbstainingClassifier
-
-    model = getattr(model, "best_estimator_", model)
-    if isinstance(model, AbstainingClassifier):
-        return getattr(model, "estimator_", model.estimator)
-    return model
-
-
-def _set_croppers(pipeline: Any, faces: bool, detector: str | None) -> None:
-    """Let the Pipeline's `FaceCropper` look with that detector, or not at all."""
+def _set_croppers(model: Any, faces: bool, detector: str | None) -> Any:
+    """Return what answers in a model; its `FaceCropper` looks with that detector, or not at all."""
+    from skfer._pipelines import flat_steps, joined
     from skfer.preprocessing import FaceCropper
 
-    steps = getattr(pipeline, "steps", [])
-    croppers = [name for name, step in steps if isinstance(step, FaceCropper)]
+    steps = flat_steps(model)
+    croppers = [step for step in steps if isinstance(step, FaceCropper)]
     if detector is not None and (faces or not croppers):
         why = "--faces looks for none" if faces else "the model has no FaceCropper, which would"
         raise click.BadParameter(f"No face is looked for: {why}.", param_hint="--detector")
-    for name in croppers:
-        if faces:
-            pipeline.set_params(**{name: "passthrough"})
-        elif detector is not None:
-            pipeline.set_params(**{f"{name}__detector": find_detector(detector)})
+    if faces:
+        steps = [step for step in steps if not isinstance(step, FaceCropper)]
+    elif detector is not None:
+        for cropper in croppers:
+            cropper.set_params(detector=find_detector(detector))
+    return joined(steps)
 
 
 def _scores(labels: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> dict[str, Any]:

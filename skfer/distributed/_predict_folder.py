@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skfer._images import IMAGE_SUFFIXES, read_image
+from skfer._pipelines import take_apart
 from skfer.distributed._on_dask import copies_kept, last_client
-from skfer.recognition import class_columns, import_pandas, take_apart, typed
+from skfer.recognition import class_columns, import_pandas, typed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from sklearn.utils import Bunch, _safe_indexing, check_consistent_length, check_
 from sklearn.utils.validation import column_or_1d
 
 from skfer._extras import import_extra
-from skfer._labels import canonical_labels, shared_labels
+from skfer._labels import canonical_labels, label_array, shared_labels
 from skfer.evaluation._confusions import (
     METRICS,
     check_interval,
@@ -192,7 +192,7 @@ def _content(name: str, content: Any) -> tuple[Any, np.ndarray, np.ndarray | Non
             f"datasets[{name!r}] must be (X, y), (X, y, groups) or a Bunch with images or paths, "
             "and labels."
         )
-    labels = canonical_labels(column_or_1d(y))
+    labels = canonical_labels(label_array(y, f"labels of datasets[{name!r}]"))
     if groups is not None:
         groups = column_or_1d(groups)
     check_consistent_length(X, labels, groups)

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
 
 from skfer._extras import import_extra
+from skfer._labels import label_array
 from skfer.evaluation._confusions import check_interval, percentiles
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def group_report(
     check_interval(n_bootstrap, confidence)
     if not isinstance(min_images, Integral) or min_images < 1:
         raise ValueError(f"min_images={min_images!r} must be an int of at least 1.")
-    y, said, of = column_or_1d(y_true), column_or_1d(y_pred), column_or_1d(groups)
+    y, said, of = label_array(y_true, "y_true"), label_array(y_pred, "y_pred"), column_or_1d(groups)
     check_consistent_length(y, said, of)
     missing = np.flatnonzero(pd.isna(of))
     if len(missing):

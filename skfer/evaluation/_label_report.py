@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.model_selection import cross_val_predict
-from sklearn.utils import column_or_1d
+from sklearn.model_selection import cross_validate
+from sklearn.utils import _safe_indexing
 
 from skfer._extras import import_extra
+from skfer._labels import label_array
 from skfer.metrics._probabilities import classes_of_columns, codes_and_probabilities
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def cross_val_label_report(
         It is cloned and fitted once for each fold.
     X : batch of n images
     y : array-like of shape (n,)
-        The labels given.
+        The labels given. The estimator is fitted with them as they are, so that its `classes`,
+        `class_weight` and ``params={"votes": ...}`` may name them.
     cv : int, splitter or iterable, default=5
         As in `sklearn.model_selection.cross_val_predict`: a partition of the images. Keep copies
         and images of one person in one fold, or the model has seen what it is asked about.
@@ -173,8 +175,10 @@ def cross_val_label_report(
     7
     """
     import_extra("pandas", "cross_val_label_report", "evaluation")
-    y = column_or_1d(y)
-    proba = cross_val_predict(
+    y = label_array(y)
+    # cross_val_predict would replace the labels by numbers, which classes, class_weight and votes
+    # of the estimator don't know.
+    folds = cross_validate(
         estimator,
         X,
         y,
@@ -182,9 +186,26 @@ def cross_val_label_report(
         groups=groups,
         n_jobs=n_jobs,
         params=params,
-        method="predict_proba",
+        scoring=_not_scored,
+        return_estimator=True,
+        return_indices=True,
+        error_score="raise",
     )
-    return label_report(y, proba)
+    tests = folds["indices"]["test"]
+    if not np.array_equal(np.sort(np.concatenate(tests)), np.arange(len(y))):
+        raise ValueError(f"cv={cv!r} must put every image into exactly one test set.")
+    classes = np.unique(np.concatenate([fitted.classes_ for fitted in folds["estimator"]]))
+    proba = np.zeros((len(y), len(classes)))
+    for fitted, test in zip(folds["estimator"], tests, strict=True):
+        # Of a class that a training set lacks, the probability is 0.
+        columns = np.searchsorted(classes, fitted.classes_)
+        proba[np.ix_(test, columns)] = fitted.predict_proba(_safe_indexing(X, test))
+    return label_report(y, proba, labels=classes.tolist())
+
+
+def _not_scored(estimator: Any, X: Any, y: Any) -> float:
+    """Score every fold alike: `cross_validate` needs a scorer, the report no score."""
+    return 0.0
 
 
 def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -> pd.DataFrame:

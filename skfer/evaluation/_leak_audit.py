@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
+from skfer._base import ImageEstimator
 from skfer._extras import import_extra
-from skfer._image_content import content_keys
-from skfer._images import image_sequence
+from skfer._image_content import content_key, float_scale
 from skfer.evaluation._near_copies import Thumbnails, candidates, likeness
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ def leak_audit(
 
         pairs : DataFrame
             A row for every test image that has a copy in training, with the columns ``test`` and
-            ``train``, rows of the two sets; ``kind``, "copy" (the same pixels), "near copy" or
-            "mirrored copy"; ``similarity``; ``copies``, how many training images have the same
-            pixels, or come up to `similarity` among the candidates; and with labels,
+            ``train``, rows of the two sets; ``kind``, "copy" (the same gray levels in 8 bits),
+            "near copy" or "mirrored copy"; ``similarity``; ``copies``, how many training images
+            have the same gray levels, or come up to `similarity` among the candidates; and with
+            labels,
             ``label_test`` and ``label_train``. The training image is the one most alike.
         counts : dict of str to int
             Images of both sets (``train``, ``test``), test images of each kind, those of
@@ -111,7 +112,7 @@ def leak_audit(
         raise ValueError(f"similarity={similarity!r} must be above 0 and at most 1, such as 0.85.")
     if not isinstance(n_candidates, Integral) or n_candidates < 1:
         raise ValueError(f"n_candidates={n_candidates!r} must be an int of at least 1.")
-    train, test = image_sequence(X_train), image_sequence(X_test)
+    train, test = (ImageEstimator()._images(X, reset=True) for X in (X_train, X_test))
     check_consistent_length(train, y_train, groups_train)
     check_consistent_length(test, y_test, groups_test)
     rows = _pairs(_Known(train), _Known(test), float(similarity), int(n_candidates), mirror)
@@ -141,8 +142,9 @@ class _Known:
         self.thumbnails = Thumbnails(self._seen(images))
 
     def _seen(self, images: Any) -> Any:
+        scale = float_scale(images)
         for image in images:
-            self.keys += content_keys([image])
+            self.keys.append(content_key(image, scale))
             yield image
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
 from skfer._extras import import_extra
-from skfer._labels import label_codes
+from skfer._labels import label_array, label_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ def votes_on_report(report: Any, votes: Any, *, labels: Sequence[Any]) -> pd.Dat
 
 def _codes_and_votes(y: Any, votes: Any, labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     votes = check_array(votes, input_name="votes", dtype=np.float64)
-    y, names = column_or_1d(y), column_or_1d(labels)
+    y, names = label_array(y), column_or_1d(labels)
     if len(y) != len(votes):
         raise ValueError(f"y holds {len(y)} labels, but votes has {len(votes)} rows.")
     if len(names) != votes.shape[1] or len(np.unique(names)) != len(names):

@@ -1,4 +1,4 @@
-"""What the displays share: matplotlib where it is needed, colours, a legend, a Pipeline's end."""
+"""What the displays share: matplotlib where it is needed, colours, a legend."""
 
 from __future__ import annotations
 
@@ -27,10 +27,3 @@ def legend_above(ax: Any, n_columns: int = 3) -> None:
     ax.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, frameon=False, fontsize="small"
     )
-
-
-def last_step(estimator: Any) -> Any:
-    """The estimator itself, or the one that a Pipeline ends in."""
-    while hasattr(estimator, "steps"):
-        estimator = estimator.steps[-1][1]
-    return estimator

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from skfer._labels import label_array
 from skfer.inspection._axes import COLORS, axes_or_new, legend_above, pyplot
 
 # Printed in gray, sets differ by these as well.
@@ -196,9 +197,9 @@ def _labels_by_set(y: Any, sets: Any) -> dict[str, np.ndarray]:
     if isinstance(y, Mapping):
         if sets is not None:
             raise ValueError("y is a dict and names its sets: leave sets at None.")
-        labels = {str(name): column_or_1d(part) for name, part in y.items()}
+        labels = {str(name): label_array(part, f"y[{name!r}]") for name, part in y.items()}
     else:
-        every = column_or_1d(y)
+        every = label_array(y)
         if sets is None:
             labels = {"": every}
         else:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from skfer.inspection._axes import last_step, pyplot
+from skfer._pipelines import flat_steps
+from skfer.inspection._axes import pyplot
 from skfer.inspection._history_panel import Curves, draw_panel
 
 # Not drawn unless asked for: it is set, not reached.
@@ -246,7 +247,7 @@ class HistoryDisplay:
 
 def _history_of(estimator: Any) -> tuple[Mapping[str, Sequence[float]], int | None]:
     """What a fitted estimator has kept: its history, and the epochs before fine-tuning."""
-    estimator = last_step(estimator)
+    estimator = flat_steps(estimator)[-1]
     if not hasattr(estimator, "history_"):
         raise NotFittedError(
             f"{type(estimator).__name__} has no history_: give a FacialExpressionClassifier that "

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from skfer._base import ImageEstimator
+from skfer._labels import label_array
 from skfer._pixel_range import PixelRange
 from skfer._utils import shorten
 from skfer.inspection._axes import axes_or_new, pyplot
@@ -134,7 +135,7 @@ class ImageGridDisplay:
         if not isinstance(n_images, Integral) or n_images < 1:
             raise ValueError(f"n_images={n_images!r} must be an int of at least 1.")
         batch = ImageEstimator()._images(X, reset=True)
-        y = column_or_1d(y)
+        y = label_array(y)
         check_consistent_length(batch, y, y_pred)
         counts = _counts(y, classes)
         rng = check_random_state(random_state)

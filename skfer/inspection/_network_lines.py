@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sklearn.exceptions import NotFittedError
 
-from skfer.inspection._axes import last_step
+from skfer._pipelines import flat_steps
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +52,7 @@ def keras_model(network: Any, input_shape: tuple[int, int, int], n_outputs: int)
 
     if isinstance(network, str):
         return build_network(network, input_shape, n_outputs)
-    estimator = last_step(network)
+    estimator = network if isinstance(network, keras.Model) else flat_steps(network)[-1]
     model = getattr(estimator, "network_", estimator)
     if not isinstance(model, keras.Model):
         if hasattr(model, "fit"):

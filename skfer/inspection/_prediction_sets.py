@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.utils import column_or_1d
 
+from skfer._labels import label_array
 from skfer.inspection._axes import COLORS, legend_above, pyplot
 from skfer.metrics._prediction_sets import covered_images
 from skfer.metrics._probabilities import classes_of_columns
@@ -102,7 +102,7 @@ class PredictionSetDisplay:
         """
         pyplot(f"{cls.__name__}.from_predictions")
         covered, sets = covered_images(y_true, y_set, labels)
-        y = column_or_1d(y_true)
+        y = label_array(y_true, "y_true")
         classes = classes_of_columns(y, labels).tolist()
         of_class = [covered[y == name] for name in classes]
         counts = np.bincount(sets.sum(axis=1), minlength=len(classes) + 1)

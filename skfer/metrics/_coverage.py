@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 
+from skfer._labels import label_array
 from skfer.metrics._probabilities import answers, checked_probabilities, codes_and_probabilities
 
 
@@ -190,6 +191,11 @@ def selective_score(y_true: Any, y_pred: Any, *, abstention_label: Any) -> Selec
         ``accuracy`` and ``coverage``. `sklearn.metrics.accuracy_score` of the same labels is their
         product: there an abstention is as wrong as a wrong answer.
 
+    Raises
+    ------
+    ValueError
+        If a label is missing, or there are not as many answers as labels.
+
     Examples
     --------
     >>> from skfer.metrics import selective_score
@@ -199,7 +205,7 @@ def selective_score(y_true: Any, y_pred: Any, *, abstention_label: Any) -> Selec
     >>> score.accuracy, round(score.coverage, 2)
     (1.0, 0.67)
     """
-    y, said = column_or_1d(y_true), column_or_1d(y_pred)
+    y, said = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
     check_consistent_length(y, said)
     answered = said != abstention_label
     right = (y == said)[answered]

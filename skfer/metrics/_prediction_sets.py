@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils import column_or_1d
 
+from skfer._labels import label_array
 from skfer.metrics._probabilities import classes_of_columns
 
 
@@ -83,7 +83,7 @@ def covered_images(
     y_true: Any, y_set: Any, labels: Sequence[Any] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether the set of each image holds its label, and the sets as an array of bool."""
-    y, sets = column_or_1d(y_true), np.asarray(y_set)
+    y, sets = label_array(y_true, "y_true"), np.asarray(y_set)
     names = classes_of_columns(y, labels)
     if sets.dtype != bool or sets.shape != (len(y), len(names)) or not len(y):
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array, column_or_1d
 
-from skfer._labels import label_codes
+from skfer._labels import label_array, label_codes
 
 # Rows of float32, and averages of them, sum to 1 only so nearly.
 _TOLERANCE = 1e-3
@@ -39,7 +39,7 @@ def checked_probabilities(y_proba: Any) -> np.ndarray:
 
 def classes_of_columns(y_true: Any, labels: Sequence[Any] | None) -> np.ndarray:
     """The class of each column; None are the sorted labels of `y_true`."""
-    return np.unique(column_or_1d(y_true)) if labels is None else column_or_1d(labels)
+    return np.unique(label_array(y_true, "y_true")) if labels is None else column_or_1d(labels)
 
 
 def codes_and_probabilities(
@@ -53,7 +53,7 @@ def codes_and_probabilities(
         If labels, columns and images don't belong together.
     """
     proba = checked_probabilities(y_proba)
-    y = column_or_1d(y_true)
+    y = label_array(y_true, "y_true")
     if len(y) != len(proba):
         raise ValueError(f"y_true holds {len(y)} labels, but y_proba has {len(proba)} rows.")
     names = classes_of_columns(y, labels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,16 +13,21 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _num_samples
 
 from skfer._documentation import page
-from skfer._image_content import content_keys
-from skfer._images import image_name, image_sequence
+from skfer._image_content import content_key, content_keys, float_scale, gray_levels
+from skfer._images import SMALLEST_SQUARE, image_name, image_sequence
+
+# Rows of features that were squeezed into fewer levels than this are not compared as images.
+_FEWEST_LEVELS = 16
 
 
 class HeldOutGuard(BaseCrossValidator):
     """Split as another cross-validator does, unless images of the test set are among the data.
 
     A model that was chosen on its test set looks better than it is. Given as `cv`, this makes any
-    search, cross-validation or learning curve stop when it is handed an image of the test set:
-    the same pixels, whether read from a file, cut out of an array or put in another order.
+    search, cross-validation or learning curve stop when it is handed an image of the test set.
+    Images are compared by their gray levels in 8 bits: in another order, read from a file, as
+    floats on [0, 255], [0, 1] or [-1, 1], with three equal channels or as flat rows, they are the
+    same.
 
     Parameters
     ----------
@@ -80,7 +87,7 @@ class HeldOutGuard(BaseCrossValidator):
             raise ValueError(f"on_held_out={on_held_out!r} must be 'raise' or 'leave_out'.")
         self.cv = cv
         self.on_held_out = on_held_out
-        self._keys = frozenset(_keys(X_held_out))
+        self._keys = frozenset(key for keys in _keys(X_held_out) for key in keys)
         self._groups = None if groups_held_out is None else np.unique(column_or_1d(groups_held_out))
 
     def held_out(self, X: Any, groups: Any = None) -> np.ndarray:
@@ -95,7 +102,7 @@ class HeldOutGuard(BaseCrossValidator):
         -------
         ndarray of bool, shape (n,)
         """
-        found = np.array([key in self._keys for key in _keys(X)])
+        found = np.array([not self._keys.isdisjoint(keys) for keys in _keys(X)])
         if groups is not None and self._groups is not None:
             found |= np.isin(column_or_1d(groups), self._groups)
         return found
@@ -155,9 +162,26 @@ class HeldOutGuard(BaseCrossValidator):
         return check_cv(self.cv, y, classifier=True)
 
 
-def _keys(X: Any) -> list[bytes]:
-    return content_keys(np.asarray(X) if _is_table(X) else image_sequence(X))
+def _keys(X: Any) -> list[set[bytes]]:
+    """Return the keys of each image, or of each row of a table."""
+    if not _is_table(X):
+        return [{key} for key in content_keys(image_sequence(X))]
+    rows = np.asarray(X)
+    keys = [{hashlib.blake2b(row.tobytes(), digest_size=16).digest()} for row in rows]
+    side = math.isqrt(rows.shape[1])
+    if side * side == rows.shape[1] and side >= SMALLEST_SQUARE and rows.dtype.kind in "biuf":
+        # Flat images, perhaps: not if they have few gray levels, as features on another scale do.
+        squares = rows.reshape(-1, side, side)
+        squares = squares if rows.dtype == np.uint8 else squares.astype(np.float32)
+        scale = float_scale(squares)
+        for own, square in zip(keys, squares, strict=True):
+            gray = gray_levels(square, scale)
+            if len(np.unique(gray)) >= _FEWEST_LEVELS:
+                own.add(content_key(gray, scale))
+    return keys
 
 
 def _is_table(X: Any) -> bool:
+    if isinstance(X, list | tuple) and len(X):
+        return np.ndim(X[0]) == 1 and not hasattr(X[0], "read")
     return getattr(X, "ndim", None) == 2

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from skfer._documentation import page
+from skfer.networks._keras_settings import standard_keras
 from skfer.networks._rebuild import has_strided_pointwise, rebuilt
 
 _WHOLE = (
@@ -37,6 +38,7 @@ _PICKLE = (
 _TORCH = "is a PyTorch file, and no Keras model: convert the model first"
 
 
+@standard_keras()
 def load_model_file(
     path: str | os.PathLike, weights: str | os.PathLike | None = None
 ) -> keras.Model:

@@ -159,7 +159,10 @@ def build_network(
         )
     chosen = {name: value for name, value in options.items() if value is not None}
     _check_options(function, chosen)
-    return function(tuple(input_shape), n_outputs, **chosen)
+    from skfer.networks._keras_settings import standard_keras
+
+    with standard_keras():
+        return function(tuple(input_shape), n_outputs, **chosen)
 
 
 def _check_options(function: Callable[..., keras.Model], options: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import skfer
 from skfer import _network_state as network_state
 from skfer._partial_file import partial_file
+from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._container import read_container, write_container
 from skfer.persistence._plain_data import Reader, Writer
 from skfer.training import is_usable
@@ -111,6 +112,7 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
     return path
 
 
+@standard_keras()
 def load(path: str | os.PathLike, *, trusted: bool = False) -> Any:
     """Load an estimator from a file that `save` wrote.
 

@@ -20,6 +20,8 @@ from skfer._classifier import FacialExpressionClassifier
 from skfer._compiled_network import prediction
 from skfer._onnx_model import only_output, onnx_model, require_onnx, session
 from skfer._partial_file import partial_file
+from skfer._pipelines import flat_steps
+from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._resize_graph import resizing
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
 
@@ -31,6 +33,7 @@ _AXES = ("batch", "height", "width", "channels")
 _TRIED = ((0.5, 0.75), (0.8, 1.5), (1.25, 1.5), (2.0, 2.0))
 
 
+@standard_keras()
 def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os.PathLike) -> Path:
     """Write a fitted classifier, or a Pipeline that ends in one, as an ONNX file.
 
@@ -63,7 +66,8 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     estimator : FacialExpressionClassifier or Pipeline
         Fitted. A Pipeline's steps are a `FaceCropper`, which is left out; an `ImageResizer` or
         `GrayscaleResizer` without equalisation; the classifier. The first two may be missing
-        or "passthrough".
+        or "passthrough". Of a search, a `FrozenEstimator`, an `AbstainingClassifier` or a
+        `ConformalClassifier`, what is inside is written: the probabilities are the same.
     path : str or path
         The file; one that is there is replaced, in one step.
 
@@ -121,10 +125,7 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
 
 def _steps(estimator: Any) -> tuple[ImageResizer | GrayscaleResizer | None, Any]:
     """The resizer, if there is one, and the classifier."""
-    steps = (
-        [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
-    )
-    steps = [step for step in steps if step is not None and step != "passthrough"]
+    steps = flat_steps(estimator)
     *before, classifier = steps or [None]
     if not isinstance(classifier, FacialExpressionClassifier):
         raise ValueError(
@@ -156,6 +157,7 @@ def _from_pixels(
     """From uint8 images to probabilities, as resizer and classifier have them."""
     network = prediction(classifier.network_, classifier.test_time_augmentation)
     low, high = classifier.pixel_range_.low, classifier.pixel_range_.high
+    temperature = classifier._temperature()
     factor = np.float32(high - low) / np.float32(255)
     resized = None if resizer is None else _resizing(classifier)
 
@@ -164,8 +166,8 @@ def _from_pixels(
         if (low, high) != (0.0, 255.0):
             pixels = pixels * factor + np.float32(low)
         answers = network(pixels)
-        if classifier.temperature != 1:
-            answers = tf.nn.softmax(tf.math.log(answers) / classifier.temperature)
+        if temperature != 1:
+            answers = tf.nn.softmax(tf.math.log(answers) / temperature)
         return {_OUTPUT: answers}
 
     return probabilities

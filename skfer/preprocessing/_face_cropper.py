@@ -9,11 +9,11 @@ from typing import Any
 
 import joblib
 import numpy as np
-from sklearn.base import TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from skfer._base import ImageEstimator
+from skfer._base import ImageEstimator, ImagesOut
 from skfer._dense_images import for_each_image, memory_share
 from skfer._images import Images, read_image
 from skfer.detection import Detections, FaceDetector
@@ -23,7 +23,7 @@ from skfer.preprocessing._late_crops import BatchOfCrops
 from skfer.preprocessing._missing_faces import report_missing
 
 
-class FaceCropper(TransformerMixin, ImageEstimator):
+class FaceCropper(ImagesOut, ImageEstimator):
     """Cut one face out of every image.
 
     One crop comes out for each image that goes in, in the same order. Crops keep the size
@@ -227,7 +227,7 @@ class FaceCropper(TransformerMixin, ImageEstimator):
         missing = np.flatnonzero(~batch.found).tolist()
         if missing:
             report_missing(missing, images, self.on_missing)
-        return batch.crops
+        return self._indexed(batch.crops, X)
 
     def detect(self, X: Any) -> list[Detections]:
         """Find every face of every image.

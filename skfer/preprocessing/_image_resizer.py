@@ -7,11 +7,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from sklearn.base import TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skfer._base import ImageEstimator
+from skfer._base import ImageEstimator, ImagesOut
 from skfer._dense_images import for_each_image, new_images, put, refuse_other_dtype
 from skfer._images import with_channels
 from skfer._pixel_range import PixelRange
@@ -21,7 +21,7 @@ _CLAHE_CLIP_LIMIT = 2.0
 _CLAHE_TILES = (8, 8)
 
 
-class _Resizer(TransformerMixin, ImageEstimator):
+class _Resizer(ImagesOut, ImageEstimator):
     """Size and equalisation; a subclass says which colour comes out."""
 
     _parameter_constraints = {
@@ -91,7 +91,7 @@ class _Resizer(TransformerMixin, ImageEstimator):
             put(self._prepare(image, (width, height)), dense, index)
 
         for_each_image(fill, range(1, len(images)), self.n_jobs)
-        return dense
+        return self._indexed(dense, X)
 
     def _prepare(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         image = to_gray(image) if self._color() == "gray" else to_rgb(image)

@@ -13,7 +13,6 @@ from skfer.recognition._face_reader import (
     as_reader,
     checked_region,
 )
-from skfer.recognition._pipeline_parts import take_apart
 from skfer.recognition._progress import progress_bar
 from skfer.recognition._recognize import image_files, recognize
 from skfer.recognition._table import class_columns, import_pandas, typed

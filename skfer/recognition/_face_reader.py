@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skfer._images import Images, image_name, image_sequence
+from skfer._pipelines import take_apart
 from skfer.detection import Detections, FaceDetector
-from skfer.recognition._pipeline_parts import take_apart
 
 # Left, top, right, bottom.
 Region = tuple[float, float, float, float]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import (
     GridSearchCV,
@@ -185,3 +186,50 @@ def test_nothing_is_chosen_on_private_test(small_fer2013):
     guard = HeldOutGuard(private.images, cv=2)
     with pytest.raises(ValueError, match="6 of the 30 images are held out"):
         next(guard.split(everything.images, everything.labels))
+
+
+def test_held_out_images_are_found_in_every_representation(faces, test_set):
+    X, n = faces.images, len(faces.images)
+    guard = HeldOutGuard(test_set)
+    unit = X / 255
+    for name, images in {
+        "uint8": X,
+        "float32": X.astype(np.float32),
+        "float16": unit.astype(np.float16),
+        "int64": X.astype(np.int64),
+        "[0, 1]": unit,
+        "[-1, 1]": (X / 127.5 - 1).astype(np.float32),
+        "channel axis": X[..., np.newaxis],
+        "RGB": np.repeat(X[..., np.newaxis], 3, axis=-1),
+        "RGB in [0, 1]": np.repeat(unit[..., np.newaxis], 3, axis=-1),
+        "list of floats": list(unit),
+        "flat rows": X.reshape(n, -1).astype(float),
+        "flat rows in [0, 1]": unit.reshape(n, -1),
+        "flat uint8 rows": X.reshape(n, -1),
+        "list of rows": unit.reshape(n, -1).tolist(),
+        "Pillow": [Image.fromarray(image) for image in X],
+        "Pillow RGB": [Image.fromarray(image).convert("RGB") for image in X],
+        "bytes": [cv2.imencode(".png", image)[1].tobytes() for image in X],
+    }.items():
+        assert guard.held_out(images).tolist() == [False] * 60 + [True] * 30, name
+        assert HeldOutGuard(images[60:]).held_out(X).sum() == 30, name
+        with pytest.raises(ValueError, match="30 of the 90 images are held out"):
+            next(guard.split(images, faces.labels))
+
+
+def test_colour_photos_are_known_by_their_gray_version():
+    rng = np.random.default_rng(0)
+    photos = rng.integers(0, 256, (6, 40, 50, 3), dtype=np.uint8)
+    guard = HeldOutGuard(photos[:3])
+    gray = np.stack([cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) for photo in photos])
+    assert guard.held_out(photos / 255).tolist() == [True] * 3 + [False] * 3
+    assert guard.held_out(gray).tolist() == [True] * 3 + [False] * 3
+
+
+def test_features_that_are_alike_in_8_bits_stay_apart():
+    features = np.random.default_rng(0).normal(scale=1e-3, size=(40, 1024))
+    guard = HeldOutGuard(features[30:])
+    assert guard.held_out(features).tolist() == [False] * 30 + [True] * 10
+    sparse = np.zeros((40, 1024))
+    sparse[np.arange(40), np.arange(40)] = 1e-3
+    assert HeldOutGuard(sparse[30:]).held_out(sparse).sum() == 10

@@ -349,7 +349,7 @@ def test_a_file_of_a_newer_skfer_says_so(content, sealed):
         ('"filters": 4', '"filters": 400', "which are not in the file"),
         ('"padding": "same"', '"padding": {"class_name": "x"}', "is no plain data"),
         ('"activation": "softmax"', '"activation": "os.system"', "can't be built"),
-        ('"temperature": 1.0', '"temperature": -1.0', "temperature"),
+        ('"temperature": null', '"temperature": -1.0', "temperature"),
         ('"epochs": 2', '"epochs": {"estimator": {"class": "Popen"}}', "class 'Popen'"),
         ('"epochs": 2', '"epochs": {"pickle": "gASV"}', "kind 'pickle'"),
         ('"format": 1', '"format": 0', "format 0"),

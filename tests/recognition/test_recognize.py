@@ -246,7 +246,7 @@ def test_pipelines_that_name_nothing(fitted_pipeline):
     photos = np.zeros((1, 64, 64), np.uint8)
     with pytest.raises(ValueError, match="has to come first"):
         recognize(photos, Pipeline([("f", FunctionTransformer()), *fitted_pipeline.steps]))
-    with pytest.raises(TypeError, match="ends in GrayscaleResizer"):
+    with pytest.raises(TypeError, match="ends in a GrayscaleResizer"):
         recognize(photos, make_pipeline(FaceCropper(), GrayscaleResizer()))
     with pytest.raises(NotFittedError, match="LogisticRegression is not fitted"):
         recognize(photos, make_pipeline(FaceCropper(), LogisticRegression()))

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from skfer._compiled_network import most_images
 from skfer.networks._feature_maps import run_with_feature_map
+from skfer.networks._keras_settings import standard_keras
 
 # A probability below this has no logarithm in single precision.
 _LEAST = 1e-37
@@ -50,6 +51,7 @@ class ImageGraph:
         ]
         return np.concatenate(parts)
 
+    @standard_keras()
     def _graph(self, dtype: np.dtype) -> tuple[Any, int]:
         with self._tracing:
             if dtype not in self._graphs:

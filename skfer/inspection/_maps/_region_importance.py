@@ -9,8 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 from sklearn.metrics import check_scoring
-from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
+from skfer._labels import label_array
 from skfer.inspection._maps._regions import check_mask_count, mask_areas, region_masks
 from skfer.inspection._maps._seen_images import seen_images
 
@@ -108,7 +109,7 @@ def region_importance(
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats={n_repeats!r} must be an int of at least 1.")
     seen = seen_images(estimator, X)
-    images, y = seen.images, column_or_1d(y)
+    images, y = seen.images, label_array(y)
     check_consistent_length(images, y)
     if len(images) < 2:
         raise ValueError("X holds 1 image: there is none to exchange regions with.")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from skfer._abstaining import AbstainingClassifier
 from skfer._base import ImageEstimator
 from skfer._dense_images import dense_images
+from skfer._pipelines import flat_steps, joined
 from skfer._utils import shorten
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
 
@@ -85,7 +84,8 @@ def seen_images(estimator: Any, X: Any) -> SeenImages:
     Parameters
     ----------
     estimator : fitted classifier or Pipeline
-        What abstains, is frozen, or was found by a search, is looked through.
+        Searches, `FrozenEstimator`, `AbstainingClassifier` and `ConformalClassifier` are looked
+        through.
     X : batch of n images
         As the estimator takes them.
 
@@ -95,7 +95,7 @@ def seen_images(estimator: Any, X: Any) -> SeenImages:
         If it gives no probabilities.
     NotFittedError, ValueError
     """
-    steps = _flat_steps(estimator)
+    steps = flat_steps(estimator)
     _check_answers(steps[-1])
     places = [place for place, step in enumerate(steps) if isinstance(step, _PREPARING)]
     first = places[-1] + 1 if places else 0
@@ -104,7 +104,7 @@ def seen_images(estimator: Any, X: Any) -> SeenImages:
     answering = steps[first:]
     return SeenImages(
         dense_images(ImageEstimator()._images(X, reset=True)),
-        answering[0] if len(answering) == 1 else Pipeline(_named(answering)),
+        joined(answering),
     )
 
 
@@ -123,23 +123,6 @@ def network_of(seen: SeenImages, needed_by: str) -> Any:
     )
 
 
-def _flat_steps(estimator: Any) -> list[Any]:
-    """The steps of a Pipeline, of those inside it too, without what is around them."""
-    while True:
-        if isinstance(estimator, AbstainingClassifier):
-            estimator = estimator._fitted()
-        elif isinstance(estimator, FrozenEstimator):
-            estimator = estimator.estimator
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            break
-    if not isinstance(estimator, Pipeline):
-        return [estimator]
-    steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
-    return [inner for step in steps for inner in _flat_steps(step)]
-
-
 def _check_answers(last: Any) -> None:
     if not hasattr(last, "fit"):
         raise TypeError(
@@ -152,7 +135,3 @@ def _check_answers(last: Any) -> None:
             f"{type(last).__name__} gives no probabilities of classes: take a classifier with "
             "predict_proba, or put it into a CalibratedClassifierCV."
         )
-
-
-def _named(steps: list[Any]) -> list[tuple[str, Any]]:
-    return [(f"step{number}", step) for number, step in enumerate(steps)]

@@ -1,0 +1,269 @@
+"""Look inside Pipelines, searches, FrozenEstimators and wrappers for cropper, resizer, classifier.
+
+This is the only module that knows how they hold what they are made of.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from skfer._abstaining import AbstainingClassifier
+from skfer._around_classifier import AroundClassifier
+from skfer.detection import FaceDetector, build_detector
+from skfer.preprocessing import FaceCropper, ImageResizer
+from skfer.preprocessing._face_finder import FaceFinder
+
+# Where fitted meta-estimators of scikit-learn keep what they fitted.
+_FITTED = ("calibrated_classifiers_", "estimators_", "estimator_", "estimator")
+
+
+def unwrapped(estimator: Any) -> Any:
+    """Return the estimator whose probabilities a wrapper passes on.
+
+    It looks through searches, `FrozenEstimator`, `AbstainingClassifier` and `ConformalClassifier`,
+    however they are nested.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    NotFittedError
+        If a search or a wrapper is not fitted.
+    """
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif isinstance(estimator, AroundClassifier):
+            estimator = estimator._fitted()
+        elif _is_search(estimator):
+            estimator = _best(estimator)
+        else:
+            return estimator
+
+
+def flat_steps(estimator: Any) -> list[Any]:
+    """Return the steps that an image goes through, without what is around them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A Pipeline's steps are taken apart too, those of a Pipeline inside it as well. Anything
+        else is the only step.
+
+    Returns
+    -------
+    list of estimator
+        Empty for a Pipeline that has no steps but "passthrough".
+
+    Raises
+    ------
+    NotFittedError
+        If a search or a wrapper is not fitted.
+    """
+    estimator = unwrapped(estimator)
+    if not isinstance(estimator, Pipeline):
+        return [estimator]
+    steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+    return [inner for step in steps for inner in flat_steps(step)]
+
+
+def abstaining(estimator: Any) -> AbstainingClassifier | None:
+    """Return the outermost `AbstainingClassifier` around what answers, if there is one."""
+    while not isinstance(estimator, AbstainingClassifier):
+        if isinstance(estimator, Pipeline) and estimator.steps:
+            estimator = estimator.steps[-1][1]
+        elif isinstance(estimator, FrozenEstimator | AroundClassifier) or _is_search(estimator):
+            estimator = _inside(estimator)[0]
+        else:
+            return None
+    return estimator
+
+
+def image_shape(estimator: Any) -> tuple[int, ...] | None:
+    """Return the shape of the images that a fitted estimator takes; None if it takes any.
+
+    It is found in a network inside ensembles and calibrated classifiers too.
+    """
+    shape = getattr(estimator, "image_shape_", None)
+    if shape is not None:
+        return shape
+    if isinstance(estimator, Pipeline):
+        steps = flat_steps(estimator)
+        return image_shape(steps[0]) if steps else None
+    shapes = map(image_shape, _inside(estimator))
+    return next((shape for shape in shapes if shape is not None), None)
+
+
+def _contains(estimator: Any, kind: type) -> bool:
+    """Return whether an estimator is of that kind, or holds one that is."""
+    return isinstance(estimator, kind) or any(_contains(e, kind) for e in _inside(estimator))
+
+
+def _inside(estimator: Any) -> list[Any]:
+    """Return the estimators that one holds directly; the fitted ones if it is fitted."""
+    if isinstance(estimator, Pipeline):
+        return flat_steps(estimator)
+    if isinstance(estimator, FeatureUnion):
+        return [member for _, member in estimator.transformer_list if not isinstance(member, str)]
+    if isinstance(estimator, AroundClassifier):
+        return [estimator._fitted()]
+    if _is_search(estimator):
+        return [_best(estimator)]
+    attributes = getattr(estimator, "__dict__", {})
+    held = next((attributes[name] for name in _FITTED if name in attributes), None)
+    members = held if isinstance(held, list | tuple) else np.ravel(np.asarray(held)).tolist()
+    return [member for member in members if hasattr(member, "__dict__")]
+
+
+def _is_search(estimator: Any) -> bool:
+    return isinstance(estimator, BaseSearchCV) or hasattr(estimator, "best_estimator_")
+
+
+def _best(search: Any) -> Any:
+    if hasattr(search, "best_estimator_"):
+        return search.best_estimator_
+    name = type(search).__name__
+    if hasattr(search, "cv_results_"):
+        raise NotFittedError(
+            f"This {name} was fitted with refit=False and holds no fitted estimator: set "
+            "refit=True, or fit an estimator with its best_params_."
+        )
+    raise NotFittedError(f"This {name} instance is not fitted yet: call fit first.")
+
+
+class PipelineParts(NamedTuple):
+    """What reads faces.
+
+    Attributes
+    ----------
+    finder : FaceFinder
+        That of the Pipeline's cropper, or of a new one if it has none.
+    classifier : estimator
+        What stands behind the cropper: crops of any size in, `predict_proba` out.
+    classes : ndarray of shape (n_classes,)
+        What the columns of `predict_proba` stand for.
+    threshold : float
+        Below this probability the expression is `unsure`; 0 if the Pipeline never abstains.
+    unsure : object
+        The label of abstention.
+    """
+
+    finder: FaceFinder
+    classifier: Any
+    classes: np.ndarray
+    threshold: float
+    unsure: Any
+
+    def expressions(self, probabilities: np.ndarray) -> list[Any]:
+        """The most probable class of each row, `unsure` where none is probable enough."""
+        classes = self.classes.tolist()
+        return [
+            classes[place] if row[place] >= self.threshold else self.unsure
+            for row, place in zip(probabilities, probabilities.argmax(axis=1), strict=True)
+        ]
+
+
+def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelineParts:
+    """Return the parts of a fitted Pipeline, found by their type, whatever the steps are called.
+
+    Parameters
+    ----------
+    pipeline : Pipeline, or fitted classifier that takes one face an image
+        It may be inside a search, a `FrozenEstimator`, an `AbstainingClassifier` or a
+        `ConformalClassifier`.
+    detector : str, FaceDetector or None
+        Takes the place of the detector of the Pipeline's cropper.
+
+    Returns
+    -------
+    PipelineParts
+
+    Raises
+    ------
+    ValueError, TypeError, NotFittedError
+        If faces can't be read with it; the message says why.
+    """
+    steps = flat_steps(pipeline)
+    places = [place for place, step in enumerate(steps) if isinstance(step, FaceCropper)]
+    if len(places) > 1 or (places and places[0] > 0):
+        kinds = [type(step).__name__ for step in steps]
+        raise ValueError(
+            f"The pipeline's steps are {kinds}: there may be one FaceCropper, and it has to come "
+            "first, as the boxes of faces are to be those in the image that was given."
+        )
+    cropper = steps[0] if places else FaceCropper()
+    rest = steps[len(places) :]
+    classes = _classes_of(rest)
+    careful = abstaining(pipeline)
+    threshold, unsure = (0.0, None) if careful is None else _limit(careful)
+    shape = image_shape(rest[0])
+    if shape is not None:
+        # What takes images of one size needs a resizer before it; faces come in any size.
+        color = "rgb" if shape[2:] == (3,) else "gray"
+        rest = [ImageResizer((shape[0], shape[1]), color=color), *rest]
+    finder = FaceFinder.of(_with_detector(cropper, detector))
+    return PipelineParts(finder, joined(rest), classes, threshold, unsure)
+
+
+def _limit(careful: AbstainingClassifier) -> tuple[float, Any]:
+    return careful.threshold, careful.abstention_label_
+
+
+def _classes_of(steps: list[Any]) -> np.ndarray:
+    if not steps or not hasattr(type(steps[-1]), "predict"):
+        kind = f"a {type(steps[-1]).__name__}" if steps else "a FaceCropper alone"
+        raise TypeError(
+            f"The estimator is or ends in {kind}, which names no expression: give a fitted "
+            "classifier, or a Pipeline that ends in one, such as skfer.load_pretrained() returns."
+        )
+    last = steps[-1]
+    kind = type(last).__name__
+    if _contains(last, FaceCropper):
+        raise ValueError(
+            f"{kind} has a FaceCropper inside, which would look for a face in each "
+            "face that is found: put it around the classifier only, as the Pipeline's last step."
+        )
+    if not hasattr(last, "classes_"):
+        raise NotFittedError(
+            f"This {kind} is not fitted: call fit first, or take a Pipeline from "
+            "skfer.load_pretrained()."
+        )
+    if not hasattr(last, "predict_proba"):
+        raise TypeError(
+            f"{kind} has no predict_proba: put it into a CalibratedClassifierCV, or take a "
+            "classifier that gives probabilities."
+        )
+    return np.asarray(last.classes_)
+
+
+def joined(steps: list[Any]) -> Any:
+    """Return one estimator for fitted steps: the only one, or a Pipeline of them."""
+    if len(steps) == 1:
+        return steps[0]
+    return Pipeline([(f"step{number}", step) for number, step in enumerate(steps)])
+
+
+def _with_detector(cropper: FaceCropper, detector: str | FaceDetector | None) -> FaceCropper:
+    wanted = cropper.detector if detector is None else detector
+    if isinstance(wanted, str):
+        wanted = build_detector(wanted, min_face_size=cropper.min_face_size)
+    if not cropper.align and getattr(wanted, "refine_landmarks", False):
+        # Twice the work, for landmarks by which no face is aligned; boxes stay what they are.
+        wanted = clone(wanted).set_params(refine_landmarks=False)
+    # A copy: the caller's Pipeline stays as it is.
+    cropper = copy.copy(cropper)
+    return cropper.set_params(detector=wanted)

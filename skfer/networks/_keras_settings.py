@@ -1,0 +1,56 @@
+"""Keras's process-wide settings, fixed while networks are built or traced."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import keras
+
+_lock = threading.Lock()
+_n_inside = 0
+_outer: tuple[str, str] = ("", "")
+
+
+@contextlib.contextmanager
+def standard_keras() -> Iterator[None]:
+    """Work in float32 with channels last, whatever the process has set in `keras.config`.
+
+    A dtype policy, floatx or image data format that a notebook sets for its own networks would
+    otherwise change how networks of skfer are built, trained, saved and traced. The settings of
+    the process are restored at the end. It also serves as a decorator.
+
+    Floatx and the data format belong to all threads: they are restored when the last thread
+    leaves. The dtype policy belongs to one thread.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from skfer.networks._keras_settings import standard_keras
+    >>> keras.config.set_dtype_policy("mixed_bfloat16")
+    >>> with standard_keras():
+    ...     keras.layers.Dense(2).compute_dtype
+    'float32'
+    >>> keras.layers.Dense(2).compute_dtype
+    'bfloat16'
+    >>> keras.config.set_dtype_policy("float32")
+    """
+    global _n_inside, _outer
+    policy = keras.config.dtype_policy()
+    with _lock:
+        if _n_inside == 0:
+            _outer = keras.config.floatx(), keras.config.image_data_format()
+            keras.config.set_floatx("float32")
+            keras.config.set_image_data_format("channels_last")
+        _n_inside += 1
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        with _lock:
+            _n_inside -= 1
+            if _n_inside == 0:
+                keras.config.set_floatx(_outer[0])
+                keras.config.set_image_data_format(_outer[1])

@@ -1,0 +1,127 @@
+"""Settings that a process makes for its own Keras networks don't reach those of skfer."""
+
+from __future__ import annotations
+
+import pickle
+
+import keras
+import numpy as np
+import pytest
+from networks_for_tests import small_network, tiny_network
+from sklearn.frozen import FrozenEstimator
+
+import skfer
+from skfer import ExpressionEmbedder, FacialAffectRegressor, FacialExpressionClassifier
+from skfer.datasets import make_faces
+from skfer.inspection import grad_cam, saliency
+from skfer.networks import build_network, register_network
+from skfer.networks._keras_settings import standard_keras
+
+SETTINGS = {
+    "mixed_float16": lambda: keras.config.set_dtype_policy("mixed_float16"),
+    "mixed_bfloat16": lambda: keras.config.set_dtype_policy("mixed_bfloat16"),
+    "float64": lambda: keras.config.set_floatx("float64"),
+    "float16": lambda: keras.config.set_floatx("float16"),
+    "channels_first": lambda: keras.config.set_image_data_format("channels_first"),
+}
+
+
+def settings():
+    config = keras.config
+    return config.dtype_policy().name, config.floatx(), config.image_data_format()
+
+
+@pytest.fixture(params=SETTINGS.values(), ids=SETTINGS)
+def other_settings(request):
+    """Settings of the process, which must be the same at the end of the test."""
+    before = settings()
+    request.param()
+    during = settings()
+    assert during != before
+    yield
+    after = settings()
+    keras.config.set_dtype_policy(before[0])
+    keras.config.set_floatx(before[1])
+    keras.config.set_image_data_format(before[2])
+    assert after == during
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(24, classes=["happy", "sad"], size=24, random_state=0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _named_network():
+    register_network("small_network", small_network)  # files of skfer.save hold its name
+
+
+def classifier(**parameters):
+    return FacialExpressionClassifier(
+        "small_network", epochs=2, batch_size=8, random_state=0, **parameters
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(faces):
+    """A classifier that was fitted under Keras's own settings, and what it predicts."""
+    fitted = classifier().fit(faces.images, faces.labels)
+    return fitted, fitted.predict_proba(faces.images)
+
+
+def test_a_fit_is_the_same_under_other_settings(other_settings, faces, expected):
+    fitted = classifier().fit(faces.images, faces.labels)
+    proba = fitted.predict_proba(faces.images)
+    assert proba.dtype == np.float32
+    np.testing.assert_allclose(proba, expected[1], atol=1e-6)
+    assert {layer.compute_dtype for layer in fitted.network_.layers[-1].layers} == {"float32"}
+    half = classifier(mixed_precision="bfloat16").fit(faces.images, faces.labels)
+    np.testing.assert_allclose(half.predict_proba(faces.images), expected[1], atol=0.05)
+    half.partial_fit(faces.images, faces.labels)
+    ratings = np.linspace(-1, 1, 24)
+    regressor = FacialAffectRegressor(tiny_network, epochs=1, loss="concordance", random_state=0)
+    assert regressor.fit(faces.images, ratings).predict(faces.images).shape == (24,)
+
+
+def test_a_fitted_network_is_the_same_under_other_settings(
+    other_settings, faces, expected, tmp_path
+):
+    fitted, proba = expected
+    X = faces.images
+    copied = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_allclose(copied.predict_proba(X), proba, atol=1e-6)
+    restored = skfer.load(skfer.save(fitted, tmp_path / "model.skfer"))
+    np.testing.assert_allclose(restored.predict_proba(X), proba, atol=1e-6)
+    assert skfer.export_onnx(copied, tmp_path / "model.onnx").is_file()
+    copied.set_params(backend="onnx", test_time_augmentation="flip")
+    restored.set_params(test_time_augmentation="flip")
+    np.testing.assert_allclose(copied.predict_proba(X), restored.predict_proba(X), atol=1e-5)
+    for explain in (grad_cam, saliency):
+        maps = explain(restored, X[:2]).maps
+        assert maps.dtype == np.float32
+        assert maps.max() > 0
+    features = ExpressionEmbedder(FrozenEstimator(restored)).fit(X).transform(X)
+    assert features.dtype == np.float32
+    assert features.shape == (24, 8)
+
+
+def test_pretrained_weights_load_under_other_settings(other_settings):
+    images = make_faces(4, random_state=0).images
+    proba = skfer.load_pretrained()[-1].predict_proba(images)
+    with standard_keras():
+        np.testing.assert_allclose(
+            proba, skfer.load_pretrained()[-1].predict_proba(images), atol=1e-6
+        )
+
+
+def test_networks_are_built_in_float32_with_channels_last(other_settings):
+    network = build_network("mini_xception", (48, 48, 1), 3)
+    assert network.input_shape == (None, 48, 48, 1)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+
+
+def test_settings_are_restored_after_an_error():
+    before = settings()
+    with pytest.raises(RuntimeError), standard_keras(), standard_keras():
+        raise RuntimeError
+    assert settings() == before
