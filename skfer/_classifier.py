@@ -24,7 +24,7 @@ from skfer._labels_and_votes import check_labels, labels_in_order, votes_by_clas
 from skfer._network_estimator import is_model
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer._utils import shorten
-from skfer.metrics import apply_temperature
+from skfer.metrics import apply_class_prior, apply_temperature
 from skfer.networks._keras_file import is_json_text, load_model_file, load_weights, model_name
 from skfer.networks._rebuild import rebuilt
 from skfer.training import (
@@ -135,6 +135,12 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         Above 1 probabilities come nearer to one another, below 1 they go apart; labels stay. They
         become proportional to their power of 1 / temperature, after any averaging.
         `skfer.metrics.fit_temperature` finds the one that suits held-out images.
+    class_prior : "uniform", array-like of shape (n_classes,) or None, default=None
+        Expected shares of the classes among the images to predict, in the order of `classes_`.
+        Probabilities are multiplied by the ratio of these shares to `class_prior_`, the training's.
+        "uniform" expects all classes alike: rare classes are found more often, at the cost of
+        accuracy where they are rare. None expects the training's shares.
+        `skfer.metrics.estimate_class_prior` estimates them from unlabelled images.
     backend : {"keras", "onnx", "onnx-int8"}, default="keras"
         What predicts: the Keras network as one TensorFlow graph, or ONNX Runtime on the
         processor, which takes less time for single images and more for many (extra ``onnx``).
@@ -167,6 +173,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted; the order of the columns of `predict_proba`.
+    class_prior_ : ndarray of shape (n_classes,)
+        Shares of the classes in training: the mean of the targets, with weights, `oversample` and
+        `label_smoothing`. Set it before `class_prior` is used if the network is a saved model.
     network_ : keras.Model
         The fitted network, from pixels to probabilities.
     history_ : dict of str to list of float
@@ -214,6 +223,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     _parameter_constraints = {
         **KerasEstimator._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_prior": [StrOptions({"uniform"}), "array-like", None],
         "classes": ["array-like", None],
         "oversample": ["boolean", Interval(Real, 0, 1, closed="right")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
@@ -251,6 +261,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         checkpoint_dir: str | os.PathLike | None = None,
         test_time_augmentation: str | None = None,
         temperature: float = 1.0,
+        class_prior: str | Sequence[float] | np.ndarray | None = None,
         backend: str = "keras",
         mixed_precision: str | None = None,
         distribution: str | tf.distribute.Strategy | Callable | None = None,
@@ -287,6 +298,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self.checkpoint_dir = checkpoint_dir
         self.test_time_augmentation = test_time_augmentation
         self.temperature = temperature
+        self.class_prior = class_prior
         self.backend = backend
         self.mixed_precision = mixed_precision
         self.distribution = distribution
@@ -419,8 +431,10 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             if votes is not None:
                 votes = votes_by_class(votes, len(labels), self.classes_)
                 targets = vote_targets(votes, self.vote_mode)
+            examples = examples._replace(codes=codes, targets=targets)
+            self.class_prior_ = self._target_shares(examples)
             self._fit_network(
-                examples._replace(codes=codes, targets=targets),
+                examples,
                 self._validation(X_val, y_val),
                 n_outputs=len(self.classes_),
                 anew=not go_on,
@@ -475,8 +489,13 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                     f"partial_fit: {shorten(self.classes_.tolist())}."
                 )
             codes = self._codes(y)
+            examples = examples._replace(codes=codes, targets=codes)
+            shares, n_before = self._target_shares(examples), 0 if first else self.n_iter_
+            if hasattr(self, "class_prior_") and n_before:
+                shares = (n_before * self.class_prior_ + shares) / (n_before + 1)
+            self.class_prior_ = shares
             self._fit_network(
-                examples._replace(codes=codes, targets=codes),
+                examples,
                 None,
                 n_outputs=len(self.classes_),
                 anew=first,
@@ -500,10 +519,15 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         Raises
         ------
         ValueError
-            If an image can't be read, or has not the size and scale of those fitted on.
+            If an image can't be read, or has not the size and scale of those fitted on, or
+            `class_prior` does not fit the classes.
         """
         check_is_fitted(self, "network_")
-        return apply_temperature(self._forward(X), self.temperature)
+        expected = self._expected_prior()
+        proba = apply_temperature(self._forward(X), self.temperature)
+        if expected is None:
+            return proba
+        return apply_class_prior(proba, self.class_prior_, expected)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every image.
@@ -556,6 +580,35 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     def _codes(self, y: np.ndarray) -> np.ndarray:
         """Labels as their places in `classes_`."""
         return label_codes(y, self.classes_, name="y", known="the classes ")
+
+    def _target_shares(self, examples: Examples) -> np.ndarray:
+        """Mean target of the training images, as the loss weighs them."""
+        targets, n_classes = examples.targets, len(self.classes_)
+        if targets.ndim == 1:
+            targets = np.eye(n_classes)[targets]
+        targets = targets / targets.sum(axis=1, keepdims=True)
+        weights = np.ones(len(targets)) if examples.weights is None else examples.weights
+        rows = self._rows(examples)
+        if rows is not None:
+            weights = weights * np.bincount(rows, minlength=len(targets))
+        if not np.any(weights):
+            return np.full(n_classes, 1 / n_classes)  # the fit refuses to learn from nothing
+        shares = np.average(targets, axis=0, weights=weights)
+        return (1 - self.label_smoothing) * shares + self.label_smoothing / n_classes
+
+    def _expected_prior(self) -> np.ndarray | None:
+        """Return `class_prior` as an array, None for the training's shares."""
+        if self.class_prior is None:
+            return None
+        if not hasattr(self, "class_prior_"):
+            raise ValueError(
+                f"class_prior={shorten(self.class_prior)} needs the shares of the classes in "
+                "training, which a saved model does not hold. Set them as an array: "
+                "classifier.class_prior_ = shares."
+            )
+        if isinstance(self.class_prior, str):
+            return np.full(len(self.classes_), 1 / len(self.classes_))
+        return np.asarray(self.class_prior, dtype=float)
 
     def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
         multi_target = targets.ndim == 2 and self.vote_mode == "multi_target"

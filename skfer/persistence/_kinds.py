@@ -73,7 +73,9 @@ KINDS = {
             "_one_column": bool,
         },
     ),
-    "FacialExpressionClassifier": Kind("skfer", {**_OF_NETWORKS, "classes_": np.ndarray}),
+    "FacialExpressionClassifier": Kind(
+        "skfer", {**_OF_NETWORKS, "classes_": np.ndarray, "class_prior_": np.ndarray}
+    ),
     "GrayscaleResizer": Kind("skfer"),
     "HOGDescriptor": Kind("skfer", {"image_shape_": tuple, "_n_features_out": int}),
     "ImageResizer": Kind("skfer"),
