@@ -65,7 +65,7 @@ def _importance(
 ) -> dict[int, np.ndarray]:
     """Importance of the channels of every group that a layer with a kernel reads."""
     readers = [layer for layer in network.layers if isinstance(layer, _MIXING)]
-    activations = keras.Model(network.inputs, [layer.input for layer in readers])(images)
+    activations = keras.Model(network.inputs[0], [layer.input for layer in readers])(images)
     found: dict[int, np.ndarray] = {}
     for layer, value in zip(readers, activations, strict=True):
         value, kernel = keras.ops.convert_to_numpy(value), layer.get_weights()[0]
@@ -80,7 +80,7 @@ def _estimate_statistics(network: keras.Model, images: np.ndarray) -> None:
     """Set the statistics of batch normalisation to those of the images, layer by layer."""
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
-            value = keras.ops.convert_to_numpy(keras.Model(network.inputs, layer.input)(images))
+            value = keras.ops.convert_to_numpy(keras.Model(network.inputs[0], layer.input)(images))
             axes = tuple(range(value.ndim - 1))
             scale, offset, *_ = layer.get_weights()
             layer.set_weights([scale, offset, value.mean(axis=axes), value.var(axis=axes)])
