@@ -210,12 +210,29 @@ def _by_class(figures: dict[str, Any]) -> str:
         f" `{row['class']}` has only {row['images']} images: its figures are uncertain."
         for row in rare
     )
+    priors = figures["class_prior"]
+    classes = [row["class"] for row in figures["by_class"]]
+    prior_rows = [
+        [
+            f"`{'None' if row['class_prior'] == 'none' else repr(row['class_prior'])}`",
+            percent(row["accuracy"]),
+            percent(row["balanced_accuracy"]),
+            *(percent(row["recall"][label]) for label in classes),
+        ]
+        for row in priors
+    ]
     return f"""\
 ## By class
 
 In percent, one view.{note}
 
 {table(["class", "images", "recall", "precision", "F1"], rows)}
+
+With `set_params(classifier__class_prior="uniform")` the probabilities are those for images of
+which each expression is as frequent as the others: rare expressions are found more often.
+Balanced accuracy is the mean of the recalls.
+
+{table(["class prior", "accuracy", "balanced accuracy", *classes], prior_rows)}
 
 ![Share of the answers for every label](images/{name}_confusion.png)"""
 

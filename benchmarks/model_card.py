@@ -27,6 +27,7 @@ from skfer import list_pretrained, load_pretrained
 from skfer.datasets import load_fer2013, load_ferplus
 from skfer.evaluation import robustness_report
 from skfer.metrics import (
+    apply_class_prior,
     apply_temperature,
     coverage_curve,
     expected_calibration_error,
@@ -144,6 +145,18 @@ def by_class(judged: Judged, classes: np.ndarray, proba: np.ndarray) -> list[dic
     ]
 
 
+def prior_row(prior: str, judged: Judged, classes: np.ndarray, proba: np.ndarray) -> dict[str, Any]:
+    """Accuracy, balanced accuracy and recall of each class at one setting of `class_prior`."""
+    right = classes[proba.argmax(axis=1)] == judged.labels
+    recalls = {str(name): float(right[judged.labels == name].mean()) for name in classes}
+    return {
+        "class_prior": prior,
+        "accuracy": round(float(right.mean()), 4),
+        "balanced_accuracy": round(float(np.mean(list(recalls.values()))), 4),
+        "recall": {name: round(value, 4) for name, value in recalls.items()},
+    }
+
+
 def calibration(
     labels: np.ndarray, classes: np.ndarray, proba: np.ndarray, shipped: float
 ) -> dict[str, Any]:
@@ -197,6 +210,7 @@ def measured(
     """All figures of a card, and what its pictures are drawn from."""
     classifier = pipeline[-1]
     classes, shipped = classifier.classes_, float(classifier.temperature_)
+    even = np.full(len(classes), 1 / len(classes))
     proba = probabilities(pipeline, judged)
     plain = proba[None]
     tempered = apply_temperature(plain, shipped)
@@ -215,6 +229,15 @@ def measured(
         "accuracy": accuracies(judged, classes, proba),
         "whole_pipeline": round(float((whole == judged.labels).mean()), 4),
         "by_class": by_class(judged, classes, plain),
+        "class_prior": [
+            prior_row("none", judged, classes, tempered),
+            prior_row(
+                "uniform",
+                judged,
+                classes,
+                apply_class_prior(tempered, classifier.class_prior_, even),
+            ),
+        ],
         "calibration": {
             views or "none": calibration(judged.labels, classes, answers, shipped)
             for views, answers in proba.items()

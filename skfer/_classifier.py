@@ -19,12 +19,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfer._documentation import page
 from skfer._keras_estimator import KerasEstimator
-from skfer._labels import label_array, label_codes
+from skfer._labels import encoding_hint, label_array, label_codes
 from skfer._labels_and_votes import labels_in_order, votes_by_class, weights_of_classes
 from skfer._network_estimator import is_model
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer._utils import shorten
-from skfer.metrics import apply_temperature
+from skfer.metrics import apply_class_prior, apply_temperature
 from skfer.networks._keras_file import is_json_text, load_model_file, load_weights, model_name
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._rebuild import rebuilt
@@ -140,6 +140,12 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         `skfer.metrics.fit_temperature` finds the one that suits held-out images. None takes
         `temperature_`, which belongs to the weights: that of `skfer.load_pretrained`, and 1 after
         a fit.
+    class_prior : "uniform", array-like of shape (n_classes,) or None, default=None
+        Expected shares of the classes among the images to predict, in the order of `classes_`.
+        Probabilities are multiplied by the ratio of these shares to `class_prior_`, the training's.
+        "uniform" expects all classes alike: rare classes are found more often, at the cost of
+        accuracy where they are rare. None expects the training's shares.
+        `skfer.metrics.estimate_class_prior` estimates them from unlabelled images.
     backend : {"keras", "onnx", "onnx-int8"}, default="keras"
         What predicts: the Keras network as one TensorFlow graph, or ONNX Runtime on the
         processor, which takes less time for single images and more for many (extra ``onnx``).
@@ -173,6 +179,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted; the order of the columns of `predict_proba`.
+    class_prior_ : ndarray of shape (n_classes,)
+        Shares of the classes in training: the mean of the targets, with weights, `oversample` and
+        `label_smoothing`. Set it before `class_prior` is used if the network is a saved model.
     network_ : keras.Model
         The fitted network, from pixels to probabilities.
     temperature_ : float
@@ -236,6 +245,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     _parameter_constraints = {
         **KerasEstimator._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_prior": [StrOptions({"uniform"}), "array-like", None],
         "classes": ["array-like", None],
         "oversample": ["boolean", Interval(Real, 0, 1, closed="right")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
@@ -273,6 +283,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         checkpoint_dir: str | os.PathLike | None = None,
         test_time_augmentation: str | None = None,
         temperature: float | None = None,
+        class_prior: str | Sequence[float] | np.ndarray | None = None,
         backend: str = "keras",
         mixed_precision: str | None = None,
         distribution: str | tf.distribute.Strategy | Callable | None = None,
@@ -309,6 +320,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         self.checkpoint_dir = checkpoint_dir
         self.test_time_augmentation = test_time_augmentation
         self.temperature = temperature
+        self.class_prior = class_prior
         self.backend = backend
         self.mixed_precision = mixed_precision
         self.distribution = distribution
@@ -446,8 +458,10 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             if votes is not None:
                 votes = votes_by_class(votes, len(labels), self.classes_)
                 targets = vote_targets(votes, self.vote_mode)
+            examples = examples._replace(codes=codes, targets=targets)
+            self.class_prior_ = self._target_shares(examples)
             self._fit_network(
-                examples._replace(codes=codes, targets=targets),
+                examples,
                 self._validation(X_val, y_val),
                 n_outputs=len(self.classes_),
                 anew=not go_on,
@@ -509,8 +523,13 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 )
             self._check_class_weight()
             codes = self._codes(y)
+            examples = examples._replace(codes=codes, targets=codes)
+            shares, n_before = self._target_shares(examples), 0 if first else self.n_iter_
+            if hasattr(self, "class_prior_") and n_before:
+                shares = (n_before * self.class_prior_ + shares) / (n_before + 1)
+            self.class_prior_ = shares
             self._fit_network(
-                examples._replace(codes=codes, targets=codes),
+                examples,
                 None,
                 n_outputs=len(self.classes_),
                 anew=first,
@@ -535,10 +554,15 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         Raises
         ------
         ValueError
-            If an image can't be read, or has not the size and scale of those fitted on.
+            If an image can't be read, or has not the size and scale of those fitted on, or
+            `class_prior` does not fit the classes.
         """
         check_is_fitted(self, "network_")
-        return apply_temperature(self._forward(X), self._temperature())
+        expected = self._expected_prior()
+        proba = apply_temperature(self._forward(X), self._temperature())
+        if expected is None:
+            return proba
+        return apply_class_prior(proba, self.class_prior_, expected)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every image.
@@ -603,6 +627,35 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
                 f"y holds numbers, but the classes are {self.classes_.tolist()}.{hint}"
             )
         return label_codes(y, self.classes_, name="y", known="the classes ")
+
+    def _target_shares(self, examples: Examples) -> np.ndarray:
+        """Mean target of the training images, as the loss weighs them."""
+        targets, n_classes = examples.targets, len(self.classes_)
+        if targets.ndim == 1:
+            targets = np.eye(n_classes)[targets]
+        targets = targets / targets.sum(axis=1, keepdims=True)
+        weights = np.ones(len(targets)) if examples.weights is None else examples.weights
+        rows = self._rows(examples)
+        if rows is not None:
+            weights = weights * np.bincount(rows, minlength=len(targets))
+        if not np.any(weights):
+            return np.full(n_classes, 1 / n_classes)  # the fit refuses to learn from nothing
+        shares = np.average(targets, axis=0, weights=weights)
+        return (1 - self.label_smoothing) * shares + self.label_smoothing / n_classes
+
+    def _expected_prior(self) -> np.ndarray | None:
+        """Return `class_prior` as an array, None for the training's shares."""
+        if self.class_prior is None:
+            return None
+        if not hasattr(self, "class_prior_"):
+            raise ValueError(
+                f"class_prior={shorten(self.class_prior)} needs the shares of the classes in "
+                "training, which a saved model does not hold. Set them as an array: "
+                "classifier.class_prior_ = shares."
+            )
+        if isinstance(self.class_prior, str):
+            return np.full(len(self.classes_), 1 / len(self.classes_))
+        return np.asarray(self.class_prior, dtype=float)
 
     def _target_rule(self, targets: np.ndarray, n_outputs: int, mixes: bool) -> TargetRule | None:
         multi_target = targets.ndim == 2 and self.vote_mode == "multi_target"

@@ -40,7 +40,7 @@ _VALIDATION_FRACTION = 0.1
 # What changes neither weights nor history of a fit, or is seen in the network that it begins with;
 # and on how many devices it runs, as a fit may go on elsewhere.
 _NO_PART_OF_A_FIT = {
-    *("backend", "temperature", "test_time_augmentation"),
+    *("backend", "class_prior", "temperature", "test_time_augmentation"),
     *("callbacks", "checkpoint_dir", "distribution", "verbose"),
     *("network", "network_params", "weights", "warm_start"),
 }

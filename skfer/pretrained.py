@@ -94,6 +94,7 @@ def _classifier(record: WeightsRecord) -> FacialExpressionClassifier:
         **record.parameters,
     )
     classifier.classes_ = np.array(record.classes)
+    classifier.class_prior_ = np.array(record.class_prior)
     classifier._build_untrained(record.image_shape, len(record.classes))
     classifier.temperature_ = record.temperature
     return classifier

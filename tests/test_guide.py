@@ -226,6 +226,7 @@ def test_evaluation(run):
     page = run("guide/evaluation.md")
     assert page["audit"].counts["leaked"] == 0
     assert page["model"].temperature == page["temperature"]
+    assert page["prior"].sum() == pytest.approx(1)
     assert page["careful"].selective_score(
         page["faces"].images[page["tune"]], page["faces"].labels[page["tune"]]
     ).coverage == pytest.approx(0.8, abs=0.05)

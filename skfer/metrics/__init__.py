@@ -6,6 +6,7 @@ from skfer.metrics._calibration import (
     expected_calibration_error,
     reliability_curve,
 )
+from skfer.metrics._class_prior import apply_class_prior, estimate_class_prior
 from skfer.metrics._coverage import (
     SelectiveScore,
     coverage_curve,
@@ -20,9 +21,11 @@ __all__ = [
     "PredictionSetScore",
     "ReliabilityCurve",
     "SelectiveScore",
+    "apply_class_prior",
     "apply_temperature",
     "concordance_correlation",
     "coverage_curve",
+    "estimate_class_prior",
     "expected_calibration_error",
     "fit_temperature",
     "prediction_set_score",

@@ -20,6 +20,7 @@ def mini_resnet(
     *,
     activation: str = "relu",
     dropout: float = 0.3,
+    width: float = 1.0,
 ) -> keras.Model:
     """Four residual blocks with squeeze and excitation, 1.6 million parameters.
 
@@ -42,6 +43,9 @@ def mini_resnet(
         Keras name of the activation.
     dropout : float, default=0.3
         Share of the pooled features dropped before the softmax, in [0, 1).
+    width : float, default=1.0
+        Factor on the number of filters of every layer, rounded to multiples of 8. Parameters and
+        arithmetic grow with its square.
 
     Returns
     -------
@@ -57,17 +61,21 @@ def mini_resnet(
     networks. CVPR (averaging before the projection).
     """
     inputs, x = image_input(input_shape, smallest=16)
-    x = _convolution(x, _STEM, kernel=5, strides=2)
+    x = _convolution(x, _scaled(_STEM, width), kernel=5, strides=2)
     x = layers.BatchNormalization()(x)
     x = layers.Activation(activation)(x)
     for stage, (filters, blocks) in enumerate(_STAGES):
         for block in range(blocks):
             halves = stage > 0 and block == 0
-            x = _residual_block(x, filters, activation, strides=2 if halves else 1)
+            x = _residual_block(x, _scaled(filters, width), activation, strides=2 if halves else 1)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(dropout)(x)
     outputs = layers.Dense(n_outputs, activation="softmax")(x)
     return keras.Model(inputs, outputs, name="mini_resnet")
+
+
+def _scaled(filters: int, width: float) -> int:
+    return max(8, 8 * round(filters * width / 8))
 
 
 def _residual_block(

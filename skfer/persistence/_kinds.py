@@ -74,7 +74,13 @@ KINDS = {
         },
     ),
     "FacialExpressionClassifier": Kind(
-        "skfer", {**_OF_NETWORKS, "classes_": np.ndarray, "temperature_": float}
+        "skfer",
+        {
+            **_OF_NETWORKS,
+            "classes_": np.ndarray,
+            "class_prior_": np.ndarray,
+            "temperature_": float,
+        },
     ),
     "GrayscaleResizer": Kind("skfer"),
     "HOGDescriptor": Kind("skfer", {"image_shape_": tuple, "_n_features_out": int}),

@@ -21,6 +21,7 @@ from skfer._compiled_network import prediction
 from skfer._onnx_model import only_output, onnx_model, require_onnx, session
 from skfer._partial_file import partial_file
 from skfer._pipelines import flat_steps
+from skfer.metrics import apply_class_prior
 from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._resize_graph import resizing
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
@@ -160,6 +161,10 @@ def _from_pixels(
     temperature = classifier._temperature()
     factor = np.float32(high - low) / np.float32(255)
     resized = None if resizer is None else _resizing(classifier)
+    expected = classifier._expected_prior()
+    if expected is not None:
+        even = np.full((1, len(expected)), 1 / len(expected), np.float32)
+        prior_ratios = apply_class_prior(even, classifier.class_prior_, expected)
 
     def probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels = tf.cast(images, tf.float32) if resized is None else resized(images)
@@ -168,6 +173,9 @@ def _from_pixels(
         answers = network(pixels)
         if temperature != 1:
             answers = tf.nn.softmax(tf.math.log(answers) / temperature)
+        if expected is not None:
+            answers = answers * prior_ratios
+            answers = answers / tf.reduce_sum(answers, axis=1, keepdims=True)
         return {_OUTPUT: answers}
 
     return probabilities

@@ -28,6 +28,7 @@ class WeightsRecord(NamedTuple):
     network: str
     image_shape: tuple[int, ...]
     classes: list[str]
+    class_prior: list[float]
     temperature: float
     parameters: dict[str, Any]
     preprocessing: dict[str, dict[str, Any]]

@@ -24,6 +24,12 @@ def test_has_the_parameters_its_document_counts(name, n_outputs, n_parameters):
     assert build_network(name, (48, 48, 1), n_outputs).count_params() == n_parameters
 
 
+@pytest.mark.parametrize(("width", "n_parameters"), [(0.5, 390_507), (1.0, 1_551_567)])
+def test_mini_resnet_scales_its_filters(width, n_parameters):
+    network = build_network("mini_resnet", (48, 48, 1), 7, width=width)
+    assert network.count_params() == n_parameters
+
+
 def test_cnn4_trains_all_but_the_batch_statistics():
     network = build_network("cnn4", (48, 48, 1), 7)
     assert sum(np.prod(w.shape) for w in network.trainable_weights) == 4_474_759

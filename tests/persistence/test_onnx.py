@@ -127,6 +127,18 @@ def test_the_temperature_is_in_the_graph(classifier, faces, tmp_path):
     assert np.abs(said - classifier.predict_proba(faces.images[:3])).max() > 0.01
 
 
+@pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7]])
+def test_the_class_prior_is_in_the_graph(classifier, faces, tmp_path, class_prior):
+    other = copy.copy(classifier).set_params(temperature=2.5)
+    plain = other.predict_proba(faces.images[:3])
+    other.class_prior_ = np.array([0.6, 0.3, 0.1])
+    other.set_params(class_prior=class_prior)
+    path = export_onnx(other, tmp_path / "other.onnx")
+    found = answers(path, faces.images[:3, ..., None])
+    np.testing.assert_allclose(found, other.predict_proba(faces.images[:3]), atol=1e-5)
+    assert np.abs(found - plain).max() > 0.01
+
+
 def test_rgb_floats_and_integer_labels(tmp_path):
     X, y = noise(40, 16, 20, 3).astype(np.float32) / 127.5 - 1, np.arange(40) % 3 * 10
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0).fit(X, y)

@@ -15,6 +15,7 @@ RECORD = WeightsRecord(
     network="mini_resnet",
     image_shape=(48, 48, 1),
     classes=["happy", "sad"],
+    class_prior=[0.6, 0.4],
     temperature=1.0,
     parameters={},
     preprocessing={},

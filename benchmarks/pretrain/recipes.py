@@ -1,0 +1,50 @@
+"""The runs of ``train.py``: networks and how each is trained."""
+
+from __future__ import annotations
+
+_MILD = {
+    "rotation": 12.0,
+    "zoom": 0.12,
+    "shift": 3.0,
+    "gamma": 0.35,
+    "contrast": 0.3,
+    "brightness": 0.12,
+    "blur": 0.25,
+    "jpeg": 0.1,
+    "noise": 0.25,
+    "erasing": 0.2,
+}
+_DEFAULTS = {
+    "network": "mini_resnet",
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "warm_up": 0.03,
+    "decay": 0.6,
+    "weight_decay": 5e-4,
+    "average": 0.999,
+    "label_smoothing": 0.1,
+    "crop": 40,
+    "full_size_epochs": 2,
+    "seed": 1,
+    "augment": _MILD,
+}
+
+RUNS = {
+    "small": _DEFAULTS
+    | {
+        "network_params": {"width": 0.5, "dropout": 0.1},
+        "start": "shrunk",
+        "epochs": 30,
+        "learning_rate": 0.05,
+        "weight_decay": 2e-4,
+        "teacher": "shipped",
+        "taught": 0.7,
+    },
+    "base": _DEFAULTS
+    | {
+        "epochs": 100,
+        "teacher": "shipped",
+        "taught": 0.3,
+        "augment": _MILD | {"erasing": 0.3, "cutmix": 0.3},
+    },
+}

@@ -1,0 +1,129 @@
+"""Write the weights of a run into the package, with the accuracies they reach on PublicTest.
+
+    python benchmarks/pretrain/ship.py RUN --data fer2013.npz
+
+Both heads of the network become weights of their own, "fer2013" and "ferplus". The temperature is
+fitted on PublicTest without the images that also stand in Training. Ship only what is better than
+the weights before on PublicTest and in the table of corruptions (``model_card.py``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from train import N_LABELS, N_VOTES, shipped_weights, snapshot_weights, targets_of
+
+from skfer import FacialExpressionClassifier
+from skfer.datasets import load_fer2013
+from skfer.metrics import fit_temperature
+from skfer.weights import WeightsRecord, write_weights
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import _results
+from _rules import paper_majority
+from data import pack
+
+# FER2013's faces fill their images as the box of the Haar cascade does, with no margin (median
+# width of the box 0.98 of the image, on 481 of 600 faces found).
+PREPROCESSING = {"cropper": {"margin": 0.0, "whole_below": 64}, "resizer": {"size": 48}}
+HEADS = {"fer2013": slice(0, N_LABELS), "ferplus": slice(N_LABELS, N_LABELS + N_VOTES)}
+DATA = {
+    "fer2013": "FER2013 Training: labels, with the votes of FER+ as a second task",
+    "ferplus": "FER2013 Training: votes of FER+, with the labels of FER2013 as a second task",
+}
+LICENCE = (
+    "FER2013 was published for research (Goodfellow et al. 2013), its images come from a web "
+    "search; the votes of FER+ are under the MIT licence"
+)
+
+
+def record_of(name: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRecord:
+    """Describe the weights of one head; figures and checksum come later."""
+    names = data["label_names" if name == "fer2013" else "vote_names"]
+    targets = targets_of(data, recipe | {"taught": 0.0})[:, HEADS[name]]
+    targets = targets[targets.any(axis=1)]
+    prior = (targets / targets.sum(axis=1, keepdims=True)).mean(axis=0)
+    parameters = recipe.get("network_params", {})
+    return WeightsRecord(
+        name=name,
+        sha256="",
+        network=recipe["network"],
+        image_shape=(48, 48, 1),
+        classes=names.tolist(),
+        class_prior=prior.round(5).tolist(),
+        temperature=1.0,
+        parameters={"network_params": parameters} if parameters else {},
+        preprocessing=PREPROCESSING,
+        n_weights=0,
+        accuracy={},
+        data=DATA[name],
+        licence=LICENCE,
+        recipe={"script": "benchmarks/pretrain/train.py", **recipe},
+        versions=_results.versions(),
+    )
+
+
+def classifier_of(record: WeightsRecord, arrays: list[np.ndarray]) -> FacialExpressionClassifier:
+    """Build a fitted classifier from the weights of one head."""
+    classifier = FacialExpressionClassifier(record.network, backend="onnx", **record.parameters)
+    classifier.classes_ = np.array(record.classes)
+    classifier._build_untrained(record.image_shape, len(record.classes))
+    classifier.network_.set_weights(arrays)
+    return classifier
+
+
+def measured(
+    record: WeightsRecord,
+    classifier: FacialExpressionClassifier,
+    data: dict[str, np.ndarray],
+    all_votes: np.ndarray,
+) -> WeightsRecord:
+    """Add temperature and accuracies on PublicTest to a record."""
+    test = ~data["training"]
+    codes = data["labels" if record.name == "fer2013" else "voted"][test]
+    known = codes >= 0
+    images, codes, new = data["images"][test][known], codes[known], ~data["copied"][test][known]
+    names, accuracy, temperature = np.array(record.classes), {}, 1.0
+    for views in (None, "flip", "ten"):
+        proba = classifier.set_params(test_time_augmentation=views).predict_proba(images)
+        if views is None:
+            temperature = fit_temperature(names[codes[new]], proba[new], labels=names)
+        right = proba.argmax(axis=1) == codes
+        rule = "PublicTest" if views is None else f"PublicTest, test_time_augmentation={views!r}"
+        accuracy[rule] = right.mean()
+        accuracy[f"{rule}, without images in Training"] = right[new].mean()
+        if record.name == "ferplus":
+            majority = paper_majority(all_votes[known])
+            accuracy[f"{rule}, majority as in the FER+ paper"] = right[majority].mean()
+    rounded = {rule: round(float(value), 4) for rule, value in accuracy.items()}
+    return record._replace(temperature=round(temperature, 3), accuracy=rounded)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", help='a run with a snapshot, or "shipped" to measure anew')
+    parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
+    parser.add_argument("--folder", type=Path, required=True, help="where to write the weights")
+    arguments = parser.parse_args()
+    if arguments.run == "shipped":
+        recipe, weights = {"network": "mini_resnet", "label_smoothing": 0.1}, shipped_weights()
+    else:
+        recipe, weights = snapshot_weights(arguments.run)
+    data = pack(arguments.data)
+    data["images"] = data["images"].cumsum(axis=2, dtype=np.uint8)
+    faces = load_fer2013(arguments.data, usage="PublicTest")
+    for name, columns in HEADS.items():
+        arrays = [*weights[:-2], weights[-2][:, columns], weights[-1][columns]]
+        record = record_of(name, recipe, data)
+        record = record._replace(n_weights=sum(array.size for array in arrays))
+        record = measured(record, classifier_of(record, arrays), data, faces.votes)
+        write_weights(record, arrays, arguments.folder)
+        print(name, record.temperature, record.accuracy)
+
+
+if __name__ == "__main__":
+    main()

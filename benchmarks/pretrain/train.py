@@ -1,0 +1,321 @@
+"""Train a network on FER2013's labels and FER+'s votes, with any backend of Keras.
+
+    python benchmarks/pretrain/train.py RUN --data faces.npz --minutes 60
+
+`RUN` is a name from ``recipes.py``. A stopped run continues when the same command is given again:
+the order and the augmentation of the images depend on the seed, the epoch and the step only. The
+state is saved every three minutes, after every epoch and when the time is over. Every epoch adds a
+line to ``logs/RUN.jsonl``. ``--snapshot`` also writes the averaged weights to ``snapshots/RUN.npz``
+in half precision; a run without a state continues from there.
+
+Needs Keras, one of its backends and NumPy. TensorFlow and scikit-learn may be missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+from augment import augmented
+from recipes import RUNS
+from shrink import shrink
+
+from skfer.networks import build_network
+from skfer.weights import read_weights
+
+FOLDER = Path(__file__).parent
+N_LABELS, N_VOTES = 7, 8
+SIDE = 48
+SAVE_EVERY = 180  # seconds between two states
+AVERAGE_EVERY = 4  # steps between two updates of the averaged weights
+
+
+def read_data(path: Path) -> dict[str, np.ndarray]:
+    """Arrays of the file that ``data.py`` wrote."""
+    with np.load(path) as stored:
+        data = dict(stored)
+    data["images"] = data["images"].cumsum(axis=2, dtype=np.uint8)
+    return data
+
+
+def scaled(images: np.ndarray) -> np.ndarray:
+    """Images of uint8 as the networks take them, ``(n, height, width, 1)`` in [0, 1]."""
+    return images[..., None].astype("float32") / 255
+
+
+def shipped_weights() -> list[np.ndarray]:
+    """Weights of one network with both heads, from the two files that ship."""
+    labels, votes = read_weights("fer2013").arrays, read_weights("ferplus").arrays
+    heads = zip(labels[-2:], votes[-2:], strict=True)
+    return [*labels[:-2], *(np.concatenate(pair, axis=-1) for pair in heads)]
+
+
+def build(recipe: dict, size: int) -> keras.Model:
+    """Network of a recipe for square gray images of `size` pixels; weights do not depend on it."""
+    network, parameters = recipe.get("network", "mini_resnet"), recipe.get("network_params", {})
+    return build_network(network, (size, size, 1), N_LABELS + N_VOTES, **parameters)
+
+
+def targets_of(data: dict[str, np.ndarray], recipe: dict) -> np.ndarray:
+    """Target distribution over 15 outputs for the images of Training, ``(n, 15)``.
+
+    Labels and votes are half of it each, or the labels all of it where nobody voted. A recipe
+    with ``teacher`` mixes in the soft targets of that file.
+    """
+    train = data["training"]
+    smoothing, share = recipe["label_smoothing"], recipe.get("taught", 0.0)
+    labels = np.eye(N_LABELS, dtype=np.float32)[data["labels"][train]]
+    labels = (1 - smoothing) * labels + smoothing / N_LABELS
+    joint = np.concatenate([labels, data["votes"][train].astype(np.float32)], axis=1)
+    joint /= joint.sum(axis=1, keepdims=True)
+    if share:
+        with np.load(FOLDER / "targets" / f"{recipe['teacher']}.npz") as stored:
+            soft = stored["targets"].astype(np.float32)
+        joint = (1 - share) * joint + share * soft / soft.sum(axis=1, keepdims=True)
+    return joint.astype(np.float32)
+
+
+def values_of(holder: keras.Model | keras.optimizers.Optimizer) -> list[np.ndarray]:
+    """All variables, those of dropout's random numbers among them."""
+    return [keras.ops.convert_to_numpy(variable) for variable in holder.variables]
+
+
+def assign_all(holder: keras.Model | keras.optimizers.Optimizer, values: list[np.ndarray]) -> None:
+    for variable, value in zip(holder.variables, values, strict=True):
+        variable.assign(value)
+
+
+def learning_rate(recipe: dict, progress: float) -> float:
+    """Rate at a share of the steps: a linear warm-up, a plateau, a linear decay to 0."""
+    warm_up, decay = recipe["warm_up"], recipe["decay"]
+    return recipe["learning_rate"] * min(1.0, progress / warm_up, (1 - progress) / decay)
+
+
+def image_size(recipe: dict, epoch: int) -> int:
+    """Side of the training images: smaller crops cost less, the last epochs see all of them."""
+    return SIDE if epoch >= recipe["epochs"] - recipe["full_size_epochs"] else recipe["crop"]
+
+
+class Run:
+    """State of a run: a network in training, the average of its weights and the next step."""
+
+    def __init__(self, name: str, states: Path, images: np.ndarray):
+        self.name, self.recipe = name, RUNS[name]
+        self.path = states / f"{name}.npz"
+        self.epoch, self.step, self.size = 0, 0, 0
+        self.loss_sum, self.minutes = 0.0, 0.0
+        keras.utils.set_random_seed(self.recipe["seed"])
+        self._compile(image_size(self.recipe, 0))
+        if self.path.exists():
+            self._restore()
+        elif (FOLDER / "snapshots" / f"{name}.npz").exists():
+            self._restore_snapshot()
+        elif self.recipe.get("start") == "shrunk":
+            wide = build({}, self.size)
+            wide.set_weights(shipped_weights())
+            middle = slice((SIDE - self.size) // 2, (SIDE + self.size) // 2)
+            shrink(wide, self.network, scaled(images[:512, middle, middle]))
+        if not self.epoch + self.step:
+            self.average = self.network.get_weights()
+
+    def _compile(self, size: int) -> None:
+        """Build the network for images of another size, with the state of the one before."""
+        before = (self.network, self.optimizer) if self.size else None
+        self.network = build(self.recipe, size)
+        self.optimizer = keras.optimizers.SGD(
+            self.recipe["learning_rate"],
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=self.recipe["weight_decay"],
+        )
+        self.optimizer.build(self.network.trainable_variables)
+        if before is not None:
+            assign_all(self.network, values_of(before[0]))
+            assign_all(self.optimizer, values_of(before[1]))
+        # XLA is slower than TensorFlow's own kernels on a CPU; PyTorch's step runs eagerly.
+        jit = keras.backend.backend() == "jax"
+        self.network.compile(self.optimizer, "categorical_crossentropy", jit_compile=jit)
+        self.size = size
+
+    def train_on(self, images: np.ndarray, targets: np.ndarray, n_steps: int) -> None:
+        """Take one step of the optimiser."""
+        if image_size(self.recipe, self.epoch) != self.size:
+            self._compile(image_size(self.recipe, self.epoch))
+        total = self.epoch * n_steps + self.step
+        progress = (total + 1) / (self.recipe["epochs"] * n_steps + 1)
+        self.optimizer.learning_rate.assign(learning_rate(self.recipe, progress))
+        self.loss_sum += float(self.network.train_on_batch(images, targets))
+        self.step += 1
+        if self.step % AVERAGE_EVERY == 0:
+            # The average forgets faster at first, when the weights are far from where they go.
+            kept = min(self.recipe["average"] ** AVERAGE_EVERY, (1 + total) / (20 + total))
+            for mean, value in zip(self.average, self.network.get_weights(), strict=True):
+                mean += (1 - kept) * (value - mean)
+
+    def save(self) -> None:
+        """Write the state to a file that is whole at any time."""
+        arrays = {
+            f"{kind}{place:03}": value
+            for kind, values in (
+                ("network", values_of(self.network)),
+                ("average", self.average),
+                ("optimizer", values_of(self.optimizer)),
+            )
+            for place, value in enumerate(values)
+        }
+        draft = self.path.with_suffix(".draft.npz")
+        np.savez(draft, progress=[self.epoch, self.step, self.loss_sum, self.minutes], **arrays)
+        os.replace(draft, self.path)
+
+    def _restore(self) -> None:
+        with np.load(self.path) as stored:
+            epoch, step, self.loss_sum, self.minutes = stored["progress"].tolist()
+            arrays = {name: stored[name] for name in stored.files}
+        self.epoch, self.step = int(epoch), int(step)
+        if image_size(self.recipe, self.epoch) != self.size:
+            self._compile(image_size(self.recipe, self.epoch))
+        assign_all(self.network, _numbered(arrays, "network"))
+        assign_all(self.optimizer, _numbered(arrays, "optimizer"))
+        self.average = _numbered(arrays, "average")
+
+    def snapshot(self) -> None:
+        """Write the averaged and the last weights in half precision, with the epoch."""
+        path = FOLDER / "snapshots" / f"{self.name}.npz"
+        path.parent.mkdir(exist_ok=True)
+        arrays = {f"average{place:03}": _half(a) for place, a in enumerate(self.average)}
+        np.savez_compressed(path, progress=[self.epoch, self.step, 0, self.minutes], **arrays)
+
+    def _restore_snapshot(self) -> None:
+        """Go on from averaged weights, with a new momentum, at the start of the epoch."""
+        with np.load(FOLDER / "snapshots" / f"{self.name}.npz") as stored:
+            self.epoch, self.minutes = int(stored["progress"][0]), float(stored["progress"][3])
+            self.average = _numbered({name: stored[name] for name in stored.files}, "average")
+        self.network.set_weights(self.average)
+
+
+def _half(array: np.ndarray) -> np.ndarray:
+    """Half precision, but for vectors: variances may be too small for it."""
+    return array.astype(np.float16 if array.ndim > 1 else np.float32)
+
+
+def _numbered(arrays: dict[str, np.ndarray], kind: str) -> list[np.ndarray]:
+    names = sorted(name for name in arrays if name.startswith(kind))
+    return [
+        arrays[name].astype(np.float32) if arrays[name].dtype == np.float16 else arrays[name]
+        for name in names
+    ]
+
+
+def snapshot_weights(name: str) -> tuple[dict, list[np.ndarray]]:
+    """Recipe and averaged weights of a run with a snapshot."""
+    with np.load(FOLDER / "snapshots" / f"{name}.npz") as stored:
+        return RUNS[name], _numbered({key: stored[key] for key in stored.files}, "average")
+
+
+def batches(
+    images: np.ndarray, targets: np.ndarray, run: Run, workers: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Augmented batches of the rest of an epoch, made by threads a few steps ahead."""
+    recipe, size = run.recipe, image_size(run.recipe, run.epoch)
+    epoch, batch_size = run.epoch, recipe["batch_size"]
+    order = np.random.default_rng((recipe["seed"], epoch)).permutation(len(images))
+
+    def make(step: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = order[step * batch_size : (step + 1) * batch_size]
+        random = np.random.default_rng((recipe["seed"], epoch, step))
+        return augmented(images[rows], targets[rows], random, size, recipe["augment"])
+
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque = deque()
+        for step in range(run.step, len(images) // batch_size):
+            waiting.append(pool.submit(make, step))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def evaluate(network: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
+    """Accuracies on PublicTest with one view."""
+    test, new = ~data["training"], ~data["copied"][~data["training"]]
+    images, labels, voted = data["images"][test], data["labels"][test], data["voted"][test]
+    found = np.concatenate(
+        [
+            keras.ops.convert_to_numpy(network(scaled(images[first : first + 256]), training=False))
+            for first in range(0, len(images), 256)
+        ]
+    )
+    right = found[:, :N_LABELS].argmax(axis=1) == labels
+    right_votes = found[:, N_LABELS:].argmax(axis=1) == voted
+    recalls = [right[new & (labels == label)].mean() for label in range(N_LABELS)]
+    return {
+        "fer2013": round(float(right[new].mean()), 4),
+        "fer2013 with copies": round(float(right.mean()), 4),
+        "fer2013 balanced": round(float(np.mean(recalls)), 4),
+        "ferplus": round(float(right_votes[new & (voted >= 0)].mean()), 4),
+    }
+
+
+def train(run: Run, data: dict[str, np.ndarray], until: float, workers: int) -> bool:
+    """Train until the recipe's last epoch or a time; True if the run is done."""
+    images, targets = data["images"][data["training"]], targets_of(data, run.recipe)
+    n_steps = len(images) // run.recipe["batch_size"]
+    judged = build(run.recipe, SIDE)
+    log = FOLDER / "logs" / f"{run.name}.jsonl"
+    log.parent.mkdir(exist_ok=True)
+    clock = saved = time.time()
+    while run.epoch < run.recipe["epochs"]:
+        for batch, wanted in batches(images, targets, run, workers):
+            run.train_on(batch, wanted, n_steps)
+            now = time.time()
+            run.minutes, clock = run.minutes + (now - clock) / 60, now
+            if now - saved > SAVE_EVERY or now > until:
+                run.save()
+                saved = now
+            if now > until:
+                return False
+        judged.set_weights(run.average)
+        line = {
+            "epoch": run.epoch + 1,
+            "minutes": round(run.minutes, 1),
+            "rate": round(float(run.optimizer.learning_rate), 5),
+            "loss": round(run.loss_sum / n_steps, 4),
+            **evaluate(judged, data),
+        }
+        run.epoch, run.step, run.loss_sum = run.epoch + 1, 0, 0.0
+        run.save()
+        print(line, flush=True)
+        with log.open("a") as lines:
+            lines.write(json.dumps(line) + "\n")
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("run", choices=sorted(RUNS))
+    parser.add_argument("--data", type=Path, required=True, help="file that data.py wrote")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after these")
+    parser.add_argument("--states", type=Path, default=FOLDER / "checkpoints")
+    parser.add_argument("--workers", type=int, default=1, help="threads that change images")
+    parser.add_argument("--snapshot", action="store_true", help="write a snapshot at the end")
+    arguments = parser.parse_args()
+    until = time.time() + 60 * arguments.minutes
+    arguments.states.mkdir(parents=True, exist_ok=True)
+    data = read_data(arguments.data)
+    run = Run(arguments.run, arguments.states, data["images"][data["training"]])
+    done = train(run, data, until, arguments.workers)
+    if arguments.snapshot:
+        run.snapshot()
+    print(f"{run.name}: epoch {run.epoch}, step {run.step}, {'done' if done else 'stopped'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Expected class shares as a parameter of the classifier."""
+
+from __future__ import annotations
+
+import networks_for_tests
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import skfer
+from skfer import FacialExpressionClassifier, load_pretrained
+from skfer.datasets import make_faces
+from skfer.metrics import apply_class_prior, apply_temperature
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Three happy faces in five, one in five sad and surprised."""
+    faces = make_faces(60, classes=["happy", "sad", "surprise"], size=24, random_state=0)
+    kept = np.concatenate(
+        [
+            np.flatnonzero(faces.labels == name)[:n]
+            for name, n in (("happy", 18), ("sad", 6), ("surprise", 6))
+        ]
+    )
+    return faces.images[kept], faces.labels[kept]
+
+
+def classifier(**parameters):
+    return FacialExpressionClassifier(
+        networks_for_tests.tiny_network, epochs=1, random_state=0, **parameters
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(faces):
+    return classifier().fit(*faces)
+
+
+def test_fit_keeps_the_shares_of_the_training_images(fitted):
+    np.testing.assert_allclose(fitted.class_prior_, [0.6, 0.2, 0.2])
+
+
+@pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7], np.array([1, 1, 3])])
+def test_probabilities_are_adapted_after_the_temperature(faces, fitted, class_prior):
+    images, _ = faces
+    plain = clone(fitted).fit(*faces)
+    proba = apply_temperature(plain.predict_proba(images), 2.0)
+    plain.set_params(class_prior=class_prior, temperature=2.0)
+    shares = [1, 1, 1] if isinstance(class_prior, str) else class_prior
+    expected = apply_class_prior(proba, [0.6, 0.2, 0.2], shares)
+    adapted = plain.predict_proba(images)
+    np.testing.assert_allclose(adapted, expected, rtol=1e-5)
+    assert adapted.dtype == np.float32
+    assert (plain.predict(images) == plain.classes_[expected.argmax(axis=1)]).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fit_arguments", "expected"),
+    [
+        ({"class_weight": "balanced"}, {}, [1 / 3, 1 / 3, 1 / 3]),
+        ({"class_weight": {"happy": 1, "sad": 3, "surprise": 0}}, {}, [0.5, 0.5, 0]),
+        ({"oversample": True}, {}, [1 / 3, 1 / 3, 1 / 3]),
+        ({"label_smoothing": 0.5}, {}, [0.3 + 1 / 6, 0.1 + 1 / 6, 0.1 + 1 / 6]),
+        ({}, {"sample_weight": [1] * 18 + [2] * 6 + [1] * 6}, [0.5, 1 / 3, 1 / 6]),
+        ({}, {"votes": [[2, 1, 1]] * 30}, [0.5, 0.25, 0.25]),
+    ],
+)
+def test_the_training_shares_are_those_of_the_loss(faces, parameters, fit_arguments, expected):
+    model = classifier(**parameters).fit(*faces, **fit_arguments)
+    np.testing.assert_allclose(model.class_prior_, expected, atol=1e-6)
+
+
+def test_parts_of_the_data_are_averaged(faces):
+    images, labels = faces
+    model = classifier(classes=["happy", "sad", "surprise"])
+    model.partial_fit(images[:18], labels[:18])
+    np.testing.assert_allclose(model.class_prior_, [1, 0, 0])
+    model.partial_fit(images[18:], labels[18:])
+    np.testing.assert_allclose(model.class_prior_, [0.5, 0.25, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("class_prior", "message"),
+    [
+        ([0.5, 0.5], r"class_prior has the shape \(2,\)"),
+        ([1.0, -1.0, 1.0], r"class_prior\[1\] is -1"),
+    ],
+)
+def test_shares_that_do_not_fit_are_refused(faces, fitted, class_prior, message):
+    model = clone(fitted).fit(*faces).set_params(class_prior=class_prior)
+    with pytest.raises(ValueError, match=message):
+        model.predict_proba(faces[0])
+
+
+def test_another_word_than_uniform_is_refused(faces):
+    with pytest.raises(ValueError, match="class_prior"):
+        classifier(class_prior="even").fit(*faces)
+
+
+def test_a_saved_model_needs_its_training_shares(tmp_path, faces, fitted):
+    path = tmp_path / "model.keras"
+    fitted.network_.save(path)
+    model = FacialExpressionClassifier.from_keras(
+        path, classes=fitted.classes_.tolist(), class_prior="uniform", pixel_range=(0, 255)
+    )
+    with pytest.raises(ValueError, match="class_prior_ = shares"):
+        model.predict_proba(faces[0])
+    model.class_prior_ = np.array([0.6, 0.2, 0.2])
+    np.testing.assert_allclose(model.predict_proba(faces[0]).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_file_keeps_both_shares(tmp_path, faces, fitted):
+    path = tmp_path / "model.skfer"
+    network = FacialExpressionClassifier("mini_xception", epochs=1, random_state=0)
+    network.fit(*faces).set_params(class_prior=[0.1, 0.2, 0.7])
+    skfer.save(network, path)
+    loaded = skfer.load(path)
+    np.testing.assert_array_equal(loaded.class_prior_, network.class_prior_)
+    np.testing.assert_allclose(
+        loaded.predict_proba(faces[0]), network.predict_proba(faces[0]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["fer2013", "ferplus"])
+def test_the_weights_that_ship_know_their_training_shares(name):
+    model = load_pretrained(name)["classifier"]
+    assert model.class_prior_.sum() == pytest.approx(1, abs=1e-4)
+    images = make_faces(8, random_state=0).images
+    plain = model.predict_proba(images)
+    adapted = model.set_params(class_prior="uniform").predict_proba(images)
+    disgust = list(model.classes_).index("disgust")
+    assert (adapted[:, disgust] > plain[:, disgust]).all()

@@ -1,0 +1,153 @@
+"""The loop that trains the weights, on a handful of images."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks" / "pretrain"
+MODULES = ("augment", "recipes", "shrink", "train")
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """Modules of the folder, which are no part of any package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        yield {name: importlib.import_module(name) for name in MODULES}
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def data():
+    random = np.random.default_rng(0)
+    return {
+        "images": random.integers(0, 256, (60, 48, 48), dtype=np.uint8),
+        "labels": np.arange(60, dtype=np.int8) % 7,
+        "votes": random.dirichlet(np.ones(8), 60).astype(np.float16) * (np.arange(60) > 0)[:, None],
+        "voted": np.arange(60, dtype=np.int8) % 8,
+        "training": np.arange(60) < 48,
+        "copied": np.zeros(60, bool),
+    }
+
+
+@pytest.fixture
+def train(modules, tmp_path, monkeypatch):
+    """The module with a tiny run of two epochs of three steps, at two sizes."""
+    module = modules["train"]
+    recipe = modules["recipes"].RUNS["small"] | {
+        **{"start": None, "taught": 0.0, "epochs": 2, "full_size_epochs": 1, "batch_size": 16},
+        **{"network_params": {"width": 0.125, "dropout": 0.5}, "crop": 24},
+    }
+    monkeypatch.setitem(module.RUNS, "tiny", recipe)
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    return module
+
+
+def test_a_stopped_run_continues_as_if_it_had_not_been(train, data, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    images = data["images"][data["training"]]
+    run = train.Run("tiny", whole, images)
+    assert train.train(run, data, time.time() + 1000, workers=1)
+    stopped = train.Run("tiny", parts, images)
+    assert not train.train(stopped, data, time.time() - 1, workers=1)  # after one step
+    continued = train.Run("tiny", parts, images)
+    assert (continued.epoch, continued.step) == (0, 1)
+    assert train.train(continued, data, time.time() + 1000, workers=2)
+    for one, other in zip(run.average, continued.average, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    text = (tmp_path / "logs" / "tiny.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 1, 2]
+    assert lines[1]["loss"] == pytest.approx(lines[3]["loss"], abs=1e-3)
+
+    run.snapshot()
+    recipe, weights = train.snapshot_weights("tiny")
+    assert recipe["epochs"] == 2
+    for stored, kept in zip(weights, run.average, strict=True):
+        np.testing.assert_allclose(stored, kept, rtol=1e-3, atol=1e-4)
+
+
+def test_targets_hold_labels_and_votes_in_equal_parts(train, data):
+    recipe = train.RUNS["tiny"]
+    targets = train.targets_of(data, recipe)
+    assert targets.shape == (48, 15)
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(targets[1:, :7].sum(axis=1), 0.5, rtol=1e-2)
+    assert targets[0, 7:].sum() == 0  # nobody voted
+    assert (targets[:, :7].argmax(axis=1) == data["labels"][:48]).all()
+
+
+def test_the_rate_warms_up_stays_and_falls_to_zero(train):
+    recipe = {"learning_rate": 0.1, "warm_up": 0.1, "decay": 0.5}
+    rates = [train.learning_rate(recipe, progress) for progress in (0.05, 0.1, 0.5, 0.75, 1.0)]
+    np.testing.assert_allclose(rates, [0.05, 0.1, 0.1, 0.05, 0.0])
+
+
+@pytest.mark.parametrize("size", [48, 40])
+def test_augmented_images_stay_images(modules, data, size):
+    settings = dict.fromkeys(("blur", "resolution", "jpeg", "noise", "erasing"), 0.5)
+    settings |= {"rotation": 15, "zoom": 0.2, "shift": 4, "shear": 0.1, "cutmix": 0.3, "mixup": 0.3}
+    settings |= {"gamma": 0.4, "contrast": 0.3, "brightness": 0.2}
+    targets = np.eye(15, dtype=np.float32)[np.arange(60) % 15]
+    change = modules["augment"].augmented
+    first, mixed = change(data["images"], targets, np.random.default_rng(3), size, settings)
+    again, _ = change(data["images"], targets, np.random.default_rng(3), size, settings)
+    assert first.shape == (60, size, size, 1)
+    assert first.dtype == mixed.dtype == np.float32
+    assert first.min() >= 0
+    assert first.max() <= 1
+    np.testing.assert_allclose(mixed.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_without_any_change_the_image_or_its_mirror_image_comes_out(modules, data):
+    images = data["images"]
+    found, _ = modules["augment"].augmented(
+        images, np.zeros((60, 15), np.float32), np.random.default_rng(0), 48, {}
+    )
+    same = np.isclose(found[..., 0], images / 255, atol=2e-3).all(axis=(1, 2))
+    mirrored = np.isclose(found[..., 0], images[:, :, ::-1] / 255, atol=2e-3).all(axis=(1, 2))
+    assert (same | mirrored).all()
+    assert 10 < same.sum() < 50
+
+
+def test_a_narrow_network_keeps_all_it_can_of_a_wide_one(modules, data):
+    train, shrink = modules["train"], modules["shrink"]
+    wide, same = (train.build({}, 24) for _ in range(2))
+    images = train.scaled(data["images"][:8, :24, :24])
+    shrink.shrink(wide, same, images)
+    kernels = [layer.kernel for layer in wide.layers if hasattr(layer, "kernel")]
+    copied = [layer.kernel for layer in same.layers if hasattr(layer, "kernel")]
+    for one, other in zip(kernels, copied, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    narrow = train.build({"network_params": {"width": 0.5}}, 24)
+    shrink.shrink(wide, narrow, images)
+    assert np.isfinite(np.asarray(narrow(images, training=False))).all()
+
+
+def test_the_loop_needs_neither_tensorflow_nor_scikit_learn():
+    code = """
+import sys, train
+train.build({"network_params": {"width": 0.5}}, 48)
+folders = tuple(sys.argv[1:])
+own = [m for m in sys.modules.values() if (getattr(m, "__file__", "") or "").startswith(folders)]
+names = {getattr(value, "__name__", "") for m in own for value in vars(m).values()}
+assert len(own) > 5
+assert not [n for n in names if isinstance(n, str) and n.startswith(("tensorflow", "sklearn"))]
+"""
+    root = FOLDER.parent.parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(FOLDER), str(root)])}
+    command = [sys.executable, "-c", code, str(root / "skfer"), str(FOLDER)]
+    subprocess.run(command, check=True, env=environment, timeout=600)
