@@ -17,6 +17,8 @@ from skfer.training import averaged_over_views
 # network, in bytes, to stay near the caches.
 _MOST_AT_ONCE = 64
 _LARGEST_ARRAY = 64e6
+# Rows that a processor multiplies together.
+_ROWS = 8
 # Bytes of all arrays of a call, where a gradient needs them together.
 _MOST_KEPT = 1e9
 _MOST_ALIVE = 4e9
@@ -63,8 +65,11 @@ class CompiledNetwork:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Outputs for ``(n, height, width, channels)`` images, ``(n, n_outputs)`` float32."""
         answer, at_once = self._current_answer(images.dtype)
+        if at_once > _ROWS:
+            at_once -= at_once % _ROWS
         parts = [
-            answer(images[start : start + at_once]) for start in range(0, len(images), at_once)
+            _answer_in_full_rows(answer, images[start : start + at_once])
+            for start in range(0, len(images), at_once)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -88,6 +93,20 @@ class CompiledNetwork:
         spec = tf.TensorSpec(self._network.input_shape, dtype)
         graph = tf.function(call).get_concrete_function(spec)
         return lambda images: graph(tf.constant(images)).numpy(), most_images(graph)
+
+
+def _answer_in_full_rows(answer: Answer, images: np.ndarray) -> np.ndarray:
+    """Return the outputs for a batch that is filled up to a multiple of `_ROWS`.
+
+    The last rows of a batch are multiplied in another order of additions: without this, the last
+    bit of an output could depend on the position of its image.
+    """
+    n_images = len(images)
+    missing = -n_images % _ROWS
+    if n_images < _ROWS or not missing:
+        return answer(images)
+    padding = np.zeros((missing, *images.shape[1:]), images.dtype)
+    return answer(np.concatenate([images, padding]))[:n_images]
 
 
 class WeightWatch:
