@@ -635,6 +635,9 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             targets = np.eye(n_classes)[targets]
         targets = targets / targets.sum(axis=1, keepdims=True)
         weights = np.ones(len(targets)) if examples.weights is None else examples.weights
+        class_weights = self._class_weights(examples)
+        if class_weights is not None:
+            weights = weights * class_weights
         rows = self._rows(examples)
         if rows is not None:
             weights = weights * np.bincount(rows, minlength=len(targets))

@@ -99,6 +99,8 @@ def load_ferplus(
     ------
     ValueError
         If a file is missing or damaged, or if votes and images don't belong together.
+    TypeError
+        If `path` is a column of pixels instead of the whole table.
 
     See Also
     --------

@@ -21,8 +21,12 @@ def interrupted(command, tmp_path):
     folder.mkdir()
 
     def run(*arguments, begun, number=signal.SIGINT):
+        # A test run in the background may ignore signals, which children inherit.
         process = subprocess.Popen(
-            command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command(*arguments),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
         )
         said = ""
         while process.poll() is None and not begun(said, list(folder.iterdir())):
