@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from skfer._utils import shorten
 from skfer.cli._models import find_detector, load_model
 from skfer.cli._options import (
     SOME_UNREADABLE,
@@ -122,7 +123,7 @@ def _paths(photos: tuple[str, ...]) -> list[str]:
 
 def _plain(error: str, image: str) -> str:
     """The message without the place in the batch, which a user of files never sees."""
-    place, named, rest = error.partition(f" ({image!r}) ")
+    place, named, rest = error.partition(f" ({shorten(image)}) ")
     return rest if named and place.startswith("X[") else error
 
 
