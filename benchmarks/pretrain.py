@@ -218,6 +218,7 @@ def learn(train: Faces, test: Faces, seed: int) -> FacialExpressionClassifier:
         votes = shares if not taught else (1 - taught) * shares + taught * said_by(joint, train)
         joint = FacialExpressionClassifier(
             **parameters,
+            frozen_epochs=0,
             weights=None if joint is None else FrozenEstimator(joint),
             classes=outputs,
             mixed_precision="bfloat16",

@@ -20,9 +20,10 @@ from skfer._dense_images import dense_images
 from skfer._file_array import parts
 from skfer._onnx_network import BACKENDS
 from skfer._pixel_range import PixelRange
-from skfer._starting_weights import start_from
+from skfer._starting_weights import is_model_file, network_of, start_from
 from skfer.networks import build_network
 from skfer.networks._anatomy import features, trained_layers
+from skfer.networks._registry import DEFAULT_NETWORK
 from skfer.training import VIEWS, is_usable, isolated_random_state, prepare_tensorflow
 
 
@@ -30,7 +31,7 @@ class NetworkEstimator(ImageEstimator):
     """Base of the estimators that have a network; a subclass trains it."""
 
     _parameter_constraints: dict = {
-        "network": [str, os.PathLike, callable],
+        "network": [str, os.PathLike, callable, None],
         "weights": [str, os.PathLike, FrozenEstimator, None],
         "network_params": [dict, None],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
@@ -100,7 +101,18 @@ class NetworkEstimator(ImageEstimator):
 
     def _body(self, n_outputs: int, options: dict[str, Any]) -> keras.Model:
         """The network as its function builds it, with the end that this estimator needs."""
-        return self._ending(build_network(self.network, self.image_shape_, n_outputs, **options))
+        network, own = self._network_and_options()
+        chosen = {name: value for name, value in options.items() if value is not None}
+        body = build_network(network, self.image_shape_, n_outputs, **own | chosen)
+        return self._ending(body)
+
+    def _network_and_options(self) -> tuple[Any, dict[str, Any]]:
+        """Return the network that is built, and options of it that come with the weights."""
+        if self.network is not None:
+            return self.network, {}
+        if self.weights is None:
+            return DEFAULT_NETWORK, {}
+        return network_of(self.weights)
 
     def _ending(self, body: keras.Model) -> keras.Model:
         """A network that ends in probabilities, with the end that this estimator needs."""
@@ -272,13 +284,6 @@ class NetworkEstimator(ImageEstimator):
             prepare_tensorflow()
             with isolated_random_state(self._seed):
                 self._set_network(network_state.thaw(frozen, self._rebuilt))
-
-
-def is_model_file(network: Any) -> bool:
-    """Whether the ``network`` parameter names a saved Keras model."""
-    return isinstance(network, os.PathLike) or (
-        isinstance(network, str) and network.lower().endswith((".keras", ".h5", ".hdf5"))
-    )
 
 
 def _with_scaling(

@@ -29,6 +29,7 @@ from skfer.training import (
     Augmentation,
     CheckpointFile,
     Examples,
+    LongFit,
     Progress,
     SaveCheckpoint,
     SavedFit,
@@ -113,6 +114,8 @@ class NetworkFit:
         )
         self._augmentation = Augmentation.of(settings.augment)
         mixes = self._augmentation is not None and self._augmentation.mixup > 0
+        self._n_images = len(examples.images if rows is None else rows)
+        self._long_fit: LongFit | None = None
         self._rule = settings._target_rule(examples.targets, network.output_shape[-1], mixes)
         self._examples = examples
         self._validation = None if validation is None else self._with_shares(validation)
@@ -124,10 +127,16 @@ class NetworkFit:
     def run(self, phases: list[Phase]) -> None:
         """Train phase after phase, from where the checkpoint stands."""
         saved = None if self._checkpoint is None else self._checkpoint.read()
-        first = 0
+        first, before = 0, self.epoch
         if saved is not None:
             first, self.epoch = saved.progress.phase, saved.progress.epochs
             self.history = saved.progress.history
+        if self._settings.verbose:
+            head = [phase.layers == "head" for phase in phases for _ in range(phase.epochs)]
+            # At a higher verbosity Keras writes of each epoch itself.
+            lines = self._settings.verbose == "auto"
+            done = self.epoch - before
+            self._long_fit = LongFit(self._n_images, head, done=done, lines=lines)
         for number in range(first, len(phases)):
             self._train(number, phases[number], saved if number == first else None)
         if self._checkpoint is not None:
@@ -147,6 +156,8 @@ class NetworkFit:
             callbacks = [SameStatistics(), *own, BringWeightsBack(network), *self._given_callbacks]
         if self._task is not None:
             callbacks.append(EpochTasks(settings, self._task))
+        if self._long_fit is not None:
+            callbacks.append(self._long_fit)
         if saved is not None:
             saved.put_into(network)
             to_go = 0 if saved.progress.stopped else to_go
@@ -173,7 +184,7 @@ class NetworkFit:
             batch_size=settings.batch_size,
             callbacks=callbacks,
             shuffle=False,  # the batches come shuffled
-            verbose=int(settings.verbose),
+            verbose=0 if settings.verbose == "auto" else int(settings.verbose),
         )
         with computing_in(network.layers[-1], self._policy), one_trace_a_fit():
             engine.fit(
@@ -223,13 +234,12 @@ class NetworkFit:
                 network.compile(network.optimizer, loss, metrics=settings._metrics())
                 build_state(network, self._with_shares(self._examples).targets[:1])
             return
-        n_images = len(self._examples.images if self._rows is None else self._rows)
         optimizer = new_optimizer(
             settings.optimizer,
             phase.learning_rate,
             self._policy,
-            schedule=settings.schedule,
-            steps=phase.epochs * steps_an_epoch(n_images, settings.batch_size, self._devices),
+            schedule=phase.schedule,
+            steps=phase.epochs * steps_an_epoch(self._n_images, settings.batch_size, self._devices),
         )
         network.compile(optimizer, loss, metrics=settings._metrics())
         build_state(network, self._with_shares(self._examples).targets[:1])

@@ -62,7 +62,7 @@ class FitTask(NamedTuple):
     y: Any
 
 
-def begin_fit(estimator: Any, X: Any, y: Any, *, epochs: int) -> FitTask | None:
+def begin_fit(estimator: Any, X: Any, y: Any, *, epochs: int | None) -> FitTask | None:
     """Open the task of a whole fit; None without `sklearn.callback`."""
     if not hasattr(estimator, "_init_callback_context"):
         return None

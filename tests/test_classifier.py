@@ -101,7 +101,11 @@ def test_what_the_user_passes_is_not_changed(classifier, bright_halves):
     stopper = keras.callbacks.EarlyStopping("loss", patience=0)
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
     classifier.set_params(
-        callbacks=[stopper], optimizer=optimizer, learning_rate=None, class_weight="balanced"
+        callbacks=[stopper],
+        optimizer=optimizer,
+        learning_rate=None,
+        schedule=None,
+        class_weight="balanced",
     )
     classifier.fit(X, y, sample_weight=weight)
     for now, then in zip((X, y, weight), before, strict=True):
