@@ -592,7 +592,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
             labels = label_array(y, name)
             # As an array, in which pandas's nullable numbers stay integers. Of a column,
             # scikit-learn warns.
-            y = labels if np.ndim(y) == 1 else y
+            y = y if getattr(y, "ndim", 1) == 2 else labels
         images, y = self._images_and_targets(X, y, reset=reset)
         check_classification_targets(y)
         return Examples(images, y, y, self._weights(sample_weight, images)), y
