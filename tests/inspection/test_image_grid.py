@@ -83,7 +83,8 @@ def test_gray_and_colour_look_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "shown"), [(0, 1, (0.25, 0.75)), (0, 255, (0.25, 0.75)), (-1, 1, (0, 1))]
+    ("low", "high", "shown"),
+    [(0, 1, (0.25, 0.75)), (0, 255, (0.25, 0.75)), (-1, 1, (0.25, 0.75)), (-400, 400, (0, 1))],
 )
 def test_floats_are_shown_on_their_scale(low, high, shown):
     quarter = (high - low) / 4
