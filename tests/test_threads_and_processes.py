@@ -1,6 +1,7 @@
 """One fitted Pipeline in many threads, and estimators in worker processes."""
 
 import copy
+import multiprocessing
 import pickle
 import sys
 import threading
@@ -16,6 +17,8 @@ from sklearn.frozen import FrozenEstimator
 
 from skfer import ExpressionEmbedder
 from skfer.datasets import make_faces
+from skfer.detection import MTCNNDetector
+from skfer.recognition import FaceReader
 
 N_THREADS = 8
 
@@ -96,3 +99,46 @@ def test_a_forked_process_says_what_to_use_instead_of_waiting(fitted_pipeline):
             pytest.raises(RuntimeError, match=r'forked.*"loky"'),
         ):
             Parallel()([task, task])
+
+
+def in_a_fork(function):
+    """What a function returns, or raises, in a child process that is a fork of this one."""
+    ours, theirs = multiprocessing.Pipe()
+
+    def answer():
+        try:
+            theirs.send(function())
+        except Exception as error:
+            theirs.send(error)
+
+    child = multiprocessing.get_context("fork").Process(target=answer)
+    child.start()
+    try:
+        assert ours.poll(60), "the child hangs"
+        return ours.recv()
+    finally:
+        child.kill()
+        child.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_face_reader_in_a_forked_process_does_not_hang(fitted_pipeline, photos):
+    reader = FaceReader(fitted_pipeline, n_jobs=2)
+    assert any(len(reading) for reading in reader.read(photos))  # its threads are at work
+    error = in_a_fork(lambda: reader.read(photos))
+    assert isinstance(error, RuntimeError)
+    assert "forked" in str(error)
+    assert '"loky"' in str(error)
+    # Without a face, no network is asked.
+    blank = [np.zeros((96, 128, 3), np.uint8)] * 3
+    assert in_a_fork(lambda: [len(reading) for reading in reader.read(blank)]) == [0, 0, 0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_mtcnn_in_a_forked_process_says_what_to_use(fitted_pipeline, photos):
+    fitted_pipeline.predict(photos)  # TensorFlow is at work, with or without the package mtcnn
+    error = in_a_fork(lambda: MTCNNDetector().detect(photos[0]))
+    assert isinstance(error, RuntimeError)
+    assert "forked" in str(error)

@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval
 
 from skfer._documentation import Documented
 from skfer._extras import import_extra, not_installed
+from skfer._threads import require_usable_tensorflow
 from skfer.detection._protocol import Detections
 
 # The side of the window that its first network was trained on.
@@ -47,8 +48,8 @@ class MTCNNDetector(Documented, BaseEstimator):
     Notes
     -----
     Scores are in [0, 1]. Landmarks come with every face. Threads may share a detector; they wait
-    for each other, so more of them gain nothing but the time of reading images. A process that
-    was forked after TensorFlow has run must not use it.
+    for each other, so more of them gain nothing but the time of reading images. In a
+    process that was forked after TensorFlow has run, `detect` raises an error.
 
     References
     ----------
@@ -96,8 +97,11 @@ class MTCNNDetector(Documented, BaseEstimator):
         ------
         ImportError
             If the mtcnn package is not installed.
+        RuntimeError
+            If the process was forked from one that had used TensorFlow.
         """
         self._validate_params()
+        require_usable_tensorflow()
         side = max(int(self.min_face_size), SMALLEST_FACE)
         if min(image.shape[:2]) < side:
             return Detections.none()

@@ -136,8 +136,10 @@ class FaceReader:
             pipeline = load_pretrained()
         self._parts = take_apart(pipeline, detector)
         self.classes: list[Any] = self._parts.classes.tolist()
+        self._n_threads = _thread_count(n_jobs)
         # Kept from call to call: detectors hold a model for each thread.
-        self._threads = ThreadPoolExecutor(_thread_count(n_jobs), "skfer-faces")
+        self._threads = ThreadPoolExecutor(self._n_threads, "skfer-faces")
+        self._process = os.getpid()
 
     def read(self, images: Any, *, on_error: str = "raise") -> list[FaceReading]:
         """Read the faces of a batch of images, all of which are held in memory.
@@ -234,6 +236,9 @@ class FaceReader:
     ) -> Iterator[_Look]:
         """The faces of some images and their crops, which threads begin to find at once."""
         finder = self._parts.finder
+        if self._process != os.getpid():  # a fork leaves threads behind
+            self._threads = ThreadPoolExecutor(self._n_threads, "skfer-faces")
+            self._process = os.getpid()
 
         def look(place: int) -> _Look:
             nothing = _Look(Detections.none(), [], image_name(images, place))

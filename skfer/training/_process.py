@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import tensorflow as tf
 
-from skfer._threads import threads_allowed
-
-_forked_in_use = False
+from skfer._threads import (
+    require_usable_tensorflow,
+    tensorflow_in_use,
+    tensorflow_is_usable,
+    threads_allowed,
+)
 
 
 def is_usable() -> bool:
@@ -26,7 +27,7 @@ def is_usable() -> bool:
     >>> is_usable()
     True
     """
-    return not _forked_in_use
+    return tensorflow_is_usable()
 
 
 def prepare_tensorflow() -> None:
@@ -42,37 +43,11 @@ def prepare_tensorflow() -> None:
     >>> from skfer.training import prepare_tensorflow
     >>> prepare_tensorflow()
     """
-    if not is_usable():
-        raise RuntimeError(
-            "This process was forked from one that had used TensorFlow, whose threads a fork "
-            'leaves behind: it would wait for them for good. Use joblib\'s backend "loky", which '
-            'is its default, or multiprocessing\'s "spawn" instead of "fork".'
-        )
+    require_usable_tensorflow()
     allowed = threads_allowed()
-    if allowed is None or _in_use():
+    if allowed is None or tensorflow_in_use():
         return
     for of in ("intra", "inter"):
         # What other code has set stays.
         if getattr(tf.config.threading, f"get_{of}_op_parallelism_threads")() == 0:
             getattr(tf.config.threading, f"set_{of}_op_parallelism_threads")(allowed)
-
-
-def _in_use() -> bool:
-    """Whether TensorFlow has started its threads in this process."""
-    try:
-        from tensorflow.python.eager.context import context_safe
-
-        context = context_safe()
-        return context is not None and bool(context._initialized)
-    except (ImportError, AttributeError):
-        # There is no public way to tell: it is taken to be as it should be.
-        return False
-
-
-def _note_a_fork() -> None:
-    global _forked_in_use
-    _forked_in_use = _forked_in_use or _in_use()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_a_fork)

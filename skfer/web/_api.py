@@ -13,6 +13,7 @@ from flask import Blueprint, Response, jsonify, request, stream_with_context
 from werkzeug.exceptions import BadRequest
 
 from skfer import __version__
+from skfer._utils import shorten
 from skfer._worker import WorkerPool
 from skfer.recognition import FaceFollower
 from skfer.web._answers import face_records, followed_records, namer
@@ -105,7 +106,7 @@ def _rate() -> float:
     rate = _number("rate", _DEFAULT_RATE)
     if not 0 < rate <= _MOST_RATE:
         raise BadRequest(
-            f"rate is {request.args['rate']!r}; it is frames a second, above 0 up to "
+            f"rate is {shorten(request.args['rate'])}; it is frames a second, above 0 up to "
             f"{_MOST_RATE:g}."
         )
     return rate
@@ -122,7 +123,7 @@ def _time() -> float | None:
 def _seconds(name: str, default: float) -> float:
     seconds = _number(name, default)
     if not 0 <= seconds <= _MOST_SECONDS:
-        raise BadRequest(f"{name} is {request.args[name]!r}; it is seconds, 0 or more.")
+        raise BadRequest(f"{name} is {shorten(request.args[name])}; it is seconds, 0 or more.")
     return seconds
 
 

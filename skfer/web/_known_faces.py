@@ -17,6 +17,8 @@ from skfer.web._answers import namer
 from skfer.web._readers import Reader
 
 _MOST = 1000
+# Larger sides, times and numbers of faces are nobody's.
+_LARGEST = 1e9
 
 
 def follower_of(sent: str | None, reader: Reader, smoothing: float, now: float) -> FaceFollower:
@@ -46,7 +48,8 @@ def follower_of(sent: str | None, reader: Reader, smoothing: float, now: float) 
         known = [_known(face, len(reader.classes) if same else None) for face in state["faces"]]
         next_id = _whole(state["next"])
         (last,) = _numbers([state["time"]], 1)
-    except (ValueError, TypeError, KeyError) as error:
+    # RecursionError: JSON that is nested too deeply.
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise BadRequest(
             "known is not what an answer said: send back its `known` as it was, or leave it out."
         ) from error
@@ -87,13 +90,17 @@ def _known(face: dict[str, Any], n_classes: int | None) -> KnownFace:
 
 
 def _numbers(values: list[Any], count: int) -> np.ndarray:
-    numbers = np.array(values, np.float64)
-    if numbers.shape != (count,) or not np.isfinite(numbers).all():
-        raise ValueError(f"{values!r} are not {count} numbers")
+    try:
+        numbers = np.array(values, np.float64)
+    except OverflowError as error:
+        raise ValueError("a whole number that is too large") from error
+    # NaN fails this too.
+    if numbers.shape != (count,) or not (np.abs(numbers) <= _LARGEST).all():
+        raise ValueError(f"not {count} numbers of at most {_LARGEST:g}")
     return numbers
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no number of a face")
+    if not isinstance(value, int) or not 0 <= value <= _LARGEST:
+        raise ValueError("no number of a face")
     return value

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from skfer._utils import shorten
+
 
 class Reader(Protocol):
     """Anything that finds and reads the faces of images, as `skfer.recognition.FaceReader` does."""
@@ -164,5 +166,5 @@ def _one_of(names: list[str], name: str | None, what: str) -> str:
     if name is None:
         return names[0]
     if name not in names:
-        raise KeyError(f"No {what} is called {name!r}. There are: {', '.join(names)}.")
+        raise KeyError(f"No {what} is called {shorten(name)}. There are: {', '.join(names)}.")
     return name

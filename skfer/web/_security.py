@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import Request, Response
 from werkzeug.exceptions import BadRequest, Forbidden
@@ -52,7 +52,7 @@ def refuse_foreign_names(request: Request, names: Collection[str]) -> None:
     ------
     werkzeug.exceptions.BadRequest
     """
-    name = urlsplit(f"//{request.host}").hostname or ""
+    name = _split(f"//{request.host}", "Host").hostname or ""
     if name not in names and not _is_address(name):
         raise BadRequest(
             f"This page is not known as {name!r}. Open it as localhost, or start it with "
@@ -69,12 +69,21 @@ def refuse_other_sites(request: Request) -> None:
     Raises
     ------
     werkzeug.exceptions.Forbidden
+    werkzeug.exceptions.BadRequest
+        If the origin is no address.
     """
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.host
+    foreign = origin is not None and _split(origin, "Origin").netloc != request.host
     if foreign or site not in ("same-origin", "none"):
         raise Forbidden("Only the page's own scripts and programs of yours may send pictures here.")
+
+
+def _split(address: str, header: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError as error:  # such as a bracket that is never closed
+        raise BadRequest(f"The header {header} holds no address.") from error
 
 
 def _is_address(name: str) -> bool:

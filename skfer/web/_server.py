@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import socket
 import sys
+import warnings
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from skfer._documentation import page
 from skfer._extras import import_extra
 from skfer.web._app import create_app
 from skfer.web._limits import Limits
@@ -40,8 +43,9 @@ def serve(
     detector : str or FaceDetector, default=None
         The detector that the page starts with; None is the Pipeline's own. It offers the others.
     host : str, default="127.0.0.1"
-        The address that is listened on. The default is reached from this machine only. There is no
-        password: whoever reaches the address can use the page.
+        Address to listen on. The default is reached from this machine only. "0.0.0.0" listens on
+        every address of the machine. There is no password: whoever reaches the address can use
+        the page, so any other address than a loopback one gives a warning.
     port : int, default=8000
         0 takes any that is free.
     limits : Limits, default=None
@@ -49,7 +53,7 @@ def serve(
     hosts : collection of str, default=()
         Names, beside localhost and any address, by which the page may be reached.
     verbose : int, default=1
-        0 doesn't say on stderr where the page is.
+        0 does not print the address.
 
     Raises
     ------
@@ -59,6 +63,11 @@ def serve(
         If Flask or waitress is not installed.
     OSError
         If the port is taken.
+
+    Warns
+    -----
+    UserWarning
+        If other machines can reach the page.
 
     Notes
     -----
@@ -79,6 +88,14 @@ def serve(
         readers.get()  # the first visitor doesn't wait for the model
         if verbose:
             print(f"skfer is at {address(server)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
+        ip = _ip(server)
+        if not ip.is_loopback:
+            everywhere = ", at every address of this machine" if ip.is_unspecified else ""
+            warnings.warn(
+                f"Other machines can reach the page{everywhere}, and it has no password. For "
+                f"public use, put a reverse proxy before it: see {page('guide/web')}",
+                stacklevel=2,
+            )
         server.run()
     finally:
         app.extensions["skfer-workers"].close()
@@ -130,10 +147,15 @@ def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:
 
 
 def address(server: Any) -> str:
-    """Where the page of a server is."""
-    host, port = server.socket.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    """Return the address that a server listens on; 0.0.0.0 and [::] are all of this machine."""
+    ip = _ip(server)
+    shown = f"[{ip}]" if ip.version == 6 else str(ip)
+    return f"http://{shown}:{server.socket.getsockname()[1]}"
+
+
+def _ip(server: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    host = server.socket.getsockname()[0]
+    return ipaddress.ip_address(host.partition("%")[0])  # without the zone of fe80::1%eth0
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -22,6 +22,17 @@ def test_other_sites_may_not_send(client, encoded, headers):
     message(client.post(RECOGNIZE, data=encoded(".jpg"), headers=headers), 403)
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//]"])
+def test_an_origin_that_is_no_address_is_refused(client, encoded, origin):
+    answer = client.post(RECOGNIZE, data=encoded(".jpg"), headers={"Origin": origin})
+    assert "Origin holds no address" in message(answer, 400)
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "]", "[x]:80"])
+def test_a_host_that_is_no_address_is_refused(client, host):
+    message(client.get("/", headers={"Host": host}), 400)
+
+
 @pytest.mark.parametrize(
     "headers", [{}, {"Origin": "http://localhost"}, {"Sec-Fetch-Site": "same-origin"}]
 )

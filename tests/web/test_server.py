@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 from videos_for_tests import hidden_frames
 from web_for_tests import BrightnessReader, served
 
-from skfer.web import Limits, create_app
+from skfer.web import Limits, Readers, create_app, serve
 from skfer.web._server import make_server
 
 
@@ -133,6 +134,28 @@ def test_serve_says_where_it_is_and_ends_with_ctrl_c():
         finally:
             process.kill()
     assert (out, errors, process.returncode) == ("ended\n", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown", "warned"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:", None),
+        ("localhost", "http://127.0.0.1:", None),
+        ("0.0.0.0", "http://0.0.0.0:", "Other machines can reach the page, at every address"),
+        ("::", "http://[::]:", "Other machines can reach the page, at every address"),
+    ],
+)
+def test_an_address_that_others_reach_is_shown_as_it_is_with_a_warning(
+    host, shown, warned, monkeypatch, capsys
+):
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    monkeypatch.setattr(Readers, "of", classmethod(lambda cls, *_: cls.only(BrightnessReader())))
+    monkeypatch.setattr("waitress.server.TcpWSGIServer.run", lambda self: None)
+    expected = pytest.warns(UserWarning, match=warned) if warned else contextlib.nullcontext()
+    with expected:
+        serve(host=host, port=0)
+    assert f"skfer is at {shown}" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken(url):
