@@ -84,12 +84,14 @@ def create_app(
     from skfer.web._api import make_api
     from skfer.web._errors import answer_in_json
     from skfer.web._security import add_headers, refuse_foreign_names, refuse_other_sites
+    from skfer.web._uploads import UploadRequest
 
     limits = limits or Limits()
     readers = reader if isinstance(reader, Readers) else Readers.only(reader)
     names = {*_OWN_NAMES, *(name.lower() for name in hosts)}
 
     app = Flask("skfer.web")
+    app.request_class = UploadRequest
     # Forms of any other size than a view's own are refused unread.
     app.config["MAX_CONTENT_LENGTH"] = limits.photo_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]

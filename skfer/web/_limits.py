@@ -10,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+# Uploads that wait for a place, each in a thread of the server.
+MOST_WAITING = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -18,7 +21,7 @@ class Limits:
     Parameters
     ----------
     photo_bytes : int
-        Size of a photo. What is larger by its declared length is refused unread.
+        Size of a photo. A larger one is refused by its declared length, before it is received.
     photo_pixels : int
         Width times height of a photo, read from its header before it is decoded.
     video_bytes : int
@@ -34,7 +37,7 @@ class Limits:
     concurrent : int
         Uploads worked on at once.
     patience : float
-        How long, in seconds, one more upload waits for its turn before it is turned away.
+        Seconds that an upload waits for its turn. Up to 8 wait; more get status 429 at once.
 
     Raises
     ------
@@ -68,11 +71,11 @@ class Limits:
 
 
 class BusyError(Exception):
-    """All places are taken, and none became free in time."""
+    """All places are taken."""
 
 
 class Places:
-    """So much work at once; who comes then waits a little, and is turned away.
+    """Limit concurrent work; a few more callers wait briefly, the others are refused at once.
 
     The work is done by threads of its own, as many as there are places. Detectors and the
     allocator keep memory for each thread that ever worked, and a server has many threads: with
@@ -87,20 +90,27 @@ class Places:
 
     def __init__(self, count: int, patience: float):
         self._free = threading.BoundedSemaphore(count)
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._patience = patience
         self._threads = ThreadPoolExecutor(count, "skfer-web")
 
     @contextmanager
     def taken(self) -> Iterator[Callable[..., Any]]:
-        """Hold a place; what is given calls a function there and returns what it returns.
+        """Hold a place; yields a function that calls another in one of the threads.
 
         Raises
         ------
         BusyError
-            If none became free in time.
+            If too many wait already, or no place became free in time.
         """
-        if not self._free.acquire(timeout=self._patience):
-            raise BusyError
+        if not self._free.acquire(blocking=False):
+            if not self._waiting.acquire(blocking=False):
+                raise BusyError
+            try:
+                if not self._free.acquire(timeout=self._patience):
+                    raise BusyError
+            finally:
+                self._waiting.release()
         try:
             yield lambda function, *arguments: self._threads.submit(function, *arguments).result()
         finally:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import ipaddress
-import json
 import logging
 import socket
 import sys
@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 from skfer._documentation import page
 from skfer._extras import import_extra
 from skfer.web._app import create_app
-from skfer.web._limits import Limits
+from skfer.web._limits import MOST_WAITING, Limits
 from skfer.web._readers import Readers
 
 if TYPE_CHECKING:
     from flask import Flask
 
-_THREADS = 8
+# Beside those that work on uploads or wait to: for the page itself, refusals and health.
+_SPARE_THREADS = 4
+_MOST_CONNECTIONS = 500
+_MOST_HEADER_BYTES = 32_768
 
 
 def serve(
@@ -103,46 +106,36 @@ def serve(
 
 
 def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:
-    """A waitress server that listens, and answers once its ``run()`` is called.
+    """Return a waitress server that listens, and answers once its ``run()`` is called.
 
-    It refuses a body larger than any view takes by its declared length, before it is sent.
+    It refuses an upload that is too large by its declared length, before it is sent.
     """
     import_extra("waitress", "The web page", "web")
     from waitress import create_server
-    from waitress.channel import HTTPChannel
-    from waitress.task import ErrorTask
 
-    from skfer.web._errors import error_body
-
-    class JSONErrorTask(ErrorTask):
-        """The server's own errors in the form of the API's."""
-
-        def execute(self) -> None:
-            error = self.request.error
-            body = json.dumps(error_body(error.code, error.reason, _in_words(error, limits)))
-            self.status = f"{error.code} {error.reason}"
-            self.response_headers.append(("Content-Type", "application/json"))
-            self.set_close_on_finish()
-            self.content_length = len(body)
-            self.write(body.encode())
-
-    class Channel(HTTPChannel):
-        error_task_class = JSONErrorTask
+    from skfer.web import _connections
 
     # It warns of requests that wait for a thread, which a page that sends frames makes usual.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    largest = max(limits.photo_bytes, limits.video_bytes)
     server = create_server(
         app,
         sockets=[_bound(host, port)],
-        threads=_THREADS,
-        # A form adds a few lines to the file.
-        max_request_body_size=largest + 10_000,
+        threads=limits.concurrent + MOST_WAITING + _SPARE_THREADS,
+        max_request_body_size=limits.video_bytes + _connections.FORM_BYTES,
+        max_request_header_size=_MOST_HEADER_BYTES,
+        recv_bytes=65_536,
         ident=None,
+        connection_limit=_MOST_CONNECTIONS,
+        channel_timeout=_connections.PATIENCE_SECONDS,
+        cleanup_interval=5,
+        asyncore_use_poll=True,
         # Reading on while a request is worked on is how a client that left is noticed.
         channel_request_lookahead=1,
     )
-    server.channel_class = Channel
+    photo_adj = copy.copy(server.adj)
+    photo_adj.max_request_body_size = limits.photo_bytes + _connections.FORM_BYTES
+    photo_adj.inbuf_overflow = photo_adj.max_request_body_size
+    server.channel_class = _connections.channel_class(limits, photo_adj)
     return server
 
 
@@ -169,12 +162,3 @@ def _bound(host: str, port: int) -> socket.socket:
             f"{host}, port {port}, can't be listened on ({error.strerror}). Another program may "
             "use the port: give another one, or 0 for any that is free",
         ) from error
-
-
-def _in_words(error: Any, limits: Limits) -> str:
-    if error.code == 413:
-        return (
-            f"The upload is larger than {limits.video_bytes / 1e6:g} MB, which is the most that is "
-            f"taken for a video; for a photo it is {limits.photo_bytes / 1e6:g} MB."
-        )
-    return str(error.body)

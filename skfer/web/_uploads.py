@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
+from tempfile import TemporaryFile
 from typing import IO
 from urllib.parse import unquote_plus
 
@@ -24,6 +26,13 @@ _MEGA = 1_000_000
 _PHOTO = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|BM", re.DOTALL)
 _JSON = re.compile(r"\s*(?:[{\[]|\"(?:data:|[A-Za-z0-9+/=]{16}))")
 _FIELD = re.compile(r"[\w.\[\]-]{1,40}=")
+
+
+class UploadRequest(Request):
+    """A request whose form keeps a photo in memory. A video goes to a temporary file."""
+
+    def _get_file_stream(self, *_: object, **__: object) -> IO[bytes]:
+        return TemporaryFile() if self.endpoint == "api.video" else BytesIO()
 
 
 def sent_file(request: Request, most_bytes: int) -> IO[bytes]:

@@ -307,6 +307,30 @@ def test_more_work_than_places_is_turned_away(encoded):
     assert app.test_client().post(RECOGNIZE, data=photo).status_code == 200
 
 
+def test_more_work_than_may_wait_is_refused_at_once(encoded, monkeypatch):
+    monkeypatch.setattr("skfer.web._limits.MOST_WAITING", 1)
+    reader, photo = SlowReader(), encoded(".jpg")
+    app = create_app(reader, limits=Limits(concurrent=1, patience=60))
+    statuses = []
+    threads = [
+        threading.Thread(
+            target=lambda: statuses.append(
+                app.test_client().post(RECOGNIZE, data=photo).status_code
+            )
+        )
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    while len(statuses) < 3:  # within the patience of the one that waits
+        threads[0].join(0.05)
+    assert statuses == [429] * 3
+    reader.go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert statuses == [429] * 3 + [200] * 2
+
+
 def test_a_refused_upload_gives_its_place_back(reader, encoded):
     client = create_app(reader, limits=Limits(concurrent=1, patience=0)).test_client()
     for _ in range(3):

@@ -12,6 +12,8 @@ import time
 import urllib.request
 from urllib.parse import urlsplit
 
+import cv2
+import numpy as np
 import pytest
 from videos_for_tests import hidden_frames
 from web_for_tests import BrightnessReader, served
@@ -55,19 +57,128 @@ def test_a_body_in_chunks(url, encoded):
     assert len(answer["faces"]) == 1
 
 
-def test_a_gigabyte_is_refused_by_its_header(url):
+@pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
+@pytest.mark.parametrize(
+    ("path", "size", "most"),
+    [
+        ("recognize", 21_000_000, "20 MB, which is the most for a photo; for a video it is 50 MB"),
+        ("recognize", 10**9, "20 MB, which is the most for a photo"),
+        ("video", 51_000_000, "50 MB, which is the most for a video"),
+        ("vide%6f", 51_000_000, "50 MB, which is the most for a video"),
+        ("../nowhere", 21_000_000, "20 MB, which is the most for a photo"),
+    ],
+)
+def test_an_upload_too_large_is_refused_by_its_header(url, path, size, most, expect):
     # Only the header is sent: an answer that waited for the body would never come.
-    place = urlsplit(url)
-    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
-        head = f"POST /api/v1/recognize HTTP/1.1\r\nHost: {place.netloc}\r\n"
-        connection.sendall(f"{head}Content-Length: 1000000000\r\n\r\n".encode())
-        answer = b""
-        while piece := connection.recv(4096):
-            answer += piece
-    head, body = answer.split(b"\r\n\r\n", 1)
+    with connected(url) as connection:
+        connection.sendall(header(url, path, size, expect))
+        head, body = answer_of(connection)
     assert head.startswith(b"HTTP/1.1 413 ")
-    assert "for a photo it is 20 MB" in json.loads(body)["error"]["message"]
+    assert most in json.loads(body)["error"]["message"]
     assert alive(url)
+
+
+def test_a_refusal_is_read_by_a_client_that_goes_on_sending(url):
+    for _ in range(5):
+        status, answer = sent(url, "/api/v1/recognize", bytes(30_000_000))
+        assert status == 413
+        assert "20 MB" in answer["error"]["message"]
+
+
+def connected(url):
+    place = urlsplit(url)
+    return socket.create_connection((place.hostname, place.port), timeout=20)
+
+
+def header(url, path, size, more=""):
+    head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n{more}"
+    return f"{head}Content-Length: {size}\r\n\r\n".encode()
+
+
+def answer_of(connection):
+    answer = b""
+    while piece := connection.recv(4096):
+        answer += piece
+    return answer.split(b"\r\n\r\n", 1)
+
+
+def was_closed(connection, seconds=10):
+    """Whether the server closes a connection without an answer."""
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+@pytest.fixture
+def large_photo(astronaut):
+    noise = np.random.default_rng(0).integers(0, 40, (512, 512, 3), np.uint8)
+    data = cv2.imencode(".png", astronaut[..., ::-1] // 2 + noise)[1].tobytes()
+    assert len(data) > 600_000  # what the server and its forms would put into a file by default
+    return data
+
+
+def test_a_photo_stays_in_memory_in_a_form_too(large_photo, monkeypatch):
+    def refused(*_, **__):
+        raise AssertionError("a temporary file")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("skfer.web._uploads.TemporaryFile", refused)
+    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refused)
+    form = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="me.png"\r\n\r\n'
+    form += large_photo + b"\r\n--x--\r\n"
+    with served(BrightnessReader()) as url:
+        for body, headers in (
+            (large_photo, {}),
+            (form, {"Content-Type": "multipart/form-data; boundary=x"}),
+            ((large_photo[at : at + 50_000] for at in range(0, len(large_photo), 50_000)), {}),
+        ):
+            status, answer = sent(url, "/api/v1/recognize", body, headers)
+            assert status == 200
+            assert len(answer["faces"]) == 1
+
+
+def test_a_hundred_slow_clients_shut_nobody_out(encoded, monkeypatch):
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(served(BrightnessReader()))
+        slow = [stack.enter_context(connected(url)) for _ in range(120)]
+        for number, connection in enumerate(slow):
+            begun = header(url, "recognize", 5_000_000) + bytes(100)
+            connection.sendall((b"POST /api/v1/rec", begun, b"")[number % 3])
+        assert sent(url, "/api/v1/recognize", encoded(".jpg"))[0] == 200
+
+
+def test_an_upload_that_is_too_slow_is_closed(monkeypatch):
+    monkeypatch.setattr("skfer.web._connections.PATIENCE_SECONDS", 1.0)
+    with served(BrightnessReader()) as url, connected(url) as body, connected(url) as head:
+        body.sendall(header(url, "recognize", 5_000_000))
+        head.sendall(b"POST /api/v1/recognize HTTP/1.1\r\nX-Slow: ")
+        for _ in range(15):  # a byte now and then does not prolong it
+            with contextlib.suppress(ConnectionError):
+                body.sendall(b"x")
+                head.sendall(b"x")
+            time.sleep(0.1)
+        assert was_closed(body)
+        assert was_closed(head)
+
+
+def test_the_oldest_unfinished_upload_gives_way(encoded):
+    photo = encoded(".jpg")
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(served(BrightnessReader(), limits=Limits(photo_bytes=100_000)))
+        uploads = []
+        for _ in range(11):  # 10 may be unfinished at once
+            uploads.append(stack.enter_context(connected(url)))
+            uploads[-1].sendall(header(url, "recognize", 100_000) + b"x")
+            time.sleep(0.02)
+        assert was_closed(uploads[0])
+        assert not was_closed(uploads[1], 0.1)
+        assert sent(url, "/api/v1/recognize", photo)[0] == 200
+        assert was_closed(uploads[1])
+        assert not was_closed(uploads[2], 0.1)
 
 
 def test_too_much_in_chunks_is_cut_off(url):
