@@ -11,6 +11,8 @@ from typing import IO
 
 import numpy as np
 
+from skfer._utils import open_regular
+
 # Whole and real numbers, truth values, text; no objects, which would be a pickle.
 _KINDS = "biufU"
 _LONGEST_HEADER = 10_000
@@ -69,7 +71,7 @@ def read_npz(path: str | os.PathLike, most_bytes: int) -> dict[str, np.ndarray]:
         If it can't be read, or would unfold into more than that.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             unfolded = sum(info.file_size for info in members)
             if unfolded > most_bytes:

@@ -132,7 +132,10 @@ class NetworkFit:
         """Train phase after phase, from where the checkpoint stands."""
         saved = None if self._checkpoint is None else self._checkpoint.read()
         first = 0
-        if saved is not None:
+        if saved is not None and self._checkpoint is not None:
+            if saved.progress.phase >= len(phases):
+                error = ValueError(f"phase {saved.progress.phase} of {len(phases)}")
+                raise self._checkpoint.damage(error)
             first, self.epoch = saved.progress.phase, saved.progress.epochs
             self.history = saved.progress.history
         for number in range(first, len(phases)):
@@ -149,6 +152,11 @@ class NetworkFit:
             self.fine_tune_epoch = begun
         to_go = begun + phase.epochs - self.epoch
         own = self._callbacks(saved)
+        if saved is not None and self._checkpoint is not None:
+            try:
+                saved.check(network, own, phase.epochs)
+            except ValueError as error:
+                raise self._checkpoint.damage(error) from error
         callbacks = own + self._given_callbacks
         if self._strategy is not None:
             callbacks = [SameStatistics(), *own, BringWeightsBack(network), *self._given_callbacks]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # The disk, the user's share of it, or the largest file there may be is full; or the disk fails.
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextlib.contextmanager
@@ -43,12 +43,14 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     try:
         part.touch(exist_ok=False)
     except OSError as error:
-        raise type(error)(f"{str(target)!r} can't be written: {error.strerror}.") from error
+        told = type(error)(f"{str(target)!r} can't be written: {error.strerror}.")
+        told.errno = error.errno
+        raise told from error
     try:
         yield part
         part.replace(target)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in NO_ROOM:
             raise
         # An error raised while writing doesn't say in which file.
         told = OSError(f"{str(target)!r} can't be written: {error.strerror}.")

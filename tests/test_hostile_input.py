@@ -27,7 +27,7 @@ from web_for_tests import BrightnessReader
 from skfer import GrayscaleResizer
 from skfer._image_limits import MAX_PIXELS
 from skfer._images import read_image
-from skfer.datasets import load_fer2013, load_ferplus, load_image_folder
+from skfer.datasets import load_fer2013, load_ferplus, load_image_folder, load_image_table
 from skfer.recognition._csv_text import defused, restored, table_as_csv
 from skfer.recognition._recognize import image_files
 from skfer.video._face_tables import read_rows, row_sink
@@ -200,6 +200,54 @@ def test_a_line_of_gigabytes_is_not_read(tmp_path):
     np.savez(tmp_path / "fer2013.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0])
     with pytest.raises(ValueError, match="it is longer than"):
         load_ferplus(votes)
+
+
+PIXELS = "0 " * 2303 + "0"
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "load"),
+    [
+        ("emotion,pixels", f"0,{PIXELS}", load_fer2013),
+        ("path,label", "aa,bb", lambda path: load_image_table(path, image="path", label="label")),
+        ("path,label", ",", lambda path: load_image_table(path, image="path", label="label")),
+        ("path,label", "", lambda path: load_image_table(path, image="path", label="label")),
+    ],
+)
+def test_small_file_that_unpacks_to_a_long_table_is_refused(
+    tmp_path, monkeypatch, header, row, load
+):
+    monkeypatch.setattr("skfer.datasets._fer2013_files._ANY_RATIO", 100_000)
+    monkeypatch.setattr("skfer.datasets._fer2013_files._MAX_LINES", 30_000)
+    bomb = tmp_path / "fer2013.csv.gz"
+    text = f"{header}\n" + f"{row}\n" * (300_000 // (len(row) + 1))
+    bomb.write_bytes(gzip.compress(text.encode()))
+    assert bomb.stat().st_size < 2000
+    with pytest.raises(ValueError, match=r"fer2013\.csv\.gz', line .*(unpacks to|30,000 lines)"):
+        load(bomb)
+
+
+def test_long_tables_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("skfer.datasets._fer2013_files._MAX_LINES", 3)
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels\n" + f"0,{PIXELS}\n" * 3)
+    with pytest.raises(ValueError, match="line 3: a table may have 3 lines"):
+        load_fer2013(tmp_path / "fer2013.csv")
+
+
+def test_damaged_packed_votes_are_named(tmp_path):
+    np.savez(tmp_path / "fer2013.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0])
+    votes = tmp_path / "fer2013new.csv.gz"
+    for content in (b"Usage,neutral", gzip.compress(b"Usage\n" * 1000)[:-9]):
+        votes.write_bytes(content)
+        with pytest.raises(ValueError, match=r"fer2013new\.csv\.gz', line"):
+            load_ferplus(votes, fer2013=tmp_path / "fer2013.npz")
+
+
+def test_small_npz_that_unpacks_to_much_is_refused(tmp_path):
+    path = tmp_path / "fer2013.npz"
+    np.savez_compressed(path, images=np.zeros((20_000, 48, 48), np.uint8), target=[0])
+    with pytest.raises(ValueError, match=r"fer2013\.npz.*it unfolds into"):
+        load_fer2013(path)
 
 
 def npy(shape, content=b""):

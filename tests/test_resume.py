@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -17,6 +18,8 @@ from sklearn.frozen import FrozenEstimator
 
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
+from skfer.training import CheckpointFile, Progress, SaveCheckpoint, WeightAverage
+from skfer.training._callbacks import StopEarly
 
 
 class PowerCut(keras.callbacks.Callback):
@@ -167,6 +170,101 @@ def test_a_damaged_checkpoint_is_named(faces, tiny_network, tmp_path):
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"fit-.*npz.*Delete it"):
         classifier.set_params(callbacks=None).fit(faces.images, faces.labels)
+
+
+@pytest.fixture(scope="module")
+def saved_fit(faces, tmp_path_factory):
+    """A network and callbacks, and the arrays of a checkpoint of their fit."""
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    network.compile("adam", "sparse_categorical_crossentropy")
+    callbacks = [WeightAverage(0.9), StopEarly("loss", patience=3, best=None)]
+    file = CheckpointFile(tmp_path_factory.mktemp("saved"), "0")
+    saving = SaveCheckpoint(file, Progress(0, 0, 0), callbacks, None)
+    network.fit(np.eye(4), np.arange(4) % 2, callbacks=[*callbacks, saving], verbose=0)
+    with np.load(file.path) as stored:
+        return network, callbacks, dict(stored)
+
+
+def _progress(**changes):
+    def change(arrays):
+        arrays["progress"] = np.array(json.dumps(json.loads(str(arrays["progress"])) | changes))
+
+    return change
+
+
+def _array(name, change):
+    def apply(arrays):
+        arrays[name] = change(arrays[name])
+
+    return apply
+
+
+def _nan(array):
+    return np.full_like(array, np.nan)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_array("network.00000", _nan), r"'network\.00000' holds NaN"),
+        (_array("average.00000", _nan), r"'average\.00000' holds NaN"),
+        (_array("own.00001", lambda array: array + np.inf), r"'own\.00001' holds NaN"),
+        (_array("optimizer.00001", lambda array: array * np.nan), r"'optimizer\.00001'"),
+        (_array("network.00000", lambda array: array[..., :1]), r"'network\.00000' is \("),
+        (_array("age.00000", lambda array: np.arange(3)), r"'age\.00000' is \(3,\)"),
+        (lambda arrays: arrays.pop("network.00001"), "1 arrays of"),
+        (lambda arrays: arrays.pop("age.00000"), "0 arrays of 'age'"),
+        (lambda arrays: arrays.pop("own.00000"), "arrays of 'own'"),
+        (lambda arrays: arrays.pop("progress"), "can't be used"),
+        (_progress(epochs=70), "70 of 3 epochs"),
+        (_progress(epochs=-1), "progress is damaged"),
+        (_progress(stopped="no"), "progress is damaged"),
+        (_progress(history={"loss": ["a"]}), "progress is damaged"),
+        (_progress(history={"loss": [1.0] * 500}), "epochs of a phase"),
+        (_progress(callbacks=[{}, {"model": 1}]), "callbacks are others"),
+    ],
+)
+def test_checkpoint_that_can_not_be_continued_is_refused(saved_fit, tmp_path, change, reason):
+    network, callbacks, arrays = saved_fit
+    file = CheckpointFile(tmp_path, "0")
+    np.savez(file.path, **arrays)
+    file.read().check(network, callbacks, phase_epochs=3)
+    arrays = dict(arrays)
+    change(arrays)
+    np.savez(file.path, **arrays)
+    with pytest.raises(ValueError, match=reason):
+        file.read().check(network, callbacks, phase_epochs=3)
+
+
+def test_unusable_checkpoint_is_named(faces, tiny_network, tmp_path):
+    classifier = FacialExpressionClassifier(
+        tiny_network, epochs=2, random_state=0, checkpoint_dir=tmp_path, callbacks=[PowerCut(1)]
+    )
+    with pytest.raises(InterruptedError):
+        classifier.fit(faces.images, faces.labels)
+    classifier.set_params(callbacks=None)
+    (file,) = tmp_path.iterdir()
+    with np.load(file) as stored:
+        arrays = dict(stored)
+
+    def refuse(reason):
+        with pytest.raises(ValueError, match=rf"fit-.*npz.*{reason}.*Delete it"):
+            classifier.fit(faces.images, faces.labels)
+
+    np.savez(file, **arrays | {"network.00000": _nan(arrays["network.00000"])})
+    refuse("NaN")
+    np.savez(
+        file,
+        **arrays | {"progress": json.dumps(json.loads(str(arrays["progress"])) | {"phase": 7})},
+    )
+    refuse("phase 7 of 1")
+    np.savez_compressed(file, bomb=np.zeros(10_000_000))
+    refuse("unfolds into")
+    file.unlink()
+    os.mkfifo(file)
+    refuse("it is a pipe")
+    file.unlink()
+    assert classifier.fit(faces.images, faces.labels).n_iter_ == 2
 
 
 PROGRAM = """

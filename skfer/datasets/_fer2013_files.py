@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +20,7 @@ import numpy as np
 from skfer._array_files import read_npz
 from skfer._images import read_image
 from skfer._labels import EXPRESSION_SETS, code_table, decoded_label
-from skfer._utils import shorten
+from skfer._utils import open_regular, shorten
 from skfer.datasets._image_folder import (
     TRAINING,
     load_image_folder,
@@ -31,8 +33,15 @@ _CODES = code_table("fer2013")
 _NO_BRACKETS = str.maketrans("[](),;", "      ")
 # An image has at most 4 characters a pixel.
 _LONGEST_LINE = 65_536
-# The arrays of an npz together: twenty times FER2013's.
+# The images of a table together: twenty times FER2013's.
 _MOST_BYTES = 2_000_000_000
+# AffectNet has a million rows.
+_MAX_LINES = 2_000_000
+# Of an unpacked file to the packed one, above the size at which this is checked. FER2013's is 3.
+_MAX_RATIO = 20
+_ANY_RATIO = 4_000_000
+# Raised by the reader of a damaged table.
+TABLE_DAMAGE = (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass
@@ -107,26 +116,51 @@ def _read_path(source: Path) -> Content:
     )
 
 
-def open_table(source: Path) -> IO[str]:
-    """Open a table of text, compressed or not; a byte order mark at its beginning is skipped."""
-    if source.name.lower().endswith(".gz"):
-        return gzip.open(source, "rt", newline="", encoding="utf-8-sig")
-    return source.open(newline="", encoding="utf-8-sig")
+@contextlib.contextmanager
+def open_table(source: Path) -> Iterator[Iterator[str]]:
+    """Open a text table, compressed or not, and yield its lines, without a byte order mark.
 
-
-def short_lines(lines: IO[str]) -> Iterator[str]:
-    """The lines of a table, none longer than a row of it can be.
-
-    A compressed file of some megabytes may hold a line of gigabytes, which would be read at once.
+    A compressed file of a megabyte may hold a line, or lines, of gigabytes. Lines, their number
+    and the ratio of a compressed file are limited.
 
     Raises
     ------
+    OSError
+        If it can't be opened.
     ValueError
-        If one is longer.
+        If it is not a file. Reading a line raises it beyond a limit.
     """
-    while line := lines.readline(_LONGEST_LINE):
+    try:
+        file = open_regular(source)
+    except ValueError as error:
+        raise ValueError(f"{str(source)!r} can't be read: {error}.") from error
+    with file:
+        packed = source.name.lower().endswith(".gz")
+        binary: Any = gzip.GzipFile(fileobj=file) if packed else file
+        most = unpacked_limit(source) if packed else None
+        with io.TextIOWrapper(binary, newline="", encoding="utf-8-sig") as text:
+            yield _lines(text, most)
+
+
+def unpacked_limit(source: Path) -> int:
+    """Return the number of bytes that a compressed file may unpack to."""
+    return min(_MOST_BYTES, _ANY_RATIO + _MAX_RATIO * source.stat().st_size)
+
+
+def _lines(text: IO[str], most: int | None) -> Iterator[str]:
+    n_lines = n_characters = 0
+    while line := text.readline(_LONGEST_LINE):
+        n_lines += 1
+        n_characters += len(line)
         if len(line) == _LONGEST_LINE:
             raise ValueError(f"it is longer than {_LONGEST_LINE:,} characters.")
+        if n_lines > _MAX_LINES:
+            raise ValueError(f"a table may have {_MAX_LINES:,} lines. Split it.")
+        if most is not None and n_characters > most:
+            raise ValueError(
+                f"the file unpacks to more than {most / 1e6:,.0f} MB, {_MAX_RATIO} times its size. "
+                "If that is right, unpack it first."
+            )
         yield line
 
 
@@ -134,11 +168,11 @@ def _read_csv(source: Path) -> Content:
     with open_table(source) as lines:
         rows = None
         try:
-            first = next(short_lines(lines), "")
+            first = next(lines, "")
             delimiter = max(",;\t", key=first.count)
-            rows = csv.reader(chain([first], short_lines(lines)), delimiter=delimiter)
+            rows = csv.reader(chain([first], lines), delimiter=delimiter)
             return _content(next(rows, []), rows)
-        except (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except TABLE_DAMAGE as error:
             line = 1 if rows is None else rows.line_num
             raise ValueError(f"{str(source)!r}, line {line}: {error}") from error
 
@@ -168,6 +202,8 @@ def _content(header: list[str], rows: Iterable[Sequence[Any]]) -> Content:
             continue
         image, label, part = _parse(row, columns)
         pixels += image
+        if len(pixels) > _MOST_BYTES:
+            raise ValueError(f"a table may have {_MOST_BYTES / 1e6:,.0f} MB of pixels.")
         target.append(label)
         usage.append(part)
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
@@ -256,7 +292,7 @@ def known_split(word: Any) -> str:
 
 
 def _read_npz(source: Path) -> Content:
-    arrays = read_npz(source, _MOST_BYTES)
+    arrays = read_npz(source, unpacked_limit(source))
     missing = [name for name in ("images", "target") if name not in arrays]
     if missing:
         raise ValueError(f"{str(source)!r} has no {' or '.join(missing)}; it has {[*arrays]}.")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from skfer.datasets._fer2013_files import (
+    TABLE_DAMAGE,
     Content,
     known_split,
     open_table,
     read_fer2013,
-    short_lines,
 )
 from skfer.datasets._image_folder import (
     PRIVATE_TEST,
@@ -158,7 +158,7 @@ def _rows(content: Content, source: Path) -> np.ndarray:
 def _read_votes(table: Path) -> tuple[np.ndarray, np.ndarray]:
     votes, usage = [], []
     with open_table(table) as lines:
-        rows = csv.reader(short_lines(lines))
+        rows = csv.reader(lines)
         try:
             part, choices = _columns(next(rows, []))
             for row in rows:
@@ -168,7 +168,7 @@ def _read_votes(table: Path) -> tuple[np.ndarray, np.ndarray]:
                     raise ValueError(f"it has only {len(row)} columns.")
                 votes.append(_counts([row[choice] for choice in choices]))
                 usage.append(known_split(row[part]))
-        except (ValueError, csv.Error) as error:
+        except TABLE_DAMAGE as error:
             raise ValueError(f"{str(table)!r}, line {rows.line_num}: {error}") from error
     if not votes:
         raise ValueError(f"{str(table)!r} holds no votes.")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import math
 import os
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -19,7 +17,7 @@ from sklearn.utils import Bunch
 from skfer._labels import canonical_label, code_table, decoded_label
 from skfer._utils import shorten
 from skfer.datasets._clip_names import name_pattern
-from skfer.datasets._fer2013_files import open_table, short_lines
+from skfer.datasets._fer2013_files import TABLE_DAMAGE, open_table
 from skfer.datasets._image_folder import attributes_of_names, split_of
 
 # AffectNet's codes, in their order; the last three are no expressions.
@@ -327,19 +325,20 @@ def _read_columns(
     ValueError
         If the file can't be read, or one of `wanted` is missing.
     """
+    asked = wanted if optional is None else (*wanted, optional)
+    cells: Sequence[Sequence[Any]]
     if hasattr(table, "columns"):
         name = "The table"
         names = [str(column) for column in table.columns]
         cells = [table.iloc[:, place].tolist() for place in range(len(names))]
     else:
         name = repr(os.fspath(table))
-        names, rows = _read_rows(Path(table), wanted)
-        cells = [[row[place] for row in rows] for place in range(len(names))]
+        names, cells = _read_cells(Path(table), wanted, {*map(_key, asked)})
     # Case and blanks around a name make no difference, unless two columns differ in nothing else.
     by_key = {_key(column): values for column, values in zip(names, cells, strict=True)}
     exact = dict(zip(names, cells, strict=True))
     found: dict[str | int, Sequence[Any]] = {}
-    for column in wanted if optional is None else (*wanted, optional):
+    for column in asked:
         values = exact.get(str(column), by_key.get(_key(column)))
         if values is not None:
             found[column] = values
@@ -352,37 +351,45 @@ def _key(column: str | int) -> str:
     return str(column).strip().casefold()
 
 
-def _read_rows(source: Path, wanted: Sequence[str | int]) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns and the rows; names are numbers if there is no such line."""
-    if not source.is_file():
+def _read_cells(
+    source: Path, wanted: Sequence[str | int], keys: set[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns and the cells of each, which are kept for `keys` alone.
+
+    Names are numbers if the file has no line of names.
+    """
+    if not source.exists():
         raise ValueError(f"There is no file {str(source)!r}.")
     numbered = [column for column in wanted if isinstance(column, int)]
     has_names = len(numbered) < len(wanted)
     with open_table(source) as lines:
         reader = None
         try:
-            first = next(short_lines(lines), "")
+            first = next(lines, "")
             delimiter = _delimiter(first, wanted)
-            text: Iterator[str] = chain([first], short_lines(lines))
+            text: Iterator[str] = chain([first], lines)
             if delimiter == " ":
                 text = (line.strip() for line in text)
             reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
-            names = [column.strip() for column in next(reader, [])] if has_names else []
-            rows = [row for row in reader if row]
-        except (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            names = [str(place) for place in range(max(numbered, default=-1) + 1)]
+            if has_names:
+                names = [column.strip() for column in next(reader, [])]
+            cells: list[list[str]] = [[] for _ in names]
+            kept = [place for place, column in enumerate(names) if _key(column) in keys]
+            for number, row in enumerate(row for row in reader if row):
+                if len(row) < len(names) or (has_names and len(row) > len(names)):
+                    raise ValueError(
+                        f"row {number} has {len(row)} cells, the first line {len(names)}."
+                        if has_names
+                        else f"row {number} has {len(row)} cells; column {len(names) - 1} is asked "
+                        "for."
+                    )
+                for place in kept:
+                    cells[place].append(row[place])
+        except TABLE_DAMAGE as error:
             line = 1 if reader is None else reader.line_num
             raise ValueError(f"{str(source)!r}, line {line}: {error}") from error
-    if not has_names:
-        names = [str(place) for place in range(max(numbered) + 1)]
-    for place, row in enumerate(rows):
-        if len(row) < len(names) or (has_names and len(row) > len(names)):
-            raise ValueError(
-                f"{str(source)!r}: row {place} has {len(row)} cells, the first line {len(names)}."
-                if has_names
-                else f"{str(source)!r}: row {place} has {len(row)} cells; column "
-                f"{len(names) - 1} is asked for."
-            )
-    return names, rows
+    return names, cells
 
 
 def _delimiter(line: str, wanted: Sequence[str | int]) -> str:

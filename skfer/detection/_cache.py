@@ -14,6 +14,7 @@ import os
 import pickle
 import re
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ import cv2
 import joblib
 import numpy as np
 
-from skfer._partial_file import partial_file
+from skfer._partial_file import NO_ROOM, partial_file
+from skfer._utils import open_regular
 from skfer.detection._protocol import Detections, FaceDetector
 
 _FOLDER = "skfer_faces"
@@ -38,8 +40,10 @@ _HEADER = re.compile(
 )
 
 _POLL_SECONDS = 0.002
-# A claim this old was left by a process that died.
-_STALE_SECONDS = 60.0
+# After this time without an answer of the process that detects an image, it is detected here.
+_WAIT_SECONDS = 60.0
+# 8,000 faces with landmarks. What takes more is not cached.
+_MAX_BYTES = 1_000_000
 
 
 class CachedDetector:
@@ -47,8 +51,10 @@ class CachedDetector:
 
     The key is the image's content (pixels, shape, kind of number), the detector's class and
     settings (its ``cache_key()``, or its parameters), and OpenCV's version. Processes and threads
-    that share a folder don't detect the same image twice: whoever comes first claims it, the
-    others wait for the result. A file that can't be read is detected and written anew.
+    that share a folder don't detect the same image twice: the first one locks the entry, the
+    others wait for the result. An entry that is damaged, or whose boxes are not finite or far
+    outside the image, is detected and written again. If entries can't be written, such as on a
+    full disk, images are detected without the cache, with a warning.
 
     Parameters
     ----------
@@ -98,17 +104,21 @@ class CachedDetector:
         ------
         ValueError
             If the folder can't be made, or the detector refuses the image.
+
+        Warns
+        -----
+        UserWarning
+            If the entry can't be written.
         """
         entry = self._entry(image)
-        while (faces := _read(entry)) is None:
-            with _claim(entry) as ours:
-                if ours:
-                    # Another process may have written it between our look and our claim.
-                    if (faces := _read(entry)) is None:
-                        faces = self.detector.detect(image)
-                        _write(entry, faces)
-                    return faces
-            time.sleep(_POLL_SECONDS)
+        if (faces := _read(entry, image.shape)) is not None:
+            return faces
+        _make_folder(entry.parent)
+        with _lock(entry.with_suffix(".claim")):
+            # Another process may have written it in the meantime.
+            if (faces := _read(entry, image.shape)) is None:
+                faces = self.detector.detect(image)
+                _write(entry, faces)
         return faces
 
     def _entry(self, image: np.ndarray) -> Path:
@@ -170,51 +180,83 @@ def _key_of(detector: FaceDetector) -> str:
         ) from error
 
 
-@contextlib.contextmanager
-def _claim(entry: Path) -> Iterator[bool]:
-    """Hold the right to detect an image; False if somebody else holds it."""
-    claim = entry.with_suffix(".claim")
+def _make_folder(folder: Path) -> None:
     try:
-        claim.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno in NO_ROOM:
+            return  # `_write` warns
         raise ValueError(
-            f"memory: the folder {str(claim.parent)!r} for the boxes can't be made "
+            f"memory: the folder {str(folder)!r} for the boxes can't be made "
             f"({error.strerror}). Give another one, or memory=None."
         ) from error
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock file. The system ends the lock with the process that holds it.
+
+    Without locks, as on Windows and some network file systems, an image may be detected twice.
+    """
     try:
-        os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    except FileExistsError:
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - claim.stat().st_mtime > _STALE_SECONDS:
-                claim.unlink()
-        yield False
+        import fcntl
+
+        # A link or a pipe of that name is neither followed nor waited for.
+        flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(path, flags, 0o666)
+    except (ImportError, OSError):
+        yield
         return
     try:
-        yield True
+        end = time.monotonic() + _WAIT_SECONDS
+        while time.monotonic() < end:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_POLL_SECONDS)
+            except OSError:  # a file system without locks
+                break
+        yield
     finally:
-        claim.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(handle)
 
 
 def _write(entry: Path, faces: Detections) -> None:
     columns = [faces.boxes, faces.scores[:, np.newaxis]]
     if faces.landmarks is not None:
         columns.append(faces.landmarks.reshape(len(faces), 10))
-    with partial_file(entry) as part:  # a reader sees the whole file or none
-        np.save(part, np.ascontiguousarray(np.hstack(columns), "<f8"))
-
-
-def _read(entry: Path) -> Detections | None:
-    """The faces of an entry; None if it isn't there or is damaged."""
     try:
-        content = entry.read_bytes()
-    except OSError:
+        with partial_file(entry) as part:  # a reader sees the whole file or none
+            np.save(part, np.ascontiguousarray(np.hstack(columns), "<f8"))
+    except OSError as error:
+        folder = entry.parent.parent.parent
+        warnings.warn(
+            f"memory: boxes can't be kept in {str(folder)!r} ({error}); images are detected "
+            "without the cache.",
+            stacklevel=2,
+        )
+
+
+def _read(entry: Path, shape: tuple[int, ...]) -> Detections | None:
+    """Return the faces of an image of that shape; None if there is no valid entry."""
+    try:
+        with open_regular(entry) as file:
+            content = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError):
         return None
     header = _HEADER.match(content)
     if header is None:
         return None
     rows, columns = map(int, header.groups())
-    if len(content) - header.end() != 8 * rows * columns:
+    if len(content) > _MAX_BYTES or len(content) - header.end() != 8 * rows * columns:
         return None
     table = np.frombuffer(content, "<f8", offset=header.end()).reshape(rows, columns)
+    # A box may reach beyond the image, but not by more than its longer side.
+    boxes, limit = table[:, :4], 2 * max(shape[:2])
+    if not np.isfinite(table).all() or (np.abs(boxes) > limit).any() or (boxes[:, 2:] < 1).any():
+        return None
     landmarks = table[:, 5:] if columns == 15 else None
-    return Detections(table[:, :4], table[:, 4], landmarks)
+    return Detections(boxes, table[:, 4], landmarks)

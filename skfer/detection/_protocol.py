@@ -26,7 +26,8 @@ class Detections:
     Raises
     ------
     ValueError
-        If there are not as many scores as boxes.
+        If there are not as many scores as boxes, or they hold NaN, infinity or a box that does
+        not fit into int32.
 
     Examples
     --------
@@ -45,7 +46,10 @@ class Detections:
     landmarks: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        boxes = np.asarray(self.boxes, np.int32).reshape(-1, 4)
+        given = np.asarray(self.boxes)
+        if not (np.abs(given, dtype=float) < 2**31).all() or not np.isfinite(self.scores).all():
+            raise ValueError("boxes and scores must be finite, and boxes must fit into int32.")
+        boxes = given.astype(np.int32).reshape(-1, 4)
         scores = np.asarray(self.scores, np.float32).reshape(-1)
         if len(boxes) != len(scores):
             raise ValueError(f"{len(boxes)} boxes need as many scores; got {len(scores)}.")

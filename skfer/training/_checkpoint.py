@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from skfer._array_files import DAMAGE
+from skfer._array_files import read_npz
 from skfer.training._weight_average import WeightAverage
 
 # What Keras's own callbacks remember from epoch to epoch.
@@ -79,17 +79,73 @@ class SavedFit(NamedTuple):
     @property
     def average(self) -> dict | None:
         """State of the running average of the weights, if there was one."""
-        if "average" not in self.arrays:
+        if not {"own", "average", "age"} <= set(self.arrays):
             return None
-        names = ("own", "average")
-        return {name: self.arrays[name] for name in names} | {"steps": int(self.arrays["age"][0])}
+        own, average, age = (self.arrays[name] for name in ("own", "average", "age"))
+        return {"own": own, "average": average, "steps": age[0]}
 
-    def put_into(self, network: keras.Model) -> None:
-        """Bring a network that is built and compiled as it was to its weights and moments.
+    def check(
+        self,
+        network: keras.Model,
+        callbacks: Sequence[keras.callbacks.Callback],
+        phase_epochs: int,
+    ) -> None:
+        """Check that a fit can continue from this state.
 
         Parameters
         ----------
         network : keras.Model
+            Built and compiled as the network that was saved.
+        callbacks : sequence of keras.callbacks.Callback
+            Those of the fit.
+        phase_epochs : int
+            Number of epochs of the phase.
+
+        Raises
+        ------
+        ValueError
+            If arrays are missing, have other shapes or hold NaN or infinity, or the progress is
+            not one of this fit.
+        """
+        weights = [weight.shape for weight in network.weights]
+        expected = {
+            "network": [variable.shape for variable in network.variables],
+            "optimizer": [variable.shape for variable in network.optimizer.variables],
+        }
+        for place, callback in enumerate(callbacks):
+            if isinstance(callback, WeightAverage):
+                expected |= {"own": weights, "average": weights, "age": [()]}
+            elif f"best{place}" in self.arrays:
+                expected[f"best{place}"] = weights
+        for name, shapes in expected.items():
+            arrays = self.arrays.get(name, [])
+            if len(arrays) != len(shapes):
+                raise ValueError(f"{len(arrays)} arrays of {name!r}, {len(shapes)} are expected")
+            for place, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+                what = f"{name}.{place:05}"
+                if array.shape != tuple(shape) or array.dtype.kind not in "biuf":
+                    raise ValueError(
+                        f"{what!r} is {array.shape} of {array.dtype}, {tuple(shape)} is expected"
+                    )
+                if not np.isfinite(array).all():
+                    raise ValueError(f"{what!r} holds NaN or infinity")
+        progress = self.progress
+        done = progress.epochs - progress.phase_start
+        if not 0 <= done <= phase_epochs or any(
+            len(values) > progress.epochs for values in progress.history.values()
+        ):
+            raise ValueError(f"{done} of {phase_epochs} epochs of a phase are done")
+        known = [_remembered(callback) for callback in callbacks]
+        if [set(memory) for memory in progress.callbacks] != known:
+            raise ValueError("the callbacks are others")
+
+    def put_into(self, network: keras.Model) -> None:
+        """Restore the weights and the optimizer state of a network.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Built and compiled as the network that was saved; see `check`.
         """
         for name, owner in (("network", network), ("optimizer", network.optimizer)):
             for variable, array in zip(owner.variables, self.arrays[name], strict=True):
@@ -133,24 +189,37 @@ class CheckpointFile:
         Raises
         ------
         ValueError
-            If the file was damaged.
+            If the file is damaged.
         """
-        try:
-            # Opened here: np.load leaves a file that is no archive open.
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                progress = Progress(**json.loads(str(stored["progress"])))
-                arrays: dict[str, list[np.ndarray]] = {}
-                for key in stored.files:
-                    if key != "progress":
-                        arrays.setdefault(key.rsplit(".", 1)[0], []).append(stored[key])
-        except FileNotFoundError:
+        if not self.path.exists():
             return None
-        except (*DAMAGE, KeyError) as error:
-            raise ValueError(
-                f"The checkpoint {str(self.path)!r} can't be read ({error}). Delete it to train "
-                "from the start."
-            ) from error
+        try:
+            # Arrays are stored as they are: together they can't be larger than the file.
+            stored = read_npz(self.path, self.path.stat().st_size)
+            progress = _read_progress(str(stored.pop("progress", "missing")))
+        except (ValueError, RecursionError) as error:
+            raise self.damage(error) from error
+        arrays: dict[str, list[np.ndarray]] = {}
+        for key in sorted(stored):
+            arrays.setdefault(key.rsplit(".", 1)[0], []).append(stored[key])
         return SavedFit(progress, arrays)
+
+    def damage(self, error: Exception) -> ValueError:
+        """Return the error for a file that can't be used.
+
+        Parameters
+        ----------
+        error : Exception
+            The reason.
+
+        Returns
+        -------
+        ValueError
+        """
+        return ValueError(
+            f"The checkpoint {str(self.path)!r} can't be used ({error}). Delete it to train "
+            "from the start."
+        )
 
     def write(self, progress: Progress, arrays: dict[str, Sequence[np.ndarray]]) -> None:
         """Replace the file; whoever is killed here leaves the file of the epoch before.
@@ -161,8 +230,7 @@ class CheckpointFile:
         arrays : dict of str to sequence of ndarray of shape (...)
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Places are zero-filled: the file lists its arrays in the order they are written, and
-        # a reader need not trust that.
+        # Zero-filled, so that the names sort in this order.
         numbered: dict[str, Any] = {
             f"{name}.{place:05}": array
             for name, group in arrays.items()
@@ -295,12 +363,39 @@ class SaveCheckpoint(keras.callbacks.Callback):
         return arrays
 
 
+def _read_progress(text: str) -> Progress:
+    """Parse the progress of a fit; nothing but numbers in known places is accepted."""
+    values = json.loads(text)
+    if not isinstance(values, dict) or set(values) != set(Progress._fields):
+        raise ValueError("the progress is damaged")
+    progress = Progress(**values)
+    counts = (progress.phase, progress.phase_start, progress.epochs)
+    curves, memories = progress.history, progress.callbacks
+    if not (
+        all(type(count) is int and 0 <= count < 2**31 for count in counts)
+        and isinstance(progress.stopped, bool)
+        and isinstance(curves, dict)
+        and all(isinstance(curve, list) for curve in curves.values())
+        and all(_is_number(value) for curve in curves.values() for value in curve)
+        and isinstance(memories, list)
+        and all(isinstance(memory, dict) for memory in memories)
+        and all(value is None or _is_number(value) for m in memories for value in m.values())
+    ):
+        raise ValueError("the progress is damaged")
+    return progress
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**53)
+
+
+def _remembered(callback: keras.callbacks.Callback) -> set[str]:
+    """Return the attributes of a callback that a checkpoint holds."""
+    return {name for kind in _MEMORY if isinstance(callback, kind) for name in _MEMORY[kind]}
+
+
 def _memory(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    for kind, names in _MEMORY.items():
-        if isinstance(callback, kind):
-            memory = {name: getattr(callback, name) for name in names}
-            return {name: _plain(value) for name, value in memory.items()}
-    return {}
+    return {name: _plain(getattr(callback, name)) for name in _remembered(callback)}
 
 
 def _plain(value: Any) -> Any:

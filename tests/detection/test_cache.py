@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,7 +21,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from skfer import FaceCropper, GrayscaleResizer
-from skfer.detection import Detections, HaarDetector
+from skfer.detection import Detections, HaarDetector, _cache
+
+NO_WARNING = contextlib.nullcontext()
 
 
 class CountingDetector(BaseEstimator):
@@ -165,20 +172,132 @@ def test_entries_are_read_without_pythons_parser(counting, photo_files, tmp_path
     assert len(counting.seen()) == len(photo_files)
 
 
-def test_a_claim_left_by_a_dead_process_is_taken_over(counting, photo_files, tmp_path):
+@pytest.fixture
+def entry(counting, photo_files, tmp_path):
+    """The path of the entry of the first photo, which is deleted."""
+    FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
+    (path,) = (tmp_path / "cache").rglob("*.npy")
+    path.unlink()
+    return path
+
+
+CLAIM = """
+import sys, time
+from skfer.detection._cache import _lock
+from pathlib import Path
+with _lock(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_lock_of_a_killed_process_is_taken_over_at_once(counting, photo_files, tmp_path, entry):
+    claim = entry.with_suffix(".claim")
+    other = subprocess.Popen([sys.executable, "-c", CLAIM, claim], stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"locked\n"
+    other.kill()
+    other.communicate()
+    assert claim.exists()
+
+    FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
+
+    assert entry.exists()
+    assert not claim.exists()
+
+
+def test_lock_that_is_held_for_long_is_not_waited_for(
+    counting, photo_files, tmp_path, entry, monkeypatch
+):
+    monkeypatch.setattr("skfer.detection._cache._WAIT_SECONDS", 0.05)
+    with _cache._lock(entry.with_suffix(".claim")):
+        FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
+    assert entry.exists()
+
+
+def _claim_of_the_future(path):
+    path.touch()
+    os.utime(path, (4e9, 4e9))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _claim_of_the_future,
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.symlink_to("/dev/zero"),
+        os.mkfifo,
+        Path.mkdir,
+    ],
+    ids=["future", "dangling link", "device", "pipe", "folder"],
+)
+@pytest.mark.parametrize("suffix", [".npy", ".claim"])
+def test_other_things_in_place_of_a_file_are_neither_followed_nor_waited_for(
+    counting, photo_files, tmp_path, entry, make, suffix
+):
+    make(entry.with_suffix(suffix))
+    cropper = FaceCropper(counting, memory=tmp_path / "cache")
+    folder_in_place = suffix == ".npy" and make is Path.mkdir
+    with pytest.warns(UserWarning, match="boxes can't be kept") if folder_in_place else NO_WARNING:
+        (faces,) = cropper.detect(photo_files[:1])
+    assert len(faces) == 1
+    assert not (tmp_path / "nowhere").exists()
+    assert entry.is_file() or folder_in_place
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [np.nan, 1, 9, 9, 1],
+        [1, 1, np.inf, 9, 1],
+        [1, 1, 9, 9, np.nan],
+        [1, 1, 1e9, 1e9, 1],
+        [-1e300, 1, 9, 9, 1],
+        [1, 1, 0, 9, 1],
+        [1, 1, 9, -9, 1],
+    ],
+)
+def test_entry_with_impossible_boxes_is_detected_anew(counting, photo_files, tmp_path, entry, row):
+    np.save(entry, np.array([row], "<f8"))
     cropper = FaceCropper(counting, memory=tmp_path / "cache")
     (faces,) = cropper.detect(photo_files[:1])
-    (entry,) = (tmp_path / "cache").rglob("*.npy")
-    entry.unlink()
-    claim = entry.with_suffix(".claim")
-    claim.touch()
-    long_ago = time.time() - 3600
-    os.utime(claim, (long_ago, long_ago))
-
     (again,) = cropper.detect(photo_files[:1])
-
     np.testing.assert_array_equal(again.boxes, faces.boxes)
-    assert not claim.exists()
+    assert faces.boxes.max() < 1000
+    assert len(counting.seen()) == 2
+
+
+def test_entry_of_gigabytes_is_not_read(counting, photo_files, tmp_path, entry):
+    np.save(entry, np.ones((1, 5), "<f8"))
+    os.truncate(entry, 10**12)
+    FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
+    assert entry.stat().st_size < 1000
+
+
+def test_full_disk_means_no_cache(counting, photo_files, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cropper = FaceCropper(counting, memory=tmp_path / "cache")
+    for name, message in (
+        ("pathlib.Path.touch", "No space left"),
+        ("skfer.detection._cache.np.save", "No space left"),
+        ("pathlib.Path.mkdir", "can't be kept"),
+    ):
+        with monkeypatch.context() as full:
+            full.setattr(name, fail)
+            with pytest.warns(UserWarning, match=message):
+                (faces,) = cropper.detect(photo_files[:1])
+        assert len(faces) == 1
+        assert not list(tmp_path.rglob("*.npy"))
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+
+
+@pytest.mark.parametrize("box", [[np.nan, 0, 9, 9], [0, 0, np.inf, 9], [0, 0, 1e12, 9]])
+def test_detections_are_finite(box):
+    with pytest.raises(ValueError, match="finite"):
+        Detections([box], [1.0])
+    with pytest.raises(ValueError, match="finite"):
+        Detections([[0, 0, 9, 9]], [np.nan])
 
 
 def test_a_failing_detector_leaves_no_claim(tmp_path):
