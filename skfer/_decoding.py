@@ -27,7 +27,7 @@ from PIL import (
 
 from skfer._documentation import page
 from skfer._extras import import_extra
-from skfer._image_limits import refuse_large
+from skfer._image_limits import TooManyPixelsError, refuse_large
 from skfer._jpeg import jpeg_defect
 from skfer._pixel_range import PixelRange
 from skfer._utils import shorten
@@ -108,6 +108,26 @@ def decode(data: bytes, where: str) -> np.ndarray:
             _load(image, where)  # the orientation may stand behind the pixels
             return _turned(_from_sixteen_bits(pixels), _orientation(image))
         return pixels_of(image, where)
+
+
+def decode_bounded(data: bytes, where: str, most_pixels: int) -> np.ndarray:
+    """Decode an image that has no more than `most_pixels` pixels.
+
+    Raises
+    ------
+    TooManyPixelsError
+        If it has more by its header. It is not decoded then.
+    ValueError
+        As for `decode`.
+    """
+    with open_image(data, where) as image:
+        width, height = image.size
+    if width * height > most_pixels:
+        raise TooManyPixelsError(
+            f"{where} has {width} x {height} pixels; at most {most_pixels / 1e6:g} million are "
+            "taken. Make it smaller."
+        )
+    return decode(data, where)
 
 
 def is_encoded(start: bytes) -> bool:
@@ -238,7 +258,9 @@ def _decoded_by_opencv(data: bytes, where: str, depth: int = 0) -> np.ndarray:
         raise ValueError(f"{where} can't be decoded as an image: {error.err}.") from error
     if image is None:
         raise ValueError(f"{where} can't be decoded as an image: it is damaged.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if image.ndim == 3 else image
+    if image.ndim == 3:
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # in place: large images are halves of GB
+    return image
 
 
 def _heic_plugin(where: str) -> Any:

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from multiprocessing import reduction, spawn
 from multiprocessing.connection import Connection
 from typing import Any, BinaryIO, Literal
@@ -299,8 +300,16 @@ class Worker:
             raise self._crash() from error
         if length:
             descriptor = reduction.recv_handle(self._connection)
-            self._shared = mmap.mmap(descriptor, length, prot=mmap.PROT_READ)
+            # The result of a call is its caller's, in the shared memory itself: nothing is copied.
+            ours = kind != "item"
+            access = mmap.ACCESS_COPY if ours else mmap.ACCESS_READ
+            shared = mmap.mmap(descriptor, length, access=access)
             os.close(descriptor)
+            if ours:
+                view, ends = memoryview(shared), list(accumulate(sizes))
+                parts = [view[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+                return kind, pickle.loads(data, buffers=parts)
+            self._shared = shared
         buffers = []
         for size in sizes:
             assert self._shared is not None
@@ -363,6 +372,17 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._lent: set[Worker] = set()
+
+    def start(self, count: int) -> None:
+        """Start processes, without waiting for them, so that as many are idle.
+
+        Parameters
+        ----------
+        count : int
+        """
+        with contextlib.ExitStack() as stack:
+            for _ in range(count):
+                stack.enter_context(self.worker()).start()
 
     @contextlib.contextmanager
     def worker(self) -> Iterator[Worker]:
@@ -451,7 +471,8 @@ class _GoneError(Exception):
 class _Answers:
     """Sends answers to the parent; large arrays through shared memory.
 
-    The parent confirms each large answer. Its place in the shared memory is used again after that.
+    The parent confirms each large answer of a stream. Its place in the shared memory is used again
+    after that. The result of a call gets shared memory of its own, which the parent keeps.
     """
 
     def __init__(self, connection: Connection):
@@ -468,15 +489,18 @@ class _Answers:
         if total < _LARGE or not hasattr(os, "memfd_create"):
             self._send((kind, pickle.dumps(value, protocol=5), [], 0, 0), None)
             return
-        descriptor = self._room(total)
+        descriptor = self._room(total, given=kind != "item")
         assert self._shared is not None
         offset = start = self._slot * self._size
         for view in raw:
             self._shared[offset : offset + view.nbytes] = view
             offset += view.nbytes
-        self._slot = (self._slot + 1) % self._slots
-        self._unconfirmed += 1
         length = 0 if descriptor is None else len(self._shared)
+        if kind == "item":
+            self._slot = (self._slot + 1) % self._slots
+            self._unconfirmed += 1
+        else:  # the parent keeps it
+            self._shared, self._size = None, 0
         self._send((kind, data, [view.nbytes for view in raw], start, length), descriptor)
 
     def drain(self) -> None:
@@ -484,15 +508,16 @@ class _Answers:
         while self._unconfirmed:
             self._confirm()
 
-    def _room(self, total: int) -> int | None:
+    def _room(self, total: int, given: bool) -> int | None:
         """Make a place free; return the descriptor of new shared memory if there is some."""
-        if total <= self._size:
+        if total <= self._size and not given:
             if self._unconfirmed == self._slots:
                 self._confirm()
             return None
         self.drain()
         descriptor = os.memfd_create("skfer")
-        self._size, self._slots, self._slot = total, max(_FEWEST, _UNDER_WAY // total), 0
+        slots = 1 if given else max(_FEWEST, _UNDER_WAY // total)
+        self._size, self._slots, self._slot = total, slots, 0
         os.ftruncate(descriptor, self._slots * total)
         self._shared = mmap.mmap(descriptor, self._slots * total)
         return descriptor

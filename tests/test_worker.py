@@ -53,6 +53,14 @@ def test_arrays_arrive_unchanged_whatever_their_size(worker):
     assert worker.call(len, "four") == 4
 
 
+def test_large_results_of_calls_are_the_callers_own(worker):
+    first, second = (worker.call(work.filled, 1_000_000, value) for value in (1, 2))
+    assert (first == 1).all()
+    first[:] = 3
+    assert (second == 2).all()
+    assert first.dtype == second.dtype == np.uint8
+
+
 def test_a_worker_imports_no_more_than_the_function_needs(worker):
     loaded = worker.call(work.modules_after_decoding)
     assert "av" in loaded

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 
 import numpy as np
 
@@ -19,6 +21,10 @@ def count(end):
 def arrays(sizes):
     for place, size in enumerate(sizes):
         yield np.full(size, place)
+
+
+def filled(size, value):
+    return np.full(size, value, np.uint8)
 
 
 def fill_memory(size):
@@ -38,6 +44,18 @@ def fail_strangely():
 
 def leave():
     os._exit(7)
+
+
+def decode_slowly(data, where, most_pixels):
+    time.sleep(60)
+
+
+def decode_into_memory(data, where, most_pixels):
+    return bytearray(2**40)
+
+
+def decode_and_crash(data, where, most_pixels):
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def read_file(file):

@@ -5,6 +5,7 @@ from skfer.detection._eight_bits import to_eight_bits
 from skfer.detection._haar import HaarDetector
 from skfer.detection._mtcnn import MTCNNDetector
 from skfer.detection._protocol import Detections, FaceDetector
+from skfer.detection._reduced import detect_faces
 from skfer.detection._registry import build_detector, list_detectors
 from skfer.detection._yunet import YuNetDetector
 
@@ -16,6 +17,7 @@ __all__ = [
     "MTCNNDetector",
     "YuNetDetector",
     "build_detector",
+    "detect_faces",
     "list_detectors",
     "remembering",
     "to_eight_bits",

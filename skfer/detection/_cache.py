@@ -121,6 +121,19 @@ class CachedDetector:
                 _write(entry, faces)
         return faces
 
+    def around(self, detector: FaceDetector) -> CachedDetector:
+        """Return another detector with a cache in the same folder.
+
+        Parameters
+        ----------
+        detector : FaceDetector
+
+        Returns
+        -------
+        CachedDetector
+        """
+        return CachedDetector(detector, self._folder.parent.parent)
+
     def _entry(self, image: np.ndarray) -> Path:
         content = hashlib.sha256(f"{image.shape}{image.dtype.str}".encode())
         content.update(np.ascontiguousarray(image).data)

@@ -90,6 +90,10 @@ class FaceCropper(ImagesOut, ImageEstimator):
     ``np.asarray``, reads the image and cuts it again. So the files must stay until then, and
     millions of photos take no more memory than thousands.
 
+    An image of more than 16 million pixels is searched for faces on
+    a reduced copy of that size, as memory and time of a detector grow with the pixels. Crops are
+    cut from the whole image.
+
     Each `transform` warns of its own images, so a `GridSearchCV` warns at every fit and every
     score. Where images without a face are expected, this turns the warnings off::
 

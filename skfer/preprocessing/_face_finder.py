@@ -11,10 +11,12 @@ from skfer.detection import (
     Detections,
     FaceDetector,
     build_detector,
+    detect_faces,
     list_detectors,
     remembering,
     to_eight_bits,
 )
+from skfer.detection._reduced import MAX_PIXELS
 from skfer.preprocessing._alignment import aligned, can_align
 from skfer.preprocessing._crop_geometry import cut_out, enlarged
 
@@ -33,6 +35,8 @@ class FaceFinder:
     detector : FaceDetector
     margin, square, align, min_face_size, whole_below
         As for `FaceCropper`.
+    max_pixels : int
+        A larger image is searched for faces on a reduced copy.
     """
 
     detector: FaceDetector
@@ -41,6 +45,7 @@ class FaceFinder:
     align: bool
     min_face_size: int
     whole_below: int
+    max_pixels: int = MAX_PIXELS
 
     @classmethod
     def of(cls, cropper: FaceCropper) -> FaceFinder:
@@ -74,7 +79,7 @@ class FaceFinder:
         if self._is_a_face(image):
             height, width = image.shape[:2]
             return Detections(np.array([[0, 0, width, height]]), np.ones(1))
-        faces = self.detector.detect(to_eight_bits(image))
+        faces = detect_faces(self.detector, to_eight_bits(image), self.max_pixels)
         large_enough = faces.boxes[:, 2:].min(axis=1, initial=2**31 - 1) >= self.min_face_size
         return faces.take(large_enough).largest_first()
 

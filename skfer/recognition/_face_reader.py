@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
@@ -93,6 +94,9 @@ class FaceReader:
         shares of the image's width and height if none is above 1, otherwise pixels. Boxes and
         landmarks stay in coordinates of the whole image, and crops may reach beyond the region.
         None is the whole image.
+    max_pixels : int, default=None
+        Images with more pixels are searched for faces on a reduced copy of so many, which limits
+        memory and time. Crops are cut from the whole image. None is 16 million.
 
     Attributes
     ----------
@@ -128,13 +132,19 @@ class FaceReader:
         detector: str | FaceDetector | None = None,
         n_jobs: int | None = None,
         region: Region | None = None,
+        max_pixels: int | None = None,
     ):
+        if max_pixels is not None and (not isinstance(max_pixels, Integral) or max_pixels < 1):
+            raise ValueError(f"max_pixels must be a positive int or None; got {max_pixels!r}.")
         self._region = None if region is None else checked_region(region)
         if pipeline is None:
             from skfer import load_pretrained
 
             pipeline = load_pretrained()
         self._parts = take_apart(pipeline, detector)
+        if max_pixels is not None:
+            finder = dataclasses.replace(self._parts.finder, max_pixels=int(max_pixels))
+            self._parts = self._parts._replace(finder=finder)
         self.classes: list[Any] = self._parts.classes.tolist()
         self._n_threads = _thread_count(n_jobs)
         # Kept from call to call: detectors hold a model for each thread.

@@ -47,7 +47,8 @@ def make_api(readers: Readers, limits: Limits, places: Places, workers: WorkerPo
         time, smoothing = _time(), _smoothing()
         with places.taken() as work:
             data = sent_file(request, limits.photo_bytes).read()
-            photo = work(decoded_photo, data, limits)
+            gone = request.environ.get("waitress.client_disconnected")
+            photo = decoded_photo(data, limits, workers, gone)
             reader = work(_chosen_reader, readers, request.args.copy())
             follower = None
             if time is not None:

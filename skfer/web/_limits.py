@@ -24,6 +24,8 @@ class Limits:
         Size of a photo. A larger one is refused by its declared length, before it is received.
     photo_pixels : int
         Width times height of a photo, read from its header before it is decoded.
+    photo_seconds : float
+        Time to decode a photo.
     video_bytes : int
         Size of a video, refused like a photo's.
     video_pixels : int
@@ -33,7 +35,8 @@ class Limits:
     work_seconds : float
         How long one video may be worked on; what was read until then is the answer.
     work_memory : int
-        Bytes of memory of the child process that opens and decodes a video, at least 200 million.
+        Bytes of memory of the child process that opens and decodes a photo or video, at least 200
+        million.
     concurrent : int
         Uploads worked on at once.
     patience : float
@@ -54,11 +57,12 @@ class Limits:
 
     photo_bytes: int = 20_000_000
     photo_pixels: int = 50_000_000
+    photo_seconds: float = 10.0
     video_bytes: int = 200_000_000
     video_pixels: int = 9_000_000
     video_seconds: float = 180.0
     work_seconds: float = 600.0
-    work_memory: int = 1_000_000_000
+    work_memory: int = 750_000_000
     concurrent: int = 2
     patience: float = 2.0
 

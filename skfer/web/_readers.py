@@ -11,6 +11,10 @@ import numpy as np
 
 from skfer._utils import shorten
 
+# Pixels that are searched for faces at most. In a photo of 50 million pixels, a face of 120 pixels
+# is found.
+SEARCHED_PIXELS = 2_000_000
+
 
 class Reader(Protocol):
     """Anything that finds and reads the faces of images, as `skfer.recognition.FaceReader` does."""
@@ -102,7 +106,7 @@ class Readers:
             from skfer.recognition import FaceReader
 
             own = None if name == "automatic" else detector if name == "yours" else name
-            reader = FaceReader(pipelines[model](), detector=own)
+            reader = FaceReader(pipelines[model](), detector=own, max_pixels=SEARCHED_PIXELS)
             # What lacks a package or a file says so now; and whoever asks first doesn't wait for
             # the network to be compiled.
             reader.read(make_faces(1, scene=True, random_state=0).images)

@@ -16,6 +16,7 @@ from skfer._extras import import_extra
 from skfer.web._app import create_app
 from skfer.web._limits import MOST_WAITING, Limits
 from skfer.web._readers import Readers
+from skfer.web._uploads import warm_up
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -87,8 +88,11 @@ def serve(
     readers = Readers.of(pipeline, detector)
     app = create_app(readers, limits=limits, hosts=(host, *hosts))
     server = make_server(app, host, port, limits)
+    workers = app.extensions["skfer-workers"]
     try:
+        workers.start(limits.concurrent)
         readers.get()  # the first visitor doesn't wait for the model
+        warm_up(workers, limits.concurrent)
         if verbose:
             print(f"skfer is at {address(server)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
         ip = _ip(server)
@@ -101,7 +105,7 @@ def serve(
             )
         server.run()
     finally:
-        app.extensions["skfer-workers"].close()
+        workers.close()
         server.close()
 
 

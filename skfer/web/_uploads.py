@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import ExitStack
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO
 from urllib.parse import unquote_plus
 
+import cv2
 import numpy as np
 from flask import Request
 from werkzeug.exceptions import (
@@ -17,9 +20,9 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from skfer._decoding import open_image, text_instead
+from skfer._decoding import decode_bounded, text_instead
 from skfer._image_limits import TooManyPixelsError
-from skfer._images import read_image
+from skfer._worker import WorkerError, WorkerPool
 from skfer.web._limits import Limits
 
 _MEGA = 1_000_000
@@ -60,14 +63,27 @@ def sent_file(request: Request, most_bytes: int) -> IO[bytes]:
     return files[0].stream
 
 
-def decoded_photo(data: bytes, limits: Limits) -> np.ndarray:
-    """A photo that was sent, upright.
+def decoded_photo(
+    data: bytes,
+    limits: Limits,
+    workers: WorkerPool,
+    abandoned: Callable[[], bool] | None = None,
+) -> np.ndarray:
+    """Decode a photo in a child process, upright.
+
+    Parameters
+    ----------
+    data : bytes
+    limits : Limits
+    workers : WorkerPool
+    abandoned : callable, default=None
+        Tells whether the client has left, which ends the work.
 
     Raises
     ------
     werkzeug.exceptions.HTTPException
-        400 for nothing, 413 for too many pixels, 415 for what is no photo, 422 for one that is
-        damaged.
+        400 for nothing, 413 for too many pixels or too much work, 415 for what is no photo, 422
+        for one that is damaged.
     """
     if not data:
         raise BadRequest("Nothing was sent: the body has to be the bytes of a photo.")
@@ -77,18 +93,32 @@ def decoded_photo(data: bytes, limits: Limits) -> np.ndarray:
             "This is no photo that can be read, whatever its name says: send a JPEG, PNG, WebP "
             "or BMP."
         )
-    try:
-        with open_image(data, "The photo") as image:
-            size = image.size
-    except TooManyPixelsError as error:
-        raise RequestEntityTooLarge(str(error)) from error
-    except ValueError as error:
-        raise UnprocessableEntity(str(error)) from error
-    refuse_pixels(size, limits.photo_pixels, "photo")
-    try:
-        return read_image(data, 0)
-    except ValueError as error:
-        raise UnprocessableEntity(str(error).replace("X[0]", "The photo", 1)) from error
+    with workers.worker() as worker:
+        try:
+            return worker.call(
+                decode_bounded,
+                data,
+                "The photo",
+                limits.photo_pixels,
+                seconds=limits.photo_seconds,
+                abandoned=abandoned,
+            )
+        except TooManyPixelsError as error:
+            raise RequestEntityTooLarge(str(error)) from error
+        except WorkerError as error:
+            if error.reason in ("memory", "time"):
+                raise RequestEntityTooLarge(f"The photo can't be decoded. {error}") from error
+            raise UnprocessableEntity(f"The photo can't be decoded. {error}") from error
+        except ValueError as error:
+            raise UnprocessableEntity(str(error)) from error
+
+
+def warm_up(workers: WorkerPool, count: int) -> None:
+    """Decode a small photo in as many workers, which imports what they need."""
+    photo = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    with ExitStack() as stack:
+        for worker in [stack.enter_context(workers.worker()) for _ in range(count)]:
+            worker.call(decode_bounded, photo, "The photo", 64)
 
 
 def refuse_text(start: bytes, name: str) -> None:
@@ -117,18 +147,3 @@ def refuse_text(start: bytes, name: str) -> None:
         f"{what}. Send the bytes of the file itself: as the body, curl --data-binary @{name}, or "
         f"as the one file of a form, curl -F file=@{name}."
     )
-
-
-def refuse_pixels(size: tuple[int, int], most: int, what: str) -> None:
-    """Refuse a picture of more pixels than that.
-
-    Raises
-    ------
-    werkzeug.exceptions.RequestEntityTooLarge
-    """
-    width, height = size
-    if width * height > most:
-        raise RequestEntityTooLarge(
-            f"The {what} has {width} x {height} pixels; at most {most / _MEGA:g} million are "
-            "taken. Make it smaller."
-        )

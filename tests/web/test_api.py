@@ -9,6 +9,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import work_for_tests
 from web_for_tests import RECOGNIZE, VIDEO, message
 
 from skfer.web import Limits, Readers, create_app
@@ -120,13 +121,31 @@ def test_text_in_place_of_a_file_is_told_how_to_post(client, route, body, proble
     assert len(said) < 300
 
 
-def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(client, monkeypatch):
-    def never(*arguments):
-        raise AssertionError("it was decoded")
-
-    monkeypatch.setattr("skfer.web._uploads.read_image", never)
+def test_a_small_file_of_many_pixels_is_refused_by_its_header(client, reader):
     said = message(client.post(RECOGNIZE, data=png(30_000, 30_000)), 413)
     assert "30000 x 30000" in said
+    # Damaged pixels would be an error of another kind.
+    client = create_app(reader, limits=Limits(photo_pixels=10_000)).test_client()
+    said = message(client.post(RECOGNIZE, data=png(101, 100)), 413)
+    assert said.startswith("The photo has 101 x 100 pixels; at most 0.01 million are taken.")
+
+
+@pytest.mark.parametrize(
+    ("decode", "status", "problem"),
+    [
+        (work_for_tests.decode_slowly, 413, "more than 1 seconds"),
+        (work_for_tests.decode_into_memory, 413, "more than the 750 MB of memory"),
+        (work_for_tests.decode_and_crash, 422, "SIGSEGV"),
+    ],
+)
+def test_a_photo_that_takes_too_much_to_decode_is_refused(
+    reader, encoded, monkeypatch, decode, status, problem
+):
+    client = create_app(reader, limits=Limits(photo_seconds=1, concurrent=1)).test_client()
+    with monkeypatch.context() as patched:
+        patched.setattr("skfer.web._uploads.decode_bounded", decode)
+        assert problem in message(client.post(RECOGNIZE, data=encoded(".jpg")), status)
+    assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
 
 
 def test_an_upload_too_large_is_refused_unread(client):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 import pytest
+import work_for_tests
 from videos_for_tests import hidden_frames
 from web_for_tests import BrightnessReader, served
 
@@ -213,6 +214,20 @@ def test_work_on_a_video_ends_when_its_client_leaves(tmp_path, encoded):
         status, _ = sent(url, "/api/v1/recognize", encoded(".jpg"))
         assert status == 200
         assert time.monotonic() - begun < 55
+
+
+def test_work_on_a_photo_ends_when_its_client_leaves(encoded, monkeypatch):
+    photo = encoded(".jpg")
+    limits = Limits(concurrent=1, patience=60, photo_seconds=600)
+    with served(BrightnessReader(), limits=limits) as url:
+        with monkeypatch.context() as patched:
+            patched.setattr("skfer.web._uploads.decode_bounded", work_for_tests.decode_slowly)
+            with connected(url) as connection:
+                connection.sendall(header(url, "recognize", len(photo)) + photo)
+                time.sleep(1)
+        begun = time.monotonic()
+        assert sent(url, "/api/v1/recognize", photo)[0] == 200
+        assert time.monotonic() - begun < 50  # it would have slept for 60 seconds
 
 
 _PROGRAM = """
