@@ -53,6 +53,10 @@ def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         content = bytearray(promised)  # an array that may be written to
         if file.readinto(content) != promised:  # type: ignore[attr-defined]
             raise ValueError(f"{info.filename!r} breaks off")
+    if dtype.kind == "U":
+        codes = np.frombuffer(content, np.dtype("u4").newbyteorder(dtype.byteorder))
+        if ((codes > 0x10FFFF) | (codes - 0xD800 < 0x800)).any():
+            raise ValueError(f"{info.filename!r} holds text that is not Unicode")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
 
 

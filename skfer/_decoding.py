@@ -7,7 +7,9 @@ time.
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import itertools
 import re
 from typing import Any
 
@@ -27,7 +29,7 @@ from PIL import (
 
 from skfer._documentation import page
 from skfer._extras import import_extra
-from skfer._image_limits import TooManyPixelsError, refuse_large
+from skfer._image_limits import TooManyPixelsError, max_pixels, refuse_large
 from skfer._jpeg import jpeg_defect
 from skfer._pixel_range import PixelRange
 from skfer._utils import shorten
@@ -101,6 +103,8 @@ def decode(data: bytes, where: str) -> np.ndarray:
     if data.startswith(_PNG) and b"IEND" not in data:
         raise ValueError(f"{where} is a PNG that breaks off: its end is missing.")
     with open_image(data, where) as image:
+        if image.format == "AVIF":
+            _check_frame_size(data, where)
         if image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR):
             return _turned(_decoded_by_opencv(data, where), _orientation(image))
         if image.format == "PNG" and image.mode in _EIGHT_BIT_COLOR and "16" in _raw_mode(image):
@@ -261,6 +265,31 @@ def _decoded_by_opencv(data: bytes, where: str, depth: int = 0) -> np.ndarray:
     if image.ndim == 3:
         cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # in place: large images are halves of GB
     return image
+
+
+def _check_frame_size(data: bytes, where: str) -> None:
+    """Refuse an AVIF whose frame is larger than `max_pixels`, whatever size its container names.
+
+    Pillow can't limit the frame: libavif decodes up to 16,384 x 16,384 pixels and then scales them
+    to the size of the container. FFmpeg's decoder can; without PyAV only libavif's limit holds.
+    """
+    if importlib.util.find_spec("av") is None:
+        return
+    import av
+
+    options = {"max_pixels": str(max_pixels())}
+    try:
+        with av.open(io.BytesIO(data), format="mov", stream_options=[options]) as container:
+            container.streams.video[0].codec_context.options = options
+            for packet in itertools.islice(container.demux(video=0), 1):
+                packet.decode()
+    except OverflowError as error:  # the one error that is about the size
+        raise TooManyPixelsError(
+            f"{where} has a frame of more than {max_pixels() / 1e6:g} million pixels, which is "
+            "more than are decoded."
+        ) from error
+    except Exception:  # a kind that FFmpeg does not read: Pillow may
+        return
 
 
 def _heic_plugin(where: str) -> Any:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
-from pathlib import Path
 
 from skfer._documentation import page
-from skfer._utils import shorten
+from skfer._utils import open_regular, shorten
 
 LIMIT_NAME = "SKFER_MAX_PIXELS"
 # 450 MB in colour. The cameras of phones come to 108 million, and mostly to 12.
@@ -53,14 +51,11 @@ def read_file(path: str | os.PathLike, where: str) -> bytes:
     """
     most = max(_SMALLEST_LIMIT_OF_FILES, _MOST_BYTES_A_PIXEL * max_pixels())
     try:
-        with Path(path).open("rb") as file:
-            kind = os.fstat(file.fileno()).st_mode
-            if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
-                raise ValueError("it is a device, no file")
+        with open_regular(path) as file:
             data = file.read(most + 1)
     except OSError as error:
         raise ValueError(f"{where} can't be read: {error.strerror}.") from error
-    except ValueError as error:  # no path at all, such as one with a null character
+    except ValueError as error:  # a pipe, or a path with a null character
         raise ValueError(f"{where} can't be read: {error}.") from error
     if len(data) > most:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 import cv2
@@ -60,8 +61,10 @@ def threads_allowed() -> int | None:
     Many libraries keep to it by themselves. TensorFlow, OpenCV and ONNX Runtime don't: in two
     workers on two cores, each would use both cores, and they would hinder one another.
     """
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) else None
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if not re.fullmatch("[0-9]{1,9}", wanted) or not int(wanted):
+        return None
+    return min(int(wanted), os.cpu_count() or 1)
 
 
 def limit_opencv() -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import reprlib
 import stat
 from typing import IO, Any
 
 _LONGEST_QUOTE = 80
+# Control characters, marks that change the direction of text, and parts of names that are not
+# UTF-8.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 _KINDS = {
@@ -57,6 +63,53 @@ def open_regular(path: str | os.PathLike) -> IO[bytes]:
             return file
         file.close()
     raise ValueError(f"it is {_KINDS.get(kind, 'of an unknown kind')}, not a file")
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Escape what a terminal would act on, or no encoding can write.
+
+    Parameters
+    ----------
+    text : str
+    keep : str, default=""
+        Control characters that stay.
+
+    Returns
+    -------
+    str
+        JSON stays JSON.
+
+    Examples
+    --------
+    >>> from skfer._utils import printable
+    >>> print(printable("happy\x1b[2J"), printable("Größe 大きい"))
+    happy\u001b[2J Größe 大きい
+    """
+    return _CONTROL.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def encodable(text: str) -> str:
+    r"""Escape the parts of a name that are not UTF-8, which no encoding can write.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from skfer._utils import encodable
+    >>> print(encodable("caf\udce9.jpg"))
+    caf\udce9.jpg
+    """
+    return re.sub("[\ud800-\udfff]", lambda found: _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    return f"\\u{ord(character):04x}"
 
 
 def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:

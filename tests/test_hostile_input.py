@@ -28,6 +28,7 @@ from skfer import GrayscaleResizer
 from skfer._image_limits import MAX_PIXELS
 from skfer._images import read_image
 from skfer.datasets import load_fer2013, load_ferplus, load_image_folder, load_image_table
+from skfer.detection import YuNetDetector
 from skfer.recognition._csv_text import defused, restored, table_as_csv
 from skfer.recognition._recognize import image_files
 from skfer.video._face_tables import read_rows, row_sink
@@ -136,6 +137,92 @@ def test_comment_of_a_pbm_may_end_with_a_carriage_return(monkeypatch):
     monkeypatch.setenv("SKFER_MAX_PIXELS", "10000")
     with pytest.raises(ValueError, match="512 x 512 pixels"):
         read_image(b"P4\n#c\r512 512\n8 8\n" + bytes(512 * 64), 0)
+
+
+def test_frame_of_an_avif_that_is_larger_than_its_header_is_refused(monkeypatch):
+    file = io.BytesIO()
+    Image.new("L", (1200, 1000), 90).save(file, "AVIF", speed=10)
+    size = b"ispe" + bytes(4)
+    right = file.getvalue()
+    wrong = right.replace(size + struct.pack(">II", 1200, 1000), size + struct.pack(">II", 64, 64))
+    assert wrong != right
+    monkeypatch.setenv("SKFER_MAX_PIXELS", "1300000")
+    assert read_image(right, 0).shape[:2] == (1000, 1200)
+    monkeypatch.setenv("SKFER_MAX_PIXELS", "1000000")
+    with pytest.raises(ValueError, match=r"X\[0\] has a frame of more than 1 million pixels"):
+        read_image(wrong, 0)
+
+
+def test_text_of_an_array_that_is_not_unicode_is_refused(tmp_path):
+    for code in (0x110000, 0xD800):
+        usage = np.full((1, 8), code, np.uint32).view("U8").ravel()
+        np.savez(
+            tmp_path / "a.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0], usage=usage
+        )
+        with pytest.raises(ValueError, match="not Unicode"):
+            load_fer2013(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("read", [lambda path: read_image(path, 0), load_fer2013])
+@pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.csv.gz", "a.png"])
+def test_pipe_by_path_is_not_waited_for(tmp_path, read, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=r"a\..*(a pipe|is no form)"):
+        read(tmp_path / name)
+
+
+def test_pipe_as_a_detector_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "yunet.onnx")
+    with pytest.raises(FileNotFoundError, match="a pipe"):
+        YuNetDetector(tmp_path / "yunet.onnx").detect(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_links_to_themselves_are_errors(tmp_path, encoded):
+    (tmp_path / "happy").mkdir()
+    (tmp_path / "happy" / "a.png").write_bytes(encoded(".png"))
+    loop = tmp_path / "happy" / "loop.png"
+    loop.symlink_to("loop.png")
+    assert [file.name for file in load_image_folder(tmp_path).paths] == ["a.png"]
+    assert [file.name for file in image_files(tmp_path / "happy")] == ["a.png", "loop.png"]
+    with pytest.raises(ValueError, match=r"loop\.png.*Too many levels"):
+        read_image(loop, 0)
+    (tmp_path / "table.csv").write_text("image,label\nhappy/loop.png,happy\n")
+    with pytest.raises(ValueError, match=r"loop\.png"):
+        load_image_table(tmp_path / "table.csv", image="image", label="label")
+
+
+def test_folders_in_folders_without_end_are_refused(tmp_path):
+    folder, parts = tmp_path / "happy", ["a"] * 1500
+    folder.mkdir()
+    here = os.open(folder, os.O_RDONLY)
+    for part in parts:
+        os.mkdir(part, dir_fd=here)
+        deeper = os.open(part, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    try:
+        with pytest.raises(ValueError, match="more than 100 folders deep"):
+            load_image_folder(tmp_path)
+    finally:
+        subprocess.run(["rm", "-rf", folder], check=True)  # pytest's own clean-up recurses
+
+
+def test_unreadable_folder_is_named(tmp_path, monkeypatch):
+    (tmp_path / "happy" / "closed").mkdir(parents=True)
+
+    def iterdir(path, _before=Path.iterdir):
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return _before(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    for load in (
+        lambda: load_image_folder(tmp_path),
+        lambda: image_files(tmp_path / "happy/closed"),
+    ):
+        with pytest.raises(ValueError, match=r"closed' can't be read: Permission denied"):
+            load()
 
 
 def test_the_limit_of_pixels_is_set_in_the_environment(encoded, monkeypatch):
@@ -281,10 +368,16 @@ def test_a_header_of_an_array_that_is_no_python_is_an_error(tmp_path):
         load_fer2013(path)
 
 
-@pytest.mark.parametrize("word", ["=1+1", "+1", "-1", "@SUM(1)", "\tx", "\r=x", "'=1", "''-1"])
+@pytest.mark.parametrize("word", ["=1+1", "+1", "-1", "@SUM(1)", " =1", "\uff1d1", "'=1", "''-1"])
 def test_a_word_that_is_a_formula_is_written_as_a_word_and_comes_back(word):
     assert defused(word) == f"'{word}"
     assert restored(defused(word)) == word
+
+
+@pytest.mark.parametrize("word", ["\n=1+1", "\r=1", "\t=1", "a\x1b[2J", "a\u202eb"])
+def test_control_characters_in_tables_are_escaped(word):
+    (cell,) = next(csv.reader(table_as_csv(pd.DataFrame({"word": [word]})).splitlines()[1:]))
+    assert cell == "".join(c if c in "=1+a[2Jb" else f"\\u{ord(c):04x}" for c in word)
 
 
 @pytest.mark.parametrize("value", ["party.jpg", "a=b", "'quoted'", "", -1, -0.5, None])

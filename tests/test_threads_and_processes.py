@@ -2,6 +2,7 @@
 
 import copy
 import multiprocessing
+import os
 import pickle
 import sys
 import threading
@@ -16,6 +17,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from skfer import ExpressionEmbedder
+from skfer._threads import threads_allowed
 from skfer.datasets import make_faces
 from skfer.detection import MTCNNDetector
 from skfer.recognition import FaceReader
@@ -142,3 +144,12 @@ def test_mtcnn_in_a_forked_process_says_what_to_use(fitted_pipeline, photos):
     error = in_a_fork(lambda: MTCNNDetector().detect(photos[0]))
     assert isinstance(error, RuntimeError)
     assert "forked" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "threads"),
+    [("1", 1), ("100000", os.cpu_count()), ("1,4", 1), ("0", None), ("9" * 50, None), ("x", None)],
+)
+def test_number_of_threads_is_at_most_that_of_the_cores(monkeypatch, words, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", words)
+    assert threads_allowed() == threads

@@ -13,8 +13,10 @@ from typing import Any
 import click
 
 import skfer
+from skfer._utils import printable
 from skfer.cli._evaluate import evaluate
 from skfer.cli._export import export
+from skfer.cli._options import echo
 from skfer.cli._predict import predict
 from skfer.cli._serve import serve
 from skfer.cli._train import train
@@ -52,7 +54,7 @@ class _Group(click.Group):
             except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
                 if getattr(error, "errno", None) == errno.EPIPE:  # `skfer predict ... | head`
                     raise
-                raise click.ClickException(str(error)) from error
+                raise click.ClickException(printable(str(error), keep="\n")) from error
 
 
 class _Ended(KeyboardInterrupt):
@@ -86,7 +88,7 @@ def _signals_interrupt() -> Iterator[None]:
 
 
 def _show_warning(message: Any, *_: Any) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    echo(f"Warning: {message}", err=True)
 
 
 @click.group(cls=_Group, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

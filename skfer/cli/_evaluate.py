@@ -9,9 +9,10 @@ from typing import Any
 import click
 import numpy as np
 
+from skfer._utils import printable
 from skfer.cli._data import load_labelled
 from skfer.cli._models import find_detector, load_model
-from skfer.cli._options import data_options, detector_option, model_option
+from skfer.cli._options import data_options, detector_option, echo, model_option
 
 
 @click.command()
@@ -56,7 +57,7 @@ def evaluate(
         )
     result = _scores(labelled.labels, pipeline.predict_proba(labelled.images), classes)
     result = {"data": str(data), "images": len(labelled.labels), **result}
-    click.echo(json.dumps(result, indent=2) if as_json else _as_text(result))
+    echo(json.dumps(result, indent=2) if as_json else _as_text(result))
 
 
 def _set_croppers(model: Any, faces: bool, detector: str | None) -> Any:
@@ -109,13 +110,13 @@ def _scores(labels: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) 
 
 
 def _as_text(result: dict[str, Any]) -> str:
-    names = list(result["classes"])
+    names = [printable(name) for name in result["classes"]]
     width = max(10, *(len(name) + 2 for name in names))
     lines = [f"{result['images']} images of {result['data']}"]
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
         lines.append(f"{name.replace('_', ' '):18} {result[name]:.3f}")
     lines += ["", f"{'':{width}}{'images':>8}{'precision':>11}{'recall':>8}{'f1':>7}"]
-    for name, row in result["classes"].items():
+    for name, row in zip(names, result["classes"].values(), strict=True):
         lines.append(
             f"{name:{width}}{row['images']:8d}{row['precision']:11.3f}{row['recall']:8.3f}"
             f"{row['f1']:7.3f}"

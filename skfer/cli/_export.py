@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from skfer.cli._models import load_model
-from skfer.cli._options import model_option, output_file
+from skfer.cli._options import echo, model_option, output_file
 
 
 @click.command()
@@ -28,4 +28,4 @@ def export(model: str | None, output: Path) -> None:
     pipeline = load_model(model)
     from skfer import export_onnx
 
-    click.echo(str(export_onnx(pipeline, output)))
+    echo(str(export_onnx(pipeline, output)))

@@ -14,6 +14,7 @@ from skfer.cli._models import find_detector, load_model
 from skfer.cli._options import (
     Decorated,
     detector_option,
+    echo,
     model_option,
     output_file,
     region_option,
@@ -90,7 +91,7 @@ def followed(
         )
         yield report
     frames, faces = _counted(report.n_frames, "frame"), _counted(report.n_faces, "face")
-    click.echo(f"{frames}, {report.seconds:.1f} s, {faces}.", err=True)
+    echo(f"{frames}, {report.seconds:.1f} s, {faces}.", err=True)
 
 
 def _counted(count: int, what: str) -> str:

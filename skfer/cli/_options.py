@@ -9,10 +9,17 @@ from typing import Any
 
 import click
 
+from skfer._utils import printable
+
 # What `ctx.exit` is given when some input could not be read.
 SOME_UNREADABLE = 3
 
 Decorated = Callable[..., Any]
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line. Control characters in names of files and classes are escaped."""
+    click.echo(printable(text, keep="\n"), err=err)
 
 
 def model_option(command: Decorated) -> Decorated:

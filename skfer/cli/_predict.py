@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from skfer._utils import shorten
+from skfer._utils import encodable, printable, shorten
 from skfer.cli._models import find_detector, load_model
 from skfer.cli._options import (
     SOME_UNREADABLE,
     detector_option,
+    echo,
     is_shown,
     model_option,
     output_file,
@@ -95,7 +96,7 @@ def predict(
     _write(table, kind, output)
     unreadable = table[table["error"].notna()]
     for image, error in zip(unreadable["image"], unreadable["error"], strict=True):
-        click.echo(f"Error: {image}: {error}", err=True)
+        echo(f"Error: {image}: {error}", err=True)
     if len(unreadable):
         ctx.exit(SOME_UNREADABLE)
 
@@ -135,7 +136,9 @@ def _write(table: Any, kind: str, output: Path | None) -> None:
         return
     with partial_file(output) as part:
         if kind == "parquet":
-            table.to_parquet(part, index=False)
+            words = table.select_dtypes(include=["object", "string"]).columns
+            shown = {name: table[name].map(_shown) for name in words}
+            table.assign(**shown).rename(columns=printable).to_parquet(part, index=False)
         else:
             part.write_text(_as_text(table, kind), encoding="utf-8")
 
@@ -146,9 +149,14 @@ def _as_text(table: Any, kind: str) -> str:
 
         return table_as_csv(table, float_format="%.6g")
     if kind == "json":
-        return json.dumps(_photos(table), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(_photos(table), indent=2, ensure_ascii=False)
+        return printable(text, keep="\n") + "\n"
     readable = table[table["error"].isna()]
-    return "".join(_line(row) + "\n" for row in readable.to_dict("records"))
+    return "".join(printable(_line(row)) + "\n" for row in readable.to_dict("records"))
+
+
+def _shown(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _missing(value: Any) -> bool:
@@ -197,7 +205,7 @@ def _write_annotated(table: Any, copies: dict[str, Path]) -> None:
 
     readable = table[table["error"].isna()]
     for path, target in copies.items():
-        rows = readable[readable["image"] == path]
+        rows = readable[readable["image"] == encodable(path)]
         if rows.empty:
             continue
         drawn = annotate(path, rows.drop(columns="error").drop_duplicates(), bars=True)
@@ -209,7 +217,7 @@ def _write_annotated(table: Any, copies: dict[str, Path]) -> None:
 
 def _copies(paths: list[str], folder: Path, overwrite: bool) -> dict[str, Path]:
     """Where the copy of each photo goes; photos of one name are numbered."""
-    photos = {Path(path).resolve() for path in paths}
+    photos = {os.path.realpath(path) for path in paths}
     copies: dict[str, Path] = {}
     for path in dict.fromkeys(paths):
         source = Path(path)
@@ -218,7 +226,7 @@ def _copies(paths: list[str], folder: Path, overwrite: bool) -> dict[str, Path]:
         while target in copies.values():
             target, number = folder / f"{source.stem}_{number}{suffix}", number + 1
         lost = None
-        if target.resolve() in photos:
+        if os.path.realpath(target) in photos:
             lost = "is one of the photos, which would be lost: choose another folder."
         elif target.exists() and not overwrite:
             lost = "is there already: choose another folder, or add --overwrite."

@@ -11,7 +11,7 @@ import click
 
 from skfer.cli._data import load_labelled
 from skfer.cli._models import check_savable, find_detector, quiet_tensorflow, save_model
-from skfer.cli._options import data_options, output_file
+from skfer.cli._options import data_options, echo, output_file
 
 # Images smaller than this are faces already, as FER2013's 48 pixels are.
 _FACES_BELOW = 64
@@ -118,7 +118,7 @@ def train(
     pipeline = Pipeline(steps).set_params(**values)
     check_savable(pipeline, output)
     classifier.set_params(callbacks=[EpochLines()])
-    click.echo(f"{labelled.description}; learning ...", err=True)
+    echo(f"{labelled.description}; learning ...", err=True)
     # The cropper is part of what is saved either way: photos are what it will be given.
     learner = pipeline[1:] if faces else pipeline
     learner.fit(labelled.images, labelled.labels)
@@ -127,9 +127,9 @@ def train(
     history = {name: [float(v) for v in values] for name, values in classifier.history_.items()}
     if as_json:
         result = {"model": str(output), "classes": classifier.classes_.tolist()}
-        click.echo(json.dumps({**result, "history": history}, indent=2))
+        echo(json.dumps({**result, "history": history}, indent=2))
     else:
-        click.echo(f"{output}: {', '.join(map(str, classifier.classes_.tolist()))}")
+        echo(f"{output}: {', '.join(map(str, classifier.classes_.tolist()))}")
 
 
 def _parsed(settings: tuple[str, ...]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skfer.cli._following import followed, following_options
-from skfer.cli._options import SOME_UNREADABLE, is_shown, output_file, progress_option
+from skfer.cli._options import SOME_UNREADABLE, echo, is_shown, output_file, progress_option
 
 if TYPE_CHECKING:
     from skfer.video import VideoReport
@@ -84,7 +84,7 @@ def video(
         if timeline is not None:
             draw_timeline(report, timeline)
         if as_json:
-            click.echo(json.dumps(summary(report, source), indent=2, ensure_ascii=False))
+            echo(json.dumps(summary(report, source), indent=2, ensure_ascii=False))
         elif output is None and table is None and timeline is None:
             assert report.csv is not None  # it was given
             with report.csv.open(encoding="utf-8", newline="") as rows:
@@ -107,7 +107,7 @@ def draw_timeline(report: VideoReport, path: Path) -> None:
     from skfer.video import TimelineDisplay
 
     if report.n_faces == 0:
-        click.echo(f"Warning: no face was found, so {str(path)!r} is not drawn.", err=True)
+        echo(f"Warning: no face was found, so {str(path)!r} is not drawn.", err=True)
         return
     figure = TimelineDisplay.from_table(report.faces).figure_
     with partial_file(path) as part:

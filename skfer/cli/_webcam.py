@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skfer.cli._following import followed, following_options
+from skfer.cli._options import echo
 
 if TYPE_CHECKING:
     from skfer.video import VideoFrame
@@ -104,7 +105,7 @@ class _Lines:
         for face in frame.faces:
             if self._last.get(face.face_id) != face.expression:
                 percent = 100 * float(face.probabilities.max())
-                click.echo(
+                echo(
                     f"{frame.timestamp:.2f} s: face {face.face_id}: "
                     f"{face.expression} {percent:.0f} %"
                 )

@@ -23,6 +23,7 @@ from skfer._labels import EXPRESSION_SETS, code_table, decoded_label
 from skfer._utils import open_regular, shorten
 from skfer.datasets._image_folder import (
     TRAINING,
+    entries_of,
     load_image_folder,
     split_of,
 )
@@ -331,7 +332,7 @@ def _read_npz(source: Path) -> Content:
 def _read_folder(source: Path) -> Content:
     parts = {
         entry: split
-        for entry in sorted(source.iterdir())
+        for entry in sorted(entries_of(source))
         if entry.is_dir() and (split := split_of(entry.name))
     }
     if TRAINING not in parts.values():

@@ -16,6 +16,7 @@ from sklearn.utils import Bunch
 from skfer._documentation import page
 from skfer._images import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decoded_label
+from skfer._utils import encodable, shorten
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
@@ -29,6 +30,8 @@ _SPLITS = {
     "privatetest": PRIVATE_TEST,
 }
 
+
+_MAX_LEVELS = 100
 
 # Of the Bunch that the loaders return: no group of a pattern may be called so.
 _ATTRIBUTES = {"paths", "labels", "target", "target_names", "row", "n_dropped", "DESCR"}
@@ -178,7 +181,7 @@ def load_image_folder(
     table = None if codes is None else code_table(codes)
 
     def label_of(text: str) -> str | None:
-        return decoded_label(text, table, normalize=normalize)
+        return decoded_label(encodable(text), table, normalize=normalize)
 
     wanted = None if classes is None else [decoded_label(c, normalize=normalize) for c in classes]
     endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))
@@ -348,12 +351,11 @@ def _training_of(splits: Sequence[Path]) -> Path:
 
 def _folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, sorted, without links and hidden names."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            Path(entry.path)
-            for entry in entries
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-        )
+    return sorted(
+        entry
+        for entry in entries_of(folder)
+        if not entry.name.startswith(".") and entry.is_dir() and not entry.is_symlink()
+    )
 
 
 def _class_folders(root: Path, label_of: Callable[[str], str | None]) -> dict[str, list[Path]]:
@@ -425,12 +427,33 @@ def _warn_of_heic(root: Path, passed_over: Counter[str]) -> None:
 
 def _visible(folder: Path, root: Path) -> list[Path]:
     """Return what lies in the folder, sorted, without hidden names; links are looked through."""
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    if len(folder.parts) - len(root.parts) > _MAX_LEVELS:
+        raise ValueError(
+            f"{shorten(str(folder), 200)} lies more than {_MAX_LEVELS} folders deep in "
+            f"{str(root)!r}."
+        )
+    entries = sorted(entry for entry in entries_of(folder) if not entry.name.startswith("."))
     for entry in entries:
         if entry.is_symlink() and entry.is_dir():
             raise _not_followed(entry, root)
         refuse_link_out(entry, root)
     return entries
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """Return what lies in a folder, in no order.
+
+    Raises
+    ------
+    ValueError
+        If the folder can't be read.
+    """
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise ValueError(
+            f"The folder {shorten(str(folder), 200)} can't be read: {error.strerror}."
+        ) from error
 
 
 def refuse_link_out(entry: Path, root: Path) -> None:
@@ -440,12 +463,17 @@ def refuse_link_out(entry: Path, root: Path) -> None:
     ------
     ValueError
     """
-    if entry.is_symlink() and not entry.resolve().is_relative_to(root.resolve()):
+    if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root)):
         raise _not_followed(entry, root)
+
+
+def real_path(path: Path) -> Path:
+    """Return the path without links. `Path.resolve` raises RuntimeError for a link to itself."""
+    return Path(os.path.realpath(path))
 
 
 def _not_followed(link: Path, root: Path) -> ValueError:
     return ValueError(
-        f"{str(link)!r} is a link to {str(link.resolve())!r}. Links to folders and out of "
+        f"{str(link)!r} is a link to {str(real_path(link))!r}. Links to folders and out of "
         f"{str(root)!r} are not followed."
     )

@@ -18,7 +18,7 @@ from skfer._labels import canonical_label, code_table, decoded_label
 from skfer._utils import shorten
 from skfer.datasets._clip_names import name_pattern
 from skfer.datasets._fer2013_files import TABLE_DAMAGE, open_table
-from skfer.datasets._image_folder import attributes_of_names, split_of
+from skfer.datasets._image_folder import attributes_of_names, real_path, split_of
 
 # AffectNet's codes, in their order; the last three are no expressions.
 AFFECTNET_LABELS = (
@@ -477,7 +477,7 @@ def _label(cell: Any, row: int, name: str) -> str:
 def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
     """Return the image files; none may lie, or be linked to, outside the folder."""
     inside: dict[Path, bool] = {}  # of folders, of which there are few
-    real_root = None if root is None else root.resolve()
+    real_root = None if root is None else real_path(root)
     paths = np.empty(len(cells), dtype=object)
     absent = []
     for place, (cell, row) in enumerate(zip(cells, rows, strict=True)):
@@ -507,9 +507,9 @@ def _leads_out(path: Path, root: Path, inside: dict[Path, bool]) -> bool:
     """Return whether a path leaves the resolved folder, itself or through a link."""
     parent = path.parent
     if parent not in inside:
-        inside[parent] = parent.resolve().is_relative_to(root)
+        inside[parent] = real_path(parent).is_relative_to(root)
     return (
         not inside[parent]
         or path.name == ".."
-        or (path.is_symlink() and not path.resolve().is_relative_to(root))
+        or (path.is_symlink() and not real_path(path).is_relative_to(root))
     )

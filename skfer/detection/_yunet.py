@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Hashable
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from skfer._documentation import Documented
+from skfer._utils import open_regular
 from skfer.detection._protocol import Detections
 from skfer.detection._yunet_landmarks import refined_landmarks
 from skfer.detection._yunet_model import MODEL_SHA256, fetched_model
@@ -33,6 +33,8 @@ _SMALLEST_SIDE = 64
 # Boxes that overlap by more, as intersection over union, are one face.
 _OVERLAP = 0.3
 _MOST_CANDIDATES = 5000
+# Hundreds of times the size of the file.
+_MAX_MODEL_BYTES = 100_000_000
 # Where a face is known to be, a lower score is enough for its landmarks.
 _SCORE_OF_KNOWN_FACE = 0.3
 
@@ -238,9 +240,11 @@ def _load(path: str | os.PathLike) -> cv2.FaceDetectorYN:
 
 def _content(path: str | os.PathLike) -> bytes:
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
+        with open_regular(path) as file:
+            return file.read(_MAX_MODEL_BYTES)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise FileNotFoundError(
-            f"model: {os.fspath(path)!r} can't be read ({error.strerror}). Give the path of "
-            "YuNet's ONNX file, or model=None to fetch it."
+            f"model: {os.fspath(path)!r} can't be read ({why}). Give the path of YuNet's ONNX "
+            "file, or model=None to fetch it."
         ) from error

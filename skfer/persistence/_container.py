@@ -49,7 +49,7 @@ _OTHERS = (
 def write_container(file: IO[bytes], content: dict[str, Any], arrays: Sequence[np.ndarray]) -> None:
     """Write content and arrays into a new file that can be read as well."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(member(TEXT), json.dumps(content, ensure_ascii=False))
+        archive.writestr(member(TEXT), json.dumps(content))
         for place, array in enumerate(arrays):
             add_array(archive, f"{place:03}.npy", array, compress=False)
         archive.comment = _SEAL.ljust(_SEAL_LENGTH, b"0")

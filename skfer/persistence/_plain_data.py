@@ -14,6 +14,7 @@ import numpy as np
 from skfer._documentation import page
 from skfer._network_estimator import is_model
 from skfer._pixel_range import PixelRange
+from skfer._utils import encodable
 from skfer.networks import list_networks
 from skfer.persistence import _network_graph as network_graph
 from skfer.persistence._kinds import GROUPS, KINDS, LEFT_OUT, PLACES, class_of, kind_of, may_have
@@ -129,6 +130,8 @@ class Writer:
             ) from error
 
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
+        if array.dtype.kind == "U" and any(encodable(text) != text for text in array.ravel()):
+            raise ValueError(f"{where} holds text that is not Unicode. {_WAY_OUT}")
         if array.dtype.kind in "biuf" or (array.dtype.kind == "U" and array.size):
             return {"array": self._keep(array)}
         if array.ndim != 1 or array.dtype.kind not in "OU":
@@ -211,6 +214,8 @@ class Reader:
         """The value that was taken apart."""
         if isinstance(value, list):
             return [self.value(item) for item in value]
+        if isinstance(value, str) and encodable(value) != value:
+            raise ValueError(f"it holds text that is not Unicode, {value!r:.80}")
         if not isinstance(value, dict):
             return value
         ((kind, held),) = value.items()

@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_DEFUSED = re.compile(r"'+[=+\-@\t\r]")
+from skfer._utils import printable
+
+# Full-width signs count in some spreadsheets.
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf"'*\s*[{_SIGNS}]")
+_DEFUSED = re.compile(rf"'+\s*[{_SIGNS}]")
 
 
 def defused(value: Any) -> Any:
-    """A value as it is written: words that begin as formulas do get an apostrophe, numbers none.
+    """Return a value as it is written: an apostrophe before a formula, control characters escaped.
 
     Examples
     --------
@@ -24,11 +28,14 @@ def defused(value: Any) -> Any:
     >>> restored(defused("=1+1"))
     '=1+1'
     """
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def restored(value: Any) -> Any:
-    """The value that `defused` was given."""
+    """Return the value that `defused` was given; control characters stay escaped."""
     return value[1:] if isinstance(value, str) and _DEFUSED.match(value) else value
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skfer._images import IMAGE_SUFFIXES
+from skfer._utils import encodable
 from skfer.detection import FaceDetector
 from skfer.recognition._face_reader import FaceReader, FaceReading, Region, as_reader
 from skfer.recognition._progress import progress_bar
@@ -57,7 +58,8 @@ def recognize(
         to the smallest. An image without a face has one row, with nothing from `face` on.
 
         image : str or int
-            The path, or the place in the batch if there is none.
+            The path, or the place in the batch if there is none. Parts of a path that are not
+            UTF-8 are escaped.
         face : Int64
             Number of the face in its image, from 0.
         x, y, width, height : Int64
@@ -157,7 +159,7 @@ def image_files(folder: Path) -> list[Path]:
     Raises
     ------
     ValueError
-        If there are none, or one is a link that leads out of the folder.
+        If there are none, one is a link that leads out of the folder, or the folder can't be read.
 
     Examples
     --------
@@ -170,14 +172,15 @@ def image_files(folder: Path) -> list[Path]:
     ...     [file.name for file in image_files(Path(folder))]
     ['a.PNG', 'b.jpg']
     """
-    from skfer.datasets._image_folder import refuse_link_out
+    from skfer.datasets._image_folder import entries_of, refuse_link_out
 
+    # A link that leads nowhere is a photo that can't be read, not one that is left out.
     files = sorted(
         file
-        for file in folder.iterdir()
+        for file in entries_of(folder)
         if file.suffix.lower() in IMAGE_SUFFIXES
         and not file.name.startswith(".")
-        and file.is_file()
+        and (file.is_file() or (file.is_symlink() and not file.exists()))
     )
     for file in files:
         refuse_link_out(file, folder)
@@ -191,4 +194,4 @@ def image_files(folder: Path) -> list[Path]:
 
 def _name(images: Any, place: int) -> Any:
     item = images.iloc[place] if hasattr(images, "iloc") else images[place]
-    return os.fspath(item) if isinstance(item, str | os.PathLike) else place
+    return encodable(os.fspath(item)) if isinstance(item, str | os.PathLike) else place

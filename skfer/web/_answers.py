@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skfer._utils import printable
 from skfer.recognition import FaceReading, FollowedFace
 from skfer.web._readers import Reader
 
@@ -52,10 +53,10 @@ def _record(
     return {
         "box": dict(zip(("x", "y", "width", "height"), box, strict=True)),
         "confidence": round(float(score), 4),
-        "expression": str(expression),
+        "expression": printable(str(expression)),
         "probability": round(float(np.max(row)), 4),
         "probabilities": {
-            str(name): round(float(value), 4)
+            printable(str(name)): round(float(value), 4)
             for name, value in zip(reader.classes, row, strict=True)
         },
     }

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, jsonify, request, stream_with_context
 from werkzeug.exceptions import BadRequest
 
 from skfer import __version__
-from skfer._utils import shorten
+from skfer._utils import printable, shorten
 from skfer._worker import WorkerPool
 from skfer.recognition import FaceFollower
 from skfer.web._answers import face_records, followed_records, namer
@@ -100,7 +100,7 @@ def _chosen_reader(readers: Readers, query: Mapping[str, str]) -> Reader:
 
 
 def _names(reader: Reader) -> list[str]:
-    return [str(name) for name in reader.classes]
+    return [printable(str(name)) for name in reader.classes]
 
 
 def _rate() -> float:

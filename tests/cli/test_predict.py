@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -162,3 +165,49 @@ def test_in_a_pipe_nothing_but_json_comes_out(command, model, photo_files):
     # The one line on standard error is ours, not TensorFlow's.
     (warning,) = done.stderr.splitlines()
     assert warning.startswith("Warning: ")
+
+
+def test_names_of_photos_are_shown_escaped(skfer, model, photo_files, tmp_path):
+    """Names that are not UTF-8 or hold control characters; the other photos are answered."""
+    folder = tmp_path / "names"
+    folder.mkdir()
+    shutil.copy(photo_files[0], folder / "a.png")
+    for name in (b"b\xff.png", b"c\x1b[2J.png", b"\n=1.png"):
+        shutil.copy(photo_files[0], os.fsencode(folder) + b"/" + name)
+    shown = {"a.png", r"b\udcff.png", r"c\u001b[2J.png", r"\u000a=1.png"}
+    text = skfer("predict", folder, "-m", model)
+    assert text.exit_code == 0, text.output
+    assert {
+        line.partition(": face")[0].rpartition("/")[2] for line in text.stdout.splitlines()
+    } == shown
+    table = pd.read_csv(io.StringIO(skfer("predict", folder, "-m", model, "--csv").stdout))
+    assert {name.rpartition("/")[2] for name in table["image"]} == shown
+    told = skfer("predict", folder, "-m", model, "--json").stdout
+    assert "\x1b" not in told
+    assert len(json.loads(told)) == 4
+    rows = tmp_path / "rows.parquet"
+    assert (
+        skfer("predict", folder, "-m", model, "-o", rows, "--annotate", tmp_path / "d").exit_code
+        == 0
+    )
+    assert {name.rpartition("/")[2] for name in pd.read_parquet(rows)["image"]} == shown
+    assert len(list((tmp_path / "d").iterdir())) == 4
+
+
+def test_names_of_classes_are_shown_escaped(skfer, class_folder, photo_files, tmp_path):
+    (class_folder / "sad").rename(class_folder / "sad\x1b[2J")
+    model = tmp_path / "mine.skfer"
+    trained = skfer("train", class_folder, "--output", model, "--epochs", "1", "--faces")
+    assert trained.exit_code == 0, trained.output
+    results = [
+        trained,
+        skfer("evaluate", class_folder, "-m", model, "--faces"),
+        *(
+            skfer("predict", photo_files[0], "-m", model, *kind)
+            for kind in ([], ["--csv"], ["--json"])
+        ),
+        skfer("predict", tmp_path / "missing\x1b[2J.png", "-m", model),
+    ]
+    for result in results:
+        assert "\x1b" not in result.output
+    assert r"sad\u001b[2J" in results[1].output

@@ -1,8 +1,13 @@
 // What was read as a table: a row for each face, and one for a frame without any.
 
-// A word that begins as a formula does gets an apostrophe, or a spreadsheet would compute it.
+const CONTROL = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+// A word that begins as a formula gets an apostrophe, or a spreadsheet would compute it.
+// Control characters are escaped.
 function field(value) {
-  const word = typeof value === "string" && /^'*[=+\-@\t\r]/.test(value);
+  if (typeof value === "string")
+    value = value.replace(CONTROL, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+  const word = typeof value === "string" && /^'*\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/.test(value);
   const text = value === null || value === undefined ? "" : (word ? "'" : "") + String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
