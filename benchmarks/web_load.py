@@ -2,7 +2,7 @@
 
     python benchmarks/web_load.py
 
-starts `skfer.web.serve` in a process of its own, lets clients send photos to it until so many are
+starts `skfer serve` in a process of its own, lets clients send photos to it until so many are
 answered, then sends malformed uploads. It writes how often each status came, how long answers took
 and the server's resident memory before, during and after to ``benchmarks/results/web_load.json``.
 It stops by itself: every request and the whole run have a limit in seconds.
@@ -38,22 +38,24 @@ RUN_SECONDS = 600.0
 NO_ANSWER = 0  # in place of a status
 WARM_UP = 120  # requests after which memory is taken as the start: caches are filled
 
-_SERVER = """
-import sys
-from skfer.web import serve
-pipeline = None
-if sys.argv[1:]:
-    import joblib
-    pipeline = joblib.load(sys.argv[1])
-serve(pipeline, port=0)
-"""
+ROOT = Path(__file__).parents[1]
+_SERVER = "import sys; from skfer.cli import main; sys.argv[1:] = {arguments!r}; main()"
 
 
 @contextlib.contextmanager
-def server(pipeline: str | None) -> Iterator[tuple[str, int]]:
-    """A server on a free port; where it is, and its process."""
-    command = [sys.executable, "-c", _SERVER, *([pipeline] if pipeline else [])]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def server(
+    *arguments: str, checkout: Path = ROOT, environment: dict[str, str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen]]:
+    """`skfer serve` of a checkout on a free port of the loopback: where it is, and its process."""
+    code = _SERVER.format(arguments=["serve", "--port", "0", *arguments])
+    paths = {"PYTHONPATH": str(checkout), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=checkout,
+        env=os.environ | paths | (environment or {}),
+    )
     try:
         for line in process.stderr:
             if line.startswith("skfer is at "):
@@ -62,8 +64,7 @@ def server(pipeline: str | None) -> Iterator[tuple[str, int]]:
         else:
             raise SystemExit("The server did not start.")
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield urlsplit(line.split()[3]).netloc, process.pid
-        assert process.poll() is None, "the server died"
+        yield urlsplit(line.split()[3]).netloc, process
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -187,16 +188,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--pipeline", help="a joblib file instead of what comes with the package")
+    parser.add_argument("--model", help="a .skfer file instead of what comes with the package")
     arguments = parser.parse_args()
 
-    with server(arguments.pipeline) as (place, pid):
+    model = ["--model", arguments.model] if arguments.model else []
+    with server(*model) as (place, process):
+        pid = process.pid
         load(place, pid, WARM_UP, arguments.clients)
         before = megabytes(pid)
         result = load(place, pid, arguments.requests, arguments.clients)
         result["malformed"] = malformed(place)
         time.sleep(2)
         after = megabytes(pid)
+        assert process.poll() is None, "the server died"
         result |= {"megabytes_before": round(before, 1), "megabytes_after": round(after, 1)}
     result["versions"] = _results.versions()
 

@@ -76,6 +76,7 @@ _MIRRORS = {2: 1, 4: 0, 5: 1, 7: 1}  # as `cv2.flip` numbers them: 1 swaps left 
 # Levels of cameras with 8, 10 and 12 bits, which many programs store in 16 as they are.
 _FEWER_LEVELS = (255, 1023, 4095)
 _SIXTEEN_BITS = 65535
+_BAND_PIXELS = 4_000_000
 
 
 def decode(data: bytes, where: str) -> np.ndarray:
@@ -214,7 +215,7 @@ def pixels_of(image: Image.Image, where: str) -> np.ndarray:
         pixels = np.asarray(image.getchannel(0))
     elif mode in ("P", "PA"):
         # By way of alpha: straight to RGB, Pillow warns of palettes with transparent colours.
-        pixels = np.asarray(image.convert("RGBA"))[..., :3]
+        pixels = _converted(image, "RGBA")[..., :3]
         colors = np.reshape(np.array(image.getpalette("RGB"), np.uint8), (-1, 3))
         is_gray = (colors == colors[:, :1]).all()  # as every GIF of a gray picture is
         pixels = np.ascontiguousarray(pixels[..., 0] if is_gray else pixels)
@@ -225,8 +226,20 @@ def pixels_of(image: Image.Image, where: str) -> np.ndarray:
     elif mode.startswith("I"):
         pixels = _from_integers(image, levels, where)
     else:
-        pixels = np.asarray(image if mode == "RGB" else image.convert("RGB"))
+        pixels = _converted(image, "RGB")
     return _turned(pixels, _orientation(image))
+
+
+def _converted(image: Image.Image, mode: str) -> np.ndarray:
+    """Return the pixels in another mode, in bands, as Pillow copies what it converts."""
+    rows = max(1, _BAND_PIXELS // image.width)
+    if image.height <= rows:
+        return np.asarray(image if image.mode == mode else image.convert(mode))
+    pixels = np.empty((image.height, image.width, len(mode)), np.uint8)
+    for top in range(0, image.height, rows):
+        below = min(top + rows, image.height)
+        pixels[top:below] = np.asarray(image.crop((0, top, image.width, below)).convert(mode))
+    return pixels
 
 
 def text_instead(text: str) -> str | None:

@@ -591,3 +591,12 @@ def test_a_batch_in_the_batch_is_named():
     images = [np.zeros((4, 5), np.uint8), [np.zeros((4, 5, 3)), np.zeros((6, 7, 3))]]
     with pytest.raises(ValueError, match=r"X\[1\] is of type list and no image"):
         list(image_sequence(images))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "HSV"])
+def test_large_images_are_converted_as_small_ones_are(mode, astronaut, monkeypatch):
+    image = Image.fromarray(astronaut[:100, 60:260])
+    image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
+    expected = read_image(image, 0)
+    monkeypatch.setattr("skfer._decoding._BAND_PIXELS", 7 * 200 + 1)
+    np.testing.assert_array_equal(read_image(image, 0), expected)

@@ -28,8 +28,8 @@ _LARGEST_MIN_FACE_SIZE = 20
 
 # Patches that a network sees at once, and boxes that are compared at once.
 _BATCH = 256
-# Boxes of one step that are looked at further. 600 faces came to 6,000 in the finest scale.
-_MOST_CANDIDATES = 10_000
+# Boxes of one step that are looked at further: enough for a photo of 600 faces.
+_MOST_CANDIDATES = 5_000
 
 # The networks of the process: loading takes seconds, and every setting is given with the image.
 # They are asked by one thread at a time; TensorFlow spreads a single call over the cores.

@@ -15,6 +15,8 @@ from skfer.detection._protocol import Detections, FaceDetector
 # Photos of most phones and cameras, 12 million, are searched as they are. Haar needs about 50 MB
 # for a million pixels.
 MAX_PIXELS = 16_000_000
+# In a copy, no smaller faces are searched for, because that costs a detector much time.
+_SMALLEST_FACE = 20
 
 
 def detect_faces(
@@ -27,8 +29,8 @@ def detect_faces(
     Parameters
     ----------
     detector : FaceDetector
-        If it has a parameter `min_face_size`, that is scaled with the copy. A smaller face than
-        the detector can see in the copy is not found.
+        If it has a parameter `min_face_size`, that is scaled with the copy, down to 20 pixels. A
+        face that is smaller in the copy is not found.
     image : ndarray of shape (H, W) or (H, W, 3), uint8
         Gray or RGB.
     max_pixels : int, default=16_000_000
@@ -69,5 +71,6 @@ def _at_scale(detector: FaceDetector, scale: float) -> FaceDetector:
     settings: dict[str, Any] = detector.get_params() if hasattr(detector, "get_params") else {}
     if "min_face_size" not in settings:
         return detector
-    size = max(1, round(settings["min_face_size"] * scale))
+    size = settings["min_face_size"]
+    size = max(min(size, _SMALLEST_FACE), round(size * scale))
     return clone(detector).set_params(min_face_size=size)

@@ -18,7 +18,7 @@ from skfer._worker import WorkerPool
 from skfer.recognition import FaceFollower
 from skfer.web._answers import face_records, followed_records, namer
 from skfer.web._known_faces import follower_of, known_of
-from skfer.web._limits import Limits, Places
+from skfer.web._limits import Limits, Places, release_memory
 from skfer.web._readers import Reader, Readers
 from skfer.web._uploads import decoded_photo, sent_file
 from skfer.web._video import SentVideo
@@ -26,6 +26,8 @@ from skfer.web._video import SentVideo
 _LINES = "application/x-ndjson"
 # Frames of a video read in one call.
 _BATCH = 8
+# Bytes of a photo after which memory is given back.
+_LARGE = 10_000_000
 _DEFAULT_RATE, _MOST_RATE = 5.0, 60.0
 _DEFAULT_SMOOTHING, _MOST_SECONDS = 0.3, 1e9
 
@@ -54,7 +56,10 @@ def make_api(readers: Readers, limits: Limits, places: Places, workers: WorkerPo
             if time is not None:
                 follower = follower_of(request.form.get("known"), reader, smoothing, time)
             [reading] = work(reader.read, [photo])
-        height, width = photo.shape[:2]
+            height, width = photo.shape[:2]
+            if photo.size > _LARGE:
+                del photo
+                release_memory()
         head = {"width": width, "height": height, "classes": _names(reader)}
         if follower is None or time is None:
             return jsonify(**head, faces=face_records(reading, reader))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 # Uploads that wait for a place, each in a thread of the server.
@@ -119,3 +121,10 @@ class Places:
             yield lambda function, *arguments: self._threads.submit(function, *arguments).result()
         finally:
             self._free.release()
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, which glibc keeps after work on large arrays."""
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)

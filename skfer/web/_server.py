@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Beside those that work on uploads or wait to: for the page itself, refusals and health.
 _SPARE_THREADS = 4
 _MOST_CONNECTIONS = 500
+# At the end, for threads to finish their answers.
+_END_SECONDS = 1.0
 _MOST_HEADER_BYTES = 32_768
 
 
@@ -103,10 +105,19 @@ def serve(
                 f"public use, put a reverse proxy before it: see {page('guide/web')}",
                 stacklevel=2,
             )
-        server.run()
+        _run(server)
+    except KeyboardInterrupt as interrupt:
+        if type(interrupt) is not KeyboardInterrupt:
+            raise  # a signal that the command turns into an exit status
     finally:
-        workers.close()
+        workers.close()  # first, so that no thread waits for one
+        server.task_dispatcher.shutdown(timeout=_END_SECONDS)
         server.close()
+
+
+def _run(server: Any) -> None:
+    """Answer requests until an exception. `server.run()` would wait for unfinished work first."""
+    server.asyncore.loop(timeout=server.adj.asyncore_loop_timeout, map=server._map, use_poll=True)
 
 
 def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:

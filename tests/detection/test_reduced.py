@@ -68,13 +68,16 @@ def test_an_image_of_the_allowed_size_is_seen_as_it_is():
 
 def test_the_smallest_face_is_that_of_the_whole_image(tmp_path):
     image = np.zeros((400, 400), np.uint8)
-    detector = Whole(min_face_size=50)
+    detector = Whole(min_face_size=100)
     detect_faces(detector, image, max_pixels=10_000)
-    assert SEEN == [(12, 100, 100)]
-    assert detector.min_face_size == 50
+    assert SEEN == [(25, 100, 100)]
+    assert detector.min_face_size == 100
     for _ in range(2):
         detect_faces(CachedDetector(detector, tmp_path), image, max_pixels=10_000)
-    assert SEEN == [(12, 100, 100)] * 2  # the second time from the cache
+    assert SEEN == [(25, 100, 100)] * 2  # the second time from the cache
+    detect_faces(Whole(min_face_size=24), image, max_pixels=10_000)
+    detect_faces(Whole(min_face_size=5), image, max_pixels=10_000)
+    assert SEEN[2:] == [(20, 100, 100), (5, 100, 100)]
 
 
 def test_small_faces_in_a_large_photo_are_found_where_they_are(astronaut, yunet_model):

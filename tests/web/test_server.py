@@ -262,6 +262,43 @@ def test_serve_says_where_it_is_and_ends_with_ctrl_c():
     assert (out, errors, process.returncode) == ("ended\n", "", 0)
 
 
+_COMMAND = """
+import sys
+import work_for_tests
+from skfer.cli import main
+from skfer.web import Readers, _server, _uploads
+from web_for_tests import BrightnessReader
+Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
+_server.warm_up = lambda *_: None
+_uploads.decode_bounded = work_for_tests.decode_slowly
+sys.argv[1:] = ["serve", "--port", "0"]
+main()
+"""
+
+
+def test_the_command_ends_with_sigterm_amid_work(encoded, tmp_path):
+    pytest.importorskip("click", reason='pip install "skfer[cli]"')
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COMMAND],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)},
+    )
+    with process:
+        try:
+            url = process.stderr.readline().split()[3]
+            photo = encoded(".jpg")
+            with connected(url) as connection:
+                connection.sendall(header(url, "recognize", len(photo)) + photo)
+                time.sleep(1)
+                process.send_signal(signal.SIGTERM)
+                process.wait(30)  # the photo would take 60 seconds, of which 10 are allowed
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("host", "shown", "warned"),
     [
@@ -277,7 +314,7 @@ def test_an_address_that_others_reach_is_shown_as_it_is_with_a_warning(
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6")
     monkeypatch.setattr(Readers, "of", classmethod(lambda cls, *_: cls.only(BrightnessReader())))
-    monkeypatch.setattr("waitress.server.TcpWSGIServer.run", lambda self: None)
+    monkeypatch.setattr("skfer.web._server._run", lambda server: None)
     expected = pytest.warns(UserWarning, match=warned) if warned else contextlib.nullcontext()
     with expected:
         serve(host=host, port=0)

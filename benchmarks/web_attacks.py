@@ -1,0 +1,446 @@
+"""The web page under attack, and its latency; on this machine's loopback only.
+
+    python benchmarks/web_attacks.py [--before CHECKOUT]
+
+starts ``skfer serve`` in a process of its own and runs, one after another: the largest allowed
+photos with every detector, ten harmful files at once, a hundred slow clients, and SIGTERM amid
+work. Meanwhile another client sends an ordinary photo twice a second. It writes peak memory of the
+server and its child processes above idle, the answers to the other client, and what is left of
+temporary files to ``benchmarks/results/web_attacks.json``. With ``--before``, an ordinary photo is
+also sent to a server of that checkout, by turns: wall-clock and processor time of both.
+
+It needs the extras web, cli, video and mtcnn, and reads YuNet's file from $SKFER_DATA/models, if it
+is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import contextlib
+import io
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import _results
+import cv2
+import numpy as np
+import psutil
+from PIL import Image
+from skimage.data import astronaut
+from web_load import ROOT, send, server
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+WANTED_MEGABYTES = 1500.0
+WANTED_SECONDS = 5.0
+WANTED_RATIO = 1.1
+RECOGNIZE, VIDEO = "/api/v1/recognize", "/api/v1/video"
+SLOW_CLIENTS = 100
+SLOW_SECONDS = 40.0
+
+
+def jpeg(image: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def tiled(side: int, face_side: int) -> np.ndarray:
+    """A square full of faces."""
+    face = cv2.resize(astronaut()[40:200, 150:310], (face_side, face_side))
+    count = side // face_side + 1
+    return np.ascontiguousarray(np.tile(face, (count, count, 1))[:side, :side])
+
+
+def largest_photos() -> dict[str, bytes]:
+    """Photos of nearly 50 million pixels: few faces, many faces, and a kind that takes memory."""
+    portrait = cv2.resize(astronaut(), (7070, 7070), interpolation=cv2.INTER_CUBIC)
+    alpha = np.dstack([portrait, np.full((7070, 7070), 255, np.uint8)])
+    png = io.BytesIO()
+    Image.fromarray(alpha[::8, ::8].repeat(8, 0).repeat(8, 1)[:7070, :7070]).save(
+        png, "PNG", compress_level=1
+    )
+    photos = {
+        "JPEG of one face": jpeg(portrait, quality=80),
+        "progressive JPEG of 400 faces": jpeg(
+            tiled(7070, 350), quality=60, progressive=True, subsampling=0
+        ),
+        "PNG with alpha": png.getvalue(),
+    }
+    for name, data in photos.items():
+        assert len(data) < 20_000_000, (name, len(data))
+    return photos
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    check = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + check
+
+
+def _png(width: int, height: int, depth: int, color: int, rest: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + rest + _chunk(b"IEND", b"")
+
+
+def bombs(folder: Path) -> dict[str, tuple[str, bytes]]:
+    """Ten small files that unfold, or promise to: name to path and content."""
+    from videos_for_tests import countless_samples, hidden_frames
+
+    photo = jpeg(astronaut())
+    sof = photo.index(b"\xff\xc0")
+    length = 2 + int.from_bytes(photo[sof + 2 : sof + 4], "big")
+    decoy = photo[sof : sof + length]
+    large = decoy[:5] + 2 * (32_767).to_bytes(2, "big") + decoy[9:]
+    rows = zlib.compress(bytes(7000 * (1 + 8 * 7000)), 9)
+    noise = np.zeros((4000, 12_000, 3), np.uint8)
+    pages = [Image.new("RGB", (16_000, 3000), color) for color in ("red", "blue")]
+    webp = io.BytesIO()
+    pages[0].save(webp, "WEBP", lossless=True, save_all=True, append_images=pages[1:])
+    many_samples = countless_samples(folder / "samples.mp4", 89_000_000)
+    hidden = hidden_frames(folder / "hidden.webm", 40_000)
+    return {
+        "PNG of 30,000 x 30,000 by its header": (
+            RECOGNIZE,
+            _png(30_000, 30_000, 8, 2, _chunk(b"IDAT", zlib.compress(bytes(1_000_000)))),
+        ),
+        "PNG of 49 million pixels in 16-bit RGBA": (
+            RECOGNIZE,
+            _png(7000, 7000, 16, 6, _chunk(b"IDAT", rows)),
+        ),
+        "PNG whose chunk promises 4 GB": (
+            RECOGNIZE,
+            _png(96, 96, 8, 2, b"")[:-12] + b"\xff\xff\xff\xf0IDAT" + bytes(40_000),
+        ),
+        "JPEG with a decoy of its size": (
+            RECOGNIZE,
+            photo[:2] + b"\xff\x01" + decoy + photo[2:sof] + large + photo[sof + length :],
+        ),
+        "JPEG of 32,767 x 32,767": (
+            RECOGNIZE,
+            photo[:sof] + large + photo[sof + length :],
+        ),
+        "progressive JPEG of 48 million pixels": (
+            RECOGNIZE,
+            jpeg(noise, quality=1, progressive=True, subsampling=0),
+        ),
+        "WebP of two frames of 48 million pixels": (RECOGNIZE, webp.getvalue()),
+        "MP4 of 89 million samples": (VIDEO, Path(many_samples).read_bytes()),
+        "WebM of frames that are never shown": (VIDEO, Path(hidden).read_bytes()),
+        "the same again": (VIDEO, Path(hidden).read_bytes()),
+    }
+
+
+class Watch:
+    """Memory of the server with its children, and the answers that another client gets."""
+
+    def __init__(self, place: str, pid: int, idle: float):
+        self.place, self.process, self.idle = place, psutil.Process(pid), idle
+        self.photo = jpeg(cv2.resize(astronaut(), (512, 512)))
+        self.peak = 0.0
+        self.statuses: collections.Counter[int] = collections.Counter()
+        self.slowest = collections.defaultdict(float)
+        self._end = threading.Event()
+
+    def __enter__(self) -> Watch:
+        self._threads = [
+            threading.Thread(target=self._memory),
+            threading.Thread(target=self._ask, args=(RECOGNIZE, self.photo)),
+            threading.Thread(target=self._ask, args=("/api/v1/health", None)),
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _memory(self) -> None:
+        while not self._end.wait(0.1):
+            self.peak = max(self.peak, megabytes(self.process))
+
+    def _ask(self, path: str, body: bytes | None) -> None:
+        while not self._end.wait(0.5):
+            try:
+                status, seconds, _ = send(self.place, path, body)
+            except OSError:
+                status, seconds = 0, 0.0
+            name = "health" if body is None else str(status)
+            self.statuses[name] += 1
+            self.slowest[name] = max(self.slowest[name], seconds)
+
+    def result(self) -> dict:
+        return {
+            "megabytes_above_idle": round(self.peak - self.idle, 1),
+            "other_client": dict(sorted(self.statuses.items())),
+            "slowest_seconds": {
+                name: round(seconds, 3) for name, seconds in sorted(self.slowest.items())
+            },
+        }
+
+
+def megabytes(process: psutil.Process) -> float:
+    """Memory of a process and its children; what they share counts once."""
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error, OSError):
+            text = Path(f"/proc/{one.pid}/smaps_rollup").read_text()
+            total += int(text.split("\nPss:")[1].split()[0]) / 1e3
+    return total
+
+
+def at_once(place: str, requests: list[tuple[str, bytes]]) -> list[dict]:
+    """Answers to requests that are sent at the same time."""
+    answers: list[dict] = [{} for _ in requests]
+
+    def ask(number: int, path: str, body: bytes) -> None:
+        try:
+            status, seconds, _ = send(place, path, body)
+        except OSError as error:
+            status, seconds = type(error).__name__, 0.0
+        answers[number] = {"status": status, "seconds": round(seconds, 2)}
+
+    threads = [
+        threading.Thread(target=ask, args=(number, *request))
+        for number, request in enumerate(requests)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+@contextlib.contextmanager
+def slow_clients(place: str, count: int) -> Iterator[list[socket.socket]]:
+    """Clients that send a byte a second: of a header, a photo or a video; a fifth send nothing."""
+    host, port = place.split(":")
+    starts = [
+        b"POST /api/v1/recognize HTTP/1.1\r\nX-Slow: ",
+        b"POST /api/v1/recognize HTTP/1.1\r\nHost: %s\r\nContent-Length: 20000000\r\n\r\n",
+        b"POST /api/v1/video HTTP/1.1\r\nHost: %s\r\nContent-Length: 200000000\r\n\r\n",
+        b"POST /api/v1/recognize HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"",
+    ]
+    end = threading.Event()
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for number in range(count):
+            client = stack.enter_context(socket.create_connection((host, int(port)), 10))
+            start = starts[number % len(starts)]
+            client.sendall(start.replace(b"%s", place.encode()))
+            if number % len(starts) == 1:
+                client.sendall(bytes(500_000))
+            clients.append(client)
+
+        def trickle() -> None:
+            while not end.wait(1):
+                for number, client in enumerate(clients):
+                    if number % len(starts) < 3:
+                        with contextlib.suppress(OSError):
+                            client.sendall(b"x")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            yield clients
+        finally:
+            end.set()
+            thread.join()
+
+
+def still_open(clients: list[socket.socket]) -> int:
+    """How many connections the server has not closed."""
+    count = 0
+    for client in clients:
+        client.setblocking(False)
+        try:
+            count += client.recv(65_536) != b""
+        except BlockingIOError:
+            count += 1
+        except OSError:
+            pass
+    return count
+
+
+def attacked(place: str, pid: int, scratch: Path) -> dict:
+    """Results of all attacks but the last one."""
+    process, photo = psutil.Process(pid), jpeg(astronaut())
+    detectors = ["haar", "mtcnn", "yunet"]
+    ready = []
+    for name in detectors:
+        status, _, _ = send(place, f"{RECOGNIZE}?detector={name}", photo)
+        if status == 200:
+            ready.append(name)
+    for _ in range(20):
+        send(place, RECOGNIZE, photo)
+    time.sleep(3)
+    idle = megabytes(process)
+    result: dict = {"detectors": ready, "megabytes_idle": round(idle, 1), "largest_photos": {}}
+    for kind, data in largest_photos().items():
+        for name in ready:
+            with Watch(place, pid, idle) as watch:
+                # Two, as many as are worked on at once.
+                answers = at_once(place, [(f"{RECOGNIZE}?detector={name}", data)] * 2)
+                time.sleep(1)
+            found = {"answers": answers} | watch.result()
+            result["largest_photos"][f"{kind}, {name}"] = found
+            print(kind, name, found, flush=True)
+    files = bombs(scratch)
+    with Watch(place, pid, idle) as watch:
+        answers = at_once(place, list(files.values()))
+        # Those that were refused because of the others, alone.
+        alone = {
+            name: at_once(place, [files[name]])[0]
+            for name, answer in zip(files, answers, strict=True)
+            if answer["status"] == 429
+        }
+        time.sleep(1)
+    found = dict(zip(files, answers, strict=True)) | alone
+    result["bombs"] = {"at_once": answers, "answers": found} | watch.result()
+    print("bombs", result["bombs"], flush=True)
+    with slow_clients(place, SLOW_CLIENTS) as clients, Watch(place, pid, idle) as watch:
+        time.sleep(SLOW_SECONDS)
+        left = still_open(clients)
+    result["slow_clients"] = {"clients": SLOW_CLIENTS, "open_at_the_end": left} | watch.result()
+    print("slow clients", result["slow_clients"], flush=True)
+    time.sleep(3)
+    result["megabytes_after"] = round(megabytes(process), 1)
+    return result
+
+
+def ended(scratch: Path, temporary: Path) -> dict:
+    """SIGTERM while two large photos, or a photo and a video, are worked on."""
+    results = {}
+    photo = largest_photos()["JPEG of one face"]
+    video = bombs(scratch)["WebM of frames that are never shown"]
+    for name, requests in {
+        "two photos": [(RECOGNIZE, photo)] * 2,
+        "photo and video": [(RECOGNIZE, photo), video],
+    }.items():
+        with server(environment={"TMPDIR": str(temporary)}) as (place, process):
+            children = psutil.Process(process.pid).children(recursive=True)
+            work = threading.Thread(target=at_once, args=(place, requests))
+            work.start()
+            time.sleep(0.7)
+            children += psutil.Process(process.pid).children(recursive=True)
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+            seconds = time.monotonic() - began
+            work.join()
+            time.sleep(0.5)
+            alive = [one.pid for one in set(children) if one.is_running()]
+            results[name] = {
+                "exit_status": process.returncode,
+                "seconds": round(seconds, 2),
+                "child_processes_left": len(alive),
+                "temporary_files": sorted(os.listdir(temporary)),
+            }
+        print("SIGTERM", name, results[name], flush=True)
+    return results
+
+
+def latency(before: Path, n_requests: int) -> dict:
+    """Wall-clock and processor time of an ordinary photo, with both checkouts by turns."""
+    photo = jpeg(astronaut(), quality=90)
+    seconds: dict[str, list[float]] = {"before": [], "after": []}
+    cpu: dict[str, list[float]] = {"before": [], "after": []}
+    with server(checkout=before) as old, server() as new:
+        servers = {"before": old, "after": new}
+        for number in range(n_requests + 20):
+            for name, (place, process) in servers.items():
+                began = _cpu_seconds(process.pid)
+                status, took, _ = send(place, RECOGNIZE, photo)
+                assert status == 200
+                if number >= 20:  # the first ones fill caches
+                    seconds[name].append(took)
+                    cpu[name].append(_cpu_seconds(process.pid) - began)
+    result: dict = {"requests": n_requests}
+    for name in servers:
+        result[name] = {
+            "median_ms": round(1e3 * float(np.median(seconds[name])), 2),
+            "slowest_of_20_ms": round(1e3 * float(np.quantile(seconds[name], 0.95)), 2),
+            "mean_cpu_ms": round(1e3 * float(np.mean(cpu[name])), 2),
+        }
+    for key in ("median_ms", "mean_cpu_ms"):
+        result[f"ratio_of_{key}"] = round(result["after"][key] / result["before"][key], 3)
+    return result
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Processor time of a process and its living children."""
+    process, total = psutil.Process(pid), 0.0
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            times = one.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--before", type=Path, help="a checkout to compare the latency with")
+    parser.add_argument("--requests", type=int, default=200, help="for the latency")
+    parser.add_argument("--only", choices=["attacks", "sigterm", "latency"])
+    arguments = parser.parse_args()
+    result = _results.read("web_attacks") or {}
+    with contextlib.ExitStack() as stack:
+        scratch, temporary, cache = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)
+        )
+        parts: dict[str, Callable[[], dict]] = {}
+        if arguments.only in (None, "attacks"):
+            parts["attacks"] = lambda: _attacks(scratch, temporary, cache)
+        if arguments.only in (None, "sigterm"):
+            parts["sigterm"] = lambda: ended(scratch, temporary)
+        if arguments.before and arguments.only in (None, "latency"):
+            parts["latency"] = lambda: latency(arguments.before.resolve(), arguments.requests)
+        for name, part in parts.items():
+            result[name] = part()
+            print(name, result[name], flush=True)
+    result["versions"] = _results.versions()
+    _results.write("web_attacks", result)
+    _judge(result)
+
+
+def _attacks(scratch: Path, temporary: Path, cache: Path) -> dict:
+    known = Path(os.environ.get("SKFER_DATA", ".")) / "models/face_detection_yunet_2026may.onnx"
+    if known.exists():
+        (cache / "skfer").mkdir()
+        shutil.copy(known, cache / "skfer")
+    environment = {"TMPDIR": str(temporary), "XDG_CACHE_HOME": str(cache)}
+    with server(environment=environment) as (place, process):
+        result = attacked(place, process.pid, scratch)
+        assert process.poll() is None, "the server died"
+    return result | {"temporary_files": sorted(os.listdir(temporary))}
+
+
+def _judge(result: dict) -> None:
+    attacks = result.get("attacks", {})
+    cases = [*attacks.get("largest_photos", {}).values()]
+    cases += [attacks[name] for name in ("bombs", "slow_clients") if name in attacks]
+    if cases:
+        memory = max(case["megabytes_above_idle"] for case in cases)
+        slowest = max(max(case["slowest_seconds"].values()) for case in cases)
+        print(f"memory above idle {memory:.0f} MB, wanted {WANTED_MEGABYTES:g}")
+        print(f"slowest answer to the other client {slowest:.2f} s, wanted {WANTED_SECONDS:g}")
+        print(f"temporary files: {attacks['temporary_files'] or 'none'}")
+    if "latency" in result:
+        print(f"latency x{result['latency']['ratio_of_median_ms']}, wanted {WANTED_RATIO:g}")
+
+
+if __name__ == "__main__":
+    main()
