@@ -71,7 +71,7 @@ def make_api(readers: Readers, limits: Limits, places: Places, workers: WorkerPo
         rate, smoothing = _rate(), _smoothing()
         # What is opened here is closed when the answer has been sent, or given up.
         with ExitStack() as stack:
-            work = stack.enter_context(places.taken())
+            work = stack.enter_context(places.taken(video=True))
             upload = sent_file(request, limits.video_bytes)
             gone = request.environ.get("waitress.client_disconnected")
             sent = stack.enter_context(SentVideo(upload, limits, workers, rate, gone))

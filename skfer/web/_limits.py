@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 # Uploads that wait for a place, each in a thread of the server.
@@ -40,7 +40,7 @@ class Limits:
         Bytes of memory of the child process that opens and decodes a photo or video, at least 200
         million.
     concurrent : int
-        Uploads worked on at once.
+        Uploads worked on at once. If there are several places, videos leave one to photos.
     patience : float
         Seconds that an upload waits for its turn. Up to 8 wait; more get status 429 at once.
 
@@ -96,31 +96,41 @@ class Places:
 
     def __init__(self, count: int, patience: float):
         self._free = threading.BoundedSemaphore(count)
+        self._free_for_videos = threading.BoundedSemaphore(max(1, count - 1))
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
         self._patience = patience
         self._threads = ThreadPoolExecutor(count, "skfer-web")
 
     @contextmanager
-    def taken(self) -> Iterator[Callable[..., Any]]:
+    def taken(self, *, video: bool = False) -> Iterator[Callable[..., Any]]:
         """Hold a place; yields a function that calls another in one of the threads.
+
+        Parameters
+        ----------
+        video : bool, default=False
+            Videos take minutes. They leave one place to photos, if there are several.
 
         Raises
         ------
         BusyError
             If too many wait already, or no place became free in time.
         """
-        if not self._free.acquire(blocking=False):
-            if not self._waiting.acquire(blocking=False):
-                raise BusyError
-            try:
-                if not self._free.acquire(timeout=self._patience):
-                    raise BusyError
-            finally:
-                self._waiting.release()
-        try:
+        with ExitStack() as stack:
+            for semaphore in (self._free_for_videos, self._free) if video else (self._free,):
+                self._acquire(semaphore)
+                stack.callback(semaphore.release)
             yield lambda function, *arguments: self._threads.submit(function, *arguments).result()
+
+    def _acquire(self, semaphore: threading.Semaphore) -> None:
+        if semaphore.acquire(blocking=False):
+            return
+        if not self._waiting.acquire(blocking=False):
+            raise BusyError
+        try:
+            if not semaphore.acquire(timeout=self._patience):
+                raise BusyError
         finally:
-            self._free.release()
+            self._waiting.release()
 
 
 def release_memory() -> None:

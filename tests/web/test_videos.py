@@ -80,6 +80,17 @@ def test_a_video_that_was_given_up_gives_its_place_back(reader, film, encoded):
     assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
 
 
+def test_videos_leave_a_place_to_photos(reader, film, encoded):
+    client = create_app(reader, limits=Limits(concurrent=2, patience=0)).test_client()
+    headers = {"Accept": "application/x-ndjson"}
+    first = client.post(VIDEO, data=film(60), headers=headers, buffered=False)
+    next(iter(first.response))
+    message(client.post(VIDEO, data=film(), headers=headers), 429)
+    assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
+    first.close()
+    assert client.post(VIDEO, data=film()).status_code == 200
+
+
 def test_a_video_held_sideways_is_turned_upright(client, film):
     upright = client.post(VIDEO, data=film(2, size=(320, 256))).json
     assert (upright["width"], upright["height"]) == (320, 256)
