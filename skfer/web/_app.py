@@ -21,8 +21,8 @@ def create_app(
 ) -> Flask:
     """The web page and its JSON API as a Flask application, for a WSGI server of your own.
 
-    Nothing of an upload is kept: photos stay in memory, a video lies in a temporary file without
-    a name, and both are gone with the answer.
+    Nothing of an upload is kept: a photo stays in memory, a video in a temporary file without a
+    name, until the answer is sent. The WSGI server may buffer uploads in files of its own.
 
     Parameters
     ----------
