@@ -439,7 +439,7 @@ def test_errors_in_a_batch_name_the_image(tmp_path):
 
     for bad, problem in [
         (tmp_path / "none.png", r"\('.*none.png'\) can't be read: No such file"),
-        (folder, r"\('.*folder'\) can't be read: Is a directory"),
+        (folder, r"\('.*folder'\) can't be read: it is a folder"),
         (empty, r"\('.*empty.png'\) is empty"),
         (text, r"\('.*notes.png'\) can't be decoded"),
         ("a\0.png", r"\('a.*png'\) can't be read: embedded null"),

@@ -239,7 +239,7 @@ def test_a_rate_of_nothing_is_refused(client, tmp_path):
 def test_a_video_that_needs_too_much_is_refused_and_the_next_is_answered(reader, film, tmp_path):
     limits = Limits(work_seconds=5, work_memory=400_000_000)
     client = create_app(reader, limits=limits).test_client()
-    hidden = hidden_frames(tmp_path / "hidden.webm", 20_000).read_bytes()
+    hidden = hidden_frames(tmp_path / "hidden.webm", 80_000).read_bytes()
     answer = client.post(VIDEO, data=hidden)
     if answer.status_code == 200:  # the one frame that is shown came in time
         assert (len(answer.json["frames"]), answer.json["complete"]) == (1, False)
