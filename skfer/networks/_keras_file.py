@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from skfer._array_files import DAMAGE
 from skfer._documentation import page
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._rebuild import has_strided_pointwise, rebuilt
@@ -90,11 +91,11 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     if kind == "json":
         raise ValueError(f"weights={name} is an architecture in JSON, and holds no weights.")
     path = Path(path)
-    if path.is_dir():
-        path, suffix = path / "model.weights.h5", ".weights.h5"
-    else:
-        suffix = ".keras" if kind == "zip" else _suffix_of_hdf5(path)
     try:
+        if path.is_dir():
+            path, suffix = path / "model.weights.h5", ".weights.h5"
+        else:
+            suffix = ".keras" if kind == "zip" else _suffix_of_hdf5(path)
         with tempfile.TemporaryDirectory() as folder:
             # Keras goes by the name of a file, which need not fit what is in it.
             link = Path(folder) / f"model{suffix}"
@@ -201,7 +202,7 @@ def _read_hdf5(path: Path, name: str) -> tuple[str, dict[str, Any]]:
     try:
         with h5py.File(path, "r") as file:
             text = file.attrs.get("model_config")
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError, TypeError) as error:  # a damaged file of HDF5
         raise ValueError(f"{name} is a damaged HDF5 file: {_short(error)}") from error
     if text is None:
         return "weights", {}
@@ -222,7 +223,7 @@ def _read_zip(path: Path, name: str) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             members = set(archive.namelist())
             text = archive.read("config.json").decode() if members >= _KERAS_ZIP else None
-    except (zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError, RuntimeError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{name} is a damaged zip archive: {_short(error)}") from error
     if text is not None:
         return _parsed(text, name)

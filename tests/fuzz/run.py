@@ -2,10 +2,11 @@
 
     python tests/fuzz/run.py --cases 20000 --output benchmarks/results/fuzz.json
 
-A case fails if it raises what isn't documented, takes more than 5 seconds of processor time (or
-five minutes by the clock, in which it may wait for its turn), needs more than 1.5 GB, writes
-outside its folder, or ends its process. Files of failed cases are kept in the folder that is
-printed. The exit code is the number of failures, up to 99.
+A case fails if it raises an undocumented error, takes more processor time than its target may (or
+five minutes by the clock), takes more than 1.5 GB of memory or keeps 200 MB, leaves files or
+threads behind, writes outside its folder, starts a program, opens a connection, or ends its
+process. With strace, which is used if it is installed, that holds for C code too. Files of failed
+cases are kept in the folder that is printed. The exit code is the number of failures, up to 99.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import select
 import shutil
 import subprocess
@@ -28,7 +30,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SECONDS_OF_PROCESSOR = 5.0
+STRACE = shutil.which("strace")
 SECONDS_BY_CLOCK = 300.0
 _START_UP = 300.0
 _CHUNK = 1000
@@ -57,6 +59,7 @@ def main() -> int:
         "seed": given.seed,
         "seconds": round(time.monotonic() - began),
         "python": platform.python_version(),
+        "strace": bool(STRACE),
     }
     print(json.dumps(figures, indent=1))
     if given.output:
@@ -68,49 +71,122 @@ def main() -> int:
     return min(len(figures["failures"]), 99)
 
 
-def _shares(chosen: list[str] | None) -> dict[str, float]:
+def _targets() -> dict[str, Any]:
     sys.path.insert(0, str(HERE))
     from failing import FAILING
     from targets import TARGETS
 
-    names = chosen or list(TARGETS)
-    return {name: (TARGETS | FAILING)[name].share for name in names}
+    return TARGETS | FAILING
+
+
+def _shares(chosen: list[str] | None) -> dict[str, float]:
+    targets = _targets()
+    names = chosen or [name for name in targets if not name.startswith("fails_")]
+    return {name: targets[name].share for name in names}
 
 
 def _run(name: str, start: int, stop: int, seed: int, top: Path) -> list[dict[str, Any]]:
-    """All cases of a chunk; a process that ends early is started anew behind the case."""
+    """Run all cases of a chunk; after a process that ends early, the next one goes on."""
+    from targets import CAREFUL
+
     records: list[dict[str, Any]] = []
     while start < stop:
-        folder = Path(tempfile.mkdtemp(dir=top))
-        with (folder / "errors.txt").open("w+b") as errors:
-            ended = _watch(name, start, stop, seed, folder, errors, records)
-            if ended is None:
-                break
-            errors.seek(0)
-            told = errors.read().decode(errors="replace")[-3000:]
-        case, why = ended
-        failed = {"target": name, "case": case, "outcome": "failed", "seconds": 0.0}
-        records.append(failed | {"problem": f"{why}\n{told}"})
-        if case is None:  # it never began: the next one wouldn't either
-            break
-        start = case + 1
+        records += (some := _one_process(name, start, stop, seed, top, {}))
+        start = max((record["case"] for record in some if record["case"] is not None), default=stop)
+        start += 1
+    if name == "model_used":
+        # The trial in a child process, which is left out at first, may refuse what failed.
+        for place, record in enumerate(records):
+            if record["outcome"] == "failed" and record["case"] is not None:
+                case = record["case"]
+                (again,) = _one_process(name, case, case + 1, seed, top, {CAREFUL: "1"})
+                records[place] = again | {"by_trial": again["outcome"] == "refused"}
     return records
 
 
+def _one_process(
+    name: str, start: int, stop: int, seed: int, top: Path, more: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Run cases until all are done or the process ends; a record for each that was begun."""
+    records: list[dict[str, Any]] = []
+    folder = Path(tempfile.mkdtemp(dir=top))
+    with (folder / "errors.txt").open("w+b") as errors:
+        ended = _watch(name, start, stop, seed, folder, errors, records, more)
+        errors.seek(0)
+        told = errors.read().decode(errors="replace")[-3000:]
+    if ended is not None:
+        case, why = ended
+        failed = {"target": name, "case": case, "outcome": "failed", "seconds": 0.0}
+        records.append(failed | {"problem": f"{why}\n{told}"})
+    for case, seen in _seen_by_strace(folder).items():
+        for record in records:
+            if record["case"] == case and record["outcome"] != "failed":
+                record |= {"outcome": "failed", "problem": f"in C, outside its folder: {seen[:5]}"}
+    return records
+
+
+def _seen_by_strace(folder: Path) -> dict[int, list[str]]:
+    """Return what each case wrote outside its folder, started or connected to."""
+    from worker import ALLOWED
+
+    seen: dict[int, list[str]] = {}
+    case: int | None = None
+    trace = folder / "trace.txt"
+    if not trace.exists():
+        return seen
+    own = rf"{re.escape(os.path.realpath(folder))}/case[/>\"]"
+    inside = re.compile(rf'[<"](?:{own}|/dev/null|/dev/shm/|/proc/self/)|"case')
+    with trace.open(errors="replace") as lines:
+        for line in lines:
+            if mark := re.search(r'"/fuzz/(?:case/(\d+)|end)"', line):
+                case = int(mark[1]) if mark[1] else None
+            elif case is None or (" = -1 " in line and "connect(" not in line):
+                continue
+            elif re.search(r"\bopen(?:at)?\(", line):
+                if re.search(r"O_(?:WRONLY|RDWR|CREAT)", line) and not inside.search(line):
+                    seen.setdefault(case, []).append(line.strip())
+            elif re.search(r"\b(?:execve|connect|creat|mkdir|rename|unlink|link|symlink)", line):
+                fine = inside.search(line) or any(allowed in line for allowed in ALLOWED)
+                if not fine and "AF_UNIX" not in line and "resumed>" not in line:
+                    seen.setdefault(case, []).append(line.strip())
+    trace.unlink()
+    return seen
+
+
+_TRACED = (
+    "open,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,unlink,unlinkat,link,linkat,symlink,"
+    "symlinkat,execve,connect"
+)
+
+
 def _watch(
-    name: str, start: int, stop: int, seed: int, folder: Path, errors: Any, records: list
+    name: str,
+    start: int,
+    stop: int,
+    seed: int,
+    folder: Path,
+    errors: Any,
+    records: list,
+    more: dict[str, str],
 ) -> tuple[int | None, str] | None:
-    """Read what a worker says; the case in which it ended, and how, if it did before its time."""
+    """Read what a worker reports; return the case in which it ended early, and how."""
     script, numbers = str(HERE / "worker.py"), map(str, (start, stop, seed))
     command = [sys.executable, script, name, *numbers, str(folder)]
+    if STRACE:
+        # -D: the worker stays the child of this process. --seccomp-bpf: only what is traced stops.
+        options = ("-f", "-qq", "-D", "--seccomp-bpf", "-s", "300", "-y", "-e", "signal=none")
+        trace = str(folder / "trace.txt")
+        command = [STRACE, *options, "-e", f"trace={_TRACED}", "-o", trace, *command]
     environment = os.environ | {
         "PYTHONDONTWRITEBYTECODE": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "OPENCV_LOG_LEVEL": "OFF",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        **more,
     }
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
     assert worker.stdout is not None
+    seconds = _targets()[name].seconds
     case, since, used, limit = None, time.monotonic(), 0.0, _START_UP
     pending, finished = b"", False
     try:
@@ -131,12 +207,12 @@ def _watch(
                         finished = said["case"] == stop - 1
             elif finished:  # what a process does when it ends is no part of its last case
                 continue
-            elif case is not None and _processor_seconds(worker.pid) - used > SECONDS_OF_PROCESSOR:
-                return case, f"it takes more than {SECONDS_OF_PROCESSOR:g} s"
+            elif case is not None and _processor_seconds(worker.pid) - used > seconds:
+                return case, f"it takes more than {seconds:g} s"
             elif time.monotonic() - since > limit:
                 return case, f"it takes more than {limit:g} s by the clock"
         status = worker.wait()
-        return None if status == 0 else (case, f"the process ended with {status}")
+        return None if finished and status == 0 else (case, f"the process ended with {status}")
     finally:
         worker.kill()
         worker.wait()
@@ -157,7 +233,9 @@ def _figures(shares: dict[str, float], records: list[dict[str, Any]]) -> dict[st
         targets[name] = {
             "cases": len(own),
             **{outcome: outcomes[outcome] for outcome in ("refused", "answered", "failed")},
+            "refused_by_trial": sum(record.get("by_trial", False) for record in own),
             "slowest_seconds": max((record["seconds"] for record in own), default=0.0),
+            "most_memory_mb": max((record.get("taken", 0) for record in own), default=0),
         }
     failures = [
         {key: record[key] for key in ("target", "case", "problem")}

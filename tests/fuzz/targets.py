@@ -6,16 +6,20 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from mutations import mutated, mutated_text
+from PIL import Image
 
 TESTS = Path(__file__).resolve().parent.parent
 _STATUSES = {200, 400, 413, 415, 422, 429}
@@ -35,12 +39,15 @@ class Target(NamedTuple):
         Makes a file wrong.
     share : float
         Of all cases.
+    seconds : float
+        Of processor time that a case may take.
     """
 
     seeds: Callable[[Path], dict[str, bytes]]
     run: Callable[[bytes, str, Path], None]
     change: Callable[..., bytes]
     share: float
+    seconds: float = 5.0
 
 
 class Refused(Exception):  # noqa: N818 - no error: it is what should happen
@@ -84,6 +91,10 @@ def _images(_: Path) -> dict[str, bytes]:
     rgba = np.dstack([photo, np.full(photo.shape[:2], 90, np.uint8)])
     seeds["png_alpha"] = cv2.imencode(".png", rgba)[1].tobytes()
     seeds["png_16_bits"] = cv2.imencode(".png", photo.astype(np.uint16) * 257)[1].tobytes()
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "AVIF", speed=10)
+    seeds["avif"] = file.getvalue()
+    seeds["pam"] = cv2.imencode(".pam", photo)[1].tobytes()
     return seeds
 
 
@@ -136,6 +147,11 @@ def _read_table(data: bytes, name: str, folder: Path) -> None:
 
 # --- models ---------------------------------------------------------------------------------------
 
+# Set for a second run of a case that failed: with the trial of networks in a child process, which
+# is left out before, as it takes seconds.
+CAREFUL = "SKFER_FUZZ_CAREFUL"
+_IMAGE = np.full((1, 32, 32), 90, np.uint8)
+
 
 def _models(_: Path) -> dict[str, bytes]:
     sys.path.insert(0, str(TESTS))
@@ -144,69 +160,282 @@ def _models(_: Path) -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in MODELS if not is_too_new(path)}
 
 
+def _own_models(folder: Path) -> dict[str, bytes]:
+    """Those, a network of the package by its name, and a Pipeline without a network."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    import skfer
+
+    named = skfer.FacialExpressionClassifier("mini_xception", random_state=0)
+    named.classes_ = np.array(["happy", "sad"])
+    named._build_untrained((32, 32, 1), 2)
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
+    cropper = skfer.FaceCropper(whole_below=64)
+    edges = (skfer.GrayscaleResizer(32), skfer.HOGDescriptor(), StandardScaler())
+    plain = make_pipeline(cropper, *edges, LogisticRegression())
+    plain.fit(images, ["happy", "sad"] * 3)
+    saved = {"named": skfer.save(named, folder / "a"), "plain": skfer.save(plain, folder / "b")}
+    return _models(folder) | {name: path.read_bytes() for name, path in saved.items()}
+
+
 def _load_model(data: bytes, _: str, folder: Path) -> None:
     import skfer
 
     path = folder / "model.skfer"
     path.write_bytes(data)
-    model = _documented(lambda: skfer.load(path), ValueError)
+    model = _documented(lambda: skfer.load(path, trusted=True), ValueError)
     if data not in _models(folder).values():
         raise AssertionError(f"a changed file was loaded, as {model!r}")
 
 
-def _load_sealed(data: bytes, _: str, folder: Path) -> None:
-    """A file whose checksum is right: what it holds is up to who made it."""
+def _use_model(data: bytes, _: str, folder: Path) -> None:
+    """Load a file whose checksum is right, and use it: what it answers is up to who made it."""
     import skfer
 
     path = folder / "model.skfer"
     path.write_bytes(data)
-    model = _documented(lambda: skfer.load(path), ValueError)
-    image = np.full((1, 32, 32), 90, np.uint8)
-    # It may be wrong about anything, in a way that shows only here; it may not crash or hang.
-    _documented(lambda: model.predict_proba(image), Exception)
+    trusted = CAREFUL not in os.environ
+    model = _documented(lambda: skfer.load(path, trusted=trusted), ValueError, FileNotFoundError)
+    with suppress(Exception):  # it may be wrong about anything; it may not crash or hang
+        model.predict_proba(_IMAGE)
 
 
 def _sealed(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
-    """A model file with other content under a checksum that is right."""
+    """Write a model file with other contents and a checksum that is right."""
+    from skfer.persistence._container import write_container
+
+    content, arrays = _unpacked(data)
+    for _ in range(int(rng.choice([1, 1, 2, 3]))):
+        if rng.random() < 0.25:
+            place = int(rng.integers(len(arrays)))
+            arrays[place] = _other_array(arrays[place], rng)
+        else:
+            _change_json(content, rng, _unpacked(others[int(rng.integers(len(others)))])[0])
+    file = io.BytesIO()
+    write_container(file, content, arrays)
+    if rng.random() < 0.1:  # an archive that is damaged, under a checksum that is right
+        whole = mutated(file.getvalue()[:-64], rng, others)
+        return whole + hashlib.sha256(whole).hexdigest().encode()
+    return file.getvalue()
+
+
+def _unpacked(data: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = archive.namelist()
+        arrays = [np.load(io.BytesIO(archive.read(name))) for name in names[1:]]
+        return json.loads(archive.read(names[0])), arrays
+
+
+def _other_array(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    flat = array.reshape(-1)
+    return [
+        lambda: array[..., :-1] if array.ndim else array,
+        lambda: array.T,
+        lambda: flat[:0],
+        lambda: np.tile(flat, 1000),
+        lambda: array.astype("U3"),
+        lambda: np.zeros(array.shape, rng.choice(["u1", "f8", "i8", "?", "f2"])),
+        lambda: np.full(array.shape, rng.choice([np.nan, np.inf, 1e38, -1.0, 0.0]), "f4"),
+        lambda: np.array(int(rng.integers(-2, 1000))),
+    ][int(rng.integers(8))]()
+
+
+_NUMBERS = (*(None, True, -1, 0, 1, 2, 3, 7, 64, 255, 1000, 2**31 - 1, 2**40, 10**30), 0.5, 1e308)
+_TEXTS = (
+    *("", "same", "valid", "softmax", "relu", "channels_first", "nearest", "bicubic", "float16"),
+    *("haar", "yunet", "mtcnn", "mini_resnet", "flip", "onnx", "raise", "largest", "\ud800"),
+    *("/dev/zero", "/etc/passwd", "../a.npy", "http://127.0.0.1/a.keras", "a\x1b[2J"),
+)
+_CLASSES = (
+    *("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Dense", "Lambda", "ReLU"),
+    *("UpSampling2D", "ZeroPadding2D", "Cropping2D", "Add", "Concatenate", "Flatten", "Reshape"),
+    *("MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "BatchNormalization"),
+    *("Functional", "Sequential", "Resizing", "Rescaling", "InputLayer", "Softmax", "Permute"),
+    *("Pipeline", "FaceCropper", "GrayscaleResizer", "YuNetDetector", "MTCNNDetector", "PCA"),
+    *("AbstainingClassifier", "FacialExpressionClassifier", "FeatureUnion", "FrozenEstimator"),
+    *("HOGDescriptor", "LBPDescriptor", "LinearSVC", "Popen", "os.system"),
+)
+_WRAPPED = (
+    *({"path": "/dev/zero"}, {"path": "/etc"}, {"float": "nan"}, {"array": 0}, {"array": -1}),
+    *({"tuple": []}, {"tuple": [1000, 1000]}, {"dict": []}, {"objects": [None]}, [], {}, [[1]]),
+)
+
+
+def _change_json(content: Any, rng: np.random.Generator, other: Any) -> None:
+    """Change a value, or a list, in place; layers, settings and classes more often than weights."""
+    places = [place for place in _places(content) if not _is_weight(place)]
+    lists = [node[key] for node, key in places if isinstance(node[key], list) and node[key]]
+    classes = [(node, key) for node, key in places if key == "class"]
+    kind = rng.random()
+    if kind < 0.15:
+        node, key = classes[int(rng.integers(len(classes)))]
+        node[key] = _CLASSES[int(rng.integers(len(_CLASSES)))]
+    elif kind < 0.35:  # layers, steps and what they follow
+        chosen = lists[int(rng.integers(len(lists)))]
+        at, to = (int(rng.integers(len(chosen))) for _ in range(2))
+        if kind < 0.2:
+            del chosen[at]
+        elif kind < 0.25:
+            chosen[at], chosen[to] = chosen[to], chosen[at]
+        else:
+            chosen[at:at] = json.loads(json.dumps(chosen[to : to + 3])) * int(rng.choice([1, 9]))
+    else:
+        node, key = places[int(rng.integers(len(places)))]
+        source, there = (found := list(_places(other)))[int(rng.integers(len(found)))]
+        values = (_NUMBERS, _TEXTS, _WRAPPED, [source[there]], [key])[int(rng.integers(5))]
+        node[key] = json.loads(json.dumps(values[int(rng.integers(len(values)))]))
+
+
+def _places(node: Any) -> Iterator[tuple[Any, Any]]:
+    for key in list(node) if isinstance(node, dict) else range(len(node)):
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from _places(node[key])
+
+
+def _is_weight(place: tuple[Any, Any]) -> bool:
+    node, _ = place
+    return isinstance(node, list) and all(isinstance(item, int) for item in node)
+
+
+# --- files of Keras -------------------------------------------------------------------------------
+
+
+def _keras_files(folder: Path) -> dict[str, bytes]:
+    import keras
+
+    layers = keras.layers
+    inputs = keras.Input((32, 32, 1))
+    x = layers.ReLU()(layers.Conv2D(4, 3, strides=2, padding="same")(inputs))
+    x = layers.GlobalAveragePooling2D()(layers.MaxPooling2D()(x))
+    network = keras.Model(inputs, layers.Dense(2, activation="softmax")(x))
+    network.save(folder / "a.keras")
+    network.save(folder / "a.h5")
+    return {name: (folder / name).read_bytes() for name in ("a.keras", "a.h5")}
+
+
+def _other_keras(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
+    """Change a file of Keras: its configuration if it is an archive, as its checksums are right."""
+    if not data.startswith(b"PK") or rng.random() < 0.2:
+        return mutated(data, rng, others)
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(file, "w") as changed:
-        names = archive.namelist()
-        chosen = names[0] if rng.random() < 0.8 else names[int(rng.integers(len(names)))]
-        for name in names:
+        for name in archive.namelist():
             content = archive.read(name)
-            if name == chosen:
-                content = (
-                    _other_json(content, rng)
-                    if name.endswith(".json") and rng.random() < 0.8
-                    else mutated_text(content, rng, [content])
-                )
+            if name == "config.json":
+                config = json.loads(content)
+                for _ in range(int(rng.choice([1, 2, 3]))):
+                    node, key = (places := list(_places(config)))[int(rng.integers(len(places)))]
+                    values = (_NUMBERS, _TEXTS, _CLASSES, [[], {}])[int(rng.integers(4))]
+                    node[key] = values[int(rng.integers(len(values)))]
+                content = json.dumps(config).encode()
+            elif name.endswith(".h5") and rng.random() < 0.1:
+                content = mutated(content, rng, [content])
             changed.writestr(name, content)
-        changed.comment = archive.comment
-    whole = file.getvalue()[:-64]
-    return whole + hashlib.sha256(whole).hexdigest().encode()
+    return file.getvalue()
 
 
-def _other_json(text: bytes, rng: np.random.Generator) -> bytes:
-    """JSON that is well-formed, with one value put in place of another."""
-    content = json.loads(text)
-    places: list[tuple[Any, Any]] = []
+def _use_keras(data: bytes, name: str, folder: Path) -> None:
+    from skfer import FacialExpressionClassifier
 
-    def walk(node: Any) -> None:
-        for key in node if isinstance(node, dict) else range(len(node)):
-            places.append((node, key))
-            if isinstance(node[key], dict | list):
-                walk(node[key])
+    path = folder / name
+    path.write_bytes(data)
+    model = _documented(
+        lambda: FacialExpressionClassifier.from_keras(path, classes=["happy", "sad"]), ValueError
+    )
+    with suppress(Exception):
+        model.predict_proba(_IMAGE)
 
-    walk(content)
-    node, key = places[int(rng.integers(len(places)))]
-    numbers, words = (None, -1, 0, 2**40, 1e308, True), ("", "softmax", "Lambda")
-    strange = (*numbers, *words, [], {}, [[1]], {"array": 0})
-    if rng.random() < 0.7:
-        node[key] = strange[int(rng.integers(len(strange)))]
+
+# --- the cache of boxes and checkpoints -----------------------------------------------------------
+
+_BLANK = np.zeros((40, 40), np.uint8)
+
+
+def _cached(folder: Path) -> tuple[Any, Path]:
+    from skfer.detection import CachedDetector, HaarDetector
+
+    detector = CachedDetector(HaarDetector(), folder)
+    return detector, detector._entry(_BLANK)
+
+
+def _entries(folder: Path) -> dict[str, bytes]:
+    rows = {"none": np.empty((0, 5)), "one": [[1, 2, 30, 9, 0.5]], "five": np.ones((5, 15))}
+    for name, table in rows.items():
+        np.save(folder / f"{name}.npy", np.asarray(table, "<f8"))
+    return {name: (folder / f"{name}.npy").read_bytes() for name in rows}
+
+
+def _read_entry(data: bytes, _: str, folder: Path) -> None:
+    detector, entry = _cached(folder)
+    entry.parent.mkdir(parents=True)
+    entry.write_bytes(data)
+    faces = detector.detect(_BLANK)
+    if len(faces) and np.abs(faces.boxes).max() > 80:
+        raise AssertionError(f"boxes outside of the image: {faces}")
+
+
+def _network() -> Any:
+    import keras
+
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    network.compile("adam", "sparse_categorical_crossentropy")
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
+def _checkpoints(folder: Path) -> dict[str, bytes]:
+    from skfer.training import CheckpointFile, Progress
+
+    network, file = _network(), CheckpointFile(folder, "0")
+    variables = {"network": network.variables, "optimizer": network.optimizer.variables}
+    arrays = {name: [one.numpy() for one in group] for name, group in variables.items()}
+    file.write(Progress(0, 0, 2, history={"loss": [1.0, 0.5]}), arrays)
+    return {"fit-0.npz": file.path.read_bytes()}
+
+
+def _continue(data: bytes, name: str, folder: Path) -> None:
+    from skfer.training import CheckpointFile
+
+    if not _compiled:
+        _compiled.append(_network())
+    (folder / name).write_bytes(data)
+
+    def read() -> None:
+        saved = CheckpointFile(folder, "0").read()
+        saved.check(_compiled[0], [], phase_epochs=3)
+        saved.put_into(_compiled[0])
+
+    _documented(read, ValueError)
+    if not all(np.isfinite(one.numpy()).all() for one in _compiled[0].variables):
+        raise AssertionError("weights that are not finite were taken")
+
+
+_compiled: list[Any] = []
+
+
+def _other_checkpoint(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
+    """Change an array, or the progress, of an archive whose checksums are right."""
+    if rng.random() < 0.3:
+        return mutated(data, rng, others)
+    with np.load(io.BytesIO(data)) as stored:
+        arrays = dict(stored)
+    name = list(arrays)[int(rng.integers(len(arrays)))]
+    if name == "progress":
+        progress = json.loads(str(arrays[name]))
+        node, key = (places := list(_places(progress)))[int(rng.integers(len(places)))]
+        values = (*_NUMBERS, *_TEXTS[:3], [], {}, [1])
+        node[key] = values[int(rng.integers(len(values)))]
+        arrays[name] = np.array(json.dumps(progress))
+    elif rng.random() < 0.2:
+        del arrays[name]
     else:
-        other, there = places[int(rng.integers(len(places)))]
-        node[key] = json.loads(json.dumps(other[there]))
-    return json.dumps(content).encode()
+        arrays[name] = _other_array(arrays[name], rng)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -237,7 +466,7 @@ def _send(data: bytes, address: str) -> None:
 
 def _photos(folder: Path) -> dict[str, bytes]:
     """Those that the page takes: fewer kinds than the library."""
-    rare = ("tiff", "gif", "ppm")
+    rare = ("tiff", "gif", "ppm", "pam", "avif")
     return {name: data for name, data in _images(folder).items() if name not in rare}
 
 
@@ -276,15 +505,77 @@ def _send_video(data: bytes, name: str, folder: Path) -> None:
     _send(data, "/api/v1/video")
 
 
+# --- the server -----------------------------------------------------------------------------------
+
+_running = ExitStack()
+_address: list[str] = []
+
+
+def _request(data: bytes, name: str, folder: Path) -> None:
+    """Send a request as it is to the server; a valid one must be answered after it."""
+    starting = not _address
+    if starting:
+        sys.path.insert(0, str(TESTS))
+        from web_for_tests import BrightnessReader, served
+
+        url = _running.enter_context(served(BrightnessReader()))
+        _address.append(url.removeprefix("http://").rstrip("/"))
+    connection = HTTPConnection(_address[0], timeout=60)
+    connection.connect()
+    connection.sock.sendall(data)
+    connection.sock.settimeout(60 if starting else 1)  # the server may wait for more
+    answer = b""
+    with suppress(OSError):
+        while piece := connection.sock.recv(1 << 16):
+            answer += piece
+    connection.close()
+    check = HTTPConnection(_address[0], timeout=60)
+    check.request("GET", "/api/v1/models")
+    if check.getresponse().status not in (200, 404):
+        raise AssertionError("the server does not answer any more")
+    check.close()
+    status = answer.split(b" ", 2)[1:2]
+    if status and status[0].startswith(b"5") and status[0] != b"503":
+        raise AssertionError(f"the server answered {answer[:300]!r}")
+    if status != [b"200"]:
+        raise Refused(answer[:200])
+
+
+def _requests(folder: Path) -> dict[str, bytes]:
+    photo = cv2.imencode(".jpg", _photo())[1].tobytes()
+    form = (
+        b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
+        b"Content-Type: image/jpeg\r\n\r\n" + photo + b"\r\n--xx--\r\n"
+    )
+    kinds = {"photo": ("image/jpeg", photo), "form": ("multipart/form-data; boundary=xx", form)}
+    return {
+        name: (
+            f"POST /api/v1/recognize HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        + body
+        for name, (kind, body) in kinds.items()
+    }
+
+
 TARGETS = {
-    "image": Target(_images, _read_image, mutated, 0.45),
-    "table": Target(_tables, _read_table, mutated_text, 0.22),
-    "model": Target(_models, _load_model, mutated, 0.20),
-    "model_sealed": Target(_models, _load_sealed, _sealed, 0.05),
-    "page_photo": Target(_photos, _send_photo, mutated, 0.04),
-    "video": Target(_clips, _read_video, mutated, 0.02),
-    "page_video": Target(_clips, _send_video, mutated, 0.02),
+    "image": Target(_images, _read_image, mutated, 0.36),
+    "table": Target(_tables, _read_table, mutated_text, 0.14),
+    "model": Target(_models, _load_model, mutated, 0.10),
+    "model_used": Target(_own_models, _use_model, _sealed, 0.20, 30.0),
+    "keras": Target(_keras_files, _use_keras, _other_keras, 0.05, 30.0),
+    "cache": Target(_entries, _read_entry, mutated, 0.03),
+    "checkpoint": Target(_checkpoints, _continue, _other_checkpoint, 0.04),
+    "page_photo": Target(_photos, _send_photo, mutated, 0.03),
+    "server": Target(_requests, _request, mutated, 0.03),
+    "video": Target(_clips, _read_video, mutated, 0.01),
+    "page_video": Target(_clips, _send_video, mutated, 0.01),
 }
+
+
+def finish() -> None:
+    """End what targets have started."""
+    _running.close()
 
 
 def silence() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from skfer._images import read_image
 from skfer._jpeg import jpeg_defect
 
 HERE = Path(__file__).resolve().parent
+STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 BEGINNINGS = (
     *(b"\xff\xd8\xff", b"\xff\xd8\xff\xc0\x00\x11\x08", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"),
     *(
@@ -42,7 +44,7 @@ def run(folder, *arguments):
 
 
 def test_a_sample_of_wrong_files_is_refused_or_answered(tmp_path):
-    targets = ["--targets", "image", "table", "model", "video"]
+    targets = ["--targets", "image", "table", "cache"]
     figures = run(tmp_path, "--cases", "400", "--jobs", "2", "--seed", "1", *targets)
     assert figures["failures"] == []
     assert figures["cases"] == pytest.approx(400, abs=3)
@@ -56,10 +58,18 @@ def test_a_sample_of_wrong_files_is_refused_or_answered(tmp_path):
     [
         ("fails_raise", "KeyError: 'nobody expects this'"),
         ("fails_abort", "the process ended with -6"),
+        ("fails_exit", "the process ended with 0"),
         ("fails_escape", "outside its folder: ['writes "),
         ("fails_program", 'outside its folder: ["os.system'),
         ("fails_hang", "it takes more than "),
-        ("fails_memory", "MB of memory"),
+        ("fails_memory", "it takes "),
+        ("fails_leak", "it keeps "),
+        ("fails_file", "it leaves files open: ["),
+        ("fails_threads", "it leaves 20 threads"),
+        ("fails_temporary", "it leaves temporary files: ["),
+        pytest.param("fails_escape_in_c", "in C, outside its folder: [", marks=STRACE),
+        pytest.param("fails_program_in_c", "in C, outside its folder: [", marks=STRACE),
+        pytest.param("fails_connect_in_c", "in C, outside its folder: [", marks=STRACE),
     ],
 )
 def test_the_watch_sees_what_it_is_for(target, why, tmp_path):
@@ -67,6 +77,12 @@ def test_the_watch_sees_what_it_is_for(target, why, tmp_path):
     (failure,) = figures["failures"]
     assert why in failure["problem"]
     assert failure["case"] == 0
+
+
+@pytest.mark.slow
+def test_a_leak_of_many_cases_is_seen(tmp_path):
+    figures = run(tmp_path, "--cases", "12", "--targets", "fails_slow_leak")
+    assert "MB of memory together" in figures["failures"][0]["problem"]
 
 
 @given(st.sampled_from(BEGINNINGS), st.binary(max_size=80))
