@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from skfer.networks._keras_file import image_model, load_model_file
+from skfer.networks._keras_file import image_model, load_model_file, load_weights
 
 ZEROS = {"class_name": "Zeros", "config": {}}
 VARIANCE = {
@@ -359,3 +359,17 @@ def test_a_class_that_is_not_registered_is_named():
     unknown = {"class_name": "Attention2D", "config": {"name": "a"}}
     with pytest.raises(ValueError, match=r"Attention2D.*register_keras_serializable"):
         load_model_file(json.dumps(sequential(FIRST, unknown)), "weights.h5")
+
+
+def test_hdf5_file_with_a_damaged_object_is_named(tmp_path, monkeypatch):
+    """Found by fuzzing: h5py raises KeyError for an object whose header is damaged."""
+    path = tmp_path / "a.h5"
+    network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    network.save(path)
+
+    def fail(*_):
+        raise KeyError("Unable to synchronously open object")
+
+    monkeypatch.setattr(h5py.Group, "__contains__", fail)
+    with pytest.raises(ValueError, match=r"a\.h5"):
+        load_weights(network, path)
