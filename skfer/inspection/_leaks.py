@@ -112,7 +112,8 @@ class LeakDisplay:
             found = audit.pairs["kind"].value_counts().to_dict()
             raise ValueError(f"kind={kind!r}: the audit found no such pairs, but {found}.")
         rng = check_random_state(random_state)
-        drawn = rng.choice(len(pairs), min(n_pairs, len(pairs)), replace=False)
+        # Sorted, so that pairs that are alike keep the order of the audit.
+        drawn = np.sort(rng.choice(len(pairs), min(n_pairs, len(pairs)), replace=False))
         pairs = pairs.iloc[drawn].sort_values("similarity", ascending=False, kind="stable")
         train, test = image_sequence(X_train), image_sequence(X_test)
         display = cls(
