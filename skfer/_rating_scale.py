@@ -39,10 +39,11 @@ def refuse_missing(ratings: Any, name: str) -> None:
     name : str
         Name of the argument, for errors.
     """
-    if np.iscomplexobj(ratings):  # refused by scikit-learn's checks
-        return
     try:
-        numbers = np.atleast_1d(np.asarray(ratings, dtype=float))
+        numbers = np.atleast_1d(np.asarray(ratings))
+        if numbers.dtype.kind == "c":  # refused by scikit-learn's checks
+            return
+        numbers = numbers.astype(float)
     except (TypeError, ValueError):  # not numbers, refused by scikit-learn's checks
         return
     missing = np.flatnonzero(np.isnan(numbers).reshape(len(numbers), -1).any(axis=1))
