@@ -48,6 +48,8 @@ DRAWN = {
 WEAK = {
     "network": "mini_resnet",
     "weights": "ferplus",
+    "batch_size": 64,
+    "schedule": None,
     "loss": "concordance",
     "frozen_epochs": 1,
     "augment": "light",

@@ -40,7 +40,12 @@ def epoch_seconds(network: str, preset: str, faces, seed: int) -> float:
     mixed = asdict(Augmentation.of("strong")) | {"mixup": 0.2}
     augment = mixed if preset == "strong and mixup" else preset
     FacialExpressionClassifier(
-        network, epochs=2, augment=augment, callbacks=[SecondsAnEpoch()], random_state=seed
+        network,
+        epochs=2,
+        batch_size=64,
+        augment=augment,
+        callbacks=[SecondsAnEpoch()],
+        random_state=seed,
     ).fit(faces.images, faces.labels)
     return SecondsAnEpoch.last
 

@@ -35,8 +35,10 @@ def cnn4(n_train: int, epochs: int) -> float:
     classifier = FacialExpressionClassifier(
         "cnn4",
         epochs=epochs,
+        batch_size=64,
         learning_rate=5e-4,
-        reduce_lr=False,
+        schedule=None,
+        augment=None,
         mixed_precision="auto",
         random_state=0,
         verbose=2,

@@ -121,7 +121,9 @@ def line(row: dict) -> str:
 def speeds(network: str, n_images: int, rounds: int, seed: int) -> dict:
     """Seconds of an epoch of fit and of saliency, of as many images, in turns."""
     faces = make_faces(n_images, random_state=seed)
-    classifier = FacialExpressionClassifier(network, epochs=1, warm_start=True, random_state=seed)
+    classifier = FacialExpressionClassifier(
+        network, epochs=1, batch_size=64, augment=None, warm_start=True, random_state=seed
+    )
     fits, maps = [], []
     for _ in range(rounds + 1):
         for seconds, function in (

@@ -35,7 +35,7 @@ def measure(network: str, n_fits: int, n_images: int) -> list[float]:
     held_out = n_images // 4
     memory = []
     for seed in range(n_fits):
-        classifier = FacialExpressionClassifier(network, epochs=1, random_state=seed)
+        classifier = FacialExpressionClassifier(network, epochs=1, batch_size=64, random_state=seed)
         classifier.fit(faces.images[held_out:], faces.labels[held_out:])
         classifier.predict_proba(faces.images[:held_out])
         del classifier

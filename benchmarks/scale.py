@@ -91,7 +91,8 @@ def timed(function: Callable[[], object]) -> float:
 def classifier(**parameters: object):
     from skfer import FacialExpressionClassifier
 
-    return FacialExpressionClassifier("mini_xception", epochs=1, random_state=0, **parameters)
+    settings = {"epochs": 1, "batch_size": 64, "augment": None, "random_state": 0}
+    return FacialExpressionClassifier("mini_xception", **settings | parameters)
 
 
 def stop_after(steps: int):
@@ -174,7 +175,7 @@ def search(seconds: str) -> dict:
 
     X, y = make_faces(1000, return_X_y=True, random_state=0)
     rows = np.arange(len(X))
-    model = FacialExpressionClassifier("cnn4", random_state=0)
+    model = FacialExpressionClassifier("cnn4", batch_size=64, augment=None, random_state=0)
     first = timed(lambda: model.set_params(epochs=1).fit(X, y))
     epoch = (timed(lambda: model.set_params(epochs=3).fit(X, y)) - first) / 2
     model.set_params(epochs=max(1, round(float(seconds) / max(epoch, 0.1))))

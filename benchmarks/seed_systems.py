@@ -35,6 +35,8 @@ from sklearn.pipeline import Pipeline
 from skfer import FacialExpressionClassifier, GrayscaleResizer
 
 NAMES = np.array(["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"])
+# Where a document says nothing: the images as they are, all layers, at a constant rate.
+_UNSTATED = {"schedule": None, "augment": None, "frozen_epochs": 0}
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -81,7 +83,7 @@ def run(
     X, y = part_of((X, y), system.n_images, seed)
     EpochLog.seconds.clear()
     classifier = FacialExpressionClassifier(
-        **system.parameters,
+        **_UNSTATED | system.parameters,
         mixed_precision=mixed_precision,
         random_state=seed,
         checkpoint_dir=CHECKPOINTS,

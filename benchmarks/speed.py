@@ -73,7 +73,14 @@ def time_fits(n_images: int, epochs: int) -> tuple[list[float], list[float]]:
     skfer_turn, keras_turn = threading.Semaphore(1), threading.Semaphore(0)
     ours, theirs = Turns(skfer_turn, keras_turn), Turns(keras_turn, skfer_turn)
     classifier = FacialExpressionClassifier(
-        "cnn4", epochs=epochs + 1, batch_size=64, callbacks=[ours], random_state=0
+        "cnn4",
+        epochs=epochs + 1,
+        batch_size=64,
+        schedule=None,
+        augment=None,
+        callbacks=[ours],
+        random_state=0,
+        verbose=0,
     )
     plain = keras.Sequential(
         [keras.layers.Rescaling(1 / 255), build_network("cnn4", images.shape[1:], 7)]

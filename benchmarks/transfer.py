@@ -53,6 +53,7 @@ FEW = {
     "network": "mini_resnet",
     "epochs": 30,
     "batch_size": 32,
+    "schedule": None,
     "augment": "light",
     "mixed_precision": "auto",
 }

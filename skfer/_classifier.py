@@ -21,11 +21,16 @@ from skfer._documentation import page
 from skfer._keras_estimator import KerasEstimator
 from skfer._labels import encoding_hint, label_array, label_codes
 from skfer._labels_and_votes import labels_in_order, votes_by_class, weights_of_classes
-from skfer._network_estimator import is_model
 from skfer._scikit_callbacks import begin_fit, end_fit
 from skfer._utils import shorten
 from skfer.metrics import apply_class_prior, apply_temperature
-from skfer.networks._keras_file import is_json_text, load_model_file, load_weights, model_name
+from skfer.networks._keras_file import (
+    is_json_text,
+    is_model,
+    load_model_file,
+    load_weights,
+    model_name,
+)
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._rebuild import rebuilt
 from skfer.training import (
@@ -47,38 +52,44 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     Parameters
     ----------
-    network : str, path, keras.Model or callable, default="cnn4"
+    network : str, path, keras.Model, callable or None, default=None
         A name from `skfer.networks.list_networks`; a built Keras model or the path of a saved one
         (``.keras`` or ``.h5``), from a copy of which the fit starts, with a new last layer if it
         has another number of outputs than there are labels; or a function
-        ``(input_shape, n_outputs) -> keras.Model`` that ends in a softmax. A 1x1 convolution with
-        a stride becomes a pooling and a convolution, which compute the same.
+        ``(input_shape, n_outputs) -> keras.Model`` that ends in a softmax. None is the network
+        of `weights`, and "small_cnn" without them. A 1x1 convolution with a stride becomes a
+        pooling and a convolution, which compute the same.
     weights : str, path or FrozenEstimator, default=None
-        Where the fit starts from: a name from `skfer.list_pretrained`, of the same network
-        ("fer2013" of "mini_resnet"); "imagenet" (downloaded by Keras) for a network of
-        `keras.applications`; the path of a saved Keras model of the same network; a fitted
-        classifier inside a `sklearn.frozen.FrozenEstimator`. Of its last layer, the outputs for
-        labels that both have are taken; a file's, which knows no labels, is taken if it has as
-        many outputs. The rest starts at random; None is all at random.
+        Weights that the fit starts from: a name from `skfer.list_pretrained`, such as "fer2013";
+        "imagenet" (downloaded by Keras) for a network of `keras.applications`; the path of a
+        saved Keras model of the same network; a fitted classifier inside a
+        `sklearn.frozen.FrozenEstimator`. Of its last layer, the outputs for labels that both
+        have are taken; a file's, which knows no labels, is taken if it has as many outputs. The
+        rest starts at random; None is all at random.
     network_params : dict, default=None
         Further parameters of the network's function, such as ``{"dense_units": 1024}``.
-    epochs : int, default=15
-        Passes over the training images.
-    batch_size : int, default=64
+    epochs : int or None, default=None
+        Passes over the training images. None depends on the number of images: from scratch as
+        many as see 28,000 images, at least 12 and at most 80; with `weights` as many as see
+        2,000, at least 5 and at most 30. `n_iter_` is their number.
+    batch_size : int, default=32
         Images a step, on all devices together.
     learning_rate : float, default=None
-        Rate to start from, or the highest of a `schedule`; None is the optimiser's own.
+        Rate to start from, or the highest of a `schedule`. None is 0.008 if the network is
+        "small_cnn" by default, trained by "adam" along a cosine, and else the optimiser's own.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Keras's name of it, or an instance, of which only the settings are used.
-    schedule : {"cosine", "one_cycle"} or None, default=None
-        How the rate goes over the steps of the fit, or of each of its two phases: "cosine" warms
-        up over 5 % of them and falls to 0, "one_cycle" rises over 30 %. None keeps it.
+    schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"
+        Course of the rate over the steps of the fit, or of each of its two phases: "cosine" warms
+        up over 5 % of them and falls to 0, "one_cycle" rises over 30 %. None keeps it. "auto" is
+        "cosine", and None if `reduce_lr` or a schedule of the optimiser sets the rate, and in
+        `partial_fit`.
     dropout : float, default=None
         Share of activations dropped in the network's blocks, in [0, 1); None is the
         network's own.
     activation : str, default=None
         Keras's name of the activation, such as "elu"; None is the network's own.
-    augment : {"none", "flip", "light", "strong"}, dict or None, default=None
+    augment : {"none", "flip", "light", "strong"}, dict or None, default="light"
         Random changes to the training images: "flip" mirrors them, "light" also turns
         (10 degrees), shifts (8 %) and zooms (10 %) them, "strong" goes further and changes
         the light too. A dict sets one by one `flip`, `rotation` and `shear` (degrees), `shift`
@@ -117,16 +128,17 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     weight_average : float, default=None
         Predict with an average of the weights over the steps of the fit, of which this share
         stays at every step, such as 0.999. None predicts with the last weights.
-    frozen_epochs : int, default=0
+    frozen_epochs : int or None, default=None
         The first so many of the `epochs` train only the head of the network, the layers after
         its last feature map. Then fine-tuning begins: deeper layers train too, with batch
-        normalisation frozen.
+        normalisation frozen. None is a third of the epochs with `weights`, and 0 without. 0
+        trains all layers at `learning_rate` from the start.
     fine_tune_from : str or int, default=None
         Layers that fine-tuning trains: those from the one of this name on, or the last so
         many that have weights. None is all. With no `frozen_epochs`, the whole fit.
     fine_tune_learning_rate : float, default=None
-        Rate of fine-tuning; None is a tenth of `learning_rate` after frozen epochs, and
-        `learning_rate` without.
+        Rate of fine-tuning; None is a tenth of `learning_rate` after frozen epochs or with
+        `weights`, and `learning_rate` if `frozen_epochs` is 0.
     checkpoint_dir : path, default=None
         Folder in which to keep the state of the fit after every epoch. A fit that was killed
         goes on from there when it is started again with the same data and parameters, an int
@@ -172,8 +184,10 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
     random_state : int, RandomState instance or None, default=None
         Decides weights, dropout, order of the images and augmentation. The same int gives
         the same weights on the same machine with as many threads.
-    verbose : int, default=0
-        0 is silent, 1 a progress bar, 2 a line an epoch.
+    verbose : "auto" or int, default="auto"
+        0 is silent, 1 a progress bar, 2 a line for each epoch. "auto" is silent if the fit takes
+        less than a minute. Of a longer one it prints the estimated time at the start, which 1 and
+        2 do too, and then a line for each epoch.
 
     Attributes
     ----------
@@ -255,18 +269,18 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
 
     def __init__(
         self,
-        network: str | os.PathLike | keras.Model | Callable[..., keras.Model] = "cnn4",
+        network: str | os.PathLike | keras.Model | Callable[..., keras.Model] | None = None,
         *,
         weights: str | os.PathLike | FrozenEstimator | None = None,
         network_params: dict | None = None,
-        epochs: int = 15,
-        batch_size: int = 64,
+        epochs: int | None = None,
+        batch_size: int = 32,
         learning_rate: float | None = None,
         optimizer: str | keras.optimizers.Optimizer = "adam",
-        schedule: str | None = None,
+        schedule: str | None = "auto",
         dropout: float | None = None,
         activation: str | None = None,
-        augment: str | dict | None = None,
+        augment: str | dict | None = "light",
         oversample: bool | float = False,
         label_smoothing: float = 0.0,
         vote_mode: str = "cross_entropy",
@@ -277,7 +291,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         patience: int = 5,
         reduce_lr: bool | dict = False,
         weight_average: float | None = None,
-        frozen_epochs: int = 0,
+        frozen_epochs: int | None = None,
         fine_tune_from: str | int | None = None,
         fine_tune_learning_rate: float | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
@@ -291,7 +305,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         warm_start: bool = False,
         callbacks: list[keras.callbacks.Callback] | None = None,
         random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.network = network
         self.weights = weights
@@ -447,7 +461,7 @@ class FacialExpressionClassifier(ClassifierMixin, KerasEstimator):
         TypeError
             If one of `callbacks` cannot be copied.
         """
-        task = begin_fit(self, X, y, sample_weight, epochs=self.epochs)
+        task = begin_fit(self, X, y, sample_weight, epochs=self._most_epochs(X))
         with self._all_or_nothing():
             examples, labels = self._examples(X, y, sample_weight, reset=True)
             go_on = self.warm_start and hasattr(self, "network_")

@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, _check_y
 
 from skfer._dense_images import dense_images
 from skfer._distribution import DISTRIBUTIONS, for_pickle
-from skfer._fit_phases import phases_of_fit, phases_of_partial_fit
+from skfer._fit_phases import epochs_of_fit, phases_of_fit, phases_of_partial_fit
 from skfer._network_estimator import NetworkEstimator
 from skfer._network_fit import NetworkFit, joined_histories
 from skfer._scikit_callbacks import CallbackSupportMixin, FitTask
@@ -51,18 +51,18 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
 
     _parameter_constraints: dict = {
         **NetworkEstimator._parameter_constraints,
-        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "optimizer": [str, keras.optimizers.Optimizer],
-        "schedule": [StrOptions(set(SCHEDULES)), None],
+        "schedule": [StrOptions({"auto", *SCHEDULES}), None],
         "augment": [str, dict, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "early_stopping": ["boolean"],
         "patience": [Interval(Integral, 0, None, closed="left")],
         "reduce_lr": ["boolean", dict],
         "weight_average": [Interval(Real, 0, 1, closed="neither"), None],
-        "frozen_epochs": [Interval(Integral, 0, None, closed="left")],
+        "frozen_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "fine_tune_from": [str, Interval(Integral, 1, None, closed="left"), None],
         "fine_tune_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
         "checkpoint_dir": [str, os.PathLike, None],
@@ -70,7 +70,7 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         "distribution": [StrOptions(set(DISTRIBUTIONS)), tf.distribute.Strategy, callable, None],
         "warm_start": ["boolean"],
         "callbacks": [list, None],
-        "verbose": ["verbose"],
+        "verbose": ["verbose", StrOptions({"auto"})],
     }
 
     @standard_keras()
@@ -106,7 +106,8 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         partial: bool,
         task: FitTask | None,
     ) -> None:
-        phases = phases_of_partial_fit(self, anew) if partial else phases_of_fit(self)
+        n_images = len(examples.images)
+        phases = phases_of_partial_fit(self, anew) if partial else phases_of_fit(self, n_images)
         callbacks = _copied(self.callbacks or [])
         if anew:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -143,6 +144,10 @@ class KerasEstimator(CallbackSupportMixin, NetworkEstimator):
         )
         self.n_iter_ = fit.epoch
         self.callbacks_ = callbacks
+
+    def _most_epochs(self, X: Any) -> int | None:
+        """Return the epochs of a fit on images that are not checked yet; None if not known."""
+        return epochs_of_fit(self, len(X)) if hasattr(X, "__len__") else self.epochs
 
     def _checkpoint(self, examples: Examples, validation: Examples | None) -> CheckpointFile | None:
         """The file of this fit: another fit, on other data or otherwise set, has another."""

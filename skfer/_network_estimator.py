@@ -20,12 +20,13 @@ from skfer._dense_images import dense_images
 from skfer._file_array import parts
 from skfer._onnx_network import BACKENDS
 from skfer._pixel_range import PixelRange
-from skfer._starting_weights import start_from
+from skfer._starting_weights import network_of, start_from
 from skfer.networks import build_network
 from skfer.networks._anatomy import all_layers, features, trained_layers
-from skfer.networks._keras_file import image_model, load_model_file, model_name
+from skfer.networks._keras_file import image_model, is_model, load_model_file, model_name
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._rebuild import has_strided_pointwise, rebuilt
+from skfer.networks._registry import DEFAULT_NETWORK
 from skfer.training import (
     VIEWS,
     is_usable,
@@ -39,7 +40,7 @@ class NetworkEstimator(ImageEstimator):
     """Base of the estimators that have a network; a subclass trains it."""
 
     _parameter_constraints: dict = {
-        "network": [str, os.PathLike, keras.Model, callable],
+        "network": [str, os.PathLike, keras.Model, callable, None],
         "weights": [str, os.PathLike, FrozenEstimator, None],
         "network_params": [dict, None],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
@@ -86,7 +87,8 @@ class NetworkEstimator(ImageEstimator):
                 body = self._body_from_model(n_outputs, new_head=True)
                 self._warn_if_scaled_twice(body)
             else:
-                body = self._body(self.network, n_outputs, self._network_options())
+                network, options = self._network_and_options()
+                body = self._body(network, n_outputs, options)
                 if self.weights is not None and self.weights != "imagenet":
                     start_from(body, self.weights, getattr(self, "classes_", None))
             self._compose(body, n_outputs)
@@ -190,6 +192,17 @@ class NetworkEstimator(ImageEstimator):
                     stacklevel=2,
                 )
 
+    def _network_and_options(self) -> tuple[Any, dict[str, Any]]:
+        """Return the network that a fit builds and its options, some of which weights tell."""
+        options = self._network_options()
+        if self.network is not None:
+            return self.network, options
+        if self.weights is None:
+            return DEFAULT_NETWORK, options
+        network, own = network_of(self.weights)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return network, own | chosen
+
     def _network_options(self) -> dict[str, Any]:
         own = {"dropout": self.dropout, "activation": self.activation}
         twice = sorted(set(self.network_params or {}) & {n for n in own if own[n] is not None})
@@ -199,17 +212,21 @@ class NetworkEstimator(ImageEstimator):
             own["weights"] = self.weights
         return own | (self.network_params or {})
 
+    def _name_of(self, body: keras.Model) -> str:
+        """Return how the network is called in errors."""
+        return f"The network {body.name if self.network is None else self.network!r}"
+
     def _compose(self, body: keras.Model, n_outputs: int) -> None:
         """Put the scaling before the network, and look whether it fits images and targets."""
         if body.input_shape[1:] != self.image_shape_:
             raise ValueError(
-                f"The network {self.network!r} takes images of shape {body.input_shape[1:]}; "
+                f"{self._name_of(body)} takes images of shape {body.input_shape[1:]}; "
                 f"X has {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
             )
         network = _with_scaling(body, self.image_shape_, self._rescaling())
         if network.output_shape != (None, n_outputs):
             raise ValueError(
-                f"The network {self.network!r} has outputs of shape {network.output_shape}; "
+                f"{self._name_of(body)} has outputs of shape {network.output_shape}; "
                 f"{self._outputs(n_outputs)} need (None, {n_outputs})."
             )
         self.history_ = {}
@@ -240,7 +257,7 @@ class NetworkEstimator(ImageEstimator):
         if made_with is None:
             if is_model(self.network):
                 _refuse_copy(n_outputs)
-            made_with = (self.network, self._network_options(), self._rescaling())
+            made_with = (*self._network_and_options(), self._rescaling())
         network, options, rescaling = made_with
         body = self._body(network, n_outputs, options | {"weights": None})
         return _with_scaling(body, self.image_shape_, rescaling)
@@ -338,13 +355,6 @@ class NetworkEstimator(ImageEstimator):
             prepare_tensorflow()
             with isolated_random_state(self._seed):
                 self._set_network(network_state.thaw(frozen, self._rebuilt))
-
-
-def is_model(network: Any) -> bool:
-    """Whether the ``network`` parameter is a Keras model, or the path of a saved one."""
-    return isinstance(network, os.PathLike | keras.Model) or (
-        isinstance(network, str) and network.lower().endswith((".keras", ".h5", ".hdf5"))
-    )
 
 
 def _refuse_copy(n_outputs: int) -> NoReturn:

@@ -31,6 +31,7 @@ from skfer.training import (
     BestEpoch,
     CheckpointFile,
     Examples,
+    LongFit,
     Progress,
     SaveCheckpoint,
     SavedFit,
@@ -120,6 +121,8 @@ class NetworkFit:
         )
         self._augmentation = Augmentation.of(settings.augment)
         mixes = self._augmentation is not None and self._augmentation.mixup > 0
+        self._n_images = len(examples.images if rows is None else rows)
+        self._long_fit: LongFit | None = None
         self._rule = settings._target_rule(examples.targets, network.output_shape[-1], mixes)
         self._examples = examples
         self._validation = None if validation is None else self._with_shares(validation)
@@ -131,13 +134,19 @@ class NetworkFit:
     def run(self, phases: list[Phase]) -> None:
         """Train phase after phase, from where the checkpoint stands."""
         saved = None if self._checkpoint is None else self._checkpoint.read()
-        first = 0
+        first, before = 0, self.epoch
         if saved is not None and self._checkpoint is not None:
             if saved.progress.phase >= len(phases):
                 error = ValueError(f"phase {saved.progress.phase} of {len(phases)}")
                 raise self._checkpoint.damage(error)
             first, self.epoch = saved.progress.phase, saved.progress.epochs
             self.history = saved.progress.history
+        if self._settings.verbose:
+            head = [phase.layers == "head" for phase in phases for _ in range(phase.epochs)]
+            # At a higher verbosity Keras writes of each epoch itself.
+            lines = self._settings.verbose == "auto"
+            done = self.epoch - before
+            self._long_fit = LongFit(self._n_images, head, done=done, lines=lines)
         for number in range(first, len(phases)):
             self._train(number, phases[number], saved if number == first else None)
         if self._checkpoint is not None:
@@ -165,6 +174,8 @@ class NetworkFit:
                 settings.history_, settings.n_iter_, self.history, self.epoch - settings.n_iter_
             )
             callbacks.append(EpochTasks(settings, self._task, history))
+        if self._long_fit is not None:
+            callbacks.append(self._long_fit)
         if saved is not None:
             saved.put_into(network)
             to_go = 0 if saved.progress.stopped else to_go
@@ -194,7 +205,7 @@ class NetworkFit:
             batch_size=settings.batch_size,
             callbacks=callbacks,
             shuffle=False,  # the batches come shuffled
-            verbose=int(settings.verbose),
+            verbose=0 if settings.verbose == "auto" else int(settings.verbose),
         )
         with computing_in(network.layers[-1], self._policy), one_trace_a_fit():
             engine.fit(
@@ -252,13 +263,12 @@ class NetworkFit:
                 network.compile(network.optimizer, loss, metrics=settings._metrics())
                 build_state(network, self._with_shares(self._examples).targets[:1])
             return
-        n_images = len(self._examples.images if self._rows is None else self._rows)
         optimizer = new_optimizer(
             settings.optimizer,
             phase.learning_rate,
             self._policy,
-            schedule=settings.schedule,
-            steps=phase.epochs * steps_an_epoch(n_images, settings.batch_size, self._devices),
+            schedule=phase.schedule,
+            steps=phase.epochs * steps_an_epoch(self._n_images, settings.batch_size, self._devices),
         )
         network.compile(optimizer, loss, metrics=settings._metrics())
         build_state(network, self._with_shares(self._examples).targets[:1])

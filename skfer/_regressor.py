@@ -31,11 +31,11 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
 
     Parameters
     ----------
-    network : str, path, keras.Model or callable, default="cnn4"
+    network : str, path, keras.Model, callable or None, default=None
         As in `FacialExpressionClassifier`. A softmax at its end is exchanged for a tanh; a saved
         model or a function of yours that ends otherwise is taken as it is.
     weights : str, path or FrozenEstimator, default=None
-        As in `FacialExpressionClassifier`: "fer2013" starts from a "mini_resnet" that knows
+        As in `FacialExpressionClassifier`: "fer2013" starts from a network that knows
         expressions. Of a classifier all but the last layer is taken, of another regressor with as
         many outputs all.
     loss : {"mse", "concordance"}, default="mse"
@@ -48,7 +48,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         the first fit; later ones may lie outside, and predictions can't.
     network_params, epochs, batch_size, learning_rate, optimizer, schedule, dropout, activation
         As in `FacialExpressionClassifier`.
-    augment : {"none", "flip", "light", "strong"}, dict or None, default=None
+    augment : {"none", "flip", "light", "strong"}, dict or None, default="light"
         As in `FacialExpressionClassifier`.
     validation_fraction : float, default=None
         As in `FacialExpressionClassifier`; the part is drawn from all images alike.
@@ -60,8 +60,8 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         As in `FacialExpressionClassifier`; the ratings of the views are averaged.
     backend, mixed_precision, distribution, pixel_range, warm_start, callbacks, random_state
         As in `FacialExpressionClassifier`.
-    verbose : int, default=0
-        0 is silent, 1 a progress bar, 2 a line an epoch.
+    verbose : "auto" or int, default="auto"
+        As in `FacialExpressionClassifier`.
 
     Attributes
     ----------
@@ -138,26 +138,26 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
 
     def __init__(
         self,
-        network: str | os.PathLike | keras.Model | Callable[..., keras.Model] = "cnn4",
+        network: str | os.PathLike | keras.Model | Callable[..., keras.Model] | None = None,
         *,
         weights: str | os.PathLike | FrozenEstimator | None = None,
         loss: str = "mse",
         target_range: tuple[float, float] | None = (-1.0, 1.0),
         network_params: dict | None = None,
-        epochs: int = 15,
-        batch_size: int = 64,
+        epochs: int | None = None,
+        batch_size: int = 32,
         learning_rate: float | None = None,
         optimizer: str | keras.optimizers.Optimizer = "adam",
-        schedule: str | None = None,
+        schedule: str | None = "auto",
         dropout: float | None = None,
         activation: str | None = None,
-        augment: str | dict | None = None,
+        augment: str | dict | None = "light",
         validation_fraction: float | None = None,
         early_stopping: bool = False,
         patience: int = 5,
         reduce_lr: bool | dict = False,
         weight_average: float | None = None,
-        frozen_epochs: int = 0,
+        frozen_epochs: int | None = None,
         fine_tune_from: str | int | None = None,
         fine_tune_learning_rate: float | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
@@ -169,7 +169,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         warm_start: bool = False,
         callbacks: list[keras.callbacks.Callback] | None = None,
         random_state: int | np.random.RandomState | None = None,
-        verbose: int = 0,
+        verbose: int | str = "auto",
     ):
         self.network = network
         self.weights = weights
@@ -238,7 +238,7 @@ class FacialAffectRegressor(RegressorMixin, KerasEstimator):
         TypeError
             If one of `callbacks` cannot be copied.
         """
-        task = begin_fit(self, X, y, sample_weight, epochs=self.epochs)
+        task = begin_fit(self, X, y, sample_weight, epochs=self._most_epochs(X))
         with self._all_or_nothing():
             go_on = self.warm_start and hasattr(self, "network_")
             examples = self._examples(X, y, sample_weight, reset=True, anew=not go_on)

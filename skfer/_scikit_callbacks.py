@@ -72,7 +72,9 @@ class FitTask(NamedTuple):
     metadata: dict[str, Any] | None
 
 
-def begin_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, *, epochs: int) -> FitTask | None:
+def begin_fit(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, *, epochs: int | None
+) -> FitTask | None:
     """Open the task of a whole fit; None without `sklearn.callback`."""
     if not hasattr(estimator, "_init_callback_context"):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skfer._documentation import page
 from skfer._pipelines import flat_steps
-from skfer.networks._keras_file import load_model_file
+from skfer.networks._keras_file import is_model, load_model_file
 from skfer.weights import list_weights, read_record, read_weights
 
 
@@ -61,26 +62,69 @@ def start_from(
     network.set_weights([*given[:n_shared], *head])
 
 
+def network_of(weights: str | os.PathLike | FrozenEstimator) -> tuple[Any, dict[str, Any]]:
+    """Return the network that weights were trained with, and the options it was built with.
+
+    Raises
+    ------
+    ValueError
+        If the weights don't tell: those of a file, or of `keras.applications`.
+    """
+    if isinstance(weights, FrozenEstimator):
+        fitted = _fitted(weights)
+        made_with = getattr(fitted, "_made_with", None) or fitted._network_and_options()
+        network, options = made_with[:2]
+        if is_model(network):
+            raise ValueError(
+                f"weights={_name(weights)} holds a network that was given as a Keras model: give "
+                "this model, or its path, as network, and leave weights at None."
+            )
+        return network, {**options, "weights": None}
+    if weights in list_weights():
+        return read_record(os.fspath(weights)).network, {}
+    if weights == "imagenet":
+        raise ValueError(
+            "weights='imagenet' are of the networks of keras.applications: choose one of them, "
+            "such as network='vgg16'."
+        )
+    if Path(weights).is_file():
+        raise ValueError(
+            f"weights={_name(weights)} is a saved model, which doesn't say by which function its "
+            "network is built: give the path as network, and leave weights at None."
+        )
+    raise ValueError(_no_such_weights(weights))
+
+
+def _fitted(weights: FrozenEstimator) -> Any:
+    """Return the fitted estimator with a network inside a FrozenEstimator."""
+    fitted = flat_steps(weights)[-1]
+    if not hasattr(fitted, "network_"):
+        raise ValueError(
+            f"weights holds a {type(fitted).__name__} that has no fitted network: fit it "
+            "first, weights=FrozenEstimator(classifier.fit(X, y))."
+        )
+    return fitted
+
+
+def _no_such_weights(weights: str | os.PathLike) -> str:
+    return (
+        f"weights={_name(weights)} is no file. It may be one of {list_weights()}, the path of "
+        "a saved Keras model (.keras or .h5), 'imagenet' for a network of keras.applications, "
+        "or a fitted classifier in a sklearn.frozen.FrozenEstimator."
+    )
+
+
 def _arrays_and_classes(
     weights: str | os.PathLike | FrozenEstimator,
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
     if isinstance(weights, FrozenEstimator):
-        fitted = flat_steps(weights)[-1]
-        if not hasattr(fitted, "network_"):
-            raise ValueError(
-                f"weights holds a {type(fitted).__name__} that has no fitted network: fit it "
-                "first, weights=FrozenEstimator(classifier.fit(X, y))."
-            )
+        fitted = _fitted(weights)
         return fitted.network_.get_weights(), getattr(fitted, "classes_", None)
     if weights in list_weights():
         stored = read_weights(weights)
         return stored.arrays, np.array(stored.record.classes)
     if not Path(weights).is_file():
-        raise ValueError(
-            f"weights={_name(weights)} is no file. It may be one of {list_weights()}, the path of "
-            "a saved Keras model (.keras or .h5), 'imagenet' for a network of keras.applications, "
-            "or a fitted classifier in a sklearn.frozen.FrozenEstimator."
-        )
+        raise ValueError(_no_such_weights(weights))
     return load_model_file(weights).get_weights(), None
 
 

@@ -39,7 +39,8 @@ def two_lights():
 
 
 def new_regressor(network=networks_for_tests.tiny_network, **parameters):
-    settings = {"epochs": 8, "batch_size": 16, "learning_rate": 1e-2, "random_state": 0}
+    settings = {"epochs": 8, "batch_size": 16, "learning_rate": 1e-2, "schedule": None}
+    settings |= {"random_state": 0}
     return FacialAffectRegressor(network, **settings | parameters)
 
 
@@ -286,27 +287,15 @@ def test_a_pipeline_is_searched_by_concordance():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_concordance_on_faces_of_people_never_seen():
-    """Noisy, partly covered and turned, with the settings of `benchmarks/affect.py`."""
+    """The defaults, on noisy, partly covered and turned faces."""
     X, y = drawn_faces(3000, seed=0)
-    regressor = FacialAffectRegressor(
-        "mini_resnet",
-        loss="concordance",
-        epochs=12,
-        batch_size=32,
-        learning_rate=2e-3,
-        schedule="one_cycle",
-        augment="flip",
-        mixed_precision="auto",
-        random_state=0,
-    )
-    regressor.fit(X, y)
+    regressor = FacialAffectRegressor(loss="concordance", random_state=0, verbose=0).fit(X, y)
     unseen, truth = drawn_faces(1000, seed=1)
     concordance = concordance_correlation(
         truth, regressor.predict(unseen), multioutput="raw_values"
     )
-    assert concordance.min() >= 0.9
+    assert concordance.min() >= 0.85
 
 
 def drawn_faces(n_faces, seed):

@@ -71,6 +71,7 @@ def test_the_head_is_trained_first_and_deeper_layers_after(faces, fitted, small_
         frozen_epochs=2,
         fine_tune_from="second",
         learning_rate=0.01,
+        schedule=None,
         random_state=0,
     ).fit(faces.images, faces.labels)
     assert classifier.fine_tune_epoch_ == 2
@@ -124,7 +125,12 @@ def test_a_warm_fit_without_phases_trains_all_layers_again(faces, fitted, small_
 
 def test_fine_tuning_without_frozen_epochs_has_its_rate(faces, small_network):
     classifier = FacialExpressionClassifier(
-        small_network, epochs=1, fine_tune_from=1, fine_tune_learning_rate=1e-6, random_state=0
+        small_network,
+        epochs=1,
+        fine_tune_from=1,
+        fine_tune_learning_rate=1e-6,
+        schedule=None,
+        random_state=0,
     ).fit(faces.images, faces.labels)
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(1e-6)
     with pytest.raises(ValueError, match="is the rate of a fine-tuning, of which there is none"):

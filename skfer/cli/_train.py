@@ -27,9 +27,26 @@ _FACES_BELOW = 64
     metavar="FILE.skfer",
     help="The model. A file named .joblib becomes a pickle, which runs code when it is loaded.",
 )
-@click.option("--network", default="mini_xception", show_default=True, help="Its name in skfer.")
-@click.option("--epochs", type=click.IntRange(min=1), default=25, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option(
+    "--weights",
+    default=None,
+    metavar="NAME",
+    help="Weights to start from, such as fer2013, which needs few photos. Default: none.",
+)
+@click.option(
+    "--network",
+    default=None,
+    metavar="NAME",
+    help="Its name in skfer. Default: that of the weights, and small_cnn without.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Default: by the number of images, from 80 for few to 12 for many; with weights from "
+    "30 to 5.",
+)
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=None)
 @click.option("--augment", default="light", show_default=True, help="none, flip, light, strong.")
 @click.option("--size", type=click.IntRange(min=16), default=48, show_default=True, help="Pixels.")
@@ -67,8 +84,9 @@ _FACES_BELOW = 64
 def train(
     data: Path,
     output: Path,
-    network: str,
-    epochs: int,
+    weights: str | None,
+    network: str | None,
+    epochs: int | None,
     batch_size: int,
     learning_rate: float | None,
     augment: str,
@@ -89,7 +107,7 @@ def train(
 
     \b
     Examples:
-      skfer train photos/ --output mine.skfer
+      skfer train photos/ --weights fer2013 --output mine.skfer
       skfer train fer2013.csv --network mini_resnet --epochs 40 --output fer.skfer
       skfer train KDEF/ --names kdef --output kdef.skfer
       skfer train labels.csv --columns file emotion --images faces/ --output mine.skfer
@@ -102,10 +120,12 @@ def train(
 
     from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
     from skfer.cli._epoch_lines import EpochLines
+    from skfer.networks._registry import DEFAULT_NETWORK
 
     cropper = FaceCropper(find_detector(detector), whole_below=_FACES_BELOW, n_jobs=-1)
     classifier = FacialExpressionClassifier(
         network,
+        weights=weights,
         epochs=epochs,
         batch_size=batch_size,
         augment=augment,
@@ -117,12 +137,14 @@ def train(
     steps = [("cropper", cropper), ("resizer", GrayscaleResizer(size)), ("classifier", classifier)]
     pipeline = Pipeline(steps).set_params(**values)
     check_savable(pipeline, output)
-    classifier.set_params(callbacks=[EpochLines()])
-    echo(f"{labelled.description}; learning ...", err=True)
+    own = {name: classifier.get_params()[name] for name in ("callbacks", "verbose")}
+    classifier.set_params(callbacks=[EpochLines()], verbose=0)
+    by_default = f"the network of {weights}" if weights else DEFAULT_NETWORK
+    echo(f"{labelled.description}; training {network or by_default} ...", err=True)
     # The cropper is part of what is saved either way: photos are what it will be given.
     learner = pipeline[1:] if faces else pipeline
     learner.fit(labelled.images, labelled.labels)
-    classifier.set_params(callbacks=None)
+    classifier.set_params(**own)
     save_model(pipeline, output)
     history = {name: [float(v) for v in values] for name, values in classifier.history_.items()}
     if as_json:

@@ -112,6 +112,13 @@ def is_json_text(model: Any) -> bool:
     return isinstance(model, str) and model.lstrip().startswith("{")
 
 
+def is_model(network: Any) -> bool:
+    """Return whether a ``network`` parameter is a Keras model, or the path of a saved one."""
+    return isinstance(network, os.PathLike | keras.Model) or (
+        isinstance(network, str) and network.lower().endswith((".keras", ".h5", ".hdf5"))
+    )
+
+
 def model_name(model: Any) -> str:
     """Return how a model is called in errors: by its path, or by its name."""
     if isinstance(model, keras.Model):

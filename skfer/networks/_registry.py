@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
+# Of the estimators, where neither a network nor weights are given.
+DEFAULT_NETWORK = "small_cnn"
+
 # Name -> "module:function". Modules are imported when a network is built, so that listing
 # the names costs no TensorFlow import.
 _NETWORKS = {
@@ -20,6 +23,7 @@ _NETWORKS = {
     "mini_resnet": "skfer.networks._mini_resnet:mini_resnet",
     "mini_xception": "skfer.networks._mini_xception:mini_xception",
     "plain_cnn": "skfer.networks._plain:plain_cnn",
+    "small_cnn": "skfer.networks._small_cnn:small_cnn",
 } | {
     name: f"skfer.networks._transfer:{name}"
     for name in (

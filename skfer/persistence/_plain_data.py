@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from skfer._documentation import page
-from skfer._network_estimator import is_model
 from skfer._pixel_range import PixelRange
 from skfer._utils import encodable
 from skfer.networks import list_networks
+from skfer.networks._keras_file import is_model
 from skfer.persistence import _network_graph as network_graph
 from skfer.persistence._kinds import GROUPS, KINDS, LEFT_OUT, PLACES, class_of, kind_of, may_have
 from skfer.training import isolated_random_state, prepare_tensorflow
@@ -252,7 +252,11 @@ def _known_network(estimator: Any, description: dict[str, Any]) -> Any:
     The parameters are those of the file, so only networks with default parameters are built, for
     small images.
     """
-    named = isinstance(estimator.network, str) and estimator.network in list_networks()
+    try:
+        network, _ = estimator._network_and_options()
+    except ValueError:  # of weights that do not tell their network
+        return None
+    named = isinstance(network, str) and network in list_networks()
     small = math.prod(estimator.image_shape_) <= _MAX_KNOWN_IMAGE
     if not named or not small or estimator.network_params:
         return None

@@ -19,8 +19,9 @@ from skfer.training._checkpoint import (
 from skfer.training._concordance import Concordance, concordance_loss
 from skfer.training._examples import Examples
 from skfer.training._fingerprint import fingerprint
+from skfer.training._long_fit import LongFit
 from skfer.training._memory import build_state, no_graphs_left_behind
-from skfer.training._optimizer import new_optimizer
+from skfer.training._optimizer import has_own_schedule, new_optimizer
 from skfer.training._oversampling import oversampled
 from skfer.training._precision import computing_in, precision_policy
 from skfer.training._process import is_usable, prepare_tensorflow
@@ -46,6 +47,7 @@ __all__ = [
     "CheckpointFile",
     "Concordance",
     "Examples",
+    "LongFit",
     "PickedImages",
     "Progress",
     "SaveCheckpoint",
@@ -63,6 +65,7 @@ __all__ = [
     "evaluation_batches",
     "fingerprint",
     "fit_callbacks",
+    "has_own_schedule",
     "is_usable",
     "isolated_random_state",
     "new_optimizer",

@@ -59,9 +59,30 @@ def new_optimizer(
     return keras.optimizers.LossScaleOptimizer(fresh) if policy == "mixed_float16" else fresh
 
 
-def _check_rate_can_be_set(optimizer: keras.optimizers.Optimizer) -> None:
+def has_own_schedule(optimizer: str | keras.optimizers.Optimizer) -> bool:
+    """Return whether the learning rate of an optimiser is a schedule.
+
+    Parameters
+    ----------
+    optimizer : str or keras.optimizers.Optimizer
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from skfer.training import has_own_schedule
+    >>> has_own_schedule("adam")
+    False
+    """
     # Keras shows the current rate of a schedule as `learning_rate`, and the schedule nowhere else.
-    if isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+    rate = getattr(optimizer, "_learning_rate", None)
+    return isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+
+
+def _check_rate_can_be_set(optimizer: keras.optimizers.Optimizer) -> None:
+    if has_own_schedule(optimizer):
         raise ValueError(
             f"optimizer={optimizer.name!r} has a rate with a schedule of its own: give it a "
             "number, and leave the course to learning_rate, schedule and fine-tuning."

@@ -5,7 +5,7 @@ import pytest
 
 from skfer.networks import build_network
 
-OWN = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn"]
+OWN = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn", "small_cnn"]
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ OWN = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn"
         ("plain_cnn", 8, 683_656),
         ("cnn5", 8, 1_701_384),
         ("mini_resnet", 7, 1_551_567),
+        ("small_cnn", 7, 104_103),
     ],
 )
 def test_has_the_parameters_its_document_counts(name, n_outputs, n_parameters):

@@ -1,0 +1,213 @@
+"""Defaults of a fit: its network, its length, its phases, and what it prints."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from skfer import FacialAffectRegressor, FacialExpressionClassifier
+from skfer._fit_phases import epochs_of_fit
+from skfer.datasets import make_faces
+from skfer.training import _long_fit
+
+
+@pytest.fixture(scope="module")
+def faces():
+    return make_faces(60, classes=["happy", "sad", "surprise"], random_state=0)
+
+
+def body_of(classifier):
+    return classifier.network_.layers[-1]
+
+
+def last_rate(classifier):
+    return float(classifier.network_.optimizer.learning_rate)
+
+
+class TestNetwork:
+    def test_small_cnn_is_the_default(self, faces):
+        classifier = FacialExpressionClassifier(epochs=1, random_state=0)
+        assert body_of(classifier.fit(faces.images, faces.labels)).name == "small_cnn"
+
+    @pytest.mark.parametrize("estimator", [FacialExpressionClassifier, FacialAffectRegressor])
+    def test_weights_bring_their_network(self, estimator, faces):
+        y = faces.labels if estimator is FacialExpressionClassifier else faces.valence
+        fitted = estimator(weights="fer2013", epochs=1, frozen_epochs=1, random_state=0)
+        assert body_of(fitted.fit(faces.images, y)).name == "mini_resnet"
+
+    def test_a_frozen_classifier_brings_its_network_and_options(self, faces):
+        settings = {"epochs": 1, "random_state": 0}
+        first = FacialExpressionClassifier("plain_cnn", dropout=0.25, **settings)
+        first.fit(faces.images, faces.labels)
+        second = FacialExpressionClassifier(weights=FrozenEstimator(first), **settings)
+        third = FacialExpressionClassifier(weights=FrozenEstimator(second), **settings)
+        for classifier in (second, third):
+            classifier.fit(faces.images, faces.labels)
+            (dropout,) = (layer for layer in body_of(classifier).layers if "dropout" in layer.name)
+            assert (body_of(classifier).name, dropout.rate) == ("plain_cnn", 0.25)
+
+    @pytest.mark.parametrize(
+        ("weights", "message"),
+        [
+            ("imagenet", "such as network='vgg16'"),
+            ("fer2012", "may be one of .*fer2013"),
+            (FrozenEstimator(FacialExpressionClassifier()), "no fitted network"),
+        ],
+    )
+    def test_weights_without_a_known_network_are_explained(self, weights, message, faces):
+        with pytest.raises(ValueError, match=message):
+            FacialExpressionClassifier(weights=weights).fit(faces.images, faces.labels)
+
+    def test_a_model_file_as_weights_needs_to_be_the_network(self, faces, small_network, tmp_path):
+        path = tmp_path / "faces.keras"
+        small_network((48, 48, 1), 3).save(path)
+        with pytest.raises(ValueError, match="give the path as network"):
+            FacialExpressionClassifier(weights=path).fit(faces.images, faces.labels)
+
+
+class TestLength:
+    @pytest.mark.parametrize(
+        ("n_images", "epochs"), [(1, 80), (200, 80), (1_000, 28), (2_000, 14), (28_558, 12)]
+    )
+    def test_epochs_from_scratch(self, n_images, epochs):
+        assert epochs_of_fit(FacialExpressionClassifier(), n_images) == epochs
+
+    @pytest.mark.parametrize(("n_images", "epochs"), [(15, 30), (200, 10), (2_000, 5)])
+    def test_epochs_from_weights(self, n_images, epochs):
+        assert epochs_of_fit(FacialExpressionClassifier(weights="fer2013"), n_images) == epochs
+
+    def test_epochs_that_are_given_stay(self):
+        assert epochs_of_fit(FacialExpressionClassifier(epochs=3), 28_558) == 3
+
+    def test_n_iter_tells_the_epochs(self, faces, tiny_network):
+        classifier = FacialExpressionClassifier(tiny_network, random_state=0)
+        assert classifier.fit(faces.images, faces.labels).n_iter_ == 80
+
+    def test_the_default_fit_is_deterministic(self, faces, tiny_network):
+        one = FacialExpressionClassifier(tiny_network, random_state=0)
+        other = clone(one)
+        proba = [
+            c.fit(faces.images, faces.labels).predict_proba(faces.images) for c in (one, other)
+        ]
+        assert np.array_equal(*proba)
+
+
+class TestPhases:
+    def test_from_weights_the_head_learns_first(self, faces, small_network):
+        settings = {"random_state": 0, "learning_rate": 0.01}
+        start = FacialExpressionClassifier(small_network, epochs=1, **settings)
+        start.fit(faces.images, faces.labels)
+        tuned = FacialExpressionClassifier(
+            weights=FrozenEstimator(start), epochs=6, schedule=None, **settings
+        ).fit(faces.images, faces.labels)
+        assert tuned.fine_tune_epoch_ == 2
+        assert last_rate(tuned) == pytest.approx(0.001)
+
+    def test_no_frozen_epochs_train_all_layers_at_the_full_rate(self, faces, small_network):
+        settings = {"random_state": 0, "learning_rate": 0.01}
+        start = FacialExpressionClassifier(small_network, epochs=1, **settings)
+        start.fit(faces.images, faces.labels)
+        again = FacialExpressionClassifier(
+            weights=FrozenEstimator(start), epochs=1, frozen_epochs=0, schedule=None, **settings
+        ).fit(faces.images, faces.labels)
+        assert again.fine_tune_epoch_ is None
+        assert last_rate(again) == pytest.approx(0.01)
+
+    def test_the_rate_falls_over_a_fit_and_not_over_partial_fits(self, faces, tiny_network):
+        classifier = FacialExpressionClassifier(
+            tiny_network, learning_rate=0.01, epochs=2, random_state=0
+        )
+        assert last_rate(clone(classifier).fit(faces.images, faces.labels)) < 0.001
+        classifier.partial_fit(faces.images, faces.labels, classes=np.unique(faces.labels))
+        assert last_rate(classifier) == pytest.approx(0.01)
+
+    def test_another_course_of_the_rate_goes_before(self, faces, tiny_network):
+        decay = keras.optimizers.schedules.ExponentialDecay(0.1, 1000, 0.9)
+        for parameters in ({"reduce_lr": True}, {"optimizer": keras.optimizers.SGD(decay)}):
+            classifier = FacialExpressionClassifier(
+                tiny_network, epochs=1, random_state=0, **parameters
+            ).fit(faces.images, faces.labels)
+            assert last_rate(classifier) > 5e-4
+
+    def test_a_few_images_of_own_labels_are_enough(self):
+        drawn = make_faces(120, classes=["happy", "angry"], random_state=0)
+        labels = np.where(drawn.labels == "happy", "glad", "cross")
+        few = np.concatenate([np.flatnonzero(labels == name)[:5] for name in ("glad", "cross")])
+        rest = np.setdiff1d(np.arange(120), few)
+        classifier = FacialExpressionClassifier(weights="fer2013", random_state=0)
+        classifier.fit(drawn.images[few], labels[few])
+        assert classifier.score(drawn.images[rest], labels[rest]) > 0.8
+
+
+class TestReport:
+    """What a fit prints."""
+
+    @pytest.fixture
+    def long(self, monkeypatch):
+        """Any fit takes longer than this."""
+        monkeypatch.setattr(_long_fit, "_LONG", 0)
+
+    def fit(self, faces, network, **parameters):
+        classifier = FacialExpressionClassifier(network, epochs=3, random_state=0, **parameters)
+        return classifier.fit(faces.images, faces.labels)
+
+    def test_a_short_fit_is_silent(self, faces, tiny_network, capfd):
+        self.fit(faces, tiny_network)
+        assert capfd.readouterr().out == ""
+
+    def test_a_long_fit_prints_its_time_and_progress(self, faces, tiny_network, capfd, long):
+        self.fit(faces, tiny_network, validation_fraction=0.2)
+        first, *lines = capfd.readouterr().out.splitlines()
+        assert "48 images for 3 epochs takes about" in first
+        assert [line.partition(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+        assert "val_accuracy" in lines[0]
+        assert "left" in lines[1]
+
+    def test_verbose_0_is_silent_however_long(self, faces, tiny_network, capfd, long):
+        self.fit(faces, tiny_network, verbose=0)
+        assert capfd.readouterr().out == ""
+
+    @pytest.mark.parametrize("verbose", [1, 2])
+    def test_keras_shows_the_progress_of_a_long_fit(
+        self, verbose, faces, tiny_network, capfd, long
+    ):
+        self.fit(faces, tiny_network, verbose=verbose)
+        out = capfd.readouterr().out
+        assert out.count("takes about") == 1
+        assert "Epoch 3/3" in out
+        assert "epoch 3/3" not in out
+
+    def test_both_phases_are_one_fit(self, faces, tiny_network, capfd, long):
+        self.fit(faces, tiny_network, frozen_epochs=1)
+        out = capfd.readouterr().out
+        assert out.count("takes about") == 1
+        assert "epoch 3/3" in out
+
+    def test_tracing_is_no_part_of_the_estimate(self, monkeypatch, capfd):
+        """100 steps an epoch of a second each, after 30 s for the first."""
+        clock = iter([0.0, 0.0, 30.0, *range(31, 40)])
+        monkeypatch.setattr(_long_fit.time, "perf_counter", lambda: next(clock))
+        report = _long_fit.LongFit(3_200, [False, False])
+        report.set_params({"steps": 100})
+        report.on_train_begin()
+        report.on_epoch_begin(0)
+        for batch in range(6):
+            report.on_train_batch_end(batch)
+        assert "3,200 images for 2 epochs takes about 3 min" in capfd.readouterr().out
+
+    def test_a_short_fit_that_is_slow_to_start_is_silent(self, monkeypatch, capfd):
+        """Two steps an epoch of a second each, after 20 s for the first."""
+        clock = iter([0.0, 0.0, 20.0, 21.0, 21.0, 21.0, 21.0, 22.0, 23.0, 23.0, 23.0])
+        monkeypatch.setattr(_long_fit.time, "perf_counter", lambda: next(clock))
+        report = _long_fit.LongFit(64, [False] * 10)
+        report.set_params({"steps": 2})
+        report.on_train_begin()
+        for epoch in range(2):
+            report.on_epoch_begin(epoch)
+            for batch in range(2):
+                report.on_train_batch_end(batch)
+            report.on_epoch_end(epoch)
+        assert capfd.readouterr().out == ""
