@@ -40,7 +40,7 @@ def two_lights():
 
 def new_regressor(network=networks_for_tests.tiny_network, **parameters):
     settings = {"epochs": 8, "batch_size": 16, "learning_rate": 1e-2, "schedule": None}
-    settings |= {"random_state": 0}
+    settings |= {"augment": None, "random_state": 0}
     return FacialAffectRegressor(network, **settings | parameters)
 
 
