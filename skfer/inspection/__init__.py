@@ -1,36 +1,39 @@
-"""Looking at data, networks, fits and answers: displays as scikit-learn has them."""
+"""Plots and maps for inspecting data, networks, fits and predictions."""
 
 from skfer.inspection._circumplex import CircumplexDisplay
 from skfer.inspection._class_balance import ClassBalanceDisplay
-from skfer.inspection._coverage import CoverageDisplay
-from skfer.inspection._cross_dataset import CrossDatasetDisplay
-from skfer.inspection._grad_cam_display import GradCAMDisplay
-from skfer.inspection._groups import GroupDisplay
-from skfer.inspection._history import HistoryDisplay
-from skfer.inspection._image_grid import ImageGridDisplay
-from skfer.inspection._label_report import LabelReportDisplay
-from skfer.inspection._leaks import LeakDisplay
-from skfer.inspection._map_display import MapDisplay
-from skfer.inspection._maps import (
-    FACE_REGIONS,
+from skfer.inspection._deletion import (
     deletion_curve,
     deletion_score,
-    grad_cam,
     insertion_curve,
     insertion_score,
-    occlusion_sensitivity,
+)
+from skfer.inspection._evaluation_displays import (
+    CoverageDisplay,
+    CrossDatasetDisplay,
+    GroupDisplay,
+    PredictionSetDisplay,
+    ReliabilityDisplay,
+    RobustnessDisplay,
+)
+from skfer.inspection._history import HistoryDisplay
+from skfer.inspection._image_displays import ImageGridDisplay, LabelReportDisplay, LeakDisplay
+from skfer.inspection._map_displays import (
+    GradCAMDisplay,
+    MapDisplay,
+    OcclusionDisplay,
+    SaliencyDisplay,
+)
+from skfer.inspection._maps import grad_cam, saliency
+from skfer.inspection._network_plot import NetworkDisplay, layer_table, plot_network
+from skfer.inspection._occlusion import occlusion_sensitivity
+from skfer.inspection._regions import (
+    FACE_REGIONS,
+    RegionImportanceDisplay,
     region_importance,
     region_masks,
     region_weights,
-    saliency,
 )
-from skfer.inspection._network_plot import NetworkDisplay, layer_table, plot_network
-from skfer.inspection._occlusion_display import OcclusionDisplay
-from skfer.inspection._prediction_sets import PredictionSetDisplay
-from skfer.inspection._region_display import RegionImportanceDisplay
-from skfer.inspection._reliability import ReliabilityDisplay
-from skfer.inspection._robustness import RobustnessDisplay
-from skfer.inspection._saliency_display import SaliencyDisplay
 
 __all__ = [
     "FACE_REGIONS",

@@ -1,4 +1,4 @@
-"""`CircumplexDisplay`: valence and arousal, as estimated and as rated."""
+"""`CircumplexDisplay`: predicted and rated valence and arousal."""
 
 from __future__ import annotations
 
@@ -8,45 +8,49 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skfer._circumplex import CIRCUMPLEX
-from skfer.inspection._axes import COLORS, axes_or_new, pyplot
+from skfer.inspection._plotting import COLORS, axes_or_new, pyplot
 from skfer.metrics import concordance_correlation
 
 _SIZE = (5.4, 5.2)  # inches
-_MOST_LINES = 150
-# Names stand on the rim, away from the points.
-_RIM = 1.08
+_MAX_LINES = 150
+# Radius of the names of expressions, outside the circle.
+_NAME_RADIUS = 1.08
 
 
 class CircumplexDisplay:
-    """Estimates in the plane of valence and arousal, each tied to the rating it should be.
+    """Predictions in the plane of valence and arousal, with lines to the ratings.
 
-    It is recommended to use `from_predictions` or `from_estimator`. Parameters are stored as
-    attributes. The names on the rim stand in the directions in which `skfer.expressions_to_affect`
-    places them.
+    The names outside the circle are in the directions of `skfer.expressions_to_affect`. It is
+    recommended to use `from_predictions` or `from_estimator`. Parameters are stored as attributes.
 
     Parameters
     ----------
     y_true : array-like of shape (n, 2) or None
-        Rated valence and arousal in [-1, 1]; None draws the estimates alone.
+        Rated valence and arousal in [-1, 1]; None draws only the predictions.
     y_pred : array-like of shape (n, 2)
-        The estimates.
+        Predicted valence and arousal.
     name : str, default=None
-        What the estimates are called.
+        Name of the predictions.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     points_ : matplotlib PathCollection
-        The estimates.
+        The predictions.
     lines_ : matplotlib LineCollection or None
-        From rating to estimate.
+        Lines from ratings to predictions.
     concordance_ : ndarray of shape (2,) or None
-        Of valence and of arousal.
+        Concordance of valence and arousal.
+
+    Raises
+    ------
+    ValueError
+        If ratings or predictions are no pairs of valence and arousal, or their lengths differ.
 
     See Also
     --------
-    skfer.metrics.concordance_correlation : What stands in the legend.
+    skfer.metrics.concordance_correlation : The metric in the legend.
 
     References
     ----------
@@ -73,7 +77,7 @@ class CircumplexDisplay:
     def from_predictions(
         cls, y_true: Any, y_pred: Any, *, name: str | None = None, ax: Any = None
     ) -> CircumplexDisplay:
-        """Draw estimates that are known.
+        """Plot given predictions.
 
         Parameters
         ----------
@@ -86,11 +90,6 @@ class CircumplexDisplay:
         Returns
         -------
         CircumplexDisplay
-
-        Raises
-        ------
-        ValueError
-            If they are not pairs of valence and arousal, or not as many.
         """
         pyplot(f"{cls.__name__}.from_predictions")
         return cls(y_true, y_pred, name=name).plot(ax)
@@ -99,73 +98,63 @@ class CircumplexDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any = None, *, name: str | None = None, ax: Any = None
     ) -> CircumplexDisplay:
-        """Draw what a fitted regressor or Pipeline says of images.
+        """Plot the predictions of a fitted regressor or Pipeline.
 
         Parameters
         ----------
         estimator : fitted regressor of valence and arousal, or Pipeline
         X : batch of n images
         y : array-like of shape (n, 2), default=None
-            Their ratings, if there are any.
-        name : str, default=None
-        ax : matplotlib Axes, default=None
+            Ratings.
+        name, ax
+            As in `from_predictions`.
 
         Returns
         -------
         CircumplexDisplay
-
-        Raises
-        ------
-        ValueError
-            If it gives no pairs of valence and arousal, or not as many as there are ratings.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         return cls.from_predictions(y, estimator.predict(X), name=name, ax=ax)
 
     def plot(self, ax: Any = None, *, name: str | None = None) -> CircumplexDisplay:
-        """Draw the estimates, and lines from the ratings to them.
+        """Draw the predictions, and lines from the ratings to them.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a new figure. Axes with estimates get more in another colour.
+            None makes a new figure. Further predictions in the same axes get other colours.
         name : str, default=None
-            None is that of the display.
+            None is the name of the display.
 
         Returns
         -------
         CircumplexDisplay
 
-        Raises
-        ------
-        ValueError
-            If they are not pairs of valence and arousal, or not as many.
-
         Notes
         -----
-        Of more than 150 images, only as many lines are drawn, evenly chosen; all are points.
+        At most 150 lines are drawn, for evenly spaced images. All images are points.
         """
-        estimates = _pairs(self.y_pred, "y_pred")
+        predictions = _pairs(self.y_pred, "y_pred")
         ratings = None if self.y_true is None else _pairs(self.y_true, "y_true")
-        if ratings is not None and len(ratings) != len(estimates):
-            raise ValueError(f"y_true holds {len(ratings)} images, but y_pred {len(estimates)}.")
+        if ratings is not None and len(ratings) != len(predictions):
+            raise ValueError(f"y_true holds {len(ratings)} images, but y_pred {len(predictions)}.")
         self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", _SIZE)
         self.figure_ = self.ax_.figure
-        before = [drawn for drawn in self.ax_.collections if drawn.get_gid() == "estimates"]
-        if not before:
+        n_before = sum(points.get_gid() == "predictions" for points in self.ax_.collections)
+        if n_before == 0:
             _draw_circle(self.ax_)
-        color = COLORS[len(before) % len(COLORS)]
+        color = COLORS[n_before % len(COLORS)]
         self.concordance_: np.ndarray | None = None
         self.lines_ = None
-        label = name or self.name or "estimates"
+        label = name or self.name or "predictions"
         if ratings is not None:
             self.concordance_ = np.asarray(
-                concordance_correlation(ratings, estimates, multioutput="raw_values")
+                concordance_correlation(ratings, predictions, multioutput="raw_values")
             )
             valence, arousal = self.concordance_
             label += f": concordance {valence:.2f} of valence, {arousal:.2f} of arousal"
-            self.lines_ = _tie(self.ax_, ratings, estimates, color)
-            if not before:
+            self.lines_ = _draw_lines(self.ax_, ratings, predictions, color)
+            if n_before == 0:
                 self.ax_.scatter(
                     *ratings.T,
                     14,
@@ -176,16 +165,16 @@ class CircumplexDisplay:
                     zorder=3,
                 )
         self.points_ = self.ax_.scatter(
-            *estimates.T,
+            *predictions.T,
             12,
             color=color,
             alpha=0.6,
             linewidths=0,
             label=label,
-            gid="estimates",
+            gid="predictions",
             zorder=4,
         )
-        # Below the axes: inside the circle there is no room that stays free.
+        # Below the axes, because data may cover the whole circle.
         self.ax_.legend(
             loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False, fontsize="small"
         )
@@ -196,7 +185,7 @@ def _pairs(values: Any, name: str) -> np.ndarray:
     pairs = check_array(values, dtype=np.float64, input_name=name)
     if pairs.shape[1] != 2:
         raise ValueError(
-            f"{name} has the shape {pairs.shape}; valence and arousal are expected, (n, 2)."
+            f"{name} has the shape {pairs.shape}; it must be (n, 2), valence and arousal."
         )
     return pairs
 
@@ -208,10 +197,10 @@ def _draw_circle(ax: Any) -> None:
     ax.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     ax.axvline(0, color="0.85", linewidth=0.8, zorder=0)
     for name, (valence, arousal) in CIRCUMPLEX.items():
-        away = np.hypot(valence, arousal)
-        if away == 0:
+        distance = np.hypot(valence, arousal)
+        if distance == 0:
             continue
-        x, y = _RIM * valence / away, _RIM * arousal / away
+        x, y = _NAME_RADIUS * valence / distance, _NAME_RADIUS * arousal / distance
         side = "center" if abs(x) < 0.2 else "left" if x > 0 else "right"
         ax.text(x, y, name, ha=side, va="center", color="0.35", fontsize="small")
     ax.set(xlabel="valence: unpleasant to pleasant", ylabel="arousal: calm to excited")
@@ -219,10 +208,10 @@ def _draw_circle(ax: Any) -> None:
     ax.set(xticks=[-1, -0.5, 0, 0.5, 1], yticks=[-1, -0.5, 0, 0.5, 1])
 
 
-def _tie(ax: Any, ratings: np.ndarray, estimates: np.ndarray, color: str) -> Any:
+def _draw_lines(ax: Any, ratings: np.ndarray, predictions: np.ndarray, color: str) -> Any:
     from matplotlib.collections import LineCollection
 
-    chosen = np.unique(np.linspace(0, len(ratings) - 1, _MOST_LINES).round().astype(int))
-    ends = np.stack([ratings[chosen], estimates[chosen]], axis=1)
+    rows = np.unique(np.linspace(0, len(ratings) - 1, _MAX_LINES).round().astype(int))
+    ends = np.stack([ratings[rows], predictions[rows]], axis=1)
     lines = LineCollection(ends, colors=color, linewidths=0.6, alpha=0.35, zorder=2)
     return ax.add_collection(lines)

@@ -1,4 +1,4 @@
-"""`ClassBalanceDisplay`: how many images there are of every class."""
+"""`ClassBalanceDisplay`: number of images of each class."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skfer._labels import label_array
-from skfer.inspection._axes import COLORS, axes_or_new, legend_above, pyplot
+from skfer.inspection._plotting import COLORS, axes_or_new, legend_above, pyplot
 
-# Printed in gray, sets differ by these as well.
+# Distinguish sets in print without colour.
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")
 _ORDERS = ("count", "name")
-# Inches: a bar, the gap between classes, and what stands around them.
-_BAR, _GAP, _AROUND = 0.24, 0.14, 0.8
+# Inches: a bar, the gap between classes, and the margin.
+_BAR, _GAP, _MARGIN = 0.24, 0.14, 0.8
 _WIDTH = 6.4
 _GROUP_HEIGHT = 0.8
 
 
 class ClassBalanceDisplay:
-    """How many images there are of every class, in one set or several.
+    """Number of images of each class, in one set or several.
 
     It is recommended to use `from_labels`. Parameters are stored as attributes.
 
     Parameters
     ----------
     counts : array-like of shape (n_sets, n_classes), int
-        Images of every class in every set.
+        Number of images of each class in each set.
     classes : sequence of n_classes labels
     sets : sequence of n_sets str, default=None
-        Names of the sets; one set needs none.
+        Names of the sets. A single set needs no name.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     bars_ : list of matplotlib BarContainer
-        One for every set.
+        One for each set.
     text_ : list of matplotlib Text
-        What is written on the bars, set after set.
+        Text on the bars, set by set.
 
     See Also
     --------
-    sklearn.utils.class_weight.compute_class_weight : Weights that make up for an imbalance.
+    sklearn.utils.class_weight.compute_class_weight : Weights against class imbalance.
 
     References
     ----------
@@ -60,7 +60,7 @@ class ClassBalanceDisplay:
     ['3 (75.0 %)', '1 (25.0 %)']
     >>> plt.close(display.figure_)
 
-    Two sets side by side, by their shares:
+    Compare the shares of two sets:
 
     >>> display = ClassBalanceDisplay.from_labels(
     ...     {"Training": ["sad", "happy", "happy"], "PublicTest": ["happy", "sad"]},
@@ -86,20 +86,16 @@ class ClassBalanceDisplay:
         normalize: bool = False,
         ax: Any = None,
     ) -> ClassBalanceDisplay:
-        """Count the labels of a data set, or of its sets, and draw the counts.
+        """Count labels and plot the counts.
 
         Parameters
         ----------
         y : array-like of shape (n,), or dict of str to array-like
-            The label of every image; a dict has the labels of several sets by their names.
+            Labels; a dict holds the labels of several named sets.
         sets : array-like of shape (n,), default=None
-            The set that each image belongs to, such as FER2013's usage, if `y` is no dict.
-        order : {"count", "name"}, default="count"
-            As for `plot`.
-        normalize : bool, default=False
-            As for `plot`.
-        ax : matplotlib Axes, default=None
-            As for `plot`.
+            Name of the set of each image, such as FER2013's usage, if `y` is no dict.
+        order, normalize, ax
+            As in `plot`.
 
         Returns
         -------
@@ -108,7 +104,7 @@ class ClassBalanceDisplay:
         Raises
         ------
         ValueError
-            If there are no labels, or `sets` does not go with `y`.
+            If there are no labels, or `sets` does not match `y`.
         """
         pyplot(f"{cls.__name__}.from_labels")
         labels = _labels_by_set(y, sets)
@@ -121,17 +117,17 @@ class ClassBalanceDisplay:
     def plot(
         self, ax: Any = None, *, order: str = "count", normalize: bool = False
     ) -> ClassBalanceDisplay:
-        """Draw a bar for every class, and for every set one beside the other.
+        """Draw a bar for each class and set.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a new figure, as high as there are bars.
+            None makes a new figure of suitable height.
         order : {"count", "name"}, default="count"
-            From top to bottom: the largest class first, or sorted by name.
+            Order from top to bottom: largest class first, or by name.
         normalize : bool, default=False
-            Whether bars are as long as the class's share of its set, in percent, so that sets
-            of differing size compare. Counts and shares are written on the bars either way.
+            If True, the length of a bar is the share of the class in its set, in percent. Counts
+            and shares are written on the bars in both cases.
 
         Returns
         -------
@@ -140,40 +136,42 @@ class ClassBalanceDisplay:
         Raises
         ------
         ValueError
-            If `order` is neither, or `counts` does not fit classes and sets.
+            If `order` is unknown, or `counts` does not match classes and sets.
         """
         if order not in _ORDERS:
             raise ValueError(f"order={order!r} must be 'count' or 'name'.")
-        counts, names = self._checked()
+        counts, names = self._validate()
         shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        rows = _ordered(counts, self.classes, order)
+        rows = sorted(range(len(self.classes)), key=lambda row: self.classes[row])
+        if order == "count":
+            rows.sort(key=lambda row: -counts[:, row].sum())  # stable: ties remain sorted by name
         n_sets, n_classes = counts.shape
-        height = _AROUND + n_classes * (_GAP + _BAR * max(n_sets, 1.5))
+        height = _MARGIN + n_classes * (_GAP + _BAR * max(n_sets, 1.5))
         self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", (_WIDTH, height))
         self.figure_ = self.ax_.figure
         self.bars_, self.text_ = [], []
         thickness = _GROUP_HEIGHT / n_sets
-        for place in range(n_sets):
-            offset = (place + 0.5) * thickness - _GROUP_HEIGHT / 2
+        for number in range(n_sets):
+            offset = (number + 0.5) * thickness - _GROUP_HEIGHT / 2
             bars = self.ax_.barh(
                 np.arange(n_classes) + offset,
-                (shares if normalize else counts)[place, rows],
+                (shares if normalize else counts)[number, rows],
                 height=thickness,
-                color=COLORS[place % len(COLORS)],
+                color=COLORS[number % len(COLORS)],
                 edgecolor="white",
-                hatch=_HATCHES[place % len(_HATCHES)],
-                label=names[place],
+                hatch=_HATCHES[number % len(_HATCHES)],
+                label=names[number],
             )
-            written = [f"{counts[place, row]:,} ({shares[place, row]:.1f} %)" for row in rows]
+            texts = [f"{counts[number, row]:,} ({shares[number, row]:.1f} %)" for row in rows]
             self.bars_.append(bars)
-            self.text_ += self.ax_.bar_label(bars, written, padding=3, fontsize="small")
+            self.text_ += self.ax_.bar_label(bars, texts, padding=3, fontsize="small")
         self._label_axes(rows, normalize)
         return self
 
     def _label_axes(self, rows: list[int], normalize: bool) -> None:
         self.ax_.set_yticks(range(len(rows)), [str(self.classes[row]) for row in rows])
         self.ax_.set_ylim(len(rows) - 0.5, -0.5)
-        # Room for what is written behind the longest bar.
+        # Room for the text after the longest bar.
         self.ax_.set_xlim(0, 1.3 * self.ax_.get_xlim()[1])
         self.ax_.set_xlabel("share of the set in %" if normalize else "images")
         self.ax_.spines[["top", "right"]].set_visible(False)
@@ -182,7 +180,7 @@ class ClassBalanceDisplay:
         if self.sets is not None:
             legend_above(self.ax_)
 
-    def _checked(self) -> tuple[np.ndarray, list[str]]:
+    def _validate(self) -> tuple[np.ndarray, list[str]]:
         counts = np.atleast_2d(self.counts)
         names = [""] * len(counts) if self.sets is None else [str(name) for name in self.sets]
         if counts.shape != (len(names), len(self.classes)) or not counts.size:
@@ -196,24 +194,16 @@ class ClassBalanceDisplay:
 def _labels_by_set(y: Any, sets: Any) -> dict[str, np.ndarray]:
     if isinstance(y, Mapping):
         if sets is not None:
-            raise ValueError("y is a dict and names its sets: leave sets at None.")
+            raise ValueError("y is a dict that names its sets: leave sets at None.")
         labels = {str(name): label_array(part, f"y[{name!r}]") for name, part in y.items()}
     else:
-        every = label_array(y)
+        all_labels = label_array(y)
         if sets is None:
-            labels = {"": every}
+            labels = {"": all_labels}
         else:
-            check_consistent_length(every, sets)
-            of = column_or_1d(sets)
-            labels = {str(name): every[of == name] for name in dict.fromkeys(of.tolist())}
+            check_consistent_length(all_labels, sets)
+            sets = column_or_1d(sets)
+            labels = {str(name): all_labels[sets == name] for name in dict.fromkeys(sets.tolist())}
     if not any(len(part) for part in labels.values()):
         raise ValueError("y holds no labels: at least 1 is needed.")
     return labels
-
-
-def _ordered(counts: np.ndarray, classes: Sequence[Any], order: str) -> list[int]:
-    """Places of the classes from top to bottom; equal counts go by name."""
-    by_name = sorted(range(len(classes)), key=lambda row: classes[row])
-    if order == "name":
-        return by_name
-    return sorted(by_name, key=lambda row: -counts[:, row].sum())

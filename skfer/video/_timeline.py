@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skfer.inspection._axes import pyplot
+from skfer.inspection._plotting import pyplot
 from skfer.recognition import color_of
 from skfer.video._face_tables import COLUMNS, read_rows
 

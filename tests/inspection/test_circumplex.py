@@ -1,5 +1,3 @@
-"""Valence and arousal as a picture."""
-
 from __future__ import annotations
 
 import numpy as np
@@ -17,7 +15,7 @@ def ratings():
     return y, y + rng.normal(0, 0.1, y.shape)
 
 
-def test_points_lines_and_the_figure_of_the_metric(ratings):
+def test_points_lines_and_concordance(ratings):
     y, predicted = ratings
     display = CircumplexDisplay.from_predictions(y, predicted, name="mine")
     np.testing.assert_allclose(display.points_.get_offsets(), predicted)
@@ -33,7 +31,7 @@ def test_points_lines_and_the_figure_of_the_metric(ratings):
     assert {text.get_text() for text in display.ax_.texts} >= {"happy", "sad", "angry"}
 
 
-def test_two_estimators_in_one_picture(ratings):
+def test_two_estimators_in_one_plot(ratings):
     y, predicted = ratings
     one = CircumplexDisplay.from_predictions(y, predicted)
     two = CircumplexDisplay.from_predictions(y, y, name="other", ax=one.ax_)
@@ -42,7 +40,7 @@ def test_two_estimators_in_one_picture(ratings):
     assert not np.allclose(one.points_.get_facecolor(), two.points_.get_facecolor())
 
 
-def test_images_without_ratings(ratings):
+def test_predictions_without_ratings(ratings):
     y, _ = ratings
     constant = DummyRegressor().fit(y, y)
     display = CircumplexDisplay.from_estimator(constant, y)
@@ -51,15 +49,9 @@ def test_images_without_ratings(ratings):
     np.testing.assert_allclose(display.points_.get_offsets()[0], y.mean(axis=0))
 
 
-def test_what_is_no_pair_is_refused(ratings):
+def test_invalid_shapes(ratings):
     y, predicted = ratings
     with pytest.raises(ValueError, match=r"y_pred has the shape \(200, 1\)"):
         CircumplexDisplay.from_predictions(y, predicted[:, :1])
     with pytest.raises(ValueError, match="y_true holds 199 images, but y_pred 200"):
         CircumplexDisplay.from_predictions(y[1:], predicted)
-
-
-@pytest.mark.usefixtures("no_matplotlib")
-def test_without_matplotlib_the_error_says_what_to_install(ratings):
-    with pytest.raises(ImportError, match=r'CircumplexDisplay.*"skfer\[plot\]"'):
-        CircumplexDisplay.from_predictions(*ratings)

@@ -1,5 +1,3 @@
-"""The curves of a fit, and of several side by side."""
-
 from __future__ import annotations
 
 from types import SimpleNamespace
@@ -24,7 +22,7 @@ HISTORY = {
 
 
 def fitted(history=HISTORY, fine_tune_epoch=None):
-    """What the display reads of a fitted estimator."""
+    """The attributes of a fitted estimator that the display reads."""
     return SimpleNamespace(history_=history, fine_tune_epoch_=fine_tune_epoch)
 
 
@@ -33,13 +31,12 @@ def entries(axis):
 
 
 def vertical_lines(axis):
-    """Where lines stand that cross the whole panel."""
+    """Positions of lines over the whole panel."""
     return [line.get_xdata()[0] for line in axis.lines if list(line.get_ydata()) == [0, 1]]
 
 
-def test_a_panel_for_loss_and_one_for_accuracy():
+def test_one_panel_for_each_metric():
     display = HistoryDisplay(HISTORY).plot()
-
     assert [axis.get_ylabel() for axis in display.axes_] == ["loss", "accuracy"]
     assert all(axis.figure is display.figure_ for axis in display.axes_)
     assert [line.get_linestyle() for line in display.lines_] == ["-", "--", "-", "--"]
@@ -47,9 +44,8 @@ def test_a_panel_for_loss_and_one_for_accuracy():
     np.testing.assert_array_equal(display.lines_[3].get_ydata(), HISTORY["val_accuracy"])
 
 
-def test_the_best_validation_epoch_is_lowest_in_loss_and_highest_in_accuracy():
+def test_best_validation_epoch():
     loss, accuracy = HistoryDisplay(HISTORY).plot().axes_
-
     assert "best: 1.3 in epoch 3" in entries(loss)
     assert "best: 0.6 in epoch 4" in entries(accuracy)
     rings = [line for line in loss.lines if line.get_markerfacecolor() == "none"]
@@ -57,63 +53,54 @@ def test_the_best_validation_epoch_is_lowest_in_loss_and_highest_in_accuracy():
 
 
 @pytest.mark.parametrize("metric", ["mean_absolute_error", "mae", "mse", "log_loss"])
-def test_errors_are_better_when_lower(metric):
+def test_lower_is_better_for_errors(metric):
     display = HistoryDisplay({f"val_{metric}": [3.0, 1.0, 2.0]}).plot()
-
     assert "best: 1 in epoch 2" in entries(display.axes_[0])
 
 
-def test_fine_tuning_begins_after_the_epochs_trained_before_it():
+def test_start_of_fine_tuning():
     display = HistoryDisplay.from_estimator(fitted(fine_tune_epoch=2))
-
     for axis in display.axes_:
         assert vertical_lines(axis) == [2.5]
         assert "fine-tuning" in entries(axis)
 
 
-def test_no_fine_tuning_no_line():
+def test_no_line_without_fine_tuning():
     display = HistoryDisplay.from_estimator(fitted())
-
     assert vertical_lines(display.axes_[0]) == []
     assert "fine-tuning" not in entries(display.axes_[0])
 
 
-def test_without_validation_only_training_is_drawn():
+def test_training_without_validation():
     display = HistoryDisplay({"loss": [2.0, 1.0]}).plot()
-
     assert entries(display.axes_[0]) == ["training"]
 
 
-def test_metrics_choose_the_panels_and_the_rate_is_one_on_request():
+def test_metrics_select_panels():
     display = HistoryDisplay(HISTORY).plot(metrics=["accuracy", "learning_rate"])
-
     assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
     assert entries(display.axes_[1]) == ["training"]
 
 
-def test_curves_go_into_axes_of_the_users_own():
+def test_axes_for_several_metrics():
     figure, axes = plt.subplots(2, 1)
-
     display = HistoryDisplay.from_estimator(fitted(), ax=axes)
-
     assert display.figure_ is figure
     assert list(display.axes_) == list(axes)
     one = HistoryDisplay.from_estimator(fitted(), ax=axes[0], metrics=["loss"])
     assert one.axes_.tolist() == [axes[0]]
 
 
-def test_every_metric_needs_axes():
+def test_number_of_axes_is_checked():
     _, axis = plt.subplots()
-
     with pytest.raises(ValueError, match=r"ax holds 1 axes, but 2 are needed.*'accuracy'"):
         HistoryDisplay(HISTORY).plot(axis)
 
 
-def test_several_fits_are_told_apart_by_colour_and_marker():
+def test_several_fits_differ_in_colour_and_marker():
     display = HistoryDisplay.from_histories(
         {"cnn4": HISTORY, "vgg": fitted({"loss": [3.0, 2.0, 1.0]}, fine_tune_epoch=1)}
     )
-
     loss, accuracy = display.axes_
     assert entries(loss) == [
         "cnn4: 1.3 in epoch 3",
@@ -132,39 +119,34 @@ def test_several_fits_are_told_apart_by_colour_and_marker():
 
 def test_fits_without_names_are_numbered():
     display = HistoryDisplay([{"loss": [1.0]}, {"loss": [2.0]}]).plot()
-
     assert entries(display.axes_[0])[:2] == ["fit 1", "fit 2"]
 
 
-def test_a_name_stands_before_the_curves():
+def test_name_in_the_legend():
     display = HistoryDisplay.from_estimator(fitted({"loss": [1.0]}), name="cnn4")
-
     assert entries(display.axes_[0]) == ["cnn4, training"]
 
 
-def test_a_diverged_fit_is_drawn_as_far_as_it_goes():
+def test_nan_after_divergence():
     nan = float("nan")
     display = HistoryDisplay({"val_loss": [2.0, 1.0, nan], "val_accuracy": [nan] * 3}).plot()
-
     assert "best: 1 in epoch 2" in entries(display.axes_[0])
     assert entries(display.axes_[1]) == ["validation"]
 
 
-def test_one_epoch_is_seen_and_long_fits_have_few_markers():
+def test_number_of_markers():
     short = HistoryDisplay({"loss": [1.0]}).plot()
     long = HistoryDisplay({"loss": np.linspace(2, 1, 300)}).plot()
-
     assert short.lines_[0].get_marker() not in ("", "None")
     low, high = short.axes_[0].get_xlim()
     assert [tick for tick in short.axes_[0].get_xticks() if low < tick < high] == [1]
     assert long.lines_[0].get_markevery() >= 20
 
 
-def test_legend_and_labels_lie_inside_the_figure():
+def test_legend_is_inside_the_figure():
     names = [f"a fit of quite a long name {number}" for number in range(6)]
     display = HistoryDisplay.from_histories(dict.fromkeys(names, HISTORY))
     display.figure_.canvas.draw()
-
     for axis in display.axes_:
         box = axis.get_tightbbox()
         assert box.x0 >= 0
@@ -185,29 +167,29 @@ def test_legend_and_labels_lie_inside_the_figure():
         ([[1.0, 2.0]], "'fit 1' is of type list"),
     ],
 )
-def test_what_is_no_history_is_refused(history, message):
+def test_invalid_history(history, message):
     with pytest.raises(ValueError, match=message):
         HistoryDisplay(history).plot()
 
 
 @pytest.mark.parametrize("epoch", [-1, 5])
-def test_fine_tuning_begins_within_the_fit(epoch):
+def test_invalid_fine_tune_epoch(epoch):
     with pytest.raises(ValueError, match=f"fine_tune_epoch={epoch} must be from 0 to 4"):
         HistoryDisplay(HISTORY, fine_tune_epoch=epoch).plot()
 
 
-def test_several_histories_have_as_many_names():
+def test_number_of_names_is_checked():
     with pytest.raises(ValueError, match="name='cnn4' must be a list of 2"):
         HistoryDisplay([HISTORY, HISTORY], name="cnn4").plot()
 
 
 @pytest.mark.parametrize("metrics", [["val_loss"], ["f1"], [], "loss"])
-def test_metrics_are_those_of_the_history(metrics):
+def test_unknown_metrics(metrics):
     with pytest.raises(ValueError, match=r"metrics=.*'accuracy', 'loss', 'learning_rate'"):
         HistoryDisplay(HISTORY).plot(metrics=metrics)
 
 
-def test_what_is_not_fitted_is_refused():
+def test_unfitted_estimator():
     for estimator in (
         FacialExpressionClassifier(),
         Pipeline([("c", FacialExpressionClassifier())]),
@@ -216,23 +198,12 @@ def test_what_is_not_fitted_is_refused():
             HistoryDisplay.from_estimator(estimator)
 
 
-def test_histories_have_names():
+def test_histories_must_be_a_dict():
     with pytest.raises(ValueError, match="histories is of type list"):
         HistoryDisplay.from_histories([HISTORY])
 
 
-@pytest.mark.usefixtures("no_matplotlib")
-def test_without_matplotlib_the_error_says_what_to_install():
-    for draw in (
-        HistoryDisplay(HISTORY).plot,
-        lambda: HistoryDisplay.from_estimator(fitted()),
-        lambda: HistoryDisplay.from_histories({"a": HISTORY}),
-    ):
-        with pytest.raises(ImportError, match=r'HistoryDisplay\..*pip install "skfer\[plot\]"'):
-            draw()
-
-
-def test_the_fit_of_a_pipeline(tiny_network):
+def test_pipeline(tiny_network):
     faces = make_faces(40, classes=["happy", "sad"], size=24, random_state=0)
     pipeline = Pipeline(
         [
@@ -245,9 +216,7 @@ def test_the_fit_of_a_pipeline(tiny_network):
             ),
         ]
     ).fit(faces.images, faces.labels)
-
     display = HistoryDisplay.from_estimator(pipeline)
-
     history = pipeline["classifier"].history_
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), history["loss"])
     np.testing.assert_array_equal(display.lines_[3].get_ydata(), history["val_accuracy"])

@@ -1,5 +1,3 @@
-"""The layers of a network, in a table and in a picture."""
-
 from __future__ import annotations
 
 import sys
@@ -38,7 +36,7 @@ def residual_network():
 
 
 def behind_scaling(body):
-    """A network as a fitted estimator has it."""
+    """A network behind a scaling layer, as in a fitted estimator."""
     pixels = keras.Input(body.input_shape[1:])
     return keras.Model(pixels, body(layers.Rescaling(1 / 255)(pixels)))
 
@@ -49,9 +47,7 @@ def labels(display):
 
 def test_table_of_layers():
     network = build_network("little_vgg", (32, 32, 3), 5)
-
     table = layer_table(network)
-
     assert table.columns.tolist() == ["layer", "type", "output_shape", "parameters", "trainable"]
     assert table["layer"].tolist() == [layer.name for layer in network.layers]
     assert table["output_shape"].iloc[[0, -1]].tolist() == [(32, 32, 3), (5,)]
@@ -61,25 +57,21 @@ def test_table_of_layers():
     assert (normalization["trainable"] * 2 == normalization["parameters"]).all()
 
 
-def test_what_is_frozen_is_not_trainable(small_network):
+def test_frozen_layers_are_not_trainable(small_network):
     network = small_network((16, 16, 1), 3)
     network.get_layer("first").trainable = False
-
     table = layer_table(network).set_index("layer")
-
     assert table.loc["first", "trainable"] == 0 < table.loc["first", "parameters"]
     assert table.loc["second", "trainable"] == table.loc["second", "parameters"]
 
 
-def test_a_name_is_built_for_the_images_that_are_meant():
+def test_named_network():
     table = layer_table("cnn4", input_shape=(64, 64, 3), n_outputs=8)
-
     assert table["output_shape"].iloc[[0, -1]].tolist() == [(64, 64, 3), (8,)]
 
 
-def test_runs_of_layers_share_a_box(small_network):
+def test_layers_that_keep_the_shape_share_a_box(small_network):
     display = plot_network(small_network((16, 16, 1), 3, dropout=0.25))
-
     assert labels(display) == [
         "Input",
         f"Conv 4, 3{TIMES}3, stride 2 {DASH} BatchNorm {DASH} ReLU",
@@ -88,21 +80,19 @@ def test_runs_of_layers_share_a_box(small_network):
         "Dense 3, softmax",
     ]
     assert display.arcs_ == []
-    written = [text.get_text() for text in display.ax_.texts]
-    assert f"8{TIMES}8{TIMES}4" in written
-    assert "small_network: 411 parameters" in written
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert f"8{TIMES}8{TIMES}4" in texts
+    assert "small_network: 411 parameters" in texts
     assert display.figure_ is display.ax_.figure
 
 
-def test_the_parameters_of_all_boxes_are_those_of_the_network():
+def test_total_parameters():
     network = residual_network()
-
     assert sum(line.parameters for line in plot_network(network).lines) == network.count_params()
 
 
-def test_skips_of_a_residual_network_are_arcs():
+def test_skip_connections_are_arcs():
     display = plot_network(residual_network())
-
     kinds = [line.kind for line in display.lines]
     skips = [
         (kinds[source], kinds[place])
@@ -116,37 +106,32 @@ def test_skips_of_a_residual_network_are_arcs():
     assert len(display.arcs_) == 3
 
 
-def test_a_sum_written_as_plus_is_a_box_too():
+def test_plus_operator_is_a_box():
     inputs = keras.Input((4,))
     network = keras.Model(inputs, layers.Dense(2)(inputs + layers.Dense(4)(inputs)))
-
     display = plot_network(network)
-
     assert labels(display) == ["Input", "Dense 4", "Add", "Dense 2"]
     assert display.lines[2].inputs == (0, 1)
 
 
 @pytest.mark.parametrize("wrap", [lambda estimator: estimator, lambda e: Pipeline([("c", e)])])
-def test_a_fitted_estimator_shows_the_layers_behind_its_scaling(small_network, wrap):
+def test_fitted_estimator_without_its_scaling_layer(small_network, wrap):
     body = small_network((16, 16, 1), 3)
     estimator = wrap(SimpleNamespace(network_=behind_scaling(body)))
-
     assert layer_table(estimator).equals(layer_table(body))
     assert labels(plot_network(estimator)) == labels(plot_network(body))
 
 
-def test_a_network_inside_another_is_one_box(tiny_network):
+def test_nested_network_is_one_box(tiny_network):
     inputs = keras.Input((16, 16, 1))
     features = tiny_network((16, 16, 1), 6)(inputs)
     network = keras.Model(inputs, layers.Dense(3, activation="softmax")(features))
-
     display = plot_network(network)
-
     assert labels(display) == ["Input", "tiny_network (3 layers)", "Dense 3, softmax"]
     assert display.lines[1].parameters == 40 + (8 * 8 * 4 + 1) * 6
 
 
-def test_a_subclassed_network_has_its_layers_in_order():
+def test_subclassed_network():
     class Own(keras.Model):
         def __init__(self):
             super().__init__(name="own")
@@ -158,9 +143,7 @@ def test_a_subclassed_network_has_its_layers_in_order():
 
     network = Own()
     network(np.zeros((1, 3), np.float32))
-
     display = plot_network(network)
-
     assert labels(display) == ["Dense 4, relu", "Dense 2"]
     assert [line.parameters for line in display.lines] == [16, 10]
     assert layer_table(network)["output_shape"].isna().all()
@@ -168,12 +151,10 @@ def test_a_subclassed_network_has_its_layers_in_order():
 
 @pytest.mark.parametrize("make", [residual_network, lambda: "cnn4", lambda: "little_vgg"])
 @pytest.mark.parametrize("small", [False, True])
-def test_everything_written_has_its_place(make, small):
+def test_text_does_not_overlap(make, small):
     axis = plt.subplots(1, 2, figsize=(8, 5), layout="constrained")[1][0] if small else None
-
     display = plot_network(make(), axis)
     display.figure_.canvas.draw()
-
     boxes = [patch.get_window_extent() for patch in display.ax_.patches]
     for text in display.text_:
         extent = text.get_window_extent()
@@ -190,7 +171,7 @@ def test_everything_written_has_its_place(make, small):
         assert extent.y1 <= area.y1 + 1
 
 
-def test_the_network_of_a_fit(tiny_network):
+def test_pipeline(tiny_network):
     faces = make_faces(20, classes=["happy", "sad"], size=24, random_state=0)
     pipeline = Pipeline(
         [
@@ -198,13 +179,12 @@ def test_the_network_of_a_fit(tiny_network):
             ("classifier", FacialExpressionClassifier(tiny_network, epochs=1, random_state=0)),
         ]
     ).fit(faces.images, faces.labels)
-
     assert layer_table(pipeline)["type"].tolist() == ["Conv2D", "Flatten", "Dense"]
     assert labels(plot_network(pipeline))[-1] == "Dense 2, softmax"
 
 
 @pytest.mark.parametrize("show", [layer_table, plot_network])
-def test_what_is_no_network_is_refused(show):
+def test_invalid_networks(show):
     with pytest.raises(ValueError, match=r"Unknown network 'little_vg'.*Did you mean 'little_vgg'"):
         show("little_vg")
     with pytest.raises(ValueError, match=r"network is of type int; it must be a keras\.Model"):
@@ -215,14 +195,7 @@ def test_what_is_no_network_is_refused(show):
         show(keras.Sequential([layers.Dense(2)], name="loose"))
 
 
-@pytest.mark.usefixtures("no_matplotlib")
-def test_without_matplotlib_the_error_says_what_to_install():
-    with pytest.raises(ImportError, match=r'plot_network.*pip install "skfer\[plot\]"'):
-        plot_network("cnn4")
-
-
-def test_without_pandas_the_error_says_what_to_install(monkeypatch):
+def test_missing_pandas_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-
     with pytest.raises(ImportError, match=r'layer_table.*pip install "skfer\[table\]"'):
         layer_table("cnn4")

@@ -1,4 +1,4 @@
-"""What saliency, Grad-CAM and occlusion take, give and refuse."""
+"""Saliency, Grad-CAM and occlusion sensitivity."""
 
 from __future__ import annotations
 
@@ -34,38 +34,26 @@ from skfer.inspection import (
 )
 from skfer.networks import list_networks
 
-MAKERS = [saliency, grad_cam, occlusion_sensitivity]
+FUNCTIONS = [saliency, grad_cam, occlusion_sensitivity]
 CLASSES = ["happy", "sad", "surprise"]
 
 
-@pytest.fixture(scope="module")
-def faces():
-    return make_faces(70, classes=CLASSES, size=24, random_state=0)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_one_map_for_each_image(fitted, faces, function):
+    result = function(fitted, faces.images)
+    assert result.maps.shape == (70, 24, 24)
+    assert result.maps.dtype == np.float32
+    np.testing.assert_array_equal(result.images[..., 0], faces.images)
+    np.testing.assert_array_equal(result.target, fitted.predict(faces.images))
+    np.testing.assert_allclose(result.proba, fitted.predict_proba(faces.images).max(axis=1))
 
 
-@pytest.fixture(scope="module")
-def fitted(faces):
-    return FacialExpressionClassifier(small_network, epochs=2, random_state=0).fit(
-        faces.images, faces.labels
-    )
-
-
-@pytest.mark.parametrize("make", MAKERS)
-def test_a_map_for_every_image_and_what_it_is_of(fitted, faces, make):
-    found = make(fitted, faces.images)
-    assert found.maps.shape == (70, 24, 24)
-    assert found.maps.dtype == np.float32
-    np.testing.assert_array_equal(found.images[..., 0], faces.images)
-    np.testing.assert_array_equal(found.target, fitted.predict(faces.images))
-    np.testing.assert_allclose(found.proba, fitted.predict_proba(faces.images).max(axis=1))
-
-
-@pytest.mark.parametrize("make", MAKERS)
-def test_for_a_class_or_one_class_an_image(fitted, faces, make):
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_target_for_all_images_or_for_each(fitted, faces, function):
     images = faces.images[:3]
-    by_class = {name: make(fitted, images, target=name) for name in CLASSES}
+    by_class = {name: function(fitted, images, target=name) for name in CLASSES}
     assert by_class["sad"].target.tolist() == ["sad"] * 3
-    mixed = make(fitted, images, target=CLASSES)
+    mixed = function(fitted, images, target=CLASSES)
     for place, name in enumerate(CLASSES):
         np.testing.assert_allclose(
             mixed.maps[place], by_class[name].maps[place], rtol=1e-3, atol=1e-6
@@ -76,9 +64,9 @@ def test_for_a_class_or_one_class_an_image(fitted, faces, make):
     assert not np.allclose(by_class["sad"].maps, by_class["happy"].maps)
 
 
-def test_saliency_is_the_slope_of_the_score(fitted, faces):
+def test_saliency_is_the_gradient_of_the_score(fitted, faces):
     image = faces.images[:1].astype(np.float32)
-    found = saliency(fitted, image, target="sad")
+    result = saliency(fitted, image, target="sad")
 
     def score(pixels):
         logs = np.log(fitted.predict_proba(pixels)[0])
@@ -88,30 +76,30 @@ def test_saliency_is_the_slope_of_the_score(fitted, faces):
         step = np.zeros_like(image)
         step[0, row, column] = 0.5
         slope = score(image + step) - score(image - step)
-        assert found.maps[0, row, column] == pytest.approx(abs(slope), rel=0.05, abs=2e-5)
+        assert result.maps[0, row, column] == pytest.approx(abs(slope), rel=0.05, abs=2e-5)
 
 
-def test_grad_cam_weighs_the_channels_of_the_layer(fitted, faces):
-    # The head averages the last map and has one weight a channel and class, so that Grad-CAM can
-    # be written down: with that weight, less its mean over the classes, over the number of places.
+def test_grad_cam_weights_channels(fitted, faces):
+    # The head averages the last feature map and has one weight for each channel and class. The
+    # Grad-CAM weight is this weight minus its mean over the classes, over the number of pixels.
     body = fitted.network_.layers[-1]
     last_map = keras.Model(body.inputs[0], body.layers[-4].output)
     channels = np.asarray(last_map(faces.images[..., np.newaxis] / np.float32(255)))
     kernel = body.layers[-1].get_weights()[0]
     weights = (kernel - kernel.mean(axis=1, keepdims=True))[:, 1] / channels[0, ..., 0].size
     expected = np.maximum(channels @ weights, 0)
-    found = grad_cam(fitted, faces.images, target="sad")
+    result = grad_cam(fitted, faces.images, target="sad")
     enlarged = keras.ops.image.resize(expected[..., np.newaxis], (24, 24), "bilinear")
-    np.testing.assert_allclose(found.maps, np.asarray(enlarged)[..., 0], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(result.maps, np.asarray(enlarged)[..., 0], rtol=1e-3, atol=1e-6)
 
 
-def test_a_finer_map_from_an_earlier_layer(fitted, faces):
+def test_earlier_layer_gives_a_finer_map(fitted, faces):
     coarse, fine = (grad_cam(fitted, faces.images, layer=layer).maps for layer in (None, "first"))
     roughness = [np.abs(np.diff(maps, 2, axis=1)).mean() / maps.mean() for maps in (coarse, fine)]
     assert roughness[1] > 1.5 * roughness[0]
 
 
-def test_noise_comes_from_the_seed_and_smooths(fitted, faces):
+def test_smoothing_noise_is_seeded(fitted, faces):
     one, again, other = (
         saliency(fitted, faces.images, smooth=3, random_state=seed).maps for seed in (0, 0, 1)
     )
@@ -121,22 +109,22 @@ def test_noise_comes_from_the_seed_and_smooths(fitted, faces):
     np.testing.assert_allclose(still.maps, plain.maps, rtol=1e-3, atol=1e-6)
 
 
-def test_occlusion_is_the_fall_in_probability(fitted, faces):
+def test_occlusion_is_the_decrease_in_probability(fitted, faces):
     image = faces.images[:1]
-    found = occlusion_sensitivity(fitted, image, target="sad", patch_size=12, stride=12, fill=0)
+    result = occlusion_sensitivity(fitted, image, target="sad", patch_size=12, stride=12, fill=0)
     before = fitted.predict_proba(image)[0, 1]
     for top, left in [(0, 0), (0, 12), (12, 0), (12, 12)]:
         covered = image.copy()
         covered[0, top : top + 12, left : left + 12] = 0
-        fall = before - fitted.predict_proba(covered)[0, 1]
-        area = found.maps[0, top : top + 12, left : left + 12]
-        np.testing.assert_allclose(area, fall, atol=1e-6)
+        decrease = before - fitted.predict_proba(covered)[0, 1]
+        area = result.maps[0, top : top + 12, left : left + 12]
+        np.testing.assert_allclose(area, decrease, atol=1e-6)
 
 
-def test_patches_reach_every_pixel(fitted, faces):
-    found = occlusion_sensitivity(fitted, faces.images[:2], patch_size=(7, 5), stride=5)
-    assert np.isfinite(found.maps).all()
-    assert (found.maps != 0).any(axis=(0, 1)).all()
+def test_patches_cover_every_pixel(fitted, faces):
+    result = occlusion_sensitivity(fitted, faces.images[:2], patch_size=(7, 5), stride=5)
+    assert np.isfinite(result.maps).all()
+    assert (result.maps != 0).any(axis=(0, 1)).all()
 
 
 @pytest.fixture(scope="module")
@@ -147,58 +135,58 @@ def photos(fitted):
     )
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_photos_through_a_pipeline_and_what_is_around_it(photos, make):
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_pipelines_and_wrappers(photos, function):
     scenes, pipeline = photos
-    found = make(pipeline, scenes)
+    result = function(pipeline, scenes)
     crops = pipeline[:-1].transform(scenes)
-    np.testing.assert_array_equal(found.images, crops)
-    np.testing.assert_array_equal(found.maps, make(pipeline[-1], crops).maps)
-    for around in (AbstainingClassifier(pipeline, threshold=1.0), FrozenEstimator(pipeline)):
-        np.testing.assert_array_equal(make(around, list(scenes)).maps, found.maps)
-    inside = Pipeline([*pipeline.steps[:-1], ("careful", AbstainingClassifier(pipeline[-1]))])
-    assert make(inside, scenes).target.tolist() == found.target.tolist()
+    np.testing.assert_array_equal(result.images, crops)
+    np.testing.assert_array_equal(result.maps, function(pipeline[-1], crops).maps)
+    for wrapper in (AbstainingClassifier(pipeline, threshold=1.0), FrozenEstimator(pipeline)):
+        np.testing.assert_array_equal(function(wrapper, list(scenes)).maps, result.maps)
+    inside = Pipeline([*pipeline.steps[:-1], ("abstaining", AbstainingClassifier(pipeline[-1]))])
+    assert function(inside, scenes).target.tolist() == result.target.tolist()
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_colour_and_other_scales(make):
+def test_colour_and_float_images():
     faces = make_faces(30, classes=["happy", "sad"], size=16, color=True, random_state=0)
     scaled = (faces.images / 255).astype(np.float32)
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
     classifier.fit(scaled, faces.labels)
-    bytes_, floats = make(classifier, faces.images), make(classifier, scaled)
-    assert bytes_.images.shape == (30, 16, 16, 3)
-    assert bytes_.images.dtype == np.uint8
-    # The mean that a patch is filled with is rounded for bytes.
-    np.testing.assert_allclose(bytes_.maps, floats.maps, rtol=1e-3, atol=2e-3)
+    for function in FUNCTIONS:
+        integers, floats = function(classifier, faces.images), function(classifier, scaled)
+        assert integers.images.shape == (30, 16, 16, 3)
+        assert integers.images.dtype == np.uint8
+        # The mean that fills a patch is rounded for uint8.
+        np.testing.assert_allclose(integers.maps, floats.maps, rtol=1e-3, atol=2e-3)
 
 
-def test_what_asks_no_network_takes_any_classifier(faces):
+def test_classifiers_without_network(faces):
     linear = make_pipeline(ImageResizer(24), HOGDescriptor(), LogisticRegression(max_iter=1000))
     linear.fit(faces.images, faces.labels)
     images, labels = faces.images[:5], faces.labels[:5]
-    found = occlusion_sensitivity(linear, images)
-    np.testing.assert_array_equal(found.target, linear.predict(images))
-    assert found.maps.any(axis=(1, 2)).all()
-    scores = deletion_score(linear, images, found.maps)
+    result = occlusion_sensitivity(linear, images)
+    np.testing.assert_array_equal(result.target, linear.predict(images))
+    assert result.maps.any(axis=(1, 2)).all()
+    scores = deletion_score(linear, images, result.maps)
     assert ((scores > 0) & (scores < 1)).all()
     assert region_importance(linear, images, labels).score == linear.score(images, labels)
 
 
-def test_an_onnx_backend_keeps_its_network(fitted, faces):
+def test_onnx_backend(fitted, faces):
     expected = saliency(fitted, faces.images).maps
     other = pickle.loads(pickle.dumps(fitted)).set_params(backend="onnx")
     np.testing.assert_allclose(saliency(other, faces.images).maps, expected, rtol=1e-3, atol=1e-6)
 
 
-def test_training_on_changes_the_maps(fitted, faces):
+def test_maps_follow_changed_weights(fitted, faces):
     classifier = pickle.loads(pickle.dumps(fitted))
     before = grad_cam(classifier, faces.images).maps
     classifier.network_.set_weights([2 * w for w in classifier.network_.get_weights()])
     assert not np.allclose(grad_cam(classifier, faces.images).maps, before)
 
 
-def test_threads_share_a_classifier_which_stays_as_it_is(fitted, faces):
+def test_threads_share_a_classifier(fitted, faces):
     classifier = pickle.loads(pickle.dumps(fitted))
     unused = pickle.dumps(classifier)
     attributes = set(vars(classifier))
@@ -212,7 +200,7 @@ def test_threads_share_a_classifier_which_stays_as_it_is(fitted, faces):
     assert len(pickle.dumps(classifier)) == pytest.approx(len(unused), abs=100)
 
 
-def test_one_graph_serves_every_call(fitted, faces):
+def test_function_is_traced_once(fitted, faces):
     saliency(fitted, faces.images)
     graph = fitted._inspecting["saliency"]
     traced = dict(graph._graphs)
@@ -222,14 +210,13 @@ def test_one_graph_serves_every_call(fitted, faces):
     assert graph._graphs == traced
 
 
-@pytest.mark.parametrize("name", ["cnn5", "mini_xception"])
-def test_networks_of_the_package(name):
-    images = make_faces(4, classes=["happy", "sad"], size=32, random_state=0)
-    classifier = FacialExpressionClassifier(name, random_state=0)
+def test_network_with_residual_connections():
+    images = make_faces(4, classes=["happy", "sad"], size=32, random_state=0).images
+    classifier = FacialExpressionClassifier("mini_xception", random_state=0)
     classifier.classes_ = np.array(["happy", "sad"])
     classifier._build_untrained((32, 32, 1), 2)
-    for make in (saliency, grad_cam):
-        maps = make(classifier, images.images, target="sad").maps
+    for function in (saliency, grad_cam):
+        maps = function(classifier, images, target="sad").maps
         assert maps.shape == (4, 32, 32)
         assert (maps >= 0).all()
         assert maps.any()
@@ -247,15 +234,15 @@ def test_all_networks(name):
     assert any(map(np.any, maps))
 
 
-def test_the_pretrained_network(astronaut):
-    found = grad_cam(load_pretrained(), [astronaut])
-    assert found.target.tolist() == ["happy"]
-    assert found.maps.shape == (1, 48, 48)
-    # She smiles: the lower half of the face speaks for it.
-    assert found.maps[0, 24:].sum() > found.maps[0, :24].sum()
+def test_pretrained_network(astronaut):
+    result = grad_cam(load_pretrained(), [astronaut])
+    assert result.target.tolist() == ["happy"]
+    assert result.maps.shape == (1, 48, 48)
+    # The evidence for a smile is in the lower half of the face.
+    assert result.maps[0, 24:].sum() > result.maps[0, :24].sum()
 
 
-def test_a_saved_model_with_models_inside(tmp_path, faces):
+def test_nested_saved_model(tmp_path, faces):
     base = keras.Sequential(
         [keras.Input((24, 24, 1)), keras.layers.Conv2D(4, 3, name="inside")], name="base"
     )
@@ -278,7 +265,7 @@ def flat_network(input_shape, n_outputs):
     return keras.Sequential([keras.Input(input_shape), *layers])
 
 
-def test_a_network_without_convolutions(faces):
+def test_network_without_convolutions(faces):
     classifier = FacialExpressionClassifier(flat_network, epochs=1, random_state=0)
     classifier.fit(faces.images, faces.labels)
     assert saliency(classifier, faces.images).maps.any()
@@ -286,36 +273,36 @@ def test_a_network_without_convolutions(faces):
         grad_cam(classifier, faces.images)
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_an_unknown_class_is_named(fitted, faces, make):
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_invalid_target(fitted, faces, function):
     with pytest.raises(ValueError, match=r"target='angry' is none of the classes \['happy'"):
-        make(fitted, faces.images, target="angry")
+        function(fitted, faces.images, target="angry")
     with pytest.raises(ValueError, match=r"target has the shape \(2,\) for 70 images"):
-        make(fitted, faces.images, target=["sad", "sad"])
+        function(fitted, faces.images, target=["sad", "sad"])
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_what_is_not_fitted_or_no_classifier(faces, make):
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_invalid_estimators(faces, function):
     with pytest.raises(NotFittedError):
-        make(FacialExpressionClassifier(small_network), faces.images)
+        function(FacialExpressionClassifier(small_network), faces.images)
     with pytest.raises(TypeError, match="is of type str"):
-        make("fer2013", faces.images)
+        function("fer2013", faces.images)
     svm = make_pipeline(ImageResizer(24), HOGDescriptor(), LinearSVC())
     svm.fit(faces.images, faces.labels)
-    with pytest.raises(TypeError, match="LinearSVC gives no probabilities"):
-        make(svm, faces.images)
+    with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
+        function(svm, faces.images)
 
 
-@pytest.mark.parametrize("make", [saliency, grad_cam])
-def test_gradients_need_a_network(faces, make):
+@pytest.mark.parametrize("function", [saliency, grad_cam])
+def test_gradients_need_a_network(faces, function):
     trees = make_pipeline(ImageResizer(24), HOGDescriptor(), LogisticRegression(max_iter=1000))
     trees.fit(faces.images, faces.labels)
-    with pytest.raises(TypeError, match="Here a LogisticRegression answers; occlusion_sensitivity"):
-        make(trees, faces.images)
+    with pytest.raises(TypeError, match=r"is a LogisticRegression.* occlusion_sensitivity"):
+        function(trees, faces.images)
 
 
 @pytest.mark.parametrize(
-    ("make", "options", "message"),
+    ("function", "options", "message"),
     [
         (saliency, {"smooth": -1}, "smooth=-1 must be an int"),
         (saliency, {"smooth": 2, "noise": -0.1}, "noise=-0.1 must be a number"),
@@ -327,6 +314,6 @@ def test_gradients_need_a_network(faces, make):
         (occlusion_sensitivity, {"fill": 300}, "fill=300 is no value of uint8 images"),
     ],
 )
-def test_parameters_are_checked(fitted, faces, make, options, message):
+def test_invalid_parameters(fitted, faces, function, options, message):
     with pytest.raises(ValueError, match=message):
-        make(fitted, faces.images, **options)
+        function(fitted, faces.images, **options)

@@ -1,4 +1,4 @@
-"""On faces that differ in one part alone, whatever is asked points to that part."""
+"""Maps and importances point to the only part of the face in which the classes differ."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAPS = {
 
 @pytest.fixture(scope="module", params=REGIONS)
 def case(request):
-    """What differs; a classifier that found it out; images that it doesn't know."""
+    """The part that differs, a classifier fitted on it, and new images."""
     images, labels = faces_differing_in(request.param, 400)
     classifier = FacialExpressionClassifier(
         local_network,
@@ -47,39 +47,39 @@ def case(request):
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_most_of_a_map_lies_on_what_differs(case, name, request):
+def test_map_is_concentrated_on_the_part(case, name, request):
     part, classifier, images, _ = case
     if (part, name) == ("mouth", "grad_cam") and keras.__version__.startswith("3.8."):
-        # As coarse as the last convolution, and the lowest Keras learns another network.
+        # The map is as coarse as the last convolution, and Keras 3.8 learns another network.
         request.applymarker(pytest.mark.xfail(reason="0.47 of the map with Keras 3.8"))
-    found = region_weights(MAPS[name](classifier, images).maps, REGIONS)
-    weights = dict(zip(found.regions, np.nanmean(found.weights, axis=0), strict=True))
-    area = dict(zip(found.regions, found.areas[0], strict=True))[part]
+    result = region_weights(MAPS[name](classifier, images).maps, REGIONS)
+    weights = dict(zip(result.regions, np.nanmean(result.weights, axis=0), strict=True))
+    area = dict(zip(result.regions, result.areas[0], strict=True))[part]
     (other,) = set(REGIONS) - {part}
     assert weights[part] > max(0.5, 1.8 * area)
     assert weights[part] > 3 * weights[other]
 
 
-def test_exchanging_what_differs_costs_the_score(case):
+def test_importance_of_the_part(case):
     part, classifier, images, labels = case
-    found = region_importance(
+    result = region_importance(
         classifier, images, labels, regions=REGIONS, n_repeats=3, random_state=0
     )
-    falls = dict(zip(found.regions, found.importances_mean, strict=True))
+    decreases = dict(zip(result.regions, result.importances_mean, strict=True))
     (other,) = set(REGIONS) - {part}
-    # With another's part every second face gets the other label.
-    assert 0.3 < falls[part] < 0.7
-    assert abs(falls[other]) < 0.1
+    # Half of the exchanged parts belong to the other class.
+    assert 0.3 < decreases[part] < 0.7
+    assert abs(decreases[other]) < 0.1
 
 
-def test_without_what_a_map_points_at_the_class_is_lost(case):
+def test_deletion_and_insertion_rank_maps(case):
     _, classifier, images, _ = case
-    found = occlusion_sensitivity(classifier, images)
-    chance = np.random.default_rng(0).random(found.maps.shape)
-    for worse in (chance, -found.maps):
-        lost, won = (
-            score(classifier, images, found.maps) - score(classifier, images, worse)
+    result = occlusion_sensitivity(classifier, images)
+    chance = np.random.default_rng(0).random(result.maps.shape)
+    for worse in (chance, -result.maps):
+        deletion, insertion = (
+            score(classifier, images, result.maps) - score(classifier, images, worse)
             for score in (deletion_score, insertion_score)
         )
-        assert lost.mean() < -0.05
-        assert won.mean() > 0.05
+        assert deletion.mean() < -0.05
+        assert insertion.mean() > 0.05

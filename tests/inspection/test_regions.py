@@ -1,16 +1,20 @@
-"""Regions of a face: their pixels, their share of a map, and what they are worth."""
-
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from skfer.inspection import FACE_REGIONS, region_importance, region_masks, region_weights
+from skfer.inspection import (
+    FACE_REGIONS,
+    RegionImportanceDisplay,
+    region_importance,
+    region_masks,
+    region_weights,
+)
 
 
 class BrightPatch(ClassifierMixin, BaseEstimator):
-    """Says "high" or "low": in which half the brightest pixel is."""
+    """Predict the half that contains the brightest pixel: "high" or "low"."""
 
     classes_ = np.array(["high", "low"])
 
@@ -30,7 +34,7 @@ class BrightPatch(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def test_boxes_become_the_pixels_whose_centres_they_hold():
+def test_masks_of_boxes():
     masks = region_masks((4, 8), {"left": (0, 0, 0.5, 1), "low": (0, 0.7, 1, 0.3)})
     assert masks["left"].tolist() == [[True] * 4 + [False] * 4] * 4
     assert masks["low"].tolist() == [[False] * 8] * 3 + [[True] * 8]
@@ -39,7 +43,7 @@ def test_boxes_become_the_pixels_whose_centres_they_hold():
     np.testing.assert_array_equal(one, ~two)
 
 
-def test_the_regions_of_a_face_lie_one_below_the_other():
+def test_face_regions_are_disjoint_and_ordered():
     masks = region_masks((48, 48))
     assert list(masks) == list(FACE_REGIONS) == ["brows", "eyes", "nose", "mouth"]
     assert sum(mask.astype(int) for mask in masks.values()).max() == 1
@@ -52,9 +56,9 @@ def test_weights_are_shares_of_the_map():
     maps[0, :2] = 1
     maps[1, 0], maps[1, 2] = 3, 1
     maps[1, 3] = -5
-    found = region_weights(maps, {"upper": (0, 0, 1, 0.5), "lower": (0, 0.5, 1, 0.5)})
-    np.testing.assert_allclose(found.weights, [[1, 0], [0.75, 0.25], [np.nan, np.nan]])
-    np.testing.assert_allclose(found.areas, 0.5)
+    result = region_weights(maps, {"upper": (0, 0, 1, 0.5), "lower": (0, 0.5, 1, 0.5)})
+    np.testing.assert_allclose(result.weights, [[1, 0], [0.75, 0.25], [np.nan, np.nan]])
+    np.testing.assert_allclose(result.areas, 0.5)
 
 
 @pytest.fixture
@@ -68,17 +72,17 @@ def bright():
     return images, np.where(high, "high", "low")
 
 
-def test_the_region_that_tells_is_worth_the_score(bright):
+def test_importance_of_the_informative_region(bright):
     images, y = bright
     halves = {"left": (0, 0, 0.5, 1), "right": (0.5, 0, 0.5, 1)}
-    found = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
-    assert found.score == 1
-    assert found.importances.shape == (2, 5)
-    assert 0.3 < found.importances_mean[0] < 0.7
-    assert found.importances_mean[1] == 0
-    np.testing.assert_allclose(found.importances_std, found.importances.std(axis=1))
+    result = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
+    assert result.score == 1
+    assert result.importances.shape == (2, 5)
+    assert 0.3 < result.importances_mean[0] < 0.7
+    assert result.importances_mean[1] == 0
+    np.testing.assert_allclose(result.importances_std, result.importances.std(axis=1))
     again = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
-    np.testing.assert_array_equal(found.importances, again.importances)
+    np.testing.assert_array_equal(result.importances, again.importances)
     by_loss = region_importance(
         BrightPatch(), images, y, regions=halves, scoring="neg_log_loss", random_state=0
     )
@@ -86,45 +90,60 @@ def test_the_region_that_tells_is_worth_the_score(bright):
     assert by_loss.importances_mean[0] > 10 * abs(by_loss.importances_mean[1])
 
 
-def test_regions_of_each_image_are_resized_into_each_other(bright):
+def test_regions_by_image_are_resized(bright):
     images, y = bright
     before = images.copy()
     widths = np.where(np.arange(40) % 3 == 0, 0.5, 0.75)
     boxes = np.column_stack([np.zeros(40), np.zeros(40), widths, np.ones(40)])
     masks = region_masks((12, 12), {"around the spot": boxes})
-    masks["nothing for most"] = np.zeros((40, 12, 12), bool)
-    masks["nothing for most"][0] = True
-    found = region_importance(BrightPatch(), images, y, regions=masks, random_state=0)
-    assert 0.3 < found.importances_mean[0] < 0.7
-    assert found.importances_mean[1] == 0
-    assert found.areas[0] == pytest.approx(widths.mean(), abs=0.01)
+    masks["mostly empty"] = np.zeros((40, 12, 12), bool)
+    masks["mostly empty"][0] = True
+    result = region_importance(BrightPatch(), images, y, regions=masks, random_state=0)
+    assert 0.3 < result.importances_mean[0] < 0.7
+    assert result.importances_mean[1] == 0
+    assert result.areas[0] == pytest.approx(widths.mean(), abs=0.01)
     np.testing.assert_array_equal(images, before)
 
 
 @pytest.mark.parametrize(
     ("regions", "message"),
     [
-        ({"mouth": (10, 20, 30, 10)}, r"regions\['mouth'\]=.* shares of the image's width"),
+        ({"mouth": (10, 20, 30, 10)}, r"regions\['mouth'\]=.* fractions of the image's width"),
         ({"mouth": (0.1, 0.2, 0.3)}, "neither a box .* nor a bool array"),
         ({"mouth": np.ones((5, 5), bool)}, r"a mask of shape \(5, 5\).* need \(12, 12\)"),
         ({"mouth": np.zeros((12, 12), bool)}, r"regions\['mouth'\] holds no pixel"),
         ({"mouth": np.ones((7, 12, 12), bool)}, "given for 7 images, but there are 40"),
-        ({}, "must be a dict of at least one region"),
-        (["mouth"], "must be a dict of at least one region"),
+        ({}, "must be a dict of at least one named region"),
+        (["mouth"], "must be a dict of at least one named region"),
     ],
 )
-def test_what_is_no_region_is_refused(bright, regions, message):
+def test_invalid_regions(bright, regions, message):
     with pytest.raises(ValueError, match=message):
         region_importance(BrightPatch(), *bright, regions=regions)
 
 
-def test_other_arguments_are_checked(bright):
+def test_invalid_parameters(bright):
     images, y = bright
     with pytest.raises(ValueError, match="n_repeats=0"):
         region_importance(BrightPatch(), images, y, n_repeats=0)
     with pytest.raises(ValueError, match="inconsistent numbers"):
         region_importance(BrightPatch(), images, y[:3])
-    with pytest.raises(ValueError, match="none to exchange"):
+    with pytest.raises(ValueError, match="X holds 1 image"):
         region_importance(BrightPatch(), images[:1], y[:1])
     with pytest.raises(ValueError, match=r"must be \(n, height, width\)"):
         region_weights(np.ones((12, 12)))
+
+
+def test_display_has_a_bar_for_each_region_and_a_face(fitted, faces):
+    drawn = RegionImportanceDisplay.from_estimator(
+        fitted, faces.images, faces.labels, n_repeats=2, random_state=0
+    )
+    result = region_importance(fitted, faces.images, faces.labels, n_repeats=2, random_state=0)
+    widths = [bar.get_width() for bar in drawn.bars_]
+    np.testing.assert_allclose(widths, result.importances_mean)
+    names = [label.get_text() for label in drawn.ax_.get_yticklabels()]
+    assert names == ["brows", "eyes", "nose", "mouth"]
+    assert drawn.ax_.get_xlabel() == f"decrease of accuracy from {result.score:.3f}"
+    assert drawn.face_ax_ is not None
+    again = RegionImportanceDisplay(result.importances, result.regions).plot()
+    assert again.face_ax_ is None

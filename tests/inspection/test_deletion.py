@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from skfer.inspection import deletion_curve, deletion_score, insertion_curve, insertion_score
+
+
+class CornerBrightness(ClassifierMixin, BaseEstimator):
+    """Predict "light" with the mean of a corner of 4 x 4 pixels as the probability."""
+
+    classes_ = np.array(["dark", "light"])
+
+    def fit(self, X, y):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict_proba(self, X):
+        light = X[:, :4, :4].mean(axis=(1, 2, 3)) / 255
+        return np.stack([1 - light, light], axis=1)
+
+
+IMAGES = np.full((3, 8, 8), 255, np.uint8)
+CORNER = np.zeros((3, 8, 8))
+CORNER[:, :4, :4] = 1
+
+
+def test_highest_patches_are_changed_first():
+    shares, proba = deletion_curve(CornerBrightness(), IMAGES, CORNER, n_steps=8, baseline=0)
+    np.testing.assert_allclose(shares, np.arange(9) / 8)
+    # The corner is a quarter of the image: it is deleted after two of eight steps.
+    np.testing.assert_allclose(proba, [[1, 0.5, 0, 0, 0, 0, 0, 0, 0]] * 3, atol=1e-6)
+    _, proba = insertion_curve(
+        CornerBrightness(), IMAGES, CORNER, n_steps=8, baseline=0, target="light"
+    )
+    np.testing.assert_allclose(proba, [[0, 0.5, 1, 1, 1, 1, 1, 1, 1]] * 3, atol=1e-6)
+
+
+def test_scores_compare_maps():
+    options = {"n_steps": 8, "baseline": 0, "target": "light"}
+    deleted, inserted = (
+        [score(CornerBrightness(), IMAGES, maps, **options) for maps in (CORNER, -CORNER)]
+        for score in (deletion_score, insertion_score)
+    )
+    np.testing.assert_allclose(deleted, [[1 / 8] * 3, [7 / 8] * 3], atol=1e-6)
+    np.testing.assert_allclose(inserted, [[7 / 8] * 3, [1 / 8] * 3], atol=1e-6)
+
+
+@pytest.mark.parametrize("patch_size", [3, 4])
+def test_patches_are_ordered_by_their_mean(patch_size):
+    # The mean of a patch with a single high pixel is low.
+    maps = 0.5 * CORNER
+    maps[:, 7, 7] = 1
+    _, proba = deletion_curve(
+        CornerBrightness(), IMAGES, maps, n_steps=4, patch_size=patch_size, baseline=0
+    )
+    expected = {3: [1, 7 / 16, 1 / 16, 0, 0], 4: [1, 0, 0, 0, 0]}[patch_size]
+    np.testing.assert_allclose(proba[0], expected, atol=0.01)
+
+
+def test_constant_map_scores_like_chance():
+    options = {"n_steps": 8, "baseline": 0, "target": "light"}
+    constant = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
+    assert constant == pytest.approx(0.5, abs=0.1)
+    again = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
+    np.testing.assert_array_equal(constant, again)
+
+
+def test_default_target_is_the_predicted_class():
+    _, proba = deletion_curve(CornerBrightness(), IMAGES, CORNER, n_steps=2, baseline=0)
+    assert proba[0, 0] == 1
+    _, dark = deletion_curve(
+        CornerBrightness(), IMAGES, CORNER, n_steps=2, baseline=0, target="dark"
+    )
+    np.testing.assert_allclose(dark, 1 - proba, atol=1e-6)
+
+
+@pytest.mark.parametrize(("baseline", "left"), [("mean", 1 / 4), ("blur", 0.86), (51, 0.2)])
+def test_baselines(baseline, left):
+    light = (CORNER * 255).astype(np.uint8)
+    _, proba = deletion_curve(CornerBrightness(), light, CORNER, n_steps=1, baseline=baseline)
+    assert proba[:, -1] == pytest.approx(left, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("maps", "options", "message"),
+    [
+        (CORNER[:2], {}, r"maps has the shape \(2, 8, 8\).* one map for each is needed"),
+        (CORNER * np.nan, {}, "maps holds NaN"),
+        (CORNER, {"n_steps": 0}, "n_steps=0 must be an int of at least 1"),
+        (CORNER, {"patch_size": 9}, "patch_size=9 must be an int from 1 to .* side, 8"),
+        (CORNER, {"baseline": "black"}, "baseline='black' must be 'blur', 'mean', or a number"),
+    ],
+)
+def test_invalid_parameters(maps, options, message):
+    with pytest.raises(ValueError, match=message):
+        deletion_score(CornerBrightness(), IMAGES, maps, **options)
