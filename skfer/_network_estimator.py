@@ -21,6 +21,7 @@ from skfer._file_array import parts
 from skfer._onnx_network import BACKENDS
 from skfer._pixel_range import PixelRange
 from skfer._starting_weights import network_of, start_from
+from skfer._threads import tensorflow_is_usable
 from skfer.networks import build_network
 from skfer.networks._anatomy import all_layers, features, trained_layers
 from skfer.networks._keras_file import image_model, is_model, load_model_file, model_name
@@ -29,7 +30,6 @@ from skfer.networks._rebuild import has_strided_pointwise, rebuilt
 from skfer.networks._registry import DEFAULT_NETWORK
 from skfer.training import (
     VIEWS,
-    is_usable,
     isolated_random_state,
     no_graphs_left_behind,
     prepare_tensorflow,
@@ -344,10 +344,10 @@ class NetworkEstimator(ImageEstimator):
         network_state.warn_of_other_versions(type(self).__name__, state.pop("_versions", None))
         frozen = state.pop("network_", None)
         super().__setstate__(state)
-        if isinstance(self.network, dict) and is_usable():
+        if isinstance(self.network, dict) and tensorflow_is_usable():
             prepare_tensorflow()
             self.network = network_state.thaw(self.network, _refuse_copy)
-        if frozen is not None and not is_usable():
+        if frozen is not None and not tensorflow_is_usable():
             # Whoever uses it is told. A pool of processes that met an error while it unpickles a
             # task would wait for good.
             self.network_ = frozen

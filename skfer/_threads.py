@@ -1,4 +1,4 @@
-"""Threads: how many this process may use, and whether TensorFlow's are there after a fork."""
+"""Threads: how many this process may use, and whether TensorFlow lost its own in a fork."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ def tensorflow_is_usable() -> bool:
     """Return False in a process that was forked from one in which TensorFlow was at work.
 
     TensorFlow's threads are not there after a fork; it would wait for them forever.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from skfer._threads import tensorflow_is_usable
+    >>> tensorflow_is_usable()
+    True
     """
     return not _forked_in_use
 
@@ -56,10 +66,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def threads_allowed() -> int | None:
-    """What ``OMP_NUM_THREADS`` says, which joblib and Dask set in their workers; None: all cores.
+    """Return ``OMP_NUM_THREADS``, at most the number of cores; None if it is not set.
 
-    Many libraries keep to it by themselves. TensorFlow, OpenCV and ONNX Runtime don't: in two
-    workers on two cores, each would use both cores, and they would hinder one another.
+    joblib and Dask set it in their workers. TensorFlow, OpenCV and ONNX Runtime ignore it: in two
+    workers on two cores, each would use both cores.
     """
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if not re.fullmatch("[0-9]{1,9}", wanted) or not int(wanted):
@@ -68,7 +78,7 @@ def threads_allowed() -> int | None:
 
 
 def limit_opencv() -> None:
-    """Let OpenCV use so many threads, unless it has been told how many by other code."""
+    """Limit OpenCV's threads in the same way, unless other code has set their number."""
     allowed = threads_allowed()
     if allowed is not None and cv2.getNumThreads() == cv2.getNumberOfCPUs():
         cv2.setNumThreads(min(allowed, cv2.getNumberOfCPUs()))

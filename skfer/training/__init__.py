@@ -24,7 +24,7 @@ from skfer.training._memory import build_state, no_graphs_left_behind
 from skfer.training._optimizer import has_own_schedule, new_optimizer
 from skfer.training._oversampling import oversampled
 from skfer.training._precision import computing_in, precision_policy
-from skfer.training._process import is_usable, prepare_tensorflow
+from skfer.training._process import prepare_tensorflow
 from skfer.training._random import isolated_random_state
 from skfer.training._schedules import SCHEDULES
 from skfer.training._targets import (
@@ -66,7 +66,6 @@ __all__ = [
     "fingerprint",
     "fit_callbacks",
     "has_own_schedule",
-    "is_usable",
     "isolated_random_state",
     "new_optimizer",
     "no_graphs_left_behind",
