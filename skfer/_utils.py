@@ -14,8 +14,7 @@ _LONGEST_QUOTE = 80
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-
-
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -65,14 +64,16 @@ def open_regular(path: str | os.PathLike) -> IO[bytes]:
     raise ValueError(f"it is {_KINDS.get(kind, 'of an unknown kind')}, not a file")
 
 
-def printable(text: str, keep: str = "") -> str:
-    r"""Escape what a terminal would act on, or no encoding can write.
+def printable(text: str, *, keep: str = "", controls: bool = True) -> str:
+    r"""Escape characters that a terminal acts on, or that no encoding can write.
 
     Parameters
     ----------
     text : str
     keep : str, default=""
-        Control characters that stay.
+        Control characters that are not escaped.
+    controls : bool, default=True
+        False escapes only the parts of a file name that are not UTF-8.
 
     Returns
     -------
@@ -84,28 +85,11 @@ def printable(text: str, keep: str = "") -> str:
     >>> from skfer._utils import printable
     >>> print(printable("happy\x1b[2J"), printable("Größe 大きい"))
     happy\u001b[2J Größe 大きい
-    """
-    return _CONTROL.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
-
-
-def encodable(text: str) -> str:
-    r"""Escape the parts of a name that are not UTF-8, which no encoding can write.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> from skfer._utils import encodable
-    >>> print(encodable("caf\udce9.jpg"))
+    >>> print(printable("caf\udce9.jpg", controls=False))
     caf\udce9.jpg
     """
-    return re.sub("[\ud800-\udfff]", lambda found: _escape(found[0]), text)
+    unsafe = _CONTROL if controls else _NOT_UTF8
+    return unsafe.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
 
 
 def _escape(character: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from skfer._utils import encodable, printable, shorten
+from skfer._utils import printable, shorten
 from skfer.cli._models import find_detector, load_model
 from skfer.cli._options import (
     SOME_UNREADABLE,
@@ -205,7 +205,7 @@ def _write_annotated(table: Any, copies: dict[str, Path]) -> None:
 
     readable = table[table["error"].isna()]
     for path, target in copies.items():
-        rows = readable[readable["image"] == encodable(path)]
+        rows = readable[readable["image"] == printable(path, controls=False)]
         if rows.empty:
             continue
         drawn = annotate(path, rows.drop(columns="error").drop_duplicates(), bars=True)

@@ -16,7 +16,7 @@ from sklearn.utils import Bunch
 from skfer._documentation import page
 from skfer._images import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decoded_label
-from skfer._utils import encodable, shorten
+from skfer._utils import printable, shorten
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
@@ -181,7 +181,7 @@ def load_image_folder(
     table = None if codes is None else code_table(codes)
 
     def label_of(text: str) -> str | None:
-        return decoded_label(encodable(text), table, normalize=normalize)
+        return decoded_label(printable(text, controls=False), table, normalize=normalize)
 
     wanted = None if classes is None else [decoded_label(c, normalize=normalize) for c in classes]
     endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))

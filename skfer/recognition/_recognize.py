@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skfer._images import IMAGE_SUFFIXES
-from skfer._utils import encodable
+from skfer._utils import printable
 from skfer.detection import FaceDetector
 from skfer.recognition._face_reader import FaceReader, FaceReading, Region, as_reader
 from skfer.recognition._progress import progress_bar
@@ -194,4 +194,6 @@ def image_files(folder: Path) -> list[Path]:
 
 def _name(images: Any, place: int) -> Any:
     item = images.iloc[place] if hasattr(images, "iloc") else images[place]
-    return encodable(os.fspath(item)) if isinstance(item, str | os.PathLike) else place
+    if isinstance(item, str | os.PathLike):
+        return printable(os.fspath(item), controls=False)
+    return place
