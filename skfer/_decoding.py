@@ -7,9 +7,10 @@ time.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
-import itertools
+import math
 import re
 from typing import Any
 
@@ -79,14 +80,16 @@ _SIXTEEN_BITS = 65535
 _BAND_PIXELS = 4_000_000
 
 
-def decode(data: bytes, where: str) -> np.ndarray:
-    """Pixels of an encoded image, upright by its EXIF orientation.
+def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarray:
+    """Return the pixels of an encoded image, upright by its EXIF orientation.
 
     Parameters
     ----------
     data : bytes
     where : str
         The image's name for errors.
+    most_pixels : int, default=None
+        Limit on width times height, beside `max_pixels`. None sets no other limit.
 
     Returns
     -------
@@ -94,8 +97,10 @@ def decode(data: bytes, where: str) -> np.ndarray:
 
     Raises
     ------
+    TooManyPixelsError
+        If its header declares more pixels. It is not decoded then.
     ValueError
-        If it is damaged, has more pixels than `max_pixels`, or is no image of a kind that is read.
+        If it is damaged, or is no image of a kind that is read.
     """
     if not data:
         raise ValueError(f"{where} is empty: it holds no image.")
@@ -104,8 +109,14 @@ def decode(data: bytes, where: str) -> np.ndarray:
     if data.startswith(_PNG) and b"IEND" not in data:
         raise ValueError(f"{where} is a PNG that breaks off: its end is missing.")
     with open_image(data, where) as image:
+        width, height = image.size
+        if most_pixels is not None and width * height > most_pixels:
+            raise TooManyPixelsError(
+                f"{where} has {width} x {height} pixels; at most {most_pixels / 1e6:g} million are "
+                "taken. Make it smaller."
+            )
         if image.format == "AVIF":
-            _check_frame_size(data, where)
+            _check_frame_sizes(data, where, most_pixels or max_pixels())
         if image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR):
             return _turned(_decoded_by_opencv(data, where), _orientation(image))
         if image.format == "PNG" and image.mode in _EIGHT_BIT_COLOR and "16" in _raw_mode(image):
@@ -113,26 +124,6 @@ def decode(data: bytes, where: str) -> np.ndarray:
             _load(image, where)  # the orientation may stand behind the pixels
             return _turned(_from_sixteen_bits(pixels), _orientation(image))
         return pixels_of(image, where)
-
-
-def decode_bounded(data: bytes, where: str, most_pixels: int) -> np.ndarray:
-    """Decode an image that has no more than `most_pixels` pixels.
-
-    Raises
-    ------
-    TooManyPixelsError
-        If it has more by its header. It is not decoded then.
-    ValueError
-        As for `decode`.
-    """
-    with open_image(data, where) as image:
-        width, height = image.size
-    if width * height > most_pixels:
-        raise TooManyPixelsError(
-            f"{where} has {width} x {height} pixels; at most {most_pixels / 1e6:g} million are "
-            "taken. Make it smaller."
-        )
-    return decode(data, where)
 
 
 def is_encoded(start: bytes) -> bool:
@@ -280,29 +271,36 @@ def _decoded_by_opencv(data: bytes, where: str, depth: int = 0) -> np.ndarray:
     return image
 
 
-def _check_frame_size(data: bytes, where: str) -> None:
-    """Refuse an AVIF whose frame is larger than `max_pixels`, whatever size its container names.
+def _check_frame_sizes(data: bytes, where: str, most_pixels: int) -> None:
+    """Refuse an AVIF with a frame of more than `most_pixels`, whatever size its container names.
 
     Pillow can't limit the frame: libavif decodes up to 16,384 x 16,384 pixels and then scales them
-    to the size of the container. FFmpeg's decoder can; without PyAV only libavif's limit holds.
+    to the size of the container. FFmpeg's parser of AV1 reads the size of a frame and does not
+    decode it. Without PyAV only libavif's limit holds.
     """
     if importlib.util.find_spec("av") is None:
         return
     import av
 
-    options = {"max_pixels": str(max_pixels())}
-    try:
-        with av.open(io.BytesIO(data), format="mov", stream_options=[options]) as container:
-            container.streams.video[0].codec_context.options = options
-            for packet in itertools.islice(container.demux(video=0), 1):
-                packet.decode()
-    except OverflowError as error:  # the one error that is about the size
+    sizes = []
+    # An empty list of decoders keeps FFmpeg from decoding a frame when it opens the file.
+    options = {"codec_whitelist": "none"}
+    with (
+        contextlib.suppress(Exception),  # a kind that FFmpeg does not read: Pillow may
+        av.open(io.BytesIO(data), format="mov", options=options) as container,
+    ):
+        for packet in container.demux():
+            parser: Any = av.CodecContext.create("av1", "r")
+            if parser.name == "av1":  # FFmpeg's own, which only parses on a processor
+                with contextlib.suppress(NotImplementedError):
+                    parser.decode(packet)
+                sizes.append((parser.width, parser.height))
+    width, height = max(sizes, key=math.prod, default=(0, 0))
+    if width * height > most_pixels:
         raise TooManyPixelsError(
-            f"{where} has a frame of more than {max_pixels() / 1e6:g} million pixels, which is "
-            "more than are decoded."
-        ) from error
-    except Exception:  # a kind that FFmpeg does not read: Pillow may
-        return
+            f"{where} has a frame of {width} x {height} pixels, more than its header declares; at "
+            f"most {most_pixels / 1e6:g} million are decoded."
+        )
 
 
 def _heic_plugin(where: str) -> Any:

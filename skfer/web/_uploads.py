@@ -20,7 +20,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from skfer._decoding import decode_bounded, text_instead
+from skfer._decoding import decode, text_instead
 from skfer._image_limits import TooManyPixelsError
 from skfer._worker import WorkerError, WorkerPool
 from skfer.web._limits import Limits
@@ -96,7 +96,7 @@ def decoded_photo(
     with workers.worker() as worker:
         try:
             return worker.call(
-                decode_bounded,
+                decode,
                 data,
                 "The photo",
                 limits.photo_pixels,
@@ -118,7 +118,7 @@ def warm_up(workers: WorkerPool, count: int) -> None:
     photo = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     with ExitStack() as stack:
         for worker in [stack.enter_context(workers.worker()) for _ in range(count)]:
-            worker.call(decode_bounded, photo, "The photo", 64)
+            worker.call(decode, photo, "The photo", 64)
 
 
 def refuse_text(start: bytes, name: str) -> None:

@@ -143,7 +143,7 @@ def test_a_photo_that_takes_too_much_to_decode_is_refused(
 ):
     client = create_app(reader, limits=Limits(photo_seconds=1, concurrent=1)).test_client()
     with monkeypatch.context() as patched:
-        patched.setattr("skfer.web._uploads.decode_bounded", decode)
+        patched.setattr("skfer.web._uploads.decode", decode)
         assert problem in message(client.post(RECOGNIZE, data=encoded(".jpg")), status)
     assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
 

@@ -221,7 +221,7 @@ def test_work_on_a_photo_ends_when_its_client_leaves(encoded, monkeypatch):
     limits = Limits(concurrent=1, patience=60, photo_seconds=600)
     with served(BrightnessReader(), limits=limits) as url:
         with monkeypatch.context() as patched:
-            patched.setattr("skfer.web._uploads.decode_bounded", work_for_tests.decode_slowly)
+            patched.setattr("skfer.web._uploads.decode", work_for_tests.decode_slowly)
             with connected(url) as connection:
                 connection.sendall(header(url, "recognize", len(photo)) + photo)
                 time.sleep(1)
@@ -270,7 +270,7 @@ from skfer.web import Readers, _server, _uploads
 from web_for_tests import BrightnessReader
 Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
 _server.warm_up = lambda *_: None
-_uploads.decode_bounded = work_for_tests.decode_slowly
+_uploads.decode = work_for_tests.decode_slowly
 sys.argv[1:] = ["serve", "--port", "0"]
 main()
 """
