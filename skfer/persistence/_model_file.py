@@ -14,10 +14,10 @@ import numpy as np
 import skfer
 from skfer import _network_state as network_state
 from skfer._partial_file import partial_file
+from skfer._threads import tensorflow_is_usable
 from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._container import read_container, write_container
 from skfer.persistence._plain_data import Reader, Writer
-from skfer.training import is_usable
 
 # Raised when a file of the form before can't be read any more by what reads the new one; `load`
 # then learns to read both. tests/persistence/models/ keeps files of every form.
@@ -182,7 +182,7 @@ def _read(path: Path) -> tuple[Reader, Any]:
     try:
         return reader, reader.estimator(content["estimator"])
     except _DAMAGE as error:
-        if not is_usable():
+        if not tensorflow_is_usable():
             raise  # TensorFlow can't be used in this process: the file is not at fault
         raise ValueError(f"{str(path)!r} is no model that can be loaded: {error}") from error
 

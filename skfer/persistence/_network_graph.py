@@ -110,16 +110,26 @@ def _one_name(ends: Any) -> str:
     raise ValueError(f"it has {len(ends)} inputs or outputs")
 
 
-def same_layers(description: dict[str, Any], network: keras.Model, arrays: Arrays) -> bool:
-    """Return True if a description is that of `network`, but for names and weight values.
+def set_weights(network: keras.Model, description: dict[str, Any], arrays: Arrays) -> bool:
+    """Set the weights of a network if its layers are those of a description, but for names.
 
     Parameters
     ----------
+    network : keras.Model
     description : dict
         As `describe` makes it.
-    network : keras.Model
     arrays : list of ndarray
         The arrays that the description refers to.
+
+    Returns
+    -------
+    bool
+        False if its layers are others. Nothing is set then.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
     """
     shapes: list[tuple[int, ...]] = []
 
@@ -127,24 +137,24 @@ def same_layers(description: dict[str, Any], network: keras.Model, arrays: Array
         shapes.append(array.shape)
         return len(shapes) - 1
 
-    own = _without_names(describe(network, keep), shapes)
-    return own == _without_names(description, [array.shape for array in arrays])
+    own = describe(network, keep)
+    if _without_names(own, shapes) != _without_names(
+        description, [array.shape for array in arrays]
+    ):
+        return False
+    _set_weights(network, own, description, arrays)
+    return True
 
 
-def set_weights(network: keras.Model, description: dict[str, Any], arrays: Arrays) -> None:
-    """Set the weights of a network whose layers are those of the description.
-
-    Raises
-    ------
-    ValueError
-        If a weight is not finite.
-    """
-    names = [entry["name"] for entry in describe(network, lambda array: 0)["layers"]]
-    for name, entry in zip(names, description["layers"], strict=True):
+def _set_weights(
+    network: keras.Model, own: dict[str, Any], description: dict[str, Any], arrays: Arrays
+) -> None:
+    for mine, entry in zip(own["layers"], description["layers"], strict=True):
+        layer = network.get_layer(mine["name"])
         if "model" in entry:
-            set_weights(network.get_layer(name), entry["model"], arrays)
+            _set_weights(layer, mine["model"], entry["model"], arrays)
         elif entry.get("weights"):
-            network.get_layer(name).set_weights(_finite_weights(entry, arrays))
+            layer.set_weights(_finite_weights(entry, arrays))
 
 
 def _without_names(description: dict[str, Any], shapes: list[tuple[int, ...]]) -> dict[str, Any]:

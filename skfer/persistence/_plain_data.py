@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from skfer._documentation import page
 from skfer._pixel_range import PixelRange
-from skfer._utils import encodable
+from skfer._utils import printable, shorten
 from skfer.networks import list_networks
 from skfer.networks._keras_file import is_model
 from skfer.persistence import _network_graph as network_graph
@@ -41,6 +41,22 @@ _LIMITS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("orientations", "pixels_per_cell", "cells_per_block"), (1, 4096)),
     **dict.fromkeys(("grid", "radius"), (0, 256)),
 }
+# Limits on fitted attributes, on each of their values. The others of skfer must be finite.
+_ATTRIBUTE_LIMITS: dict[str, tuple[float, float]] = {
+    "class_prior_": (0, 1),
+    "codes_": (0, _MAX_NUMBER),
+    "fine_tune_epoch_": (0, _MAX_NUMBER),
+    "n_features_in_": (0, _MAX_NUMBER),
+    "n_iter_": (0, _MAX_NUMBER),
+    "n_outputs_": (1, _MAX_NUMBER),
+    "scores_": (-1, 2),  # of probabilities
+    "target_range_": (-_MAX_NUMBER, _MAX_NUMBER),
+    "temperature_": _LIMITS["temperature"],
+    "_n_features_out": (0, _MAX_NUMBER),
+    "_seed": (0, 2**32),
+}
+# It may hold NaN: a fit that went wrong has such losses.
+_NOT_CHECKED = {"history_"}
 # Images and outputs for which each of `skfer.networks` takes at most some hundred MB.
 _MAX_KNOWN_IMAGE = 256 * 256 * 3
 _MAX_KNOWN_OUTPUTS = 1000
@@ -130,7 +146,7 @@ class Writer:
             ) from error
 
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
-        if array.dtype.kind == "U" and any(encodable(text) != text for text in array.ravel()):
+        if array.dtype.kind == "U" and not all(map(_is_unicode, array.ravel())):
             raise ValueError(f"{where} holds text that is not Unicode. {_WAY_OUT}")
         if array.dtype.kind in "biuf" or (array.dtype.kind == "U" and array.size):
             return {"array": self._keep(array)}
@@ -190,9 +206,9 @@ class Reader:
             value = self.value(value)
             if name in parameters or not may_have(cls, name, value):
                 raise ValueError(f"{cls.__name__} has no attribute {name!r} of that kind")
-            if isinstance(value, np.ndarray) and not _is_finite(value):
-                raise ValueError(f"{cls.__name__}.{name} holds NaN or infinity")
+            _check_attribute(cls, name, value)
             vars(estimator)[name] = value
+        _check_lengths(estimator)
         if "network" in entry:
             self._set_network(estimator, entry["network"])
         return estimator
@@ -201,9 +217,7 @@ class Reader:
         _check_network_attributes(estimator)
         prepare_tensorflow()
         network = _known_network(estimator, description)
-        if network is not None and network_graph.same_layers(description, network, self._arrays):
-            network_graph.set_weights(network, description, self._arrays)
-        else:
+        if network is None or not network_graph.set_weights(network, description, self._arrays):
             network = network_graph.build(description, self._arrays)
             estimator._made_with = None
             self.free_graphs.append(estimator)
@@ -214,7 +228,7 @@ class Reader:
         """The value that was taken apart."""
         if isinstance(value, list):
             return [self.value(item) for item in value]
-        if isinstance(value, str) and encodable(value) != value:
+        if isinstance(value, str) and not _is_unicode(value):
             raise ValueError(f"it holds text that is not Unicode, {value!r:.80}")
         if not isinstance(value, dict):
             return value
@@ -289,10 +303,11 @@ def _check_network_attributes(estimator: Any) -> None:
 
 def _check_fits(estimator: Any, network: Any) -> None:
     classes = getattr(estimator, "classes_", None)
-    fits = network.input_shape[1:] == estimator.image_shape_ and (
-        classes is None or network.output_shape == (None, len(classes))
-    )
-    if not fits:
+    n_outputs = estimator.n_outputs_ if classes is None else len(classes)
+    if network.input_shape[1:] != estimator.image_shape_ or network.output_shape != (
+        None,
+        n_outputs,
+    ):
         raise ValueError(
             f"its network takes {network.input_shape} and gives {network.output_shape}, which "
             "does not fit its images and classes"
@@ -321,16 +336,66 @@ def _without_path(cls: type, name: str, value: Any) -> Any:
 def _check_limits(cls: type, name: str, value: Any) -> None:
     """Raise if a number among the parameters is out of all proportion."""
     low, high = _LIMITS.get(name, (-_MAX_NUMBER, _MAX_NUMBER))
-    numbers = value if isinstance(value, list | tuple) else [value]
-    for number in numbers:
-        if isinstance(number, int | float) and not low <= number <= high:
+    for number in _numbers_in(value):
+        if not low <= number <= high:
             raise ValueError(
-                f"{cls.__name__} has {name}={number!r}, which is not between {low:g} and {high:g}"
+                f"{cls.__name__} has {name}={shorten(number)}, which is not between {low:g} and "
+                f"{high:g}"
             )
 
 
-def _is_finite(array: np.ndarray) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+def _check_attribute(cls: type, name: str, value: Any) -> None:
+    """Raise if a number in a fitted attribute is not finite, or beyond the attribute's limits."""
+    if name in _NOT_CHECKED:
+        return
+    low, high = _ATTRIBUTE_LIMITS.get(name, (-math.inf, math.inf))
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.size:
+        numbers = [value.min().item(), value.max().item()]  # NaN if there is one
+    else:
+        numbers = list(_numbers_in(value))
+    for number in numbers:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ValueError(f"{cls.__name__}.{name} holds NaN or infinity")
+        if not low <= number <= high:
+            raise ValueError(
+                f"{cls.__name__}.{name} holds {shorten(number)}, which is not between {low:g} and "
+                f"{high:g}"
+            )
+
+
+def _check_lengths(estimator: Any) -> None:
+    """Raise if fitted attributes of an estimator of skfer do not fit together."""
+    found = vars(estimator)
+    expected: dict[str, tuple[Any, ...]] = {}
+    if KINDS[type(estimator).__name__].attributes is not None and "classes_" in found:
+        n_classes = len(np.ravel(found["classes_"]))
+        expected = {"classes_": (n_classes,), "class_prior_": (n_classes,)}
+        if len(np.unique(found["classes_"].astype(str))) < n_classes:
+            raise ValueError(f"{type(estimator).__name__}.classes_ names a class twice")
+        if "codes_" in found and (found["codes_"] >= n_classes).any():
+            raise ValueError(f"{type(estimator).__name__}.codes_ are not all below {n_classes}")
+    if "codes_" in found:
+        n_scores = np.size(found["codes_"])
+        expected |= {"codes_": (n_scores,), "scores_": (n_scores,)}
+    if "n_outputs_" in found:
+        expected["target_range_"] = (found["n_outputs_"], 2)
+    for name, shape in expected.items():
+        if name in found and found[name].shape != shape:
+            raise ValueError(
+                f"{type(estimator).__name__}.{name} has the shape {found[name].shape}, where "
+                f"{shape} is expected"
+            )
+
+
+def _numbers_in(value: Any) -> Iterator[int | float]:
+    """Yield the numbers of a value, of lists and dicts too."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _numbers_in(item)
+    elif isinstance(value, int | float):
+        yield value
 
 
 def _objects(items: list[Any]) -> np.ndarray:
@@ -342,6 +407,10 @@ def _objects(items: list[Any]) -> np.ndarray:
 def _as_read(value: Any) -> Any:
     """The value as it will come back: numbers of NumPy's as Python's."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _is_unicode(text: str) -> bool:
+    return printable(text, controls=False) == text
 
 
 def _is_plain(value: Any) -> bool:

@@ -278,6 +278,43 @@ def test_parameter_out_of_proportion_is_refused(tmp_path, sealed, estimator, nam
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("temperature_", {"float": "nan"}, "holds NaN or infinity"),
+        ("temperature_", 0.0, "holds 0.0, which is not between 0.01 and 100"),
+        ("temperature_", -1.0, "not between"),
+        ("temperature_", 1e-300, "not between"),
+        ("n_iter_", -5, "not between"),
+        ("n_iter_", 10**400, "not between"),
+        ("fine_tune_epoch_", 10**15, "not between"),
+        ("_seed", -1, "not between"),
+    ],
+)
+def test_fitted_number_out_of_range_is_named(known, sealed, name, value, message):
+    content = copy.deepcopy(known[0])
+    content["estimator"]["attributes"][name] = value
+    with pytest.raises(ValueError, match=rf"sealed\.skfer.*Classifier\.{name} .*{message}"):
+        skfer.load(sealed(content, known[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("class_prior_", np.array([0.5, 0.5, -0.1]), "holds -0.1, which is not between 0 and 1"),
+        ("class_prior_", np.array([0.5, np.nan, 0.5]), "holds NaN"),
+        ("class_prior_", np.full(2, 0.5), r"has the shape \(2,\), where \(3,\) is expected"),
+        ("classes_", np.array(["a", "b", "a"]), "names a class twice"),
+        ("classes_", np.array([["a", "b", "c"]]), r"has the shape \(1, 3\)"),
+    ],
+)
+def test_fitted_array_that_does_not_fit_is_named(known, sealed, name, array, message):
+    content = copy.deepcopy(known[0])
+    content["estimator"]["attributes"][name] = {"array": len(known[1])}
+    with pytest.raises(ValueError, match=rf"sealed\.skfer.*Classifier\.{name} {message}"):
+        skfer.load(sealed(content, [*known[1], array]))
+
+
+@pytest.mark.parametrize(
     "estimator",
     [
         HOGDescriptor(orientations=64, pixels_per_cell=1, cells_per_block=16),
