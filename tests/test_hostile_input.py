@@ -280,7 +280,7 @@ def test_a_line_of_gigabytes_is_not_read(tmp_path):
     bomb = tmp_path / "fer2013.csv.gz"
     with gzip.open(bomb, "wt") as file:
         file.write("emotion,pixels\n0," + "0 " * 40_000)
-    with pytest.raises(ValueError, match="line 1: it is longer than"):
+    with pytest.raises(ValueError, match="line 2: it is longer than"):
         load_fer2013(bomb)
     votes = tmp_path / "fer2013new.csv"
     votes.write_text("x" * 100_000)
@@ -304,8 +304,8 @@ PIXELS = "0 " * 2303 + "0"
 def test_small_file_that_unpacks_to_a_long_table_is_refused(
     tmp_path, monkeypatch, header, row, load
 ):
-    monkeypatch.setattr("skfer.datasets._fer2013_files._ANY_RATIO", 100_000)
-    monkeypatch.setattr("skfer.datasets._fer2013_files._MAX_LINES", 30_000)
+    monkeypatch.setattr("skfer.datasets._files._ANY_RATIO", 100_000)
+    monkeypatch.setattr("skfer.datasets._files._MAX_LINES", 30_000)
     bomb = tmp_path / "fer2013.csv.gz"
     text = f"{header}\n" + f"{row}\n" * (300_000 // (len(row) + 1))
     bomb.write_bytes(gzip.compress(text.encode()))
@@ -315,9 +315,9 @@ def test_small_file_that_unpacks_to_a_long_table_is_refused(
 
 
 def test_long_tables_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("skfer.datasets._fer2013_files._MAX_LINES", 3)
+    monkeypatch.setattr("skfer.datasets._files._MAX_LINES", 3)
     (tmp_path / "fer2013.csv").write_text("emotion,pixels\n" + f"0,{PIXELS}\n" * 3)
-    with pytest.raises(ValueError, match="line 3: a table may have 3 lines"):
+    with pytest.raises(ValueError, match="line 4: a table may have 3 lines"):
         load_fer2013(tmp_path / "fer2013.csv")
 
 
@@ -351,7 +351,7 @@ def test_arrays_that_promise_more_than_there_is(tmp_path, monkeypatch):
         archive.writestr("images.npy", npy((10**9, 48, 48), bytes(100)))
     with pytest.raises(ValueError, match=r"says that it holds .*2,304,000,000,000 bytes"):
         load_fer2013(path)
-    monkeypatch.setattr("skfer.datasets._fer2013_files._MOST_BYTES", 10_000)
+    monkeypatch.setattr("skfer.datasets._files._MOST_BYTES", 10_000)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", npy((9, 48, 48), bytes(9 * 48 * 48)))
     with pytest.raises(ValueError, match="it unfolds into"):

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_FER2013_FILES = (".csv", ".gz", ".npz", "")
-
 
 class Labelled(NamedTuple):
     """Images, their labels, and what they are."""
@@ -45,7 +43,8 @@ def load_labelled(
         Folder of the images of the table.
     """
     from skfer.datasets import load_fer2013, load_image_folder, load_image_table
-    from skfer.datasets._image_folder import TRAINING, split_of
+    from skfer.datasets._fer2013_files import FER2013_SUFFIXES
+    from skfer.datasets._files import TRAINING, entries_of, split_of
 
     if columns is not None:
         image, label = (int(column) if column.isdigit() else column for column in columns)
@@ -53,13 +52,13 @@ def load_labelled(
             data, image=image, label=label, folder=images, names=names, codes=codes
         )
         return Labelled(table.paths, table.labels, f"{len(table.labels)} images")
-    if data.is_file() and data.suffix.lower() not in _FER2013_FILES:
+    if data.is_file() and data.suffix and not data.name.lower().endswith(FER2013_SUFFIXES):
         raise ValueError(
             f"{str(data)!r} is neither FER2013 nor a folder. Columns of a table of images are "
             "named with --columns IMAGE LABEL."
         )
     has_parts = data.is_dir() and any(
-        split_of(entry.name) == TRAINING for entry in data.iterdir() if entry.is_dir()
+        split_of(entry.name) == TRAINING for entry in entries_of(data) if entry.is_dir()
     )
     if data.is_file() or (has_parts and names is None and codes is None):
         faces: Any = load_fer2013(data, usage=usage)

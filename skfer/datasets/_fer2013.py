@@ -15,7 +15,7 @@ from skfer.datasets._fer2013_files import (
     Content,
     read_fer2013,
 )
-from skfer.datasets._image_folder import PRIVATE_TEST, TEST, VALIDATION, split_of
+from skfer.datasets._files import PRIVATE_TEST, TEST, VALIDATION, split_of
 
 _DESCR = """\
 FER2013: {n} gray faces of {side} x {side} pixels, {parts}.

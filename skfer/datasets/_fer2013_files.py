@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import gzip
-import io
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,29 +16,24 @@ import numpy as np
 from skfer._array_files import read_npz
 from skfer._images import read_image
 from skfer._labels import EXPRESSION_SETS, code_table, decoded_label
-from skfer._utils import open_regular, shorten
-from skfer.datasets._image_folder import (
+from skfer._utils import shorten
+from skfer.datasets._files import (
     TRAINING,
     entries_of,
-    load_image_folder,
+    known_split,
+    open_table,
     split_of,
+    unpacked_limit,
 )
+from skfer.datasets._image_folder import load_image_folder
 
 FER2013_CLASSES = EXPRESSION_SETS[7]
 SIDE = 48
+FER2013_SUFFIXES = (".csv", ".csv.gz", ".npz")
 _CODES = code_table("fer2013")
 _NO_BRACKETS = str.maketrans("[](),;", "      ")
-# An image has at most 4 characters a pixel.
-_LONGEST_LINE = 65_536
 # The images of a table together: twenty times FER2013's.
 _MOST_BYTES = 2_000_000_000
-# AffectNet has a million rows.
-_MAX_LINES = 2_000_000
-# Of an unpacked file to the packed one, above the size at which this is checked. FER2013's is 3.
-_MAX_RATIO = 20
-_ANY_RATIO = 4_000_000
-# Raised by the reader of a damaged table.
-TABLE_DAMAGE = (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @dataclass
@@ -107,75 +98,22 @@ def _read_path(source: Path) -> Content:
     if not source.exists():
         raise ValueError(f"There is no file or folder {str(source)!r}.")
     # Windows hides the ending, and some copies lose it.
-    if name.endswith((".csv", ".csv.gz")) or not source.suffix:
-        return _read_csv(source)
     if name.endswith(".npz"):
         return _read_npz(source)
+    if name.endswith(FER2013_SUFFIXES) or not source.suffix:
+        return _read_csv(source)
     raise ValueError(
         f"{str(source)!r} is no form of FER2013: expected a .csv, .csv.gz or .npz file (unpack "
         "other archives first), or a folder with train and test."
     )
 
 
-@contextlib.contextmanager
-def open_table(source: Path) -> Iterator[Iterator[str]]:
-    """Open a text table, compressed or not, and yield its lines, without a byte order mark.
-
-    A compressed file of a megabyte may hold a line, or lines, of gigabytes. Lines, their number
-    and the ratio of a compressed file are limited.
-
-    Raises
-    ------
-    OSError
-        If it can't be opened.
-    ValueError
-        If it is not a file. Reading a line raises it beyond a limit.
-    """
-    try:
-        file = open_regular(source)
-    except ValueError as error:
-        raise ValueError(f"{str(source)!r} can't be read: {error}.") from error
-    with file:
-        packed = source.name.lower().endswith(".gz")
-        binary: Any = gzip.GzipFile(fileobj=file) if packed else file
-        most = unpacked_limit(source) if packed else None
-        with io.TextIOWrapper(binary, newline="", encoding="utf-8-sig") as text:
-            yield _lines(text, most)
-
-
-def unpacked_limit(source: Path) -> int:
-    """Return the number of bytes that a compressed file may unpack to."""
-    return min(_MOST_BYTES, _ANY_RATIO + _MAX_RATIO * source.stat().st_size)
-
-
-def _lines(text: IO[str], most: int | None) -> Iterator[str]:
-    n_lines = n_characters = 0
-    while line := text.readline(_LONGEST_LINE):
-        n_lines += 1
-        n_characters += len(line)
-        if len(line) == _LONGEST_LINE:
-            raise ValueError(f"it is longer than {_LONGEST_LINE:,} characters.")
-        if n_lines > _MAX_LINES:
-            raise ValueError(f"a table may have {_MAX_LINES:,} lines. Split it.")
-        if most is not None and n_characters > most:
-            raise ValueError(
-                f"the file unpacks to more than {most / 1e6:,.0f} MB, {_MAX_RATIO} times its size. "
-                "If that is right, unpack it first."
-            )
-        yield line
-
-
 def _read_csv(source: Path) -> Content:
     with open_table(source) as lines:
-        rows = None
-        try:
-            first = next(lines, "")
-            delimiter = max(",;\t", key=first.count)
-            rows = csv.reader(chain([first], lines), delimiter=delimiter)
-            return _content(next(rows, []), rows)
-        except TABLE_DAMAGE as error:
-            line = 1 if rows is None else rows.line_num
-            raise ValueError(f"{str(source)!r}, line {line}: {error}") from error
+        first = next(lines, "")
+        delimiter = max(",;\t", key=first.count)
+        rows = csv.reader(chain([first], lines), delimiter=delimiter)
+        return _content(next(rows, []), rows)
 
 
 def _read_frame(table: Any) -> Content:
@@ -273,23 +211,6 @@ def _code(cell: Any) -> int:
             f"emotion is {shown}; the codes are 0 to {len(FER2013_CLASSES) - 1}, for "
             f"{', '.join(FER2013_CLASSES)}."
         ) from error
-
-
-def known_split(word: Any) -> str:
-    """Return the part that a word of the column of usage stands for.
-
-    Raises
-    ------
-    ValueError
-        If it is no such word, or missing.
-    """
-    split = split_of(word)
-    if split is None:
-        raise ValueError(
-            f"usage is {shorten(word)}; expected Training, PublicTest, PrivateTest, or train, "
-            "val and test."
-        )
-    return split
 
 
 def _read_npz(source: Path) -> Content:

@@ -13,7 +13,7 @@ from skfer._labels import canonical_labels
 from skfer.datasets._fer2013 import wanted_parts
 from skfer.datasets._fer2013_files import Content
 from skfer.datasets._ferplus_files import EXPRESSIONS_VOTED_FOR, faces_with_votes
-from skfer.datasets._image_folder import PRIVATE_TEST
+from skfer.datasets._files import PRIVATE_TEST
 
 # The classes, sorted as a classifier sorts them, and the column of each.
 _CLASSES, _COLUMNS = np.unique(canonical_labels(EXPRESSIONS_VOTED_FOR), return_index=True)

@@ -7,19 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from skfer.datasets._fer2013_files import (
-    TABLE_DAMAGE,
-    Content,
-    known_split,
-    open_table,
-    read_fer2013,
-)
-from skfer.datasets._image_folder import (
+from skfer.datasets._fer2013_files import Content, read_fer2013
+from skfer.datasets._files import (
     PRIVATE_TEST,
     PUBLIC_TEST,
     TEST,
     TRAINING,
     VALIDATION,
+    known_split,
+    open_table,
 )
 
 # In the order of the columns.
@@ -159,17 +155,14 @@ def _read_votes(table: Path) -> tuple[np.ndarray, np.ndarray]:
     votes, usage = [], []
     with open_table(table) as lines:
         rows = csv.reader(lines)
-        try:
-            part, choices = _columns(next(rows, []))
-            for row in rows:
-                if not row:
-                    continue
-                if len(row) <= max(part, *choices):
-                    raise ValueError(f"it has only {len(row)} columns.")
-                votes.append(_counts([row[choice] for choice in choices]))
-                usage.append(known_split(row[part]))
-        except TABLE_DAMAGE as error:
-            raise ValueError(f"{str(table)!r}, line {rows.line_num}: {error}") from error
+        part, choices = _columns(next(rows, []))
+        for row in rows:
+            if not row:
+                continue
+            if len(row) <= max(part, *choices):
+                raise ValueError(f"it has only {len(row)} columns.")
+            votes.append(_counts([row[choice] for choice in choices]))
+            usage.append(known_split(row[part]))
     if not votes:
         raise ValueError(f"{str(table)!r} holds no votes.")
     return np.array(votes, dtype=np.uint8), np.array(usage)

@@ -18,60 +18,18 @@ from skfer._images import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decoded_label
 from skfer._utils import printable, shorten
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
-
-TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
-# Copies of FER2013 as folders call their parts otherwise: "test" is both tests in one.
-VALIDATION, TEST = "Validation", "Test"
-_SPLITS = {
-    **dict.fromkeys(("train", "training"), TRAINING),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
-    **dict.fromkeys(("test", "testing"), TEST),
-    "publictest": PUBLIC_TEST,
-    "privatetest": PRIVATE_TEST,
-}
-
+from skfer.datasets._files import (
+    entries_of,
+    link_refusal,
+    looks_like_split,
+    refuse_link_out,
+    split_of,
+)
 
 _MAX_LEVELS = 100
 
 # Of the Bunch that the loaders return: no group of a pattern may be called so.
 _ATTRIBUTES = {"paths", "labels", "target", "target_names", "row", "n_dropped", "DESCR"}
-
-
-def split_of(name: str) -> str | None:
-    """Return the part of a data set that a word stands for, or None if it is no such word.
-
-    Parameters
-    ----------
-    name : str
-        A folder's name, or a word of a column of usage. Case, blanks, "_", "-" and an added
-        "set", "data" or "images" make no difference.
-
-    Returns
-    -------
-    str or None
-        "Training", "Validation", "Test", "PublicTest" or "PrivateTest".
-
-    Examples
-    --------
-    >>> from skfer.datasets._image_folder import split_of
-    >>> split_of("train"), split_of("Public Test"), split_of("val_set"), split_of("happy")
-    ('Training', 'PublicTest', 'Validation', None)
-    """
-    word = re.sub(r"[\s_-]", "", str(name).casefold())
-    return _SPLITS.get(word) or _SPLITS.get(re.sub(r"(set|data|images)$", "", word))
-
-
-def looks_like_split(name: str) -> bool:
-    """Return whether a folder is named as a part of a data set: "train", "FER2013Train".
-
-    Examples
-    --------
-    >>> from skfer.datasets._image_folder import looks_like_split
-    >>> [looks_like_split(name) for name in ("FER2013Valid", "raf-test", "test2", "happy")]
-    [True, True, False, False]
-    """
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)
-    return split_of(name) is not None or bool(words and split_of(words[-1]))
 
 
 def load_image_folder(
@@ -435,45 +393,6 @@ def _visible(folder: Path, root: Path) -> list[Path]:
     entries = sorted(entry for entry in entries_of(folder) if not entry.name.startswith("."))
     for entry in entries:
         if entry.is_symlink() and entry.is_dir():
-            raise _not_followed(entry, root)
+            raise link_refusal(entry, root)
         refuse_link_out(entry, root)
     return entries
-
-
-def entries_of(folder: Path) -> list[Path]:
-    """Return what lies in a folder, in no order.
-
-    Raises
-    ------
-    ValueError
-        If the folder can't be read.
-    """
-    try:
-        return list(folder.iterdir())
-    except OSError as error:
-        raise ValueError(
-            f"The folder {shorten(str(folder), 200)} can't be read: {error.strerror}."
-        ) from error
-
-
-def refuse_link_out(entry: Path, root: Path) -> None:
-    """Refuse a link that leads out of a folder: who made the folder may not have made the link.
-
-    Raises
-    ------
-    ValueError
-    """
-    if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root)):
-        raise _not_followed(entry, root)
-
-
-def real_path(path: Path) -> Path:
-    """Return the path without links. `Path.resolve` raises RuntimeError for a link to itself."""
-    return Path(os.path.realpath(path))
-
-
-def _not_followed(link: Path, root: Path) -> ValueError:
-    return ValueError(
-        f"{str(link)!r} is a link to {str(real_path(link))!r}. Links to folders and out of "
-        f"{str(root)!r} are not followed."
-    )

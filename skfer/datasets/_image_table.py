@@ -17,8 +17,8 @@ from sklearn.utils import Bunch
 from skfer._labels import canonical_label, code_table, decoded_label
 from skfer._utils import shorten
 from skfer.datasets._clip_names import name_pattern
-from skfer.datasets._fer2013_files import TABLE_DAMAGE, open_table
-from skfer.datasets._image_folder import attributes_of_names, real_path, split_of
+from skfer.datasets._files import known_split, open_table, real_path
+from skfer.datasets._image_folder import attributes_of_names
 
 # AffectNet's codes, in their order; the last three are no expressions.
 AFFECTNET_LABELS = (
@@ -363,32 +363,26 @@ def _read_cells(
     numbered = [column for column in wanted if isinstance(column, int)]
     has_names = len(numbered) < len(wanted)
     with open_table(source) as lines:
-        reader = None
-        try:
-            first = next(lines, "")
-            delimiter = _delimiter(first, wanted)
-            text: Iterator[str] = chain([first], lines)
-            if delimiter == " ":
-                text = (line.strip() for line in text)
-            reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
-            names = [str(place) for place in range(max(numbered, default=-1) + 1)]
-            if has_names:
-                names = [column.strip() for column in next(reader, [])]
-            cells: list[list[str]] = [[] for _ in names]
-            kept = [place for place, column in enumerate(names) if _key(column) in keys]
-            for number, row in enumerate(row for row in reader if row):
-                if len(row) < len(names) or (has_names and len(row) > len(names)):
-                    raise ValueError(
-                        f"row {number} has {len(row)} cells, the first line {len(names)}."
-                        if has_names
-                        else f"row {number} has {len(row)} cells; column {len(names) - 1} is asked "
-                        "for."
-                    )
-                for place in kept:
-                    cells[place].append(row[place])
-        except TABLE_DAMAGE as error:
-            line = 1 if reader is None else reader.line_num
-            raise ValueError(f"{str(source)!r}, line {line}: {error}") from error
+        first = next(lines, "")
+        delimiter = _delimiter(first, wanted)
+        text: Iterator[str] = chain([first], lines)
+        if delimiter == " ":
+            text = (line.strip() for line in text)
+        reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
+        names = [str(place) for place in range(max(numbered, default=-1) + 1)]
+        if has_names:
+            names = [column.strip() for column in next(reader, [])]
+        cells: list[list[str]] = [[] for _ in names]
+        kept = [place for place, column in enumerate(names) if _key(column) in keys]
+        for number, row in enumerate(row for row in reader if row):
+            if len(row) < len(names) or (has_names and len(row) > len(names)):
+                raise ValueError(
+                    f"row {number} has {len(row)} cells, the first line {len(names)}."
+                    if has_names
+                    else f"row {number} has {len(row)} cells; column {len(names) - 1} is asked for."
+                )
+            for place in kept:
+                cells[place].append(row[place])
     return names, cells
 
 
@@ -427,12 +421,10 @@ def _texts(cells: Sequence[Any], rows: Sequence[int], column: Any, name: str) ->
 def _usage(cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
     splits = []
     for row in rows:
-        splits.append(split_of(cells[row]))
-        if splits[-1] is None:
-            raise ValueError(
-                f"{name}, row {row}: the usage is {shorten(cells[row])}; expected train, val, "
-                "test, PublicTest or PrivateTest."
-            )
+        try:
+            splits.append(known_split(cells[row]))
+        except ValueError as error:
+            raise ValueError(f"{name}, row {row}: {error}") from error
     return np.array(splits, str)
 
 

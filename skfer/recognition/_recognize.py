@@ -172,7 +172,7 @@ def image_files(folder: Path) -> list[Path]:
     ...     [file.name for file in image_files(Path(folder))]
     ['a.PNG', 'b.jpg']
     """
-    from skfer.datasets._image_folder import entries_of, refuse_link_out
+    from skfer.datasets._files import entries_of, refuse_link_out
 
     # A link that leads nowhere is a photo that can't be read, not one that is left out.
     files = sorted(

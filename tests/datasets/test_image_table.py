@@ -289,7 +289,7 @@ def test_one_column_for_each_class(drawn):
         (["../a.png,happy"], {}, "row 0: the image '../a.png' is outside of"),
         (["a.png,happy"], {"label": "emotion"}, r"no column 'emotion'; it has \['file', 'label'"),
         (["a.png,happy"], {"subject": "person"}, "no column 'person'"),
-        (["a.png,happy"], {"usage": "label"}, "row 0: the usage is 'happy'; expected train"),
+        (["a.png,happy"], {"usage": "label"}, "row 0: usage is 'happy'; expected Training"),
         (["a.png,happy"], {"classes": ["sad"]}, r"1 rows, and none with a label of classes=\['sad"),
         (["a.png,happy"], {"names": "ck+"}, r"'.*a.png'\) does not fit pattern='ck\+'"),
         ([], {}, "0 rows, and none with a label"),

@@ -1,0 +1,207 @@
+"""Tables and folders of images: opening, listing, and the words for parts of a data set."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from skfer._utils import open_regular, shorten
+
+TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
+# Copies of FER2013 as folders call their parts otherwise: "test" is both tests in one.
+VALIDATION, TEST = "Validation", "Test"
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), TRAINING),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+    "publictest": PUBLIC_TEST,
+    "privatetest": PRIVATE_TEST,
+}
+
+# A line of a table. FER2013's have at most 4 characters for each of 2,304 pixels.
+_LONGEST_LINE = 65_536
+# AffectNet has a million rows.
+_MAX_LINES = 2_000_000
+# Bytes that a packed table or archive of arrays may unpack to.
+_MOST_BYTES = 2_000_000_000
+# Of an unpacked file to the packed one, above the size at which this is checked. FER2013's is 3.
+_MAX_RATIO = 20
+_ANY_RATIO = 4_000_000
+# What readers of text, of CSV and of gzip raise on damage.
+_DAMAGE = (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
+
+
+def split_of(name: str) -> str | None:
+    """Return the part of a data set that a word stands for, or None if it is no such word.
+
+    Parameters
+    ----------
+    name : str
+        A folder's name, or a word of a column of usage. Case, blanks, "_", "-" and an added
+        "set", "data" or "images" make no difference.
+
+    Returns
+    -------
+    str or None
+        "Training", "Validation", "Test", "PublicTest" or "PrivateTest".
+
+    Examples
+    --------
+    >>> from skfer.datasets._files import split_of
+    >>> split_of("train"), split_of("Public Test"), split_of("val_set"), split_of("happy")
+    ('Training', 'PublicTest', 'Validation', None)
+    """
+    word = re.sub(r"[\s_-]", "", str(name).casefold())
+    return _SPLITS.get(word) or _SPLITS.get(re.sub(r"(set|data|images)$", "", word))
+
+
+def looks_like_split(name: str) -> bool:
+    """Return whether a folder is named as a part of a data set: "train", "FER2013Train".
+
+    Examples
+    --------
+    >>> from skfer.datasets._files import looks_like_split
+    >>> [looks_like_split(name) for name in ("FER2013Valid", "raf-test", "test2", "happy")]
+    [True, True, False, False]
+    """
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)
+    return split_of(name) is not None or bool(words and split_of(words[-1]))
+
+
+class Lines:
+    """The lines of a text table, within limits on their length and number.
+
+    Attributes
+    ----------
+    number : int
+        Number of the line that was read last, counted from 1.
+    """
+
+    def __init__(self, text: IO[str], most: int | None):
+        self._text = text
+        self._most = most
+        self._n_characters = 0
+        self.number = 0
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        self.number += 1
+        line = self._text.readline(_LONGEST_LINE)
+        self._n_characters += len(line)
+        if not line:
+            self.number -= 1
+            raise StopIteration
+        if len(line) == _LONGEST_LINE:
+            raise ValueError(f"it is longer than {_LONGEST_LINE:,} characters.")
+        if self.number > _MAX_LINES:
+            raise ValueError(f"a table may have {_MAX_LINES:,} lines. Split it.")
+        if self._most is not None and self._n_characters > self._most:
+            raise ValueError(
+                f"the file unpacks to more than {self._most / 1e6:,.0f} MB, {_MAX_RATIO} times its "
+                "size. If that is right, unpack it first."
+            )
+        return line
+
+
+@contextlib.contextmanager
+def open_table(source: Path) -> Iterator[Lines]:
+    """Open a text table, compressed or not, and yield its lines, without a byte order mark.
+
+    The length and number of lines and the ratio of a compressed file are limited: a compressed file
+    of a megabyte may hold gigabytes.
+
+    Raises
+    ------
+    OSError
+        If it can't be opened.
+    ValueError
+        If it is not a file. One that is raised inside the context gets the name of the file and
+        the number of the line.
+    """
+    try:
+        file = open_regular(source)
+    except ValueError as error:
+        raise ValueError(f"{str(source)!r} can't be read: {error}.") from error
+    with file:
+        packed = source.name.lower().endswith(".gz")
+        binary: Any = gzip.GzipFile(fileobj=file) if packed else file
+        most = unpacked_limit(source) if packed else None
+        with io.TextIOWrapper(binary, newline="", encoding="utf-8-sig") as text:
+            lines = Lines(text, most)
+            try:
+                yield lines
+            except _DAMAGE as error:
+                line = max(lines.number, 1)
+                raise ValueError(f"{str(source)!r}, line {line}: {error}") from error
+
+
+def unpacked_limit(source: Path) -> int:
+    """Return the number of bytes that a compressed file may unpack to."""
+    return min(_MOST_BYTES, _ANY_RATIO + _MAX_RATIO * source.stat().st_size)
+
+
+def known_split(word: Any) -> str:
+    """Return the part that a word of the column of usage stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is no such word, or missing.
+    """
+    split = split_of(word)
+    if split is None:
+        raise ValueError(
+            f"usage is {shorten(word)}; expected Training, PublicTest, PrivateTest, or train, "
+            "val and test."
+        )
+    return split
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """Return what lies in a folder, in no order.
+
+    Raises
+    ------
+    ValueError
+        If the folder can't be read.
+    """
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise ValueError(
+            f"The folder {shorten(str(folder), 200)} can't be read: {error.strerror}."
+        ) from error
+
+
+def refuse_link_out(entry: Path, root: Path) -> None:
+    """Refuse a link that leads out of a folder: who made the folder may not have made the link.
+
+    Raises
+    ------
+    ValueError
+    """
+    if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root)):
+        raise link_refusal(entry, root)
+
+
+def real_path(path: Path) -> Path:
+    """Return the path without links. `Path.resolve` raises RuntimeError for a link to itself."""
+    return Path(os.path.realpath(path))
+
+
+def link_refusal(link: Path, root: Path) -> ValueError:
+    """Return the error for a link that is not followed."""
+    return ValueError(
+        f"{str(link)!r} is a link to {str(real_path(link))!r}. Links to folders and out of "
+        f"{str(root)!r} are not followed."
+    )
