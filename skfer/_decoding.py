@@ -104,10 +104,6 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
     """
     if not data:
         raise ValueError(f"{where} is empty: it holds no image.")
-    if defect := jpeg_defect(data):
-        raise ValueError(f"{where} is a JPEG that {defect}.")
-    if data.startswith(_PNG) and b"IEND" not in data:
-        raise ValueError(f"{where} is a PNG that breaks off: its end is missing.")
     with open_image(data, where) as image:
         width, height = image.size
         if most_pixels is not None and width * height > most_pixels:
@@ -115,6 +111,10 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
                 f"{where} has {width} x {height} pixels; at most {most_pixels / 1e6:g} million are "
                 "taken. Make it smaller."
             )
+        if defect := jpeg_defect(data):
+            raise ValueError(f"{where} is a JPEG that {defect}.")
+        if data.startswith(_PNG) and b"IEND" not in data:
+            raise ValueError(f"{where} is a PNG that breaks off: its end is missing.")
         if image.format == "AVIF":
             _check_frame_sizes(data, where, most_pixels or max_pixels())
         if image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR):
