@@ -1,8 +1,9 @@
-"""`cross_dataset_matrix`: every classifier on every data set, by what their labels share."""
+"""`cross_dataset_matrix`: scores of each classifier on each data set, for their shared labels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,11 @@ from sklearn.utils.validation import column_or_1d
 
 from skfer._extras import import_extra
 from skfer._labels import canonical_labels, label_array, shared_labels
-from skfer.evaluation._confusions import (
-    METRICS,
-    check_interval,
-    confusions,
-    percentiles,
-    resampled,
-    scores,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_METRICS = ("accuracy", "weighted_f1", "balanced_accuracy")
 
 
 def cross_dataset_matrix(
@@ -33,69 +28,67 @@ def cross_dataset_matrix(
     confidence: float = 0.95,
     random_state: int | np.random.RandomState | None = 0,
 ) -> pd.DataFrame:
-    """Judge every classifier on every data set, by the expressions that both know.
+    """Score each classifier on each data set, for the labels that both share.
 
-    Images whose label a classifier doesn't know are left out, for no answer to them could be
-    right. Synonyms ("anger", "angry") are one label, see `skfer.datasets.canonical_label`.
+    Images whose label is unknown to a classifier are left out. Synonyms such as "anger" and
+    "angry" are one label, see `skfer.datasets.canonical_label`.
 
     Parameters
     ----------
     estimators : dict of str to fitted classifier or Pipeline
     datasets : dict of str to (X, y), (X, y, groups) or Bunch
-        Images that no estimator was fitted on. Of a Bunch ``images`` or ``paths``, ``labels``
-        and, if there, ``subjects`` are taken, as skfer's loaders name them. Where there are
-        groups, intervals are of other groups and not of other images of the same ones.
+        Images that no estimator was fitted on. A Bunch has ``images`` or ``paths``, ``labels``
+        and optionally ``subjects``, as skfer's loaders return. With groups, the bootstrap draws
+        groups instead of images.
     outside : {"restrict", "wrong"}, default="restrict"
-        What becomes of answers that are no label of the data set. "restrict" takes the most
-        probable of the shared labels, as if the classifier had been told which ones occur; it
-        needs `predict_proba`. "wrong" counts them as wrong answers.
+        Treatment of predictions that are no label of the data set. "restrict" replaces them by
+        the most probable shared label; it needs `predict_proba`. "wrong" counts them as errors.
     n_bootstrap : int, default=1000
-        Samples drawn for the intervals.
+        Number of bootstrap samples for the intervals.
     confidence : float, default=0.95
-        Share of the samples whose score lies in the interval.
+        Confidence of the intervals.
     random_state : int, RandomState instance or None, default=0
-        Decides the samples.
+        Seed of the bootstrap.
 
     Returns
     -------
     DataFrame
-        A row for each estimator, data set and score, with the columns
+        A row for each estimator, data set and metric, with the columns
 
         estimator, dataset : str
             Their names.
         metric : str
             "accuracy", "weighted_f1" or "balanced_accuracy".
         value, low, high : float
-            The score, and its bootstrap interval.
+            The score and its bootstrap interval.
         images : int
-            Images that the score is of.
+            Number of images scored.
         left_out : int
-            Images whose label the estimator doesn't know.
+            Number of images whose label is unknown to the estimator.
         groups : int
-            Groups that were drawn for the interval; 0 if images were.
+            Number of groups in the bootstrap; 0 if it draws images.
         answers_outside : float
-            Share of the images for which the classifier, left to itself, answers what is no
-            label of the data set: what "restrict" makes up for.
+            Share of images whose unrestricted prediction is no label of the data set.
         n_labels : int
-            How many labels are shared.
+            Number of shared labels.
         labels : str
-            The labels shared, joined by ", ".
+            The shared labels, joined by ", ".
 
     Raises
     ------
     ValueError
-        If an estimator and a data set share fewer than 2 labels, or a data set is none.
+        If an estimator and a data set share fewer than 2 labels, or an argument is invalid.
     ImportError
         If pandas is not installed.
 
     See Also
     --------
-    skfer.inspection.CrossDatasetDisplay : The matrix as a picture.
+    skfer.inspection.CrossDatasetDisplay : Plot of the matrix.
 
     Notes
     -----
-    Values in one row of the matrix are of different images and labels. Fewer labels are easier to
-    tell apart: compare down a column, and there only where ``labels`` is the same.
+    Scores of an estimator on several data sets are for different images and labels, and fewer
+    labels are easier to distinguish. Compare estimators on one data set with equal ``labels``.
 
     References
     ----------
@@ -124,7 +117,7 @@ def cross_dataset_matrix(
     seed = int(check_random_state(random_state).randint(2**31 - 1))
     rows = []
     for dataset, content in datasets.items():
-        X, labels, groups = _content(dataset, content)
+        X, labels, groups = _images_labels_groups(dataset, content)
         for name, estimator in estimators.items():
             shared = shared_labels(estimator.classes_, np.unique(labels))
             if len(shared) < 2:
@@ -134,23 +127,24 @@ def cross_dataset_matrix(
                     "and at least 2 labels are needed. Name labels as skfer.datasets.EXPRESSIONS."
                 )
             known = np.flatnonzero(np.isin(labels, shared))
-            free, answers = _answers(name, estimator, _safe_indexing(X, known), shared, outside)
-            codes = _codes(labels[known], shared)
+            free, predicted = _predict(name, estimator, _safe_indexing(X, known), shared, outside)
             units = np.zeros(len(known), int)
             if groups is not None:
                 units = np.unique(groups[known], return_inverse=True)[1]
-            counts = confusions(codes, answers, len(shared), units)
-            # The same draws for every estimator, so that those of one data set compare.
-            drawn = resampled(counts, n_bootstrap, np.random.RandomState(seed))
-            low, high = percentiles(scores(drawn), confidence)
+            shape = (units.max() + 1, len(shared), len(shared) + 1)
+            counts = np.zeros(shape)
+            np.add.at(counts, (units, _codes(labels[known], shared), predicted), 1)
+            # The same seed for all estimators makes their scores on a data set comparable.
+            samples = _bootstrap(counts, n_bootstrap, np.random.RandomState(seed))
+            low, high = percentile_interval(_scores(samples), confidence)
             rows += [
                 {
                     "estimator": name,
                     "dataset": dataset,
                     "metric": metric,
-                    "value": float(value),
-                    "low": float(low[place]),
-                    "high": float(high[place]),
+                    "value": value,
+                    "low": metric_low,
+                    "high": metric_high,
                     "images": len(known),
                     "left_out": len(labels) - len(known),
                     "groups": 0 if groups is None else len(counts),
@@ -158,35 +152,32 @@ def cross_dataset_matrix(
                     "n_labels": len(shared),
                     "labels": ", ".join(shared),
                 }
-                for place, (metric, value) in enumerate(
-                    zip(METRICS, scores(counts.sum(axis=0)), strict=True)
+                for metric, value, metric_low, metric_high in zip(
+                    _METRICS, _scores(counts.sum(axis=0)), low, high, strict=True
                 )
             ]
     return pd.DataFrame(rows)
 
 
 def _check_names(estimators: Any, datasets: Any) -> None:
-    for argument, given in (("estimators", estimators), ("datasets", datasets)):
-        if not isinstance(given, Mapping) or not given:
+    for argument, value in (("estimators", estimators), ("datasets", datasets)):
+        if not isinstance(value, Mapping) or not value:
             raise ValueError(
                 f"{argument} must be a dict with a name for each, such as {{'mine': ...}}."
             )
     for name, estimator in estimators.items():
         if not hasattr(estimator, "classes_"):
-            raise ValueError(
-                f"estimators[{name!r}] has no classes_: give a classifier that is fitted."
-            )
+            raise ValueError(f"estimators[{name!r}] has no classes_: give a fitted classifier.")
 
 
-def _content(name: str, content: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    """Images, canonical labels and groups of a data set."""
+def _images_labels_groups(name: str, content: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    """Return the images, canonical labels and groups of a data set."""
+    X = y = groups = None
     if isinstance(content, Bunch):
         X = content.get("images", content.get("paths"))
         y, groups = content.get("labels"), content.get("subjects")
     elif isinstance(content, tuple) and len(content) in (2, 3):
         X, y, groups = (*content, None)[:3]
-    else:
-        X, y, groups = None, None, None
     if X is None or y is None:
         raise ValueError(
             f"datasets[{name!r}] must be (X, y), (X, y, groups) or a Bunch with images or paths, "
@@ -200,26 +191,100 @@ def _content(name: str, content: Any) -> tuple[Any, np.ndarray, np.ndarray | Non
 
 
 def _codes(labels: Any, shared: list[str]) -> np.ndarray:
-    """Places of labels in `shared`; its length for any other."""
-    place = {label: code for code, label in enumerate(shared)}
-    return np.array([place.get(label, len(shared)) for label in labels], int)
+    """Return the indices of labels in `shared`; its length for any other label."""
+    codes = {label: code for code, label in enumerate(shared)}
+    return np.array([codes.get(label, len(shared)) for label in labels], int)
 
 
-def _answers(
+def _predict(
     name: str, estimator: Any, X: Any, shared: list[str], outside: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is answered of all labels, and what counts; as codes."""
+    """Return the codes of the unrestricted predictions, and of those that are scored."""
     if outside == "wrong":
         free = _codes(canonical_labels(estimator.predict(X)), shared)
         return free, free
     if not hasattr(estimator, "predict_proba"):
         raise ValueError(
-            f"estimators[{name!r}] has no predict_proba, without which its answers can't be "
-            "restricted to the labels shared: outside='wrong' counts others as wrong."
+            f"estimators[{name!r}] has no predict_proba, so its predictions can't be restricted "
+            "to the shared labels. Use outside='wrong', which counts other labels as errors."
         )
     proba = np.asarray(estimator.predict_proba(X))
     columns = _codes(canonical_labels(estimator.classes_), shared)
     free = columns[proba.argmax(axis=1)]
-    # Two names of one expression are one label, as probable as both together.
-    of_shared = np.stack([proba[:, columns == code].sum(axis=1) for code in range(len(shared))], 1)
-    return free, of_shared.argmax(axis=1)
+    # The probabilities of synonyms are added.
+    restricted = [proba[:, columns == code].sum(axis=1) for code in range(len(shared))]
+    return free, np.argmax(restricted, axis=0)
+
+
+def _scores(counts: np.ndarray) -> np.ndarray:
+    """Compute the metrics of confusion matrices, without classes that have no images.
+
+    scikit-learn's metrics would need a call for each bootstrap sample.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (..., n_classes, n_classes + 1)
+        True labels by predicted labels; the last column is any other label.
+
+    Returns
+    -------
+    ndarray of shape (..., 3)
+        In the order of `_METRICS`.
+    """
+    correct = np.diagonal(counts, axis1=-2, axis2=-1)
+    images = counts.sum(axis=-1)
+    predicted = counts[..., :-1].sum(axis=-2)
+    total = images.sum(axis=-1)
+    present = images > 0
+    recall = np.where(present, correct / np.maximum(images, 1), 0)
+    f1 = 2 * correct / np.maximum(images + predicted, 1)
+    return np.stack(
+        [
+            correct.sum(axis=-1) / total,
+            (f1 * images).sum(axis=-1) / total,
+            recall.sum(axis=-1) / present.sum(axis=-1),
+        ],
+        axis=-1,
+    )
+
+
+def _bootstrap(counts: np.ndarray, n_bootstrap: int, rng: np.random.RandomState) -> np.ndarray:
+    """Draw bootstrap samples of confusion matrices.
+
+    Drawing images with replacement is drawing cells of the matrix, which needs one call.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_groups, n_classes, n_classes + 1)
+        Groups are drawn with replacement; images are if there is only one group.
+    n_bootstrap : int
+    rng : RandomState
+
+    Returns
+    -------
+    ndarray of shape (n_bootstrap, n_classes, n_classes + 1)
+    """
+    n_groups = len(counts)
+    if n_groups == 1:
+        cells = counts.ravel()
+        n_images = int(cells.sum())
+        samples = rng.multinomial(n_images, cells / n_images, n_bootstrap)
+    else:
+        draws = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), n_bootstrap)
+        samples = draws @ counts.reshape(n_groups, -1)
+    return samples.reshape(n_bootstrap, *counts.shape[1:])
+
+
+def percentile_interval(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of the central interval of values along the first axis."""
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(values, [tail, 100 - tail], axis=0)
+    return low, high
+
+
+def check_interval(n_bootstrap: int, confidence: float) -> None:
+    """Validate the parameters of a bootstrap interval."""
+    if not isinstance(n_bootstrap, Integral) or n_bootstrap < 1:
+        raise ValueError(f"n_bootstrap={n_bootstrap!r} must be an int of at least 1.")
+    if not isinstance(confidence, Real) or not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence!r} must be between 0 and 1, such as 0.95.")

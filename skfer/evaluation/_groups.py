@@ -1,24 +1,21 @@
-"""`group_report`: whether a classifier serves all people alike."""
+"""`group_report`: accuracy and recall by group, and the gaps between groups."""
 
 from __future__ import annotations
 
 import math
 from numbers import Integral
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
 
 from skfer._extras import import_extra
 from skfer._labels import label_array
-from skfer.evaluation._confusions import check_interval, percentiles
+from skfer.evaluation._cross_dataset import check_interval, percentile_interval
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# What the accuracy, which is of all classes, is written under.
-ALL = "all"
 
 
 def group_report(
@@ -31,20 +28,20 @@ def group_report(
     confidence: float = 0.95,
     random_state: int | np.random.RandomState | None = 0,
 ) -> Bunch:
-    """Accuracy and recall of every class in every group, and the gaps between groups.
+    """Compute accuracy and recall of each class by group, and the gaps between groups.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n,)
-        Labels and answers. An answer that is none of the labels, such as an abstention, is wrong.
+        True and predicted labels. An abstention is an error.
     groups : array-like of shape (n,)
-        What is compared: age bands, skin tones, cameras, sources of images.
+        The group of each image, such as an age band, skin tone, camera or source.
     min_images : int, default=30
-        Fewer images of a class in a group are called small, and gaps leave them out.
+        A class with fewer images in a group is marked as small and left out of the gaps.
     n_bootstrap : int, default=1000
-        Samples drawn for the intervals of gaps, and shufflings for their p-values.
+        Number of bootstrap samples for the intervals of gaps, and of permutations for p-values.
     confidence : float, default=0.95
-        Of the intervals.
+        Confidence of the intervals.
     random_state : int, RandomState instance or None, default=0
 
     Returns
@@ -53,34 +50,34 @@ def group_report(
         With the attributes
 
         groups : DataFrame
-            A row for every group and class, and one for all classes of a group (class "all"),
-            with the columns ``group``, ``class``, ``metric`` ("recall" or "accuracy"), ``value``
-            (NaN without images), ``low``, ``high``, ``images`` and ``small``.
+            A row for each group and class, and one for all classes of a group (class "all"), with
+            the columns ``group``, ``class``, ``metric`` ("recall" or "accuracy"), ``value`` (NaN
+            without images), ``low``, ``high``, ``images`` and ``small``.
         gaps : DataFrame
-            A row for every class and "all": ``class``, ``metric``, ``gap`` (the highest value
-            less the lowest; NaN with fewer than two groups that are not small), ``low``,
-            ``high``, ``p_value``, ``lowest`` and ``highest`` (groups), and ``compared`` (how many).
+            A row for each class and "all": ``class``, ``metric``, ``gap`` (highest minus lowest
+            value; NaN with fewer than two groups that are not small), ``low``, ``high``,
+            ``p_value``, ``lowest`` and ``highest`` (groups), and ``compared`` (number of groups).
         small : list of (group, class)
-            What is left out of the gaps.
+            Groups and classes that are left out of the gaps.
 
     Raises
     ------
     ValueError
-        If lengths differ, groups have missing values, or there is but one group.
+        If lengths differ, groups have missing values, or there is only one group.
     ImportError
         If pandas is not installed.
 
     See Also
     --------
-    skfer.inspection.GroupDisplay : The report as a picture.
+    skfer.inspection.GroupDisplay : Plot of the report.
 
     Notes
     -----
-    Shares have Wilson's interval [1]_: a bootstrap's is a single point where all of a few answers
-    are right. A gap is never negative and chance makes one of any data, the more the smaller the
-    groups, which the interval, drawn by bootstrap within groups, shows too. So read the p-value:
-    how often shuffling the groups among the images of each class makes a gap as large. With many
-    classes some are small by chance.
+    Values have Wilson intervals [1]_: a bootstrap interval has no width if all of a few
+    predictions are correct. Gaps have intervals from a bootstrap within groups. A gap is never
+    negative, and chance makes it larger the smaller the groups are. The p-value accounts for this:
+    it is the probability of a gap at least as large if groups are permuted among the images of
+    each class. With many classes, some p-values are small by chance.
 
     References
     ----------
@@ -103,74 +100,66 @@ def group_report(
     check_interval(n_bootstrap, confidence)
     if not isinstance(min_images, Integral) or min_images < 1:
         raise ValueError(f"min_images={min_images!r} must be an int of at least 1.")
-    y, said, of = label_array(y_true, "y_true"), label_array(y_pred, "y_pred"), column_or_1d(groups)
-    check_consistent_length(y, said, of)
-    missing = np.flatnonzero(pd.isna(of))
+    y_true, y_pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
+    groups = column_or_1d(groups)
+    check_consistent_length(y_true, y_pred, groups)
+    missing = np.flatnonzero(pd.isna(groups))
     if len(missing):
         raise ValueError(
             f"groups[{missing[0]}] is missing, and so are {len(missing) - 1} more: name them, as "
             "in 'unknown', or leave these images out."
         )
-    names, places = np.unique(of, return_inverse=True)
-    classes, codes = np.unique(y, return_inverse=True)
+    names, group_codes = np.unique(groups, return_inverse=True)
+    classes, class_codes = np.unique(y_true, return_inverse=True)
     if len(names) < 2:
         raise ValueError(f"groups holds {names.tolist()} alone: at least 2 groups are compared.")
-    # Images by group, class, and whether the answer is right (1) or wrong (0).
+    # Images by group, class and correctness (0 or 1).
     counts = np.zeros((len(names), len(classes), 2), int)
-    np.add.at(counts, (places, codes, (y == said).astype(int)), 1)
+    np.add.at(counts, (group_codes, class_codes, (y_true == y_pred).astype(int)), 1)
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
-    table = _by_group(pd, counts, names.tolist(), classes.tolist(), min_images, confidence)
-    gaps = _gaps(
-        pd,
-        counts,
-        names,
-        classes.tolist(),
-        rng,
-        min_images=min_images,
-        n_bootstrap=n_bootstrap,
-        confidence=confidence,
-    )
+    labels = ["all", *classes.tolist()]
+    table = _group_table(pd, counts, names.tolist(), labels, min_images, confidence)
+    gaps = _gap_table(pd, counts, names, labels, min_images, n_bootstrap, confidence, rng)
     small = table[table["small"]]
     return Bunch(
-        groups=table,
-        gaps=gaps,
-        small=list(zip(small["group"], small["class"], strict=True)),
+        groups=table, gaps=gaps, small=list(zip(small["group"], small["class"], strict=True))
     )
+
+
+def _with_all(counts: np.ndarray) -> np.ndarray:
+    """Add the counts of all classes as the first class: (..., n_groups, 1 + n_classes, 2)."""
+    return np.concatenate([counts.sum(axis=-2, keepdims=True), counts], axis=-2)
 
 
 def _values(counts: np.ndarray) -> np.ndarray:
-    """Accuracy, then the recall of every class; ``(..., groups, 1 + classes)``."""
-    every = np.concatenate([counts.sum(axis=-2, keepdims=True), counts], axis=-2)
-    images = every.sum(axis=-1)
-    return np.where(images > 0, every[..., 1] / np.maximum(images, 1), np.nan)
-
-
-def _images(counts: np.ndarray) -> np.ndarray:
-    """How many images those values are of."""
+    """Compute accuracy and the recall of each class: (..., n_groups, 1 + n_classes)."""
+    counts = _with_all(counts)
     images = counts.sum(axis=-1)
-    return np.concatenate([images.sum(axis=-1, keepdims=True), images], axis=-1)
+    return np.where(images > 0, counts[..., 1] / np.maximum(images, 1), np.nan)
 
 
-def _by_group(
+def _group_table(
     pd: Any,
     counts: np.ndarray,
     names: list[Any],
-    classes: list[Any],
+    labels: list[Any],
     min_images: int,
     confidence: float,
 ) -> pd.DataFrame:
-    values, images = _values(counts), _images(counts)
     rows = []
-    for group, name in enumerate(names):
-        for place, label in enumerate([ALL, *classes]):
-            n = int(images[group, place])
-            low, high = _wilson(values[group, place], n, confidence)
+    for name, group_counts in zip(names, _with_all(counts).tolist(), strict=True):
+        for column, (wrong, correct) in enumerate(group_counts):
+            n = wrong + correct
+            value = low = high = math.nan
+            if n:
+                value = correct / n
+                low, high = binomtest(correct, n).proportion_ci(confidence, "wilson")
             rows.append(
                 {
                     "group": name,
-                    "class": label,
-                    "metric": "recall" if place else "accuracy",
-                    "value": float(values[group, place]),
+                    "class": labels[column],
+                    "metric": "recall" if column else "accuracy",
+                    "value": value,
                     "low": low,
                     "high": high,
                     "images": n,
@@ -180,85 +169,68 @@ def _by_group(
     return pd.DataFrame(rows)
 
 
-def _wilson(share: float, n: int, confidence: float) -> tuple[float, float]:
-    if n == 0:
-        return math.nan, math.nan
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # Rounding must not leave the share outside its own interval.
-    return min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share)
-
-
-def _gaps(
+def _gap_table(
     pd: Any,
     counts: np.ndarray,
     names: np.ndarray,
-    classes: list[Any],
-    rng: np.random.Generator,
-    *,
+    labels: list[Any],
     min_images: int,
     n_bootstrap: int,
     confidence: float,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     values = _values(counts)
-    large = _images(counts) >= min_images
-    drawn = _values(_drawn(counts, n_bootstrap, rng))
-    shuffled = _values(_shuffled(counts, n_bootstrap, rng))
+    large = _with_all(counts).sum(axis=-1) >= min_images
+    bootstrap = _values(_bootstrap(counts, n_bootstrap, rng))
+    permuted = _values(_permute(counts, n_bootstrap, rng))
     rows = []
-    for place, label in enumerate([ALL, *classes]):
-        compared = np.flatnonzero(large[:, place])
-        row: dict[str, Any] = {"class": label, "metric": "recall" if place else "accuracy"}
+    for column, label in enumerate(labels):
+        compared = np.flatnonzero(large[:, column])
+        row: dict[str, Any] = {"class": label, "metric": "recall" if column else "accuracy"}
         if len(compared) < 2:
             row |= dict.fromkeys(("gap", "low", "high", "p_value"), math.nan)
-            row |= {"lowest": None, "highest": None, "compared": len(compared)}
-            rows.append(row)
-            continue
-        of = values[compared, place]
-        gap = float(np.ptp(of))
-        low, high = percentiles(_spread(drawn[:, compared, place]), confidence)
-        by_chance = _spread(shuffled[:, compared, place])
-        rows.append(
-            row
-            | {
+            row |= {"lowest": None, "highest": None}
+        else:
+            compared_values = values[compared, column]
+            gap = float(np.ptp(compared_values))
+            low, high = percentile_interval(_gaps(bootstrap[:, compared, column]), confidence)
+            by_chance = _gaps(permuted[:, compared, column])
+            row |= {
                 "gap": gap,
                 "low": float(low),
                 "high": float(high),
                 "p_value": float((1 + (by_chance >= gap - 1e-12).sum()) / (1 + n_bootstrap)),
-                "lowest": names[compared[of.argmin()]],
-                "highest": names[compared[len(of) - 1 - of[::-1].argmax()]],
-                "compared": len(compared),
+                "lowest": names[compared[compared_values.argmin()]],
+                # The last of equal groups, so that it differs from the lowest.
+                "highest": names[compared[::-1][compared_values[::-1].argmax()]],
             }
-        )
+        rows.append(row | {"compared": len(compared)})
     return pd.DataFrame(rows)
 
 
-def _spread(values: np.ndarray) -> np.ndarray:
-    """Highest less lowest; a group that a sample has no images of is left out."""
+def _gaps(values: np.ndarray) -> np.ndarray:
+    """Return the range of the values in each sample, without groups that have no images."""
     missing = np.isnan(values)
     highest = np.where(missing, -np.inf, values).max(axis=1)
     lowest = np.where(missing, np.inf, values).min(axis=1)
     return np.maximum(highest - lowest, 0)
 
 
-def _drawn(counts: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Counts of as many images drawn with replacement within each group."""
-    sizes = counts.sum(axis=(1, 2))
-    cells = [
-        rng.multinomial(size, group.ravel() / size, n).reshape(n, *group.shape)
-        for size, group in zip(sizes, counts, strict=True)
+def _bootstrap(counts: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw n samples of images with replacement within each group."""
+    samples = [
+        rng.multinomial(group.sum(), group.ravel() / group.sum(), n).reshape(n, *group.shape)
+        for group in counts
     ]
-    return np.stack(cells, axis=1)
+    return np.stack(samples, axis=1)
 
 
-def _shuffled(counts: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Counts with the groups shuffled among the images of each class."""
+def _permute(counts: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Permute the groups among the images of each class n times."""
     images = counts.sum(axis=-1)
-    right = np.stack(
-        [
-            rng.multivariate_hypergeometric(images[:, code], counts[:, code, 1].sum(), size=n)
-            for code in range(counts.shape[1])
-        ],
-        axis=-1,
-    )
-    return np.stack([images - right, right], axis=-1)
+    by_class = [
+        rng.multivariate_hypergeometric(images[:, code], counts[:, code, 1].sum(), size=n)
+        for code in range(counts.shape[1])
+    ]
+    correct = np.stack(by_class, axis=-1)
+    return np.stack([images - correct, correct], axis=-1)

@@ -1,4 +1,4 @@
-"""`label_report`: which labels are probably wrong, by what was predicted of unseen images."""
+"""Reports on labels that are probably wrong, from predictions and from votes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.model_selection import cross_validate
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_array, column_or_1d
 
 from skfer._extras import import_extra
-from skfer._labels import label_array
+from skfer._labels import label_array, label_codes
 from skfer.metrics._probabilities import classes_of_columns, codes_and_probabilities
 
 if TYPE_CHECKING:
@@ -18,21 +18,19 @@ if TYPE_CHECKING:
 
 
 def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -> pd.DataFrame:
-    """Rank labels by how probably they are wrong, and flag those that confident learning doubts.
+    """Rank labels by the probability that they are wrong, and flag issues by confident learning.
 
-    A class has a threshold: the mean probability that it gets in the images labelled with it.
-    A label is flagged where the probability of another class reaches that one's threshold, of
-    several the most probable, and exceeds that of the label itself [1]_. Classes that a model
-    is less sure of, or that it favours, are thereby held to their own measure.
+    The threshold of a class is the mean probability of the class over the images with its label.
+    A label is flagged if another class reaches its threshold and is more probable than the label
+    [1]_. Classes that the model favours or disfavours are thus judged by their own threshold.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        The labels given.
+        Given labels.
     y_proba : array-like of shape (n, n_classes)
-        Probabilities from models that haven't seen the image, as
-        ``cross_val_predict(..., method="predict_proba")`` returns them. Of images that a model
-        was fitted on it repeats the labels, right or wrong.
+        Out-of-sample probabilities, as ``cross_val_predict(..., method="predict_proba")`` returns
+        them. A model repeats the labels of images it was fitted on.
     labels : sequence of n_classes labels, default=None
         The class of each column; None is the sorted labels of `y`.
 
@@ -42,39 +40,38 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
         A row for each image, the most doubtful first, with the columns
 
         rank : int
-            From 1 on: those flagged first, and by `margin`.
+            From 1; flagged images first, then by `margin`.
         row : int
-            Where the image stands in `y`.
+            Row number of the image in `y`.
         given : label
             The label in `y`.
         suggested : label
-            What a flagged image probably shows; for the others the label given.
+            The probable class of a flagged image; the given label otherwise.
         self_confidence : float
-            Probability of the label given.
+            Probability of the given label.
         margin : float
-            The same less that of the most probable other class: from -1 (certainly another) to 1.
+            `self_confidence` minus the largest probability of another class, in [-1, 1].
         issue : bool
-            Whether the label is flagged.
+            True if the label is flagged.
 
     Raises
     ------
     ValueError
-        If labels, columns and images don't belong together.
+        If labels, columns and images do not match.
     ImportError
         If pandas is not installed.
 
     See Also
     --------
-    cross_val_label_report : Makes the probabilities too.
-    label_noise : How many labels of each class are probably another.
-    votes_on_report : What people say of the labels flagged.
-    skfer.inspection.LabelReportDisplay : The worst as a contact sheet.
+    cross_val_label_report : Computes the probabilities too.
+    label_noise : Joint distribution of given and estimated labels.
+    votes_on_report : Compares flags with votes.
+    skfer.inspection.LabelReportDisplay : Plot of the most doubtful images.
 
     Notes
     -----
-    A flag is a reason to look, not a verdict: a rare but right example of a class looks the same
-    to a model. Don't drop flagged images from a test set, for that leaves those the model gets
-    right.
+    A flag is a reason to check a label, as rare examples of a class are flagged too. Do not remove
+    flagged images from a test set: the images that the model predicts correctly would remain.
 
     References
     ----------
@@ -128,23 +125,23 @@ def cross_val_label_report(
     n_jobs: int | None = None,
     params: dict[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """`label_report` of probabilities from cross-validation.
+    """Compute a `label_report` from cross-validated probabilities.
 
     Parameters
     ----------
     estimator : classifier or Pipeline with `predict_proba`
-        It is cloned and fitted once for each fold.
+        Cloned and fitted once for each fold.
     X : batch of n images
     y : array-like of shape (n,)
-        The labels given. The estimator is fitted with them as they are, so that its `classes`,
-        `class_weight` and ``params={"votes": ...}`` may name them.
+        Given labels. The estimator is fitted with them unchanged, so that its `classes`,
+        `class_weight` and ``params={"votes": ...}`` may refer to them.
     cv : int, splitter or iterable, default=5
-        As in `sklearn.model_selection.cross_val_predict`: a partition of the images. Keep copies
-        and images of one person in one fold, or the model has seen what it is asked about.
+        As in `sklearn.model_selection.cross_val_predict`: a partition of the images. Copies, and
+        images of one person, belong in one fold.
     groups : array-like of shape (n,), default=None
-        For a `cv` that splits by groups.
+        Groups for the splitter.
     n_jobs : int, default=None
-        Processes, each with some of the folds.
+        Number of processes for the folds.
     params : dict, default=None
         Further parameters of the estimator's `fit`.
 
@@ -176,8 +173,8 @@ def cross_val_label_report(
     """
     import_extra("pandas", "cross_val_label_report", "evaluation")
     y = label_array(y)
-    # cross_val_predict would replace the labels by numbers, which classes, class_weight and votes
-    # of the estimator don't know.
+    # cross_val_predict would encode the labels as numbers, which the classes, class_weight and
+    # votes of the estimator do not refer to.
     folds = cross_validate(
         estimator,
         X,
@@ -186,53 +183,49 @@ def cross_val_label_report(
         groups=groups,
         n_jobs=n_jobs,
         params=params,
-        scoring=_not_scored,
+        scoring=_constant_score,
         return_estimator=True,
         return_indices=True,
         error_score="raise",
     )
     tests = folds["indices"]["test"]
     if not np.array_equal(np.sort(np.concatenate(tests)), np.arange(len(y))):
-        raise ValueError(f"cv={cv!r} must put every image into exactly one test set.")
+        raise ValueError(f"cv={cv!r} must put each image into exactly one test set.")
     classes = np.unique(np.concatenate([fitted.classes_ for fitted in folds["estimator"]]))
     proba = np.zeros((len(y), len(classes)))
     for fitted, test in zip(folds["estimator"], tests, strict=True):
-        # Of a class that a training set lacks, the probability is 0.
+        # A class that is missing in a training set has the probability 0.
         columns = np.searchsorted(classes, fitted.classes_)
         proba[np.ix_(test, columns)] = fitted.predict_proba(_safe_indexing(X, test))
     return label_report(y, proba, labels=classes.tolist())
 
 
-def _not_scored(estimator: Any, X: Any, y: Any) -> float:
-    """Score every fold alike: `cross_validate` needs a scorer, the report no score."""
+def _constant_score(estimator: Any, X: Any, y: Any) -> float:
+    """Return 0, as `cross_validate` needs a scorer."""
     return 0.0
 
 
 def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -> pd.DataFrame:
-    """Estimate how labels and what the images show go together.
+    """Estimate the joint distribution of given labels and true classes.
 
-    It counts, for every label given, the classes whose thresholds the images reach, see
-    `label_report`, and scales the counts to the number of images with that label [1]_.
+    Images are counted by given label and confident class, see `label_report`. The counts of each
+    label are scaled to its number of images [1]_.
 
     Parameters
     ----------
-    y : array-like of shape (n,)
-        The labels given.
-    y_proba : array-like of shape (n, n_classes)
-        Probabilities from models that haven't seen the image.
-    labels : sequence of n_classes labels, default=None
-        The class of each column; None is the sorted labels of `y`.
+    y, y_proba, labels
+        As in `label_report`.
 
     Returns
     -------
     DataFrame of shape (n_classes, n_classes)
-        Share of all images by label given (rows) and by class estimated (columns). All of it sums
-        to 1; what lies off the diagonal is the share of wrong labels.
+        Share of all images by given label (rows) and estimated class (columns). The sum is 1; the
+        sum off the diagonal is the share of wrong labels.
 
     Raises
     ------
     ValueError
-        If labels, columns and images don't belong together.
+        If labels, columns and images do not match.
     ImportError
         If pandas is not installed.
 
@@ -258,7 +251,7 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
     joint = np.zeros((len(names), len(names)))
     np.add.at(joint, (given[confident >= 0], confident[confident >= 0]), 1)
     sizes = np.bincount(given, minlength=len(names))
-    # Of a label without a single confident image, nothing is known against it.
+    # Labels without confident images count as correct.
     empty = joint.sum(axis=1) == 0
     joint[empty, empty] = 1
     joint *= (sizes / joint.sum(axis=1) / len(given))[:, None]
@@ -267,13 +260,135 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
 
 
 def _confident_classes(given: np.ndarray, proba: np.ndarray) -> np.ndarray:
-    """The most probable of the classes that reach their thresholds; -1 where none does."""
+    """Return the most probable class that reaches its threshold; -1 if none does."""
     sizes = np.bincount(given, minlength=proba.shape[1])
     sums = np.zeros(proba.shape[1])
     np.add.at(sums, given, proba[np.arange(len(given)), given])
-    # A class that no image is labelled with has no threshold to reach.
+    # A class without labels has no threshold.
     thresholds = np.divide(sums, sizes, out=np.full(len(sums), np.inf), where=sizes > 0)
-    # Sums of floats: an image whose probability is the mean itself reaches it.
+    # The tolerance is for rounding: a probability equal to the mean reaches it.
     reached = proba >= thresholds - 1e-6
     best = np.where(reached, proba, -np.inf).argmax(axis=1)
     return np.where(reached.any(axis=1), best, -1)
+
+
+def vote_agreement(y: Any, votes: Any, *, labels: Sequence[Any]) -> np.ndarray:
+    """Compute the share of votes for the given label of each image.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Given labels.
+    votes : array-like of shape (n, n_choices)
+        Number or share of votes for each choice.
+    labels : sequence of n_choices labels
+        The choice of each column, such as `target_names` of `skfer.datasets.load_ferplus`. Votes
+        for choices that are no label, such as "unknown", count as disagreement.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        In [0, 1]; NaN without votes.
+
+    Raises
+    ------
+    ValueError
+        If labels, columns and images do not match, or votes are negative.
+
+    Examples
+    --------
+    >>> from skfer.evaluation import vote_agreement
+    >>> vote_agreement(["happy", "sad"], [[9, 1], [5, 5]], labels=["happy", "sad"])
+    array([0.9, 0.5])
+    """
+    given, votes = _codes_and_votes(y, votes, labels)
+    total = votes.sum(axis=1)
+    own = votes[np.arange(len(given)), given]
+    return np.divide(own, total, out=np.full(len(total), np.nan), where=total > 0)
+
+
+def votes_on_report(report: Any, votes: Any, *, labels: Sequence[Any]) -> pd.DataFrame:
+    """Compare flagged and other labels by the votes of annotators.
+
+    Parameters
+    ----------
+    report : DataFrame
+        Rows of a `label_report`.
+    votes : array-like of shape (n, n_choices)
+        Votes on all images of the data set.
+    labels : sequence of n_choices labels
+        The choice of each column.
+
+    Returns
+    -------
+    DataFrame
+        The rows "flagged", "others" and "all", with the columns
+
+        images : int
+            Number of images with votes.
+        agreement : float
+            Mean share of votes for the given label.
+        other_majority : float
+            Share of images with more votes for another choice than for the given label. In
+            "flagged" it is the precision of the flags, in "all" the base rate.
+        suggested_agreement : float
+            Mean share of votes for the suggested label.
+
+    Raises
+    ------
+    ValueError
+        If report, labels and votes do not match.
+    ImportError
+        If pandas is not installed.
+
+    Examples
+    --------
+    >>> from skfer.evaluation import label_report, votes_on_report
+    >>> proba = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9], [0.9, 0.1]]
+    >>> report = label_report(["happy", "happy", "sad", "sad", "sad"], proba)
+    >>> votes = [[10, 0], [8, 2], [4, 6], [0, 10], [9, 1]]
+    >>> votes_on_report(report, votes, labels=["happy", "sad"])
+             images  agreement  other_majority  suggested_agreement
+    flagged       1       0.10             1.0                 0.90
+    others        4       0.85             0.0                 0.85
+    all           5       0.70             0.2                 0.86
+    """
+    pd = import_extra("pandas", "votes_on_report", "evaluation")
+    rows = report["row"].to_numpy()
+    votes = check_array(votes, input_name="votes", dtype=np.float64)
+    if len(rows) and rows.max() >= len(votes):
+        raise ValueError(
+            f"votes has {len(votes)} rows, but the report names row {rows.max()}: give the votes "
+            "on all images that the report was computed on."
+        )
+    votes = votes[rows]
+    given, _ = _codes_and_votes(report["given"], votes, labels)
+    values = pd.DataFrame(
+        {
+            "agreement": vote_agreement(report["given"], votes, labels=labels),
+            "other_majority": votes.max(axis=1) > votes[np.arange(len(given)), given],
+            "suggested_agreement": vote_agreement(report["suggested"], votes, labels=labels),
+        }
+    )
+    voted = votes.sum(axis=1) > 0
+    flagged = report["issue"].to_numpy()
+    parts = {"flagged": flagged & voted, "others": ~flagged & voted, "all": voted}
+    means = pd.DataFrame({name: values[part].mean() for name, part in parts.items()}).T
+    means.insert(0, "images", [int(part.sum()) for part in parts.values()])
+    return means
+
+
+def _codes_and_votes(y: Any, votes: Any, labels: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    votes = check_array(votes, input_name="votes", dtype=np.float64)
+    y, names = label_array(y), column_or_1d(labels)
+    if len(y) != len(votes):
+        raise ValueError(f"y holds {len(y)} labels, but votes has {len(votes)} rows.")
+    if len(names) != votes.shape[1] or len(np.unique(names)) != len(names):
+        raise ValueError(
+            f"votes has {votes.shape[1]} columns, but labels names {names.tolist()}: name the "
+            "choice of each column once."
+        )
+    if (votes < 0).any():
+        row = int(np.flatnonzero((votes < 0).any(axis=1))[0])
+        raise ValueError(f"votes[{row}] is {votes[row].tolist()}: votes must not be negative.")
+    return label_codes(y, names, name="y", known="labels="), votes

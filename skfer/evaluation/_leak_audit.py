@@ -1,22 +1,37 @@
-"""`leak_audit`: which test images, or people, were there in training already."""
+"""`leak_audit`: images and people of a test set that are in the training set too."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
 from skfer._base import ImageEstimator
 from skfer._extras import import_extra
 from skfer._image_content import content_key, float_scale
-from skfer.evaluation._near_copies import Thumbnails, candidates, likeness
+from skfer._pixel_range import PixelRange
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COPY, NEAR_COPY, MIRRORED = "copy", "near copy", "mirrored copy"
+_COPY, _NEAR_COPY, _MIRRORED_COPY = _KINDS = ("copy", "near copy", "mirrored copy")
+# Side of the thumbnails, and of the template that is searched in the other thumbnail. The rest is
+# the largest shift, a sixth of the side.
+_SIDE, _TEMPLATE_SIDE = 48, 32
+# Pixels. Coarser structures, such as lighting, are similar in all faces and are removed.
+_DETAIL_SCALE = 4.0
+# Ratios of the sizes of a face in two images.
+_SCALES = (1.0, 0.9, 0.95, 1.05, 1.1)
+# Images with a lower correlation at the first scale are not compared at the others.
+_MIN_CORRELATION = 0.5
+# Side of the images for the search of candidates, and number of images in a chunk.
+_COARSE_SIDE, _CHUNK = 16, 512
+# Images with a smaller contrast, in gray levels, are blank, and have no near copies.
+_BLANK_CONTRAST = 1.0
 
 
 def leak_audit(
@@ -31,26 +46,25 @@ def leak_audit(
     n_candidates: int = 8,
     mirror: bool = True,
 ) -> Bunch:
-    """Find what a test set shares with a training set: images, and people.
+    """Find images and people that a test set shares with a training set.
 
     Parameters
     ----------
     X_train, X_test : batch of n_train and of n_test images
-        Arrays, paths or bytes, of any sizes. Files are read once, one at a time; 3.3 kB are kept
-        of each image.
+        Arrays, paths or bytes, of any sizes. Files are read once, one at a time; 3.3 kB are stored
+        for each image.
     y_train, y_test : array-like of shape (n_train,) and (n_test,), default=None
-        Labels; with both, the pairs tell whether one photo has two.
+        Labels. With both, the labels of each pair are reported.
     groups_train, groups_test : array-like of shape (n_train,) and (n_test,), default=None
-        The person or clip of each image, such as `skfer.datasets.clip_names` reads off the names
-        of files.
+        The person or clip of each image, such as `skfer.datasets.clip_names` returns.
     similarity : float, default=0.85
-        How alike near copies are at least, from above 0 to 1: the correlation of their detail,
-        the highest over shifts of up to a sixth of the side and scales from 0.9 to 1.1.
+        Minimum similarity of near copies, above 0 and at most 1: the correlation of details, the
+        highest over shifts of up to a sixth of the side and scales from 0.9 to 1.1.
     n_candidates : int, default=8
-        Training images that each test image is compared with in detail: those most alike at
-        16 x 16 pixels. More find more and take longer.
+        Number of training images, those most similar at 16 x 16 pixels, that each test image is
+        compared with in detail. More candidates find more copies and take longer.
     mirror : bool, default=True
-        Whether to look for mirrored copies too.
+        If True, also search for mirrored copies.
 
     Returns
     -------
@@ -58,39 +72,38 @@ def leak_audit(
         With the attributes
 
         pairs : DataFrame
-            A row for every test image that has a copy in training, with the columns ``test`` and
-            ``train``, rows of the two sets; ``kind``, "copy" (the same gray levels in 8 bits),
-            "near copy" or "mirrored copy"; ``similarity``; ``copies``, how many training images
-            have the same gray levels, or come up to `similarity` among the candidates; and with
-            labels,
-            ``label_test`` and ``label_train``. The training image is the one most alike.
+            A row for each test image with a copy in training, with the columns ``test`` and
+            ``train`` (row numbers; the most similar training image), ``kind`` ("copy" for equal
+            8-bit gray levels, "near copy" or "mirrored copy"), ``similarity``, ``copies`` (number
+            of training images with equal gray levels, or of candidates that reach `similarity`),
+            and with labels, ``label_test`` and ``label_train``.
         counts : dict of str to int
-            Images of both sets (``train``, ``test``), test images of each kind, those of
-            a group that is on both sides (``group``), and those of any kind (``leaked``).
+            Number of images in both sets (``train``, ``test``), and of test images of each kind,
+            of shared groups (``group``), and of any of these (``leaked``).
         groups : DataFrame
-            Groups on both sides: ``group``, ``train`` and ``test``, images of each.
+            Shared groups: ``group``, and numbers of images in ``train`` and ``test``.
         leaked : ndarray of bool, shape (n_test,)
-            Test images with a copy of any kind, or of a group that is on both sides:
-            ``X_test[~audit.leaked]`` is unseen.
+            Test images with a copy of any kind or of a shared group. ``X_test[~audit.leaked]`` is
+            unseen.
 
     Raises
     ------
     ValueError
-        If a set is no batch of images, lengths differ, or an argument is out of its range.
+        If a set is no batch of images, lengths differ, or an argument is out of range.
     ImportError
         If pandas is not installed.
 
     See Also
     --------
-    skfer.inspection.LeakDisplay : The pairs as a contact sheet.
-    skfer.model_selection.HeldOutGuard : Refuses to select on images held out.
+    skfer.inspection.LeakDisplay : Plot of the pairs.
+    skfer.model_selection.HeldOutGuard : Refuses to select a model on held-out images.
 
     Notes
     -----
-    On FER2013 every pair drawn by lot that was at least 0.85 alike showed one photo, and between
-    0.75 and 0.85 some showed two; few are that near the bound. What has no copy by this measure
-    may still be another photo of the same moment. Time grows with the product of the sets' sizes
-    at 16 x 16 pixels, and with the test set's in detail.
+    In a random sample of pairs of FER2013, all with a similarity of at least 0.85 were the same
+    photo. Some between 0.75 and 0.85 were two photos; few pairs are in this range. Two photos of
+    the same moment may not be found. The time is proportional to the product of the sizes of the
+    sets for the search, and to the size of the test set for the detailed comparison.
 
     Examples
     --------
@@ -115,78 +128,147 @@ def leak_audit(
     train, test = (ImageEstimator()._images(X, reset=True) for X in (X_train, X_test))
     check_consistent_length(train, y_train, groups_train)
     check_consistent_length(test, y_test, groups_test)
-    rows = _pairs(_Known(train), _Known(test), float(similarity), int(n_candidates), mirror)
+    rows = _find_pairs(train, test, float(similarity), int(n_candidates), mirror)
     pairs = pd.DataFrame(rows, columns=["test", "train", "kind", "similarity", "copies"])
     if y_train is not None and y_test is not None:
         pairs["label_test"] = column_or_1d(y_test)[pairs["test"]]
         pairs["label_train"] = column_or_1d(y_train)[pairs["train"]]
-    shared, of_shared = _shared_groups(pd, groups_train, groups_test, len(test))
-    leaked = of_shared.copy()
+    groups, in_shared_group = _shared_groups(pd, groups_train, groups_test, len(test))
+    leaked = in_shared_group.copy()
     leaked[pairs["test"].to_numpy(int)] = True
-    kinds = {kind: int((pairs["kind"] == kind).sum()) for kind in (COPY, NEAR_COPY, MIRRORED)}
     counts = {
         "train": len(train),
         "test": len(test),
-        **kinds,
-        "group": int(of_shared.sum()),
+        **{kind: int((pairs["kind"] == kind).sum()) for kind in _KINDS},
+        "group": int(in_shared_group.sum()),
         "leaked": int(leaked.sum()),
     }
-    return Bunch(pairs=pairs, counts=counts, groups=shared, leaked=leaked)
+    return Bunch(pairs=pairs, counts=counts, groups=groups, leaked=leaked)
 
 
-class _Known:
-    """What is kept of the images of a set, which are read once."""
-
-    def __init__(self, images: Any):
-        self.keys: list[bytes] = []
-        self.thumbnails = Thumbnails(self._seen(images))
-
-    def _seen(self, images: Any) -> Any:
-        scale = float_scale(images)
-        for image in images:
-            self.keys.append(content_key(image, scale))
-            yield image
-
-
-def _pairs(
-    train: _Known, test: _Known, similarity: float, n_candidates: int, mirror: bool
+def _find_pairs(
+    train: Any, test: Any, similarity: float, n_candidates: int, mirror: bool
 ) -> list[tuple[int, int, str, float, int]]:
-    places: dict[bytes, list[int]] = {}
-    for place, key in enumerate(train.keys):
-        places.setdefault(key, []).append(place)
-    wanted, among = test.thumbnails, train.thumbnails
-    nearest = candidates(wanted.coarse, among.coarse, n_candidates)
-    mirrored = candidates(wanted.mirrored(), among.coarse, n_candidates) if mirror else None
-    rows = []
-    for row, key in enumerate(test.keys):
-        if key in places:
-            same = places[key]
-            rows.append((row, same[0], COPY, 1.0, len(same)))
+    train_keys, train_thumbnails = _keys_and_thumbnails(train)
+    test_keys, test_thumbnails = _keys_and_thumbnails(test)
+    train_rows = defaultdict(list)
+    for row, key in enumerate(train_keys):
+        train_rows[key].append(row)
+    coarse = _coarse_vectors(train_thumbnails)
+    searches = {_NEAR_COPY: test_thumbnails}
+    if mirror:
+        searches[_MIRRORED_COPY] = test_thumbnails[:, :, ::-1]
+    candidates = {
+        kind: _nearest(_coarse_vectors(thumbnails), coarse, n_candidates)
+        for kind, thumbnails in searches.items()
+    }
+    pairs = []
+    for row, key in enumerate(test_keys):
+        if key in train_rows:
+            copies = train_rows[key]
+            pairs.append((row, copies[0], _COPY, 1.0, len(copies)))
             continue
-        looks = [(NEAR_COPY, wanted.pixels[row], nearest[row])]
-        if mirrored is not None:
-            looks.append((MIRRORED, wanted.pixels[row][:, ::-1], mirrored[row]))
         found = []
-        for kind, thumbnail, chosen in looks:
-            alike = np.array(likeness(thumbnail, among.pixels[chosen]))
-            best = int(alike.argmax())
-            copies = int((alike >= similarity).sum())
-            found.append((row, int(chosen[best]), kind, float(alike[best]), copies))
-        best_look = max(found, key=lambda look: look[3])
-        if best_look[3] >= similarity:
-            rows.append(best_look)
-    return rows
+        for kind, thumbnails in searches.items():
+            nearest = candidates[kind][row]
+            similarities = _similarities(thumbnails[row], train_thumbnails[nearest])
+            best = int(similarities.argmax())
+            n_copies = int((similarities >= similarity).sum())
+            found.append((row, int(nearest[best]), kind, float(similarities[best]), n_copies))
+        most_similar = max(found, key=lambda pair: pair[3])
+        if most_similar[3] >= similarity:
+            pairs.append(most_similar)
+    return pairs
+
+
+def _keys_and_thumbnails(images: Any) -> tuple[list[bytes], np.ndarray]:
+    """Read each image once; return content keys and gray thumbnails (n, 48, 48), uint8."""
+    scale = float_scale(images)
+    keys, thumbnails = [], []
+    for image in images:
+        keys.append(content_key(image, scale))
+        if image.ndim == 3:
+            single = image.shape[-1] == 1
+            image = image[..., 0] if single else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        image = PixelRange.of(image).eight_bits(image)
+        thumbnails.append(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+    return keys, np.stack(thumbnails)
+
+
+def _coarse_vectors(thumbnails: np.ndarray) -> np.ndarray:
+    """Return images of 16 x 16 pixels as vectors (n, 256) of mean 0 and length 1; 0 if blank.
+
+    Their products are correlations.
+    """
+    factor = _SIDE // _COARSE_SIDE
+    shape = (len(thumbnails), _COARSE_SIDE, factor, _COARSE_SIDE, factor)
+    means = thumbnails.reshape(shape).mean(axis=(2, 4), dtype=np.float32)
+    vectors = means.reshape(len(thumbnails), -1)
+    vectors -= vectors.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    blank = length < _BLANK_CONTRAST * _COARSE_SIDE
+    return np.where(blank, 0, vectors / np.maximum(length, 1e-6))
+
+
+def _nearest(vectors: np.ndarray, others: np.ndarray, n_candidates: int) -> np.ndarray:
+    """Return the indices (n, k) of the k most similar of the others, in descending order.
+
+    Both are split into chunks, so that memory is not proportional to the product of their lengths.
+    """
+    k = min(n_candidates, len(others))
+    nearest = np.empty((len(vectors), k), np.int64)
+    for start in range(0, len(vectors), _CHUNK):
+        chunk = vectors[start : start + _CHUNK]
+        best = np.full((len(chunk), 0), -np.inf, np.float32)
+        indices = np.empty((len(chunk), 0), np.int64)
+        for first in range(0, len(others), 16 * _CHUNK):
+            products = chunk @ others[first : first + 16 * _CHUNK].T
+            top = np.argpartition(-products, min(k, products.shape[1]) - 1, axis=1)[:, :k]
+            best = np.hstack([best, np.take_along_axis(products, top, axis=1)])
+            indices = np.hstack([indices, top + first])
+            order = np.argsort(-best, axis=1, kind="stable")[:, :k]
+            best = np.take_along_axis(best, order, axis=1)
+            indices = np.take_along_axis(indices, order, axis=1)
+        nearest[start : start + _CHUNK] = indices
+    return nearest
+
+
+def _similarities(thumbnail: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the similarities of a thumbnail to others, the highest over shifts and scales."""
+    edge = (_SIDE - _TEMPLATE_SIDE) // 2
+    middle = slice(edge, edge + _TEMPLATE_SIDE)
+    template = np.ascontiguousarray(_details(thumbnail)[middle, middle])
+    if template.std() < _BLANK_CONTRAST:
+        return np.zeros(len(others))
+    return np.array([_best_match(template, _details(other)) for other in others])
+
+
+def _best_match(template: np.ndarray, image: np.ndarray) -> float:
+    best = -1.0
+    for scale in _SCALES:
+        side = round(_SIDE * scale)
+        scaled = image if side == _SIDE else cv2.resize(image, (side, side))
+        best = max(best, float(cv2.matchTemplate(scaled, template, cv2.TM_CCOEFF_NORMED).max()))
+        if best < _MIN_CORRELATION:
+            break
+    return min(best, 1.0)
+
+
+def _details(thumbnail: np.ndarray) -> np.ndarray:
+    pixels = thumbnail.astype(np.float32)
+    return pixels - cv2.GaussianBlur(pixels, (0, 0), _DETAIL_SCALE)
 
 
 def _shared_groups(
     pd: Any, groups_train: Any, groups_test: Any, n_test: int
 ) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return a table of the shared groups, and a mask of the test images in them."""
     columns = ["group", "train", "test"]
     if groups_train is None and groups_test is None:
         return pd.DataFrame(columns=columns), np.zeros(n_test, bool)
     if groups_train is None or groups_test is None:
         missing = "groups_train" if groups_train is None else "groups_test"
-        raise ValueError(f"{missing} is None: groups are compared, so give them for both sets.")
+        raise ValueError(f"{missing} is None: give the groups of both sets, or of neither.")
     train, test = column_or_1d(groups_train), column_or_1d(groups_test)
     shared = np.intersect1d(train, test)
     rows = [(group, int((train == group).sum()), int((test == group).sum())) for group in shared]

@@ -1,6 +1,6 @@
-"""Every classifier on every data set, by the labels that both know."""
-
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ from skfer.datasets import make_faces
 from skfer.evaluation import cross_dataset_matrix
 
 
-class Told(ClassifierMixin, BaseEstimator):
-    """Answers with the probabilities that its first pixels tell."""
+class PixelClassifier(ClassifierMixin, BaseEstimator):
+    """Predict the probabilities that the first pixels hold."""
 
     def __init__(self, classes):
         self.classes = classes
@@ -24,8 +24,8 @@ class Told(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X):
-        told = np.asarray(X)[:, 0, : len(self.classes)].astype(float) + 1e-3
-        return told / told.sum(axis=1, keepdims=True)
+        pixels = np.asarray(X)[:, 0, : len(self.classes)].astype(float) + 1e-3
+        return pixels / pixels.sum(axis=1, keepdims=True)
 
     def predict(self, X):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
@@ -53,17 +53,17 @@ def many():
     y = rng.choice(classes, 400, p=[0.5, 0.3, 0.2])
     proba = rng.integers(0, 200, (400, 3))
     proba[np.arange(400), np.searchsorted(classes, y)] += 40
-    return Told(classes), images_of(*proba), y
+    return PixelClassifier(classes), images_of(*proba), y
 
 
-def test_scores_are_those_of_scikit_learn(many):
-    told, X, y = many
-    table = cross_dataset_matrix({"told": told}, {"many": (X, y)}).set_index("metric")
-    said = told.predict(X)
+def test_scores_equal_scikit_learn(many):
+    classifier, X, y = many
+    table = cross_dataset_matrix({"c": classifier}, {"many": (X, y)}).set_index("metric")
+    y_pred = classifier.predict(X)
     expected = {
-        "accuracy": accuracy_score(y, said),
-        "weighted_f1": f1_score(y, said, average="weighted"),
-        "balanced_accuracy": balanced_accuracy_score(y, said),
+        "accuracy": accuracy_score(y, y_pred),
+        "weighted_f1": f1_score(y, y_pred, average="weighted"),
+        "balanced_accuracy": balanced_accuracy_score(y, y_pred),
     }
     assert table["value"].to_dict() == pytest.approx(expected)
     assert (table["low"] < table["value"]).all()
@@ -71,25 +71,25 @@ def test_scores_are_those_of_scikit_learn(many):
     assert table["images"].tolist() == [400] * 3
 
 
-def test_intervals_are_those_of_images_drawn_again(many):
-    told, X, y = many
-    table = cross_dataset_matrix({"told": told}, {"many": (X, y)}, n_bootstrap=4000)
-    said = told.predict(X)
+def test_intervals_equal_a_bootstrap_of_images(many):
+    classifier, X, y = many
+    table = cross_dataset_matrix({"c": classifier}, {"many": (X, y)}, n_bootstrap=4000)
+    y_pred = classifier.predict(X)
     rng = np.random.default_rng(1)
     drawn = (rng.integers(0, 400, 400) for _ in range(500))
-    scores = [balanced_accuracy_score(y[rows], said[rows]) for rows in drawn]
+    scores = [balanced_accuracy_score(y[rows], y_pred[rows]) for rows in drawn]
     row = table[table["metric"] == "balanced_accuracy"].iloc[0]
     assert [row["low"], row["high"]] == pytest.approx(np.percentile(scores, [2.5, 97.5]), abs=0.012)
 
 
-def test_labels_of_seven_and_eight_classes_are_mapped_to_what_they_share():
-    eight = Told(["anger", "contempt", "happiness", "sadness"])
+def test_shared_labels():
+    eight = PixelClassifier(["anger", "contempt", "happiness", "sadness"])
     X = images_of([9, 200, 8, 7], [9, 8, 100, 7], [0, 0, 0, 200], [100, 0, 0, 0])
     labels = ["angry", "happy", "fear", "sad"]
     table = cross_dataset_matrix({"eight": eight}, {"other": (X, labels)})
     row = accuracy_of(table)
-    # "fear" can't be answered rightly, so it is left out; "contempt" is no label there, so the
-    # next most probable one counts.
+    # "fear" is unknown to the classifier and left out. "contempt" is no label of the data set, so
+    # the next most probable label is used.
     assert (row["labels"], row["n_labels"]) == ("angry, happy, sad", 3)
     assert (row["images"], row["left_out"]) == (3, 1)
     assert row["value"] == pytest.approx(2 / 3)
@@ -100,18 +100,20 @@ def test_labels_of_seven_and_eight_classes_are_mapped_to_what_they_share():
     assert accuracy_of(strict)["answers_outside"] == pytest.approx(1 / 3)
 
 
-def test_two_names_of_one_expression_are_one_label():
-    told = Told(["anger", "angry", "happy"])
-    # Neither name alone is more probable than happy; both together are.
+def test_synonyms_are_one_label():
+    classifier = PixelClassifier(["anger", "angry", "happy"])
+    # Only the sum of the two synonyms is more probable than "happy".
     table = cross_dataset_matrix(
-        {"told": told},
-        {"one": (images_of([60, 60, 80], [0, 0, 200]), ["angry", "happy"])},
+        {"c": classifier}, {"one": (images_of([60, 60, 80], [0, 0, 200]), ["angry", "happy"])}
     )
     assert accuracy_of(table)["value"] == 1
 
 
-def test_every_pair_has_its_rows_and_labels_of_its_own():
-    five, three = Told(["angry", "happy", "sad", "surprise", "neutral"]), Told(["happy", "sad"])
+def test_rows_of_each_pair():
+    five, three = (
+        PixelClassifier(["angry", "happy", "sad", "surprise", "neutral"]),
+        PixelClassifier(["happy", "sad"]),
+    )
     faces = make_faces(14, random_state=0)
     drawn = Bunch(images=faces.images, labels=faces.labels)
     table = cross_dataset_matrix(
@@ -126,24 +128,26 @@ def test_every_pair_has_its_rows_and_labels_of_its_own():
     pd.testing.assert_frame_equal(whole[:6], whole[6:].reset_index(drop=True))
 
 
-def test_people_are_drawn_where_they_are_known():
-    # Ten people, each always or never understood: images tell less than their number promises.
+def test_bootstrap_of_groups():
+    # Each of ten people is always or never predicted correctly, so that images are not independent.
     right = np.repeat(np.arange(10) % 2, 20)
     X = images_of(*[[100, 0] if yes else [0, 100] for yes in right])
-    told, y = Told(["happy", "sad"]), np.array(["happy"] * 199 + ["sad"])
+    classifier, y = PixelClassifier(["happy", "sad"]), np.array(["happy"] * 199 + ["sad"])
     people = np.repeat([f"S{number}" for number in range(10)], 20)
-    of_images = cross_dataset_matrix({"t": told}, {"d": (X, y)})
-    of_people = cross_dataset_matrix({"t": told}, {"d": Bunch(images=X, labels=y, subjects=people)})
-    narrow, wide = accuracy_of(of_images), accuracy_of(of_people)
+    by_image = cross_dataset_matrix({"c": classifier}, {"d": (X, y)})
+    by_group = cross_dataset_matrix(
+        {"c": classifier}, {"d": Bunch(images=X, labels=y, subjects=people)}
+    )
+    narrow, wide = accuracy_of(by_image), accuracy_of(by_group)
     assert (narrow["groups"], wide["groups"]) == (0, 10)
     assert narrow["value"] == wide["value"]
     assert wide["high"] - wide["low"] > 2.5 * (narrow["high"] - narrow["low"])
 
 
-def test_a_seed_repeats_it(many):
-    told, X, y = many
+def test_bootstrap_is_seeded(many):
+    classifier, X, y = many
     tables = [
-        cross_dataset_matrix({"t": told}, {"d": (X, y)}, n_bootstrap=20, random_state=seed)
+        cross_dataset_matrix({"c": classifier}, {"d": (X, y)}, n_bootstrap=20, random_state=seed)
         for seed in (0, 0, 1)
     ]
     pd.testing.assert_frame_equal(tables[0], tables[1])
@@ -157,24 +161,24 @@ def test_a_seed_repeats_it(many):
         ({"datasets": {"d": [1, 2]}}, r"datasets\['d'\] must be \(X, y\)"),
         ({"datasets": {}}, "datasets must be a dict"),
         ({"datasets": {"d": (images_of([1]), ["sad", "happy"])}}, "inconsistent numbers"),
-        ({"estimators": [Told(["sad", "happy"])]}, "estimators must be a dict"),
+        ({"estimators": [PixelClassifier(["sad", "happy"])]}, "estimators must be a dict"),
         ({"estimators": {"e": object()}}, r"estimators\['e'\] has no classes_"),
         ({"outside": "ignore"}, "outside='ignore' must be 'restrict' or 'wrong'"),
         ({"n_bootstrap": 0}, "n_bootstrap=0 must be"),
         ({"confidence": 95}, "confidence=95 must be between 0 and 1"),
     ],
 )
-def test_what_cannot_be_judged_is_refused(options, message):
+def test_invalid_arguments(options, message):
     arguments = {
-        "estimators": {"e": Told(["happy", "sad"])},
+        "estimators": {"e": PixelClassifier(["happy", "sad"])},
         "datasets": {"d": (images_of([1, 0], [0, 1]), ["happy", "sad"])},
     }
     with pytest.raises(ValueError, match=message):
         cross_dataset_matrix(**(arguments | options))
 
 
-def test_without_probabilities_answers_outside_are_wrong():
-    class Silent(Told):
+def test_classifier_without_probabilities():
+    class WithoutProbabilities(PixelClassifier):
         @property
         def predict_proba(self):
             raise AttributeError
@@ -183,16 +187,14 @@ def test_without_probabilities_answers_outside_are_wrong():
             return np.array(["sad"] * len(X))
 
     datasets = {"d": (images_of([1, 0], [0, 1]), ["happy", "sad"])}
-    silent = Silent(["happy", "sad", "fear"])
+    classifier = WithoutProbabilities(["happy", "sad", "fear"])
     with pytest.raises(ValueError, match="outside='wrong'"):
-        cross_dataset_matrix({"s": silent}, datasets)
-    table = cross_dataset_matrix({"s": silent}, datasets, outside="wrong")
+        cross_dataset_matrix({"c": classifier}, datasets)
+    table = cross_dataset_matrix({"c": classifier}, datasets, outside="wrong")
     assert accuracy_of(table)["value"] == 0.5
 
 
-def test_without_pandas_the_error_says_what_to_install(many, monkeypatch):
-    import sys
-
+def test_missing_pandas_is_named(many, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r'"skfer\[evaluation\]"'):
         cross_dataset_matrix({"t": many[0]}, {"d": many[1:]})

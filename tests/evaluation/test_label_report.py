@@ -1,8 +1,9 @@
-"""Labels that are probably wrong."""
-
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
@@ -10,15 +11,24 @@ from sklearn.pipeline import make_pipeline
 
 from skfer import HOGDescriptor
 from skfer.datasets import make_faces
-from skfer.evaluation import cross_val_label_report, label_noise, label_report
+from skfer.evaluation import (
+    cross_val_label_report,
+    label_noise,
+    label_report,
+    vote_agreement,
+    votes_on_report,
+)
 
-# Two classes, sure and right, but for the last image: it is labelled "b" and looks like "a".
+# The last image is labelled "b" and predicted as "a".
 Y = ["a", "a", "b", "b", "b"]
 PROBA = [[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.1, 0.9], [0.9, 0.1]]
+LABELS = ["happy", "sad", "unknown"]
+VOTES = [[9, 1, 0], [2, 8, 0], [5, 5, 0], [0, 0, 0], [1, 3, 6]]
+VOTED = ["happy", "happy", "sad", "sad", "sad"]
 
 
 def wrong_labels(labels, share, seed=0):
-    """Some labels exchanged for others, and which."""
+    """Exchange a share of the labels; return them and a mask of the wrong ones."""
     rng = np.random.default_rng(seed)
     names = np.unique(labels)
     wrong = rng.random(len(labels)) < share
@@ -48,17 +58,17 @@ def report(faces, pipeline, noisy):
     return cross_val_label_report(pipeline, faces.images, noisy[0], cv=3)
 
 
-def test_labels_that_were_exchanged_are_found(faces, noisy, report):
+def test_wrong_labels_are_flagged(faces, noisy, report):
     _, wrong = noisy
     flagged = report[report["issue"]]
-    assert wrong[flagged["row"]].mean() > 0.6  # one in ten by chance
+    assert wrong[flagged["row"]].mean() > 0.6  # 0.1 by chance
     assert wrong[flagged["row"]].sum() > 0.6 * wrong.sum()
     assert wrong[report["row"][:10]].all()
     found = flagged[wrong[flagged["row"]]]
     assert (found["suggested"] == faces.labels[found["row"]]).mean() > 0.9
 
 
-def test_every_image_has_a_row_and_the_most_doubtful_is_the_first(noisy, report):
+def test_order_of_the_report(noisy, report):
     y, _ = noisy
     assert report["rank"].tolist() == list(range(1, 301))
     assert sorted(report["row"]) == list(range(300))
@@ -69,7 +79,7 @@ def test_every_image_has_a_row_and_the_most_doubtful_is_the_first(noisy, report)
     assert ((report["given"] != report["suggested"]) == report["issue"]).all()
 
 
-def test_cross_validation_is_that_of_scikit_learn(faces, pipeline, noisy, report):
+def test_cross_validation_equals_scikit_learn(faces, pipeline, noisy, report):
     proba = cross_val_predict(
         pipeline, faces.images, noisy[0], cv=StratifiedKFold(3), method="predict_proba"
     )
@@ -81,26 +91,26 @@ def test_cross_validation_is_that_of_scikit_learn(faces, pipeline, noisy, report
     assert not grouped.equals(report)
 
 
-def test_a_class_is_held_to_its_own_measure():
-    # The model is never sure of "b"; 0.5 is much for it, and 0.6 is little for "a".
+def test_thresholds_by_class():
+    # The model is never sure of "b": 0.5 is much for "b", and 0.6 is little for "a".
     y = ["a"] * 4 + ["b"] * 3
     b = [0.1, 0.1, 0.1, 0.55, 0.4, 0.4, 0.4]
     report = label_report(y, np.column_stack([1 - np.array(b), b]))
     assert report.loc[report["issue"], "row"].tolist() == [3]
     assert report["row"][0] == 3
-    # By the most probable class alone, every "b" would be wrong.
+    # The most probable class would flag every "b".
     assert (report["margin"] < 0).sum() == 4
 
 
-def test_no_flag_where_the_label_given_is_the_most_probable():
-    # Not sure for an "a", and sure for a "b"; but still more of an "a".
+def test_most_probable_label_is_not_flagged():
+    # Image 2 is below the threshold of "a" and above that of "b", but "a" is more probable.
     y = ["a"] * 3 + ["b"] * 3
     a = [0.95, 0.95, 0.55, 0.8, 0.6, 0.6]
     report = label_report(y, np.column_stack([a, 1 - np.array(a)]))
     assert 2 not in report.loc[report["issue"], "row"].tolist()
 
 
-def test_columns_by_name():
+def test_order_of_columns():
     swapped = np.array(PROBA)[:, ::-1]
     assert label_report(Y, swapped, labels=["b", "a"]).equals(label_report(Y, PROBA))
     with pytest.raises(ValueError, match="y_proba has 2 columns, but labels names"):
@@ -109,18 +119,18 @@ def test_columns_by_name():
         label_report(Y, np.array(PROBA) * 3)
 
 
-def test_labels_may_be_numbers():
+def test_numeric_labels():
     report = label_report([0, 0, 1, 1, 1], PROBA)
     assert report.loc[report["issue"], ["row", "given", "suggested"]].values.tolist() == [[4, 1, 0]]
 
 
-def test_a_class_without_labels_is_never_suggested():
+def test_class_without_labels_is_never_suggested():
     proba = np.column_stack([np.array(PROBA) * 0.1, np.full(5, 0.9)])
-    report = label_report(Y, proba, labels=["a", "b", "never given"])
-    assert "never given" not in report["suggested"].tolist()
+    report = label_report(Y, proba, labels=["a", "b", "unused"])
+    assert "unused" not in report["suggested"].tolist()
 
 
-def test_noise_is_estimated_by_class(faces):
+def test_label_noise(faces):
     y, wrong = wrong_labels(faces.labels, 0.2)
     names = np.unique(y)
     rng = np.random.default_rng(0)
@@ -132,8 +142,60 @@ def test_noise_is_estimated_by_class(faces):
     np.testing.assert_allclose(noise.sum(axis=1), [np.mean(y == name) for name in noise.index])
 
 
-def test_without_pandas(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+def test_missing_pandas_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
     for call in (label_report, label_noise):
         with pytest.raises(ImportError, match=r'pip install "skfer\[evaluation\]"'):
             call(Y, PROBA)
+
+
+@pytest.fixture
+def voted_report():
+    return pd.DataFrame(
+        {
+            "row": [1, 4, 3, 0, 2],
+            "given": ["happy", "sad", "sad", "happy", "sad"],
+            "suggested": ["sad", "happy", "happy", "happy", "sad"],
+            "issue": [True, True, True, False, False],
+        }
+    )
+
+
+def test_vote_agreement():
+    np.testing.assert_allclose(
+        vote_agreement(VOTED, VOTES, labels=LABELS), [0.9, 0.2, 0.5, np.nan, 0.3]
+    )
+    shuffled = np.array(VOTES)[:, [2, 0, 1]]
+    np.testing.assert_allclose(
+        vote_agreement(VOTED, shuffled, labels=["unknown", "happy", "sad"]),
+        vote_agreement(VOTED, VOTES, labels=LABELS),
+    )
+
+
+def test_votes_on_flagged_labels(voted_report):
+    table = votes_on_report(voted_report, VOTES, labels=LABELS)
+    assert table["images"].tolist() == [2, 2, 4]  # row 3 has no votes
+    np.testing.assert_allclose(table["agreement"], [0.25, 0.7, 0.475])
+    # A tie is no majority of another label.
+    np.testing.assert_allclose(table["other_majority"], [1, 0, 0.5])
+    np.testing.assert_allclose(table["suggested_agreement"], [0.45, 0.7, 0.575])
+
+
+def test_votes_on_a_part_of_a_report(voted_report):
+    table = votes_on_report(voted_report[:1], VOTES, labels=LABELS)
+    assert table["images"].tolist() == [1, 0, 1]
+    assert table.loc["flagged", "agreement"] == 0.2
+    assert np.isnan(table.loc["others", "agreement"])
+
+
+def test_invalid_votes(voted_report):
+    with pytest.raises(ValueError, match="y holds 4 labels, but votes has 5 rows"):
+        vote_agreement(VOTED[:4], VOTES, labels=LABELS)
+    with pytest.raises(ValueError, match="votes has 3 columns, but labels names"):
+        vote_agreement(VOTED, VOTES, labels=LABELS[:2])
+    with pytest.raises(ValueError, match="the label 'sad', which is none of labels="):
+        vote_agreement(VOTED, VOTES, labels=["happy", "angry", "unknown"])
+    with pytest.raises(ValueError, match=r"votes\[1\] is \[-1.0, 8.0, 0.0\]"):
+        vote_agreement(VOTED[:2], [[1, 0, 0], [-1, 8, 0]], labels=LABELS)
+    with pytest.raises(ValueError, match="votes has 4 rows, but the report names row 4"):
+        votes_on_report(voted_report, VOTES[:4], labels=LABELS)

@@ -1,5 +1,3 @@
-"""Copies, near copies and people on both sides of a split."""
-
 from __future__ import annotations
 
 import cv2
@@ -20,8 +18,8 @@ def train(faces):
     return faces.images[:80]
 
 
-def cut_otherwise(image):
-    """The face a little larger, and shifted."""
+def cropped(image):
+    """Enlarge and shift an image."""
     change = np.float32([[1.06, 0, -5], [0, 1.06, 1]])
     return cv2.warpAffine(image, change, image.shape[::-1], borderMode=cv2.BORDER_REFLECT)
 
@@ -31,7 +29,7 @@ def recompressed(image):
     return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
 
 
-def relit(image):
+def darker(image):
     return np.clip(image * 0.6 + 30, 0, 255).astype(np.uint8)
 
 
@@ -39,24 +37,24 @@ def smaller(image):
     return cv2.resize(image, (40, 40), interpolation=cv2.INTER_AREA)
 
 
-@pytest.mark.parametrize("change", [cut_otherwise, recompressed, relit, smaller])
-def test_a_photo_that_was_changed_a_little_is_a_near_copy(train, change):
+@pytest.mark.parametrize("change", [cropped, recompressed, darker, smaller])
+def test_near_copies(train, change):
     audit = leak_audit(train, [change(image) for image in train[10:20]])
     assert audit.pairs["train"].tolist() == list(range(10, 20))
     assert set(audit.pairs["kind"]) == {"near copy"}
     assert audit.pairs["similarity"].between(0.85, 1).all()
 
 
-def test_a_mirrored_photo_is_a_mirrored_copy(train):
-    mirrored = relit(train[:10])[:, :, ::-1]
+def test_mirrored_copies(train):
+    mirrored = darker(train[:10])[:, :, ::-1]
     audit = leak_audit(train, mirrored)
     assert audit.pairs["train"].tolist() == list(range(10))
     assert set(audit.pairs["kind"]) == {"mirrored copy"}
     assert not leak_audit(train, mirrored, mirror=False).leaked.any()
 
 
-def test_other_faces_are_no_copies(train, faces):
-    # Drawn faces are of one maker and more alike than photos of people.
+def test_different_faces_are_no_copies(train, faces):
+    # Drawn faces are more similar to each other than photos of people.
     audit = leak_audit(train, faces.images[80:], similarity=0.9)
     assert audit.counts == {
         "train": 80,
@@ -71,7 +69,7 @@ def test_other_faces_are_no_copies(train, faces):
     assert not audit.leaked.any()
 
 
-def test_the_same_pixels_are_copies_wherever_they_come_from(train, tmp_path):
+def test_equal_pixels_are_copies(train, tmp_path):
     path = tmp_path / "face.png"
     cv2.imwrite(str(path), train[3])
     twice = [*train, train[3]]
@@ -81,13 +79,13 @@ def test_the_same_pixels_are_copies_wherever_they_come_from(train, tmp_path):
     assert audit.pairs["copies"].tolist() == [2, 2, 1]
 
 
-def test_blank_images_are_copies_only_of_the_same(train):
+def test_blank_images(train):
     blank = np.full((64, 64), 30, np.uint8)
     audit = leak_audit([*train, blank], [blank, blank + 40])
     assert audit.pairs[["test", "kind"]].to_numpy().tolist() == [[0, "copy"]]
 
 
-def test_people_on_both_sides_are_named(train, faces):
+def test_shared_groups(train, faces):
     audit = leak_audit(
         train,
         faces.images[80:84],
@@ -99,7 +97,7 @@ def test_people_on_both_sides_are_named(train, faces):
     assert (audit.counts["group"], audit.counts["leaked"]) == (2, 2)
 
 
-def test_one_photo_with_two_labels_shows(train):
+def test_labels_of_pairs(train):
     audit = leak_audit(train, train[:2], y_train=["sad"] * 80, y_test=["sad", "happy"])
     assert audit.pairs[["label_test", "label_train"]].to_numpy().tolist() == [
         ["sad", "sad"],
@@ -107,12 +105,12 @@ def test_one_photo_with_two_labels_shows(train):
     ]
 
 
-def test_large_sets_are_compared_in_pieces(train, monkeypatch):
-    from skfer.evaluation import _near_copies
+def test_chunks(train, monkeypatch):
+    from skfer.evaluation import _leak_audit
 
-    whole = leak_audit(train, relit(train[20:60]))
-    monkeypatch.setattr(_near_copies, "_CHUNK", 3)
-    assert whole.pairs.equals(leak_audit(train, relit(train[20:60])).pairs)
+    whole = leak_audit(train, darker(train[20:60]))
+    monkeypatch.setattr(_leak_audit, "_CHUNK", 3)
+    assert whole.pairs.equals(leak_audit(train, darker(train[20:60])).pairs)
     assert len(whole.pairs) == 40
 
 
@@ -125,16 +123,16 @@ def test_large_sets_are_compared_in_pieces(train, monkeypatch):
         ({"groups_train": ["a"], "groups_test": ["a"]}, "inconsistent numbers"),
     ],
 )
-def test_what_cannot_be_audited_is_refused(train, options, message):
+def test_invalid_arguments(train, options, message):
     with pytest.raises(ValueError, match=message):
         leak_audit(train, train[:1], **options)
 
 
 @pytest.mark.real_data
-def test_fer2013_has_copies_on_both_sides(skfer_data):
+def test_copies_in_fer2013(skfer_data):
     path = skfer_data / "data" / "fer2013.npz"
     training, test = (load_fer2013(path, usage=part).images for part in ("Training", "PublicTest"))
-    # As many as the whole audit does would take a minute; every image is still held against all.
+    # Few candidates are fast; the search still compares each image with all others.
     audit = leak_audit(training, test[:120], mirror=False, n_candidates=2)
     copies = {image.tobytes() for image in training}
     exact = [image.tobytes() in copies for image in test[:120]]
@@ -153,6 +151,6 @@ def test_fer2013_has_copies_on_both_sides(skfer_data):
     ],
     ids=["float32", "[0, 1]", "[-1, 1]", "RGB", "flat rows"],
 )
-def test_a_copy_in_another_representation_is_a_copy(convert):
+def test_copies_in_another_representation(convert):
     images = make_faces(12, size=48, random_state=0).images
     assert leak_audit(images, convert(images)).counts["copy"] == 12

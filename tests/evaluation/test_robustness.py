@@ -1,7 +1,8 @@
-"""How a Pipeline does as its images get worse."""
-
 from __future__ import annotations
 
+import sys
+
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,97 @@ def pixels(images):
 
 
 @pytest.fixture(scope="module")
+def clean_faces():
+    images = make_faces(6, noise=0.0, random_state=0).images
+    images.flags.writeable = False
+    return images
+
+
+def difference(a, b):
+    return np.abs(a.astype(float).reshape(b.shape) - b).mean()
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_levels_increase_the_difference(clean_faces, name):
+    steps = [
+        difference(corrupt_images(clean_faces, name, level), clean_faces)
+        for level in CORRUPTIONS[name].levels
+    ]
+    assert len(steps) == 5
+    assert steps[0] > 0
+    assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_shape_dtype_and_scale_are_kept(clean_faces, name, astronaut):
+    level = CORRUPTIONS[name].levels[2]
+    integers = corrupt_images(clean_faces, name, level)
+    assert integers.shape == (6, 48, 48, 1)
+    assert integers.dtype == np.uint8
+
+    floats = corrupt_images(clean_faces / np.float32(255), name, level)
+    assert floats.dtype == np.float32
+    assert floats.min() >= 0
+    assert floats.max() <= 1
+    np.testing.assert_allclose(floats * 255, integers, atol=0.51)
+
+    (color, gray) = corrupt_images([astronaut, astronaut[:50, :40, 0]], name, level)
+    assert color.shape == (512, 512, 3)
+    assert gray.shape == (50, 40)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_corruptions_are_seeded(clean_faces, name):
+    level = CORRUPTIONS[name].levels[3]
+    first = corrupt_images(clean_faces, name, level, random_state=1)
+    np.testing.assert_array_equal(first, corrupt_images(clean_faces, name, level, random_state=1))
+    random = name in ("noise", "occlusion", "rotation")
+    other = corrupt_images(clean_faces, name, level, random_state=2)
+    assert np.array_equal(first, other) == (not random)
+
+
+def test_levels_share_their_noise():
+    gray = np.full((1, 48, 48), 128, dtype=np.uint8)
+    weak, strong = (corrupt_images(gray, "noise", level).astype(float) for level in (0.05, 0.1))
+    np.testing.assert_allclose(2 * (weak - 128), strong - 128, atol=1.51)
+
+
+def test_images_of_a_batch_have_different_noise():
+    gray = np.full((2, 48, 48), 128, dtype=np.uint8)
+    one, two = corrupt_images(gray, "noise", 0.1)
+    assert not np.array_equal(one, two)
+
+
+def test_levels_have_their_unit():
+    bright = np.full((1, 40, 40), 200, dtype=np.uint8)
+    assert (corrupt_images(bright, "low_light", 0.25) == 50).all()
+    assert (corrupt_images(bright, "overexposure", 2) == 255).all()
+    assert corrupt_images(bright, "noise", 0.04).std() == pytest.approx(0.04 * 255, rel=0.1)
+    hidden = corrupt_images(bright, "occlusion", 0.25) != 200
+    assert hidden.sum() == 20 * 20
+
+    dot = np.zeros((1, 41, 41), np.uint8)
+    dot[0, 20, 30] = 255  # right of the centre
+    turned = corrupt_images(dot, "rotation", 90.0)[0, ..., 0]
+    assert np.argmax(turned) in (10 * 41 + 20, 30 * 41 + 20)
+
+    edge = np.repeat([[0] * 24 + [255] * 24], 48, axis=0).astype(np.uint8)[None]
+    assert len(np.unique(corrupt_images(edge, "resolution", 0.25)[0, 0])) > 2
+    expected = cv2.GaussianBlur(edge[0], (0, 0), 2.4)
+    assert difference(corrupt_images(edge, "blur", 0.05)[0], expected) < 1
+
+
+def test_corrupted_files(photo_files):
+    changed = corrupt_images(photo_files, "low_light", 0.5)
+    assert [image.ndim for image in changed] == [3, 3, 2, 3]
+
+
+def test_unknown_corruption(clean_faces):
+    with pytest.raises(ValueError, match=r"corruption='fog' must be one of \['blur'"):
+        corrupt_images(clean_faces, "fog", 1.0)
+
+
+@pytest.fixture(scope="module")
 def faces():
     return make_faces(220, classes=["happy", "sad"], size=32, pose=0.0, random_state=0)
 
@@ -35,7 +127,7 @@ def report(faces, pipeline):
     return robustness_report(pipeline, faces.images[200:], faces.labels[200:])
 
 
-def test_a_row_for_every_corruption_and_level(report):
+def test_one_row_for_each_corruption_and_level(report):
     assert len(report) == 1 + 5 * len(CORRUPTIONS)
     assert report.loc[0, ["corruption", "strength", "unit"]].tolist() == ["none", 0, ""]
     for name, corruption in CORRUPTIONS.items():
@@ -49,17 +141,16 @@ def test_a_row_for_every_corruption_and_level(report):
     )
 
 
-def test_the_figures_are_those_of_the_corrupted_images(faces, pipeline, report):
+def test_scores_of_corrupted_images(faces, pipeline, report):
     images, labels = faces.images[200:], faces.labels[200:]
     assert report.loc[0, "accuracy"] == pipeline.score(images, labels)
     row = report[(report["corruption"] == "low_light") & (report["strength"] == 5)].iloc[0]
     dark = corrupt_images(images, "low_light", row["level"])
     assert row["accuracy"] == accuracy_score(labels, pipeline.predict(dark))
-    # What was learnt of whole faces in good light is worth less on worse images.
     assert report.loc[report["strength"] == 5, "accuracy_change"].mean() < -0.05
 
 
-def test_it_is_the_same_again(faces, pipeline, report):
+def test_report_is_repeatable(faces, pipeline, report):
     part = robustness_report(
         pipeline, faces.images[200:], faces.labels[200:], corruptions=["occlusion", "noise"]
     )
@@ -70,7 +161,7 @@ def test_it_is_the_same_again(faces, pipeline, report):
     )
 
 
-def test_levels_and_scores_of_ones_own(faces, pipeline):
+def test_custom_levels_and_scores(faces, pipeline):
     table = robustness_report(
         pipeline,
         list(faces.images[200:]),
@@ -85,7 +176,7 @@ def test_levels_and_scores_of_ones_own(faces, pipeline):
     assert len(table) == 2
 
 
-def test_a_score_may_be_a_function(faces, pipeline):
+def test_callable_score(faces, pipeline):
     def sad(estimator, X, y):
         return (estimator.predict(X) == "sad").mean()
 
@@ -106,14 +197,12 @@ def test_a_score_may_be_a_function(faces, pipeline):
         ({"noise": []}, r"corruptions\['noise'\] has no levels"),
     ],
 )
-def test_unknown_corruptions(faces, pipeline, corruptions, message):
+def test_invalid_corruptions(faces, pipeline, corruptions, message):
     with pytest.raises(ValueError, match=message):
         robustness_report(pipeline, faces.images, faces.labels, corruptions=corruptions)
 
 
-def test_without_pandas_the_error_says_what_to_install(faces, pipeline, monkeypatch):
-    import sys
-
+def test_missing_pandas_is_named(faces, pipeline, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r'"skfer\[evaluation\]"'):
         robustness_report(pipeline, faces.images, faces.labels)
