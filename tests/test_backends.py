@@ -26,9 +26,8 @@ def faces():
 
 @pytest.fixture(scope="module")
 def fitted(faces):
-    return FacialExpressionClassifier(small_network, epochs=2, random_state=0).fit(
-        faces.images, faces.labels
-    )
+    classifier = FacialExpressionClassifier(small_network, epochs=2, augment=None, random_state=0)
+    return classifier.fit(faces.images, faces.labels)
 
 
 @pytest.fixture(params=["keras", "onnx"])

@@ -65,7 +65,12 @@ class CountingDetector(BaseEstimator):
 @pytest.fixture
 def classifier():
     return FacialExpressionClassifier(
-        small_network, epochs=8, batch_size=16, learning_rate=5e-3, random_state=0
+        small_network,
+        epochs=8,
+        batch_size=16,
+        learning_rate=5e-3,
+        augment=None,
+        random_state=0,
     )
 
 
