@@ -23,7 +23,7 @@ _PUBLIC = {
     "LBPDescriptor": "skfer.preprocessing",
     "annotate": "skfer.recognition",
     "export_onnx": "skfer.persistence",
-    "expressions_to_affect": "skfer._circumplex",
+    "expressions_to_affect": "skfer.metrics._affect",
     "list_pretrained": "skfer.pretrained",
     "load": "skfer.persistence",
     "load_pretrained": "skfer.pretrained",

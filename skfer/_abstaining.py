@@ -1,4 +1,4 @@
-"""`AbstainingClassifier`: no answer rather than an unsure one."""
+"""`AbstainingClassifier`: abstention below a threshold of the probability."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ from skfer.metrics import SelectiveScore, selective_score
 
 
 class AbstainingClassifier(AroundClassifier):
-    """Answer only where the most probable class is probable enough.
+    """Classifier that abstains if the largest probability is below a threshold.
 
-    Around a classifier, or a whole Pipeline, that is fitted already, it predicts at once;
-    otherwise `fit` fits a copy of it.
+    A fitted classifier or Pipeline can be wrapped without a call of `fit`. Otherwise, `fit` fits a
+    copy of it.
 
     Parameters
     ----------
     estimator : classifier or Pipeline with `predict_proba`
-        Fitted or not. Inside a `sklearn.frozen.FrozenEstimator` it stays as it is in `fit` too.
+        Fitted or not. `fit` does not change an estimator in a `sklearn.frozen.FrozenEstimator`.
     threshold : float, default=0.5
-        Least probability of an answer, in [0, 1]. `skfer.metrics.threshold_for_coverage` and
-        `threshold_for_accuracy` choose one. It means what it says only if the probabilities are
-        calibrated.
+        Smallest probability of an answer, in [0, 1]. `skfer.metrics.threshold_for_coverage` and
+        `threshold_for_accuracy` find one. Its meaning depends on the calibration of the
+        probabilities.
     abstention_label : str or number, default=None
-        What `predict` gives instead of an answer. None is "unsure" where classes are strings, and
-        where they are numbers -1, or the next below them if one is that low. It is of one kind with
-        the labels so that arrays, tables and metrics take both together, which None or NaN among
-        strings would hinder.
+        Result of `predict` for an abstention. None is "unsure" if the classes are strings, and -1,
+        or a smaller number that is no class, if they are numbers. None and NaN are not supported
+        because scikit-learn's metrics need labels of one type.
 
     Attributes
     ----------
     estimator_ : estimator
         The fitted copy, after `fit`.
     classes_ : ndarray of shape (n_classes,)
-        The labels that have a probability; the label of abstention is none of them.
+        The classes of the probabilities, without the label of abstention.
     abstention_label_ : str or number
         The label of abstention.
     n_features_in_, feature_names_in_
@@ -51,8 +50,8 @@ class AbstainingClassifier(AroundClassifier):
 
     See Also
     --------
-    sklearn.model_selection.FixedThresholdClassifier : The threshold of one of two classes.
-    skfer.metrics.coverage_curve : What every threshold would cost.
+    sklearn.model_selection.FixedThresholdClassifier : Threshold of a binary classifier.
+    skfer.metrics.coverage_curve : Accuracy and coverage of all thresholds.
 
     References
     ----------
@@ -65,10 +64,10 @@ class AbstainingClassifier(AroundClassifier):
     >>> from sklearn.linear_model import LogisticRegression
     >>> X, y = [[0.0], [1.0], [4.0], [5.0]], ["sad", "sad", "happy", "happy"]
     >>> fitted = LogisticRegression().fit(X, y)
-    >>> careful = AbstainingClassifier(fitted, threshold=0.8)
-    >>> careful.predict([[0.0], [2.4], [5.0]]).tolist()
+    >>> classifier = AbstainingClassifier(fitted, threshold=0.8)
+    >>> classifier.predict([[0.0], [2.4], [5.0]]).tolist()
     ['sad', 'unsure', 'happy']
-    >>> careful.selective_score([[0.0], [2.4], [5.0]], ["sad", "sad", "happy"])
+    >>> classifier.selective_score([[0.0], [2.4], [5.0]], ["sad", "sad", "happy"])
     SelectiveScore(accuracy=1.0, coverage=0.666...)
     """
 
@@ -85,7 +84,7 @@ class AbstainingClassifier(AroundClassifier):
         self.threshold = threshold
         self.abstention_label = abstention_label
 
-    # What lies inside checks its own parameters when it is fitted.
+    # The estimator validates its own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, **params: Any) -> AbstainingClassifier:
         """Fit a copy of the estimator.
@@ -95,7 +94,7 @@ class AbstainingClassifier(AroundClassifier):
         X : batch of n images, or whatever the estimator takes
         y : array-like of shape (n,)
         **params : dict
-            Handed to the estimator's `fit`; with metadata routing, what it requested.
+            Parameters of the estimator's `fit`; with metadata routing, those it requested.
 
         Returns
         -------
@@ -104,18 +103,18 @@ class AbstainingClassifier(AroundClassifier):
         Raises
         ------
         ValueError
-            If a parameter is out of range, or `abstention_label` can't stand among the labels.
+            If a parameter is out of range, or `abstention_label` does not suit the classes.
         """
         _raise_for_params(params, self, None)
         if y is not None:
             label_array(y)
         routed = process_routing(self, "fit", **params)
         self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
-        self._lookup()  # a label of abstention that can't be is told now, not at the first photo
+        self._lookup()  # validates abstention_label
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of every image, where it is probable enough.
+        """Predict the most probable class, or abstain.
 
         Parameters
         ----------
@@ -130,14 +129,14 @@ class AbstainingClassifier(AroundClassifier):
         Raises
         ------
         ValueError
-            If `abstention_label` can't stand among the labels.
+            If `abstention_label` does not suit the classes.
         """
         proba = self.predict_proba(X)
         answered = proba.max(axis=1) >= self.threshold
         return self._lookup()[np.where(answered, proba.argmax(axis=1), proba.shape[1])]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of every class, as the estimator gives it.
+        """Predict class probabilities with the estimator.
 
         Parameters
         ----------
@@ -146,16 +145,15 @@ class AbstainingClassifier(AroundClassifier):
         Returns
         -------
         ndarray of shape (n, n_classes)
-            Columns in the order of `classes_`, whether the image would get an answer or not.
+            Columns in the order of `classes_`.
         """
         return self._fitted().predict_proba(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of the images that are answered, and rightly: an abstention counts as wrong.
+        """Compute the accuracy; an abstention is an error.
 
-        This is scikit-learn's accuracy, so that searches and cross-validation compare it with
-        that of other classifiers. It can't be above the estimator's own; what abstention gains is
-        told by `selective_score`.
+        Searches and cross-validation can compare this score with that of other classifiers. It is
+        at most the accuracy of the estimator; `selective_score` shows the effect of abstention.
 
         Parameters
         ----------
@@ -170,7 +168,7 @@ class AbstainingClassifier(AroundClassifier):
         return super().score(X, y, sample_weight)
 
     def selective_score(self, X: Any, y: Any) -> SelectiveScore:
-        """Accuracy of the answers alone, and the share of the images that get one.
+        """Compute the accuracy of the answers, and their share.
 
         Parameters
         ----------
@@ -180,28 +178,28 @@ class AbstainingClassifier(AroundClassifier):
         Returns
         -------
         SelectiveScore
-            ``accuracy`` (NaN if no image is answered) and ``coverage``.
+            ``accuracy`` (NaN without answers) and ``coverage``.
 
         Raises
         ------
         ValueError
-            If there are not as many labels as images.
+            If the number of labels is not the number of images.
         """
         return selective_score(y, self.predict(X), abstention_label=self.abstention_label_)
 
     @property
     def classes_(self) -> np.ndarray:
-        """The labels that have a probability."""
+        """The classes of the probabilities."""
         return self._fitted().classes_
 
     @property
     def abstention_label_(self) -> Any:
-        """What `predict` gives instead of an answer.
+        """The result of `predict` for an abstention.
 
         Raises
         ------
         ValueError
-            If `abstention_label` can't stand among the labels.
+            If `abstention_label` does not suit the classes.
         """
         return self._lookup()[-1:].tolist()[0]
 
@@ -215,23 +213,22 @@ class AbstainingClassifier(AroundClassifier):
         return self.estimator
 
     def _lookup(self) -> np.ndarray:
-        """The classes and, as the last, the label of abstention, in one array."""
+        """Return the classes followed by the label of abstention."""
         classes, label = self.classes_, self.abstention_label
-        of_strings = all(isinstance(name, str) for name in classes)
+        strings = all(isinstance(name, str) for name in classes)
         if label is None:
-            label = "unsure" if of_strings else min(-1, int(classes.min()) - 1)
-        elif isinstance(label, str) != of_strings:
-            kind, way_out = ("strings", "'unsure'") if of_strings else ("numbers", "-1")
+            label = "unsure" if strings else min(-1, int(classes.min()) - 1)
+        elif isinstance(label, str) != strings:
+            kind, example = ("strings", "'unsure'") if strings else ("numbers", "-1")
             raise ValueError(
                 f"abstention_label={shorten(label)}, but the classes are {kind}: "
-                f"{shorten(classes.tolist())}. Labels of both kinds can't be compared; take one "
-                f"like {way_out}, or None."
+                f"{shorten(classes.tolist())}. Use a label of the same type, such as {example}, or "
+                "None."
             )
         if label != label or label in classes.tolist():
             raise ValueError(
-                f"abstention_label={shorten(label)} is NaN or one of the classes "
-                f"{shorten(classes.tolist())}: an abstention could not be told from an answer. "
-                "Choose another label."
+                f"abstention_label={shorten(label)} must not be NaN or one of the classes "
+                f"{shorten(classes.tolist())}."
             )
         if classes.dtype == object:
             return np.array([*classes, label], dtype=object)

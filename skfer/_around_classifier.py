@@ -1,4 +1,4 @@
-"""What the classifiers around another classifier share."""
+"""Base class of meta-estimators that wrap a classifier."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from skfer._documentation import Documented
 
 
 class AroundClassifier(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
-    """Base of classifiers that hand `fit` and their input on to `estimator`."""
+    """Base class of classifiers that delegate `fit` and prediction to `estimator`."""
 
     estimator: Any
     estimator_: Any
 
     @property
     def n_features_in_(self) -> int:
-        """Number of features, if the estimator counts them."""
+        """Number of features, if the estimator has it."""
         return self._fitted().n_features_in_
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """Names of the features, if the estimator knows them."""
+        """Names of the features, if the estimator has them."""
         return self._fitted().feature_names_in_
 
     def _fitted(self) -> Any:
-        """The estimator that answers.
+        """Return the fitted estimator.
 
         Raises
         ------
         NotFittedError
-            If there is none yet; to `hasattr` the attributes above are missing then.
+            If it is not fitted. `hasattr` then returns False for the attributes above.
         """
         check_is_fitted(self, "estimator_")
         return self.estimator_
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Parameters of `fit` that go to the estimator.
+        """Return the routing of the parameters of `fit` to the estimator.
 
         Returns
         -------

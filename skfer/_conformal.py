@@ -1,4 +1,4 @@
-"""`ConformalClassifier`: sets of labels that hold the right one as often as was promised."""
+"""`ConformalClassifier`: prediction sets with a guaranteed coverage."""
 
 from __future__ import annotations
 
@@ -20,68 +20,66 @@ from sklearn.utils.validation import _check_method_params, check_array, check_is
 from skfer._around_classifier import AroundClassifier
 from skfer._labels import label_array, label_codes
 from skfer.metrics import PredictionSetScore, prediction_set_score
-from skfer.metrics._nonconformity import conformal_threshold, nonconformity
 
 
 class ConformalClassifier(AroundClassifier):
-    """Answer with a set of labels that holds the right one with a stated probability.
+    """Classifier that predicts sets of labels with a guaranteed coverage.
 
-    Split conformal prediction [1]_: images that the classifier was not fitted on tell how
-    improbable right labels get, and a set leaves out what is less probable than that. Whatever
-    the classifier is worth, sets of new images like the ones it was calibrated on hold the right
-    label with probability `confidence` or more; a bad classifier gets large sets.
+    Split conformal prediction [1]_ measures, on images that the classifier was not fitted on, how
+    improbable true labels can be. A set contains all labels that are at least as probable. For
+    new images from the same distribution, a set contains the true label with a probability of at
+    least `confidence`, whatever the classifier; the sets of a bad classifier are large.
 
     Parameters
     ----------
     estimator : classifier or Pipeline with `predict_proba`
-        Inside a `sklearn.frozen.FrozenEstimator` it is fitted already, and `fit` calibrates with
-        all it is given. Otherwise `fit` fits a copy with one part and calibrates with the other.
+        In a `sklearn.frozen.FrozenEstimator` it is fitted already, and `fit` uses all images for
+        calibration. Otherwise `fit` fits a copy with one part and calibrates with the other.
     confidence : float, default=0.9
-        Share of the images whose set is to hold the right label; between 0 and 1. It may be set
-        anew after `fit`.
+        Guaranteed share of sets with the true label, between 0 and 1. It may be changed after
+        `fit`.
     method : {"lac", "aps"}, default="lac"
-        "lac" [2]_ makes the smallest sets on average: labels above one probability. Where none is
-        above it, the set is empty. "aps" [3]_ adds labels from the most probable on until their
-        sum suffices: sets are larger for hard images and never empty. It is the form without
-        random numbers in which the sum ends before the label itself, so that the most probable
-        label always belongs to it: if that alone is right more often than `confidence`, so are the
-        sets.
+        "lac" [2]_ has the smallest mean size: the set contains the labels above a probability, and
+        may be empty. "aps" [3]_ adds labels in the order of their probabilities until a sum is
+        reached: sets are larger for difficult images and never empty. It is the deterministic
+        form in which the sum excludes the label itself, so that the most probable label is always
+        in the set. If it is correct more often than `confidence`, so are the sets.
     per_class : bool, default=False
-        Whether each class is to be covered with that probability, not just the mean of all. It
-        takes as many images of every class as are otherwise needed in all.
+        If True, the coverage is guaranteed for each class instead of the mean of all. Each class
+        then needs as many images as all classes together otherwise.
     calibration_fraction : float, default=0.2
-        Part of the images to calibrate with, if the estimator is not frozen.
+        Fraction of the images for calibration, if the estimator is not frozen.
     random_state : int, RandomState instance or None, default=None
-        Decides which.
+        Seed of this split.
 
     Attributes
     ----------
     estimator_ : estimator
     classes_ : ndarray of shape (n_classes,)
     scores_ : ndarray of shape (n_calibration,)
-        How far each right label was from being the most probable; 0 is best.
+        Nonconformity scores of the true labels; 0 is best.
     codes_ : ndarray of shape (n_calibration,)
-        The class of each, as an index into `classes_`.
+        Their classes, as indices into `classes_`.
     thresholds_ : ndarray of shape (n_classes,)
-        The highest score that a label of a set has. Infinite where there are too few images.
+        Largest score of a label in a set. Infinite with too few images.
     n_features_in_, feature_names_in_
         Those of the estimator, if it has any.
 
     See Also
     --------
-    AbstainingClassifier : One answer or none.
+    AbstainingClassifier : Predicts one label or none.
     skfer.metrics.prediction_set_score : Coverage and size of the sets.
-    skfer.inspection.PredictionSetDisplay : The same by class.
+    skfer.inspection.PredictionSetDisplay : Coverage by class.
 
     Notes
     -----
-    With n images for calibration the threshold is their ``ceil((n + 1) * confidence)``-th score.
-    Where there are fewer than that, a set can keep the promise only by holding every class: 9
-    images suffice for a confidence of 0.9, 19 for 0.95. The promise is one over calibration too:
-    with few images, one calibration may lie well below it, and another above.
+    With n images for calibration, the threshold is the ``ceil((n + 1) * confidence)``-th smallest
+    score. If n is smaller than that, only sets of all classes have the guarantee: a confidence of
+    0.9 needs 9 images, 0.95 needs 19. The guarantee is a mean over calibrations: with few images,
+    the coverage after one calibration may be clearly lower or higher.
 
-    It holds for images like those of the calibration. Frames of one clip, or photos of other
-    people, are not.
+    The images for calibration must represent new images. Frames of the same clip, or photos of
+    other people, do not.
 
     References
     ----------
@@ -136,19 +134,19 @@ class ConformalClassifier(AroundClassifier):
         self.calibration_fraction = calibration_fraction
         self.random_state = random_state
 
-    # What lies inside checks its own parameters when it is fitted.
+    # The estimator validates its own parameters.
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, **params: Any) -> ConformalClassifier:
-        """Calibrate, and fit a copy of the estimator first if it isn't frozen.
+        """Calibrate; fit a copy of the estimator first unless it is frozen.
 
         Parameters
         ----------
         X : batch of n images, or whatever the estimator takes
-            Not those that a frozen estimator was fitted on.
+            Not the images that a frozen estimator was fitted on.
         y : array-like of shape (n,)
         **params : dict
-            Handed to the estimator's `fit`, of its part of the images where there is one value for
-            each; with metadata routing, what it requested.
+            Parameters of the estimator's `fit`; values for each image are split like the images.
+            With metadata routing, those it requested.
 
         Returns
         -------
@@ -157,12 +155,12 @@ class ConformalClassifier(AroundClassifier):
         Raises
         ------
         ValueError
-            If a label is none of the estimator's classes.
+            If a label is not one of the estimator's classes.
 
         Warns
         -----
         UserWarning
-            If there are too few images for a set to leave out any class.
+            If there are too few images, so that sets contain all classes.
         """
         _raise_for_params(params, self, None)
         if y is None:
@@ -174,41 +172,41 @@ class ConformalClassifier(AroundClassifier):
         check_classification_targets(y)
         X, y = indexable(X, y)
         routed = process_routing(self, "fit", **params).estimator.fit
-        fitted, calibrating = None, np.arange(len(y))
+        calibration = np.arange(len(y))
         if isinstance(self.estimator, FrozenEstimator):
             estimator = self.estimator
         else:
-            fitted, calibrating = self._parts(y)
+            training, calibration = self._split(y)
             estimator = clone(self.estimator).fit(
-                _safe_indexing(X, fitted),
-                y[fitted],
-                **_check_method_params(X, routed, indices=fitted),
+                _safe_indexing(X, training),
+                y[training],
+                **_check_method_params(X, routed, indices=training),
             )
         codes = label_codes(
-            y[calibrating],
+            y[calibration],
             np.asarray(estimator.classes_),
             name="y",
             known="the estimator's classes ",
-            way_out=": calibrate with images of these alone",
+            way_out=": calibrate with images of these classes",
         )
-        proba = np.asarray(estimator.predict_proba(_safe_indexing(X, calibrating)))
+        proba = np.asarray(estimator.predict_proba(_safe_indexing(X, calibration)))
         self.estimator_, self.classes_ = estimator, np.asarray(estimator.classes_)
-        self.scores_ = nonconformity(proba, self.method)[np.arange(len(codes)), codes]
+        self.scores_ = _nonconformity(proba, self.method)[np.arange(len(codes)), codes]
         self.codes_ = codes
         self._calibrated_by = self.method
-        whole = self.classes_[np.isinf(self.thresholds_)]
-        if len(whole):
+        unlimited = self.classes_[np.isinf(self.thresholds_)]
+        if len(unlimited):
             warnings.warn(
                 f"{len(codes)} images are too few for a confidence of {self.confidence} in "
-                f"{whole.tolist()}: every set holds these. Calibrate with more images, or ask for "
-                "less confidence.",
+                f"{unlimited.tolist()}: every set contains these. Calibrate with more images, or "
+                "decrease the confidence.",
                 UserWarning,
                 stacklevel=2,
             )
         return self
 
     def predict_set(self, X: Any) -> np.ndarray:
-        """Which labels the right one is among.
+        """Predict sets of labels.
 
         Parameters
         ----------
@@ -217,18 +215,18 @@ class ConformalClassifier(AroundClassifier):
         Returns
         -------
         ndarray of bool, shape (n, n_classes)
-            Columns in the order of `classes_`: ``classes_[sets[0]]`` are the labels of the first
+            Columns in the order of `classes_`: ``classes_[sets[0]]`` is the set of the first
             image.
 
         Raises
         ------
         ValueError
-            If `method` is not the one that it was calibrated with.
+            If `method` was changed after `fit`.
         """
-        return nonconformity(self.predict_proba(X), self.method) <= self.thresholds_
+        return _nonconformity(self.predict_proba(X), self.method) <= self.thresholds_
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of every image, as the estimator answers.
+        """Predict the most probable class with the estimator.
 
         Parameters
         ----------
@@ -241,7 +239,7 @@ class ConformalClassifier(AroundClassifier):
         return self._fitted().predict(X)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of every class, as the estimator gives it.
+        """Predict class probabilities with the estimator.
 
         Parameters
         ----------
@@ -254,7 +252,7 @@ class ConformalClassifier(AroundClassifier):
         return np.asarray(self._fitted().predict_proba(X))
 
     def set_score(self, X: Any, y: Any) -> PredictionSetScore:
-        """Coverage and size of the sets; `score` is the accuracy of single answers.
+        """Compute coverage and size of the sets; `score` is the accuracy of `predict`.
 
         Parameters
         ----------
@@ -269,39 +267,74 @@ class ConformalClassifier(AroundClassifier):
         Raises
         ------
         ValueError
-            If there are not as many labels as images.
+            If the number of labels is not the number of images.
         """
         return prediction_set_score(y, self.predict_set(X), labels=self.classes_.tolist())
 
     @property
     def thresholds_(self) -> np.ndarray:
-        """The highest score that a label of a set has, for every class.
+        """The largest score of a label in a set, for each class.
 
         Raises
         ------
         ValueError
-            If `method` is not the one that it was calibrated with.
+            If `method` was changed after `fit`.
         """
         check_is_fitted(self)
         if self.method != self._calibrated_by:
             raise ValueError(
-                f"method={self.method!r}, but it was calibrated with {self._calibrated_by!r}: fit "
-                "it anew."
+                f"method={self.method!r}, but it was calibrated with {self._calibrated_by!r}: call "
+                "fit again."
             )
         if not self.per_class:
-            return np.full(len(self.classes_), conformal_threshold(self.scores_, self.confidence))
-        of_class = (self.scores_[self.codes_ == code] for code in range(len(self.classes_)))
-        return np.array([conformal_threshold(scores, self.confidence) for scores in of_class])
+            return np.full(len(self.classes_), _conformal_threshold(self.scores_, self.confidence))
+        by_class = (self.scores_[self.codes_ == code] for code in range(len(self.classes_)))
+        return np.array([_conformal_threshold(scores, self.confidence) for scores in by_class])
 
-    def _parts(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows to fit with, and rows to calibrate with; classes as frequent in both if possible."""
+    def _split(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows for fitting and for calibration, stratified if there are enough images."""
         counts = np.unique(y, return_counts=True)[1]
-        n_calibrating = math.ceil(self.calibration_fraction * len(y))
-        smaller_part = min(n_calibrating, len(y) - n_calibrating)
-        possible = counts.min() >= 2 and smaller_part >= len(counts)
+        n_calibration = math.ceil(self.calibration_fraction * len(y))
+        smaller_part = min(n_calibration, len(y) - n_calibration)
+        stratified = counts.min() >= 2 and smaller_part >= len(counts)
         return train_test_split(
             np.arange(len(y)),
             test_size=self.calibration_fraction,
-            stratify=y if possible else None,
+            stratify=y if stratified else None,
             random_state=check_random_state(self.random_state),
         )
+
+
+def _nonconformity(y_proba: np.ndarray, method: str) -> np.ndarray:
+    """Compute the nonconformity score of each label; small scores are probable labels.
+
+    Parameters
+    ----------
+    y_proba : ndarray of shape (n, n_classes)
+    method : {"lac", "aps"}
+        "lac": 1 minus the probability. "aps": sum of the probabilities of all more probable
+        labels.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes)
+    """
+    proba = y_proba.astype(np.float64)
+    if method == "lac":
+        return 1 - proba
+    order = np.argsort(-proba, axis=1, kind="stable")
+    ordered = np.take_along_axis(proba, order, axis=1)
+    sums = np.hstack([np.zeros((len(proba), 1)), np.cumsum(ordered, axis=1)[:, :-1]])
+    scores = np.empty_like(proba)
+    np.put_along_axis(scores, order, sums, axis=1)
+    return scores
+
+
+def _conformal_threshold(scores: np.ndarray, confidence: float) -> float:
+    """Return the score that a new true label does not exceed with probability `confidence`.
+
+    It is infinite with too few scores, as a new score may exceed all of them.
+    """
+    # The tolerance is for rounding errors of the product.
+    rank = math.ceil((len(scores) + 1) * confidence - 1e-9)
+    return math.inf if rank > len(scores) else float(np.sort(scores)[rank - 1])

@@ -1,5 +1,3 @@
-"""Sets of labels that hold the right one as often as was promised."""
-
 from __future__ import annotations
 
 import pickle
@@ -35,7 +33,7 @@ def frozen(blobs):
 
 @pytest.mark.parametrize("method", ["lac", "aps"])
 @pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95])
-def test_sets_cover_what_was_promised(blobs, frozen, method, confidence):
+def test_coverage_equals_the_confidence(blobs, frozen, method, confidence):
     X, y = blobs
     rng = np.random.default_rng(0)
     scores = []
@@ -50,8 +48,8 @@ def test_sets_cover_what_was_promised(blobs, frozen, method, confidence):
         assert max(score.empty for score in scores) == 0
 
 
-def test_the_promise_holds_for_few_images_and_a_classifier_that_knows_nothing():
-    # 19 images for calibration: only the (n + 1)-th counts give the guarantee.
+def test_coverage_with_few_images_and_random_probabilities():
+    # With 19 images, the correction from n to n + 1 in the rank matters.
     rng = np.random.default_rng(0)
 
     class Guess(LogisticRegression):
@@ -67,22 +65,22 @@ def test_the_promise_holds_for_few_images_and_a_classifier_that_knows_nothing():
     assert np.mean(covered) == pytest.approx(0.9, abs=0.012)
 
 
-def test_classes_are_covered_one_by_one(blobs, frozen):
+def test_coverage_by_class(blobs, frozen):
     X, y = blobs
-    together, each = (
+    marginal, by_class = (
         ConformalClassifier(frozen, per_class=per_class).fit(X[1000:2500], y[1000:2500])
         for per_class in (False, True)
     )
-    sets = each.predict_set(X[2500:])
+    sets = by_class.predict_set(X[2500:])
     coverage = [
-        sets[y[2500:] == name, place].mean() for place, name in enumerate(each.classes_.tolist())
+        sets[y[2500:] == name, code].mean() for code, name in enumerate(by_class.classes_.tolist())
     ]
     assert coverage == pytest.approx([0.9] * 4, abs=0.05)
-    assert len(set(together.thresholds_)) == 1
-    assert len(set(each.thresholds_)) == 4
+    assert len(set(marginal.thresholds_)) == 1
+    assert len(set(by_class.thresholds_)) == 4
 
 
-def test_confidence_is_set_anew_without_another_fit(blobs, frozen):
+def test_confidence_may_change_after_fit(blobs, frozen):
     X, y = blobs
     sets = ConformalClassifier(frozen, confidence=0.8).fit(X[1000:2000], y[1000:2000])
     small = sets.predict_set(X[2000:])
@@ -93,7 +91,7 @@ def test_confidence_is_set_anew_without_another_fit(blobs, frozen):
         sets.set_params(method="aps").predict_set(X)
 
 
-def test_too_few_images_are_said_and_every_class_is_held(blobs, frozen):
+def test_too_few_images_warn(blobs, frozen):
     X, y = blobs
     with pytest.warns(UserWarning, match=r"8 images are too few for a confidence of 0.9 in \["):
         sets = ConformalClassifier(frozen).fit(X[1000:1008], y[1000:1008])
@@ -103,7 +101,7 @@ def test_too_few_images_are_said_and_every_class_is_held(blobs, frozen):
     assert nine.thresholds_.max() == nine.scores_.max()
 
 
-def test_an_estimator_that_is_not_frozen_is_fitted_on_the_other_part(blobs):
+def test_estimator_is_fitted_on_the_other_part(blobs):
     X, y = blobs
     sets = ConformalClassifier(LogisticRegression(C=2), calibration_fraction=0.25, random_state=0)
     sets.fit(X[:1000], y[:1000])
@@ -113,7 +111,7 @@ def test_an_estimator_that_is_not_frozen_is_fitted_on_the_other_part(blobs):
     assert sets.set_score(X[1000:], y[1000:]).coverage == pytest.approx(0.9, abs=0.05)
 
 
-def test_it_is_a_classifier_like_any_other(blobs, frozen):
+def test_scikit_learn_interface(blobs, frozen):
     X, y = blobs
     sets = ConformalClassifier(frozen).fit(X[1000:1200], y[1000:1200])
     assert is_classifier(sets)
@@ -130,7 +128,7 @@ def test_it_is_a_classifier_like_any_other(blobs, frozen):
     assert search.best_estimator_.predict_set(X[:3]).shape == (3, 4)
 
 
-def test_weights_go_with_their_images(blobs):
+def test_sample_weight_is_split(blobs):
     X, y = blobs
     X, y = X[:400], np.where(y[:400] == "angry", "angry", "happy")
     weight = np.where(y == "angry", 0.0, 1.0)
@@ -141,30 +139,29 @@ def test_weights_go_with_their_images(blobs):
     assert (sets.predict(X) == "happy").all()
 
 
-def test_a_label_that_the_estimator_does_not_know_is_refused(blobs, frozen):
+def test_unknown_label(blobs, frozen):
     X, y = blobs
     with pytest.raises(ValueError, match=r"y holds the label 'fear', which is none of"):
         ConformalClassifier(frozen).fit(X[:20], np.append(y[:19], "fear"))
 
 
-def test_images_in_a_pipeline(photo_files):
+def test_pipeline(photo_files):
     import networks_for_tests
 
     faces = make_faces(60, classes=["happy", "sad"], random_state=0)
-    classifier = FacialExpressionClassifier(
-        networks_for_tests.tiny_network, epochs=1, random_state=0
-    )
+    network = networks_for_tests.tiny_network
+    classifier = FacialExpressionClassifier(network, epochs=1, random_state=0)
     pipeline = make_pipeline(GrayscaleResizer(24), classifier)
     pipeline.fit(faces.images[:40], faces.labels[:40])
     sets = ConformalClassifier(FrozenEstimator(pipeline), method="aps")
     sets.fit(faces.images[40:], faces.labels[40:])
-    found = sets.predict_set(photo_files)
-    assert found.shape == (len(photo_files), 2)
-    assert found.any(axis=1).all()
+    predicted = sets.predict_set(photo_files)
+    assert predicted.shape == (len(photo_files), 2)
+    assert predicted.any(axis=1).all()
 
 
 @pytest.mark.real_data
-def test_public_test_is_covered(fer2013):
+def test_coverage_of_public_test(fer2013):
     from skfer import load_pretrained
 
     rows = np.random.RandomState(0).permutation(fer2013.public_test_index)[:400]

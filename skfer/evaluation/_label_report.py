@@ -11,7 +11,7 @@ from sklearn.utils import _safe_indexing, check_array, column_or_1d
 
 from skfer._extras import import_extra
 from skfer._labels import label_array, label_codes
-from skfer.metrics._probabilities import classes_of_columns, codes_and_probabilities
+from skfer.metrics._probabilities import codes_and_probabilities, column_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
     """
     pd = import_extra("pandas", "label_report", "evaluation")
     given, proba = codes_and_probabilities(y, y_proba, labels)
-    names = classes_of_columns(y, labels)
+    names = column_classes(y, labels)
     rows = np.arange(len(given))
     confidence = proba[rows, given]
     others = proba.copy()
@@ -246,7 +246,7 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
     """
     pd = import_extra("pandas", "label_noise", "evaluation")
     given, proba = codes_and_probabilities(y, y_proba, labels)
-    names = classes_of_columns(y, labels)
+    names = column_classes(y, labels)
     confident = _confident_classes(given, proba)
     joint = np.zeros((len(names), len(names)))
     np.add.at(joint, (given[confident >= 0], confident[confident >= 0]), 1)

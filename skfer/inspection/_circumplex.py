@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from skfer._circumplex import CIRCUMPLEX
 from skfer.inspection._plotting import COLORS, axes_or_new, pyplot
 from skfer.metrics import concordance_correlation
+from skfer.metrics._affect import CIRCUMPLEX
 
 _SIZE = (5.4, 5.2)  # inches
 _MAX_LINES = 150

@@ -12,8 +12,8 @@ from sklearn.utils import check_consistent_length
 from skfer._labels import label_array
 from skfer.inspection._plotting import COLORS, axes_or_new, legend_above, pyplot
 from skfer.metrics import coverage_curve, reliability_curve
-from skfer.metrics._prediction_sets import covered_images
-from skfer.metrics._probabilities import classes_of_columns
+from skfer.metrics._probabilities import column_classes
+from skfer.metrics._selective import covered_images
 
 _MARKERS = ("o", "s", "D", "^", "v", "P")
 # Accuracy is noise for very few images: below this coverage nothing is drawn.
@@ -421,7 +421,7 @@ class PredictionSetDisplay:
         pyplot(f"{cls.__name__}.from_predictions")
         covered, sets = covered_images(y_true, y_set, labels)
         y = label_array(y_true, "y_true")
-        classes = classes_of_columns(y, labels).tolist()
+        classes = column_classes(y, labels).tolist()
         by_class = [covered[y == name] for name in classes]
         counts = np.bincount(sets.sum(axis=1), minlength=len(classes) + 1)
         return cls(

@@ -1,21 +1,24 @@
-"""What is measured of probabilities (calibration, abstention, sets of labels) and of affect."""
+"""Metrics of probabilities, abstention, prediction sets and affect."""
 
 from skfer.metrics._affect import concordance_correlation, sign_agreement
 from skfer.metrics._calibration import (
     ReliabilityCurve,
+    apply_class_prior,
+    apply_temperature,
+    estimate_class_prior,
     expected_calibration_error,
+    fit_temperature,
     reliability_curve,
 )
-from skfer.metrics._class_prior import apply_class_prior, estimate_class_prior
-from skfer.metrics._coverage import (
+from skfer.metrics._selective import (
+    PredictionSetScore,
     SelectiveScore,
     coverage_curve,
+    prediction_set_score,
     selective_score,
     threshold_for_accuracy,
     threshold_for_coverage,
 )
-from skfer.metrics._prediction_sets import PredictionSetScore, prediction_set_score
-from skfer.metrics._temperature import apply_temperature, fit_temperature
 
 __all__ = [
     "PredictionSetScore",

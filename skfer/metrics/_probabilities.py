@@ -1,4 +1,4 @@
-"""Labels and probabilities as they come from a user, checked once for every metric."""
+"""Validation of labels and probabilities, for all metrics."""
 
 from __future__ import annotations
 
@@ -10,62 +10,57 @@ from sklearn.utils import check_array, column_or_1d
 
 from skfer._labels import label_array, label_codes
 
-# Rows of float32, and averages of them, sum to 1 only so nearly.
+# Deviation from 1 of the sum of float32 probabilities or of their means.
 _TOLERANCE = 1e-3
 
 
-def checked_probabilities(y_proba: Any) -> np.ndarray:
-    """The probabilities as float64, ``(n, n_classes)``.
+def check_probabilities(y_proba: Any) -> np.ndarray:
+    """Return probabilities as float64, ``(n, n_classes)``.
 
     Raises
     ------
     ValueError
-        If they are none: negative, or with rows that don't sum to 1.
+        If a probability is negative, or a row does not sum to 1.
     """
     proba = check_array(y_proba, input_name="y_proba", dtype=np.float64)
     if proba.shape[1] < 2:
         raise ValueError(
-            f"y_proba has the shape {proba.shape}: a column for each of 2 classes or more is "
+            f"y_proba has the shape {proba.shape}: at least 2 columns, one for each class, are "
             "expected, as predict_proba returns them."
         )
     wrong = np.flatnonzero((proba < 0).any(axis=1) | (abs(proba.sum(axis=1) - 1) > _TOLERANCE))
     if len(wrong):
         raise ValueError(
             f"y_proba[{wrong[0]}] is {proba[wrong[0]].tolist()}: these are no probabilities, which "
-            "are not negative and sum to 1. Logits become probabilities with scipy.special.softmax."
+            "are not negative and sum to 1. scipy.special.softmax converts logits."
         )
     return proba
 
 
-def classes_of_columns(y_true: Any, labels: Sequence[Any] | None) -> np.ndarray:
-    """The class of each column; None are the sorted labels of `y_true`."""
+def column_classes(y_true: Any, labels: Sequence[Any] | None) -> np.ndarray:
+    """Return the class of each column; None is the sorted labels of `y_true`."""
     return np.unique(label_array(y_true, "y_true")) if labels is None else column_or_1d(labels)
 
 
 def codes_and_probabilities(
     y_true: Any, y_proba: Any, labels: Sequence[Any] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The true labels as places of columns, and the probabilities.
+    """Return the true labels as column indices, and the probabilities.
 
     Raises
     ------
     ValueError
-        If labels, columns and images don't belong together.
+        If labels, columns and images do not match.
     """
-    proba = checked_probabilities(y_proba)
+    proba = check_probabilities(y_proba)
     y = label_array(y_true, "y_true")
     if len(y) != len(proba):
         raise ValueError(f"y_true holds {len(y)} labels, but y_proba has {len(proba)} rows.")
-    names = classes_of_columns(y, labels)
+    names = column_classes(y, labels)
     if len(names) != proba.shape[1] or len(np.unique(names)) != len(names):
-        whence = "y_true holds" if labels is None else "labels names"
+        source = "y_true holds" if labels is None else "labels names"
         raise ValueError(
-            f"y_proba has {proba.shape[1]} columns, but {whence} {names.tolist()}. Name the class "
-            "of every column: labels=classifier.classes_."
+            f"y_proba has {proba.shape[1]} columns, but {source} {names.tolist()}. Name the class "
+            "of each column: labels=classifier.classes_."
         )
     return label_codes(y, names, name="y_true", known="labels="), proba
-
-
-def answers(codes: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Probability of the class that would be answered, and whether it is the right one."""
-    return proba.max(axis=1), proba.argmax(axis=1) == codes

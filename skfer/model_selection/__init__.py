@@ -1,6 +1,5 @@
-"""Which images a model may be chosen with: splits, and a guard of those held out."""
+"""Splits for model selection, and a guard for held-out images."""
 
-from skfer.model_selection._fer2013_split import fer2013_split
-from skfer.model_selection._held_out_guard import HeldOutGuard
+from skfer.model_selection._splits import HeldOutGuard, fer2013_split
 
 __all__ = ["HeldOutGuard", "fer2013_split"]

@@ -1,5 +1,3 @@
-"""Figures of valence and arousal."""
-
 from __future__ import annotations
 
 import numpy as np
@@ -9,20 +7,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skfer import expressions_to_affect
+from skfer.datasets import EXPRESSIONS, make_faces
 from skfer.metrics import concordance_correlation, sign_agreement
+from skfer.metrics._affect import CIRCUMPLEX
 
 pairs = arrays.arrays(
     np.float64, st.tuples(st.just(2), st.integers(2, 20)), elements=st.integers(-9, 9)
 )
 
 
-def test_concordance_by_hand():
+def test_concordance_of_simple_cases():
     y = np.array([1.0, 2.0, 3.0])
     assert concordance_correlation(y, y) == 1
     assert concordance_correlation(y, 4 - y) == pytest.approx(-1)
-    # Variance 2/3 of both, means 1 apart.
+    # Both variances are 2/3, the means differ by 1.
     assert concordance_correlation(y, y + 1) == pytest.approx((4 / 3) / (4 / 3 + 1))
-    # Half of the spread: covariance 1/3, variances 2/3 and 1/6.
+    # Half the deviations: covariance 1/3, variances 2/3 and 1/6.
     assert concordance_correlation(y, 2 + (y - 2) / 2) == pytest.approx((2 / 3) / (5 / 6))
     assert concordance_correlation(y, [2, 2, 2]) == 0
     assert concordance_correlation([2, 2], [2, 2]) == 1
@@ -31,7 +32,7 @@ def test_concordance_by_hand():
 
 @given(pairs)
 @settings(max_examples=100, deadline=None)
-def test_concordance_is_symmetric_and_never_beyond_pearson(y):
+def test_concordance_is_symmetric_and_bounded_by_pearson(y):
     value = concordance_correlation(*y)
     assert value == pytest.approx(concordance_correlation(y[1], y[0]))
     assert -1 - 1e-12 <= value <= 1 + 1e-12
@@ -41,12 +42,12 @@ def test_concordance_is_symmetric_and_never_beyond_pearson(y):
 
 @given(pairs, st.integers(1, 5), st.integers(-5, 5))
 @settings(max_examples=50, deadline=None)
-def test_concordance_is_the_same_on_another_scale_for_both(y, factor, offset):
-    there = concordance_correlation(*(factor * y + offset))
-    assert there == pytest.approx(concordance_correlation(*y))
+def test_concordance_is_invariant_to_a_common_scale(y, factor, offset):
+    scaled = concordance_correlation(*(factor * y + offset))
+    assert scaled == pytest.approx(concordance_correlation(*y))
 
 
-def test_several_outputs_are_averaged_as_in_scikit_learn():
+def test_multioutput():
     y = np.array([[1.0, -1.0], [2.0, 1.0], [3.0, -1.0]])
     predicted = np.column_stack([y[:, 0] + 1, [-1.0, -1.0, -1.0]])
     for measure, expected in ((concordance_correlation, [4 / 7, 0]), (sign_agreement, [1, 2 / 3])):
@@ -58,13 +59,13 @@ def test_several_outputs_are_averaged_as_in_scikit_learn():
 
 
 @pytest.mark.parametrize("measure", [concordance_correlation, sign_agreement])
-def test_a_weight_of_two_is_an_image_twice(measure):
+def test_sample_weight_equals_repetition(measure):
     y, predicted = np.array([-0.5, 0.2, 0.9]), np.array([-0.1, -0.4, 0.7])
     twice = measure(np.r_[y, y[1:]], np.r_[predicted, predicted[1:]])
     assert measure(y, predicted, sample_weight=[1, 2, 2]) == pytest.approx(twice)
 
 
-def test_a_rating_of_zero_has_no_sign():
+def test_ratings_of_zero_have_no_sign():
     assert sign_agreement([0.0, 0.5, -0.5, 0.1], [0.3, 0.1, 0.2, 0.0]) == pytest.approx(1 / 3)
     with pytest.warns(UndefinedMetricWarning, match="all 0"):
         assert np.isnan(sign_agreement([0.0, 0.0], [0.1, 0.2]))
@@ -77,15 +78,55 @@ def test_a_rating_of_zero_has_no_sign():
         (([1.0, np.nan], [1.0, 2.0]), "y_true contains NaN"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(arguments, message):
+def test_invalid_ratings(arguments, message):
     with pytest.raises(ValueError, match=message):
         concordance_correlation(*arguments)
 
 
-def test_an_unknown_average_is_refused():
+def test_invalid_averages():
     with pytest.raises(ValueError, match="multioutput='macro' must be one of"):
         concordance_correlation([1, 2], [1, 2], multioutput="macro")
     with pytest.raises(ValueError, match=r"weights of shape \(2,\); there are 1 outputs"):
         sign_agreement([1, 2], [1, 2], multioutput=[1, 1])
     with pytest.raises(ValueError, match=r"sample_weight is 0|at least one non-zero"):
         sign_agreement([1, 2], [1, 2], sample_weight=[0, 0])
+
+
+def test_expressions_lie_inside_the_circle():
+    assert set(CIRCUMPLEX) == set(EXPRESSIONS)
+    positions = expressions_to_affect(np.eye(8), EXPRESSIONS)
+    assert (np.hypot(*positions.T) < 1).all()
+    np.testing.assert_allclose(positions, [CIRCUMPLEX[name] for name in EXPRESSIONS])
+
+
+def test_expressions_are_in_the_order_of_russell():
+    order = ["happy", "surprise", "fear", "angry", "disgust", "contempt", "sad"]
+    angles = [np.arctan2(*CIRCUMPLEX[name][::-1]) % (2 * np.pi) for name in order]
+    assert (np.diff(angles) > 0).all()
+
+
+def test_votes_and_synonyms():
+    by_votes = expressions_to_affect([[3, 1]], ["Sadness", "joy"])
+    np.testing.assert_allclose(by_votes, expressions_to_affect([[0.75, 0.25]], ["sad", "happy"]))
+
+
+def test_expressions_correlate_with_drawn_affect():
+    faces = make_faces(60, random_state=0)
+    truth = np.column_stack([faces.valence, faces.arousal])
+    mapped = expressions_to_affect(np.eye(7)[faces.target], faces.target_names)
+    for true, converted in zip(truth.T, mapped.T, strict=True):
+        assert np.corrcoef(true, converted)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "classes", "message"),
+    [
+        ([[1.0, 0.0]], ["happy"], r"shape \(1, 2\), but classes names 1"),
+        ([[1.0, 0.0]], ["happy", "Karuna"], "'Karuna', which has no position"),
+        ([[1.0, 0.0], [0.0, 0.0]], ["happy", "sad"], r"probabilities\[1\] is \[0.0, 0.0\]"),
+        ([[1.0, -0.5]], ["happy", "sad"], "must not be negative"),
+    ],
+)
+def test_invalid_probabilities_of_expressions(probabilities, classes, message):
+    with pytest.raises(ValueError, match=message):
+        expressions_to_affect(probabilities, classes)

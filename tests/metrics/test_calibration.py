@@ -1,21 +1,36 @@
-"""Whether probabilities come true."""
-
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
+from scipy.stats import norm
+from sklearn.metrics import log_loss
 
 from skfer.metrics import (
+    apply_class_prior,
     apply_temperature,
+    estimate_class_prior,
     expected_calibration_error,
     fit_temperature,
     reliability_curve,
 )
 
+LABELS = ["angry", "happy", "sad"]
+TRAIN_PRIOR = np.array([0.6, 0.3, 0.1])
+MEANS = np.array([0.0, 1.5, 3.0])
 
-def test_bins_of_a_few_answers_by_hand():
-    # Of two bins, answers with at most 0.5 are in the first; three classes allow less.
+
+@pytest.fixture(scope="module")
+def calibrated():
+    """Logits, and labels sampled from their probabilities."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=2, size=(4000, 3))
+    draws = (softmax(logits, axis=1).cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+    return logits, np.array(LABELS)[draws]
+
+
+def test_two_bins():
+    # Probabilities of at most 0.5 are in the first bin.
     proba = [[0.4, 0.3, 0.3], [0.5, 0.5, 0.0], [0.2, 0.8, 0.0], [0.0, 0.0, 1.0]]
     curve = reliability_curve([0, 1, 1, 1], proba, labels=[0, 1, 2], n_bins=2)
     np.testing.assert_allclose(curve.accuracy, [0.5, 0.5])
@@ -31,16 +46,14 @@ def test_empty_bins_are_left_out():
     assert np.isfinite(curve.accuracy).all()
 
 
-def test_the_error_is_0_if_probabilities_are_the_truth_and_1_if_all_is_wrong():
+def test_extreme_calibration_errors():
     truth = np.repeat([[0.9, 0.1]], 10, axis=0)
     assert expected_calibration_error([0] * 9 + [1], truth) == pytest.approx(0, abs=1e-12)
     assert expected_calibration_error([0, 1], [[0.0, 1.0], [1.0, 0.0]]) == 1
 
 
-def test_a_temperature_mends_what_is_too_sure():
-    rng = np.random.default_rng(0)
-    logits = rng.normal(scale=2, size=(4000, 3))
-    y = (softmax(logits, axis=1).cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
+def test_temperature_reduces_the_calibration_error(calibrated):
+    logits, y = calibrated
     proba = softmax(3 * logits, axis=1)
     temperature = fit_temperature(y[:2000], proba[:2000])
     before = expected_calibration_error(y[2000:], proba[2000:])
@@ -50,6 +63,155 @@ def test_a_temperature_mends_what_is_too_sure():
 
 
 @pytest.mark.parametrize("n_bins", [0, -1, 2.5, None])
-def test_bins_are_counted(n_bins):
-    with pytest.raises(ValueError, match=r"n_bins=.* must be a whole number of 1 or more"):
+def test_invalid_bins(n_bins):
+    with pytest.raises(ValueError, match=r"n_bins=.* must be an int of at least 1"):
         expected_calibration_error(["a", "b"], [[0.5, 0.5]] * 2, n_bins=n_bins)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.5, 1, 1.7, 10])
+def test_temperature_divides_logits(calibrated, temperature):
+    logits, _ = calibrated
+    np.testing.assert_allclose(
+        apply_temperature(softmax(logits, axis=1), temperature),
+        softmax(logits / temperature, axis=1),
+        atol=1e-12,
+    )
+
+
+def test_temperature_keeps_float32():
+    proba = np.array([[1e-30, 1.0, 0.0]], dtype=np.float32)
+    for temperature in (0.05, 1.0, 20.0):
+        tempered = apply_temperature(proba, temperature)
+        assert tempered.dtype == np.float32
+        np.testing.assert_allclose(tempered.sum(axis=1), 1, rtol=1e-6)
+        assert tempered[0, 2] == 0
+
+
+@pytest.mark.parametrize("factor", [0.5, 1, 3])
+def test_fitted_temperature_is_the_factor_of_the_logits(calibrated, factor):
+    logits, labels = calibrated
+    proba = softmax(logits * factor, axis=1)
+    temperature = fit_temperature(labels, proba, labels=LABELS)
+    assert temperature == pytest.approx(factor, rel=0.05)
+    # The minimum of the log loss, up to the tolerance of the search.
+    minimum = log_loss(labels, apply_temperature(proba, temperature))
+    for change in (0.97, 1.03):
+        assert minimum <= log_loss(labels, apply_temperature(proba, temperature * change)) + 1e-9
+    assert minimum == pytest.approx(
+        -log_softmax(logits * factor / temperature, axis=1)[
+            np.arange(len(labels)), np.searchsorted(LABELS, labels)
+        ].mean()
+    )
+
+
+def test_order_of_columns(calibrated):
+    logits, labels = calibrated
+    proba = softmax(logits, axis=1)
+    assert fit_temperature(labels, proba[:, ::-1], labels=LABELS[::-1]) == pytest.approx(
+        fit_temperature(labels, proba)
+    )
+
+
+def test_true_class_with_probability_0():
+    temperature = fit_temperature(["a", "b", "b"], [[1, 0], [1, 0], [0, 1]])
+    assert 1 < temperature <= 20
+
+
+@pytest.mark.parametrize("temperature", [0, -1, np.inf, np.nan])
+def test_temperature_must_be_positive(temperature):
+    with pytest.raises(ValueError, match=r"temperature=.* must be a number above 0"):
+        apply_temperature([[0.5, 0.5]], temperature)
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_proba", "labels", "message"),
+    [
+        (["a"], [[0.5, 0.5]] * 2, ["a", "b"], "holds 1 labels, but y_proba has 2 rows"),
+        (["a"], [[0.5, 0.5]], None, r"2 columns, but y_true holds \['a'\].*labels=classifier"),
+        (["a"], [[0.5, 0.5]], ["a", "b", "c"], "2 columns, but labels names"),
+        (["a"], [[0.5, 0.5]], ["a", "a"], "2 columns, but labels names"),
+        (["c"], [[0.5, 0.5]], ["a", "b"], "label 'c', which is none of labels"),
+        (["a"], [[3.0, -1.0]], ["a", "b"], r"y_proba\[0\] is \[3.0, -1.0\].*softmax"),
+        (["a"], [[1.0]], ["a"], r"shape \(1, 1\): at least 2 columns"),
+    ],
+)
+def test_invalid_labels_and_probabilities(y_true, y_proba, labels, message):
+    with pytest.raises(ValueError, match=message):
+        fit_temperature(y_true, y_proba, labels=labels)
+
+
+def posteriors(prior, n=20_000, seed=0):
+    """Sample labels at a prior; return likelihoods and posteriors at the training prior too."""
+    rng = np.random.default_rng(seed)
+    codes = rng.choice(3, n, p=prior)
+    likelihoods = norm.pdf(rng.normal(MEANS[codes])[:, None], MEANS)
+    proba = likelihoods * TRAIN_PRIOR
+    return codes, likelihoods, proba / proba.sum(axis=1, keepdims=True)
+
+
+def test_class_prior_gives_the_posteriors():
+    prior = np.array([0.2, 0.2, 0.6])
+    _, likelihoods, proba = posteriors(prior, n=100)
+    expected = likelihoods * prior
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(apply_class_prior(proba, TRAIN_PRIOR, prior), expected)
+
+
+def test_training_prior_changes_nothing():
+    proba = posteriors(TRAIN_PRIOR, n=50)[2].astype(np.float32)
+    same = apply_class_prior(proba, TRAIN_PRIOR, TRAIN_PRIOR)
+    assert same.dtype == np.float32
+    np.testing.assert_allclose(same, proba, rtol=1e-6)
+
+
+def test_shares_are_normalised():
+    proba = posteriors(TRAIN_PRIOR, n=50)[2]
+    np.testing.assert_allclose(
+        apply_class_prior(proba, TRAIN_PRIOR * 500, [1, 1, 2]),
+        apply_class_prior(proba, TRAIN_PRIOR, [0.25, 0.25, 0.5]),
+    )
+
+
+def test_row_without_probability_is_the_prior():
+    adapted = apply_class_prior([[1.0, 0.0]], [0.5, 0.5], [0.0, 1.0])
+    assert adapted.tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize("prior", [[0.6, 0.3, 0.1], [1 / 3, 1 / 3, 1 / 3], [0.1, 0.2, 0.7]])
+def test_estimated_prior(prior):
+    codes, _, proba = posteriors(prior)
+    estimate = estimate_class_prior(proba, TRAIN_PRIOR)
+    assert estimate.sum() == pytest.approx(1)
+    np.testing.assert_allclose(estimate, np.bincount(codes) / len(codes), atol=0.02)
+
+
+def test_estimated_prior_is_better_than_counting_predictions():
+    prior = np.array([0.1, 0.2, 0.7])
+    codes, _, proba = posteriors(prior)
+    true = np.bincount(codes) / len(codes)
+    counted = np.bincount(proba.argmax(axis=1), minlength=3) / len(codes)
+    estimated = estimate_class_prior(proba, TRAIN_PRIOR)
+    assert abs(estimated - true).max() < 0.2 * abs(counted - true).max()
+
+
+@pytest.mark.parametrize(
+    ("train_prior", "class_prior", "message"),
+    [
+        ([0.5, 0.5], [0.5, 0.5, 0.0], r"class_prior has the shape \(3,\)"),
+        ([0.5, 0.3, 0.2], [0.5, 0.5], r"train_prior has the shape \(3,\)"),
+        ([0.5, 0.5], [1.5, -0.5], r"class_prior\[1\] is -0.5"),
+        ([0.5, 0.5], [0.5, np.nan], r"class_prior\[1\] is nan"),
+        ([0.5, 0.5], [0, 0], "class_prior is 0 for every class"),
+        ([1.0, 0.0], [0.5, 0.5], r"train_prior\[1\] is 0"),
+    ],
+)
+def test_invalid_shares(train_prior, class_prior, message):
+    with pytest.raises(ValueError, match=message):
+        apply_class_prior([[0.5, 0.5]], train_prior, class_prior)
+
+
+def test_estimate_validates_its_input():
+    with pytest.raises(ValueError, match=r"y_proba\[0\]"):
+        estimate_class_prior([[0.5, 0.7]], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"train_prior\[0\] is 0"):
+        estimate_class_prior([[0.5, 0.5]], [0, 1])

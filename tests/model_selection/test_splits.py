@@ -1,5 +1,3 @@
-"""Which images a model may be chosen with."""
-
 from __future__ import annotations
 
 import cv2
@@ -48,24 +46,19 @@ def folder(tmp_path_factory, faces):
 
 @pytest.mark.parametrize("splitter", [GroupKFold(4), StratifiedGroupKFold(4)])
 @pytest.mark.parametrize("which", ["subjects", "clips"])
-def test_no_person_and_no_clip_is_on_both_sides(folder, splitter, which):
+def test_groups_of_a_folder_are_not_split(folder, splitter, which):
     data = load_image_folder(folder, names="ck+")
     groups = data[which]
-    found = cross_validate(
-        DummyClassifier(),
-        data.paths,
-        data.labels,
-        groups=groups,
-        cv=splitter,
-        return_indices=True,
+    folds = cross_validate(
+        DummyClassifier(), data.paths, data.labels, groups=groups, cv=splitter, return_indices=True
     )["indices"]
-    assert len(found["train"]) == 4
-    for train, test in zip(found["train"], found["test"], strict=True):
+    assert len(folds["train"]) == 4
+    for train, test in zip(folds["train"], folds["test"], strict=True):
         assert not set(groups[train]) & set(groups[test])
         assert set(groups[train]) | set(groups[test]) == set(groups)
 
 
-def test_a_folder_tells_people_clips_and_frames(folder):
+def test_people_clips_and_frames_of_a_folder(folder):
     data = load_image_folder(folder, names="ck+")
     assert len(set(data.subjects)) == 12
     assert len(set(data.clips)) == 24
@@ -86,12 +79,12 @@ def test_a_folder_tells_people_clips_and_frames(folder):
         (["a.png"], "ck", "a group called subject"),
     ],
 )
-def test_names_that_do_not_fit_are_refused(paths, pattern, message):
+def test_invalid_names(paths, pattern, message):
     with pytest.raises(ValueError, match=message):
         clip_names(paths, pattern)
 
 
-def test_a_search_with_test_images_stops(faces, test_set):
+def test_search_with_held_out_images_raises(faces, test_set):
     search = GridSearchCV(
         DummyClassifier(), {"strategy": ["prior", "uniform"]}, cv=HeldOutGuard(test_set, cv=3)
     )
@@ -103,7 +96,7 @@ def test_a_search_with_test_images_stops(faces, test_set):
         learning_curve(DummyClassifier(), faces.images[50:62], faces.labels[50:62], cv=search.cv)
 
 
-def test_test_images_are_known_by_their_pixels(test_set, tmp_path):
+def test_held_out_images_are_compared_by_pixels(test_set, tmp_path):
     guard = HeldOutGuard(test_set)
     path = tmp_path / "face.png"
     cv2.imwrite(str(path), test_set[7])
@@ -114,7 +107,7 @@ def test_test_images_are_known_by_their_pixels(test_set, tmp_path):
         next(guard.split([changed, path], ["happy", "sad"]))
 
 
-def test_test_images_are_left_out_on_request(faces, test_set):
+def test_held_out_images_are_left_out(faces, test_set):
     guard = HeldOutGuard(test_set, cv=3, on_held_out="leave_out")
     folds = list(guard.split(faces.images, faces.labels))
     assert len(folds) == guard.get_n_splits(faces.images, faces.labels) == 3
@@ -123,7 +116,7 @@ def test_test_images_are_left_out_on_request(faces, test_set):
     assert sorted(np.concatenate([test for _, test in folds])) == list(range(60))
 
 
-def test_people_of_the_test_set_are_refused_too(faces, test_set):
+def test_held_out_groups(faces, test_set):
     people = np.repeat([f"S{number}" for number in range(9)], 10)
     guard = HeldOutGuard(test_set, cv=GroupKFold(2), groups_held_out=people[60:])
     assert len(list(guard.split(faces.images[:60], faces.labels[:60], people[:60]))) == 2
@@ -131,7 +124,7 @@ def test_people_of_the_test_set_are_refused_too(faces, test_set):
         next(guard.split(faces.images[:60], faces.labels[:60], ["S8"] * 10 + ["S1"] * 50))
 
 
-def test_features_are_guarded_like_images(faces):
+def test_held_out_features(faces):
     rows = faces.images.reshape(90, -1) / 255
     guard = HeldOutGuard(rows[60:], cv=2)
     assert len(list(guard.split(rows[:60], faces.labels[:60]))) == 2
@@ -139,19 +132,19 @@ def test_features_are_guarded_like_images(faces):
         next(guard.split(rows, faces.labels))
 
 
-def test_splits_are_those_of_the_cross_validator(faces, test_set):
+def test_splits_equal_the_cross_validator(faces, test_set):
     X, y = faces.images[:60], faces.labels[:60]
     fold = np.arange(60) % 3 - 1
-    for expected, got in zip(
+    for expected, actual in zip(
         PredefinedSplit(fold).split(),
         HeldOutGuard(test_set, cv=PredefinedSplit(fold)).split(X, y),
         strict=True,
     ):
         for part in (0, 1):
-            np.testing.assert_array_equal(expected[part], got[part])
+            np.testing.assert_array_equal(expected[part], actual[part])
 
 
-def test_a_word_that_is_none_is_refused(test_set):
+def test_invalid_on_held_out(test_set):
     with pytest.raises(ValueError, match="on_held_out='skip' must be"):
         HeldOutGuard(test_set, on_held_out="skip")
 
@@ -165,14 +158,14 @@ def small_fer2013(tmp_path_factory):
     return path
 
 
-def test_fer2013_is_split_as_it_comes(small_fer2013):
+def test_fer2013_split(small_fer2013):
     data = load_fer2013(small_fer2013)
     ((train, test),) = fer2013_split(data).split()
     np.testing.assert_array_equal(train, data.train_index)
     np.testing.assert_array_equal(test, data.public_test_index)
 
 
-def test_nothing_is_chosen_on_private_test(small_fer2013):
+def test_private_test_is_held_out(small_fer2013):
     with pytest.raises(ValueError, match="6 images of the part that is held out"):
         fer2013_split(load_fer2013(small_fer2013, usage="all"))
     with pytest.raises(ValueError, match="faces holds PublicTest alone"):
@@ -188,7 +181,7 @@ def test_nothing_is_chosen_on_private_test(small_fer2013):
         next(guard.split(everything.images, everything.labels))
 
 
-def test_held_out_images_are_found_in_every_representation(faces, test_set):
+def test_held_out_images_in_all_representations(faces, test_set):
     X, n = faces.images, len(faces.images)
     guard = HeldOutGuard(test_set)
     unit = X / 255
@@ -217,7 +210,7 @@ def test_held_out_images_are_found_in_every_representation(faces, test_set):
             next(guard.split(images, faces.labels))
 
 
-def test_colour_photos_are_known_by_their_gray_version():
+def test_colour_images_are_compared_in_gray():
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 256, (6, 40, 50, 3), dtype=np.uint8)
     guard = HeldOutGuard(photos[:3])
@@ -226,7 +219,7 @@ def test_colour_photos_are_known_by_their_gray_version():
     assert guard.held_out(gray).tolist() == [True] * 3 + [False] * 3
 
 
-def test_features_that_are_alike_in_8_bits_stay_apart():
+def test_features_are_compared_exactly():
     features = np.random.default_rng(0).normal(scale=1e-3, size=(40, 1024))
     guard = HeldOutGuard(features[30:])
     assert guard.held_out(features).tolist() == [False] * 30 + [True] * 10
