@@ -134,10 +134,12 @@ def threshold_for_accuracy(
 
     Parameters
     ----------
-    y_true, y_proba, labels
+    y_true, y_proba
         As in `reliability_curve`, for images that the classifier was not fitted on.
     accuracy : float
         Minimum accuracy of the answers, above 0 and at most 1.
+    labels
+        As in `reliability_curve`.
 
     Returns
     -------
