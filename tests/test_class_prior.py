@@ -1,5 +1,3 @@
-"""Expected class shares as a parameter of the classifier."""
-
 from __future__ import annotations
 
 import networks_for_tests
@@ -15,7 +13,7 @@ from skfer.metrics import apply_class_prior, apply_temperature
 
 @pytest.fixture(scope="module")
 def faces():
-    """Three happy faces in five, one in five sad and surprised."""
+    """18 happy, 6 sad and 6 surprised faces."""
     faces = make_faces(60, classes=["happy", "sad", "surprise"], size=24, random_state=0)
     kept = np.concatenate(
         [
@@ -37,12 +35,12 @@ def fitted(faces):
     return classifier().fit(*faces)
 
 
-def test_fit_keeps_the_shares_of_the_training_images(fitted):
+def test_class_prior_of_the_training_images(fitted):
     np.testing.assert_allclose(fitted.class_prior_, [0.6, 0.2, 0.2])
 
 
 @pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7], np.array([1, 1, 3])])
-def test_probabilities_are_adapted_after_the_temperature(faces, fitted, class_prior):
+def test_prior_is_applied_after_the_temperature(faces, fitted, class_prior):
     images, _ = faces
     plain = clone(fitted).fit(*faces)
     proba = apply_temperature(plain.predict_proba(images), 2.0)
@@ -66,12 +64,12 @@ def test_probabilities_are_adapted_after_the_temperature(faces, fitted, class_pr
         ({}, {"votes": [[2, 1, 1]] * 30}, [0.5, 0.25, 0.25]),
     ],
 )
-def test_the_training_shares_are_those_of_the_loss(faces, parameters, fit_arguments, expected):
+def test_training_prior_includes_weights(faces, parameters, fit_arguments, expected):
     model = classifier(**parameters).fit(*faces, **fit_arguments)
     np.testing.assert_allclose(model.class_prior_, expected, atol=1e-6)
 
 
-def test_parts_of_the_data_are_averaged(faces):
+def test_partial_fit_averages_priors(faces):
     images, labels = faces
     model = classifier(classes=["happy", "sad", "surprise"])
     model.partial_fit(images[:18], labels[:18])
@@ -87,18 +85,18 @@ def test_parts_of_the_data_are_averaged(faces):
         ([1.0, -1.0, 1.0], r"class_prior\[1\] is -1"),
     ],
 )
-def test_shares_that_do_not_fit_are_refused(faces, fitted, class_prior, message):
+def test_invalid_priors(faces, fitted, class_prior, message):
     model = clone(fitted).fit(*faces).set_params(class_prior=class_prior)
     with pytest.raises(ValueError, match=message):
         model.predict_proba(faces[0])
 
 
-def test_another_word_than_uniform_is_refused(faces):
+def test_unknown_prior_name(faces):
     with pytest.raises(ValueError, match="class_prior"):
         classifier(class_prior="even").fit(*faces)
 
 
-def test_a_saved_model_needs_its_training_shares(tmp_path, faces, fitted):
+def test_keras_model_needs_a_training_prior(tmp_path, faces, fitted):
     path = tmp_path / "model.keras"
     fitted.network_.save(path)
     model = FacialExpressionClassifier.from_keras(
@@ -110,20 +108,17 @@ def test_a_saved_model_needs_its_training_shares(tmp_path, faces, fitted):
     np.testing.assert_allclose(model.predict_proba(faces[0]).sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_file_keeps_both_shares(tmp_path, faces, fitted):
-    path = tmp_path / "model.skfer"
-    network = FacialExpressionClassifier("mini_xception", epochs=1, random_state=0)
-    network.fit(*faces).set_params(class_prior=[0.1, 0.2, 0.7])
-    skfer.save(network, path)
-    loaded = skfer.load(path)
-    np.testing.assert_array_equal(loaded.class_prior_, network.class_prior_)
-    np.testing.assert_allclose(
-        loaded.predict_proba(faces[0]), network.predict_proba(faces[0]), atol=1e-6
-    )
+def test_saved_file_keeps_both_priors(tmp_path):
+    model = load_pretrained()["classifier"].set_params(class_prior=[1, 2, 3, 4, 3, 2, 1])
+    images = make_faces(8, random_state=0).images
+    skfer.save(model, tmp_path / "model.skfer")
+    loaded = skfer.load(tmp_path / "model.skfer")
+    np.testing.assert_array_equal(loaded.class_prior_, model.class_prior_)
+    np.testing.assert_allclose(loaded.predict_proba(images), model.predict_proba(images), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["fer2013", "ferplus"])
-def test_the_weights_that_ship_know_their_training_shares(name):
+def test_shipped_weights_have_a_training_prior(name):
     model = load_pretrained(name)["classifier"]
     assert model.class_prior_.sum() == pytest.approx(1, abs=1e-4)
     images = make_faces(8, random_state=0).images

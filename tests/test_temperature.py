@@ -1,5 +1,3 @@
-"""Probabilities of the classifier as sure as they have reason to be."""
-
 from __future__ import annotations
 
 import copy
@@ -7,7 +5,7 @@ import copy
 import networks_for_tests
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
 
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
@@ -27,7 +25,7 @@ def fitted(faces):
 
 
 @pytest.mark.parametrize("views", [None, "flip"])
-def test_probabilities_are_tempered_after_views_are_averaged(faces, fitted, views):
+def test_temperature_is_applied_after_averaging_views(faces, fitted, views):
     fitted.set_params(test_time_augmentation=views, temperature=1.0)
     averaged, labels = fitted.predict_proba(faces.images), fitted.predict(faces.images)
     fitted.set_params(temperature=2.5)
@@ -38,7 +36,7 @@ def test_probabilities_are_tempered_after_views_are_averaged(faces, fitted, view
     np.testing.assert_array_equal(fitted.predict(faces.images), labels)
 
 
-def test_a_temperature_that_was_found_serves_the_classifier(faces, fitted):
+def test_fitted_temperature(faces, fitted):
     held_out, labels = faces.images[40:], faces.labels[40:]
     fitted.set_params(test_time_augmentation=None, temperature=1.0)
     proba = fitted.predict_proba(held_out)
@@ -53,17 +51,23 @@ def test_a_temperature_that_was_found_serves_the_classifier(faces, fitted):
     assert 0 <= error <= 1
 
 
-def test_a_search_may_try_temperatures(faces):
+def test_search_of_temperatures(faces):
     classifier = FacialExpressionClassifier(
         networks_for_tests.tiny_network, epochs=1, random_state=0
     )
-    search = GridSearchCV(classifier, {"temperature": [1.0, 4.0]}, cv=2, scoring="neg_log_loss")
+    search = GridSearchCV(
+        classifier,
+        {"temperature": [1.0, 4.0]},
+        cv=ShuffleSplit(1, random_state=0),
+        scoring="neg_log_loss",
+        refit=False,
+    )
     search.fit(faces.images, faces.labels)
     assert len(set(search.cv_results_["mean_test_score"])) == 2
 
 
 @pytest.mark.parametrize("temperature", [0, -1.0, "hot"])
-def test_a_temperature_is_positive(faces, temperature):
+def test_invalid_temperature(faces, temperature):
     classifier = FacialExpressionClassifier(
         networks_for_tests.tiny_network, temperature=temperature
     )
@@ -72,11 +76,11 @@ def test_a_temperature_is_positive(faces, temperature):
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_a_fit_resets_the_temperature_of_the_old_weights(faces, fitted, method):
+def test_fit_resets_the_temperature_of_weights(faces, fitted, method):
     shipped = copy.deepcopy(fitted).set_params(temperature=None, epochs=1)
     assert shipped.temperature_ == 1
     plain = shipped.predict_proba(faces.images)
-    shipped.temperature_ = 0.5  # as of weights that come with one
+    shipped.temperature_ = 0.5
     np.testing.assert_allclose(
         shipped.predict_proba(faces.images), apply_temperature(plain, 0.5), rtol=1e-5
     )
@@ -84,4 +88,4 @@ def test_a_fit_resets_the_temperature_of_the_old_weights(faces, fitted, method):
     assert shipped.temperature is None
     assert shipped.temperature_ == 1
     shipped.set_params(temperature=2.5).fit(faces.images, faces.labels)
-    assert shipped.temperature == 2.5  # a choice of the user's own
+    assert shipped.temperature == 2.5

@@ -58,22 +58,25 @@ def test_lower_is_better_for_errors(metric):
     assert "best: 1 in epoch 2" in entries(display.axes_[0])
 
 
-def test_start_of_fine_tuning():
-    display = HistoryDisplay.from_estimator(fitted(fine_tune_epoch=2))
-    for axis in display.axes_:
-        assert vertical_lines(axis) == [2.5]
-        assert "fine-tuning" in entries(axis)
+@pytest.mark.parametrize(("epoch", "lines"), [(2, [2.5]), (None, [])])
+def test_start_of_fine_tuning(epoch, lines):
+    for axis in HistoryDisplay.from_estimator(fitted(fine_tune_epoch=epoch)).axes_:
+        assert vertical_lines(axis) == lines
+        assert ("fine-tuning" in entries(axis)) == bool(lines)
 
 
-def test_no_line_without_fine_tuning():
-    display = HistoryDisplay.from_estimator(fitted())
-    assert vertical_lines(display.axes_[0]) == []
-    assert "fine-tuning" not in entries(display.axes_[0])
-
-
-def test_training_without_validation():
-    display = HistoryDisplay({"loss": [2.0, 1.0]}).plot()
-    assert entries(display.axes_[0]) == ["training"]
+@pytest.mark.parametrize(
+    ("history", "name", "expected"),
+    [
+        ({"loss": [2.0, 1.0]}, None, ["training"]),
+        ({"loss": [1.0]}, "cnn4", ["cnn4, training"]),
+        ({"val_loss": [2.0, 1.0, np.nan]}, None, ["validation", "best: 1 in epoch 2"]),
+        ({"val_accuracy": [np.nan] * 3}, None, ["validation"]),
+        ([{"loss": [1.0]}, {"loss": [2.0]}], None, ["fit 1", "fit 2", "training"]),
+    ],
+)
+def test_legend(history, name, expected):
+    assert entries(HistoryDisplay(history, name=name).plot().axes_[0]) == expected
 
 
 def test_metrics_select_panels():
@@ -87,14 +90,8 @@ def test_axes_for_several_metrics():
     display = HistoryDisplay.from_estimator(fitted(), ax=axes)
     assert display.figure_ is figure
     assert list(display.axes_) == list(axes)
-    one = HistoryDisplay.from_estimator(fitted(), ax=axes[0], metrics=["loss"])
-    assert one.axes_.tolist() == [axes[0]]
-
-
-def test_number_of_axes_is_checked():
-    _, axis = plt.subplots()
     with pytest.raises(ValueError, match=r"ax holds 1 axes, but 2 are needed.*'accuracy'"):
-        HistoryDisplay(HISTORY).plot(axis)
+        HistoryDisplay(HISTORY).plot(axes[0])
 
 
 def test_several_fits_differ_in_colour_and_marker():
@@ -102,36 +99,13 @@ def test_several_fits_differ_in_colour_and_marker():
         {"cnn4": HISTORY, "vgg": fitted({"loss": [3.0, 2.0, 1.0]}, fine_tune_epoch=1)}
     )
     loss, accuracy = display.axes_
-    assert entries(loss) == [
-        "cnn4: 1.3 in epoch 3",
-        "vgg",
-        "training",
-        "validation",
-        "best in validation",
-        "fine-tuning",
-    ]
+    styles = ["training", "validation", "best in validation", "fine-tuning"]
+    assert entries(loss) == ["cnn4: 1.3 in epoch 3", "vgg", *styles]
     assert "vgg" not in entries(accuracy)
     assert vertical_lines(loss) == [1.5]
     first, _, second = display.lines_[:3]
     assert first.get_color() != second.get_color()
     assert first.get_marker() != second.get_marker()
-
-
-def test_fits_without_names_are_numbered():
-    display = HistoryDisplay([{"loss": [1.0]}, {"loss": [2.0]}]).plot()
-    assert entries(display.axes_[0])[:2] == ["fit 1", "fit 2"]
-
-
-def test_name_in_the_legend():
-    display = HistoryDisplay.from_estimator(fitted({"loss": [1.0]}), name="cnn4")
-    assert entries(display.axes_[0]) == ["cnn4, training"]
-
-
-def test_nan_after_divergence():
-    nan = float("nan")
-    display = HistoryDisplay({"val_loss": [2.0, 1.0, nan], "val_accuracy": [nan] * 3}).plot()
-    assert "best: 1 in epoch 2" in entries(display.axes_[0])
-    assert entries(display.axes_[1]) == ["validation"]
 
 
 def test_number_of_markers():
@@ -144,13 +118,12 @@ def test_number_of_markers():
 
 
 def test_legend_is_inside_the_figure():
-    names = [f"a fit of quite a long name {number}" for number in range(6)]
+    names = [f"a fit with a rather long name {number}" for number in range(6)]
     display = HistoryDisplay.from_histories(dict.fromkeys(names, HISTORY))
     display.figure_.canvas.draw()
     for axis in display.axes_:
         box = axis.get_tightbbox()
-        assert box.x0 >= 0
-        assert box.y0 >= 0
+        assert min(box.x0, box.y0) >= 0
         assert box.x1 <= display.figure_.bbox.width
         assert box.y1 <= display.figure_.bbox.height
         assert box.height > axis.get_legend().get_window_extent().height
@@ -158,29 +131,26 @@ def test_legend_is_inside_the_figure():
 
 
 @pytest.mark.parametrize(
-    ("history", "message"),
+    ("history", "options", "message"),
     [
-        ({}, "is empty: no epoch was trained"),
-        ({"loss": []}, "is empty: no epoch was trained"),
-        ({"loss": 1.0}, r"history\['loss'\] has shape \(\)"),
-        ([], "no histories to draw"),
-        ([[1.0, 2.0]], "'fit 1' is of type list"),
+        ({}, {}, "is empty: no epoch was trained"),
+        ({"loss": []}, {}, "is empty: no epoch was trained"),
+        ({"loss": 1.0}, {}, r"history\['loss'\] has shape \(\)"),
+        ([], {}, "no histories to draw"),
+        ([[1.0, 2.0]], {}, "'fit 1' is of type list"),
+        (HISTORY, {"fine_tune_epoch": -1}, "fine_tune_epoch=-1 must be from 0 to 4"),
+        (HISTORY, {"fine_tune_epoch": 5}, "fine_tune_epoch=5 must be from 0 to 4"),
+        ([HISTORY, HISTORY], {"name": "cnn4"}, "name='cnn4' must be a list of 2"),
     ],
 )
-def test_invalid_history(history, message):
+def test_invalid_histories(history, options, message):
     with pytest.raises(ValueError, match=message):
-        HistoryDisplay(history).plot()
+        HistoryDisplay(history, **options).plot()
 
 
-@pytest.mark.parametrize("epoch", [-1, 5])
-def test_invalid_fine_tune_epoch(epoch):
-    with pytest.raises(ValueError, match=f"fine_tune_epoch={epoch} must be from 0 to 4"):
-        HistoryDisplay(HISTORY, fine_tune_epoch=epoch).plot()
-
-
-def test_number_of_names_is_checked():
-    with pytest.raises(ValueError, match="name='cnn4' must be a list of 2"):
-        HistoryDisplay([HISTORY, HISTORY], name="cnn4").plot()
+def test_histories_must_be_a_dict():
+    with pytest.raises(ValueError, match="histories is of type list"):
+        HistoryDisplay.from_histories([HISTORY])
 
 
 @pytest.mark.parametrize("metrics", [["val_loss"], ["f1"], [], "loss"])
@@ -190,33 +160,21 @@ def test_unknown_metrics(metrics):
 
 
 def test_unfitted_estimator():
-    for estimator in (
-        FacialExpressionClassifier(),
-        Pipeline([("c", FacialExpressionClassifier())]),
-    ):
+    classifier = FacialExpressionClassifier()
+    for estimator in (classifier, Pipeline([("c", classifier)])):
         with pytest.raises(NotFittedError, match="FacialExpressionClassifier has no history_"):
             HistoryDisplay.from_estimator(estimator)
 
 
-def test_histories_must_be_a_dict():
-    with pytest.raises(ValueError, match="histories is of type list"):
-        HistoryDisplay.from_histories([HISTORY])
-
-
 def test_pipeline(tiny_network):
     faces = make_faces(40, classes=["happy", "sad"], size=24, random_state=0)
-    pipeline = Pipeline(
-        [
-            ("resizer", GrayscaleResizer(16)),
-            (
-                "classifier",
-                FacialExpressionClassifier(
-                    tiny_network, epochs=2, validation_fraction=0.25, random_state=0
-                ),
-            ),
-        ]
-    ).fit(faces.images, faces.labels)
+    classifier = FacialExpressionClassifier(
+        tiny_network, epochs=2, validation_fraction=0.25, random_state=0
+    )
+    pipeline = Pipeline([("resizer", GrayscaleResizer(16)), ("classifier", classifier)])
+    pipeline.fit(faces.images, faces.labels)
     display = HistoryDisplay.from_estimator(pipeline)
-    history = pipeline["classifier"].history_
-    np.testing.assert_array_equal(display.lines_[0].get_ydata(), history["loss"])
-    np.testing.assert_array_equal(display.lines_[3].get_ydata(), history["val_accuracy"])
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), classifier.history_["loss"])
+    np.testing.assert_array_equal(
+        display.lines_[3].get_ydata(), classifier.history_["val_accuracy"]
+    )
