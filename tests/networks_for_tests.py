@@ -18,6 +18,21 @@ def tiny_network(input_shape, n_outputs):
     )
 
 
+def wide_network(input_shape, n_outputs):
+    """A network of one wide layer, with half a million weights and fast to build."""
+    import keras
+
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1024, activation="relu"),
+            keras.layers.Dense(n_outputs, activation="softmax"),
+        ],
+        name="wide_network",
+    )
+
+
 def small_network(input_shape, n_outputs, dropout=0.2):
     """A small CNN with everything that has a state: batch normalisation and dropout."""
     import keras

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import cv2
 import joblib
 import numpy as np
 import pytest
+from networks_for_tests import wide_network
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.dummy import DummyClassifier
@@ -201,7 +203,7 @@ np.save("probabilities.npy", [model.predict_proba(faces) for model in models])
 
 def test_pickles_hold_the_weights_once_and_predict_the_same(pipeline, tmp_path):
     faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
-    pipeline.set_params(classifier__network="little_vgg", classifier__epochs=1)
+    pipeline.set_params(classifier__network=wide_network, classifier__epochs=1)
     expected = pipeline.fit(faces.images, faces.labels).predict_proba(faces.images)
 
     np.save(tmp_path / "faces.npy", faces.images)
@@ -212,7 +214,11 @@ def test_pickles_hold_the_weights_once_and_predict_the_same(pipeline, tmp_path):
     for name in ("classifier.joblib", "pipeline.joblib", "pipeline.pickle"):
         assert weights < (tmp_path / name).stat().st_size < 1.02 * weights
 
-    subprocess.run([sys.executable, "-c", LOAD_AND_PREDICT], cwd=tmp_path, check=True)
+    # The other process finds the network as this one does.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(
+        [sys.executable, "-c", LOAD_AND_PREDICT], cwd=tmp_path, env=environment, check=True
+    )
     for probabilities in np.load(tmp_path / "probabilities.npy"):
         np.testing.assert_array_equal(probabilities, expected)
 
