@@ -78,6 +78,9 @@ _MIRRORS = {2: 1, 4: 0, 5: 1, 7: 1}  # as `cv2.flip` numbers them: 1 swaps left 
 _FEWER_LEVELS = (255, 1023, 4095)
 _SIXTEEN_BITS = 65535
 _BAND_PIXELS = 4_000_000
+# Of a TIFF, unless the image itself is that large: a tile is decoded whole.
+_MOST_TILE_PIXELS = 2**24
+_TILE_SIDES = (322, 323)
 
 
 def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarray:
@@ -171,7 +174,18 @@ def open_image(data: bytes, where: str) -> Image.Image:
             f"of a rare kind ({_short_text(error)})."
         ) from error
     refuse_large(image.width, image.height, where)
+    if plugin is TiffImagePlugin.TiffImageFile:
+        _refuse_large_tiles(image, where)
     return image
+
+
+def _refuse_large_tiles(image: Any, where: str) -> None:
+    sides = [int(np.ravel(image.tag_v2.get(tag, 0))[0]) for tag in _TILE_SIDES]
+    if math.prod(sides) > max(_MOST_TILE_PIXELS, 2 * image.width * image.height):
+        raise ValueError(
+            f"{where} can't be decoded as an image: it has {image.width} x {image.height} pixels "
+            f"in tiles of {sides[0]} x {sides[1]}."
+        )
 
 
 def pixels_of(image: Image.Image, where: str) -> np.ndarray:

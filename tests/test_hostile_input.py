@@ -153,6 +153,19 @@ def test_frame_of_an_avif_that_is_larger_than_its_header_is_refused(monkeypatch)
         read_image(wrong, 0)
 
 
+def test_tile_of_a_tiff_that_is_much_larger_than_the_image_is_refused():
+    def tags(*pairs):
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in pairs)
+        return b"II*\0\x08\0\0\0" + struct.pack("<H", len(pairs)) + entries + bytes(4)
+
+    sides = ((256, 64), (257, 64))
+    kind = ((258, 8), (259, 8), (262, 1), (277, 1))
+    for side, message in ((40_000, "64 x 64 pixels in tiles of 40000 x 40000"), (64, "damaged")):
+        tiles = ((322, side), (323, side), (324, 200), (325, 3000))
+        with pytest.raises(ValueError, match=message):
+            read_image(tags(*sides, *kind, *tiles) + bytes(8192), 0)
+
+
 def test_text_of_an_array_that_is_not_unicode_is_refused(tmp_path):
     for code in (0x110000, 0xD800):
         usage = np.full((1, 8), code, np.uint32).view("U8").ravel()
