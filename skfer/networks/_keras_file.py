@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.backend.common import global_state
 
 from skfer._array_files import DAMAGE
 from skfer._documentation import page
@@ -32,6 +36,13 @@ _MARKS = (
     (b"Rar!", "is a RAR archive, not a model: extract it first"),
     (b"\x93NUMPY", "is a NumPy array, not a model"),
 )  # fmt: skip
+# Limits on a file. EfficientNetB7 has 0.8 million characters, 816 layers and 66 million parameters.
+_MAX_TEXT = 8_000_000
+_MAX_LAYERS = 2000
+# What a compressed file may unpack to in bytes, and how many weights a network may have: so many,
+# or so many times the size of the file.
+_ANY_SIZE = 100_000_000
+_MAX_RATIO = 20
 _PICKLE = (
     "is a pickle, which may run any code when it is loaded, and no Keras file: load it where it "
     "was made, and write model.save('model.keras') there"
@@ -73,7 +84,8 @@ def load_model_file(
             f"{name} is an architecture without weights: name the file of the weights, "
             "FacialExpressionClassifier.from_keras('model.json', weights='model.h5', ...)."
         )
-    model = _built(config, name)
+    n_bytes = _size(path if weights is None else weights)
+    model = _built(config, name, max(_ANY_SIZE, _MAX_RATIO * n_bytes))
     load_weights(model, path if weights is None else weights)
     return rebuilt(model) if has_strided_pointwise(model) else model
 
@@ -88,6 +100,8 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     """
     name = model_name(path)
     kind, _ = _read(path)
+    if kind != "json":
+        _check_weights(Path(path), name)
     if kind == "json":
         raise ValueError(f"weights={name} is an architecture in JSON, and holds no weights.")
     path = Path(path)
@@ -105,6 +119,10 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
         raise ValueError(
             f"the weights in {name} don't fit the architecture {model.name!r}: {_short(error)}"
         ) from error
+    for variable in model.weights:
+        values = keras.ops.convert_to_numpy(variable)
+        if not np.isfinite(values.astype(np.float32)).all():
+            raise ValueError(f"{name}: the weights {variable.path!r} hold NaN or infinity")
 
 
 def is_json_text(model: Any) -> bool:
@@ -188,7 +206,7 @@ def _read(path: str | os.PathLike) -> tuple[str, dict[str, Any]]:
     path = Path(path)
     if path.is_dir():
         if all((path / part).is_file() for part in _KERAS_ZIP):
-            return "zip", _parsed((path / "config.json").read_text("utf-8"), name)
+            return "zip", _parsed(_read_text(path / "config.json", name), name)
         raise ValueError(f"{name} {_what_folder(path)}")
     if not path.is_file():
         raise ValueError(f"network: there is no model file {name}.")
@@ -199,8 +217,68 @@ def _read(path: str | os.PathLike) -> tuple[str, dict[str, Any]]:
     if head.startswith(b"PK\x03\x04"):
         return "zip", _read_zip(path, name)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        return "json", _parsed(path.read_text("utf-8-sig", errors="replace"), name)
+        return "json", _parsed(_read_text(path, name), name)
     raise ValueError(f"{name} {_what(head, path)}. {_WHOLE} See {page('guide/transfer')}")
+
+
+def _read_text(path: Path, name: str) -> str:
+    with path.open("rb") as file:
+        return _decoded(file.read(_MAX_TEXT + 1), name)
+
+
+def _decoded(text: bytes, name: str) -> str:
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"{name} has an architecture of more than {_MAX_TEXT:,} bytes.")
+    return text.decode("utf-8-sig", errors="replace")
+
+
+def _size(path: str | os.PathLike) -> int:
+    """Return the size of a file of weights."""
+    path = Path(path)
+    path = path / "model.weights.h5" if path.is_dir() else path
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _check_weights(path: Path, name: str) -> None:
+    """Raise if weights lie in another file, or unpack to far more than the size of their file."""
+    import h5py
+
+    most = max(_ANY_SIZE, _MAX_RATIO * _size(path))
+    try:
+        with ExitStack() as stack:
+            file: Any = path / "model.weights.h5" if path.is_dir() else path
+            if zipfile.is_zipfile(file):
+                archive = stack.enter_context(zipfile.ZipFile(file))
+                if sum(info.file_size for info in archive.infolist()) > most:
+                    raise ValueError(f"it unpacks to more than {most / 1e6:,.0f} MB")
+                file = stack.enter_context(archive.open("model.weights.h5"))
+            _check_datasets(stack.enter_context(h5py.File(file, "r")), most)
+    except (*DAMAGE, KeyError) as error:
+        raise ValueError(f"{name} can't be read: {_short(error)}") from error
+
+
+def _check_datasets(file: Any, most: int) -> None:
+    import h5py
+
+    total, groups, seen = 0, [file], set()
+    while groups:
+        group = groups.pop()
+        for key in group:
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise ValueError(f"it has a link to elsewhere, {key!r}")
+            item = group[key]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:
+                raise ValueError(f"it holds {key!r} twice")
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                groups.append(item)
+            elif isinstance(item, h5py.Dataset):
+                if item.external or item.is_virtual:
+                    raise ValueError(f"its data set {key!r} lies in another file")
+                total += item.nbytes
+    if total > most:
+        raise ValueError(f"it unpacks to more than {most / 1e6:,.0f} MB")
 
 
 def _read_hdf5(path: Path, name: str) -> tuple[str, dict[str, Any]]:
@@ -229,11 +307,14 @@ def _read_zip(path: Path, name: str) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = set(archive.namelist())
-            text = archive.read("config.json").decode() if members >= _KERAS_ZIP else None
+            text = None
+            if members >= _KERAS_ZIP:
+                with archive.open("config.json") as file:
+                    text = file.read(_MAX_TEXT + 1)
     except DAMAGE as error:
         raise ValueError(f"{name} is a damaged zip archive: {_short(error)}") from error
     if text is not None:
-        return _parsed(text, name)
+        return _parsed(_decoded(text, name), name)
     if "skfer.json" in members:
         what = "is a file of skfer.save: skfer.load(path) loads it"
     elif any(member.endswith("data.pkl") for member in members):
@@ -295,7 +376,7 @@ def _what(head: bytes, path: Path) -> str:
 def _parsed(text: str, name: str) -> dict[str, Any]:
     try:
         config = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is no JSON that can be read: {error}.") from error
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
         known = "TensorFlow.js" if "modelTopology" in config else "JSON"
@@ -305,12 +386,14 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
     return config
 
 
-def _built(config: dict[str, Any], name: str) -> keras.Model:
+def _built(config: dict[str, Any], name: str, most_bytes: int) -> keras.Model:
     _refuse_code(config, name)
+    if (n_layers := _count_layers(config)) > _MAX_LAYERS:
+        raise ValueError(f"{name} has {n_layers:,} layers; the limit is {_MAX_LAYERS:,}.")
     config = {key: value for key, value in config.items() if key != "compile_config"}
     try:
         # Safe mode is the default of model_from_json, and holds for every layer inside.
-        model = keras.models.model_from_json(json.dumps(_modern(config)))
+        model = _model_of(json.dumps(_modern(config)), most_bytes)
     except Exception as error:  # Keras raises whatever a layer does
         raise ValueError(
             f"{name} can't be read as a Keras model: {_short(error)}. A class of your own must be "
@@ -324,6 +407,29 @@ def _built(config: dict[str, Any], name: str) -> keras.Model:
             "give the model itself to FacialExpressionClassifier.from_keras."
         )
     return model
+
+
+def _model_of(text: str, most: int) -> Any:
+    """Build a model; allocate memory for its weights only if it has at most so many."""
+    try:
+        with keras.StatelessScope() as scope:  # its variables are allocated when it ends
+            scope.initialize_variables = False
+            model = keras.models.model_from_json(text)
+            new = global_state.get_global_attribute("uninitialized_variables", [])
+            n_weights = sum(math.prod(variable.shape) for variable in new)
+            if n_weights > most:
+                raise ValueError(f"it has {n_weights:,} weights, far more than its file can hold")
+            scope.initialize_variables = True
+    except BaseException:
+        global_state.set_global_attribute("uninitialized_variables", [])
+        raise
+    return model
+
+
+def _count_layers(config: Any) -> int:
+    if isinstance(config, dict):
+        return ("class_name" in config) + sum(map(_count_layers, config.values()))
+    return sum(map(_count_layers, config)) if isinstance(config, list) else 0
 
 
 def _refuse_code(config: Any, name: str) -> None:

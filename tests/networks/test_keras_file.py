@@ -184,7 +184,7 @@ def test_architectures_of_keras_2(name, images, tmp_path):
 def load_model_file_without_weights(text):
     from skfer.networks._keras_file import _built
 
-    return _built(json.loads(text), "old")
+    return _built(json.loads(text), "old", 10**8)
 
 
 @pytest.mark.parametrize("name", OLD)
@@ -373,3 +373,127 @@ def test_hdf5_file_with_a_damaged_object_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(h5py.Group, "__contains__", fail)
     with pytest.raises(ValueError, match=r"a\.h5"):
         load_weights(network, path)
+
+
+def small_model():
+    start = keras.Input((8, 8, 1))
+    end = layers.Dense(2, activation="softmax", name="end")(layers.Flatten()(start))
+    return keras.Model(start, end)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config.json": b" " * 9_000_000}, "architecture of more than 8,000,000 bytes"),
+        ({"model.weights.h5": bytes(3_000_000)}, "unpacks to more than 1 MB"),
+        ({"assets/a": bytes(3_000_000)}, "unpacks to more than 1 MB"),
+    ],
+)
+def test_keras_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch, change, message):
+    monkeypatch.setattr("skfer.networks._keras_file._ANY_SIZE", 1_000_000)
+    small_model().save(tmp_path / "small.keras")
+    with zipfile.ZipFile(tmp_path / "small.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (parts | change).items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match=rf"bomb\.keras' .*{message}"):
+        load_model_file(tmp_path / "bomb.keras")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"class_name": "Functional", "config": ' + "[" * 50_000, "is no JSON that can be read"),
+        ('{"class_name": "Functional", "config": ' + "9" * 9000 + "}", "is no JSON"),
+        (json.dumps({"class_name": "Functional", "config": [{"class_name": "ReLU"}] * 3000}),
+         "3,001 layers; the limit is 2,000"),
+    ],
+)  # fmt: skip
+def test_architecture_out_of_proportion_is_refused(tmp_path, text, message):
+    (tmp_path / "a.json").write_text(text)
+    (tmp_path / "a.weights.h5").touch()
+    with pytest.raises(ValueError, match=rf"a\.json' .*{message}"):
+        load_model_file(tmp_path / "a.json", tmp_path / "a.weights.h5")
+
+
+def test_weights_that_a_file_does_not_hold_are_not_allocated(tmp_path):
+    model = small_model()
+    model.save_weights(tmp_path / "a.weights.h5")
+    config = json.loads(model.to_json())
+    config["config"]["layers"][-1]["config"]["units"] = 10**11
+    with pytest.raises(ValueError, match="6,500,000,000,000 weights, far more than its file"):
+        load_model_file(json.dumps(config), tmp_path / "a.weights.h5")
+    # Nothing is left of them for the next model.
+    config["config"]["layers"][-1]["config"]["units"] = 2
+    loaded = load_model_file(json.dumps(config), tmp_path / "a.weights.h5")
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+
+
+def replaced(file):
+    """Replace the kernel of the last layer in an open HDF5 file."""
+    found = []
+    file.visititems(lambda name, item: found.append(name) if name.endswith("kernel") else None)
+    group, name = file[found[0]].parent, found[0].rsplit("/")[-1]
+    shape = group[name].shape
+    del group[name]
+    return group, name, shape
+
+
+def store_outside(file, other):
+    group, name, shape = replaced(file)
+    group.create_dataset(name, shape, "f4", external=[(str(other), 0, h5py.h5f.UNLIMITED)])
+
+
+def link_outside(file, other):
+    group, name, _ = replaced(file)
+    group[name] = h5py.ExternalLink(str(other), "/a")
+
+
+def map_outside(file, other):
+    group, name, shape = replaced(file)
+    layout = h5py.VirtualLayout(shape, "f4")
+    layout[...] = h5py.VirtualSource(str(other), "/a", shape=shape)
+    group.create_virtual_dataset(name, layout)
+
+
+def declare_gigabytes(file, _):
+    group, name, _ = replaced(file)
+    group.create_dataset(name, (40_000, 20_000), "f4", chunks=(1000, 1000), fillvalue=0)
+
+
+def link_to_itself(file, _):
+    file["model_weights/again"] = file["model_weights"]
+
+
+def hold_nan(file, _):
+    file.visititems(
+        lambda name, item: (
+            item.write_direct(np.full(item.shape, np.nan, np.float32))
+            if name.endswith("kernel")
+            else None
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (store_outside, "data set 'kernel' lies in another file"),
+        (link_outside, "a link to elsewhere, 'kernel'"),
+        (map_outside, "data set 'kernel' lies in another file"),
+        (declare_gigabytes, "unpacks to more than 100 MB"),
+        (link_to_itself, "holds 'again' twice"),
+        (hold_nan, "hold NaN or infinity"),
+    ],
+)
+def test_harmful_weights_in_hdf5_are_refused(tmp_path, change, message):
+    other = tmp_path / "secret.h5"
+    with h5py.File(other, "w") as file:
+        file["a"] = np.ones((64, 2), np.float32)
+    path = tmp_path / "bad.h5"
+    small_model().save(path)
+    with h5py.File(path, "a") as file:
+        change(file, other)
+    with pytest.raises(ValueError, match=rf"bad\.h5'.*{message}"):
+        load_model_file(path)
