@@ -19,7 +19,7 @@ from skfer._abstaining import AbstainingClassifier
 from skfer._around_classifier import AroundClassifier
 from skfer.detection import FaceDetector, build_detector
 from skfer.preprocessing import FaceCropper, ImageResizer
-from skfer.preprocessing._face_finder import FaceFinder
+from skfer.preprocessing._face_cropper import FaceFinder
 
 # Where fitted meta-estimators of scikit-learn keep what they fitted.
 _FITTED = ("calibrated_classifiers_", "estimators_", "estimator_", "estimator")
@@ -215,7 +215,7 @@ def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelinePa
         # What takes images of one size needs a resizer before it; faces come in any size.
         color = "rgb" if shape[2:] == (3,) else "gray"
         rest = [ImageResizer((shape[0], shape[1]), color=color), *rest]
-    finder = FaceFinder.of(_with_detector(cropper, detector))
+    finder = FaceFinder.from_cropper(_with_detector(cropper, detector))
     return PipelineParts(finder, joined(rest), classes, threshold, unsure)
 
 

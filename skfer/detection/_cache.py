@@ -1,9 +1,8 @@
-"""`CachedDetector`: faces remembered on disk, by what the image shows.
+"""`CachedDetector`: a cache of detections on disk, by image content.
 
-One small ``.npy`` file for each image and detector. Looking one up took 0.08 ms where
-`joblib.Memory` took 0.37 ms, which is more than half of what Haar needs to look at a picture
-of 48 x 48 pixels anew (0.63 ms). The files hold numbers only, so a cache from elsewhere can't
-run code.
+There is one small ``.npy`` file for each image and detector. A lookup takes 0.08 ms;
+`joblib.Memory` takes 0.37 ms, more than half of Haar's time for 48 x 48 pixels (0.63 ms). The
+files contain only numbers, so a cache from another source can't run code.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ import numpy as np
 
 from skfer._partial_file import NO_ROOM, partial_file
 from skfer._utils import open_regular
-from skfer.detection._protocol import Detections, FaceDetector
+from skfer.detection._base import Detections, FaceDetector
 
 _FOLDER = "skfer_faces"
-# Part of every key; raise it when what a file holds changes its meaning.
+# Part of every key. Raise it when the meaning of a file changes.
 _FORMAT = 1
 
-# What NumPy writes above such a table. `np.load` would have it parsed by `ast`, which Python 3.11
-# can't always do in two threads at a time (SystemError: python/cpython#106905).
+# NumPy's header. `np.load` parses it with `ast`, which is not thread-safe in Python 3.11
+# (SystemError: python/cpython#106905).
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\0.."
     rb"\{'descr': '<f8', 'fortran_order': False, 'shape': \((\d+), (5|15)\), \} *\n",
@@ -40,32 +39,32 @@ _HEADER = re.compile(
 )
 
 _POLL_SECONDS = 0.002
-# After this time without an answer of the process that detects an image, it is detected here.
+# Maximum time to wait for another process that detects the same image.
 _WAIT_SECONDS = 60.0
-# 8,000 faces with landmarks. What takes more is not cached.
+# Size of 8,000 faces with landmarks. Larger entries are not read.
 _MAX_BYTES = 1_000_000
 
 
 class CachedDetector:
-    """A detector that looks at each image once, in whichever process.
+    """Detector with a cache on disk, shared by threads and processes.
 
-    The key is the image's content (pixels, shape, kind of number), the detector's class and
-    settings (its ``cache_key()``, or its parameters), and OpenCV's version. Processes and threads
-    that share a folder don't detect the same image twice: the first one locks the entry, the
-    others wait for the result. An entry that is damaged, or whose boxes are not finite or far
-    outside the image, is detected and written again. If entries can't be written, such as on a
-    full disk, images are detected without the cache, with a warning.
+    The key consists of the image (pixels, shape, dtype), the detector's class and settings (its
+    ``cache_key()`` or its parameters), and OpenCV's version. No image is detected twice: the
+    first process or thread locks the entry, the others wait for its result. Damaged entries, and
+    entries with boxes that are not finite or far outside the image, are replaced. If entries
+    can't be written, such as on a full disk, a warning is issued and images are detected without
+    the cache.
 
     Parameters
     ----------
     detector : FaceDetector
     folder : path
-        Where the cache lies; made when the first image is detected.
+        Folder of the cache. It is created at the first detection.
 
     Raises
     ------
     ValueError
-        If the detector can't be told from others by its settings.
+        If the detector has no usable cache key.
 
     Examples
     --------
@@ -82,13 +81,13 @@ class CachedDetector:
 
     def __init__(self, detector: FaceDetector, folder: str | os.PathLike):
         self.detector = detector
-        self._folder = Path(folder) / _FOLDER / _key_of(detector)
+        self._folder = Path(folder) / _FOLDER / _detector_hash(detector)
 
     def __repr__(self) -> str:
         return repr(self.detector)
 
     def detect(self, image: np.ndarray) -> Detections:
-        """The faces of one image, from the cache or from the detector.
+        """Detect the faces of one image, or read them from the cache.
 
         Parameters
         ----------
@@ -98,12 +97,12 @@ class CachedDetector:
         Returns
         -------
         Detections
-            As the detector gives them.
+            The result of the detector.
 
         Raises
         ------
         ValueError
-            If the folder can't be made, or the detector refuses the image.
+            If the folder can't be created, or the detector refuses the image.
 
         Warns
         -----
@@ -115,14 +114,14 @@ class CachedDetector:
             return faces
         _make_folder(entry.parent)
         with _lock(entry.with_suffix(".claim")):
-            # Another process may have written it in the meantime.
+            # Another process may have written the entry while this one waited.
             if (faces := _read(entry, image.shape)) is None:
                 faces = self.detector.detect(image)
                 _write(entry, faces)
         return faces
 
     def around(self, detector: FaceDetector) -> CachedDetector:
-        """Return another detector with a cache in the same folder.
+        """Return a cached version of another detector, in the same folder.
 
         Parameters
         ----------
@@ -144,23 +143,23 @@ class CachedDetector:
 def remembering(
     detector: FaceDetector, memory: str | os.PathLike | joblib.Memory | None
 ) -> FaceDetector:
-    """The detector with a cache in that folder.
+    """Return a detector with a cache in a folder.
 
     Parameters
     ----------
     detector : FaceDetector
     memory : path, joblib.Memory or None
-        A `joblib.Memory` lends its folder, so that its ``clear()`` empties the cache.
+        The cache is inside the folder of a `joblib.Memory`, so that its ``clear()`` empties it.
 
     Returns
     -------
     FaceDetector
-        The detector itself if there is no folder.
+        The detector itself if `memory` is None or has no folder.
 
     Raises
     ------
     ValueError
-        If the detector can't be told from others by its settings.
+        If the detector has no usable cache key.
 
     Examples
     --------
@@ -171,13 +170,12 @@ def remembering(
     HaarDetector()
     """
     if isinstance(memory, joblib.Memory):
-        # Inside joblib's own folder, so that memory.clear() empties it; None without a location.
         memory = None if memory.store_backend is None else memory.store_backend.location
     return detector if memory is None else CachedDetector(detector, memory)
 
 
-def _key_of(detector: FaceDetector) -> str:
-    """A name for the detector and its settings, the same in every process."""
+def _detector_hash(detector: FaceDetector) -> str:
+    """Return a hash of the detector's class and settings, the same in every process."""
     kind = type(detector)
     settings: Any = detector
     if hasattr(detector, "cache_key"):
@@ -188,33 +186,35 @@ def _key_of(detector: FaceDetector) -> str:
         return joblib.hash((_FORMAT, cv2.__version__, kind.__module__, kind.__qualname__, settings))
     except (pickle.PicklingError, TypeError) as error:
         raise ValueError(
-            f"The detector {detector!r} can't be pickled, so its faces can't be told from those "
-            "of another one: use memory=None, or give it cache_key, get_params or __getstate__."
+            f"The detector {detector!r} can't be pickled and has no cache key: use memory=None, "
+            "or define cache_key, get_params or __getstate__."
         ) from error
 
 
 def _make_folder(folder: Path) -> None:
+    """Create a folder; a full disk is left to `_write`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in NO_ROOM:
-            return  # `_write` warns
+            return
         raise ValueError(
-            f"memory: the folder {str(folder)!r} for the boxes can't be made "
-            f"({error.strerror}). Give another one, or memory=None."
+            f"memory: the folder {str(folder)!r} can't be created ({error.strerror}). Give "
+            "another folder, or memory=None."
         ) from error
 
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock file. The system ends the lock with the process that holds it.
+    """Hold a lock on a file. The system releases it when the process ends.
 
-    Without locks, as on Windows and some network file systems, an image may be detected twice.
+    On systems without locks (Windows, some network file systems), there is no protection against
+    a second detection.
     """
     try:
         import fcntl
 
-        # A link or a pipe of that name is neither followed nor waited for.
+        # Do not follow a link, and do not wait for a pipe.
         flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
         handle = os.open(path, flags, 0o666)
     except (ImportError, OSError):
@@ -228,7 +228,7 @@ def _lock(path: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 time.sleep(_POLL_SECONDS)
-            except OSError:  # a file system without locks
+            except OSError:  # the file system has no locks
                 break
         yield
     finally:
@@ -238,23 +238,24 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _write(entry: Path, faces: Detections) -> None:
+    """Write an entry, or warn if that fails."""
     columns = [faces.boxes, faces.scores[:, np.newaxis]]
     if faces.landmarks is not None:
         columns.append(faces.landmarks.reshape(len(faces), 10))
     try:
-        with partial_file(entry) as part:  # a reader sees the whole file or none
+        with partial_file(entry) as part:  # readers never see a partial file
             np.save(part, np.ascontiguousarray(np.hstack(columns), "<f8"))
     except OSError as error:
         folder = entry.parent.parent.parent
         warnings.warn(
-            f"memory: boxes can't be kept in {str(folder)!r} ({error}); images are detected "
-            "without the cache.",
+            f"memory: detections can't be written to {str(folder)!r} ({error}); images are "
+            "detected without the cache.",
             stacklevel=2,
         )
 
 
 def _read(entry: Path, shape: tuple[int, ...]) -> Detections | None:
-    """Return the faces of an image of that shape; None if there is no valid entry."""
+    """Read the faces of an image of that shape; None if there is no valid entry."""
     try:
         with open_regular(entry) as file:
             content = file.read(_MAX_BYTES + 1)
@@ -267,7 +268,7 @@ def _read(entry: Path, shape: tuple[int, ...]) -> Detections | None:
     if len(content) > _MAX_BYTES or len(content) - header.end() != 8 * rows * columns:
         return None
     table = np.frombuffer(content, "<f8", offset=header.end()).reshape(rows, columns)
-    # A box may reach beyond the image, but not by more than its longer side.
+    # A box may extend beyond the image by at most its longer side.
     boxes, limit = table[:, :4], 2 * max(shape[:2])
     if not np.isfinite(table).all() or (np.abs(boxes) > limit).any() or (boxes[:, 2:] < 1).any():
         return None

@@ -1,4 +1,4 @@
-"""`HaarDetector`: frontal faces by the boosted cascade that ships with OpenCV."""
+"""`HaarDetector`: frontal faces by the boosted cascade of OpenCV."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from skfer._documentation import Documented
-from skfer.detection._protocol import Detections
+from skfer.detection._base import Detections, register_detector
 
-# The cascade was trained on windows of this side: it sees no smaller face.
-SMALLEST_FACE = 24
+# Window size of the cascade: it finds no smaller faces.
+_WINDOW_SIDE = 24
 
 _CASCADE_FILE = "haarcascade_frontalface_default.xml"
 
-# A CascadeClassifier keeps the image it works on inside itself, so threads can't share one,
-# and it can't be pickled. All detectors use the same file: one for each thread serves them.
-_of_this_thread = threading.local()
+# A CascadeClassifier is neither thread-safe nor picklable: each thread has one for all detectors.
+_thread_local = threading.local()
 
 
+@register_detector("haar")
 class HaarDetector(Documented, BaseEstimator):
-    """Find upright frontal faces with the Viola-Jones cascade of OpenCV.
+    """Detect upright frontal faces with the Viola-Jones cascade of OpenCV.
 
     Parameters
     ----------
     scale_factor : float, default=1.1
-        Each scale searched is this much larger than the one before. Nearer to 1 is slower and
-        finds more.
+        Ratio of successive scales of the search. Values nearer to 1 are slower and find more.
     min_neighbors : int, default=5
-        Windows that must agree on a face. More of them give fewer false faces and miss more
-        real ones.
+        Number of windows that must agree on a face. Higher values give fewer false faces and
+        miss more real ones.
     min_face_size : int, default=24
-        Side of the smallest face searched for, in pixels. Below 24 the cascade sees nothing.
-        Time falls steeply as it grows: with 96, a photo of 12 megapixels takes about a third.
+        Side of the smallest face to detect, in pixels; values below 24 act as 24. Larger values
+        are faster: 96 reduces the time for a photo of 12 megapixels to about a third.
     score_threshold : float, default=0.0
-        Faces with a lower score are left out. 0 costs 1 in 200 of the faces of FER2013 that are
-        found without it (``float("-inf")``).
+        Minimum score of a face. 0 loses 1 in 200 of the faces of FER2013 that
+        ``float("-inf")`` finds.
 
     Notes
     -----
-    The score of a face is the weight that the cascade's last stage gives to its strongest
-    window. It may be negative, and it has no fixed scale.
+    The score of a face is the weight of its strongest window in the last stage of the cascade.
+    It may be negative and has no fixed scale.
 
-    A face whose middle lies in a larger one is left out: it is a nose and a mouth, taken for a
-    face, whose score is often the higher one.
+    A face whose centre lies in a larger one is removed: it is usually a nose and a mouth, often
+    with the higher score.
 
     References
     ----------
@@ -79,7 +78,7 @@ class HaarDetector(Documented, BaseEstimator):
         self,
         scale_factor: float = 1.1,
         min_neighbors: int = 5,
-        min_face_size: int = SMALLEST_FACE,
+        min_face_size: int = 24,
         score_threshold: float = 0.0,
     ):
         self.scale_factor = scale_factor
@@ -88,7 +87,7 @@ class HaarDetector(Documented, BaseEstimator):
         self.score_threshold = score_threshold
 
     def detect(self, image: np.ndarray) -> Detections:
-        """Find the faces of one image.
+        """Detect the faces of one image.
 
         Parameters
         ----------
@@ -105,10 +104,10 @@ class HaarDetector(Documented, BaseEstimator):
         ValueError
             If a parameter is out of range.
         FileNotFoundError
-            If OpenCV came without the cascade.
+            If OpenCV was installed without the cascade.
         """
         self._validate_params()
-        side = max(self.min_face_size, SMALLEST_FACE)
+        side = max(self.min_face_size, _WINDOW_SIDE)
         if min(image.shape[:2]) < side:
             return Detections.none()
         gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -126,7 +125,7 @@ class HaarDetector(Documented, BaseEstimator):
 
 
 def _outermost(faces: Detections) -> Detections:
-    """Of faces, largest first, those whose middle lies in none of the others before them."""
+    """Remove the faces, sorted by size, whose centre lies in a larger one."""
     kept: list[int] = []
     for face, (x, y, width, height) in enumerate(faces.boxes):
         outer = faces.boxes[kept]
@@ -137,13 +136,14 @@ def _outermost(faces: Detections) -> Detections:
 
 
 def _cascade() -> cv2.CascadeClassifier:
-    if not hasattr(_of_this_thread, "cascade"):
+    """Return the cascade of the current thread."""
+    if not hasattr(_thread_local, "cascade"):
         path = Path(cv2.data.haarcascades) / _CASCADE_FILE
         cascade = cv2.CascadeClassifier(str(path))
         if cascade.empty():
             raise FileNotFoundError(
-                f"OpenCV's cascade {str(path)!r} can't be loaded. The packages opencv-python and "
-                "opencv-python-headless carry it from 4.10 on, below 5."
+                f"OpenCV's cascade {str(path)!r} can't be loaded. Install opencv-python or "
+                "opencv-python-headless, version 4.10 or later, below 5."
             )
-        _of_this_thread.cascade = cascade
-    return _of_this_thread.cascade
+        _thread_local.cascade = cascade
+    return _thread_local.cascade

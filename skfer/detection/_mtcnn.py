@@ -1,4 +1,4 @@
-"""`MTCNNDetector`: faces and five landmarks by the cascade of networks of the mtcnn package."""
+"""`MTCNNDetector`: faces and landmarks by the networks of the mtcnn package."""
 
 from __future__ import annotations
 
@@ -18,45 +18,46 @@ from sklearn.utils._param_validation import Interval
 from skfer._documentation import Documented
 from skfer._extras import import_extra, not_installed
 from skfer._threads import require_usable_tensorflow
-from skfer.detection._protocol import Detections
+from skfer.detection._base import Detections, register_detector
 
-# The side of the window that its first network was trained on.
-SMALLEST_FACE = 12
-# With a larger min_face_size or another step between scales than its own, mtcnn 1.0.0 makes the
-# smallest scales too small for that window, which ends in an error that it takes for "no face".
-_LARGEST_MIN_FACE_SIZE = 20
+# Window size of the first network.
+_WINDOW_SIDE = 12
+# With a larger min_face_size, mtcnn 1.0.0 computes scales that are too small for the window, and
+# reports the resulting error as "no face".
+_MAX_PACKAGE_FACE_SIZE = 20
 
-# Patches that a network sees at once, and boxes that are compared at once.
-_BATCH = 256
-# Boxes of one step that are looked at further: enough for a photo of 600 faces.
-_MOST_CANDIDATES = 5_000
+# Number of patches in a batch, and of boxes in a block of the non-maximum suppression.
+_BATCH_SIZE = 256
+# Candidates after each stage: enough for a photo of 600 faces.
+_MAX_CANDIDATES = 5_000
 
-# The networks of the process: loading takes seconds, and every setting is given with the image.
-# They are asked by one thread at a time; TensorFlow spreads a single call over the cores.
+# The networks are loaded once a process, as loading takes seconds. One thread uses them at a time;
+# TensorFlow spreads a call over the cores.
 _networks: list[Any] = []
-_one_at_a_time = threading.Lock()
+_lock = threading.Lock()
 
 
+@register_detector("mtcnn")
 class MTCNNDetector(Documented, BaseEstimator):
-    """Find faces and their landmarks with multi-task cascaded networks (MTCNN).
+    """Detect faces and landmarks with multi-task cascaded networks (MTCNN).
 
-    It needs ``pip install "skfer[mtcnn]"``, which carries the weights; nothing is downloaded.
-    It runs on TensorFlow, on the CPU, several times slower than `YuNetDetector`.
+    Requires ``pip install "skfer[mtcnn]"``, which includes the weights. The networks run in
+    TensorFlow on the CPU, several times slower than `YuNetDetector`.
 
     Parameters
     ----------
     score_threshold : float, default=0.8
-        Faces with a lower score in the last network are left out.
+        Minimum score of a face in the last network.
     min_face_size : int, default=24
-        Shorter side of the smallest face's box, in pixels; the networks see none below 12. The
-        image is scaled down so that this becomes 20 pixels: time and memory fall with its square,
-        and landmarks of faces near it are coarse.
+        Shorter side of the smallest box, in pixels; values below 12 act as 12. The image is
+        scaled so that this side becomes 20 pixels. Time and memory fall with its square, and the
+        landmarks of the smallest faces are coarse.
 
     Notes
     -----
-    Scores are in [0, 1]. Landmarks come with every face. Threads may share a detector; they wait
-    for each other, so more of them gain nothing but the time of reading images. In a
-    process that was forked after TensorFlow has run, `detect` raises an error.
+    Scores are in [0, 1]. Every face has landmarks. Threads may share a detector, but only one of
+    them detects at a time. In a process that was forked after TensorFlow has run, `detect`
+    raises an error.
 
     References
     ----------
@@ -78,17 +79,12 @@ class MTCNNDetector(Documented, BaseEstimator):
         "min_face_size": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        *,
-        score_threshold: float = 0.8,
-        min_face_size: int = 24,
-    ):
+    def __init__(self, *, score_threshold: float = 0.8, min_face_size: int = 24):
         self.score_threshold = score_threshold
         self.min_face_size = min_face_size
 
     def detect(self, image: np.ndarray) -> Detections:
-        """Find the faces of one image.
+        """Detect the faces of one image.
 
         Parameters
         ----------
@@ -109,31 +105,31 @@ class MTCNNDetector(Documented, BaseEstimator):
         """
         self._validate_params()
         require_usable_tensorflow()
-        side = max(int(self.min_face_size), SMALLEST_FACE)
+        side = max(int(self.min_face_size), _WINDOW_SIDE)
         if min(image.shape[:2]) < side:
             return Detections.none()
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-        scale = min(1.0, _LARGEST_MIN_FACE_SIZE / side)
+        scale = min(1.0, _MAX_PACKAGE_FACE_SIZE / side)
         if scale < 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        with _one_at_a_time:
+        with _lock:
             # Columns: image, left, top, width, height, score, five x, five y.
             rows = _mtcnn().detect_faces(
                 image,
                 fit_to_image=False,
                 output_type="numpy",
-                min_face_size=min(side, _LARGEST_MIN_FACE_SIZE),
+                min_face_size=min(side, _MAX_PACKAGE_FACE_SIZE),
                 threshold_onet=float(self.score_threshold),
             )
         boxes = np.rint(rows[:, 1:5] / scale).astype(np.int32)
-        # The package's left is the picture's, which is the person's right: its order is ours.
+        # Left in the package is left in the image, which is the person's right.
         landmarks = np.stack([rows[:, 6:11], rows[:, 11:16]], axis=-1) / scale
         faces = Detections(boxes, np.clip(rows[:, 5], 0, 1), landmarks)
         return faces.take(boxes[:, 2:].min(axis=1) >= side).largest_first()
 
     def cache_key(self) -> Hashable:
-        """What decides the faces: the settings, and the version of the weights' package.
+        """Return the settings and the version of the mtcnn package.
 
         Returns
         -------
@@ -147,11 +143,12 @@ class MTCNNDetector(Documented, BaseEstimator):
 
 
 def _mtcnn() -> Any:
+    """Return the networks, loaded once, with bounded memory."""
     if not _networks:
         mtcnn = import_extra("mtcnn", MTCNNDetector.__name__, "mtcnn")
         for name in ("pnet", "rnet", "onet"):
             module: Any = importlib.import_module(f"mtcnn.stages.stage_{name}")
-            module.smart_nms_from_bboxes = _strongest
+            module.smart_nms_from_bboxes = _suppress_overlaps
         network = mtcnn.MTCNN()
         concat = importlib.import_module("mtcnn.utils.images").tf.concat
         for stage in network.stages[1:]:
@@ -161,29 +158,29 @@ def _mtcnn() -> Any:
 
 
 def _in_batches(concat: Any, model: Any, patches: Any) -> list[Any]:
-    """Return the outputs of a network, which would take all patches at once."""
-    starts = range(0, len(patches), _BATCH) or [0]
-    answers = [model(patches[start : start + _BATCH]) for start in starts]
-    return [concat(parts, axis=0) for parts in zip(*answers, strict=True)]
+    """Return the outputs of a network, computed batch by batch."""
+    starts = range(0, len(patches), _BATCH_SIZE) or [0]
+    outputs = [model(patches[start : start + _BATCH_SIZE]) for start in starts]
+    return [concat(parts, axis=0) for parts in zip(*outputs, strict=True)]
 
 
-def _strongest(
+def _suppress_overlaps(
     boxes: np.ndarray, threshold: float, method: str = "union", initial_sort: bool = True
 ) -> np.ndarray:
-    """Return the boxes of one image that no stronger one overlaps by more than the threshold.
+    """Suppress boxes that overlap a box of higher score by more than the threshold.
 
-    It takes the place of mtcnn's function, which holds a dozen tables of all boxes by all boxes:
-    10 GB for 600 faces of 56 pixels. Only the `_MOST_CANDIDATES` strongest boxes are looked at.
+    Replaces mtcnn's function, which needs 10 GB for 600 faces of 56 pixels. Only the
+    `_MAX_CANDIDATES` boxes of the highest score are considered.
     """
     if initial_sort:
         boxes = boxes[np.argsort(boxes[:, 5])[::-1]]
-    boxes = boxes[:_MOST_CANDIDATES]
+    boxes = boxes[:_MAX_CANDIDATES]
     left, top, right, bottom = boxes[:, 1:5].T
     areas = (right - left) * (bottom - top)
     kept = np.ones(len(boxes), bool)
-    for start in range(0, len(boxes), _BATCH):
-        block = slice(start, start + _BATCH)
-        before = slice(0, start + _BATCH)
+    for start in range(0, len(boxes), _BATCH_SIZE):
+        block = slice(start, start + _BATCH_SIZE)
+        before = slice(0, start + _BATCH_SIZE)
         width = np.minimum(right[before, None], right[block]) - np.maximum(
             left[before, None], left[block]
         )

@@ -1,13 +1,13 @@
-"""`YuNetDetector`: faces and five landmarks by a small convolutional network, in OpenCV."""
+"""`YuNetDetector`: faces and landmarks by a small convolutional network in OpenCV."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import threading
 from collections.abc import Hashable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,66 +15,85 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-from skfer._documentation import Documented
+from skfer._documentation import Documented, page
+from skfer._extras import import_extra
 from skfer._utils import open_regular
-from skfer.detection._protocol import Detections
-from skfer.detection._yunet_landmarks import refined_landmarks
-from skfer.detection._yunet_model import MODEL_SHA256, fetched_model
+from skfer.detection._base import Detections, register_detector
 
-# The network knows faces from about 10 to 600 pixels: searched at this side, a face may fill the
-# picture.
-_COARSE_SIDE = 640
-# A face this high in the coarse search is found there (score 0.82 where a large one has 0.93).
-_EASY_FACE = 16
-# What is larger than this in a finer search is left to the coarser one, which sees it whole.
-_LARGEST_FINE_FACE = 320
-# On rows of fewer than 64 pixels the network's outputs are arbitrary numbers.
-_SMALLEST_SIDE = 64
-# Boxes that overlap by more, as intersection over union, are one face.
-_OVERLAP = 0.3
-_MOST_CANDIDATES = 5000
+_MODEL_NAME = "face_detection_yunet_2026may.onnx"
+_MODEL_SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
+# The URL names a commit of https://github.com/opencv/opencv_zoo, so that the file can't change.
+_MODEL_URL = (
+    "https://github.com/opencv/opencv_zoo/raw/47534e27c9851bb1128ccc0102f1145e27f23f98/"
+    f"models/face_detection_yunet/{_MODEL_NAME}"
+)
 # Hundreds of times the size of the file.
 _MAX_MODEL_BYTES = 100_000_000
-# Where a face is known to be, a lower score is enough for its landmarks.
-_SCORE_OF_KNOWN_FACE = 0.3
 
-# A FaceDetectorYN is set to one size of image and keeps it: threads can't share one, and it
-# can't be pickled.
-_of_this_thread = threading.local()
+# Longer side of the image in the coarse search. The network detects faces of about 10 to 600
+# pixels, so a face may fill the image at this size.
+_COARSE_SIDE = 640
+# Faces of this height are reliably found (score 0.82, large ones 0.93).
+_RELIABLE_FACE_SIZE = 16
+# Larger faces of a finer search are left to the coarser one, which sees them whole.
+_MAX_FINE_FACE_SIZE = 320
+# With fewer than 64 rows or columns, the network's outputs are arbitrary.
+_MIN_IMAGE_SIDE = 64
+# Boxes with a larger intersection over union are one face.
+_MAX_OVERLAP = 0.3
+_MAX_CANDIDATES = 5000
+
+# Landmarks are refined in a window of this side, with a face of that height at its centre.
+_WINDOW_SIDE = 320
+_WINDOW_FACE_SIZE = 192
+# The refinement is repeated if the tilt changed by at least so many degrees.
+_TILT_TOLERANCE = 5.0
+_MAX_REFINEMENTS = 2
+# Faces farther from the centre of the window, in pixels, are other faces.
+_MAX_CENTER_DISTANCE = 64.0
+# A lower threshold suffices where a face is known to be.
+_REFINEMENT_SCORE_THRESHOLD = 0.3
+
+# A FaceDetectorYN keeps the image size and can't be pickled or shared: each thread has its own.
+_thread_local = threading.local()
+# Threads that need the model at the same time download it once.
+_download_lock = threading.Lock()
 
 
+@register_detector("yunet")
 class YuNetDetector(Documented, BaseEstimator):
-    """Find faces and their landmarks with YuNet, a network of 53 thousand weights.
+    """Detect faces and landmarks with YuNet, a network of 53 thousand weights.
 
-    It finds faces that are turned, tilted or partly covered, which Haar misses, in less time.
+    YuNet is faster than Haar, and also finds faces that are turned, tilted or partly covered.
 
     Parameters
     ----------
     model : str, path or None, default=None
-        The network's ONNX file. None: OpenCV's ``face_detection_yunet_2026may.onnx`` (0.2 MB,
-        MIT licence), which is downloaded when it is first needed, into the user's cache folder,
-        and checked by its SHA-256; ``pip install "skfer[yunet]"``.
+        ONNX file of the network. None downloads OpenCV's ``face_detection_yunet_2026may.onnx``
+        (0.2 MB, MIT licence) to the user's cache folder at first use and verifies its SHA-256;
+        this requires ``pip install "skfer[yunet]"``.
     score_threshold : float, default=0.7
-        Faces with a lower score are left out.
+        Minimum score of a face.
     min_face_size : int, default=24
-        Shorter side of the smallest face's box, in pixels of the image. The larger it is, the
-        fewer large photos need the finer search (`max_side`): of one of 1280 x 960 pixels, 32
-        leaves only the coarse search, a fifth of the work of 24.
+        Shorter side of the smallest box, in pixels of the image. Larger values avoid the finer
+        searches of large photos (see `max_side`): for 1280 x 960 pixels, 32 takes a fifth of
+        the time of 24.
     max_side : int, default=1280
-        A photo is scaled down for the search: first to a longer side of 640 pixels, where a face
-        may be as large as the picture. If `min_face_size` is less than 16 pixels there, it is
-        searched again at 1280, 2560, ... pixels up to this side or its own, for small faces. At
-        1280, a face of 1 % of the photo's longer side is found.
+        Maximum longer side of the image in the search. The photo is first scaled to a longer
+        side of 640 pixels, where a face may fill the image. If `min_face_size` is below 16
+        pixels at that scale, small faces are searched at 1280, 2560, ... pixels, up to this side
+        or that of the photo. At 1280, faces of 1 % of the longer side are found.
     refine_landmarks : bool, default=True
-        Look at every face again, enlarged, for its landmarks: those of the first search hardly
-        turn with a tilted face (see Notes). For each face it takes as long as a search of
-        320 x 320 pixels, for a tilted one twice that; False saves it where no face is aligned.
-        Boxes and scores stay those of the first search.
+        Whether to detect the landmarks of each face again in an enlarged copy, because those of
+        the first search hardly follow the tilt of a face (see Notes). This takes as long as a
+        search of 320 x 320 pixels for each face, twice that for a tilted face. It is needed only
+        for alignment. Boxes and scores do not change.
 
     Notes
     -----
-    Scores are in [0, 1]. Landmarks come with every face. Of a tilt of 30 degrees they show 29
-    degrees with `refine_landmarks` and 6 without (medians over faces 96 pixels high).
+    Scores are in [0, 1]. Every face has landmarks. For faces tilted by 30 degrees, the landmarks
+    are tilted by 29 degrees with `refine_landmarks` and by 6 without (medians over faces 96
+    pixels high).
 
     References
     ----------
@@ -94,7 +113,7 @@ class YuNetDetector(Documented, BaseEstimator):
         "model": [str, os.PathLike, None],
         "score_threshold": [Interval(Real, 0, 1, closed="both")],
         "min_face_size": [Interval(Integral, 1, None, closed="left")],
-        "max_side": [Interval(Integral, _SMALLEST_SIDE, None, closed="left")],
+        "max_side": [Interval(Integral, _MIN_IMAGE_SIDE, None, closed="left")],
         "refine_landmarks": ["boolean"],
     }
 
@@ -114,7 +133,7 @@ class YuNetDetector(Documented, BaseEstimator):
         self.refine_landmarks = refine_landmarks
 
     def detect(self, image: np.ndarray) -> Detections:
-        """Find the faces of one image.
+        """Detect the faces of one image.
 
         Parameters
         ----------
@@ -129,25 +148,25 @@ class YuNetDetector(Documented, BaseEstimator):
         Raises
         ------
         FileNotFoundError
-            If there is no model at that path, or if it can't be downloaded.
+            If the model file does not exist, or can't be downloaded.
         ValueError
-            If a parameter is out of range, or the file is no YuNet model.
+            If a parameter is out of range, or the file is not a YuNet model.
         """
         self._validate_params()
-        network = _network(self.model)
+        network = _get_network(self.model)
         rows = np.vstack([self._search(network, image, side) for side in self._sides(image.shape)])
         boxes = np.rint(rows[:, :4]).astype(np.int32)
-        rows, boxes = (of[boxes[:, 2:].min(axis=1) >= self.min_face_size] for of in (rows, boxes))
-        kept = np.asarray(cv2.dnn.NMSBoxes(boxes, rows[:, 14], 0.0, _OVERLAP), np.intp)
+        large_enough = boxes[:, 2:].min(axis=1) >= self.min_face_size
+        rows, boxes = rows[large_enough], boxes[large_enough]
+        kept = np.asarray(cv2.dnn.NMSBoxes(boxes, rows[:, 14], 0.0, _MAX_OVERLAP), np.intp)
         rows, boxes = rows[kept], boxes[kept]
         landmarks = rows[:, 4:14].reshape(-1, 5, 2)
         if self.refine_landmarks:
-            find = functools.partial(_rows, network, score_threshold=_SCORE_OF_KNOWN_FACE)
-            landmarks = np.array([refined_landmarks(find, image, row) for row in rows])
+            landmarks = np.array([_refine_landmarks(network, image, row) for row in rows])
         return Detections(boxes, np.clip(rows[:, 14], 0, 1), landmarks).largest_first()
 
     def cache_key(self) -> Hashable:
-        """What decides the faces: the settings, and the model by its content.
+        """Return the settings and the checksum of the model.
 
         Returns
         -------
@@ -156,89 +175,153 @@ class YuNetDetector(Documented, BaseEstimator):
         Raises
         ------
         FileNotFoundError
-            If there is no model at that path.
+            If the model file does not exist.
         """
-        settings = self.get_params(deep=False) | {"model": MODEL_SHA256}
+        settings = self.get_params(deep=False) | {"model": _MODEL_SHA256}
         if self.model is not None:
-            settings["model"] = hashlib.sha256(_content(self.model)).hexdigest()
+            settings["model"] = hashlib.sha256(_read_model(self.model)).hexdigest()
         return tuple(sorted(settings.items()))
 
     def _sides(self, shape: tuple[int, ...]) -> list[int]:
-        """The longer sides at which an image is searched, the coarsest first."""
+        """Return the longer sides of the copies of an image to search, the coarsest first."""
         longest = max(shape[:2])
         finest = min(longest, int(self.max_side))
         sides = [min(finest, _COARSE_SIDE)]
-        while sides[-1] < finest and self.min_face_size * sides[-1] / longest < _EASY_FACE:
+        while sides[-1] < finest and self.min_face_size * sides[-1] / longest < _RELIABLE_FACE_SIZE:
             sides.append(min(2 * sides[-1], finest))
         return sides
 
     def _search(self, network: cv2.FaceDetectorYN, image: np.ndarray, side: int) -> np.ndarray:
-        """Rows of box, landmarks and score, in pixels of the image."""
+        """Return the faces of a resized copy in pixels of the image, shape (k, 15)."""
         height, width = image.shape[:2]
         scale = side / max(height, width)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         if size != (width, height):
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        rows = _rows(network, image, score_threshold=self.score_threshold)
+        rows = _detect(network, image, score_threshold=self.score_threshold)
         if side > _COARSE_SIDE:
-            rows = rows[rows[:, 2:4].max(axis=1) <= _LARGEST_FINE_FACE]
+            rows = rows[rows[:, 2:4].max(axis=1) <= _MAX_FINE_FACE_SIZE]
         rows[:, :14] *= np.tile([width / size[0], height / size[1]], 7)
         return rows
 
 
-def _rows(network: cv2.FaceDetectorYN, image: np.ndarray, *, score_threshold: float) -> np.ndarray:
-    """What the network finds in a gray or RGB image, shape (k, 15)."""
+def _detect(
+    network: cv2.FaceDetectorYN, image: np.ndarray, *, score_threshold: float
+) -> np.ndarray:
+    """Return the box, landmarks and score of each face in an image, shape (k, 15)."""
     image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR)
-    below, beside = (max(0, _SMALLEST_SIDE - length) for length in image.shape[:2])
-    if below or beside:
-        image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+    bottom, right = (max(0, _MIN_IMAGE_SIDE - length) for length in image.shape[:2])
+    if bottom or right:
+        image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
     network.setScoreThreshold(float(score_threshold))
     network.setInputSize(image.shape[1::-1])
     _, rows = network.detect(image)
     return np.empty((0, 15), np.float32) if rows is None else rows
 
 
-def _network(model: str | os.PathLike | None) -> cv2.FaceDetectorYN:
-    """The network of a model that is this thread's own; loaded again if the file has changed."""
-    networks: dict[str | None, Any] = _of_this_thread.__dict__.setdefault("networks", {})
+def _refine_landmarks(
+    network: cv2.FaceDetectorYN, image: np.ndarray, row: np.ndarray
+) -> np.ndarray:
+    """Detect the landmarks of a face again, in an enlarged copy rotated by the face's tilt.
+
+    The landmarks of small faces hardly follow a tilt: of 30 degrees, they show 6 at a height of
+    64 pixels and 24 at 192 pixels (medians of 100 images of FER2013).
+
+    Parameters
+    ----------
+    network : cv2.FaceDetectorYN
+    image : ndarray of shape (H, W) or (H, W, 3), uint8
+    row : ndarray of shape (15,)
+        Box, landmarks and score of the face.
+
+    Returns
+    -------
+    ndarray of shape (5, 2)
+        Pixels of the image. The landmarks in `row` if the face is not found again.
+    """
+    landmarks = row[4:14].reshape(5, 2)
+    center, height = row[:2] + row[2:4] / 2, float(max(row[2:4]))
+    start = np.maximum(np.floor(center - 1.2 * height), 0).astype(int)
+    stop = np.ceil(center + 1.2 * height).astype(int)
+    if not (start < stop).all():
+        return landmarks
+    part = image[start[1] : stop[1], start[0] : stop[0]]
+    if part.size == 0:
+        return landmarks
+    # The warp below would alias if it shrank the image much.
+    scale = min(1.0, 1.5 * _WINDOW_FACE_SIZE / height)
+    if scale < 1:
+        part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    center = (center - start) * scale
+
+    tilt = 0.0
+    for _ in range(_MAX_REFINEMENTS):
+        matrix = cv2.getRotationMatrix2D(
+            center.tolist(), tilt, _WINDOW_FACE_SIZE / (height * scale)
+        )
+        matrix[:, 2] += _WINDOW_SIDE / 2 - center
+        window = cv2.warpAffine(
+            part, matrix, (_WINDOW_SIDE, _WINDOW_SIDE), borderMode=cv2.BORDER_REPLICATE
+        )
+        rows = _detect(network, window, score_threshold=_REFINEMENT_SCORE_THRESHOLD)
+        distances = np.hypot(*(rows[:, :2] + rows[:, 2:4] / 2 - _WINDOW_SIDE / 2).T)
+        if distances.min(initial=np.inf) > _MAX_CENTER_DISTANCE:
+            break
+        found = rows[distances.argmin(), 4:14].reshape(1, 5, 2)
+        landmarks = cv2.transform(found, cv2.invertAffineTransform(matrix))[0] / scale + start
+        previous, tilt = tilt, _tilt(landmarks)
+        if abs(tilt - previous) < _TILT_TOLERANCE:
+            break
+    return landmarks
+
+
+def _tilt(landmarks: np.ndarray) -> float:
+    """Return the clockwise rotation of a face in degrees."""
+    x, y = landmarks[[1, 4]].sum(axis=0) - landmarks[[0, 3]].sum(axis=0)
+    return float(np.degrees(np.arctan2(y, x)))
+
+
+def _get_network(model: str | os.PathLike | None) -> cv2.FaceDetectorYN:
+    """Return the thread's own network of a model; reload it if the file has changed."""
+    networks: dict[str | None, Any] = _thread_local.__dict__.setdefault("networks", {})
     if model is None:
         if None not in networks:
-            networks[None] = _load(fetched_model())
+            networks[None] = _load(_download_model())
         return networks[None]
     path = os.fspath(model)
     try:
         state = os.stat(path)
+        stamp = state.st_mtime_ns, state.st_size, state.st_ino
     except OSError:
-        state = None  # _content says what is wrong with it
-    stamp = state and (state.st_mtime_ns, state.st_size, state.st_ino)
+        stamp = None  # _load raises the error
     if path not in networks or stamp is None or networks[path][0] != stamp:
         networks[path] = stamp, _load(path)
     return networks[path][1]
 
 
 def _load(path: str | os.PathLike) -> cv2.FaceDetectorYN:
-    content = np.frombuffer(_content(path), np.uint8)
+    content = np.frombuffer(_read_model(path), np.uint8)
     try:
-        # From memory: OpenCV opens no path with letters beyond ASCII on Windows.
+        # Loaded from memory, because OpenCV can't open non-ASCII paths on Windows.
         network = cv2.FaceDetectorYN.create(
             "onnx",
             content,
             np.empty(0, np.uint8),
-            (_SMALLEST_SIDE, _SMALLEST_SIDE),
-            nms_threshold=_OVERLAP,
-            top_k=_MOST_CANDIDATES,
+            (_MIN_IMAGE_SIDE, _MIN_IMAGE_SIDE),
+            nms_threshold=_MAX_OVERLAP,
+            top_k=_MAX_CANDIDATES,
         )
-        # Another kind of network loads, and fails when it is asked for faces.
-        network.detect(np.zeros((_SMALLEST_SIDE, _SMALLEST_SIDE, 3), np.uint8))
+        # Other networks load without an error and fail in `detect`.
+        network.detect(np.zeros((_MIN_IMAGE_SIDE, _MIN_IMAGE_SIDE, 3), np.uint8))
     except cv2.error as error:
         raise ValueError(
-            f"model: {os.fspath(path)!r} is no YuNet network in ONNX form that OpenCV "
+            f"model: {os.fspath(path)!r} is not a YuNet network in ONNX format that OpenCV "
             f"{cv2.__version__} can read."
         ) from error
     return network
 
 
-def _content(path: str | os.PathLike) -> bytes:
+def _read_model(path: str | os.PathLike) -> bytes:
     try:
         with open_regular(path) as file:
             return file.read(_MAX_MODEL_BYTES)
@@ -246,5 +329,38 @@ def _content(path: str | os.PathLike) -> bytes:
         why = error.strerror if isinstance(error, OSError) else error
         raise FileNotFoundError(
             f"model: {os.fspath(path)!r} can't be read ({why}). Give the path of YuNet's ONNX "
-            "file, or model=None to fetch it."
+            "file, or use model=None to download it."
+        ) from error
+
+
+def _download_model() -> Path:
+    """Return the model in the user's cache; download it if it is missing or damaged.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it can't be downloaded.
+    ImportError
+        If pooch is not installed.
+    """
+    pooch = import_extra(
+        "pooch", "YuNetDetector(model=None)", "yunet", "give the path of the file as model"
+    )
+    folder = Path(pooch.os_cache("skfer"))
+    try:
+        with _download_lock:
+            return Path(
+                pooch.retrieve(
+                    _MODEL_URL,
+                    known_hash=f"sha256:{_MODEL_SHA256}",
+                    fname=_MODEL_NAME,
+                    path=folder,
+                )
+            )
+    except (OSError, ValueError) as error:  # no network or full disk; wrong checksum
+        raise FileNotFoundError(
+            f"YuNet's model is not in {str(folder)!r} and can't be downloaded from {_MODEL_URL} "
+            f"({type(error).__name__}). Without a network: copy the file {_MODEL_NAME!r} (SHA-256 "
+            f"{_MODEL_SHA256[:12]}...) to that folder, or give its path, "
+            f"YuNetDetector(model='.../yunet.onnx'). See {page('faq')}"
         ) from error

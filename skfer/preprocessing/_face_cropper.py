@@ -1,9 +1,12 @@
-"""`FaceCropper`: pictures of people to one face each."""
+"""`FaceCropper`: photos of people to one face each."""
 
 from __future__ import annotations
 
 import os
+import threading
+import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,87 +18,108 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skfer._base import ImageEstimator, ImagesOut
 from skfer._dense_images import for_each_image, memory_share
-from skfer._images import Images, read_image
-from skfer.detection import Detections, FaceDetector
-from skfer.preprocessing._face_finder import FaceFinder
-from skfer.preprocessing._face_selection import SELECTIONS
-from skfer.preprocessing._late_crops import BatchOfCrops
-from skfer.preprocessing._missing_faces import report_missing
+from skfer._documentation import page
+from skfer._images import Images, LateImage, image_name, read_image
+from skfer.detection import (
+    Detections,
+    FaceDetector,
+    build_detector,
+    detect_faces,
+    list_detectors,
+    remembering,
+    to_eight_bits,
+)
+from skfer.detection._base import MAX_PIXELS
+from skfer.preprocessing._alignment import align_face, can_align, crop_box, expand_box
+
+# Number of images that an error about missing faces names; the others are counted.
+_MAX_NAMED_IMAGES = 10
+
+# Functions from faces, largest first, and the shape of their image to the index of one face.
+# Of equal faces, the largest is selected.
+_SELECTIONS: dict[str, Callable[[Detections, tuple[int, ...]], int]] = {
+    "largest": lambda faces, shape: 0,
+    "central": lambda faces, shape: int(_distances_to_center(faces.boxes, shape).argmin()),
+    "confident": lambda faces, shape: int(faces.scores.argmax()),
+}
+
+
+def _distances_to_center(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    x, y, width, height = boxes.T
+    return np.hypot(x + width / 2 - shape[1] / 2, y + height / 2 - shape[0] / 2)
 
 
 class FaceCropper(ImagesOut, ImageEstimator):
-    """Cut one face out of every image.
+    """Crop one face from every image.
 
-    One crop comes out for each image that goes in, in the same order. Crops keep the size
-    they have in the picture; an `ImageResizer` or `GrayscaleResizer` behind it makes them one
-    dense array. Pictures that are faces already (FER2013's 48 x 48 pixels) would be spoilt, as a
-    detector finds a smaller box in them or nothing: ``whole_below`` lets them through.
+    The output has one crop for each input image, in the same order. Crops keep their resolution;
+    an `ImageResizer` or `GrayscaleResizer` as the next step makes one dense array of them. Images
+    that are crops of faces already, such as those of FER2013 (48 x 48 pixels), should not be
+    cropped again: ``whole_below`` returns them unchanged.
 
     Parameters
     ----------
     detector : str or FaceDetector, default="haar"
-        What finds the faces: a name from `skfer.detection.list_detectors`, or an object whose
-        ``detect(image)`` takes uint8 gray or RGB and returns `skfer.detection.Detections`.
+        Face detector: a name from `skfer.detection.list_detectors`, or an object whose method
+        ``detect(image)`` takes a uint8 gray or RGB image and returns
+        `skfer.detection.Detections`.
     margin : float, default=0.0
-        What is added on every side of the face's box, as a fraction of the box's side: 0.5
-        doubles the side. The default is how the images of FER2013 were cut: the box that Haar
-        finds in one of them is as wide as the image (median 0.98). Beyond the edge of the
-        picture, the crop shows its mirror image; the face is never shifted or distorted.
+        Margin on every side of the box, as a fraction of the box's side: 0.5 doubles the side.
+        The default corresponds to the images of FER2013: Haar's box in one of them is as wide as
+        the image (median 0.98). Beyond the edges, the image is mirrored; the face is not shifted
+        or distorted.
     align : bool, default=False
-        Turn, scale and shift every face so that its eyes, nose and mouth come as near as they
-        can (least squares) to where they lie in the images of FER2013: the eyes level, in the same
-        place of every crop. The crop is a square, framed as the unaligned one with that margin
-        is on average. It needs a detector that finds landmarks, such as "yunet" or "mtcnn"; a
-        face whose landmarks coincide or are NaN is cut by its box.
+        Rotate, scale and shift every face so that its eyes, nose and mouth match their mean
+        positions in FER2013 (least squares). The crop is a square, on average framed like the
+        crop without alignment at the same margin. Requires a detector that finds landmarks, such
+        as "yunet" or "mtcnn". A face whose landmarks coincide or are NaN is cropped by its box.
     square : bool, default=True
-        Make the box a square about its centre, with its longer side. An aligned crop always is.
+        Extend the shorter side of the box to a square about the same centre. Aligned crops are
+        always square.
     select : {"largest", "central", "confident"}, default="largest"
-        The face that is taken from several: the largest, the one nearest to the middle of the
-        picture, or the one with the highest score.
+        Face to crop if there are several: the largest, the nearest to the centre of the image,
+        or the one with the highest score.
     min_face_size : int, default=24
-        Boxes with a shorter side are left out, in pixels. A detector given by name doesn't
-        search for them, which saves much time on large photos.
+        Minimum length of a box's shorter side, in pixels. Smaller faces are ignored. A detector
+        given by name skips them in its search, which saves much time on large photos.
     whole_below : int, default=0
-        Images whose longer side is below so many pixels are taken for faces that are cropped
-        already: they are returned whole, without a search and without a warning. 64 lets the
-        images of FER2013 through. The longer side decides, because a face is about as wide as
-        high, and a narrow strip of a picture is no face.
+        Images whose longer side is below this number of pixels are returned whole, without
+        detection or warning. 64 applies to FER2013. The longer side is used because a narrow
+        strip is not a face.
     on_missing : {"image", "raise", "blank"}, default="image"
-        What becomes of an image without a face. "image": it is returned whole. "blank": an
-        image of its shape and zeros is returned. Both warn once, with the count. "raise":
-        `ValueError` that names all such images.
+        Result for an image without a face. "image": the whole image. "blank": an image of zeros
+        of the same shape. Both warn once, with the number of images. "raise": `ValueError` that
+        names these images.
     memory : str, path, joblib.Memory or None, default=None
-        Folder in which found boxes are kept, by the image's content and the detector's settings.
-        With it, a `GridSearchCV` detects each image once, however many candidates and folds
-        there are, and in however many processes; so does a second run. Without it, every
-        `transform` detects anew.
+        Folder that caches detections, by image content and detector settings. With it, a
+        `GridSearchCV` detects each image once for all candidates, folds and processes, and a
+        second run detects none. Without it, every `transform` runs the detector.
     n_jobs : int or None, default=None
-        Threads that read and detect; None is 1, -1 one for each core. They are threads under
-        every backend of joblib.
+        Number of threads that read and detect. None means 1, -1 one for each core. Threads are
+        used with every joblib backend.
     verbose : int, default=0
-        Report the progress, as `joblib.Parallel` does.
+        Verbosity of the progress report, as in `joblib.Parallel`.
 
     See Also
     --------
-    GrayscaleResizer : Crops to the dense array a network takes.
-    skfer.detection.HaarDetector : The default detector, and its settings.
-    skfer.detection.YuNetDetector : Faster, finds more, and landmarks; its model is one small file.
+    GrayscaleResizer : Resize crops to a dense array for a network.
+    skfer.detection.HaarDetector : Default detector and its settings.
+    skfer.detection.YuNetDetector : Faster detector that finds more faces, with landmarks.
 
     Notes
     -----
     The cropper learns nothing: `transform` and `detect` work without `fit`.
 
-    Crops are kept up to a sixteenth of scikit-learn's ``working_memory``: 64 MiB, unless
-    `sklearn.set_config` says otherwise. Of later ones only the place is kept: the next step, or
-    ``np.asarray``, reads the image and cuts it again. So the files must stay until then, and
-    millions of photos take no more memory than thousands.
+    Crops are kept in memory up to a sixteenth of scikit-learn's ``working_memory`` (64 MiB by
+    default, see `sklearn.set_config`). Of further crops only the box is kept; the next step or
+    ``np.asarray`` reads the image again. The files must exist until then, and memory stays
+    bounded for any number of photos.
 
-    An image of more than 16 million pixels is searched for faces on
-    a reduced copy of that size, as memory and time of a detector grow with the pixels. Crops are
-    cut from the whole image.
+    Images of more than 16 million pixels are searched on a reduced copy, because memory and time
+    of a detector grow with the number of pixels. Crops are taken from the original image.
 
-    Each `transform` warns of its own images, so a `GridSearchCV` warns at every fit and every
-    score. Where images without a face are expected, this turns the warnings off::
+    Each `transform` warns, so `GridSearchCV` warns at every fit and score. To ignore expected
+    warnings::
 
         warnings.filterwarnings("ignore", ".* no face found")
 
@@ -103,10 +127,10 @@ class FaceCropper(ImagesOut, ImageEstimator):
     ----------
     Umeyama, S. (1991). Least-squares estimation of transformation parameters between two point
     patterns. IEEE Transactions on Pattern Analysis and Machine Intelligence, 13(4), 376-380.
-    https://doi.org/10.1109/34.88573 (how faces are aligned).
+    https://doi.org/10.1109/34.88573 (alignment).
 
     Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three
-    machine learning contests. ICONIP, https://arxiv.org/abs/1307.0414 (how FER2013 was cut).
+    machine learning contests. ICONIP, https://arxiv.org/abs/1307.0414 (cropping of FER2013).
 
     Examples
     --------
@@ -128,7 +152,7 @@ class FaceCropper(ImagesOut, ImageEstimator):
         "margin": [Interval(Real, 0, None, closed="left")],
         "align": ["boolean"],
         "square": ["boolean"],
-        "select": [StrOptions(set(SELECTIONS))],
+        "select": [StrOptions(set(_SELECTIONS))],
         "min_face_size": [Interval(Integral, 1, None, closed="left")],
         "whole_below": [Interval(Integral, 0, None, closed="left")],
         "on_missing": [StrOptions({"image", "raise", "blank"})],
@@ -166,7 +190,7 @@ class FaceCropper(ImagesOut, ImageEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> FaceCropper:
-        """Check the parameters and the form of `X`; there is nothing to learn.
+        """Validate the parameters and the type of `X`. Nothing is learned.
 
         Parameters
         ----------
@@ -182,15 +206,15 @@ class FaceCropper(ImagesOut, ImageEstimator):
         Raises
         ------
         ValueError
-            If `X` is no batch of images, a parameter is out of range, or ``align=True`` and the
+            If `X` is not a batch of images, a parameter is out of range, or ``align=True`` and the
             detector finds no landmarks.
         """
         self._images(X, reset=True)
-        FaceFinder.of(self)
+        FaceFinder.from_cropper(self)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Cut one face out of every image.
+        """Crop one face from every image.
 
         Parameters
         ----------
@@ -199,42 +223,43 @@ class FaceCropper(ImagesOut, ImageEstimator):
         Returns
         -------
         ndarray of shape (n,), object
-            Crops ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``, as the images were; uint8 stays
-            uint8, any other kind of number becomes float32. Crops that find no room in memory
-            (see Notes) are objects that ``np.asarray`` makes arrays of.
+            Crops ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``, with the channels of the images.
+            uint8 stays uint8; any other dtype becomes float32. Crops that exceed the memory
+            limit (see Notes) are objects that ``np.asarray`` converts to arrays.
 
         Raises
         ------
         ValueError
-            If an image can't be read (its index and path are named), if one shows no face
-            and ``on_missing="raise"``, or if ``align=True`` and the detector finds no landmarks.
+            If an image can't be read (the message names its index and path), if an image has no
+            face and ``on_missing="raise"``, or if ``align=True`` and the detector finds no
+            landmarks.
         """
-        finder = FaceFinder.of(self)  # it checks the parameters too: fit need not have been called
+        finder = FaceFinder.from_cropper(self)
         images = self._images(X, reset=False)
         blank = self.on_missing == "blank"
+        select = _SELECTIONS[self.select]
 
-        # Nothing of `self` in it: parameters set later don't change crops that are cut again.
-        def cut(image: np.ndarray, face: Detections) -> np.ndarray:
+        # The closure does not refer to `self`: later changes of parameters don't affect lazy crops.
+        def crop(image: np.ndarray, face: Detections) -> np.ndarray:
             if len(face) == 0:
-                # A copy, as every crop is: the caller's array is not handed out.
                 return np.zeros_like(image) if blank else image.copy()
-            return finder.cut(image, face, 0)
+            return finder.crop(image, face, 0)
 
-        batch = BatchOfCrops(images, cut, memory_share())
+        batch = _CropBatch(images, crop, memory_share())
 
-        def put(index: int, image: np.ndarray, faces: Detections) -> None:
+        def add_crop(index: int, image: np.ndarray, faces: Detections) -> None:
             if len(faces):
-                faces = faces.take([SELECTIONS[self.select](faces, image.shape)])
-            batch.put(index, image, faces)
+                faces = faces.take([select(faces, image.shape)])
+            batch.add(index, image, faces)
 
-        self._with_faces(images, finder, put)
+        self._map_faces(images, finder, add_crop)
         missing = np.flatnonzero(~batch.found).tolist()
         if missing:
-            report_missing(missing, images, self.on_missing)
+            _report_missing(missing, images, self.on_missing)
         return self._indexed(batch.crops, X)
 
     def detect(self, X: Any) -> list[Detections]:
-        """Find every face of every image.
+        """Detect all faces of every image.
 
         Parameters
         ----------
@@ -243,33 +268,32 @@ class FaceCropper(ImagesOut, ImageEstimator):
         Returns
         -------
         list of n Detections
-            Boxes in pixels and scores, largest box first; no box is added or left out by
-            ``select``, ``square`` and ``margin``. An image that is taken for a face as it is
-            (``whole_below``) is one box, with score 1.
+            Boxes in pixels and scores, largest box first. ``select``, ``square`` and ``margin``
+            have no effect. An image smaller than ``whole_below`` is one box with score 1.
 
         Raises
         ------
         ValueError
-            If an image can't be read; its index and path are named.
+            If an image can't be read; the message names its index and path.
         """
-        finder = FaceFinder.of(self)
+        finder = FaceFinder.from_cropper(self)
         images = self._images(X, reset=False)
-        return self._with_faces(images, finder, lambda index, image, faces: faces)
+        return self._map_faces(images, finder, lambda index, image, faces: faces)
 
     def cut(self, image: Any, faces: Detections) -> list[np.ndarray]:
-        """Cut several faces out of one image, each as `transform` would cut it.
+        """Crop several faces from one image, as `transform` crops one.
 
         Parameters
         ----------
         image : array of shape (H, W) or (H, W, 3), path or bytes
             One image, not a batch.
         faces : Detections
-            Faces of that image, as `detect` returns them.
+            Faces of the image, as returned by `detect`.
 
         Returns
         -------
         list of k ndarray of shape (h, w) or (h, w, 3)
-            One crop for each face, in their order.
+            One crop for each face, in the same order.
 
         Raises
         ------
@@ -285,15 +309,15 @@ class FaceCropper(ImagesOut, ImageEstimator):
         >>> [crop.shape for crop in cropper.cut(astronaut(), faces)]
         [(95, 95, 3)]
         """
-        return FaceFinder.of(self).cut_all(read_image(image, 0), faces)
+        return FaceFinder.from_cropper(self).crop_all(read_image(image, 0), faces)
 
-    def _with_faces(
+    def _map_faces(
         self,
         images: Images,
         finder: FaceFinder,
         function: Callable[[int, np.ndarray, Detections], Any],
     ) -> list[Any]:
-        """What the function makes of every image's place, the image and its faces."""
+        """Return the results of ``function(index, image, faces)`` for all images."""
 
         def task(index: int) -> Any:
             image = images[index]
@@ -304,5 +328,179 @@ class FaceCropper(ImagesOut, ImageEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
-        tags.transformer_tags.preserves_dtype = []  # the result is an array of objects
+        tags.transformer_tags.preserves_dtype = []  # the output is an array of objects
         return tags
+
+
+@dataclass(frozen=True)
+class FaceFinder:
+    """Detect and crop the faces of single images, with the settings of a `FaceCropper`.
+
+    Parameters
+    ----------
+    detector : FaceDetector
+    margin, square, align, min_face_size, whole_below
+        As for `FaceCropper`.
+    max_pixels : int
+        Larger images are searched on a reduced copy.
+    """
+
+    detector: FaceDetector
+    margin: float
+    square: bool
+    align: bool
+    min_face_size: int
+    whole_below: int
+    max_pixels: int = MAX_PIXELS
+
+    @classmethod
+    def from_cropper(cls, cropper: FaceCropper) -> FaceFinder:
+        """Validate the parameters of a cropper and build its finder.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or ``align=True`` and the detector finds no landmarks.
+        """
+        cropper._validate_params()
+        detector = cropper.detector
+        if isinstance(detector, str):
+            detector = build_detector(
+                detector, min_face_size=cropper.min_face_size, landmarks=cropper.align
+            )
+        if cropper.align and not getattr(detector, "finds_landmarks", True):
+            raise _missing_landmarks(cropper.detector)
+        return cls(
+            remembering(detector, cropper.memory),
+            cropper.margin,
+            cropper.square,
+            cropper.align,
+            cropper.min_face_size,
+            cropper.whole_below,
+        )
+
+    def find(self, image: np.ndarray) -> Detections:
+        """Detect the faces of an image, largest first."""
+        if self._is_whole(image):
+            height, width = image.shape[:2]
+            return Detections(np.array([[0, 0, width, height]]), np.ones(1))
+        faces = detect_faces(self.detector, to_eight_bits(image), self.max_pixels)
+        large_enough = faces.boxes[:, 2:].min(axis=1, initial=2**31 - 1) >= self.min_face_size
+        return faces.take(large_enough).largest_first()
+
+    def crop(self, image: np.ndarray, faces: Detections, index: int) -> np.ndarray:
+        """Crop one face; by its box if its landmarks can't be used."""
+        if self._is_whole(image):
+            return image.copy()
+        if self.align:
+            if faces.landmarks is None:
+                raise _missing_landmarks(self.detector)
+            if can_align(faces.landmarks[index]):
+                return align_face(image, faces.landmarks[index], margin=self.margin)
+        box = faces.boxes[index].tolist()
+        return crop_box(image, *expand_box(*box, margin=self.margin, square=self.square))
+
+    def crop_all(self, image: np.ndarray, faces: Detections) -> list[np.ndarray]:
+        """Crop all faces, in their order."""
+        return [self.crop(image, faces, index) for index in range(len(faces))]
+
+    def _is_whole(self, image: np.ndarray) -> bool:
+        """Return whether the whole image is taken as a cropped face."""
+        return max(image.shape[:2]) < self.whole_below
+
+
+class _CropBatch:
+    """Crops of a batch, of which those beyond a memory limit are computed on access.
+
+    The boxes of all faces are kept: reading an image takes a fraction of the detection time.
+
+    Parameters
+    ----------
+    images : Images
+    crop : callable
+        Function from an image and its detection (one face or none) to the crop.
+    max_bytes : int
+        Total size of the crops that are kept in memory.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        crop: Callable[[np.ndarray, Detections], np.ndarray],
+        max_bytes: int,
+    ):
+        self.crops = np.empty(len(images), dtype=object)
+        self.found = np.zeros(len(images), dtype=bool)
+        self._images = images
+        self._crop = crop
+        self._free_bytes = max_bytes
+        self._lock = threading.Lock()
+        # Arrays for the batch: one object for each face would take ten times the memory.
+        self._boxes = np.zeros((len(images), 4), np.int32)
+        self._landmarks: np.ndarray | None = None
+
+    def add(self, index: int, image: np.ndarray, face: Detections) -> None:
+        """Add the crop of an image; `face` holds the face to crop, or none."""
+        crop = self._crop(image, face)
+        self.found[index] = len(face) == 1
+        with self._lock:
+            if crop.nbytes <= self._free_bytes:
+                self._free_bytes -= crop.nbytes
+                self.crops[index] = crop
+                return
+            if self._landmarks is None and face.landmarks is not None:
+                self._landmarks = np.zeros((len(self.crops), 5, 2), np.float32)
+        self.crops[index] = _LazyCrop(self, index)
+        if len(face):
+            self._boxes[index] = face.boxes[0]
+            if self._landmarks is not None and face.landmarks is not None:
+                self._landmarks[index] = face.landmarks[0]
+
+    def read(self, index: int) -> np.ndarray:
+        """Read an image again and crop its face."""
+        rows = slice(index, index + 1) if self.found[index] else slice(0)
+        landmarks = None if self._landmarks is None else self._landmarks[rows]
+        face = Detections(self._boxes[rows], np.ones(len(self._boxes[rows])), landmarks)
+        return self._crop(self._images[index], face)
+
+
+class _LazyCrop(LateImage):
+    """A crop that is computed on access."""
+
+    __slots__ = ("_batch", "_index")
+
+    def __init__(self, batch: _CropBatch, index: int):
+        self._batch = batch
+        self._index = index
+
+    def read(self) -> np.ndarray:
+        """Read the image again and crop its face."""
+        return self._batch.read(self._index)
+
+
+def _report_missing(missing: list[int], images: Images, on_missing: str) -> None:
+    """Warn about images without a face; raise `ValueError` if ``on_missing="raise"``."""
+    count = f"{len(missing)} of {len(images)} images: no face found"
+    if on_missing == "raise":
+        names = ", ".join(image_name(images, index) for index in missing[:_MAX_NAMED_IMAGES])
+        n_others = len(missing) - _MAX_NAMED_IMAGES
+        more = f" and {n_others} more" if n_others > 0 else ""
+        raise ValueError(
+            f"{count} in {names}{more}. Use on_missing='image' or 'blank' to keep them. "
+            f"See {page('guide/own_photos')}"
+        )
+    result = "the whole image is used" if on_missing == "image" else "the crop is blank"
+    warnings.warn(
+        f"{count}; {result} (on_missing={on_missing!r}). See {page('guide/own_photos')}",
+        UserWarning,
+        stacklevel=4,  # past transform and scikit-learn's wrapper, to the caller's line
+    )
+
+
+def _missing_landmarks(detector: Any) -> ValueError:
+    """Return the error for a detector without landmarks where faces are to be aligned."""
+    detectors = " or ".join(map(repr, list_detectors(landmarks=True)))
+    return ValueError(
+        f"align=True needs landmarks, which detector={detector!r} does not find. Use "
+        f"detector={detectors}, or align=False."
+    )

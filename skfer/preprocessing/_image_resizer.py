@@ -1,4 +1,4 @@
-"""`ImageResizer`: images of any size and colour to one dense array."""
+"""Resizers: images of any size and colour to one dense array."""
 
 from __future__ import annotations
 
@@ -15,14 +15,52 @@ from skfer._base import ImageEstimator, ImagesOut
 from skfer._dense_images import for_each_image, new_images, put, refuse_other_dtype
 from skfer._images import with_channels
 from skfer._pixel_range import PixelRange
-from skfer.preprocessing._size_and_color import to_gray, to_rgb, two_lengths
+from skfer._utils import shorten
 
 _CLAHE_CLIP_LIMIT = 2.0
 _CLAHE_TILES = (8, 8)
 
 
-class _Resizer(ImagesOut, ImageEstimator):
-    """Size and equalisation; a subclass says which colour comes out."""
+def validate_size(value: Any, name: str, axes: str = "(vertical, horizontal)") -> tuple[int, int]:
+    """Return a parameter that is one length or a pair of lengths as a pair.
+
+    Raises
+    ------
+    ValueError
+        If it is not one or two positive ints.
+    """
+    lengths = (value, value) if isinstance(value, Integral) else tuple(value)
+    if len(lengths) != 2 or not all(
+        isinstance(length, Integral) and not isinstance(length, bool) and int(length) > 0
+        for length in lengths
+    ):
+        raise ValueError(
+            f"{name} must be a positive int or a pair of them, {axes}; got {shorten(value)}."
+        )
+    return int(lengths[0]), int(lengths[1])
+
+
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """Return an image as ``(H, W)``."""
+    if image.ndim == 2:
+        return image
+    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """Return an image as ``(H, W, 3)``."""
+    if image.ndim == 3 and image.shape[-1] == 3:
+        return image
+    return cv2.cvtColor(np.ascontiguousarray(with_channels(image)), cv2.COLOR_GRAY2RGB)
+
+
+class _BaseResizer(ImagesOut, ImageEstimator):
+    """Base of the resizers; a subclass has the attribute or property `color`."""
+
+    size: int | tuple[int, int]
+    color: str
+    equalize: str | None
+    n_jobs: int | None
 
     _parameter_constraints = {
         "size": [Interval(Integral, 1, None, closed="left"), tuple, list],
@@ -31,8 +69,8 @@ class _Resizer(ImagesOut, ImageEstimator):
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> _Resizer:
-        """Check the parameters and the form of `X`; there is nothing to learn.
+    def fit(self, X: Any, y: Any = None) -> _BaseResizer:
+        """Validate the parameters and the type of `X`. Nothing is learned.
 
         Parameters
         ----------
@@ -48,10 +86,10 @@ class _Resizer(ImagesOut, ImageEstimator):
         Raises
         ------
         ValueError
-            If `X` is no batch of images, or a parameter is out of range.
+            If `X` is not a batch of images, or a parameter is out of range.
         """
         self._images(X, reset=True)
-        self._height_and_width()
+        validate_size(self.size, "size", "(height, width)")
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -64,50 +102,44 @@ class _Resizer(ImagesOut, ImageEstimator):
         Returns
         -------
         ndarray of shape (n, height, width, channels)
-            uint8 stays uint8; any other kind of number becomes float32. If it is larger than
-            a sixteenth of scikit-learn's ``working_memory`` (64 MiB, unless `sklearn.set_config`
-            says otherwise), it lies in a temporary file that is gone with it, instead of in
-            memory.
+            uint8 stays uint8; any other dtype becomes float32. An array above a sixteenth of
+            scikit-learn's ``working_memory`` (64 MiB by default, see `sklearn.set_config`) is
+            stored in a temporary file that is deleted with the array.
 
         Raises
         ------
         ValueError
-            If an image can't be read (its index and path are named), or if uint8 and float
-            images stand in one batch.
+            If an image can't be read (the message names its index and path), or if the batch
+            mixes uint8 and float images.
         OSError
-            If there is no room for the temporary file; its size is named.
+            If there is no space for the temporary file; the message names its size.
         """
-        self._validate_params()  # fit, which does it too, need not have been called
+        self._validate_params()  # transform works without fit
         images = self._images(X, reset=False)
-        height, width = self._height_and_width()
+        height, width = validate_size(self.size, "size", "(height, width)")
         first = images[0]
-        resized = self._prepare(first, (width, height))
+        resized = self._resize(first, (width, height))
         dense = new_images((len(images), *resized.shape), resized.dtype)
         put(resized, dense, 0)
 
         def fill(index: int) -> None:
             image = images[index]
             refuse_other_dtype(image, index, first)
-            put(self._prepare(image, (width, height)), dense, index)
+            put(self._resize(image, (width, height)), dense, index)
 
         for_each_image(fill, range(1, len(images)), self.n_jobs)
         return self._indexed(dense, X)
 
-    def _prepare(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        image = to_gray(image) if self._color() == "gray" else to_rgb(image)
+    def _resize(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Return an image ``(height, width, channels)`` for a size (width, height)."""
+        image = to_gray(image) if self.color == "gray" else to_rgb(image)
         if image.shape[1::-1] != size:
             shrinks = image.shape[0] > size[1] or image.shape[1] > size[0]
             method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
             image = cv2.resize(image, size, interpolation=method)
         if self.equalize not in (None, "none"):
-            image = _equalized(image, self.equalize)
+            image = _equalize(image, self.equalize)
         return with_channels(image)
-
-    def _color(self) -> str:
-        raise NotImplementedError
-
-    def _height_and_width(self) -> tuple[int, int]:
-        return two_lengths(self.size, "size", "(height, width)")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -116,7 +148,7 @@ class _Resizer(ImagesOut, ImageEstimator):
         return tags
 
 
-class ImageResizer(_Resizer):
+class ImageResizer(_BaseResizer):
     """Resize images to one size and colour, as a dense array.
 
     Parameters
@@ -124,20 +156,19 @@ class ImageResizer(_Resizer):
     size : int or (int, int), default=48
         Side of the square, or height and width, in pixels.
     color : {"gray", "rgb"}, default="gray"
-        Channels of the result. RGB becomes gray with the weights of ITU-R BT.601; a gray
-        image becomes RGB by repeating its channel.
+        Channels of the result. RGB is converted to gray with the weights of ITU-R BT.601, gray
+        to RGB by repeating the channel.
     equalize : {"none", "histogram", "clahe"} or None, default="none"
-        Spread the gray values of each image: over its whole histogram, or tile by tile with
-        limited contrast (CLAHE). Colour images are equalised in their luminance. Float images
-        are brought to 256 levels of their scale for it, and back; they are the same as uint8 if
-        the scale is 0 to 1, -1 to 1 or 0 to 255, and stretched from their own minimum and maximum
-        otherwise.
+        Equalise the gray values of each image: by its whole histogram, or by tiles with limited
+        contrast (CLAHE). Colour images are equalised in luminance. Float images are converted to
+        256 levels and back. The result equals that of uint8 images on the scales 0 to 1, -1 to 1
+        and 0 to 255; other float images are stretched from their minimum and maximum.
     n_jobs : int or None, default=None
-        Threads that read and resize; None is 1, -1 one for each core.
+        Number of threads that read and resize. None means 1, -1 one for each core.
 
     See Also
     --------
-    GrayscaleResizer : The same with ``color="gray"``.
+    GrayscaleResizer : Equivalent to ``color="gray"``.
 
     References
     ----------
@@ -153,7 +184,7 @@ class ImageResizer(_Resizer):
     """
 
     _parameter_constraints = {
-        **_Resizer._parameter_constraints,
+        **_BaseResizer._parameter_constraints,
         "color": [StrOptions({"gray", "rgb"})],
     }
 
@@ -170,27 +201,24 @@ class ImageResizer(_Resizer):
         self.equalize = equalize
         self.n_jobs = n_jobs
 
-    def _color(self) -> str:
-        return self.color
 
+class GrayscaleResizer(_BaseResizer):
+    """Resize images to gray images of one size, as a dense array.
 
-class GrayscaleResizer(_Resizer):
-    """Resize images to gray ones of one size, as a dense array.
-
-    What networks made for FER2013 take: ``(n, 48, 48, 1)``.
+    The default is the input of networks for FER2013: ``(n, 48, 48, 1)``.
 
     Parameters
     ----------
     size : int or (int, int), default=48
         Side of the square, or height and width, in pixels.
     equalize : {"none", "histogram", "clahe"} or None, default="none"
-        Spread the gray values of each image; see `ImageResizer`.
+        Equalise the gray values of each image; see `ImageResizer`.
     n_jobs : int or None, default=None
-        Threads that read and resize; None is 1, -1 one for each core.
+        Number of threads that read and resize. None means 1, -1 one for each core.
 
     See Also
     --------
-    ImageResizer : Gray or RGB.
+    ImageResizer : Resize to gray or RGB.
 
     Examples
     --------
@@ -199,6 +227,8 @@ class GrayscaleResizer(_Resizer):
     >>> GrayscaleResizer(48).fit_transform([np.zeros((60, 80, 3), np.uint8)]).shape
     (1, 48, 48, 1)
     """
+
+    color = "gray"
 
     def __init__(
         self,
@@ -211,17 +241,15 @@ class GrayscaleResizer(_Resizer):
         self.equalize = equalize
         self.n_jobs = n_jobs
 
-    def _color(self) -> str:
-        return "gray"
 
-
-def _equalized(image: np.ndarray, method: str) -> np.ndarray:
+def _equalize(image: np.ndarray, method: str) -> np.ndarray:
+    """Return an image with equalised gray values or luminance."""
     if image.dtype != np.uint8:
         scale = PixelRange.of(image)
-        return scale.scaled(_equalized(scale.eight_bits(image), method)).astype(np.float32)
+        return scale.scaled(_equalize(scale.eight_bits(image), method)).astype(np.float32)
     if image.ndim == 3:
         ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
-        ycc[..., 0] = _equalized(ycc[..., 0], method)
+        ycc[..., 0] = _equalize(ycc[..., 0], method)
         return cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB)
     if method == "histogram":
         return cv2.equalizeHist(image)

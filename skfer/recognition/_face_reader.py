@@ -262,7 +262,7 @@ class FaceReader:
                 return nothing.failed(str(error))
             try:
                 faces = self._find(image, nothing.name)
-                return _Look(faces, finder.cut_all(image, faces), nothing.name)
+                return _Look(faces, finder.crop_all(image, faces), nothing.name)
             except Exception as error:  # a detector may be anybody's
                 if on_error == "raise":
                     raise

@@ -34,7 +34,7 @@ def test_help_lists_the_commands_and_the_exit_codes(skfer):
         (["predict", "a.jpg", "--model", __file__], 1, "no model that skfer.save wrote"),
         (["video", "nowhere.mp4"], 2, "does not exist"),
         (["train", ".", "--output", "m.joblib", "--set", "epochs"], 2, "NAME=VALUE"),
-        (["video", __file__, "--detector", "nobody"], 1, "No face detector is called 'nobody'"),
+        (["video", __file__, "--detector", "nobody"], 1, "Unknown face detector 'nobody'"),
         (["webcam", "--every", "0"], 2, "--every"),
     ],
 )

@@ -1,5 +1,3 @@
-"""Boxes that `FaceCropper(memory=...)` keeps by the content of their images."""
-
 from __future__ import annotations
 
 import contextlib
@@ -27,7 +25,7 @@ NO_WARNING = contextlib.nullcontext()
 
 
 class CountingDetector(BaseEstimator):
-    """Leaves a file for each image that it sees, so that other processes' calls count too."""
+    """Detector that writes a file for each call, to count calls in all processes."""
 
     def __init__(self, log, seconds=0.0):
         self.log = log
@@ -77,7 +75,7 @@ def test_grid_search_detects_each_image_once(counting, photo_files, tmp_path, n_
 
 
 class Pixels(DummyClassifier):
-    """A classifier of images that needs no training."""
+    """Classifier of images that needs no training."""
 
 
 @pytest.mark.parametrize("as_memory", [True, False])
@@ -93,7 +91,7 @@ def test_cache_takes_a_path_or_a_joblib_memory(counting, photo_files, tmp_path, 
         np.testing.assert_array_equal(one, other)
 
 
-def test_clearing_the_memory_empties_the_cache(counting, photo_files, tmp_path):
+def test_joblib_clear_empties_the_cache(counting, photo_files, tmp_path):
     memory = joblib.Memory(tmp_path / "m", verbose=0)
     FaceCropper(counting, memory=memory).transform(photo_files)
 
@@ -103,7 +101,7 @@ def test_clearing_the_memory_empties_the_cache(counting, photo_files, tmp_path):
     assert len(counting.seen()) == 2 * len(photo_files)
 
 
-def test_memory_without_a_location_keeps_nothing(counting, photo_files):
+def test_memory_without_a_location_caches_nothing(counting, photo_files):
     cropper = FaceCropper(counting, memory=joblib.Memory(None))
 
     cropper.transform(photo_files[:1])
@@ -112,7 +110,7 @@ def test_memory_without_a_location_keeps_nothing(counting, photo_files):
     assert len(counting.seen()) == 2
 
 
-def test_other_settings_of_the_detector_are_other_faces(astronaut, tmp_path):
+def test_cache_depends_on_detector_settings(astronaut, tmp_path):
     def count(**settings):
         cropper = FaceCropper(HaarDetector(**settings), memory=tmp_path / "cache")
         return len(cropper.detect([astronaut])[0])
@@ -120,7 +118,7 @@ def test_other_settings_of_the_detector_are_other_faces(astronaut, tmp_path):
     assert [count(), count(min_face_size=200), count()] == [1, 0, 1]
 
 
-def test_an_image_without_a_face_is_remembered_too(counting, tmp_path):
+def test_image_without_a_face_is_cached(counting, tmp_path):
     cropper = FaceCropper(counting, memory=tmp_path / "cache")
 
     for _ in range(2):
@@ -129,7 +127,7 @@ def test_an_image_without_a_face_is_remembered_too(counting, tmp_path):
     assert len(counting.seen()) == 1
 
 
-def test_scores_and_landmarks_are_remembered(tmp_path):
+def test_scores_and_landmarks_are_cached(tmp_path):
     class WithLandmarks(BaseEstimator):
         def detect(self, image):
             return Detections([[1, 2, 30, 40]], [0.7], np.arange(10))
@@ -144,7 +142,7 @@ def test_scores_and_landmarks_are_remembered(tmp_path):
     np.testing.assert_array_equal(again.landmarks, first.landmarks)
 
 
-def test_damaged_entries_are_detected_anew(counting, photo_files, tmp_path):
+def test_damaged_entries_are_replaced(counting, photo_files, tmp_path):
     cropper = FaceCropper(counting, memory=tmp_path / "cache")
     crops = cropper.transform(photo_files)
     entries = sorted((tmp_path / "cache").rglob("*.npy"))
@@ -159,7 +157,7 @@ def test_damaged_entries_are_detected_anew(counting, photo_files, tmp_path):
     assert len(counting.seen()) == 2 * len(photo_files)
 
 
-def test_entries_are_read_without_pythons_parser(counting, photo_files, tmp_path, monkeypatch):
+def test_entries_are_read_without_ast(counting, photo_files, tmp_path, monkeypatch):
     cropper = FaceCropper(counting, memory=tmp_path / "cache")
     crops = cropper.transform(photo_files)
 
@@ -191,7 +189,7 @@ with _lock(Path(sys.argv[1])):
 """
 
 
-def test_lock_of_a_killed_process_is_taken_over_at_once(counting, photo_files, tmp_path, entry):
+def test_lock_of_a_killed_process_is_released(counting, photo_files, tmp_path, entry):
     claim = entry.with_suffix(".claim")
     other = subprocess.Popen([sys.executable, "-c", CLAIM, claim], stdout=subprocess.PIPE)
     assert other.stdout.readline() == b"locked\n"
@@ -205,16 +203,14 @@ def test_lock_of_a_killed_process_is_taken_over_at_once(counting, photo_files, t
     assert not claim.exists()
 
 
-def test_lock_that_is_held_for_long_is_not_waited_for(
-    counting, photo_files, tmp_path, entry, monkeypatch
-):
+def test_waiting_for_a_lock_is_limited(counting, photo_files, tmp_path, entry, monkeypatch):
     monkeypatch.setattr("skfer.detection._cache._WAIT_SECONDS", 0.05)
     with _cache._lock(entry.with_suffix(".claim")):
         FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
     assert entry.exists()
 
 
-def _claim_of_the_future(path):
+def _lock_of_the_future(path):
     path.touch()
     os.utime(path, (4e9, 4e9))
 
@@ -222,7 +218,7 @@ def _claim_of_the_future(path):
 @pytest.mark.parametrize(
     "make",
     [
-        _claim_of_the_future,
+        _lock_of_the_future,
         lambda path: path.symlink_to("nowhere"),
         lambda path: path.symlink_to("/dev/zero"),
         os.mkfifo,
@@ -231,13 +227,17 @@ def _claim_of_the_future(path):
     ids=["future", "dangling link", "device", "pipe", "folder"],
 )
 @pytest.mark.parametrize("suffix", [".npy", ".claim"])
-def test_other_things_in_place_of_a_file_are_neither_followed_nor_waited_for(
+def test_links_pipes_and_folders_in_place_of_a_file(
     counting, photo_files, tmp_path, entry, make, suffix
 ):
     make(entry.with_suffix(suffix))
     cropper = FaceCropper(counting, memory=tmp_path / "cache")
     folder_in_place = suffix == ".npy" and make is Path.mkdir
-    with pytest.warns(UserWarning, match="boxes can't be kept") if folder_in_place else NO_WARNING:
+    with (
+        pytest.warns(UserWarning, match="detections can't be written")
+        if folder_in_place
+        else NO_WARNING
+    ):
         (faces,) = cropper.detect(photo_files[:1])
     assert len(faces) == 1
     assert not (tmp_path / "nowhere").exists()
@@ -256,7 +256,7 @@ def test_other_things_in_place_of_a_file_are_neither_followed_nor_waited_for(
         [1, 1, 9, -9, 1],
     ],
 )
-def test_entry_with_impossible_boxes_is_detected_anew(counting, photo_files, tmp_path, entry, row):
+def test_entry_with_invalid_boxes_is_replaced(counting, photo_files, tmp_path, entry, row):
     np.save(entry, np.array([row], "<f8"))
     cropper = FaceCropper(counting, memory=tmp_path / "cache")
     (faces,) = cropper.detect(photo_files[:1])
@@ -273,7 +273,7 @@ def test_entry_of_gigabytes_is_not_read(counting, photo_files, tmp_path, entry):
     assert entry.stat().st_size < 1000
 
 
-def test_full_disk_means_no_cache(counting, photo_files, tmp_path, monkeypatch):
+def test_full_disk_disables_the_cache(counting, photo_files, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -281,7 +281,7 @@ def test_full_disk_means_no_cache(counting, photo_files, tmp_path, monkeypatch):
     for name, message in (
         ("pathlib.Path.touch", "No space left"),
         ("skfer.detection._cache.np.save", "No space left"),
-        ("pathlib.Path.mkdir", "can't be kept"),
+        ("pathlib.Path.mkdir", "can't be written"),
     ):
         with monkeypatch.context() as full:
             full.setattr(name, fail)
@@ -292,15 +292,7 @@ def test_full_disk_means_no_cache(counting, photo_files, tmp_path, monkeypatch):
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
 
-@pytest.mark.parametrize("box", [[np.nan, 0, 9, 9], [0, 0, np.inf, 9], [0, 0, 1e12, 9]])
-def test_detections_are_finite(box):
-    with pytest.raises(ValueError, match="finite"):
-        Detections([box], [1.0])
-    with pytest.raises(ValueError, match="finite"):
-        Detections([[0, 0, 9, 9]], [np.nan])
-
-
-def test_a_failing_detector_leaves_no_claim(tmp_path):
+def test_failing_detector_leaves_no_lock(tmp_path):
     class Failing(BaseEstimator):
         def detect(self, image):
             raise RuntimeError("out of order")
@@ -310,7 +302,7 @@ def test_a_failing_detector_leaves_no_claim(tmp_path):
     assert not list(tmp_path.rglob("*.claim"))
 
 
-def test_a_detector_that_cannot_be_told_from_others_is_refused(tmp_path):
+def test_detector_without_a_cache_key_is_refused(tmp_path):
     class Unpicklable:
         def __init__(self):
             self.model = (pixel for pixel in ())
@@ -322,7 +314,7 @@ def test_a_detector_that_cannot_be_told_from_others_is_refused(tmp_path):
         FaceCropper(Unpicklable(), memory=tmp_path).fit(["a.jpg"])
 
 
-def test_a_memory_that_can_not_be_made_is_named(astronaut, tmp_path):
+def test_folder_that_can_not_be_created_is_named(astronaut, tmp_path):
     (tmp_path / "file").write_text("no folder")
     cropper = FaceCropper(memory=tmp_path / "file" / "boxes")
     with pytest.raises(ValueError, match=r"memory: the folder .*file.*memory=None"):

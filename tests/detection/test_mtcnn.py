@@ -12,7 +12,7 @@ from skfer.detection import MTCNNDetector, _mtcnn, build_detector
 
 
 @pytest.mark.slow
-def test_finds_the_face_and_its_landmarks_in_the_order_of_the_protocol(astronaut):
+def test_face_and_order_of_landmarks(astronaut):
     pytest.importorskip("mtcnn", reason='pip install "skfer[mtcnn]"')
     detector = build_detector("mtcnn", min_face_size=40)
     part = astronaut[40:200, 150:310]
@@ -41,7 +41,7 @@ def test_finds_the_face_and_its_landmarks_in_the_order_of_the_protocol(astronaut
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (11, 300, 3)])
-def test_image_smaller_than_any_face_has_none(shape):
+def test_small_images_have_no_face(shape):
     assert len(MTCNNDetector(min_face_size=1).detect(np.zeros(shape, np.uint8))) == 0
 
 
@@ -54,6 +54,31 @@ def test_without_the_package_the_error_names_the_extra(astronaut, monkeypatch):
 
 
 @pytest.mark.parametrize("settings", [{"score_threshold": -1}, {"min_face_size": 0}])
-def test_settings_out_of_range_are_refused(settings, astronaut):
+def test_invalid_parameters(settings, astronaut):
     with pytest.raises(ValueError, match=next(iter(settings))):
         MTCNNDetector(**settings).detect(astronaut)
+
+
+def test_suppression_equals_that_of_the_package():
+    pytest.importorskip("mtcnn", reason='pip install "skfer[mtcnn]"')
+    from mtcnn.utils.bboxes import smart_nms_from_bboxes
+
+    rng = np.random.default_rng(0)
+    for n_boxes in (0, 1, 2, 255, 257, 700):
+        corners, sides = rng.uniform(0, 200, (n_boxes, 2)), rng.uniform(5, 40, (n_boxes, 2))
+        scores = np.sort(rng.random(n_boxes))[::-1]
+        boxes = np.c_[np.zeros(n_boxes), corners, corners + sides, scores]
+        rng.shuffle(boxes)
+        for threshold in (0.3, 0.7):
+            expected = smart_nms_from_bboxes(boxes, threshold=threshold)
+            np.testing.assert_array_equal(
+                _mtcnn._suppress_overlaps(boxes, threshold=threshold), expected
+            )
+
+
+@pytest.mark.slow
+def test_many_faces_need_little_memory(astronaut):
+    pytest.importorskip("mtcnn", reason='pip install "skfer[mtcnn]"')
+    face = cv2.resize(astronaut[40:200, 150:310], (56, 56), interpolation=cv2.INTER_AREA)
+    photo = np.tile(face, (12, 12, 1))
+    assert len(MTCNNDetector().detect(photo)) == 12 * 12

@@ -13,7 +13,7 @@ import pytest
 from sklearn.base import clone
 
 from skfer import FaceCropper
-from skfer.detection import YuNetDetector, _yunet_model, build_detector
+from skfer.detection import YuNetDetector, _yunet, build_detector
 
 # Right eye, left eye, nose, right and left corner of the mouth, read off the photo by eye.
 ASTRONAUT = [[202, 101], [246, 103], [223, 127], [201, 139], [244, 141]]
@@ -26,7 +26,7 @@ def yunet(yunet_model):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty folder in place of the user's cache."""
+    """Return an empty folder that replaces the user's cache."""
     pooch = pytest.importorskip("pooch", reason='pip install "skfer[yunet]"')
     folder = tmp_path / "cache"
     monkeypatch.setattr(pooch, "os_cache", lambda name: folder / name)
@@ -34,7 +34,7 @@ def cache(tmp_path, monkeypatch):
 
 
 class Site(ThreadingHTTPServer):
-    """What the model is fetched from: it answers every request with the same bytes."""
+    """Download server that answers every request with the same bytes."""
 
     content = b""
     requests = 0
@@ -54,7 +54,7 @@ class Site(ThreadingHTTPServer):
 def site(monkeypatch):
     server = Site(("127.0.0.1", 0), Site.RequestHandlerClass)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_yunet_model, "_MODEL_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setattr(_yunet, "_MODEL_URL", f"http://127.0.0.1:{server.server_port}/")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -62,25 +62,25 @@ def site(monkeypatch):
 
 
 def in_new_thread(function, *arguments):
-    """What a function returns in a thread that has loaded no model yet."""
+    """Return the result of a function in a thread that has not loaded a model."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(function, *arguments).result()
 
 
-def turned(photo, degrees):
-    """The photo turned about the face, and the affine map that turned it."""
+def rotated(photo, degrees):
+    """Return the photo rotated about the face, and the affine matrix."""
     turn = cv2.getRotationMatrix2D((224, 115), degrees, 1)
     size = photo.shape[1::-1]
     return cv2.warpAffine(photo, turn, size, borderMode=cv2.BORDER_REPLICATE), turn
 
 
 def tilt(landmarks):
-    """Degrees from the level of the line between the eyes."""
+    """Return the angle of the line between the eyes in degrees."""
     return np.degrees(np.arctan2(*(landmarks[1] - landmarks[0])[::-1]))
 
 
 @pytest.mark.real_data
-def test_finds_the_face_and_its_landmarks_in_the_order_of_the_protocol(yunet, astronaut):
+def test_face_and_order_of_landmarks(yunet, astronaut):
     faces = yunet.detect(astronaut)
 
     assert len(faces) == 1
@@ -92,7 +92,7 @@ def test_finds_the_face_and_its_landmarks_in_the_order_of_the_protocol(yunet, as
 
 
 @pytest.mark.real_data
-def test_gray_is_searched_as_colour_is(yunet, astronaut):
+def test_gray_image(yunet, astronaut):
     gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
 
     np.testing.assert_allclose(yunet.detect(gray).landmarks, [ASTRONAUT], atol=6)
@@ -100,7 +100,7 @@ def test_gray_is_searched_as_colour_is(yunet, astronaut):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("scale", [0.5, 3])
-def test_faces_come_in_pixels_of_the_photo_whatever_its_size(yunet, astronaut, scale):
+def test_results_are_in_pixels_of_the_photo(yunet, astronaut, scale):
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     photo = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=method)
 
@@ -112,7 +112,7 @@ def test_faces_come_in_pixels_of_the_photo_whatever_its_size(yunet, astronaut, s
 
 
 @pytest.mark.real_data
-def test_a_face_may_fill_a_large_photo(yunet, astronaut):
+def test_face_that_fills_a_large_photo(yunet, astronaut):
     portrait = cv2.resize(astronaut[50:190, 155:295], (1800, 1800), interpolation=cv2.INTER_CUBIC)
 
     faces = yunet.detect(portrait)
@@ -122,7 +122,7 @@ def test_a_face_may_fill_a_large_photo(yunet, astronaut):
 
 
 @pytest.mark.real_data
-def test_small_faces_of_a_large_photo_are_found_unless_they_are_not_wanted(yunet, astronaut):
+def test_small_face_in_a_large_photo(yunet, astronaut):
     small = cv2.resize(astronaut, (120, 120), interpolation=cv2.INTER_AREA)
     photo = np.full((960, 1280, 3), 90, np.uint8)
     photo[700:820, 900:1020] = small
@@ -137,8 +137,8 @@ def test_small_faces_of_a_large_photo_are_found_unless_they_are_not_wanted(yunet
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("degrees", [-30, 30])
-def test_landmarks_turn_with_the_face(yunet, astronaut, degrees):
-    photo, turn = turned(astronaut, degrees)
+def test_refined_landmarks_follow_the_tilt(yunet, astronaut, degrees):
+    photo, turn = rotated(astronaut, degrees)
     expected = cv2.transform(np.array([ASTRONAUT], float), turn)[0]
 
     def error(detector):
@@ -170,7 +170,7 @@ def test_threads_share_a_detector(yunet, astronaut):
 
 
 @pytest.mark.real_data
-def test_a_used_detector_can_be_pickled_and_cloned(yunet, astronaut):
+def test_detector_can_be_pickled_and_cloned_after_use(yunet, astronaut):
     boxes = yunet.detect(astronaut).boxes
 
     for copy in (pickle.loads(pickle.dumps(yunet)), clone(yunet)):
@@ -178,17 +178,17 @@ def test_a_used_detector_can_be_pickled_and_cloned(yunet, astronaut):
 
 
 @pytest.mark.real_data
-def test_a_memory_knows_the_model_by_its_content(yunet_model, astronaut, tmp_path):
-    def remembered(model, **settings):
+def test_cache_key_depends_on_the_content_of_the_model(yunet_model, astronaut, tmp_path):
+    def count_entries(model, **settings):
         detector = YuNetDetector(model, **settings)
         FaceCropper(detector, memory=tmp_path / "boxes").detect([astronaut])
         return len(list((tmp_path / "boxes").rglob("*.npy")))
 
     elsewhere = tmp_path / "yunet.onnx"
     shutil.copy(yunet_model, elsewhere)
-    assert remembered(yunet_model) == 1
-    assert remembered(str(elsewhere)) == 1
-    assert remembered(elsewhere, score_threshold=0.5) == 2
+    assert count_entries(yunet_model) == 1
+    assert count_entries(str(elsewhere)) == 1
+    assert count_entries(elsewhere, score_threshold=0.5) == 2
     assert YuNetDetector().cache_key() == YuNetDetector(elsewhere).cache_key()
     with elsewhere.open("ab") as file:
         file.write(b"\x00")
@@ -196,7 +196,7 @@ def test_a_memory_knows_the_model_by_its_content(yunet_model, astronaut, tmp_pat
 
 
 @pytest.mark.real_data
-def test_a_model_that_changed_is_loaded_again(yunet_model, astronaut, tmp_path):
+def test_changed_model_is_loaded_again(yunet_model, astronaut, tmp_path):
     model = tmp_path / "yunet.onnx"
     shutil.copy(yunet_model, model)
     detector = YuNetDetector(model)
@@ -204,12 +204,12 @@ def test_a_model_that_changed_is_loaded_again(yunet_model, astronaut, tmp_path):
 
     model.write_bytes(b"something else")
 
-    with pytest.raises(ValueError, match=r"yunet.onnx' is no YuNet network"):
+    with pytest.raises(ValueError, match=r"yunet.onnx' is not a YuNet network"):
         detector.detect(astronaut)
 
 
 @pytest.mark.real_data
-def test_the_model_is_fetched_once(yunet_model, astronaut, cache, site):
+def test_model_is_downloaded_once(yunet_model, astronaut, cache, site):
     site.content = yunet_model.read_bytes()
     detector = build_detector("yunet", min_face_size=24)
 
@@ -217,20 +217,20 @@ def test_the_model_is_fetched_once(yunet_model, astronaut, cache, site):
 
     assert found == [1, 1, 1]
     assert site.requests == 1
-    assert [path.name for path in cache.iterdir()] == [_yunet_model.MODEL_NAME]
+    assert [path.name for path in cache.iterdir()] == [_yunet._MODEL_NAME]
 
 
-def test_a_file_with_another_checksum_is_refused(astronaut, cache, site):
+def test_wrong_checksum_is_refused(astronaut, cache, site):
     site.content = b"not what was asked for"
 
-    with pytest.raises(FileNotFoundError, match=r"can't be fetched from http.*SHA-256 ebafce4e"):
+    with pytest.raises(FileNotFoundError, match=r"can't be downloaded from http.*SHA-256 ebafce4e"):
         in_new_thread(YuNetDetector().detect, astronaut)
     assert not list(cache.iterdir())
 
 
-def test_without_a_network_the_error_says_where_to_put_the_file(astronaut, cache, monkeypatch):
+def test_error_without_a_network_names_file_and_folder(astronaut, cache, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(_yunet_model, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
+    monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
 
     with pytest.raises(FileNotFoundError) as caught:
         in_new_thread(YuNetDetector().detect, astronaut)
@@ -241,33 +241,33 @@ def test_without_a_network_the_error_says_where_to_put_the_file(astronaut, cache
 
 
 @pytest.mark.real_data
-def test_a_file_put_into_the_cache_by_hand_is_used(yunet_model, astronaut, cache, monkeypatch):
-    monkeypatch.setattr(_yunet_model, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
+def test_model_copied_to_the_cache_is_used(yunet_model, astronaut, cache, monkeypatch):
+    monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
     cache.mkdir(parents=True)
     shutil.copy(yunet_model, cache)
 
     assert len(in_new_thread(YuNetDetector().detect, astronaut)) == 1
 
 
-def test_without_pooch_the_error_names_the_extra(astronaut, monkeypatch):
+def test_missing_pooch_names_the_extra(astronaut, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
 
     with pytest.raises(ImportError, match=r'pip install "skfer\[yunet\]"'):
         in_new_thread(YuNetDetector().detect, astronaut)
 
 
-def test_a_model_that_is_not_there_is_named(astronaut, tmp_path):
+def test_missing_model_is_named(astronaut, tmp_path):
     missing = YuNetDetector(tmp_path / "none.onnx")
 
-    for ask in (missing.cache_key, lambda: missing.detect(astronaut)):
+    for call in (missing.cache_key, lambda: missing.detect(astronaut)):
         with pytest.raises(FileNotFoundError, match=r"model: '.*none.onnx' can't be read"):
-            ask()
+            call()
 
 
 @pytest.mark.parametrize(
     "settings",
     [{"score_threshold": 1.5}, {"min_face_size": 0}, {"max_side": 20}, {"refine_landmarks": 2}],
 )
-def test_settings_out_of_range_are_refused(settings, astronaut):
+def test_invalid_parameters(settings, astronaut):
     with pytest.raises(ValueError, match=next(iter(settings))):
         YuNetDetector("yunet.onnx", **settings).detect(astronaut)

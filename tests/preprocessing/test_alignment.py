@@ -7,13 +7,13 @@ import pytest
 from skfer import FaceCropper
 from skfer.detection import Detections, HaarDetector, YuNetDetector
 
-# A face that fills a square of 100 pixels as the median face of FER2013 fills its image.
+# Landmarks of the median face of FER2013, in a square of 100 pixels.
 UPRIGHT = np.array([[31.5, 39.2], [68.5, 39.2], [50, 59.4], [35.3, 76.2], [64.7, 76.2]])
 ASTRONAUT = np.array([[202, 101], [246, 103], [223, 127], [201, 139], [244, 141]], float)
 
 
 class FixedFaces:
-    """Finds the same faces in every image."""
+    """Detector that returns the same faces for every image."""
 
     def __init__(self, boxes, landmarks):
         self.faces = Detections(boxes, np.ones(len(boxes)), landmarks)
@@ -27,17 +27,17 @@ def aligned(image, landmarks, **settings):
     return FaceCropper(faces, align=True, **settings).transform([image])[0]
 
 
-def changed(photo, degrees, scale):
-    """The photo turned and scaled about its face, and where its landmarks come to lie."""
-    change = cv2.getRotationMatrix2D((224, 115), degrees, scale)
-    change[:, 2] += [150, 150]
-    photo = cv2.warpAffine(photo, change, (700, 700), flags=cv2.INTER_CUBIC)
-    # OpenCV counts from the middle of the first pixel, landmarks from its edge.
-    return photo, cv2.transform(ASTRONAUT[np.newaxis] - 0.5, change)[0] + 0.5
+def transformed(photo, degrees, scale):
+    """Return the photo rotated and scaled about its face, and its landmarks."""
+    matrix = cv2.getRotationMatrix2D((224, 115), degrees, scale)
+    matrix[:, 2] += [150, 150]
+    photo = cv2.warpAffine(photo, matrix, (700, 700), flags=cv2.INTER_CUBIC)
+    # OpenCV measures from the centre of the first pixel, landmarks from its corner.
+    return photo, cv2.transform(ASTRONAUT[np.newaxis] - 0.5, matrix)[0] + 0.5
 
 
-def compared(crop, other):
-    """Correlation of two crops' gray values, in the size that networks see."""
+def correlation(crop, other):
+    """Return the correlation of the gray values of two crops, resized to 48 x 48 pixels."""
     one, other = (
         cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (48, 48), interpolation=cv2.INTER_AREA)
         for image in (crop, other)
@@ -46,7 +46,7 @@ def compared(crop, other):
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.25])
-def test_an_upright_face_is_cut_like_its_square_box(astronaut, margin):
+def test_crop_of_an_upright_face_equals_its_box(astronaut, margin):
     by_box = FaceCropper(FixedFaces([[170, 60, 100, 100]], None), margin=margin)
 
     crop = aligned(astronaut, UPRIGHT + [170, 60], margin=margin)
@@ -57,18 +57,18 @@ def test_an_upright_face_is_cut_like_its_square_box(astronaut, margin):
 
 
 @pytest.mark.parametrize(("degrees", "scale"), [(20, 1), (-45, 1), (0, 0.7), (160, 1.3)])
-def test_a_turned_photo_gives_the_crop_of_the_upright_one(astronaut, degrees, scale):
-    photo, landmarks = changed(astronaut, degrees, scale)
+def test_crop_is_invariant_to_rotation_and_scale(astronaut, degrees, scale):
+    photo, landmarks = transformed(astronaut, degrees, scale)
 
     crop = aligned(photo, landmarks, margin=0.1)
 
     upright = aligned(astronaut, ASTRONAUT, margin=0.1)
-    assert compared(crop, upright) > 0.99
-    # Nothing is enlarged or shrunk: a face twice as large in the photo is so in the crop.
+    assert correlation(crop, upright) > 0.99
+    # The crop keeps the resolution of the photo.
     assert len(crop) == pytest.approx(len(upright) * scale, abs=2)
 
 
-def test_what_the_eyes_show_lies_level_in_the_crop():
+def test_eyes_are_level_in_the_crop():
     eyes_and_mouth = np.zeros((300, 300), np.uint8)
     turn = cv2.getRotationMatrix2D((150, 150), 25, 1)
     landmarks = cv2.transform((UPRIGHT + [100, 90])[np.newaxis], turn)[0]
@@ -83,8 +83,8 @@ def test_what_the_eyes_show_lies_level_in_the_crop():
 
 
 @pytest.mark.parametrize("degrees", [0, 30])
-def test_beyond_the_edge_is_the_mirror_image(astronaut, degrees):
-    photo, landmarks = changed(astronaut, degrees, 1)
+def test_crop_is_mirrored_beyond_the_edge(astronaut, degrees):
+    photo, landmarks = transformed(astronaut, degrees, 1)
     left, top = np.floor(landmarks.min(axis=0)).astype(int)
     mirrored = cv2.copyMakeBorder(photo[top:, left:], 150, 0, 150, 0, cv2.BORDER_REFLECT_101)
 
@@ -96,7 +96,7 @@ def test_beyond_the_edge_is_the_mirror_image(astronaut, degrees):
 
 @pytest.mark.parametrize("shape", [(90, 80), (90, 80, 1), (90, 80, 3), (1, 1)])
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_crops_are_what_the_images_were(shape, kind):
+def test_crop_keeps_dtype_and_channels(shape, kind):
     image = np.random.default_rng(0).uniform(0, 255, shape).astype(kind)
 
     crop = aligned(image, UPRIGHT, margin=2)
@@ -108,7 +108,7 @@ def test_crops_are_what_the_images_were(shape, kind):
 
 
 @pytest.mark.parametrize("point", [np.nan, 12])
-def test_a_face_without_usable_landmarks_is_cut_by_its_box(astronaut, point):
+def test_face_without_usable_landmarks_is_cropped_by_its_box(astronaut, point):
     crop = aligned(astronaut, np.full((5, 2), point))
 
     np.testing.assert_array_equal(crop, astronaut[:30, :30])
@@ -123,14 +123,14 @@ def test_a_detector_without_landmarks_is_refused(astronaut, detector, method):
         getattr(cropper, method)([astronaut])
 
 
-def test_a_detector_of_ones_own_without_landmarks_is_refused_at_its_first_face(astronaut):
+def test_custom_detector_without_landmarks_is_refused_at_its_first_face(astronaut):
     cropper = FaceCropper(FixedFaces([[0, 0, 30, 30]], None), align=True)
 
     with pytest.raises(ValueError, match="align=True needs landmarks"):
         cropper.fit_transform([astronaut])
 
 
-def test_cut_gives_every_face_as_transform_does(photo_files, astronaut):
+def test_cut_equals_transform(photo_files, astronaut):
     boxes, landmarks = [[0, 0, 90, 80], [170, 60, 100, 100]], [UPRIGHT, ASTRONAUT]
     cropper = FaceCropper(FixedFaces(boxes, landmarks), align=True, margin=0.1)
     (faces,) = cropper.detect([astronaut])
@@ -146,7 +146,7 @@ def test_cut_gives_every_face_as_transform_does(photo_files, astronaut):
     assert cropper.cut(astronaut, faces.take([])) == []
 
 
-def test_cut_leaves_a_face_whole_that_is_cropped_already():
+def test_cut_respects_whole_below():
     face = np.arange(2304, dtype=np.uint8).reshape(48, 48)
     cropper = FaceCropper(whole_below=64, margin=0.3)
 
@@ -158,11 +158,11 @@ def test_cut_leaves_a_face_whole_that_is_cropped_already():
 @pytest.mark.real_data
 @pytest.mark.parametrize("degrees", [-25, 25])
 def test_yunet_aligns_a_tilted_photo(yunet_model, astronaut, degrees):
-    photo, _ = changed(astronaut, degrees, 1)
+    photo, _ = transformed(astronaut, degrees, 1)
     yunet = YuNetDetector(yunet_model)
 
     tilted, upright = FaceCropper(yunet, align=True).transform([photo, astronaut])
     by_box, upright_box = FaceCropper(yunet).transform([photo, astronaut])
 
-    assert compared(tilted, upright) > 0.85
-    assert compared(by_box, upright_box) < 0.7
+    assert correlation(tilted, upright) > 0.85
+    assert correlation(by_box, upright_box) < 0.7

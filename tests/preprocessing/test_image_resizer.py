@@ -21,7 +21,7 @@ RESIZERS = [GrayscaleResizer(20), ImageResizer((20, 30), color="rgb", equalize="
     st.sampled_from(["gray", "rgb"]),
     st.sampled_from([np.uint8, np.float32]),
 )
-def test_images_of_any_size_become_one_array(shapes, size, equalize, color, dtype):
+def test_output_is_one_dense_array(shapes, size, equalize, color, dtype):
     rng = np.random.default_rng(0)
     batch = [rng.integers(0, 256, shape).astype(dtype) for shape in shapes]
 
@@ -32,7 +32,7 @@ def test_images_of_any_size_become_one_array(shapes, size, equalize, color, dtyp
     assert np.isfinite(dense).all()
 
 
-def test_photos_of_any_form_become_what_a_network_takes(photo_files):
+def test_photos_of_any_size_and_colour(photo_files):
     gray = GrayscaleResizer(48).fit_transform(photo_files)
     rgb = ImageResizer((224, 160), color="rgb").fit_transform(photo_files)
 
@@ -43,20 +43,19 @@ def test_photos_of_any_form_become_what_a_network_takes(photo_files):
     np.testing.assert_array_equal(rgb[2, ..., 0], rgb[2, ..., 2])
 
 
-def test_images_of_the_right_size_and_colour_stay_as_they_are():
+def test_images_of_the_target_size_are_unchanged():
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
 
     np.testing.assert_array_equal(GrayscaleResizer().fit_transform(images)[..., 0], images)
 
 
-def test_gray_is_weighted_as_the_eye_sees():
+def test_gray_uses_luminance_weights():
     green, blue = np.zeros((2, 4, 4, 3), np.uint8)
     green[..., 1] = blue[..., 2] = 255
 
     gray = GrayscaleResizer(4).fit_transform([green, blue])
 
-    assert gray[0, 0, 0, 0] == round(0.587 * 255)
-    assert gray[1, 0, 0, 0] == round(0.114 * 255)
+    assert gray[:, 0, 0, 0].tolist() == [round(0.587 * 255), round(0.114 * 255)]
 
 
 def test_shrinking_averages_all_pixels():
@@ -68,7 +67,7 @@ def test_shrinking_averages_all_pixels():
 
 @pytest.mark.parametrize("equalize", ["histogram", "clahe"])
 @pytest.mark.parametrize("color", ["gray", "rgb"])
-def test_equalisation_spreads_a_dull_photo(astronaut, equalize, color):
+def test_equalisation_increases_contrast(astronaut, equalize, color):
     dull = (astronaut // 8 + 100).astype(np.uint8)
 
     (plain,), (spread,) = (
@@ -79,7 +78,7 @@ def test_equalisation_spreads_a_dull_photo(astronaut, equalize, color):
     assert spread.std() > 1.5 * plain.std()
 
 
-def test_histogram_is_opencvs_equalisation(astronaut):
+def test_histogram_equals_opencv(astronaut):
     gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[:48, :48]
 
     (equalized,) = GrayscaleResizer(48, equalize="histogram").fit_transform([gray])
@@ -89,23 +88,18 @@ def test_histogram_is_opencvs_equalisation(astronaut):
 
 @pytest.mark.parametrize("equalize", ["histogram", "clahe"])
 def test_equalised_floats_keep_their_range(astronaut, equalize):
-    photo = astronaut / 255 * 6 - 3
+    resizer = ImageResizer(64, color="rgb", equalize=equalize)
 
-    (equalized,) = ImageResizer(64, color="rgb", equalize=equalize).fit_transform([photo])
+    (equalized,) = resizer.fit_transform([astronaut / 255 * 6 - 3])
 
     assert equalized.dtype == np.float32
     assert -3.001 <= equalized.min() < -2
     assert 2 < equalized.max() <= 3.001
+    for constant in (np.full((9, 9), 7, np.uint8), np.full((9, 9), 0.25, np.float32)):
+        assert np.ptp(resizer.fit_transform([constant])) == 0
 
 
-@pytest.mark.parametrize("equalize", ["histogram", "clahe"])
-def test_an_even_image_can_be_equalised(equalize):
-    for even in (np.full((9, 9), 7, np.uint8), np.full((9, 9), 0.25, np.float32)):
-        out = GrayscaleResizer(8, equalize=equalize).fit_transform([even])
-        assert np.ptp(out) == 0
-
-
-def test_one_batch_is_uint8_or_floating_point():
+def test_mixed_dtypes_are_refused():
     mixed = [np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)]
 
     with pytest.raises(ValueError, match=r"X\[0\] is uint8 and X\[1\] is float32"):
@@ -119,17 +113,14 @@ def test_size_is_one_or_two_positive_ints(size):
 
 
 @pytest.mark.parametrize("wrong", [{"color": "bgr"}, {"equalize": "adaptive"}])
-def test_wrong_parameters_are_refused_with_and_without_fit(wrong):
+def test_invalid_parameters(wrong):
     for method in ("fit", "transform"):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             getattr(ImageResizer(**wrong), method)(np.zeros((1, 8, 8)))
 
 
-# What scikit-learn's suite checks on rows, on photos.
-
-
 @pytest.mark.parametrize("resizer", RESIZERS)
-def test_same_result_however_it_is_reached(resizer, photo_files):
+def test_output_is_the_same_in_every_way_of_calling(resizer, photo_files):
     dense = clone(resizer).fit_transform(photo_files)
 
     fitted = clone(resizer).fit(photo_files)
@@ -141,7 +132,7 @@ def test_same_result_however_it_is_reached(resizer, photo_files):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(photo_files), dense)
 
 
-def test_the_callers_images_are_never_changed(astronaut):
+def test_input_is_not_modified(astronaut):
     photos = astronaut[np.newaxis].copy()
 
     out = ImageResizer(512, color="rgb", equalize="histogram").fit_transform(photos)
@@ -151,13 +142,11 @@ def test_the_callers_images_are_never_changed(astronaut):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("equalize", ["none", "histogram", "clahe"])
-def test_real_faces(fer2013, equalize):
+def test_fer2013(fer2013):
     faces = fer2013.images[:200]
 
-    dense = GrayscaleResizer(equalize=equalize).fit_transform(faces)
-
-    assert dense.shape == (200, 48, 48, 1)
-    assert dense.dtype == np.uint8
-    if equalize == "none":
-        np.testing.assert_array_equal(dense[..., 0], faces)
+    np.testing.assert_array_equal(GrayscaleResizer().fit_transform(faces)[..., 0], faces)
+    for equalize in ("histogram", "clahe"):
+        dense = GrayscaleResizer(equalize=equalize).fit_transform(faces)
+        assert dense.shape == (200, 48, 48, 1)
+        assert dense.dtype == np.uint8
