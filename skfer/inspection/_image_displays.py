@@ -483,7 +483,7 @@ def _known_classes(classes: Sequence[Any] | None, known: list[Any], description:
         raise ValueError(
             f"classes={shorten(list(classes))} must be some of {description}, {shorten(known)}."
         )
-    return list(classes)
+    return list(dict.fromkeys(classes))
 
 
 def _reduced(image: np.ndarray) -> np.ndarray:
