@@ -29,8 +29,7 @@ from skfer._image_limits import MAX_PIXELS
 from skfer._images import read_image
 from skfer.datasets import load_fer2013, load_ferplus, load_image_folder, load_image_table
 from skfer.detection import YuNetDetector
-from skfer.recognition._csv_text import defused, restored, table_as_csv
-from skfer.recognition._recognize import image_files
+from skfer.recognition import escape_formula, image_files, table_to_csv, unescape_formula
 from skfer.video._face_tables import read_rows, row_sink
 from skfer.video._sources import VideoFile
 from skfer.web import create_app
@@ -383,26 +382,26 @@ def test_a_header_of_an_array_that_is_no_python_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("word", ["=1+1", "+1", "-1", "@SUM(1)", " =1", "\uff1d1", "'=1", "''-1"])
 def test_a_word_that_is_a_formula_is_written_as_a_word_and_comes_back(word):
-    assert defused(word) == f"'{word}"
-    assert restored(defused(word)) == word
+    assert escape_formula(word) == f"'{word}"
+    assert unescape_formula(escape_formula(word)) == word
 
 
 @pytest.mark.parametrize("word", ["\n=1+1", "\r=1", "\t=1", "a\x1b[2J", "a\u202eb"])
 def test_control_characters_in_tables_are_escaped(word):
-    (cell,) = next(csv.reader(table_as_csv(pd.DataFrame({"word": [word]})).splitlines()[1:]))
+    (cell,) = next(csv.reader(table_to_csv(pd.DataFrame({"word": [word]})).splitlines()[1:]))
     assert cell == "".join(c if c in "=1+a[2Jb" else f"\\u{ord(c):04x}" for c in word)
 
 
 @pytest.mark.parametrize("value", ["party.jpg", "a=b", "'quoted'", "", -1, -0.5, None])
 def test_all_else_is_written_as_it_is(value):
-    assert defused(value) == value
-    assert restored(value) == value
+    assert escape_formula(value) == value
+    assert unescape_formula(value) == value
 
 
 def test_tables_of_faces_hold_no_formulas(tmp_path):
     images = {"image": ["=cmd()", "b.jpg"], "confidence": [-1.5, 2]}
     table = pd.DataFrame({**images, "=sum": [0.1, 0.9]})
-    header, *rows = csv.reader(table_as_csv(table).splitlines())
+    header, *rows = csv.reader(table_to_csv(table).splitlines())
     assert header == ["image", "confidence", "'=sum"]
     assert rows == [["'=cmd()", "-1.5", "0.1"], ["b.jpg", "2.0", "0.9"]]
 

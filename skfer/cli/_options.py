@@ -91,10 +91,10 @@ def region_option(command: Decorated) -> Decorated:
 def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
     if value is None:
         return None
-    from skfer.recognition import checked_region
+    from skfer.recognition import validate_region
 
     try:
-        return checked_region(value.split(","))
+        return validate_region(value.split(","))
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

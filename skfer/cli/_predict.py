@@ -145,9 +145,9 @@ def _write(table: Any, kind: str, output: Path | None) -> None:
 
 def _as_text(table: Any, kind: str) -> str:
     if kind == "csv":
-        from skfer.recognition import table_as_csv
+        from skfer.recognition import table_to_csv
 
-        return table_as_csv(table, float_format="%.6g")
+        return table_to_csv(table, float_format="%.6g")
     if kind == "json":
         text = json.dumps(_photos(table), indent=2, ensure_ascii=False)
         return printable(text, keep="\n") + "\n"

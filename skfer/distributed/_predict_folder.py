@@ -13,7 +13,7 @@ import numpy as np
 from skfer._images import IMAGE_SUFFIXES, read_image
 from skfer._pipelines import take_apart
 from skfer.distributed._on_dask import copies_kept, last_client
-from skfer.recognition import class_columns, import_pandas, typed
+from skfer.recognition import class_columns, import_pandas, set_column_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ def predict_folder(
     table.insert(2, "probability", probabilities.max(axis=1).astype(float))
     table["error"] = pd.array(errors, dtype=pd.StringDtype())
     table.loc[table["error"].notna(), "expression"] = None
-    return typed(table, classes)
+    return set_column_types(table, classes)
 
 
 def _probabilities(

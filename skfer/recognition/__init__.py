@@ -1,21 +1,35 @@
-"""Every face of many photos through a Pipeline, as a table or drawn into the picture."""
+"""Recognition of all faces in photos: tables, annotated images and tracking."""
 
-# Names that `__all__` lacks are for video/, distributed/ and cli/, not for users.
-from skfer.recognition._annotate import annotate, face_label, most_probable
-from skfer.recognition._colors import color_of, rgb
-from skfer.recognition._csv_text import defused, restored, table_as_csv
-from skfer.recognition._drawing import Color, FaceMark, draw_marks
-from skfer.recognition._face_follower import FaceFollower, FollowedFace, KnownFace
-from skfer.recognition._face_reader import (
+# Names that are not in `__all__` are for video/, distributed/ and cli/.
+from skfer.recognition._annotation import (
+    Color,
+    FaceMark,
+    annotate,
+    draw_marks,
+    expression_color,
+    expression_hex_color,
+    face_label,
+    probability_bars,
+)
+from skfer.recognition._reader import (
     FaceReader,
     FaceReading,
     Region,
-    as_reader,
-    checked_region,
+    make_reader,
+    validate_region,
 )
-from skfer.recognition._progress import progress_bar
-from skfer.recognition._recognize import image_files, recognize
-from skfer.recognition._table import class_columns, import_pandas, typed
+from skfer.recognition._recognize import (
+    class_columns,
+    escape_formula,
+    image_files,
+    import_pandas,
+    progress_bar,
+    recognize,
+    set_column_types,
+    table_to_csv,
+    unescape_formula,
+)
+from skfer.recognition._tracking import FaceFollower, FollowedFace, KnownFace
 
 __all__ = [
     "FaceFollower",

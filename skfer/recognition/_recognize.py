@@ -1,20 +1,33 @@
-"""`recognize`: the faces of many photos as a table."""
+"""`recognize`: the faces of many photos as a table, with its columns and CSV text."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skfer._extras import import_extra
 from skfer._images import IMAGE_SUFFIXES
 from skfer._utils import printable
 from skfer.detection import FaceDetector
-from skfer.recognition._face_reader import FaceReader, FaceReading, Region, as_reader
-from skfer.recognition._progress import progress_bar
-from skfer.recognition._table import PHOTO_COLUMNS, class_columns, import_pandas, typed
+from skfer.recognition._reader import FaceReader, FaceReading, Region, make_reader
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Columns of a table of photos; the columns of the classes follow.
+_COLUMNS = ["image", "face", "x", "y", "width", "height", "confidence", "expression", "probability"]
+_INTEGER_COLUMNS = ("frame", "face", "face_id", "x", "y", "width", "height")
+_RESERVED_COLUMNS = {*_COLUMNS, *_INTEGER_COLUMNS, "timestamp", "detected", "error"}
+
+# Spreadsheets take a cell that starts with one of these characters, some of them full-width, as a
+# formula.
+_FORMULA_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf"'*\s*[{_FORMULA_SIGNS}]")
+_ESCAPED_FORMULA = re.compile(rf"'+\s*[{_FORMULA_SIGNS}]")
 
 
 def recognize(
@@ -28,60 +41,60 @@ def recognize(
     region: Region | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Find every face of every image and name its expression.
+    """Detect all faces of all images and recognise their expressions.
 
     Parameters
     ----------
     images : batch of n images, or path of a folder
-        Arrays (gray or RGB), paths or bytes; of a folder, the image files in it, sorted by name.
+        Arrays (gray or RGB), paths or bytes. A folder means its image files, sorted by name.
     pipeline : Pipeline, classifier or FaceReader, default=None
-        As for `FaceReader`; None stands for ``skfer.load_pretrained()``. Load it once and pass
-        it on if you call this more than once.
+        Fitted Pipeline or classifier, see `FaceReader`. None means ``skfer.load_pretrained()``.
+        For several calls, load it once and pass it.
     detector : str or FaceDetector, default=None
-        Finds the faces in place of the detector of the Pipeline's cropper.
+        Detector that replaces that of the Pipeline's cropper.
     on_error : {"raise", "keep"}, default="raise"
-        What to do with an image that can't be read, searched or named: raise, or keep a row
-        without a face, and say why in a column `error`, which there is with "keep" only.
+        Whether to raise the error of an image that can't be read, searched or classified, or to
+        keep a row without a face, with the message in an additional column `error`.
     batch_size : int, default=32
-        Images whose faces are named in one call, while the next are searched.
+        Number of images whose faces are classified in one call.
     progress : bool, default=False
-        Whether to show a bar on standard error.
+        Whether to show a progress bar on standard error.
     region : tuple of 4 numbers, default=None
-        Part of the image in which faces are looked for, as for `FaceReader`.
+        Part of the image to search, see `FaceReader`.
     n_jobs : int, default=None
-        Threads that decode and detect. None and -1 take one for each core.
+        Number of threads that decode and detect. None and -1 mean one for each core.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each face, images in the order given and the faces of an image from the largest
-        to the smallest. An image without a face has one row, with nothing from `face` on.
+        One row for each face, in the order of the images, and from the largest to the smallest
+        face of an image. An image without a face has one row with missing values.
 
         image : str or int
-            The path, or the place in the batch if there is none. Parts of a path that are not
-            UTF-8 are escaped.
+            Path, or index in the batch if there is no path. Bytes of a path that are not UTF-8
+            are escaped.
         face : Int64
-            Number of the face in its image, from 0.
+            Index of the face in its image.
         x, y, width, height : Int64
-            Its box in pixels, as the detector found it.
+            Box of the detector in pixels.
         confidence : float64
-            The detector's, on its own scale.
+            Score of the detector, on its own scale.
         expression
-            The most probable class; of a Pipeline with an `AbstainingClassifier`, its label of
-            abstention ("unsure") where none is probable enough.
+            The most probable class. With an `AbstainingClassifier`, its abstention label
+            ("unsure") for probabilities below the threshold.
         probability : float64
-            That of the most probable class.
+            Probability of the most probable class.
         one column for each class : float64
-            Its probability. The column is named as the class is, or with ``p_`` before it if
-            another column has that name (``p_face``).
+            Probability of the class. The column is named like the class, with the prefix ``p_``
+            if another column has that name (``p_face``).
 
     Raises
     ------
     ValueError
-        If an image can't be read (its index and path are named), the folder has no images, or
-        the Pipeline can't read faces.
+        If an image can't be read (the message names its index and path), if the folder has no
+        images, or if the Pipeline can't classify faces.
     TypeError, NotFittedError
-        If the Pipeline gives no probabilities, or is not fitted.
+        If the Pipeline has no `predict_proba`, or is not fitted.
     ImportError
         If pandas is not installed.
 
@@ -103,7 +116,7 @@ def recognize(
     pd = import_pandas("recognize")
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
         images = image_files(Path(images))
-    reader = as_reader(pipeline, detector, n_jobs, region)
+    reader = make_reader(pipeline, detector, n_jobs, region)
 
     batches = reader.read_batches(images, batch_size=batch_size, on_error=on_error)
     readings: list[FaceReading] = []
@@ -112,22 +125,22 @@ def recognize(
             readings += batch
             bar.update(len(batch))
     rows = [
-        (_name(images, place), *row)
-        for place, reading in enumerate(readings)
-        for row in face_rows(reading, reader)
+        (_image_key(images, index), *row)
+        for index, reading in enumerate(readings)
+        for row in _face_rows(reading, reader)
     ]
-    columns = [*PHOTO_COLUMNS, *class_columns(reader.classes)]
-    table = typed(pd.DataFrame(rows, columns=columns), reader.classes)
+    columns = [*_COLUMNS, *class_columns(reader.classes)]
+    table = set_column_types(pd.DataFrame(rows, columns=columns), reader.classes)
     if on_error == "keep":
-        repeated = [reading.error for reading in readings for _ in range(max(len(reading), 1))]
-        table["error"] = pd.array(repeated, dtype=pd.StringDtype())
+        errors = [reading.error for reading in readings for _ in range(max(len(reading), 1))]
+        table["error"] = pd.array(errors, dtype=pd.StringDtype())
     return table
 
 
-def face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]]:
-    """A row from `face` on for each face, or one of missing values."""
+def _face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]]:
+    """Return the columns after `image` for each face, or one row of missing values."""
     if len(reading) == 0:
-        return [(None,) * (len(PHOTO_COLUMNS) - 1 + len(reader.classes))]
+        return [(None,) * (len(_COLUMNS) - 1 + len(reader.classes))]
     faces = reading.detections
     return [
         (face, *box, score, expression, max(row), *row)
@@ -144,13 +157,13 @@ def face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]]
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The image files that lie in a folder, sorted by name.
+    """List the image files of a folder, sorted by name.
 
     Parameters
     ----------
     folder : Path
-        Folders inside it, and names that begin with a dot, are passed over. HEIC files are
-        listed even if they can't be read, so that no photo is missing from a table.
+        Subfolders and names that begin with a dot are ignored. HEIC files are listed even if
+        they can't be read, so that a table contains every photo.
 
     Returns
     -------
@@ -159,7 +172,7 @@ def image_files(folder: Path) -> list[Path]:
     Raises
     ------
     ValueError
-        If there are none, one is a link that leads out of the folder, or the folder can't be read.
+        If there are no images, a link leads out of the folder, or the folder can't be read.
 
     Examples
     --------
@@ -174,7 +187,7 @@ def image_files(folder: Path) -> list[Path]:
     """
     from skfer.datasets._files import entries_of, refuse_link_out
 
-    # A link that leads nowhere is a photo that can't be read, not one that is left out.
+    # A broken link is listed as a photo that can't be read.
     files = sorted(
         file
         for file in entries_of(folder)
@@ -186,14 +199,112 @@ def image_files(folder: Path) -> list[Path]:
         refuse_link_out(file, folder)
     if not files:
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_SUFFIXES)}). Those in "
-            "folders inside it are not looked for: give their paths in a list."
+            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_SUFFIXES)}). "
+            "Subfolders are not searched: give a list of paths instead."
         )
     return files
 
 
-def _name(images: Any, place: int) -> Any:
-    item = images.iloc[place] if hasattr(images, "iloc") else images[place]
+def _image_key(images: Any, index: int) -> Any:
+    """Return the path of an image, or its index in the batch."""
+    item = images.iloc[index] if hasattr(images, "iloc") else images[index]
     if isinstance(item, str | os.PathLike):
         return printable(os.fspath(item), controls=False)
-    return place
+    return index
+
+
+def class_columns(classes: Sequence[Any]) -> list[str]:
+    """Return the column names of classes, with the prefix ``p_`` for names of other columns.
+
+    Examples
+    --------
+    >>> from skfer.recognition import class_columns
+    >>> class_columns(["happy", "face"]), class_columns([0, 1])
+    (['happy', 'p_face'], ['0', '1'])
+    """
+    labels = [str(label) for label in classes]
+    used = _RESERVED_COLUMNS | set(labels)
+    names: list[str] = []
+    for name in labels:
+        if name in _RESERVED_COLUMNS:
+            while name in used:
+                name = f"p_{name}"
+            used.add(name)
+        names.append(name)
+    return names
+
+
+def set_column_types(table: Any, classes: Sequence[Any]) -> Any:
+    """Return a pandas table with types that allow rows of missing values."""
+    import pandas as pd
+
+    types: dict[str, Any] = {name: "Int64" for name in _INTEGER_COLUMNS if name in table}
+    floats = ("timestamp", "confidence", "probability", *class_columns(classes))
+    types |= {name: "float64" for name in floats if name in table}
+    if all(isinstance(label, str) for label in classes):
+        types["expression"] = pd.StringDtype()
+    elif all(isinstance(label, int) for label in classes):
+        types["expression"] = "Int64"
+    if "detected" in table:
+        types["detected"] = "bool"
+    return table.astype(types)
+
+
+def import_pandas(caller: str) -> Any:
+    """Import `pandas`; an `ImportError` names the extra to install."""
+    return import_extra("pandas", caller, "table")
+
+
+def escape_formula(value: Any) -> Any:
+    """Escape a value for a CSV file: an apostrophe before formulas, no control characters.
+
+    A file name or class name such as ``=HYPERLINK(...)`` would be executed by a spreadsheet.
+
+    Examples
+    --------
+    >>> from skfer.recognition import escape_formula, unescape_formula
+    >>> escape_formula("=1+1"), escape_formula("party.jpg"), escape_formula(-1.5)
+    ("'=1+1", 'party.jpg', -1.5)
+    >>> unescape_formula(escape_formula("=1+1"))
+    '=1+1'
+    """
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_formula(value: Any) -> Any:
+    """Remove the apostrophe of `escape_formula`; control characters stay escaped."""
+    return value[1:] if isinstance(value, str) and _ESCAPED_FORMULA.match(value) else value
+
+
+def table_to_csv(table: Any, **options: Any) -> str:
+    """Convert a pandas table to CSV, with escaped text and column names."""
+    names = table.select_dtypes(include=["object", "string"]).columns
+    escaped = table.assign(**{name: table[name].map(escape_formula) for name in names})
+    return escaped.rename(columns=escape_formula).to_csv(index=False, **options)
+
+
+class _NoProgress:
+    def update(self, count: int) -> None:
+        pass
+
+
+def progress_bar(
+    description: str, total: int | None, unit: str, *, shown: bool
+) -> contextlib.AbstractContextManager[Any]:
+    """Return a context manager with a method ``update(count)``: a bar of tqdm if `shown`.
+
+    Parameters
+    ----------
+    description : str
+    total : int or None
+        Number of units; None if it is unknown.
+    unit : str
+    shown : bool
+    """
+    if not shown:
+        return contextlib.nullcontext(_NoProgress())
+    tqdm = import_extra("tqdm", "progress=True", "table")
+    return tqdm.tqdm(total=total, desc=description, unit=f" {unit}")

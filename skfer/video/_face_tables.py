@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from skfer._extras import import_extra
-from skfer.recognition import class_columns, defused, import_pandas, restored, typed
+from skfer.recognition import (
+    class_columns,
+    escape_formula,
+    import_pandas,
+    set_column_types,
+    unescape_formula,
+)
 from skfer.video._follow_faces import VideoFrame
 
 if TYPE_CHECKING:
@@ -103,9 +109,11 @@ def read_rows(path: str | os.PathLike, caller: str) -> pd.DataFrame:
     if Path(path).suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     # "None" may be the name of a class: only an empty cell is a missing value.
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(columns=restored)
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(
+        columns=unescape_formula
+    )
     if table["expression"].dtype.kind not in "biuf":
-        table["expression"] = table["expression"].map(restored)
+        table["expression"] = table["expression"].map(unescape_formula)
     return table
 
 
@@ -126,17 +134,19 @@ class RowsInMemory:
 
     def table(self) -> pd.DataFrame:
         """All rows."""
-        return typed(self._pandas.DataFrame(self._rows, columns=self._columns), self._classes)
+        return set_column_types(
+            self._pandas.DataFrame(self._rows, columns=self._columns), self._classes
+        )
 
 
 class _CsvRows:
     def __init__(self, path: str | os.PathLike, columns: list[str]):
         self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close
         self._writer = csv.writer(self._file)
-        self._writer.writerow(map(defused, columns))
+        self._writer.writerow(map(escape_formula, columns))
 
     def write(self, rows: list[Row]) -> None:
-        self._writer.writerows([defused(value) for value in row] for row in rows)
+        self._writer.writerows([escape_formula(value) for value in row] for row in rows)
 
     def close(self) -> None:
         self._file.close()

@@ -21,12 +21,11 @@ from skfer.recognition import (
     FaceReader,
     FollowedFace,
     Region,
-    as_reader,
-    color_of,
     draw_marks,
+    expression_color,
     face_label,
-    most_probable,
-    rgb,
+    make_reader,
+    probability_bars,
 )
 from skfer.video._sources import Source, open_source
 
@@ -92,16 +91,16 @@ class VideoFrame:
         return FaceMark(
             box=face.box,
             text=face_label(face.expression, probability, face.face_id),
-            color=rgb(color_of(face.expression, self.classes)),
+            color=expression_color(face.expression, self.classes),
             bars=self._bars(shares) if bars else {},
         )
 
     def _bars(self, shares: dict[str, float]) -> dict[str, tuple[float, Color]]:
         """All classes, each at its place in every frame; of very many, the most probable."""
         if len(shares) > _BARS_IN_PLACE:
-            return most_probable(shares)
+            return probability_bars(shares)
         names = list(shares)
-        return {name: (shares[name], rgb(color_of(name, names))) for name in names}
+        return {name: (shares[name], expression_color(name, names)) for name in names}
 
 
 def follow_faces(
@@ -174,7 +173,7 @@ def follow_faces(
     0.1 [0]
     """
     check_options(every, smoothing)
-    reader = as_reader(pipeline, detector, n_jobs, region)
+    reader = make_reader(pipeline, detector, n_jobs, region)
     return _opened_and_followed(source, reader, int(every), float(smoothing), limits)
 
 

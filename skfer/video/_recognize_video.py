@@ -15,7 +15,7 @@ import numpy as np
 from skfer._partial_file import partial_file
 from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
-from skfer.recognition import Region, as_reader, progress_bar, typed
+from skfer.recognition import Region, make_reader, progress_bar, set_column_types
 from skfer.video._face_tables import (
     RowSink,
     RowsInMemory,
@@ -87,7 +87,7 @@ class VideoReport:
         if self._rows is not None:
             return self._rows.table()
         assert self.csv is not None  # rows are in memory or in a file
-        return typed(read_rows(self.csv, "VideoReport.faces"), self.classes)
+        return set_column_types(read_rows(self.csv, "VideoReport.faces"), self.classes)
 
 
 def recognize_video(
@@ -193,7 +193,7 @@ def recognize_video(
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds must be above 0, or None for no end; got {max_seconds!r}.")
     _refuse_to_overwrite(source, output)
-    reader = as_reader(pipeline, detector, n_jobs, region)
+    reader = make_reader(pipeline, detector, n_jobs, region)
     report = VideoReport(
         classes=reader.classes,
         output=None if output is None else Path(output),

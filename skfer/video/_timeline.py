@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skfer.inspection._plotting import pyplot
-from skfer.recognition import color_of
+from skfer.recognition import expression_hex_color
 from skfer.video._face_tables import COLUMNS, read_rows
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class TimelineDisplay:
         return float(np.median(np.diff(moments))) if len(moments) > 1 else 1.0
 
     def _key(self, plt: Any, name: str, classes: list[str]) -> Any:
-        color = color_of(name, classes)
+        color = expression_hex_color(name, classes)
         return plt.Line2D([], [], color=color, linewidth=4, label=name)
 
     def _draw(
@@ -182,12 +182,16 @@ class TimelineDisplay:
             values = np.insert(rows[name].to_numpy(float), breaks, np.nan)
             moments = np.insert(seconds, breaks, np.nan)
             self.lines_ += axis.plot(
-                moments, values, color=color_of(name, classes), linewidth=1.6, label=name
+                moments,
+                values,
+                color=expression_hex_color(name, classes),
+                linewidth=1.6,
+                label=name,
             )
         for name in rows["expression"].unique():
             at = seconds[(rows["expression"] == name).to_numpy(bool)]
             spans = [(moment, 1.02 * step) for moment in at]
-            axis.broken_barh(spans, (-0.14, 0.1), facecolors=color_of(name, classes))
+            axis.broken_barh(spans, (-0.14, 0.1), facecolors=expression_hex_color(name, classes))
         axis.axhline(0, color="0.8", linewidth=0.6, zorder=0)
         axis.set(ylim=(-0.16, 1.03), ylabel="probability", yticks=[0, 0.5, 1])
         axis.set_title(f"face {face_id}", loc="left", fontsize="medium")

@@ -46,6 +46,20 @@ def counting(tmp_path):
     return CountingDetector(str(tmp_path / "log"))
 
 
+@pytest.fixture
+def cropper(counting, tmp_path):
+    return FaceCropper(counting, memory=tmp_path / "cache")
+
+
+def assert_same_crops(crops, others):
+    for one, other in zip(crops, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Pixels(DummyClassifier):
+    """Classifier of images that needs no training."""
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_grid_search_detects_each_image_once(counting, photo_files, tmp_path, n_jobs):
     photos = [cv2.imread(str(path))[..., ::-1] for path in photo_files]
@@ -58,13 +72,8 @@ def test_grid_search_detects_each_image_once(counting, photo_files, tmp_path, n_
             ("classifier", Pixels()),
         ]
     )
-    search = GridSearchCV(
-        pipeline,
-        {"cropper__margin": [0.0, 0.1, 0.2, 0.3]},
-        cv=3,
-        n_jobs=n_jobs,
-        error_score="raise",
-    )
+    grid = {"cropper__margin": [0.0, 0.1, 0.2, 0.3]}
+    search = GridSearchCV(pipeline, grid, cv=3, n_jobs=n_jobs, error_score="raise")
 
     search.fit(photos, ["happy", "sad"] * 6)
     search.score(photos, ["happy", "sad"] * 6)
@@ -72,10 +81,6 @@ def test_grid_search_detects_each_image_once(counting, photo_files, tmp_path, n_
     seen = counting.seen()
     assert len(seen) == len(photos)
     assert len(set(seen)) == len(photos)
-
-
-class Pixels(DummyClassifier):
-    """Classifier of images that needs no training."""
 
 
 @pytest.mark.parametrize("as_memory", [True, False])
@@ -87,18 +92,11 @@ def test_cache_takes_a_path_or_a_joblib_memory(counting, photo_files, tmp_path, 
     again = clone(cropper).set_params(margin=0.0, select="central").transform(photo_files)
 
     assert len(counting.seen()) == len(photo_files)
-    for one, other in zip(again, first, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_joblib_clear_empties_the_cache(counting, photo_files, tmp_path):
-    memory = joblib.Memory(tmp_path / "m", verbose=0)
-    FaceCropper(counting, memory=memory).transform(photo_files)
-
-    memory.clear(warn=False)
-
-    FaceCropper(counting, memory=memory).transform(photo_files)
-    assert len(counting.seen()) == 2 * len(photo_files)
+    assert_same_crops(again, first)
+    if as_memory:
+        memory.clear(warn=False)
+        cropper.transform(photo_files)
+        assert len(counting.seen()) == 2 * len(photo_files)
 
 
 def test_memory_without_a_location_caches_nothing(counting, photo_files):
@@ -118,9 +116,7 @@ def test_cache_depends_on_detector_settings(astronaut, tmp_path):
     assert [count(), count(min_face_size=200), count()] == [1, 0, 1]
 
 
-def test_image_without_a_face_is_cached(counting, tmp_path):
-    cropper = FaceCropper(counting, memory=tmp_path / "cache")
-
+def test_image_without_a_face_is_cached(counting, cropper):
     for _ in range(2):
         assert len(cropper.detect([np.zeros((40, 40), np.uint8)])[0]) == 0
 
@@ -142,8 +138,7 @@ def test_scores_and_landmarks_are_cached(tmp_path):
     np.testing.assert_array_equal(again.landmarks, first.landmarks)
 
 
-def test_damaged_entries_are_replaced(counting, photo_files, tmp_path):
-    cropper = FaceCropper(counting, memory=tmp_path / "cache")
+def test_damaged_entries_are_replaced(counting, cropper, photo_files, tmp_path):
     crops = cropper.transform(photo_files)
     entries = sorted((tmp_path / "cache").rglob("*.npy"))
     assert len(entries) == len(photo_files)
@@ -152,28 +147,25 @@ def test_damaged_entries_are_replaced(counting, photo_files, tmp_path):
     entries[2].write_bytes(b"something else")
     np.save(entries[3], np.zeros(7))
 
-    for one, other in zip(cropper.transform(photo_files), crops, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_crops(cropper.transform(photo_files), crops)
     assert len(counting.seen()) == 2 * len(photo_files)
 
 
-def test_entries_are_read_without_ast(counting, photo_files, tmp_path, monkeypatch):
-    cropper = FaceCropper(counting, memory=tmp_path / "cache")
+def test_entries_are_read_without_ast(counting, cropper, photo_files, monkeypatch):
     crops = cropper.transform(photo_files)
 
     def parse(*arguments):
         raise SystemError("AST constructor recursion depth mismatch")  # as 3.11 does
 
     monkeypatch.setattr("ast.literal_eval", parse)
-    for one, other in zip(cropper.transform(photo_files), crops, strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_crops(cropper.transform(photo_files), crops)
     assert len(counting.seen()) == len(photo_files)
 
 
 @pytest.fixture
-def entry(counting, photo_files, tmp_path):
-    """The path of the entry of the first photo, which is deleted."""
-    FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
+def entry(cropper, photo_files, tmp_path):
+    """Return the path of the entry of the first photo, which is deleted."""
+    cropper.detect(photo_files[:1])
     (path,) = (tmp_path / "cache").rglob("*.npy")
     path.unlink()
     return path
@@ -189,7 +181,7 @@ with _lock(Path(sys.argv[1])):
 """
 
 
-def test_lock_of_a_killed_process_is_released(counting, photo_files, tmp_path, entry):
+def test_lock_of_a_killed_process_is_released(cropper, photo_files, entry):
     claim = entry.with_suffix(".claim")
     other = subprocess.Popen([sys.executable, "-c", CLAIM, claim], stdout=subprocess.PIPE)
     assert other.stdout.readline() == b"locked\n"
@@ -197,16 +189,16 @@ def test_lock_of_a_killed_process_is_released(counting, photo_files, tmp_path, e
     other.communicate()
     assert claim.exists()
 
-    FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
+    cropper.detect(photo_files[:1])
 
     assert entry.exists()
     assert not claim.exists()
 
 
-def test_waiting_for_a_lock_is_limited(counting, photo_files, tmp_path, entry, monkeypatch):
+def test_waiting_for_a_lock_is_limited(cropper, photo_files, entry, monkeypatch):
     monkeypatch.setattr("skfer.detection._cache._WAIT_SECONDS", 0.05)
     with _cache._lock(entry.with_suffix(".claim")):
-        FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
+        cropper.detect(photo_files[:1])
     assert entry.exists()
 
 
@@ -228,10 +220,9 @@ def _lock_of_the_future(path):
 )
 @pytest.mark.parametrize("suffix", [".npy", ".claim"])
 def test_links_pipes_and_folders_in_place_of_a_file(
-    counting, photo_files, tmp_path, entry, make, suffix
+    cropper, photo_files, tmp_path, entry, make, suffix
 ):
     make(entry.with_suffix(suffix))
-    cropper = FaceCropper(counting, memory=tmp_path / "cache")
     folder_in_place = suffix == ".npy" and make is Path.mkdir
     with (
         pytest.warns(UserWarning, match="detections can't be written")
@@ -256,9 +247,8 @@ def test_links_pipes_and_folders_in_place_of_a_file(
         [1, 1, 9, -9, 1],
     ],
 )
-def test_entry_with_invalid_boxes_is_replaced(counting, photo_files, tmp_path, entry, row):
+def test_entry_with_invalid_boxes_is_replaced(counting, cropper, photo_files, entry, row):
     np.save(entry, np.array([row], "<f8"))
-    cropper = FaceCropper(counting, memory=tmp_path / "cache")
     (faces,) = cropper.detect(photo_files[:1])
     (again,) = cropper.detect(photo_files[:1])
     np.testing.assert_array_equal(again.boxes, faces.boxes)
@@ -266,18 +256,17 @@ def test_entry_with_invalid_boxes_is_replaced(counting, photo_files, tmp_path, e
     assert len(counting.seen()) == 2
 
 
-def test_entry_of_gigabytes_is_not_read(counting, photo_files, tmp_path, entry):
+def test_entry_of_gigabytes_is_not_read(cropper, photo_files, entry):
     np.save(entry, np.ones((1, 5), "<f8"))
     os.truncate(entry, 10**12)
-    FaceCropper(counting, memory=tmp_path / "cache").detect(photo_files[:1])
+    cropper.detect(photo_files[:1])
     assert entry.stat().st_size < 1000
 
 
-def test_full_disk_disables_the_cache(counting, photo_files, tmp_path, monkeypatch):
+def test_full_disk_disables_the_cache(cropper, photo_files, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    cropper = FaceCropper(counting, memory=tmp_path / "cache")
     for name, message in (
         ("pathlib.Path.touch", "No space left"),
         ("skfer.detection._cache.np.save", "No space left"),

@@ -1,4 +1,4 @@
-"""Faces in a part of the image only."""
+"""Detection in a region of an image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skfer import recognize
 from skfer.recognition import FaceReader
 from skfer.video import follow_faces, recognize_video
 
-# Squares of 32 pixels at the left and at the right.
+# Squares of 32 pixels on the left and on the right.
 TWO = picture((10, 30), (120, 40))
 
 
@@ -20,23 +20,23 @@ def boxes(pipeline, region, images=(TWO,)):
 
 
 @pytest.mark.parametrize("region", [(0.5, 0, 1, 1), (80, 0, 160, 96), (79.6, 10.2, 160, 90.4)])
-def test_only_faces_in_the_region_in_coordinates_of_the_image(fitted_pipeline, region):
+def test_faces_in_the_region_have_coordinates_of_the_image(fitted_pipeline, region):
     assert boxes(fitted_pipeline, region) == [[[120, 40, 32, 32]]]
 
 
 @pytest.mark.parametrize("region", [None, (0, 0, 1, 1), (0, 0, 160, 96), [0.0, 0.0, 1.0, 1.0]])
-def test_the_whole_image(fitted_pipeline, region):
+def test_region_of_the_whole_image(fitted_pipeline, region):
     assert sorted(boxes(fitted_pipeline, region)[0]) == [[10, 30, 32, 32], [120, 40, 32, 32]]
 
 
-def test_probabilities_are_those_of_the_same_faces_without_a_region(fitted_pipeline):
+def test_region_does_not_change_probabilities(fitted_pipeline):
     whole = FaceReader(fitted_pipeline, detector=BrightSquares()).read([TWO])[0]
     part = FaceReader(fitted_pipeline, detector=BrightSquares(), region=(0.5, 0, 1, 1)).read([TWO])
     right = whole.detections.boxes[:, 0] == 120
     np.testing.assert_allclose(part[0].probabilities, whole.probabilities[right], atol=1e-6)
 
 
-def test_landmarks_are_moved_as_boxes_are(fitted_pipeline):
+def test_landmarks_have_coordinates_of_the_image(fitted_pipeline):
     class WithLandmarks(BrightSquares):
         def detect(self, image):
             faces = super().detect(image)
@@ -50,14 +50,14 @@ def test_landmarks_are_moved_as_boxes_are(fitted_pipeline):
     )
 
 
-def test_shares_fit_images_of_every_size(fitted_pipeline):
+def test_fractions_apply_to_images_of_any_size(fitted_pipeline):
     small = picture((40, 20), size=(60, 80))
     found = boxes(fitted_pipeline, (0.5, 0, 1, 1), [TWO, small])
     assert found == [[[120, 40, 32, 32]], [[40, 20, 32, 32]]]
 
 
-def test_pixels_beyond_the_image_are_an_error_of_that_image(fitted_pipeline):
-    with pytest.raises(ValueError, match=r"\(0, 0, 200, 90\) reaches beyond X\[0\].*160 x 96"):
+def test_region_beyond_the_image_is_an_error_of_that_image(fitted_pipeline):
+    with pytest.raises(ValueError, match=r"\(0, 0, 200, 90\) extends beyond X\[0\].*160 x 96"):
         boxes(fitted_pipeline, (0, 0, 200, 90))
     table = recognize(
         [TWO, picture((20, 20), size=(300, 300))],
@@ -71,18 +71,18 @@ def test_pixels_beyond_the_image_are_an_error_of_that_image(fitted_pipeline):
     "region",
     [(0, 0, 1), (0.5, 0, 0.5, 1), (0, 50, 80, 20), (-1, 0, 5, 5), (0, 0, np.nan, 1), "abcd", 5],
 )
-def test_a_region_that_is_none_is_named(fitted_pipeline, region):
+def test_invalid_region(fitted_pipeline, region):
     with pytest.raises(ValueError, match=r"region must be .*\(left, top, right, bottom\)"):
         FaceReader(fitted_pipeline, region=region)
 
 
-def test_a_reader_has_its_own_region(fitted_pipeline):
+def test_region_is_refused_with_a_reader(fitted_pipeline):
     reader = FaceReader(fitted_pipeline, detector=BrightSquares())
     with pytest.raises(ValueError, match="own detector, n_jobs and region"):
         recognize([TWO], reader, region=(0, 0, 1, 1))
 
 
-def test_photos_and_videos_take_a_region(fitted_pipeline, tmp_path):
+def test_region_of_photos_and_videos(fitted_pipeline, tmp_path):
     region, detector = (0.5, 0, 1, 1), BrightSquares()
     table = recognize([TWO], fitted_pipeline, detector=detector, region=region)
     assert table["x"].tolist() == [120]

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skfer.detection import Detections
+from skfer.recognition import FaceFollower, FaceReading
+
+
+def name(probabilities):
+    return ["happy" if row[0] >= 0.5 else "sad" for row in probabilities]
+
+
+def reading(*faces, side=40):
+    """Return faces at positions (x, y or 10), each with a probability of happy."""
+    boxes = np.array([(x, 10, side, side) for x, _ in faces]).reshape(-1, 4)
+    happy = np.array([probability for _, probability in faces])
+    return FaceReading(
+        Detections(boxes, np.full(len(faces), 0.9)), np.column_stack([happy, 1 - happy])
+    )
+
+
+def track(*frames):
+    """Return the numbers of the faces in each frame (time, x of each face)."""
+    follower = FaceFollower(name)
+    ids = []
+    for time, *corners in frames:
+        faces = follower.follow(reading(*((x, 0.5) for x in corners)), time)
+        found = {face.box[0]: face.face_id for face in faces}
+        ids.append([found[x] for x in corners])
+    return ids
+
+
+FRAMES = [
+    reading((10, 0.9), (100, 0.1)),
+    reading((102, 0.9), (12, 0.2)),
+    reading((104, 0.9)),
+    reading(),
+    reading((14, 0.1), (106, 0.8), (200, 0.5)),
+]
+
+
+@pytest.mark.parametrize(
+    ("frames", "ids"),
+    [
+        ([(0.0, 10, 100, 200), (0.04, 205, 8, 97)], [[0, 1, 2], [2, 0, 1]]),
+        # A greedy assignment would give the first face a new number.
+        ([(0.0, 100, 120), (0.04, 111, 131)], [[0, 1], [0, 1]]),
+        ([(0.0, 10), (0.5,), (0.9, 30), (1.5,), (2.0, 30)], [[0], [], [0], [], [1]]),
+        ([(0.0, 10), (3.0, 20), (60.0, 20)], [[0], [0], [1]]),
+        ([(0.0, 10), (0.04, 150)], [[0], [1]]),
+        ([(0.0, 10), (0.04, 45)], [[0], [1]]),
+        ([(0.0, 10), (0.4, 45)], [[0], [0]]),
+    ],
+    ids=[
+        *("order of faces", "minimal sum", "lost face", "rare frames"),
+        *("too far", "too fast", "far after a gap"),
+    ],
+)
+def test_numbers_of_faces(frames, ids):
+    assert track(*frames) == ids
+
+
+def test_face_of_another_size_has_another_number():
+    follower = FaceFollower(name)
+    follower.follow(reading((10, 0.5)), 0.0)
+    assert follower.follow(reading((10, 0.5), side=120), 0.04)[0].face_id == 1
+
+
+def test_faces_have_numbers_and_smoothed_probabilities():
+    follower = FaceFollower(name, smoothing=0.4)
+    frames = [follower.follow(frame, 0.1 * index) for index, frame in enumerate(FRAMES)]
+    assert [[face.face_id for face in faces] for faces in frames] == [
+        *([0, 1], [0, 1], [1], [], [0, 1, 2])
+    ]
+    assert frames[1][0].box == (12, 10, 40, 40)
+    assert frames[1][0].expression == "happy"  # one frame does not change the expression
+    assert frames[4][0].expression == "sad"
+
+
+@pytest.mark.parametrize("split", range(1, len(FRAMES)))
+def test_follower_continues_from_known_faces(split):
+    whole, first = FaceFollower(name), FaceFollower(name)
+    for index, frame in enumerate(FRAMES[:split]):
+        whole.follow(frame, 0.1 * index)
+        first.follow(frame, 0.1 * index)
+    second = FaceFollower(name, known=first.known, next_id=first.next_id, last=first.last)
+    for index, frame in enumerate(FRAMES[split:], split):
+        expected, found = whole.follow(frame, 0.1 * index), second.follow(frame, 0.1 * index)
+        for one, other in zip(found, expected, strict=True):
+            assert (one.face_id, one.box, one.expression) == (
+                *(other.face_id, other.box, other.expression),
+            )
+            np.testing.assert_allclose(one.probabilities, other.probabilities)
+
+
+@pytest.mark.parametrize("times", [[0, 1.0], [0, 0.5, 1.0], [0, 0.1, 0.15, 0.8, 1.0]])
+def test_smoothing_depends_on_seconds_not_on_frames(times):
+    follower = FaceFollower(name, smoothing=0.4)
+    for time in times:
+        (face,) = follower.follow(reading((10, float(time == 0))), time)
+    np.testing.assert_allclose(face.probabilities, [np.exp(-1 / 0.4), 1 - np.exp(-1 / 0.4)])
+
+
+def test_smoothing_is_separate_for_each_face_and_forgotten_with_it():
+    follower = FaceFollower(name, smoothing=10.0)
+    follower.follow(reading((10, 1.0)), 0.0)
+    first, second = follower.follow(reading((10, 1.0), (200, 0.0)), 0.1)
+    np.testing.assert_array_equal(first.probabilities, [1, 0])
+    np.testing.assert_array_equal(second.probabilities, [0, 1])
+    follower.follow(reading((200, 0.0)), 0.2)
+    (face,) = follower.follow(reading((10, 0.0)), 2.0)
+    assert face.face_id == 2
+    np.testing.assert_array_equal(face.probabilities, [0, 1])
+    assert [known.face_id for known in follower.known] == [1, 2]
