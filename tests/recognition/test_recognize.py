@@ -86,11 +86,14 @@ def test_result_does_not_depend_on_batch_size_and_threads(photo_files, fitted_pi
         pd.testing.assert_frame_equal(together, other, rtol=1e-4)
 
 
-def test_folder(photo_files, fitted_pipeline):
+def test_folder(photo_files, fitted_pipeline, tmp_path):
     folder = photo_files[0].parent
     (folder / "notes.txt").write_text("no image")
     table = recognize(folder, fitted_pipeline)
     assert table["image"].unique().tolist() == sorted(map(str, photo_files))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no images"):
+        recognize(tmp_path / "empty", fitted_pipeline)
 
 
 def test_heic_files_are_listed_and_videos_are_not(photo_files, fitted_pipeline, monkeypatch):
@@ -111,11 +114,6 @@ def test_text_instead_of_an_image_has_a_short_error(astronaut, fitted_pipeline):
     table = recognize([astronaut, text], fitted_pipeline, on_error="keep")
     assert "base64.b64decode" in table["error"].iloc[-1]
     assert len(table["error"].iloc[-1]) < 300
-
-
-def test_folder_without_images(tmp_path, fitted_pipeline):
-    with pytest.raises(ValueError, match="holds no images"):
-        recognize(tmp_path, fitted_pipeline)
 
 
 def test_unreadable_image(photo_files, fitted_pipeline):
