@@ -294,9 +294,16 @@ class NetworkEstimator(ImageEstimator):
         return self._answers(self._compiled_features, images)
 
     def _answers(self, network: CompiledNetwork, images: np.ndarray) -> np.ndarray:
-        """What a network says of images, which are brought to its scale part by part."""
-        answers = [network(self.pixel_range_.scaled(part)) for part in parts(images)]
-        return answers[0] if len(answers) == 1 else np.concatenate(answers)
+        """Return the outputs of a network for images, which are scaled part by part."""
+        outputs = [network(self.pixel_range_.scaled(part)) for part in parts(images)]
+        joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        finite = np.isfinite(joined).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"The network gives NaN or infinity for X[{finite.argmin()}]: its weights are "
+                "damaged, or its training diverged."
+            )
+        return joined
 
     @standard_keras()
     def _features(self) -> keras.Model:

@@ -30,8 +30,8 @@ _TRIAL_CPU_SECONDS = 60
 _TRIAL_SECONDS = 600  # on a busy machine
 _TRIAL_BYTES = 6_000_000_000
 _TRIAL_CODE = (
-    "import sys; from skfer.persistence._model_file import _predict_blank; "
-    "_predict_blank(sys.argv[1])"
+    "import sys; from skfer.persistence._model_file import _predict_once; "
+    "_predict_once(sys.argv[1])"
 )
 # Names of joblib's files, which are pickles.
 PICKLE_SUFFIXES = (".joblib", ".pkl", ".pickle")
@@ -116,20 +116,20 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
 def load(path: str | os.PathLike, *, trusted: bool = False) -> Any:
     """Load an estimator from a file that `save` wrote.
 
-    The file holds data and no code. It may name only classes that `save` knows and layers of
-    Keras, within limits on parameters, layers, values and multiply-adds. Its weights must be
-    finite. No path that it names is opened. The checksum finds every changed byte, but it is not a
-    signature: anyone can write a file with a valid one. A file from a stranger may give wrong
-    answers.
+    The file holds data and no code. It may name only the classes that `save` accepts and layers of
+    Keras, within limits on parameters, layers, values and multiply-adds. Its weights and fitted
+    values must be finite. No path in it is opened. The checksum detects damage, but it is not a
+    signature: anyone can write a file with a valid one. So a file of unknown origin is safe to
+    load, but its predictions may be wrong.
 
     Parameters
     ----------
     path : str or path
         The file.
     trusted : bool, default=False
-        Skip the trial of networks that are none of `skfer.networks`. Such a network is first run
-        on a blank image in another process, with limits on memory and time, because some layers
-        can crash the process. The trial takes a few seconds.
+        Skip the trial of networks that are not in `skfer.networks`. Such a network is first run on
+        a blank image and on noise in a child process, with limits on memory and time, because some
+        combinations of layers can crash the process. The trial takes several seconds.
 
     Returns
     -------
@@ -140,17 +140,17 @@ def load(path: str | os.PathLike, *, trusted: bool = False) -> Any:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no such file, was changed, comes from a newer skfer, holds something that no such
-        file may hold, or exceeds a limit.
+        If it is not such a file, was changed, comes from a newer skfer, names a class or layer that
+        is not accepted, or exceeds a limit.
 
     Warns
     -----
     UserWarning
-        If it names a detector's model file, which is not opened.
+        If it names a model file for a detector. The file is not opened.
 
     See Also
     --------
-    save : Which estimators it is for.
+    save : Save an estimator; lists the accepted classes.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def _read(path: Path) -> tuple[Reader, Any]:
 
 
 def _try_in_child(path: Path) -> None:
-    """Predict once in another process, which a network that crashes takes with it."""
+    """Predict once in a child process, so that a network that crashes ends that process only."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         subprocess.run(
@@ -201,22 +201,22 @@ def _try_in_child(path: Path) -> None:
         )
     except (subprocess.SubprocessError, OSError) as error:
         raise ValueError(
-            f"{str(path)!r} is not loaded: its network fails on a blank image in a process of its "
-            f"own ({error.__class__.__name__}, {getattr(error, 'returncode', 'no end')})."
+            f"{str(path)!r} is not loaded: its network fails in a process of its own on a blank "
+            f"image or on noise ({type(error).__name__}, {getattr(error, 'returncode', 'no end')})."
         ) from error
 
 
-def _predict_blank(path: str) -> None:
-    """Load a file and run each network in it on blank images, within limits."""
+def _predict_once(path: str) -> None:
+    """Load a file and run each network in it on blank images and on noise, within limits."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (_TRIAL_BYTES, _TRIAL_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_TRIAL_CPU_SECONDS, _TRIAL_CPU_SECONDS))
     reader, _ = _read(Path(path))
     for estimator in reader.free_graphs:
         for n_images in (1, 3):
-            images = np.zeros((n_images, *estimator.image_shape_), np.uint8)
-            if not np.isfinite(estimator._forward(images)).all():
-                raise ValueError("The network gives NaN or infinity.")
+            shape = (n_images, *estimator.image_shape_)
+            for images in (np.zeros(shape), np.random.default_rng(0).integers(0, 256, shape)):
+                estimator._forward(images.astype(np.uint8))
 
 
 def _shown_classes(estimator: Any) -> list[str] | None:

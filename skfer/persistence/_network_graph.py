@@ -191,7 +191,7 @@ def build(description: dict[str, Any], arrays: Arrays) -> keras.Model:
         If the description is not that of a network that can be built within the limits.
     """
     try:
-        if (n_layers := _count_layers(description)) > _MAX_LAYERS:
+        if (n_layers := count_layers(description)) > _MAX_LAYERS:
             raise ValueError(f"it has {n_layers:,} layers; the limit is {_MAX_LAYERS:,}")
         return _Builder(arrays).model(description, 0)
     except Exception as error:  # Keras and TensorFlow raise many types
@@ -281,9 +281,10 @@ class _Builder:
                 )
 
 
-def _count_layers(description: dict[str, Any]) -> int:
+def count_layers(description: dict[str, Any]) -> int:
+    """Return the number of layers, those of models inside it too."""
     inner = [entry["model"] for entry in description["layers"] if "model" in entry]
-    return len(description["layers"]) + sum(map(_count_layers, inner))
+    return len(description["layers"]) + sum(map(count_layers, inner))
 
 
 def _finite_weights(entry: dict[str, Any], arrays: Arrays) -> list[np.ndarray]:

@@ -28,6 +28,7 @@ _OPTIMIZERS = {
 # Limits on what a loaded file may hold. skfer.save itself has none: its files come from one's own
 # process.
 _MAX_ESTIMATORS = 200
+_MAX_LAYERS = 4000  # in all networks
 _MAX_NUMBER = 1e9
 _MAX_PIXEL = 1e6
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -35,7 +36,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "margin": (0, 10),
     "size": (1, 4096),
     "temperature": (0.01, 100),
-    "scale_factor": (1.01, 100),
+    "scale_factor": (1.05, 100),
     "max_side": (1, 8192),
     "random_state": (0, 2**32),
     **dict.fromkeys(("orientations", "pixels_per_cell", "cells_per_block"), (1, 4096)),
@@ -184,7 +185,7 @@ class Reader:
 
     def __init__(self, arrays: Sequence[np.ndarray]):
         self._arrays = arrays
-        self._n_estimators = 0
+        self._n_estimators = self._n_layers = 0
         self.free_graphs: list[Any] = []
 
     def estimator(self, entry: dict[str, Any]) -> Any:
@@ -215,6 +216,7 @@ class Reader:
 
     def _set_network(self, estimator: Any, description: dict[str, Any]) -> None:
         _check_network_attributes(estimator)
+        self._count_layers(description)
         prepare_tensorflow()
         network = _known_network(estimator, description)
         if network is None or not network_graph.set_weights(network, description, self._arrays):
@@ -249,7 +251,13 @@ class Reader:
             raise ValueError(f"it holds a value of the kind {kind!r}, which is not known")
         return readers[kind](held)
 
+    def _count_layers(self, description: dict[str, Any]) -> None:
+        self._n_layers += network_graph.count_layers(description)
+        if self._n_layers > _MAX_LAYERS:
+            raise ValueError(f"its networks have more than {_MAX_LAYERS:,} layers")
+
     def _model(self, description: dict[str, Any]) -> keras.Model:
+        self._count_layers(description)
         prepare_tensorflow()
         return network_graph.build(description, self._arrays)
 

@@ -36,7 +36,7 @@ _CHANGES = {
 }
 _NEVER = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect"}
 # The package's own child processes, and the connections of a client to the page's server.
-ALLOWED = ("from skfer._worker import _serve", "_model_file import _predict_blank", "127.0.0.1")
+ALLOWED = ("from skfer._worker import _serve", "_model_file import _predict_once", "127.0.0.1")
 
 
 class Guard:

@@ -22,7 +22,7 @@ from skfer import (
     LBPDescriptor,
 )
 from skfer.datasets import make_faces
-from skfer.detection import YuNetDetector
+from skfer.detection import HaarDetector, YuNetDetector
 from skfer.persistence._container import write_container
 
 # Load the file, predict one photo and print the peak memory in MB.
@@ -241,6 +241,25 @@ def test_a_network_that_ends_the_process_is_refused(sealed, monkeypatch):
     assert skfer.load(path, trusted=True).classes_.tolist() == ["happy", "sad"]
 
 
+@pytest.mark.parametrize("value", [1e30, -1.0])
+def test_weights_that_give_nan_are_an_error_of_predict(known, sealed, value):
+    """Each weight is finite, and so is the variance of -1 of a batch normalisation."""
+    content, arrays = known
+    filled = [np.full_like(a, value) if a.dtype == np.float32 else a for a in arrays]
+    loaded = skfer.load(sealed(content, filled))
+    images = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 1), np.uint8)
+    with pytest.raises(ValueError, match=r"NaN or infinity for X\[0\]"):
+        loaded.predict(images)
+
+
+def test_networks_without_number_are_refused(sealed):
+    content = graph([layer("x", "start", "ReLU")])
+    models = [{"model": content["estimator"]["network"]}] * 1200
+    content["estimator"]["parameters"]["network_params"] = {"dict": [["a", models]]}
+    with pytest.raises(ValueError, match="its networks have more than 4,000 layers"):
+        skfer.load(sealed(content, HEAD))
+
+
 def test_known_networks_need_no_trial(known, sealed, monkeypatch):
     monkeypatch.setattr("skfer.persistence._model_file._TRIAL_CODE", "raise SystemExit(1)")
     loaded = skfer.load(sealed(*known))
@@ -260,6 +279,7 @@ def test_weights_that_are_not_finite_are_refused(known, sealed):
     ("estimator", "name", "value"),
     [
         (FaceCropper(), "n_jobs", 3000),
+        (HaarDetector(), "scale_factor", 1.01),
         (FaceCropper(), "margin", 1e9),
         (FaceCropper(), "min_face_size", 10**300),
         (GrayscaleResizer(), "size", 10**6),
