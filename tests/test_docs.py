@@ -56,6 +56,12 @@ def test_links_between_pages_lead_somewhere(page):
         assert made or place.exists(), f"{page.name} links to {target}"
 
 
+def test_tests_named_on_the_page_of_faults_exist():
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    code = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py"))
+    assert set(re.findall(r"`(test_\w+)`", text)) <= set(re.findall(r"def (test_\w+)", code))
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_a_fresh_machine_installs_what_builds_the_site(tmp_path):
     plan = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the page takes at most, and how much it does at once."""
+"""Limits on uploads and on concurrent work."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ MOST_WAITING = 8
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What an upload may be, and how many are worked on at once.
+    """Limits of the web page on uploads and on concurrent work.
 
     Parameters
     ----------
-    photo_bytes : int
-        Size of a photo. A larger one is refused by its declared length, before it is received.
-    photo_pixels : int
-        Width times height of a photo, read from its header before it is decoded.
-    photo_seconds : float
+    photo_bytes : int, default=20_000_000
+        Size of a photo. With `serve`, a larger one is refused by its declared length, before it is
+        received.
+    photo_pixels : int, default=50_000_000
+        Width times height of a photo. A larger one is refused by its header and not decoded.
+    photo_seconds : float, default=10.0
         Time to decode a photo.
-    video_bytes : int
-        Size of a video, refused like a photo's.
-    video_pixels : int
-        Width times height of a video's frames.
-    video_seconds : float
-        Length of a video.
-    work_seconds : float
-        How long one video may be worked on; what was read until then is the answer.
-    work_memory : int
-        Bytes of memory of the child process that opens and decodes a photo or video, at least 200
-        million.
-    concurrent : int
-        Uploads worked on at once. If there are several places, videos leave one to photos.
-    patience : float
-        Seconds that an upload waits for its turn. Up to 8 wait; more get status 429 at once.
+    video_bytes : int, default=200_000_000
+        Size of a video, checked like that of a photo.
+    video_pixels : int, default=9_000_000
+        Width times height of the frames of a video.
+    video_seconds : float, default=180.0
+        Duration of a video. One that declares more is refused; otherwise reading ends there.
+    work_seconds : float, default=600.0
+        Time to work on a video. The answer holds the frames that were read until then.
+    work_memory : int, default=750_000_000
+        Bytes of memory of the child process that decodes a photo or video, at least 200 million.
+        Enforced on Linux only.
+    concurrent : int, default=2
+        Uploads that are worked on at once. Above 1, videos leave one place to photos.
+    patience : float, default=2.0
+        Seconds that an upload waits for a place. Up to 8 wait; others get status 429 at once.
 
     Raises
     ------
