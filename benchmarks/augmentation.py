@@ -17,8 +17,8 @@ import _results
 import keras
 
 from skfer import FacialExpressionClassifier
+from skfer._training._augmentation import Augmentation
 from skfer.datasets import make_faces
-from skfer.training import Augmentation
 
 WANTED = 1.10
 PRESETS = ("none", "light", "strong", "strong and mixup")
@@ -37,7 +37,7 @@ class SecondsAnEpoch(keras.callbacks.Callback):
 
 
 def epoch_seconds(network: str, preset: str, faces, seed: int) -> float:
-    mixed = asdict(Augmentation.of("strong")) | {"mixup": 0.2}
+    mixed = asdict(Augmentation.from_parameter("strong")) | {"mixup": 0.2}
     augment = mixed if preset == "strong and mixup" else preset
     FacialExpressionClassifier(
         network,

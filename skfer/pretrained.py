@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skfer._classifier import FacialExpressionClassifier
+from skfer.estimators._classifier import FacialExpressionClassifier
 from skfer.preprocessing import FaceCropper, GrayscaleResizer
 from skfer.weights import WeightsRecord, list_weights, read_record
 

@@ -14,8 +14,9 @@ from networks_for_tests import small_network
 from sklearn.frozen import FrozenEstimator
 
 from skfer import ExpressionEmbedder, FacialExpressionClassifier, load_pretrained
-from skfer._compiled_network import CompiledNetwork, WeightWatch, most_images
-from skfer._onnx_network import OnnxNetwork
+from skfer._inference import KerasBackend
+from skfer._inference._keras import WeightMonitor, largest_batch
+from skfer._inference._onnx import OnnxBackend
 from skfer.datasets import make_faces
 
 
@@ -130,7 +131,7 @@ def test_training_on_changes_the_answers(classifier, faces):
 
 def test_no_channel_of_a_wide_layer_changes_unnoticed():
     network = keras.Sequential([keras.Input((8, 8, 32)), keras.layers.Conv2D(64, 3)])
-    watch = WeightWatch(network)
+    watch = WeightMonitor(network)
     assert watch.changed()
     assert not watch.changed()
     kernel, bias = network.get_weights()
@@ -187,12 +188,12 @@ def test_an_unknown_backend_is_refused(faces):
 def test_large_images_go_through_a_few_at_a_time(side, fewest, most):
     network = small_network((side, side, 1), 2)
     graph = tf.function(network).get_concrete_function(tf.TensorSpec(network.input_shape))
-    assert fewest <= most_images(graph) <= most
+    assert fewest <= largest_batch(graph) <= most
 
 
-@pytest.mark.parametrize("compiled", [CompiledNetwork, OnnxNetwork])
+@pytest.mark.parametrize("compiled", [KerasBackend, OnnxBackend])
 def test_answers_do_not_hang_on_how_many_go_through_at_a_time(compiled, faces, monkeypatch):
     network, images = small_network((24, 24, 1), 2), faces.images[:5, ..., np.newaxis]
     together = compiled(network)(images)
-    monkeypatch.setattr(sys.modules[compiled.__module__], "most_images", lambda graph: 2)
+    monkeypatch.setattr(sys.modules[compiled.__module__], "largest_batch", lambda graph: 2)
     np.testing.assert_allclose(compiled(network)(images), together, atol=1e-6)

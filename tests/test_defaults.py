@@ -9,9 +9,8 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from skfer import FacialAffectRegressor, FacialExpressionClassifier
-from skfer._fit_phases import epochs_of_fit
+from skfer._training import _callbacks, count_epochs
 from skfer.datasets import make_faces
-from skfer.training import _long_fit
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +72,14 @@ class TestLength:
         ("n_images", "epochs"), [(1, 80), (200, 80), (1_000, 28), (2_000, 14), (28_558, 12)]
     )
     def test_epochs_from_scratch(self, n_images, epochs):
-        assert epochs_of_fit(FacialExpressionClassifier(), n_images) == epochs
+        assert count_epochs(n_images, None, from_weights=False, frozen_epochs=None) == epochs
 
     @pytest.mark.parametrize(("n_images", "epochs"), [(15, 30), (200, 10), (2_000, 5)])
     def test_epochs_from_weights(self, n_images, epochs):
-        assert epochs_of_fit(FacialExpressionClassifier(weights="fer2013"), n_images) == epochs
+        assert count_epochs(n_images, None, from_weights=True, frozen_epochs=None) == epochs
 
     def test_epochs_that_are_given_stay(self):
-        assert epochs_of_fit(FacialExpressionClassifier(epochs=3), 28_558) == 3
+        assert count_epochs(28_558, 3, from_weights=False, frozen_epochs=None) == 3
 
     def test_n_iter_tells_the_epochs(self, faces, tiny_network):
         classifier = FacialExpressionClassifier(tiny_network, random_state=0)
@@ -148,7 +147,7 @@ class TestReport:
     @pytest.fixture
     def long(self, monkeypatch):
         """Any fit takes longer than this."""
-        monkeypatch.setattr(_long_fit, "_LONG", 0)
+        monkeypatch.setattr(_callbacks, "_LONG_FIT", 0)
 
     def fit(self, faces, network, **parameters):
         classifier = FacialExpressionClassifier(network, epochs=3, random_state=0, **parameters)
@@ -189,8 +188,8 @@ class TestReport:
     def test_tracing_is_no_part_of_the_estimate(self, monkeypatch, capfd):
         """100 steps an epoch of a second each, after 30 s for the first."""
         clock = iter([0.0, 0.0, 30.0, *range(31, 40)])
-        monkeypatch.setattr(_long_fit.time, "perf_counter", lambda: next(clock))
-        report = _long_fit.LongFit(3_200, [False, False])
+        monkeypatch.setattr(_callbacks.time, "perf_counter", lambda: next(clock))
+        report = _callbacks.LongFitReport(3_200, [False, False])
         report.set_params({"steps": 100})
         report.on_train_begin()
         report.on_epoch_begin(0)
@@ -201,8 +200,8 @@ class TestReport:
     def test_a_short_fit_that_is_slow_to_start_is_silent(self, monkeypatch, capfd):
         """Two steps an epoch of a second each, after 20 s for the first."""
         clock = iter([0.0, 0.0, 20.0, 21.0, 21.0, 21.0, 21.0, 22.0, 23.0, 23.0, 23.0])
-        monkeypatch.setattr(_long_fit.time, "perf_counter", lambda: next(clock))
-        report = _long_fit.LongFit(64, [False] * 10)
+        monkeypatch.setattr(_callbacks.time, "perf_counter", lambda: next(clock))
+        report = _callbacks.LongFitReport(64, [False] * 10)
         report.set_params({"steps": 2})
         report.on_train_begin()
         for epoch in range(2):

@@ -29,7 +29,7 @@ from skfer import FaceCropper
 PACKAGES = (
     *("datasets", "detection", "distributed", "evaluation", "inspection", "metrics"),
     *("model_selection", "networks", "persistence", "preprocessing", "recognition"),
-    *("training", "video", "web"),
+    *("video", "web"),
 )
 LEFT_OUT = {"ES01", "SA01", "EX01", "PR07", "PR08", "RT03", "RT04", "RT05", "SS05"}
 # Examples that are read only.

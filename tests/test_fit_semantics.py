@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 
 from skfer import FacialAffectRegressor, FacialExpressionClassifier
-from skfer.training import CheckpointFile, Progress
+from skfer._training._checkpoint import CheckpointFile, Progress
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ def test_partial_fits_call_one_traced_step(halves, small_network, monkeypatch):
     def cleared():
         raise AssertionError("the optimised graph of the step was dropped")
 
-    monkeypatch.setattr("skfer.training._memory._clear_kernel_cache", cleared)
+    monkeypatch.setattr("skfer._training._tensorflow._clear_kernel_cache", cleared)
     for start in (0, 32, 64):
         classifier.partial_fit(X[start : start + 32], y[start : start + 32])
     assert classifier.network_.train_function is step

@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 import skfer
 from skfer import FacialAffectRegressor, FacialExpressionClassifier
-from skfer._labels_and_votes import labels_in_order
+from skfer.estimators._classifier import labels_in_order
 
 SHAPE = (12, 12, 1)
 

@@ -17,9 +17,9 @@ import pytest
 from sklearn.frozen import FrozenEstimator
 
 from skfer import FacialExpressionClassifier
+from skfer._training._callbacks import EarlyStopping, WeightAverage
+from skfer._training._checkpoint import CheckpointFile, Progress, SaveCheckpoint
 from skfer.datasets import make_faces
-from skfer.training import CheckpointFile, Progress, SaveCheckpoint, WeightAverage
-from skfer.training._callbacks import StopEarly
 
 
 class PowerCut(keras.callbacks.Callback):
@@ -177,7 +177,7 @@ def saved_fit(faces, tmp_path_factory):
     """A network and callbacks, and the arrays of a checkpoint of their fit."""
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
     network.compile("adam", "sparse_categorical_crossentropy")
-    callbacks = [WeightAverage(0.9), StopEarly("loss", patience=3, best=None)]
+    callbacks = [WeightAverage(0.9), EarlyStopping("loss", patience=3, best=None)]
     file = CheckpointFile(tmp_path_factory.mktemp("saved"), "0")
     saving = SaveCheckpoint(file, Progress(0, 0, 0), callbacks, None)
     network.fit(np.eye(4), np.arange(4) % 2, callbacks=[*callbacks, saving], verbose=0)

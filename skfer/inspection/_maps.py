@@ -135,7 +135,7 @@ def _check_classifier(estimator: Any) -> None:
 
 def _network_classifier(prepared: PreparedImages, caller: str) -> Any:
     """Return the classifier if it is a network; raise a TypeError otherwise."""
-    from skfer._network_estimator import NetworkEstimator
+    from skfer.estimators._base import NetworkEstimator
 
     classifier = prepared.classifier
     if isinstance(classifier, NetworkEstimator):
@@ -306,7 +306,7 @@ def grad_cam(estimator: Any, X: Any, *, target: Any = None, layer: str | None = 
     """
     prepared = prepare_images(estimator, X)
     classifier = _network_classifier(prepared, "grad_cam")
-    from skfer.networks._feature_maps import feature_map_layer
+    from skfer.networks._layers import feature_map_layer
 
     feature_layer = feature_map_layer(classifier.network_, layer)
     proba = prepared.predict_proba()
@@ -337,7 +337,7 @@ def _class_activation(network: keras.Model, layer: keras.Layer) -> Callable:
     """Return a function for the Grad-CAM of a layer, at the size of the images."""
     import tensorflow as tf
 
-    from skfer.networks._feature_maps import run_with_feature_map
+    from skfer.networks._layers import run_with_feature_map
 
     def activation(pixels: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -403,7 +403,7 @@ class TracedFunction:
     def _graph(self, dtype: np.dtype) -> tuple[Any, int]:
         import tensorflow as tf
 
-        from skfer._compiled_network import most_images
+        from skfer._inference._keras import largest_batch
         from skfer.networks._keras_settings import standard_keras
 
         def function(images: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
@@ -411,9 +411,9 @@ class TracedFunction:
 
         with standard_keras(), self._lock:
             if dtype not in self._graphs:
-                # A concrete function, for the reasons given in `CompiledNetwork`.
+                # A concrete function, for the reasons given in `KerasBackend`.
                 graph = tf.function(function).get_concrete_function(
                     tf.TensorSpec(self._shape, dtype), tf.TensorSpec([None], tf.int32)
                 )
-                self._graphs[dtype] = graph, most_images(graph, keeps_all=True)
+                self._graphs[dtype] = graph, largest_batch(graph, keeps_all=True)
             return self._graphs[dtype]

@@ -17,8 +17,8 @@ from keras.src.backend.common import global_state
 
 from skfer._array_files import DAMAGE
 from skfer._documentation import page
+from skfer.networks._copies import copy_network, has_strided_pointwise
 from skfer.networks._keras_settings import standard_keras
-from skfer.networks._rebuild import has_strided_pointwise, rebuilt
 
 _WHOLE = (
     "It must be a whole model (model.save(...)), or an architecture with weights: "
@@ -87,7 +87,7 @@ def load_model_file(
     n_bytes = _size(path if weights is None else weights)
     model = _built(config, name, max(_ANY_SIZE, _MAX_RATIO * n_bytes))
     load_weights(model, path if weights is None else weights)
-    return rebuilt(model) if has_strided_pointwise(model) else model
+    return copy_network(model) if has_strided_pointwise(model) else model
 
 
 def load_weights(model: keras.Model, path: str | os.PathLike) -> None:

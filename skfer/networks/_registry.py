@@ -1,4 +1,4 @@
-"""The names of the networks, and how one is built from its name."""
+"""Names of the networks, and building a network from its name."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-# Of the estimators, where neither a network nor weights are given.
+# Network of the estimators if neither a network nor weights are given.
 DEFAULT_NETWORK = "small_cnn"
 
-# Name -> "module:function". Modules are imported when a network is built, so that listing
-# the names costs no TensorFlow import.
-_NETWORKS = {
-    "cnn4": "skfer.networks._cnn4:cnn4",
-    "cnn5": "skfer.networks._plain:cnn5",
-    "little_vgg": "skfer.networks._little_vgg:little_vgg",
-    "mini_resnet": "skfer.networks._mini_resnet:mini_resnet",
-    "mini_xception": "skfer.networks._mini_xception:mini_xception",
-    "plain_cnn": "skfer.networks._plain:plain_cnn",
-    "small_cnn": "skfer.networks._small_cnn:small_cnn",
-} | {
-    name: f"skfer.networks._transfer:{name}"
-    for name in (
+# Names of the networks by module. The modules import Keras; they are imported to build a network.
+_NAMES = {
+    "_small": (
+        "cnn4",
+        "cnn5",
+        "little_vgg",
+        "mini_resnet",
+        "mini_xception",
+        "plain_cnn",
+        "small_cnn",
+    ),
+    "_applications": (
         "efficientnetb0",
         "efficientnetb3",
         "efficientnetb5",
@@ -39,19 +38,19 @@ _NETWORKS = {
         "resnet50v2",
         "vgg16",
         "vgg19",
-    )
+    ),
 }
-# What `register_network` was given.
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 _REGISTERED: dict[str, Callable[..., keras.Model]] = {}
 
 
 def list_networks() -> list[str]:
-    """Names that `build_network` and the estimators' ``network`` parameter know.
+    """Return the names of the networks.
 
     Returns
     -------
     list of str
-        The names, sorted.
+        Sorted names for `build_network` and the ``network`` parameter of the estimators.
 
     Examples
     --------
@@ -59,42 +58,41 @@ def list_networks() -> list[str]:
     >>> list_networks()[:4]
     ['cnn4', 'cnn5', 'efficientnetb0', 'efficientnetb3']
     """
-    return sorted([*_NETWORKS, *_REGISTERED])
+    return sorted([*_MODULES, *_REGISTERED])
 
 
 def network_function(name: str) -> Callable[..., keras.Model]:
-    """The function that builds the network called `name`."""
+    """Return the function that builds a network."""
     if name in _REGISTERED:
         return _REGISTERED[name]
-    if name not in _NETWORKS:
+    if name not in _MODULES:
         close = difflib.get_close_matches(str(name), list_networks(), n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise ValueError(
             f"Unknown network {name!r}. Known networks: {', '.join(list_networks())}.{hint} "
-            "A callable (input_shape, n_outputs) -> keras.Model is taken as well."
+            "A callable (input_shape, n_outputs) -> keras.Model is accepted as well."
         )
-    module, function = _NETWORKS[name].split(":")
-    return getattr(importlib.import_module(module), function)
+    return getattr(importlib.import_module(f"skfer.networks.{_MODULES[name]}"), name)
 
 
 def register_network(name: str, function: Callable[..., keras.Model]) -> None:
-    """Give a function of your own a name, as the networks of skfer have.
+    """Register a function that builds a network under a name.
 
-    An estimator that has the name instead of the function holds nothing but data, which
-    `skfer.save` takes. Names are known in the process that registered them: where worker processes
-    fit (``n_jobs`` of a search), register in the module that defines the function.
+    `skfer.save` can save an estimator whose network is a name, not one whose network is a
+    function. Names are known in the process that registered them: for worker processes
+    (``n_jobs`` of a search), register in the module that defines the function.
 
     Parameters
     ----------
     name : str
-        No name of a network of skfer's. A name that was registered before is given anew.
+        A Python identifier that is not a network of skfer. A registered name is replaced.
     function : callable
         ``(input_shape, n_outputs, ...) -> keras.Model``, as for `build_network`.
 
     Raises
     ------
     ValueError
-        If a network of skfer has the name, or it would be taken for a file.
+        If a network of skfer has the name, or it is not an identifier.
 
     Examples
     --------
@@ -111,8 +109,8 @@ def register_network(name: str, function: Callable[..., keras.Model]) -> None:
         raise ValueError(f"name={name!r} must be letters, digits and underscores, as in 'my_cnn'.")
     if not callable(function):
         raise ValueError(f"function must be callable; got {function!r}.")
-    if name in _NETWORKS:
-        raise ValueError(f"name={name!r} is the name of a network of skfer's: choose another.")
+    if name in _MODULES:
+        raise ValueError(f"name={name!r} is the name of a network of skfer: choose another.")
     _REGISTERED[name] = function
 
 
@@ -122,7 +120,7 @@ def build_network(
     n_outputs: int,
     **options: Any,
 ) -> keras.Model:
-    """Build a network by its name, or with a function of the user's own.
+    """Build a network from its name or with a function.
 
     Parameters
     ----------

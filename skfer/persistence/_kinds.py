@@ -27,7 +27,7 @@ _OF_NETWORKS = {
 }
 # Attributes that are made anew, or are of no use elsewhere.
 LEFT_OUT = {
-    *("_compiled", "_compiled_features", "_inspecting", "_average", "_made_with"),
+    *("_backend", "_feature_backend", "_inspecting", "_average", "_built_with"),
     *("_metadata_request", "_sklearn_version", "_callback_fit_ctx", "callbacks_"),
 }
 # Parameters that name a place of the machine where the model was made, to be written to.

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import skfer
-from skfer import _network_state as network_state
 from skfer._partial_file import partial_file
 from skfer._threads import tensorflow_is_usable
+from skfer.estimators._base import package_versions
 from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._container import read_container, write_container
 from skfer.persistence._plain_data import Reader, Writer
@@ -101,7 +101,7 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
     writer = Writer()
     content = {
         "format": FORMAT,
-        "versions": network_state.versions(),
+        "versions": package_versions(),
         "classes": _shown_classes(estimator),
         "estimator": writer.estimator(estimator, type(estimator).__name__),
     }

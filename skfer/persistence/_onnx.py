@@ -16,11 +16,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 import skfer
-from skfer._classifier import FacialExpressionClassifier
-from skfer._compiled_network import prediction
-from skfer._onnx_model import only_output, onnx_model, require_onnx, session
+from skfer._inference._keras import network_function
+from skfer._inference._onnx import (
+    convert_to_onnx,
+    create_session,
+    require_onnx,
+    run_session,
+)
 from skfer._partial_file import partial_file
 from skfer._pipelines import flat_steps
+from skfer.estimators._classifier import FacialExpressionClassifier
 from skfer.metrics import apply_class_prior
 from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._resize_graph import resizing
@@ -116,7 +121,7 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     function = tf.function(_from_pixels(resizer, classifier))
     shape = classifier.image_shape_ if resizer is None else (None, None, None)
     spec = tf.TensorSpec((None, *shape), tf.uint8, name=_INPUT)
-    model = onnx_model(function, spec, _AXES)
+    model = convert_to_onnx(function, spec, _AXES)
     _describe(model, classifier)
     with partial_file(path) as draft:
         draft.write_bytes(model.SerializeToString())
@@ -156,7 +161,7 @@ def _from_pixels(
     resizer: Any, classifier: FacialExpressionClassifier
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """From uint8 images to probabilities, as resizer and classifier have them."""
-    network = prediction(classifier.network_, classifier.test_time_augmentation)
+    network = network_function(classifier.network_, classifier.test_time_augmentation)
     low, high = classifier.pixel_range_.low, classifier.pixel_range_.high
     temperature = classifier._temperature()
     factor = np.float32(high - low) / np.float32(255)
@@ -204,8 +209,8 @@ def _describe(model: Any, classifier: FacialExpressionClassifier) -> None:
 def _reader(path: str) -> Callable[[np.ndarray], np.ndarray]:
     """What runs the file: ONNX Runtime, or the slow evaluator that comes with onnx."""
     if importlib.util.find_spec("onnxruntime") is not None:
-        running = session(path, 1)
-        return lambda images: only_output(running, images)
+        running = create_session(path, 1)
+        return lambda images: run_session(running, images)
     import onnx.reference
 
     evaluator = onnx.reference.ReferenceEvaluator(path)

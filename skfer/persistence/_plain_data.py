@@ -13,12 +13,13 @@ import numpy as np
 
 from skfer._documentation import page
 from skfer._pixel_range import PixelRange
+from skfer._training import isolated_random_state, prepare_tensorflow
 from skfer._utils import printable, shorten
+from skfer.estimators._network import resolve_network
 from skfer.networks import list_networks
 from skfer.networks._keras_file import is_model
 from skfer.persistence import _network_graph as network_graph
 from skfer.persistence._kinds import GROUPS, KINDS, LEFT_OUT, PLACES, class_of, kind_of, may_have
-from skfer.training import isolated_random_state, prepare_tensorflow
 from skfer.weights import list_weights
 
 _OPTIMIZERS = {
@@ -221,7 +222,7 @@ class Reader:
         network = _known_network(estimator, description)
         if network is None or not network_graph.set_weights(network, description, self._arrays):
             network = network_graph.build(description, self._arrays)
-            estimator._made_with = None
+            estimator._built_with = None
             self.free_graphs.append(estimator)
         _check_fits(estimator, network)
         estimator._set_network(network)
@@ -275,7 +276,7 @@ def _known_network(estimator: Any, description: dict[str, Any]) -> Any:
     small images.
     """
     try:
-        network, _ = estimator._network_and_options()
+        network, _ = resolve_network(estimator)
     except ValueError:  # of weights that do not tell their network
         return None
     named = isinstance(network, str) and network in list_networks()
@@ -287,7 +288,7 @@ def _known_network(estimator: Any, description: dict[str, Any]) -> Any:
         return None
     with isolated_random_state(0):
         try:
-            return estimator._rebuilt(n_outputs)
+            return estimator._rebuild(n_outputs)
         except (ValueError, TypeError):
             return None  # an option that the network does not take: it is built layer by layer
 

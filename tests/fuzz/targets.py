@@ -387,7 +387,7 @@ def _network() -> Any:
 
 
 def _checkpoints(folder: Path) -> dict[str, bytes]:
-    from skfer.training import CheckpointFile, Progress
+    from skfer._training._checkpoint import CheckpointFile, Progress
 
     network, file = _network(), CheckpointFile(folder, "0")
     variables = {"network": network.variables, "optimizer": network.optimizer.variables}
@@ -397,7 +397,7 @@ def _checkpoints(folder: Path) -> dict[str, bytes]:
 
 
 def _continue(data: bytes, name: str, folder: Path) -> None:
-    from skfer.training import CheckpointFile
+    from skfer._training._checkpoint import CheckpointFile
 
     if not _compiled:
         _compiled.append(_network())
@@ -406,7 +406,7 @@ def _continue(data: bytes, name: str, folder: Path) -> None:
     def read() -> None:
         saved = CheckpointFile(folder, "0").read()
         saved.check(_compiled[0], [], phase_epochs=3)
-        saved.put_into(_compiled[0])
+        saved.restore(_compiled[0])
 
     _documented(read, ValueError)
     if not all(np.isfinite(one.numpy()).all() for one in _compiled[0].variables):

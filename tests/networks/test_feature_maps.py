@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from skfer.networks import build_network
-from skfer.networks._feature_maps import feature_map_layer, run_with_feature_map
+from skfer.networks._layers import feature_map_layer, run_with_feature_map
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from keras.applications.vgg16 import preprocess_input
 
 from skfer import FacialExpressionClassifier
 from skfer.networks import build_network, list_networks
-from skfer.networks._anatomy import freeze_below
+from skfer.networks._layers import freeze_below
 
 APPLICATIONS = {
     "efficientnetb0": "EfficientNetB0",

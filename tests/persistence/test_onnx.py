@@ -174,7 +174,7 @@ def test_other_probabilities_are_refused_and_nothing_is_written(classifier, tmp_
     path.write_bytes(b"as before")
     monkeypatch.setattr(
         _onnx,
-        "prediction",
+        "network_function",
         lambda network, views: lambda x: keras.ops.softmax(2 * network(x, training=False)),
     )
     with pytest.raises(RuntimeError, match="other probabilities than the classifier"):

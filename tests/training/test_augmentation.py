@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skfer.training import Augmentation
+from skfer._training._augmentation import Augmentation
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def test_flip_mirrors_about_half_of_the_images_and_nothing_else(images):
 
 
 def test_none_changes_nothing(images):
-    np.testing.assert_array_equal(changed(Augmentation.of("none"), images), images)
+    np.testing.assert_array_equal(changed(Augmentation.from_parameter("none"), images), images)
 
 
 CHANGES = {
@@ -43,7 +43,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", [{name: most} for name, most in CHANGES.items()])
 def test_each_change_keeps_shape_dtype_and_range(images, change):
     for dtype in (np.uint8, np.float32):
-        result = changed(Augmentation.of(change), images.astype(dtype))
+        result = changed(Augmentation.from_parameter(change), images.astype(dtype))
         assert result.shape == images.shape
         assert result.dtype == dtype
         assert not np.array_equal(result, images)
@@ -154,7 +154,7 @@ def test_shift_moves_by_no_more_than_it_says():
 
 
 def test_the_seed_decides(images):
-    light = Augmentation.of("light")
+    light = Augmentation.from_parameter("light")
     np.testing.assert_array_equal(changed(light, images), changed(light, images))
     assert not np.array_equal(changed(light, images), changed(light, images, seed=(1, 3)))
 
@@ -171,4 +171,4 @@ def test_the_seed_decides(images):
 )
 def test_what_is_unknown_is_named(augment, message):
     with pytest.raises(ValueError, match=message):
-        Augmentation.of(augment)
+        Augmentation.from_parameter(augment)

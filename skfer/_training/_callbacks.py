@@ -1,0 +1,245 @@
+"""Keras callbacks of a fit."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class BestEpoch(NamedTuple):
+    """Best epoch of a fit so far: its monitored value, its number from 0, and its weights."""
+
+    value: float
+    epoch: int
+    weights: list[np.ndarray]
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Keras's early stopping, which starts with the best epoch of the earlier phases of a fit."""
+
+    def __init__(self, monitor: str, patience: int, best: BestEpoch | None):
+        super().__init__(monitor=monitor, patience=patience, restore_best_weights=True)
+        self._initial_best = best
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        super().on_train_begin(logs)
+        if self._initial_best is not None:
+            self.best, self.best_epoch, self.best_weights = self._initial_best
+
+    @property
+    def best_so_far(self) -> BestEpoch | None:
+        """Best epoch of this phase and those before."""
+        if self.best_weights is None or self.best is None:
+            return None
+        return BestEpoch(float(self.best), int(self.best_epoch), self.best_weights)
+
+
+def reduce_lr_callback(reduce_lr: bool | dict, monitor: str) -> keras.callbacks.ReduceLROnPlateau:
+    """Return Keras's callback for the `reduce_lr` parameter.
+
+    Raises
+    ------
+    ValueError
+        If `reduce_lr` has an unknown entry, which Keras (3.15) would ignore.
+    """
+    options = reduce_lr if isinstance(reduce_lr, dict) else {}
+    settings = {"monitor": monitor, "factor": 0.1, "patience": 2, **options}
+    known = set(inspect.signature(keras.callbacks.ReduceLROnPlateau).parameters) - {"kwargs"}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ValueError(
+            f"reduce_lr has no entry {unknown[0]!r}; it may hold what "
+            f"keras.callbacks.ReduceLROnPlateau takes: {sorted(known)}."
+        )
+    return keras.callbacks.ReduceLROnPlateau(**settings)
+
+
+class WeightAverage(keras.callbacks.Callback):
+    """Exponential moving average of the weights over the steps of a fit (Polyak & Juditsky 1992).
+
+    The network trains with its own weights. It is validated, saved by callbacks and returned with
+    the averaged ones. Keras's ``use_ema`` (3.15) replaces the weights at the end of each ``fit``,
+    also in a fit of several parts, and does not average the statistics of batch normalisation.
+
+    Parameters
+    ----------
+    decay : float
+        Share of the average that stays at every step, in (0, 1). It is smaller in the first
+        steps, so that the initial weights are forgotten soon.
+    state : dict or None, default=None
+        `state` of an average to continue.
+
+    Examples
+    --------
+    >>> import keras
+    >>> import numpy as np
+    >>> from skfer._training._callbacks import WeightAverage
+    >>> network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")])
+    >>> network.compile("sgd", "sparse_categorical_crossentropy")
+    >>> average = WeightAverage(decay=0.9)
+    >>> data = np.zeros((4, 3)), np.zeros(4, int)
+    >>> _ = network.fit(*data, batch_size=2, callbacks=[average], verbose=0)
+    >>> average.state["steps"]
+    2
+    """
+
+    def __init__(self, decay: float, state: dict | None = None):
+        super().__init__()
+        self.decay = decay
+        self._initial_state = state
+
+    @property
+    def state(self) -> dict:
+        """Own weights, averaged weights and number of steps, to continue an interrupted fit."""
+        own = self._own_weights if self._averaged else self.model.get_weights()
+        return {
+            "own": own,
+            "average": [variable.numpy() for variable in self._average],
+            "steps": int(self._steps.numpy()),
+        }
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._averaged = False  # whether the model has the averaged weights
+        self._own_weights: list[np.ndarray] = []
+        state = self._initial_state
+        if state is not None:
+            self.model.set_weights(state["own"])
+        start = self.model.get_weights() if state is None else state["average"]
+        self._average = [tf.Variable(array, trainable=False) for array in start]
+        self._steps = tf.Variable(0 if state is None else state["steps"], dtype=tf.int64)
+        weights = [weight.value for weight in self.model.weights]
+        average, steps, decay = self._average, self._steps, self.decay
+
+        def update() -> None:
+            steps.assign_add(1)
+            step = tf.cast(steps, tf.float32)
+            share = 1.0 - tf.minimum(decay, (1.0 + step) / (10.0 + step))
+            for mean, weight in zip(average, weights, strict=True):
+                mean.assign_add(tf.cast(share, mean.dtype) * (weight - mean))
+
+        self._update = tf.function(update).get_concrete_function()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self._averaged:
+            self.model.set_weights(self._own_weights)
+            self._averaged = False
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._update()
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        self._use_average()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._use_average()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self._use_average()
+
+    def _use_average(self) -> None:
+        if not self._averaged:
+            self._own_weights = self.model.get_weights()
+            self.model.set_weights([variable.numpy() for variable in self._average])
+            self._averaged = True
+
+
+# Seconds from which on a fit is reported.
+_LONG_FIT = 60
+# The first steps trace the graph. An estimate needs some seconds of steps after them.
+_UNTIMED_STEPS = 2
+_SECONDS_TIMED = 3
+# A step that trains the head alone takes about a third of one that trains all layers.
+_HEAD_COST = 1 / 3
+_REPORTED = ("loss", "accuracy", "concordance", "val_loss", "val_accuracy", "val_concordance")
+
+
+class LongFitReport(keras.callbacks.Callback):
+    """Report a fit that will take longer than a minute.
+
+    The estimated time is printed once, as soon as it is known. With `lines`, each epoch from then
+    on prints its metrics and the time left. One object serves all phases of a fit.
+
+    Parameters
+    ----------
+    n_images : int
+        Images of an epoch.
+    head_only : list of bool
+        Whether only the head is trained, for each epoch of the fit.
+    done : int, default=0
+        Epochs that an interrupted fit has done before.
+    lines : bool, default=True
+        Whether to print a line for each epoch.
+    """
+
+    def __init__(self, n_images: int, head_only: list[bool], *, done: int = 0, lines: bool = True):
+        super().__init__()
+        self._n_images = n_images
+        self._costs = [_HEAD_COST if head else 1.0 for head in head_only]
+        self._done = done
+        self._lines = lines
+        self._announced = False
+        self._started = time.perf_counter()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._traced = False  # the graph is traced in the first epoch of a phase
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch_started = self._timed_from = time.perf_counter()
+        self._first_timed = self._last_batch = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        now = time.perf_counter()
+        self._last_batch = batch
+        if batch < _UNTIMED_STEPS:
+            self._timed_from, self._first_timed = now, batch
+        elif not self._announced and now - self._timed_from >= _SECONDS_TIMED:
+            left = self._seconds_left(self._epoch_seconds(now)) - (now - self._epoch_started)
+            self._announce(left)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        seconds = self._epoch_seconds(time.perf_counter())
+        left = self._seconds_left(seconds) - seconds
+        if not self._announced:
+            self._announce(left)
+        self._done += 1
+        self._traced = True
+        if not (self._announced and self._lines):
+            return
+        metrics = [f"{name} {logs[name]:.3f}" for name in _REPORTED if logs and name in logs]
+        remaining = [f"{_duration(left)} left"] if self._done < len(self._costs) else []
+        line = ", ".join([*metrics, *remaining])
+        print(f"epoch {self._done}/{len(self._costs)}: {line}", flush=True)
+
+    def _epoch_seconds(self, now: float) -> float:
+        """Return the estimated seconds of an epoch like this one, without the tracing."""
+        steps = self._last_batch - self._first_timed
+        if self._traced or not steps:
+            return now - self._epoch_started if self._traced else 0.0
+        return (now - self._timed_from) / steps * self.params["steps"]
+
+    def _seconds_left(self, epoch_seconds: float) -> float:
+        """Return the seconds from the start of this epoch to the end of the fit."""
+        rest = self._costs[self._done :] or [1.0]
+        return epoch_seconds * sum(rest) / rest[0]
+
+    def _announce(self, left: float) -> None:
+        total = time.perf_counter() - self._started + left
+        if total < _LONG_FIT:
+            return
+        self._announced = True
+        print(
+            f"Fitting {self._n_images:,} images for {len(self._costs)} epochs takes about "
+            f"{_duration(total)}; verbose=0 is silent.",
+            flush=True,
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""Estimators with a network; they are imported from `skfer`."""

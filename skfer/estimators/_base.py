@@ -1,0 +1,603 @@
+"""Base of the estimators with a network: parameters, fit, prediction, state."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import warnings
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+import sklearn
+import tensorflow as tf
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, _check_y
+
+import skfer
+from skfer._base import ImageEstimator
+from skfer._dense_images import dense_images
+from skfer._documentation import page
+from skfer._file_array import parts
+from skfer._inference import BACKENDS, VIEWS, KerasBackend
+from skfer._pixel_range import PixelRange
+from skfer._threads import tensorflow_is_usable
+from skfer._training import (
+    SCHEDULES,
+    CheckpointFile,
+    Examples,
+    FitResult,
+    FitSettings,
+    count_epochs,
+    fit_fingerprint,
+    fit_network,
+    isolated_random_state,
+    plan_partial_fit,
+    plan_phases,
+    prepare_tensorflow,
+    release_graphs,
+)
+from skfer._training._distribution import DISTRIBUTIONS, PickledStrategy
+from skfer.estimators._network import (
+    add_scaling,
+    body_from_model,
+    build_body,
+    load_weights_into,
+    resolve_network,
+    scaling,
+    warn_if_scaled_twice,
+)
+from skfer.estimators._sklearn_callbacks import CallbackSupportMixin, EpochTasks, FitTask
+from skfer.networks._copies import network_from_state, network_state
+from skfer.networks._keras_file import is_model, model_name
+from skfer.networks._keras_settings import standard_keras
+from skfer.networks._layers import feature_extractor, set_trainable, trainable_flags
+
+# Default share of the images that early stopping and a plateau watch.
+_VALIDATION_FRACTION = 0.1
+# Parameters that a fit gets as they are.
+_FIT_PARAMETERS = (
+    *("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "augment"),
+    *("early_stopping", "patience", "reduce_lr", "weight_average", "frozen_epochs"),
+    *("fine_tune_from", "fine_tune_learning_rate", "mixed_precision", "distribution", "verbose"),
+)
+# Parameters that change neither the weights nor the history of a fit, or whose effect is in the
+# network that it starts with. The number of devices may change when a fit continues.
+_NOT_IN_FINGERPRINT = {
+    *("backend", "class_prior", "temperature", "test_time_augmentation"),
+    *("callbacks", "checkpoint_dir", "distribution", "verbose"),
+    *("network", "network_params", "weights", "warm_start"),
+}
+
+
+class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
+    """Base of the estimators that fit a network.
+
+    A subclass prepares the targets in `fit`, and implements `_objective`, `_validation_examples`,
+    `_describe_targets` and, where it needs them, the other hooks.
+    """
+
+    _parameter_constraints: dict = {
+        "network": [str, os.PathLike, keras.Model, callable, None],
+        "weights": [str, os.PathLike, FrozenEstimator, None],
+        "network_params": [dict, None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "activation": [str, None],
+        "pixel_range": [tuple, list],
+        "test_time_augmentation": [StrOptions(set(VIEWS)), None],
+        "backend": [StrOptions(set(BACKENDS))],
+        "random_state": ["random_state"],
+        "epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "optimizer": [str, keras.optimizers.Optimizer],
+        "schedule": [StrOptions({"auto", *SCHEDULES}), None],
+        "augment": [str, dict, None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "early_stopping": ["boolean"],
+        "patience": [Interval(Integral, 0, None, closed="left")],
+        "reduce_lr": ["boolean", dict],
+        "weight_average": [Interval(Real, 0, 1, closed="neither"), None],
+        "frozen_epochs": [Interval(Integral, 0, None, closed="left"), None],
+        "fine_tune_from": [str, Interval(Integral, 1, None, closed="left"), None],
+        "fine_tune_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "mixed_precision": [StrOptions({"auto", "bfloat16", "float16"}), None],
+        "distribution": [StrOptions(set(DISTRIBUTIONS)), tf.distribute.Strategy, callable, None],
+        "warm_start": ["boolean"],
+        "callbacks": [list, None],
+        "verbose": ["verbose", StrOptions({"auto"})],
+    }
+
+    network: Any
+    weights: str | os.PathLike | FrozenEstimator | None
+    pixel_range: tuple[float, float]
+    test_time_augmentation: str | None
+    backend: str
+    random_state: int | np.random.RandomState | None
+    epochs: int | None
+    batch_size: int
+    validation_fraction: float | None
+    early_stopping: bool
+    reduce_lr: bool | dict
+    frozen_epochs: int | None
+    checkpoint_dir: str | os.PathLike | None
+    distribution: Any
+    callbacks: list[keras.callbacks.Callback] | None
+
+    history_: dict[str, list[float]]
+    n_iter_: int
+    fine_tune_epoch_: int | None
+    callbacks_: list[keras.callbacks.Callback]
+    _seed: int
+    _trained_at_first: list[bool]
+    _average: dict | None
+    image_shape_: tuple[int, int, int]
+    # Function, options and scaling of the network; parameters may change after a fit.
+    _built_with: tuple[Any, dict[str, Any], tuple[float, float]] | None
+
+    # Hooks of the subclasses
+
+    def _objective(self, targets: np.ndarray, n_outputs: int) -> dict[str, Any]:
+        """Return `loss`, `metrics` and `target_transform` of `FitSettings` for targets."""
+        raise NotImplementedError
+
+    def _validation_examples(self, X: Any, y: Any) -> Examples:
+        """Return checked validation examples without weights."""
+        raise NotImplementedError
+
+    def _describe_targets(self, n_outputs: int) -> str:
+        """Return a description of the targets, for errors."""
+        raise NotImplementedError
+
+    def _check_outputs(self) -> None:
+        """Raise an error if a new network has outputs that are no targets."""
+
+    def _adapt_head(self, body: keras.Model) -> keras.Model:
+        """Return a network that ends in probabilities with the end that the estimator needs."""
+        return body
+
+    def _sort_outputs(self, model: keras.Model) -> keras.Model:
+        """Return a model with its outputs in the order of the targets."""
+        return model
+
+    def _epoch_rows(self, examples: Examples) -> np.ndarray | None:
+        """Return the rows of an epoch, some of them repeated; None is each once."""
+        return None
+
+    def _class_weights(self, examples: Examples) -> np.ndarray | None:
+        """Return the weight of the class of each example; None is 1 for all."""
+        return None
+
+    # Fit
+
+    def _image_and_target_arrays(
+        self, X: Any, y: Any, *, reset: bool, **checks: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return checked images and targets; `checks` are arguments of scikit-learn's check."""
+        images = dense_images(self._images(X, reset=reset))
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y = _check_y(y, estimator=self, **checks)
+        if len(y) != len(images):
+            raise ValueError(f"X holds {len(images)} images, but y holds {len(y)} labels.")
+        return images, y
+
+    def _checked_weights(self, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(
+            sample_weight, images, dtype=np.float64, copy=True, ensure_non_negative=True
+        )
+
+    def _validation(self, X: Any, y: Any) -> Examples | None:
+        if (X is None) != (y is None):
+            raise ValueError("X_val and y_val come together: one of them is None.")
+        return None if X is None else self._validation_examples(X, y)
+
+    def _expected_epochs(self, X: Any) -> int | None:
+        """Return the epochs of a fit on images that are not checked yet; None if not known."""
+        if not hasattr(X, "__len__"):
+            return self.epochs
+        return count_epochs(len(X), self.epochs, self.weights is not None, self.frozen_epochs)
+
+    @contextlib.contextmanager
+    def _restore_on_error(self) -> Iterator[None]:
+        """Restore the fitted state if the fit raises."""
+        before = self.__dict__.copy()
+        network = before.get("network_")
+        if network is not None:
+            weights, trainable = network.get_weights(), trainable_flags(network)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            if network is not None:
+                network.set_weights(weights)
+                set_trainable(network, trainable)
+            raise
+
+    @standard_keras()
+    def _fit_network(
+        self,
+        examples: Examples,
+        validation: Examples | None,
+        *,
+        n_outputs: int,
+        new: bool,
+        partial: bool = False,
+        task: FitTask | None = None,
+    ) -> None:
+        """Train a new network or the fitted one.
+
+        Parameters
+        ----------
+        examples : Examples
+        validation : Examples or None
+        n_outputs : int
+        new : bool
+            Whether to build a new network.
+        partial : bool, default=False
+            Whether this is a call of `partial_fit`.
+        task : FitTask or None, default=None
+            Task of scikit-learn's callbacks.
+        """
+        prepare_tensorflow()
+        # The next call of partial_fit uses the kernels again.
+        with release_graphs(keep_kernels=partial and not new):
+            callbacks = _copy_callbacks(self.callbacks or [])
+            if new:
+                self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+                self._build(examples.images, n_outputs)
+            settings = self._fit_settings(examples.targets, n_outputs)
+            if partial:
+                phases, checkpoint_file = plan_partial_fit(settings, new), None
+            else:
+                phases = plan_phases(settings, len(examples.images))
+                checkpoint_file = self._checkpoint_file(examples, validation)
+            examples = self._on_scale(examples).without_zero_weights()
+            if validation is not None:
+                validation = self._on_scale(validation)
+            elif not partial:
+                examples, validation = self._hold_out(examples)
+            examples = self._normalized(examples, partial=partial)
+            average = self._average if partial else None
+            result = fit_network(
+                self.network_,
+                examples,
+                None if validation is None else validation.normalized(),
+                settings,
+                phases,
+                rows=self._epoch_rows(examples),
+                before=FitResult(self.history_, self.n_iter_, self.fine_tune_epoch_, average),
+                callbacks=callbacks,
+                checkpoint_file=checkpoint_file,
+                monitor=None if task is None else EpochTasks(self, task),
+            )
+            self._set_network(self.network_)  # graphs that predicted during the fit are outdated
+            self.history_, self.n_iter_ = result.history, result.n_epochs
+            self.fine_tune_epoch_, self._average = result.fine_tune_epoch, result.average
+            self.callbacks_ = callbacks
+
+    def _fit_settings(self, targets: np.ndarray, n_outputs: int) -> FitSettings:
+        return FitSettings(
+            **{name: getattr(self, name) for name in _FIT_PARAMETERS},
+            **self._objective(targets, n_outputs),
+            seed=self._seed,
+            pixel_limits=(self.pixel_range_.low, self.pixel_range_.high),
+            default_network=self.network is None and self.weights is None,
+            from_weights=self.weights is not None,
+            initially_trainable=self._trained_at_first,
+            rebuild=self._rebuild,
+        )
+
+    def _checkpoint_file(
+        self, examples: Examples, validation: Examples | None
+    ) -> CheckpointFile | None:
+        """Return the file of this fit; fits on other data or with other parameters differ."""
+        if self.checkpoint_dir is None:
+            return None
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                f"checkpoint_dir={os.fspath(self.checkpoint_dir)!r} needs an int as random_state, "
+                f"not {self.random_state!r}: a fit that is started again must be the same fit."
+            )
+        settings = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in _NOT_IN_FINGERPRINT
+        }
+        fingerprint = fit_fingerprint(self.network_, settings, examples, validation)
+        return CheckpointFile(self.checkpoint_dir, fingerprint)
+
+    def _hold_out(self, examples: Examples) -> tuple[Examples, Examples | None]:
+        """Split off validation examples, if there are to be any."""
+        fraction = self.validation_fraction
+        if fraction is None and (self.early_stopping or self.reduce_lr):
+            fraction = _VALIDATION_FRACTION
+        return (examples, None) if fraction is None else examples.split(fraction, self._seed)
+
+    def _normalized(self, examples: Examples, *, partial: bool) -> Examples:
+        """Return training examples with weights of mean 1.
+
+        `sample_weight` is normalized in every call. Class weights have the same scale in all calls
+        of `partial_fit`, whose data may lack a class.
+        """
+        examples = examples.normalized(self._epoch_rows(examples))
+        class_weights = self._class_weights(examples)
+        if class_weights is None:
+            return examples
+        own = 1.0 if examples.weights is None else examples.weights
+        examples = examples._replace(weights=own * class_weights).without_zero_weights()
+        return examples if partial else examples.normalized(self._epoch_rows(examples))
+
+    def _on_scale(self, examples: Examples) -> Examples:
+        self._check_shape(examples.images)
+        return examples._replace(images=self.pixel_range_.bring(examples.images))
+
+    # Network
+
+    @standard_keras()
+    @release_graphs()
+    def _build(self, images: np.ndarray, n_outputs: int) -> None:
+        """Build the network for images like these, with the weights that a fit starts from."""
+        prepare_tensorflow()
+        self.image_shape_ = images.shape[1:]
+        self.pixel_range_ = PixelRange.of(images)
+        with isolated_random_state(self._seed):
+            if is_model(self.network):
+                if self.weights is not None:
+                    raise ValueError(
+                        f"network={model_name(self.network)} is a saved model and has weights: "
+                        "leave weights at None."
+                    )
+                body = self._model_body(n_outputs, new_head=True)
+            else:
+                network, options = resolve_network(self)
+                body = self._build_body(network, options, n_outputs)
+                if self.weights is not None and self.weights != "imagenet":
+                    load_weights_into(body, self.weights, getattr(self, "classes_", None))
+            self._use_body(body, n_outputs)
+
+    def _build_untrained(self, image_shape: tuple[int, ...], n_outputs: int) -> None:
+        """Set the fitted state to that at the start of a fit on uint8 images."""
+        self._seed = self._fixed_seed()
+        self._build(np.zeros((1, *image_shape), np.uint8), n_outputs)
+
+    @standard_keras()
+    @release_graphs()
+    def _build_from_model(self, n_outputs: int) -> None:
+        """Set the fitted state to that of a Keras model, for images of the size it takes."""
+        prepare_tensorflow()
+        self._seed = self._fixed_seed()
+        with isolated_random_state(self._seed):
+            body = self._model_body(n_outputs, new_head=False)
+            if None in body.input_shape[1:]:
+                raise ValueError(
+                    f"{model_name(self.network)} takes images of shape {body.input_shape[1:]}; "
+                    "height, width and channels must all be fixed. Load it with Keras and give "
+                    "from_keras a model with a size: "
+                    "keras.Sequential([keras.Input((48, 48, 1)), model])."
+                )
+            self.image_shape_ = body.input_shape[1:]
+            self.pixel_range_ = PixelRange(0.0, 255.0)
+            self._use_body(body, n_outputs)
+
+    def _fixed_seed(self) -> int:
+        """Return a seed without a draw from the global generator."""
+        random_state = 0 if self.random_state is None else self.random_state
+        return int(check_random_state(random_state).randint(2**31 - 1))
+
+    def _build_body(self, network: Any, options: dict[str, Any], n_outputs: int) -> keras.Model:
+        body = build_body(network, options, self.image_shape_, n_outputs)
+        self._built_with = network, options, scaling(self.pixel_range_, self.pixel_range)
+        return self._adapt_head(body)
+
+    def _model_body(self, n_outputs: int, *, new_head: bool) -> keras.Model:
+        targets = self._describe_targets(n_outputs)
+        model, same_head = body_from_model(self, n_outputs, targets, new_head=new_head)
+        warn_if_scaled_twice(self.network, model, self.pixel_range)
+        self._built_with = None
+        return self._adapt_head(self._sort_outputs(model) if same_head else model)
+
+    def _use_body(self, body: keras.Model, n_outputs: int) -> None:
+        """Set the fitted state to a new network: scaling and body."""
+        name = f"The network {body.name if self.network is None else self.network!r}"
+        if body.input_shape[1:] != self.image_shape_:
+            raise ValueError(
+                f"{name} takes images of shape {body.input_shape[1:]}; "
+                f"X has {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
+            )
+        scale = scaling(self.pixel_range_, self.pixel_range)
+        network = add_scaling(body, self.image_shape_, scale)
+        if network.output_shape != (None, n_outputs):
+            raise ValueError(
+                f"{name} has outputs of shape {network.output_shape}; "
+                f"{self._describe_targets(n_outputs)} need (None, {n_outputs})."
+            )
+        self.history_, self.n_iter_ = {}, 0
+        self.fine_tune_epoch_ = self._average = None
+        self._trained_at_first = trainable_flags(body)
+        self._set_network(network)
+        self._check_outputs()
+
+    def _rebuild(self, n_outputs: int) -> keras.Model:
+        """Build the network again, with weights to be set."""
+        built_with = getattr(self, "_built_with", None)
+        if built_with is None:
+            if is_model(self.network):
+                _refuse_copy(n_outputs)
+            built_with = *resolve_network(self), scaling(self.pixel_range_, self.pixel_range)
+        network, options, scale = built_with
+        body = self._build_body(network, options | {"weights": None}, n_outputs)
+        self._built_with = built_with
+        return add_scaling(body, self.image_shape_, scale)
+
+    # Prediction
+
+    def _set_network(self, network: keras.Model) -> None:
+        self.network_ = network
+        self._backend = self._create_backend(network, self.test_time_augmentation)
+        self._feature_backend: KerasBackend | None = None
+        # Graphs that `skfer.inspection` traced, by what they compute.
+        self._inspecting: dict[Any, Any] = {}
+
+    def _create_backend(self, network: keras.Model, views: str | None = None) -> KerasBackend:
+        pixels = self.pixel_range_
+        return BACKENDS[self.backend](network, views, (pixels.low, pixels.high))
+
+    @standard_keras()
+    def _forward(self, X: Any) -> np.ndarray:
+        """Return the outputs of the network, ``(n, n_outputs)`` float32."""
+        prepare_tensorflow()
+        images = self._checked_images(X)
+        views = self.test_time_augmentation
+        if type(self._backend) is not BACKENDS[self.backend] or self._backend.views != views:
+            self._backend = self._create_backend(self.network_, views)
+        return self._run(self._backend, images)
+
+    @standard_keras()
+    def _embed(self, X: Any) -> np.ndarray:
+        """Return the inputs of the last layer of the network, ``(n, n_features)`` float32."""
+        prepare_tensorflow()
+        images = self._checked_images(X)
+        if type(self._feature_backend) is not BACKENDS[self.backend]:
+            self._feature_backend = self._create_backend(self._feature_network())
+        return self._run(self._feature_backend, images)
+
+    def _run(self, backend: KerasBackend, images: np.ndarray) -> np.ndarray:
+        """Return the outputs for images, which are scaled part by part."""
+        outputs = [backend(self.pixel_range_.scaled(part)) for part in parts(images)]
+        joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        finite = np.isfinite(joined).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"The network gives NaN or infinity for X[{finite.argmin()}]: its weights are "
+                "damaged, or its training diverged."
+            )
+        return joined
+
+    @standard_keras()
+    def _feature_network(self) -> keras.Model:
+        """Return the network without its last layer."""
+        scale, body = self.network_.layers[1:]
+        return keras.Model(self.network_.inputs[0], feature_extractor(body)(scale.output))
+
+    def _checked_images(self, X: Any) -> np.ndarray:
+        """Return the images as one array, of the shape and on a scale of those of the fit."""
+        images = dense_images(self._images(X, reset=False))
+        self._check_shape(images)
+        self.pixel_range_.check(images)
+        return images
+
+    def _on_fitted_scale(self, X: Any) -> np.ndarray:
+        """Return the images as one array, on the scale of those of the fit."""
+        return self.pixel_range_.scaled(self._checked_images(X))
+
+    def _check_shape(self, images: np.ndarray) -> None:
+        if images.shape[1:] != self.image_shape_:
+            raise ValueError(
+                f"X has images of shape {images.shape[1:]}, but {type(self).__name__} was fitted "
+                f"on {self.image_shape_}. Put an ImageResizer or GrayscaleResizer before it."
+            )
+
+    # State
+
+    def __sklearn_clone__(self) -> NetworkEstimator:
+        clone = super().__sklearn_clone__()
+        if isinstance(self.distribution, tf.distribute.Strategy):
+            clone.distribution = self.distribution  # a process may have only one of a strategy
+        return clone
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__().copy()
+        # Callbacks hold the network, and may hold what cannot be pickled.
+        for name in ("_backend", "_feature_backend", "_inspecting", "callbacks_"):
+            state.pop(name, None)
+        if "_average" in state:
+            state["_average"] = None  # of use in a continued fit only, like the optimizer
+        if isinstance(state["distribution"], tf.distribute.Strategy):
+            state["distribution"] = PickledStrategy(type(state["distribution"]).__name__)
+        if isinstance(state.get("network"), keras.Model):
+            state["network"] = network_state(state["network"])
+        if "network_" in state:
+            state["network_"] = network_state(state["network_"])
+            state["_versions"] = package_versions()
+        return state
+
+    @standard_keras()
+    @release_graphs()
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = state.copy()
+        _warn_of_other_versions(type(self).__name__, state.pop("_versions", None))
+        network = state.pop("network_", None)
+        super().__setstate__(state)
+        if not tensorflow_is_usable():
+            # Prediction raises the error. A pool of processes whose task cannot be unpickled waits
+            # forever.
+            if network is not None:
+                self.network_ = network
+            return
+        if isinstance(self.network, dict):
+            prepare_tensorflow()
+            self.network = network_from_state(self.network, _refuse_copy)
+        if network is not None:
+            prepare_tensorflow()
+            with isolated_random_state(self._seed):
+                self._set_network(network_from_state(network, self._rebuild))
+
+
+def _copy_callbacks(callbacks: list[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
+    copies = []
+    for index, callback in enumerate(callbacks):
+        try:
+            copies.append(copy.deepcopy(callback))
+        except Exception as error:
+            raise TypeError(
+                f"callbacks[{index}], a {type(callback).__name__}, can't be copied ({error}), and "
+                "every fit uses copies: open files and take locks in its on_train_begin."
+            ) from error
+    return copies
+
+
+def _refuse_copy(n_outputs: int) -> NoReturn:
+    """Raise the error for a model that neither its config nor a function can build."""
+    raise ValueError(
+        "The model given as network has a layer that can't be copied, such as a Lambda or a class "
+        "that is not registered with keras.saving.register_keras_serializable. Give network= a "
+        "function that builds the model."
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions that a saved network is recorded with."""
+    packages = (skfer, keras, tf, sklearn, np)
+    return {package.__name__: package.__version__ for package in packages}
+
+
+def _warn_of_other_versions(name: str, recorded: dict[str, str] | None) -> None:
+    """Warn if a pickle was made with other versions of packages."""
+    if recorded is None:
+        return
+    here = package_versions()
+    other = [
+        f"{package} {version} (here {here[package]})"
+        for package, version in recorded.items()
+        if version != here.get(package)
+    ]
+    if other:
+        warnings.warn(
+            f"This {name} was pickled with {', '.join(other)}. It may not load or predict as "
+            "it did: install those versions, or check its predictions. Files of skfer.save don't "
+            f"depend on them, see {page('guide/deploy')}",
+            UserWarning,
+            stacklevel=3,
+        )

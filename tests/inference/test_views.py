@@ -1,0 +1,61 @@
+"""Answers averaged over changed copies of an image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from skfer import FacialExpressionClassifier
+from skfer._inference._keras import average_over_views
+from skfer.datasets import make_faces
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (4, 24, 24, 1), dtype=np.uint8)
+
+
+def first_column(images):
+    """What the left edge shows: it is not the same in the mirror."""
+    return tf.cast(images[:, :, 0, 0], tf.float32)
+
+
+def test_flip_is_the_mean_of_image_and_mirror_image(images):
+    answers = average_over_views(first_column, "flip")(tf.constant(images))
+    expected = (images[:, :, 0, 0].astype(float) + images[:, :, -1, 0]) / 2
+    np.testing.assert_allclose(answers, expected)
+
+
+def test_ten_views_of_a_mirrored_image_are_the_same_ten(images):
+    answer = average_over_views(lambda x: tf.cast(x[:, :, 3, 0], tf.float32) ** 2, "ten")
+    np.testing.assert_allclose(
+        answer(tf.constant(images)), answer(tf.constant(images[:, :, ::-1].copy())), rtol=1e-6
+    )
+
+
+def test_ten_is_a_mean_of_ten(images):
+    ones = average_over_views(lambda x: tf.ones((tf.shape(x)[0], 2)) * 0.5, "ten")
+    np.testing.assert_allclose(ones(tf.constant(images)), 0.5)
+    seen = []
+    average_over_views(lambda x: seen.append(x) or first_column(x), "ten")(tf.constant(images))
+    assert seen[0].shape == (40, 24, 24, 1)
+
+
+@pytest.mark.parametrize("views", ["flip", "ten"])
+def test_the_classifier_averages_at_prediction(views, small_network):
+    faces = make_faces(40, classes=["happy", "sad"], random_state=0)
+    classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
+    alone = classifier.fit(faces.images, faces.labels).predict_proba(faces.images)
+    classifier.set_params(test_time_augmentation=views)
+    averaged = classifier.predict_proba(faces.images)
+    mirrored = classifier.predict_proba(faces.images[:, :, ::-1].copy())
+    np.testing.assert_allclose(averaged, mirrored, atol=1e-5)
+    assert not np.allclose(averaged, alone, atol=1e-4)
+    np.testing.assert_allclose(averaged.sum(axis=1), 1, atol=1e-5)
+
+
+def test_unknown_views(small_network):
+    classifier = FacialExpressionClassifier(small_network, test_time_augmentation="five")
+    with pytest.raises(ValueError, match="'test_time_augmentation' parameter"):
+        classifier.fit(np.zeros((4, 16, 16), np.uint8), [0, 1, 0, 1])

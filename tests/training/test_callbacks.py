@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from skfer._training._callbacks import WeightAverage
+
+
+@pytest.fixture
+def regression():
+    """A network of one weight, data, and what the weight is after each step."""
+    network = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
+    )
+    network.compile(keras.optimizers.SGD(0.1), "mse")
+    return network, np.ones((8, 1), np.float32), np.full((8, 1), 3.0, np.float32)
+
+
+class WeightLog(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        self.during, self.at_epoch_end = [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.during.append(float(self.model.get_weights()[0][0, 0]))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.at_epoch_end.append(float(self.model.get_weights()[0][0, 0]))
+
+
+def average(course, decay):
+    mean = 0.0
+    for step, weight in enumerate(course, start=1):
+        mean += (1 - min(decay, (1 + step) / (10 + step))) * (weight - mean)
+    return mean
+
+
+def test_the_network_ends_with_the_average_of_its_weights(regression):
+    network, X, y = regression
+    log = WeightLog()
+    network.fit(X, y, batch_size=2, epochs=3, callbacks=[WeightAverage(0.9), log], verbose=0)
+    assert len(log.during) == 12
+    assert log.at_epoch_end[0] == pytest.approx(average(log.during[:4], 0.9), rel=1e-5)
+    assert network.get_weights()[0][0, 0] == pytest.approx(average(log.during, 0.9), rel=1e-5)
+
+
+def test_training_itself_is_not_changed(regression):
+    network, X, y = regression
+    log = WeightLog()
+    network.fit(X, y, batch_size=2, epochs=3, callbacks=[WeightAverage(0.9), log], verbose=0)
+    alone = keras.models.clone_model(network)
+    alone.set_weights([np.zeros((1, 1))])
+    alone.compile(keras.optimizers.SGD(0.1), "mse")
+    alone.fit(X, y, batch_size=2, epochs=3, verbose=0)
+    assert log.during[-1] == pytest.approx(float(alone.get_weights()[0][0, 0]), rel=1e-5)
+
+
+def test_validation_is_with_the_average(regression):
+    network, X, y = regression
+    history = network.fit(
+        X, y, validation_data=(X, y), callbacks=[WeightAverage(0.99)], verbose=0
+    ).history
+    assert history["val_loss"][0] == pytest.approx(
+        (3 - network.get_weights()[0][0, 0]) ** 2, rel=1e-4
+    )
+
+
+def test_two_fits_in_a_row_are_one(regression):
+    network, X, y = regression
+    one, first, second = WeightAverage(0.9), WeightAverage(0.9), None
+    network.fit(X, y, batch_size=2, epochs=4, shuffle=False, callbacks=[one], verbose=0)
+    together = network.get_weights()[0]
+    network.set_weights([np.zeros((1, 1))])
+    network.fit(X, y, batch_size=2, epochs=2, shuffle=False, callbacks=[first], verbose=0)
+    second = WeightAverage(0.9, first.state)
+    network.fit(X, y, batch_size=2, epochs=2, shuffle=False, callbacks=[second], verbose=0)
+    assert network.get_weights()[0] == pytest.approx(together, rel=1e-5)

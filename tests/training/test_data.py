@@ -1,0 +1,192 @@
+"""Batches, epochs and targets of a fit."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from skfer._training._augmentation import Augmentation
+from skfer._training._data import (
+    Examples,
+    TargetTransform,
+    epoch_permutation,
+    training_batches,
+    validation_batches,
+    vote_targets,
+)
+from skfer._training._losses import multi_target_loss
+
+
+@pytest.fixture
+def numbered():
+    """Ten images, each filled with its own number, and the numbers as targets."""
+    numbers = np.arange(10)
+    images = np.broadcast_to(numbers[:, None, None, None], (10, 8, 8, 1)).astype(np.uint8)
+    return Examples(images, numbers, numbers)
+
+
+def epochs_of(examples, n_epochs, **options):
+    batches, steps = training_batches(examples, batch_size=4, **options)
+    taken = list(itertools.islice(batches.as_numpy_iterator(), n_epochs * steps))
+    return [taken[i : i + steps] for i in range(0, len(taken), steps)]
+
+
+def test_every_image_comes_once_an_epoch_with_its_target(numbered):
+    for epoch in epochs_of(numbered, 3, seed=0):
+        assert [len(targets) for _, targets in epoch] == [3, 3, 4]
+        assert sorted(np.concatenate([targets for _, targets in epoch])) == list(range(10))
+        for images, targets in epoch:
+            np.testing.assert_array_equal(images[:, 0, 0, 0], targets)
+
+
+def test_the_order_changes_from_epoch_to_epoch_and_from_seed_to_seed(numbered):
+    orders = [
+        tuple(np.concatenate([targets for _, targets in epoch]))
+        for seed in (0, 1)
+        for epoch in epochs_of(numbered, 2, seed=seed)
+    ]
+    assert len(set(orders)) == 4
+
+
+def test_going_on_from_an_epoch_gives_what_would_have_come(numbered):
+    light = Augmentation.from_parameter("light")
+    whole = epochs_of(numbered, 3, seed=5, augmentation=light)
+    rest = epochs_of(numbered, 1, seed=5, augmentation=light, first_epoch=2)
+    for (expected, _), (images, _) in zip(whole[2], rest[0], strict=True):
+        np.testing.assert_array_equal(images, expected)
+
+
+def test_weights_stay_with_their_images(numbered):
+    weighted = numbered._replace(weights=numbered.targets / 10)
+    batches, steps = training_batches(weighted, batch_size=4, seed=0)
+    for _, targets, weights in itertools.islice(batches.as_numpy_iterator(), steps):
+        np.testing.assert_allclose(weights, targets / 10)
+
+
+def test_validation_keeps_the_order(numbered):
+    batches = validation_batches(numbered, batch_size=4)
+    targets = np.concatenate([targets for _, targets in batches.as_numpy_iterator()])
+    np.testing.assert_array_equal(targets, np.arange(10))
+
+
+def adjacent(order):
+    """Number of places where two images stand side by side that do so in the data."""
+    return int((np.abs(np.diff(order)) == 1).sum())
+
+
+@pytest.mark.parametrize("n_images", [100, 255, 500, 3_000, 30_000])
+def test_every_seed_and_epoch_gives_a_shuffled_order(n_images):
+    chance = np.random.default_rng(0)
+    orders = [
+        epoch_permutation(n_images, seed, epoch).numpy()
+        for seed in (0, 1, 2, 255, 256, 2**31 - 1, 2**40, -1)
+        for epoch in (0, 1, 2, 11, 12, 13, 254, 255, 256, 268, 524)
+    ]
+    for order in orders:
+        assert (np.bincount(order, minlength=n_images) == 1).all()
+    # Two a permutation by chance, whatever its length; 13 or more in one of ten million.
+    assert max(map(adjacent, orders)) <= 12
+    drawn = [adjacent(chance.permutation(n_images)) for _ in range(len(orders))]
+    assert abs(np.mean(list(map(adjacent, orders))) - np.mean(drawn)) < 0.9
+
+
+def test_orders_do_not_repeat_over_seeds_and_epochs():
+    # 256 epochs or seeds on, and with seed and epoch exchanged.
+    pairs = [(0, 0), (0, 1), (1, 0), (0, 256), (256, 0), (1, 256), (256, 1), (0, 512), (2**32, 0)]
+    orders = {tuple(epoch_permutation(60, seed, epoch).numpy()) for seed, epoch in pairs}
+    assert len(orders) == len(pairs)
+
+
+def test_each_image_is_at_each_place_equally_often():
+    n_images, n_epochs = 5, 400
+    counts = np.zeros((n_images, n_images))
+    for epoch in range(n_epochs):
+        counts[np.arange(n_images), epoch_permutation(n_images, 7, epoch).numpy()] += 1
+    # Five standard deviations of a binomial count.
+    assert np.abs(counts - n_epochs / n_images).max() < 5 * np.sqrt(n_epochs * 0.2 * 0.8)
+
+
+@pytest.mark.parametrize("rows", [None, np.tile(np.arange(60), 2)], ids=["once", "oversampled"])
+@pytest.mark.parametrize("first_epoch", [0, 12, 268])
+def test_the_thirteenth_epoch_is_shuffled_as_the_others(rows, first_epoch):
+    numbers = np.arange(60)
+    examples = Examples(np.zeros((60, 1, 1, 1), np.uint8), None, numbers)
+    n_rows = 60 if rows is None else len(rows)
+    for seed in range(5):
+        batches, steps = training_batches(
+            examples, batch_size=16, seed=seed, first_epoch=first_epoch, rows=rows
+        )
+        order = np.concatenate([targets for _, targets in batches.take(steps).as_numpy_iterator()])
+        assert sorted(order) == sorted(numbers if rows is None else rows)
+        assert adjacent(order) < n_rows / 5  # 40 of 59 with a poor permutation
+
+
+def test_order_and_changes_of_images_are_drawn_apart():
+    # One batch an epoch: its step has the number of its epoch.
+    images = np.tile(np.arange(64, dtype=np.uint8), (2_000, 8, 1))[..., None]
+    examples = Examples(images, None, np.arange(2_000))
+    correlations = []
+    for seed in range(2):
+        batches, _ = training_batches(
+            examples, batch_size=2_000, seed=seed, augmentation=Augmentation(flip=True)
+        )
+        changed, order = next(batches.as_numpy_iterator())
+        mirrored = changed[:, 0, 0, 0] > 32
+        correlations.append(np.corrcoef(mirrored, order)[0, 1])
+    assert np.abs(correlations).max() < 5 / np.sqrt(2_000)
+
+
+VOTES = np.array([[6, 3, 1], [2, 2, 6], [1, 1, 1], [10, 0, 0]])
+
+
+def seed(number=0):
+    return tf.constant([0, number], tf.int64)
+
+
+def test_the_majority_is_one_code_an_image():
+    assert vote_targets(VOTES, "majority").tolist() == [0, 2, 0, 0]
+
+
+@pytest.mark.parametrize("mode", ["cross_entropy", "probabilistic"])
+def test_votes_become_shares(mode):
+    shares = vote_targets(VOTES, mode)
+    assert shares[0] == pytest.approx([0.6, 0.3, 0.1])
+    assert shares.sum(axis=1) == pytest.approx(np.ones(4))
+
+
+def test_accepted_is_what_has_thirty_percent_or_the_majority():
+    eleven = np.ones((1, 11))
+    assert vote_targets(VOTES, "multi_target").tolist() == [
+        [1, 1, 0],
+        [0, 0, 1],
+        [1, 1, 1],
+        [1, 0, 0],
+    ]
+    assert vote_targets(eleven, "multi_target").tolist() == [[1] + [0] * 10]
+
+
+def test_the_likeliest_accepted_class_counts():
+    outputs = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]], np.float32)
+    accepted = np.array([[1, 1, 0], [0, 1, 1]], np.float32)
+    assert multi_target_loss(accepted, outputs).numpy() == pytest.approx(-np.log([0.5, 0.3]))
+
+
+def test_smoothing_spreads_a_share_over_all_classes():
+    smooth = TargetTransform(4, smoothing=0.2)(tf.constant([1]), seed()).numpy()
+    assert smooth[0] == pytest.approx([0.05, 0.85, 0.05, 0.05])
+
+
+def test_labels_are_drawn_by_their_shares_and_anew_at_every_step():
+    rule = TargetTransform(3, sample=True)
+    shares = tf.constant(np.tile([0.6, 0.4, 0.0], (4000, 1)), tf.float32)
+    drawn = rule(shares, seed(1)).numpy()
+    assert set(np.unique(drawn)) == {0, 1}
+    assert drawn.mean(axis=0) == pytest.approx([0.6, 0.4, 0], abs=0.03)
+    assert not np.array_equal(drawn, rule(shares, seed(2)).numpy())
+    assert np.array_equal(drawn, rule(shares, seed(1)).numpy())
+
+
+def test_one_hot_targets():
+    examples = Examples(None, None, np.array([2, 0]))
+    assert TargetTransform(3).one_hot(examples).targets.tolist() == [[0, 0, 1], [1, 0, 0]]

@@ -1,0 +1,64 @@
+"""Workarounds for Keras and TensorFlow."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+
+import keras
+import numpy as np
+from networks_for_tests import small_network
+
+from skfer import FacialExpressionClassifier
+from skfer._training import isolated_random_state
+
+
+def built(seed):
+    with isolated_random_state(seed):
+        return small_network((16, 16, 1), 3).get_weights()
+
+
+def test_other_threads_that_draw_change_nothing():
+    expected = built(0)
+    done = threading.Event()
+
+    def draw():
+        while not done.is_set():
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        weights = built(0)
+    finally:
+        done.set()
+        thread.join()
+    for ours, theirs in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_state_of_the_process_is_as_before_and_serves_keras():
+    keras.utils.set_random_seed(1)
+    first = keras.layers.Dense(3).kernel_initializer((2, 3))
+    keras.utils.set_random_seed(1)
+    built(0)
+    np.testing.assert_array_equal(keras.layers.Dense(3).kernel_initializer((2, 3)), first)
+
+
+def graphs_of_fits():
+    gc.collect()
+    names = (getattr(o, "name", "") for o in gc.get_objects() if type(o).__name__ == "FuncGraph")
+    return [name for name in names if name.startswith(("one_step_on_data", "Dataset_"))]
+
+
+def test_no_graph_outlives_its_classifier():
+    X = np.random.default_rng(0).integers(0, 255, (24, 16, 16), dtype=np.uint8)
+    y = np.arange(24) % 2
+    before = len(graphs_of_fits())
+    for seed in range(2):
+        # little_vgg and Adam: both register custom gradients, which TensorFlow would keep.
+        classifier = FacialExpressionClassifier("little_vgg", epochs=1, random_state=seed)
+        classifier.fit(X, y).predict(X)
+        del classifier
+    assert len(graphs_of_fits()) == before
