@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all a fresh machine needs: each makes .venv and installs what it uses.
+# Each command creates .venv and installs what it needs.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -13,13 +13,16 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	then echo $$python; exit; fi; done; echo python3)
 # A comma between the arguments of `call` would part them.
 DEV_AND_DOCS := dev,docs
-# Given to pytest: make test ARGS="-k cropper -x"
+# Arguments of pytest: make test ARGS="-k cropper -x"
 ARGS ?=
+# Processes of the tests; 0 runs them in the process of pytest, as a debugger needs.
+WORKERS ?= 2
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 # TensorFlow's start-up notes are no news to anyone here.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint types imports hooks pytest fuzz test-dist test-lowest docs check-docs dist format bench bench-scale clean
+.PHONY: help demo test test-all check lint types imports hooks pytest fuzz test-dist test-lowest docs check-docs dist format bench bench-scale clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -28,7 +31,11 @@ help: ## list these commands
 demo: $(VENV)/.installed-examples ## fit, tune, save and reload on drawn faces, then read a real photo
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.installed-dev ## every check, then the tests (ARGS="-k cropper" goes to pytest)
+test: $(VENV)/.installed-dev ## checks and quick tests (ARGS="-k cropper" goes to pytest)
+	@$(MAKE) --no-print-directory check
+	$(PYTEST) -m "not slow and not zoo and not dist" tests $(ARGS)
+
+test-all: $(VENV)/.installed-dev ## checks, all tests and doctests, about an hour
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory pytest
 
@@ -49,8 +56,8 @@ hooks: $(VENV)/.installed-dev ## the pre-commit hooks on all files
 		echo '$(BIN)/pre-commit run --all-files'; $(BIN)/pre-commit run --all-files; \
 	else echo 'Not a git checkout: pre-commit is left out.'; fi
 
-pytest: $(VENV)/.installed-dev ## the tests alone
-	$(BIN)/pytest $(ARGS)
+pytest: $(VENV)/.installed-dev ## all tests and doctests, without the checks
+	$(PYTEST) $(ARGS)
 
 # The figures of docs/reliability.md. Each process is niced: wrong files are no hurry.
 FUZZ ?= --cases 20000 --output benchmarks/results/fuzz.json
