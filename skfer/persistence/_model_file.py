@@ -14,6 +14,7 @@ import numpy as np
 import skfer
 from skfer._partial_file import partial_file
 from skfer._threads import tensorflow_is_usable
+from skfer._utils import shorten
 from skfer.estimators._base import package_versions
 from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._container import read_container, write_container
@@ -33,6 +34,8 @@ _TRIAL_CODE = (
     "import sys; from skfer.persistence._model_file import _predict_once; "
     "_predict_once(sys.argv[1])"
 )
+# An error may quote a value of the file.
+_LONGEST_REASON = 500
 # Names of joblib's files, which are pickles.
 PICKLE_SUFFIXES = (".joblib", ".pkl", ".pickle")
 
@@ -175,8 +178,9 @@ def _read(path: Path) -> tuple[Reader, Any]:
         versions = content.get("versions")
         release = versions.get("skfer") if isinstance(versions, dict) else None
         raise ValueError(
-            f"{str(path)!r} is of format {made_in!r}, written by skfer {release}; this is skfer "
-            f"{skfer.__version__}, which reads {FORMAT}: install a newer one."
+            f"{str(path)!r} is of format {shorten(made_in)}, written by skfer "
+            f"{str(release)[:20]}; this is skfer {skfer.__version__}, which reads {FORMAT}: "
+            "install a newer one."
         )
     reader = Reader(arrays)
     try:
@@ -184,7 +188,9 @@ def _read(path: Path) -> tuple[Reader, Any]:
     except _DAMAGE as error:
         if not tensorflow_is_usable():
             raise  # TensorFlow can't be used in this process: the file is not at fault
-        raise ValueError(f"{str(path)!r} is no model that can be loaded: {error}") from error
+        raise ValueError(
+            f"{str(path)!r} is no model that can be loaded: {str(error)[:_LONGEST_REASON]}"
+        ) from error
 
 
 def _try_in_child(path: Path) -> None:

@@ -363,6 +363,19 @@ def test_text_of_a_file_that_would_cost_much_is_refused(sealed, monkeypatch, tex
         skfer.load(path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"format": 10**3000, "versions": {"skfer": "x" * 10**6}},
+        {"format": 1, "estimator": {"class": "A" * 10**6}},
+    ],
+)
+def test_errors_of_long_values_are_short(sealed, content):
+    with pytest.raises(ValueError, match=r"sealed\.skfer") as error:
+        skfer.load(sealed(content))
+    assert len(str(error.value)) < 1000
+
+
 def test_estimators_without_end_are_refused(tmp_path, sealed):
     content, _ = unpacked(skfer.save(make_pipeline(GrayscaleResizer()), tmp_path / "a.skfer"))
     ((_, step),) = [item["tuple"] for item in content["estimator"]["parameters"]["steps"]]
