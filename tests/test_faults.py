@@ -95,14 +95,14 @@ def test_a_process_killed_amid_a_save_leaves_the_model_that_was_there(tmp_path):
     code = """
         import os, signal
         import skfer
-        from skfer.persistence import _container
+        from skfer.persistence import _model_file
 
-        write = _container.add_array
+        write = _model_file.add_array
         def killed(archive, name, array, compress):
             if name == "020.npy":
                 os.kill(os.getpid(), signal.SIGKILL)
             write(archive, name, array, compress=compress)
-        _container.add_array = killed
+        _model_file.add_array = killed
         skfer.save(skfer.load_pretrained("fer2013"), "faces.skfer")
     """
     done = python(code, cwd=tmp_path)

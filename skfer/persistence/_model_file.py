@@ -1,31 +1,65 @@
-"""`save` and `load`: fitted estimators in files that hold data and no code."""
+"""Files of fitted estimators that hold data and no code: `save` and `load`.
+
+A file is a zip archive of ``skfer.json`` and ``000.npy``, ``001.npy``, ..., not compressed: its
+content is not larger than the file. The comment at the end is the SHA-256 of all bytes before it.
+It detects damage and is no signature, so that the reader accepts nothing but data.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import resource
 import subprocess
 import sys
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 import skfer
+from skfer._array_files import DAMAGE, add_array, member, read_array
+from skfer._documentation import page
 from skfer._partial_file import partial_file
 from skfer._threads import tensorflow_is_usable
 from skfer._utils import shorten
 from skfer.estimators._base import package_versions
 from skfer.networks._keras_settings import standard_keras
-from skfer.persistence._container import read_container, write_container
 from skfer.persistence._plain_data import Reader, Writer
 
-# Raised when a file of the form before can't be read any more by what reads the new one; `load`
-# then learns to read both. tests/persistence/models/ keeps files of every form.
+# Increased when older versions cannot read new files. tests/persistence/models/ has files of each
+# format.
 FORMAT = 1
 
-# What wrong data, of right form, comes to: a name that is missing, a list where a number should be.
-_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+TEXT = "skfer.json"
+_SEAL = b"skfer sha256 "
+_SEAL_LENGTH = len(_SEAL) + 64
+_PIECE = 1 << 20
+# Several times the size of the largest network of keras.applications.
+_MOST_BYTES = 4_000_000_000
+# EfficientNetB7, the network with the most layers, has 0.4 MB of text and 1,400 arrays.
+_MOST_TEXT = 4_000_000
+_MOST_ARRAYS = 20_000
+
+# Files that hold models in other formats, by their first bytes.
+_PICKLE = (
+    "is a pickle, such as joblib.dump writes, which may run any code when it is loaded. If you "
+    "trust who made it: joblib.load(path). The command skfer accepts the suffix .joblib. "
+    f"See {page('guide/deploy')}"
+)
+_KERAS = "is a Keras model: use FacialExpressionClassifier.from_keras(path, classes=...)."
+_OTHERS = (
+    (b"\x80", _PICKLE),
+    (b"\x78", _PICKLE),  # compressed
+    (b"\x1f\x8b", _PICKLE),
+    (b"\x89HDF", _KERAS),
+)
+
+# Errors for wrong data in the right form: a missing name, a list instead of a number.
+_WRONG_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 # Limits of the trial of a network that a file describes layer by layer.
 _TRIAL_CPU_SECONDS = 60
 _TRIAL_SECONDS = 600  # on a busy machine
@@ -36,28 +70,27 @@ _TRIAL_CODE = (
 )
 # An error may quote a value of the file.
 _LONGEST_REASON = 500
-# Names of joblib's files, which are pickles.
+# Suffixes of pickles, such as joblib writes.
 PICKLE_SUFFIXES = (".joblib", ".pkl", ".pickle")
 
 
 def save(estimator: Any, path: str | os.PathLike) -> Path:
-    """Write an estimator into a file that holds data and no code.
+    """Write an estimator to a file that holds data and no code.
 
-    It is for `FacialExpressionClassifier` and what stands around it: the Pipeline, the transformers
-    and detectors of skfer, `AbstainingClassifier`, and scikit-learn's ``FeatureUnion``,
-    ``FrozenEstimator``, ``StandardScaler``, ``PCA``, ``LogisticRegression`` and ``LinearSVC``.
-    `load` gives it back; it predicts the same to the last bit.
+    Supported are the estimators, transformers and detectors of skfer, and scikit-learn's
+    ``Pipeline``, ``FeatureUnion``, ``FrozenEstimator``, ``StandardScaler``, ``PCA``,
+    ``LogisticRegression`` and ``LinearSVC``. The loaded estimator gives identical predictions.
 
     The file is a zip archive of ``skfer.json`` (parameters, labels, layers, versions) and arrays in
-    NumPy's own form, sealed by a SHA-256 of all of it. It is replaced in one step: whoever is
-    interrupted leaves the file that was there.
+    NumPy's format, with a SHA-256 of all of it. An existing file is replaced in one step: an
+    interrupted call leaves it unchanged.
 
     Parameters
     ----------
     estimator : estimator
         Fitted or not.
     path : str or path
-        The file; its name usually ends in ``.skfer``.
+        The file, usually with the suffix ``.skfer``.
 
     Returns
     -------
@@ -67,22 +100,21 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
     Raises
     ------
     ValueError
-        If the estimator, or something inside it, is none of these, or holds a function, a callback
-        or the like; the message names it and the way out. Nothing is written then.
+        If the estimator or a part of it is not supported, or holds a function or a callback; the
+        message names it. Nothing is written then.
     OSError
-        If the file can't be written, for want of space among other things.
+        If the file cannot be written.
 
     See Also
     --------
-    load : The way back.
-    export_onnx : For programs without Python.
+    load : Load the estimator.
+    export_onnx : Write a classifier for programs without Python.
 
     Notes
     -----
-    Folders that are written to (``memory``, ``checkpoint_dir``) and metadata requests are not kept,
-    nor is the optimiser's state: training goes on with new moments, as after a pickle. A network of
-    your own is kept layer by layer, if it is made of Keras's simple layers; the function that made
-    it is not, see `skfer.networks.register_network`.
+    Folders (``memory``, ``checkpoint_dir``), metadata requests and the state of the optimizer are
+    not saved. A network of your own is saved layer by layer, if it is made of Keras's simple
+    layers. Its function is not, see `skfer.networks.register_network`.
 
     Examples
     --------
@@ -98,7 +130,7 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
     path = Path(path)
     if path.suffix.lower() in PICKLE_SUFFIXES:
         raise ValueError(
-            f"path={str(path)!r} is named as a pickle, which skfer.save doesn't write: call it "
+            f"path={str(path)!r} has the suffix of a pickle, which skfer.save doesn't write: use "
             f"{path.with_suffix('.skfer').name!r}, or use joblib.dump."
         )
     writer = Writer()
@@ -109,7 +141,7 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
         "estimator": writer.estimator(estimator, type(estimator).__name__),
     }
     with partial_file(path) as part, part.open("r+b") as file:
-        write_container(file, content, writer.arrays)
+        write_archive(file, content, writer.arrays)
         file.flush()
         os.fsync(file.fileno())
     return path
@@ -172,7 +204,7 @@ def load(path: str | os.PathLike, *, trusted: bool = False) -> Any:
 
 
 def _read(path: Path) -> tuple[Reader, Any]:
-    content, arrays = read_container(path)
+    content, arrays = read_archive(path)
     made_in = content.get("format")
     if made_in != FORMAT:
         versions = content.get("versions")
@@ -185,9 +217,9 @@ def _read(path: Path) -> tuple[Reader, Any]:
     reader = Reader(arrays)
     try:
         return reader, reader.estimator(content["estimator"])
-    except _DAMAGE as error:
+    except _WRONG_DATA as error:
         if not tensorflow_is_usable():
-            raise  # TensorFlow can't be used in this process: the file is not at fault
+            raise  # the process cannot use TensorFlow: the file is not damaged
         raise ValueError(
             f"{str(path)!r} is no model that can be loaded: {str(error)[:_LONGEST_REASON]}"
         ) from error
@@ -226,8 +258,96 @@ def _predict_once(path: str) -> None:
 
 
 def _shown_classes(estimator: Any) -> list[str] | None:
-    """The labels, for whoever looks into the file."""
+    """Return the labels, for readers of the JSON."""
     try:
         return [str(label) for label in estimator.classes_]
     except AttributeError:
         return None
+
+
+def write_archive(file: IO[bytes], content: dict[str, Any], arrays: Sequence[np.ndarray]) -> None:
+    """Write content and arrays to a new file that is open for reading and writing."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(member(TEXT), json.dumps(content))
+        for index, array in enumerate(arrays):
+            add_array(archive, f"{index:03}.npy", array, compress=False)
+        archive.comment = _SEAL.ljust(_SEAL_LENGTH, b"0")
+    digest = _digest(file, file.seek(0, os.SEEK_END) - 64)
+    file.seek(-64, os.SEEK_END)
+    file.write(digest)
+
+
+def read_archive(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return the content and the arrays of a file.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it cannot be read.
+    ValueError
+        If it is no file of `save`, or was changed.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no model file {str(path)!r}.")
+    with path.open("rb") as file:
+        _check_seal(file, path)
+        try:
+            return _unpack(file)
+        except (*DAMAGE, KeyError, RecursionError) as error:
+            raise ValueError(f"{str(path)!r} is no model that can be read: {error}.") from error
+
+
+def _check_seal(file: IO[bytes], path: Path) -> None:
+    head = file.read(30 + len(TEXT))
+    if head[:4] != b"PK\x03\x04" or head[30:] != TEXT.encode():
+        what = next((what for mark, what in _OTHERS if head.startswith(mark)), None)
+        if what is None and head.startswith(b"PK"):
+            what = f"is a zip archive, but not one of skfer.save. Perhaps it {_KERAS}"
+        what = what or ("is empty." if not head else "is no model that skfer.save wrote.")
+        raise ValueError(f"{str(path)!r} {what}")
+    size = file.seek(0, os.SEEK_END)
+    if size > _MOST_BYTES:
+        raise ValueError(
+            f"{str(path)!r} has {size:,} bytes; models of up to {_MOST_BYTES:,} are read."
+        )
+    file.seek(max(0, size - _SEAL_LENGTH))
+    seal = file.read()
+    if not seal.startswith(_SEAL):
+        raise ValueError(
+            f"{str(path)!r} breaks off, or was packed again: the checksum at its end is missing."
+        )
+    found, written = _digest(file, size - 64), seal[len(_SEAL) :]
+    if found != written:
+        raise ValueError(
+            f"{str(path)!r} has been changed or is damaged: the SHA-256 of its content is "
+            f"{found.decode()}, and {written.decode('ascii', 'replace')} was written into it."
+        )
+
+
+def _digest(file: IO[bytes], length: int) -> bytes:
+    """Return the SHA-256 of the first bytes."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while length > 0 and (piece := file.read(min(_PIECE, length))):
+        digest.update(piece)
+        length -= len(piece)
+    return digest.hexdigest().encode()
+
+
+def _unpack(file: IO[bytes]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        text, *arrays = archive.infolist()
+        if len(arrays) > _MOST_ARRAYS or text.file_size > _MOST_TEXT:
+            raise ValueError(f"it holds {len(arrays):,} arrays, {text.file_size:,} bytes of text")
+        expected = [TEXT, *(f"{index:03}.npy" for index in range(len(arrays)))]
+        for info, name in zip(archive.infolist(), expected, strict=True):
+            if info.filename != name or info.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"it holds {info.filename!r} instead of {name!r}, not compressed")
+        # Entries that share bytes would make a small file large.
+        if sum(info.file_size for info in archive.infolist()) > size:
+            raise ValueError("its entries are larger than the file")
+        content = json.loads(archive.read(text).decode("utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"{TEXT!r} holds no object")
+        return content, [read_array(archive, info) for info in arrays]

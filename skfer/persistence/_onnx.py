@@ -1,4 +1,4 @@
-"""`export_onnx`: a classifier, or the Pipeline around it, as one ONNX file."""
+"""`export_onnx`: write a classifier or a Pipeline as an ONNX file."""
 
 from __future__ import annotations
 
@@ -28,25 +28,28 @@ from skfer._pipelines import flat_steps
 from skfer.estimators._classifier import FacialExpressionClassifier
 from skfer.metrics import apply_class_prior
 from skfer.networks._keras_settings import standard_keras
-from skfer.persistence._resize_graph import resizing
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
 
 _TOLERANCE = 1e-5
 _INPUT, _OUTPUT = "images", "probabilities"
 _AXES = ("batch", "height", "width", "channels")
-# Sizes that the resizing is tried on, as shares of the network's own: of these, the first makes an
-# image grow, the others let one or both sides shrink, by two and by other factors.
-_TRIED = ((0.5, 0.75), (0.8, 1.5), (1.25, 1.5), (2.0, 2.0))
+# Weights of red, green and blue in gray (ITU-R BT.601), in fixed point as in OpenCV.
+_GRAY_WEIGHTS = (9798.0, 19235.0, 3735.0)
+_GRAY_ONE = 32768.0
+# 1 in the fixed-point format of OpenCV's bilinear weights.
+_LINEAR_ONE = 2048.0
+# Sizes of images on which resizing is checked, as shares of the size of the network: an image grows
+# or one or both sides shrink.
+_CHECKED_SIZES = ((0.5, 0.75), (0.8, 1.5), (1.25, 1.5), (2.0, 2.0))
 
 
 @standard_keras()
 def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os.PathLike) -> Path:
     """Write a fitted classifier, or a Pipeline that ends in one, as an ONNX file.
 
-    The file holds all that is done to the pixels: conversion to gray or RGB and resizing by the
-    Pipeline's resizer, scaling, the network, its views (`test_time_augmentation`) and its
-    `temperature`. Finding the face is not in it: images are to show one face each, as a
-    `FaceCropper` cuts it out.
+    The graph contains conversion to gray or RGB, resizing, scaling, the network, test-time
+    augmentation, `temperature` and `class_prior`. It does not contain face detection: each image
+    must be the crop of one face.
 
     ====================  =====================================================================
     input ``images``      uint8, 0 to 255. Of a Pipeline with a resizer ``(batch, height, width,
@@ -59,23 +62,22 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     opset                 15, for ONNX Runtime 1.10 and newer
     ====================  =====================================================================
 
-    The file is checked before it is put in its place: its probabilities are those of `estimator`
-    to 1e-5, for gray and colour images of the network's own size and for images of other
-    sizes resized in the graph. The graph resizes as OpenCV does on x86, bit by bit, with one
-    exception: where the mean over an area ends in exactly .5, which OpenCV computes in
-    single precision, a pixel may differ by one gray level of 255. Mostly none does; where the
-    sides of an image and of the network's input have a large common factor, such as 160 and
-    48, it is about 1 in 300. Elsewhere, OpenCV's own resizing may differ by a gray level.
+    The file is checked before it is written to `path`: its probabilities agree with those of
+    `estimator` to 1e-5, for images of the size of the network and for resized images. The graph
+    resizes exactly as OpenCV does on x86, with one exception: OpenCV computes means over areas in
+    single precision, and a pixel whose mean ends in exactly .5 may differ by one gray level of 255.
+    This is rare; if the sides of the image and of the network have a large common factor, such as
+    160 and 48, it is about 1 pixel in 300.
 
     Parameters
     ----------
     estimator : FacialExpressionClassifier or Pipeline
-        Fitted. A Pipeline's steps are a `FaceCropper`, which is left out; an `ImageResizer` or
+        Fitted. The steps of a Pipeline are a `FaceCropper`, which is left out; an `ImageResizer` or
         `GrayscaleResizer` without equalisation; the classifier. The first two may be missing
         or "passthrough". Of a search, a `FrozenEstimator`, an `AbstainingClassifier` or a
-        `ConformalClassifier`, what is inside is written: the probabilities are the same.
+        `ConformalClassifier`, the inner estimator is written, which has the same probabilities.
     path : str or path
-        The file; one that is there is replaced, in one step.
+        The file. An existing file is replaced in one step.
 
     Returns
     -------
@@ -85,14 +87,14 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     Raises
     ------
     ImportError
-        If the extra isn't installed: ``pip install "skfer[onnx]"``. ONNX Runtime, with which
-        the file is checked, may be missing; the check takes longer without.
+        If the extra is not installed: ``pip install "skfer[onnx]"``. ONNX Runtime is optional; the
+        check takes longer without it.
     NotFittedError
-        If `estimator` isn't fitted.
+        If `estimator` is not fitted.
     ValueError
-        If a step can't be part of an ONNX graph.
+        If a step cannot be part of an ONNX graph.
     RuntimeError
-        If the file doesn't say what `estimator` says. Nothing is written then.
+        If the file gives other probabilities than `estimator`. Nothing is written then.
 
     Examples
     --------
@@ -130,7 +132,7 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
 
 
 def _steps(estimator: Any) -> tuple[ImageResizer | GrayscaleResizer | None, Any]:
-    """The resizer, if there is one, and the classifier."""
+    """Return the resizer, if there is one, and the classifier."""
     steps = flat_steps(estimator)
     *before, classifier = steps or [None]
     if not isinstance(classifier, FacialExpressionClassifier):
@@ -160,7 +162,7 @@ def _steps(estimator: Any) -> tuple[ImageResizer | GrayscaleResizer | None, Any]
 def _from_pixels(
     resizer: Any, classifier: FacialExpressionClassifier
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """From uint8 images to probabilities, as resizer and classifier have them."""
+    """Return the function from uint8 images to probabilities."""
     network = network_function(classifier.network_, classifier.test_time_augmentation)
     low, high = classifier.pixel_range_.low, classifier.pixel_range_.high
     temperature = classifier._temperature()
@@ -188,7 +190,7 @@ def _from_pixels(
 
 def _resizing(classifier: FacialExpressionClassifier) -> Callable[[tf.Tensor], tf.Tensor]:
     height, width, channels = classifier.image_shape_
-    return resizing((height, width), channels)
+    return _resize_function((height, width), channels)
 
 
 def _describe(model: Any, classifier: FacialExpressionClassifier) -> None:
@@ -207,7 +209,7 @@ def _describe(model: Any, classifier: FacialExpressionClassifier) -> None:
 
 
 def _reader(path: str) -> Callable[[np.ndarray], np.ndarray]:
-    """What runs the file: ONNX Runtime, or the slow evaluator that comes with onnx."""
+    """Return a function that runs the file with ONNX Runtime, or the slow evaluator of onnx."""
     if importlib.util.find_spec("onnxruntime") is not None:
         running = create_session(path, 1)
         return lambda images: run_session(running, images)
@@ -222,7 +224,7 @@ def _check(
     resizer: Any,
     classifier: FacialExpressionClassifier,
 ) -> None:
-    """Raise if the file says anything else than the estimator."""
+    """Raise an error if the file and the estimator give different probabilities."""
     if classifier.backend != "keras":
         classifier = copy.copy(classifier).set_params(backend="keras")
     rng = np.random.default_rng(0)
@@ -239,7 +241,7 @@ def _check(
     other = some(2, height, width, 4 - channels)  # RGB for a gray network, gray for an RGB one
     _compare(read(other), classifier.predict_proba(resizer.transform(other)), other)
     resized = _resizing(classifier)
-    for share_of_height, share_of_width in _TRIED:
+    for share_of_height, share_of_width in _CHECKED_SIZES:
         size = max(1, round(share_of_height * height)), max(1, round(share_of_width * width))
         images = some(1, *size, 3)
         pixels = resized(tf.constant(images)).numpy().astype(np.uint8)
@@ -247,8 +249,8 @@ def _check(
         worst = np.abs(pixels.astype(int) - resizer.transform(images)).max()
         if worst > 1:
             raise RuntimeError(
-                f"Images of shape {images.shape[1:]} are resized otherwise in the ONNX graph "
-                f"than by {type(resizer).__name__}, by up to {worst} gray levels. Nothing was "
+                f"Images of shape {images.shape[1:]} are resized differently in the ONNX graph "
+                f"and by {type(resizer).__name__}, by up to {worst} gray levels. Nothing was "
                 "written."
             )
 
@@ -261,3 +263,114 @@ def _compare(answers: np.ndarray, expected: np.ndarray, images: np.ndarray) -> N
             f"{images.shape}: they differ by up to {worst:.2g}, and {_TOLERANCE:g} is allowed. "
             "Nothing was written."
         )
+
+
+def _resize_function(size: tuple[int, int], channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a TensorFlow function that converts and resizes images as `ImageResizer` does.
+
+    It repeats OpenCV's arithmetic with its rounding: the mean over areas if an image shrinks,
+    fixed-point bilinear weights if it grows. Sums are exact. OpenCV computes means over areas in
+    single precision, and may round a mean that ends in exactly .5 to the other side.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width of the result.
+    channels : int
+        1 for gray, 3 for RGB.
+
+    Returns
+    -------
+    callable
+        From uint8 ``(n, H, W, 1 or 3)`` to integers in float32, ``(n, height, width, channels)``.
+    """
+
+    def resize(images: tf.Tensor) -> tf.Tensor:
+        planes = tf.transpose(_in_color(images, channels), (0, 3, 1, 2))
+        shape = tf.shape(planes)
+        shrinks = tf.logical_and(shape[2] >= size[0], shape[3] >= size[1])
+        planes = tf.cond(shrinks, lambda: _area(planes, size), lambda: _linear(planes, size))
+        planes = tf.ensure_shape(planes, (None, channels, *size))
+        return tf.cast(tf.transpose(planes, (0, 2, 3, 1)), tf.float32)
+
+    return resize
+
+
+def _in_color(images: tf.Tensor, channels: int) -> tf.Tensor:
+    """Return gray or RGB images as integers in float64, in which all sums are exact."""
+    # Channels 0, 1, 2 of a colour image, 0, 0, 0 of a gray one.
+    indices = tf.minimum([0, 1, 2], tf.shape(images)[3] - 1)
+    colors = tf.cast(tf.gather(images, indices, axis=3), tf.float64)
+    if channels == 3:
+        return colors
+    red, green, blue = (weight * colors[..., k : k + 1] for k, weight in enumerate(_GRAY_WEIGHTS))
+    return tf.floor((red + green + blue) / _GRAY_ONE + 0.5)
+
+
+def _area(planes: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Return each pixel as the mean of the area it covers (cv2.INTER_AREA)."""
+    height, width = tf.shape(planes)[2], tf.shape(planes)[3]
+    rows, columns = _overlaps(height, size[0]), _overlaps(width, size[1])
+    sums = tf.matmul(tf.matmul(rows, planes), columns, transpose_b=True)
+    tall, wide = tf.cast(height, tf.float64), tf.cast(width, tf.float64)
+    means = tf.round(sums / (tall * wide))
+    # For integer factors, OpenCV multiplies the sum of the pixels by the reciprocal of their number
+    # in single precision. For 2 in both directions, it rounds halves up.
+    sums = sums / (size[0] * size[1])
+    factors = tf.stack([tall / size[0], wide / size[1]])
+    share = tf.cast(1 / tf.reduce_prod(factors), tf.float32)
+    of_whole = tf.cast(tf.round(tf.cast(sums, tf.float32) * share), tf.float64)
+    of_two = tf.floor(sums / 4 + 0.5)
+    whole = tf.reduce_all(tf.equal(factors, tf.floor(factors)))
+    two = tf.reduce_all(tf.equal(factors, 2.0))
+    return tf.where(two, of_two, tf.where(whole, of_whole, means))
+
+
+def _overlaps(old: tf.Tensor, new: int) -> tf.Tensor:
+    """Return how much of each old pixel each new one covers, ``(new, old)``, in 1 / new pixels."""
+    old_side = tf.cast(old, tf.float64)
+    first = tf.range(new, dtype=tf.float64)[:, tf.newaxis] * old_side
+    covered = tf.cast(tf.range(old), tf.float64) * float(new)
+    ends = tf.minimum(first + old_side, covered + float(new))
+    return tf.maximum(ends - tf.maximum(first, covered), 0.0)
+
+
+def _linear(planes: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+    """Return each pixel from the four around it (cv2.INTER_LINEAR; INTER_AREA if a side grows)."""
+    height, width = tf.shape(planes)[2], tf.shape(planes)[3]
+    # ImageResizer uses INTER_AREA if one side shrinks, which has bilinear weights if the other
+    # grows.
+    area = tf.logical_or(height > size[0], width > size[1])
+    left, share = _neighbours(width, size[1], area)
+    outside = tf.logical_or(left < 0, left >= width - 1)
+    share = tf.where(outside, tf.zeros_like(share), share)
+    columns = sum(tf.gather(planes, at, axis=3) * of for at, of in _taps(left, share, width))
+    columns = tf.floor(columns / 16)
+    above, share = _neighbours(height, size[0], area)
+    rows = sum(
+        tf.floor(tf.gather(columns, at, axis=2) * of[:, tf.newaxis] / 65536)
+        for at, of in _taps(above, share, height)
+    )
+    return tf.floor((rows + 2) / 4)
+
+
+def _neighbours(old: tf.Tensor, new: int, area: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the old pixel before each new one, and the share of the next one, in [0, 1)."""
+    index = tf.range(new, dtype=tf.float64)
+    shrunk = float(new) / tf.cast(old, tf.float64)
+    scale = 1 / shrunk
+    centre = tf.cast((index + 0.5) * scale - 0.5, tf.float32)
+    first = tf.where(area, tf.floor(index * scale), tf.cast(tf.floor(centre), tf.float64))
+    beyond = tf.cast((index + 1) - (first + 1) * shrunk, tf.float32)
+    covered = tf.where(beyond <= 0, tf.zeros_like(beyond), beyond - tf.floor(beyond))
+    share = tf.where(area, covered, centre - tf.floor(centre))
+    return tf.cast(first, tf.int32), share
+
+
+def _taps(first: tf.Tensor, share: tf.Tensor, old: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Return indices and fixed-point weights of the two old pixels of each new one."""
+    weights = [tf.round(part * _LINEAR_ONE) for part in (1 - share, share)]
+    return [
+        (tf.clip_by_value(first + step, 0, old - 1), tf.cast(weight, tf.float64))
+        for step, weight in enumerate(weights)
+    ]

@@ -204,7 +204,7 @@ def _use_model(data: bytes, _: str, folder: Path) -> None:
 
 def _sealed(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
     """Write a model file with other contents and a checksum that is right."""
-    from skfer.persistence._container import write_container
+    from skfer.persistence._model_file import write_archive
 
     content, arrays = _unpacked(data)
     for _ in range(int(rng.choice([1, 1, 2, 3]))):
@@ -214,7 +214,7 @@ def _sealed(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes
         else:
             _change_json(content, rng, _unpacked(others[int(rng.integers(len(others)))])[0])
     file = io.BytesIO()
-    write_container(file, content, arrays)
+    write_archive(file, content, arrays)
     if rng.random() < 0.1:  # an archive that is damaged, under a checksum that is right
         whole = mutated(file.getvalue()[:-64], rng, others)
         return whole + hashlib.sha256(whole).hexdigest().encode()

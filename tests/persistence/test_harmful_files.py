@@ -23,7 +23,7 @@ from skfer import (
 )
 from skfer.datasets import make_faces
 from skfer.detection import HaarDetector, YuNetDetector
-from skfer.persistence._container import write_container
+from skfer.persistence._model_file import write_archive
 
 # Load the file, predict one photo and print the peak memory in MB.
 USE = """
@@ -68,7 +68,7 @@ def sealed(tmp_path):
     def write(content, arrays=(), name="sealed.skfer"):
         path = tmp_path / name
         with path.open("w+b") as file:
-            write_container(file, content, arrays)
+            write_archive(file, content, arrays)
         return path
 
     return write
@@ -356,7 +356,7 @@ def test_descriptor_that_would_fill_the_memory_is_an_error(estimator):
     ],
 )
 def test_text_of_a_file_that_would_cost_much_is_refused(sealed, monkeypatch, text):
-    monkeypatch.setattr("skfer.persistence._container.json.dumps", lambda *args, **kwargs: text)
+    monkeypatch.setattr("skfer.persistence._model_file.json.dumps", lambda *args, **kwargs: text)
     path = sealed({})
     monkeypatch.undo()
     with pytest.raises(ValueError, match="no model that can be"):

@@ -35,7 +35,7 @@ from skfer import (
 from skfer.datasets import make_faces
 from skfer.detection import HaarDetector, MTCNNDetector, YuNetDetector
 from skfer.networks import build_network, list_networks, register_network
-from skfer.persistence._container import write_container
+from skfer.persistence._model_file import write_archive
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def sealed(tmp_path):
     def write(content, arrays):
         path = tmp_path / "sealed.skfer"
         with path.open("w+b") as file:
-            write_container(file, content, arrays)
+            write_archive(file, content, arrays)
         return path
 
     return write
@@ -283,7 +283,7 @@ def test_a_found_best_estimator_is_what_to_save(classifier, tmp_path):
 
 
 def test_names_of_other_kinds_of_file(classifier, tmp_path):
-    with pytest.raises(ValueError, match=r"named as a pickle.*'faces.skfer'"):
+    with pytest.raises(ValueError, match=r"suffix of a pickle.*'faces.skfer'"):
         skfer.save(classifier, tmp_path / "faces.joblib")
     with pytest.raises(FileNotFoundError, match=r"no model file .*none.skfer"):
         skfer.load(tmp_path / "none.skfer")

@@ -29,7 +29,7 @@ from skfer import (
 )
 from skfer.datasets import make_faces
 from skfer.persistence import _onnx
-from skfer.persistence._resize_graph import resizing
+from skfer.persistence._onnx import _resize_function
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_rgb_floats_and_integer_labels(tmp_path):
 def test_the_graph_resizes_as_opencv_does(color, size):
     """To the bit, but for means of exactly .5, which OpenCV rounds as its float sums fall."""
     sides = (size, size) if isinstance(size, int) else size
-    graph = resizing(sides, 1 if color == "gray" else 3)
+    graph = _resize_function(sides, 1 if color == "gray" else 3)
     shapes = [(48, 48), (96, 96), (144, 192), (61, 53), (100, 30), (20, 30), (7, 300), (1, 1)]
     for shape in shapes:
         for channels in (1, 3):
