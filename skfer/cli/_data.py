@@ -43,7 +43,7 @@ def load_labelled(
         Folder of the images of the table.
     """
     from skfer.datasets import load_fer2013, load_image_folder, load_image_table
-    from skfer.datasets._fer2013_files import FER2013_SUFFIXES
+    from skfer.datasets._fer2013 import FER2013_SUFFIXES
     from skfer.datasets._files import TRAINING, entries_of, split_of
 
     if columns is not None:

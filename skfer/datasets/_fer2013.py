@@ -1,21 +1,43 @@
-"""`load_fer2013`: FER2013 in any of the forms it goes around in."""
+"""FER2013 in its usual forms: a csv file, a folder of images, an npz file."""
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer.datasets._fer2013_files import (
-    FER2013_CLASSES,
-    SIDE,
-    Content,
-    read_fer2013,
+from skfer._array_files import read_npz
+from skfer._images import read_image
+from skfer._labels import EXPRESSION_SETS, code_table, decoded_label
+from skfer._utils import shorten
+from skfer.datasets._files import (
+    PRIVATE_TEST,
+    TEST,
+    TRAINING,
+    VALIDATION,
+    entries_of,
+    known_split,
+    open_table,
+    split_of,
+    unpacked_limit,
 )
-from skfer.datasets._files import PRIVATE_TEST, TEST, VALIDATION, split_of
+from skfer.datasets._image_folder import load_image_folder
+
+FER2013_CLASSES = EXPRESSION_SETS[7]
+SIDE = 48
+FER2013_SUFFIXES = (".csv", ".csv.gz", ".npz")
+_CODES = code_table("fer2013")
+_NO_BRACKETS = str.maketrans("[](),;", "      ")
+# The images of a table together: twenty times FER2013's.
+_MOST_BYTES = 2_000_000_000
 
 _DESCR = """\
 FER2013: {n} gray faces of {side} x {side} pixels, {parts}.
@@ -164,3 +186,264 @@ def wanted_parts(
     if unknown or not wanted:
         raise ValueError(f"usage={usage!r}: the parts here are {', '.join(parts)}; or 'all'.")
     return wanted
+
+
+@dataclass
+class Content:
+    """What a file or folder holds, before anything is chosen from it."""
+
+    images: np.ndarray
+    target: np.ndarray
+    usage: np.ndarray
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def take(self, which: np.ndarray) -> Content:
+        """Some of the images, by a mask, with what is known of them."""
+        return Content(
+            self.images[which],
+            self.target[which],
+            self.usage[which],
+            {name: values[which] for name, values in self.extras.items()},
+        )
+
+    def split(self, held_out: str) -> dict[str, np.ndarray | None]:
+        """The official split, as loaders return it; one part of it is held out to the end."""
+        training, private = self.usage == TRAINING, self.usage == held_out
+        return {
+            "usage": self.usage,
+            "test_fold": None if private.any() else np.where(training, -1, 0).astype(np.int64),
+            "train_index": np.flatnonzero(training),
+            "public_test_index": np.flatnonzero(~training & ~private),
+            "private_test_index": np.flatnonzero(private),
+        }
+
+    def parts(self) -> str:
+        """The parts and their sizes in words."""
+        parts, counts = np.unique(self.usage, return_counts=True)
+        return ", ".join(f"{part} {count}" for part, count in zip(parts, counts, strict=True))
+
+
+def read_fer2013(source: str | os.PathLike | Any) -> Content:
+    """Read a file, a folder or a table of pandas.
+
+    Raises
+    ------
+    ValueError
+        If it is no FER2013, or damaged.
+    """
+    is_frame = hasattr(source, "itertuples")
+    if not is_frame and not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"path is of type {type(source).__name__}; give the path of FER2013 or a whole table "
+            "with the columns emotion, pixels and usage, as in load_fer2013(df)."
+        )
+    content = _read_frame(source) if is_frame else _read_path(Path(source))
+    if len(content.target) == 0:
+        raise ValueError(f"{'The table' if is_frame else repr(str(source))} holds no images.")
+    return content
+
+
+def _read_path(source: Path) -> Content:
+    name = source.name.lower()
+    if source.is_dir():
+        return _read_folder(source)
+    if not source.exists():
+        raise ValueError(f"There is no file or folder {str(source)!r}.")
+    # Windows hides the ending, and some copies lose it.
+    if name.endswith(".npz"):
+        return _read_npz(source)
+    if name.endswith(FER2013_SUFFIXES) or not source.suffix:
+        return _read_csv(source)
+    raise ValueError(
+        f"{str(source)!r} is no form of FER2013: expected a .csv, .csv.gz or .npz file (unpack "
+        "other archives first), or a folder with train and test."
+    )
+
+
+def _read_csv(source: Path) -> Content:
+    with open_table(source) as lines:
+        first = next(lines, "")
+        delimiter = max(",;\t", key=first.count)
+        rows = csv.reader(chain([first], lines), delimiter=delimiter)
+        return _content(next(rows, []), rows)
+
+
+def _read_frame(table: Any) -> Content:
+    """Read a table of pandas with the columns of fer2013.csv."""
+    position = -1
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        nonlocal position
+        for row in table.itertuples(index=False, name=None):
+            position += 1
+            yield row
+
+    try:
+        return _content([str(column) for column in table.columns], rows())
+    except ValueError as error:
+        where = "The table" if position < 0 else f"The table, row {position}"
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _content(header: list[str], rows: Iterable[Sequence[Any]]) -> Content:
+    pixels, target, usage = bytearray(), [], []
+    columns = _columns(header)
+    for row in rows:
+        if not any(str(cell).strip() for cell in row):
+            continue
+        image, label, part = _parse(row, columns)
+        pixels += image
+        if len(pixels) > _MOST_BYTES:
+            raise ValueError(f"a table may have {_MOST_BYTES / 1e6:,.0f} MB of pixels.")
+        target.append(label)
+        usage.append(part)
+    images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
+    return Content(images, np.array(target, int), np.array(usage, str))
+
+
+def _columns(header: list[str]) -> tuple[int, int, int | None]:
+    names = [name.strip().lower() for name in header]
+    missing = [name for name in ("emotion", "pixels") if name not in names]
+    if missing:
+        raise ValueError(
+            f"no column {' or '.join(missing)}; the columns are {shorten(names, 200)}. "
+            + (
+                "Without labels, as in test.csv, there is nothing to learn or to judge by."
+                if missing == ["emotion"]
+                else "load_image_table (skfer train --columns) reads a table with paths of images."
+            )
+        )
+    usage = names.index("usage") if "usage" in names else None
+    return names.index("emotion"), names.index("pixels"), usage
+
+
+def _parse(row: Sequence[Any], columns: tuple[int, int, int | None]) -> tuple[bytes, int, str]:
+    emotion, pixels, usage = columns
+    if len(row) <= max(emotion, pixels, usage or 0):
+        raise ValueError(f"it has only {len(row)} columns.")
+    image = _pixels(row[pixels])
+    if len(image) != SIDE * SIDE:
+        raise ValueError(f"{len(image)} pixels, where {SIDE * SIDE} are expected.")
+    if image.min() < 0 or image.max() > 255:
+        raise ValueError(f"pixels from {image.min()} to {image.max()}; 0 to 255 are expected.")
+    label = _code(row[emotion])
+    part = TRAINING if usage is None else known_split(row[usage])
+    return image.astype(np.uint8).tobytes(), label, part
+
+
+def _pixels(cell: Any) -> np.ndarray:
+    """Return whole numbers that are separated by blanks or commas, or are a list."""
+    if not isinstance(cell, str):
+        numbers = np.asarray(cell, dtype=float).ravel()
+    else:
+        text = cell.translate(_NO_BRACKETS)
+        try:
+            return np.fromstring(text, np.int64, sep=" ")
+        except (ValueError, DeprecationWarning) as error:  # a warning before NumPy 2.3
+            try:
+                numbers = np.array(text.split(), dtype=float)
+            except ValueError:
+                raise ValueError(f"a pixel is no whole number ({error}).") from error
+    if not (numbers == np.floor(numbers)).all():
+        raise ValueError(
+            f"a pixel is no whole number, {numbers.min():g} to {numbers.max():g}; "
+            "whole numbers from 0 to 255 are expected."
+        )
+    return numbers.astype(np.int64)
+
+
+def _code(cell: Any) -> int:
+    """Return FER2013's code of a code or a name."""
+    try:
+        return FER2013_CLASSES.index(str(decoded_label(cell, _CODES)))
+    except ValueError as error:
+        text = str(cell).strip()
+        shown = text if text.isdigit() else shorten(cell)
+        raise ValueError(
+            f"emotion is {shown}; the codes are 0 to {len(FER2013_CLASSES) - 1}, for "
+            f"{', '.join(FER2013_CLASSES)}."
+        ) from error
+
+
+def _read_npz(source: Path) -> Content:
+    arrays = read_npz(source, unpacked_limit(source))
+    missing = [name for name in ("images", "target") if name not in arrays]
+    if missing:
+        raise ValueError(f"{str(source)!r} has no {' or '.join(missing)}; it has {[*arrays]}.")
+    images, target = arrays.pop("images"), arrays.pop("target")
+    if images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8 or len(images) == 0:
+        raise ValueError(
+            f"{str(source)!r}: images is {images.shape} {images.dtype}; expected "
+            f"(n, {SIDE}, {SIDE}) uint8."
+        )
+    usage = arrays.pop("usage", np.full(len(images), TRAINING)).astype(str)
+    words = {word: split_of(word) for word in np.unique(usage).tolist()}
+    for word, split in words.items():
+        if split is None:
+            image = int(np.flatnonzero(usage == word)[0])
+            raise ValueError(
+                f"{str(source)!r}: the usage of image {image} is {word!r}; expected Training, "
+                "PublicTest, PrivateTest, or train, val and test."
+            )
+    if target.shape != (len(images),) or usage.shape != (len(images),):
+        raise ValueError(
+            f"{str(source)!r}: {len(images)} images, but target has shape {target.shape} and "
+            f"usage {usage.shape}."
+        )
+    legal = np.isin(target, np.arange(len(FER2013_CLASSES)))
+    if not legal.all():
+        row = int(np.flatnonzero(~legal)[0])
+        raise ValueError(
+            f"{str(source)!r}: the label of image {row} is {target[row]}; FER2013's codes are 0 "
+            f"to {len(FER2013_CLASSES) - 1}."
+        )
+    usage = np.array([words[word] for word in usage.tolist()], str)
+    extras = {name: rows for name, rows in arrays.items() if rows.shape[:1] == (len(images),)}
+    return Content(images, target, usage, extras)
+
+
+def _read_folder(source: Path) -> Content:
+    parts = {
+        entry: split
+        for entry in sorted(entries_of(source))
+        if entry.is_dir() and (split := split_of(entry.name))
+    }
+    if TRAINING not in parts.values():
+        found = ", ".join(sorted(entry.name for entry in source.iterdir())[:8]) or "nothing"
+        raise ValueError(f"{str(source)!r} has no folder train; it holds {found}.")
+    train = next(folder for folder, part in parts.items() if part == TRAINING)
+    other = f"If this is another data set, give {str(train)!r} (load_image_folder, skfer train)."
+    paths, labels, usage = [], [], []
+    for folder, part in parts.items():
+        images, names = load_image_folder(folder, return_X_y=True)
+        unknown = sorted(set(names) - set(FER2013_CLASSES))
+        if unknown:
+            raise ValueError(
+                f"{str(folder)!r} has classes that are not FER2013's: "
+                f"{', '.join(unknown[:8])}. {other}"
+            )
+        paths.append(images)
+        labels += names.tolist()
+        usage += [part] * len(images)
+    files = np.concatenate(paths)
+    return Content(
+        _gray_faces(files, other),
+        np.array([FER2013_CLASSES.index(label) for label in labels]),
+        np.array(usage),
+        {"paths": files},
+    )
+
+
+def _gray_faces(paths: Iterable[Path], other: str) -> np.ndarray:
+    faces = []
+    for index, path in enumerate(paths):
+        image = read_image(path, index)
+        if image.ndim == 3:  # some copies were saved as colour
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        if image.shape != (SIDE, SIDE):
+            raise ValueError(
+                f"{str(path)!r} is {image.shape[0]} x {image.shape[1]} pixels; FER2013's images "
+                f"are {SIDE} x {SIDE}. {other}"
+            )
+        faces.append(image)
+    return np.stack(faces)
