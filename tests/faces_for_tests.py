@@ -7,7 +7,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from skfer.datasets._face_model import ActionUnits, Expression, Pose, draw_face, sample_person
+from skfer.datasets._face_drawing import draw_face
+from skfer.datasets._face_model import ActionUnits, Expression, Pose, sample_person
 from skfer.datasets._faces import background, photograph
 
 # What the two classes do with that part. Each has a sign of its own: a class that is known by what

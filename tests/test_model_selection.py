@@ -26,9 +26,9 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline
 
 from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
-from skfer import _network_state as network_state
 from skfer.datasets import make_faces
 from skfer.detection import HaarDetector
+from skfer.estimators import _base
 
 # Haar misses some of the faces that fill their image.
 pytestmark = pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
@@ -227,7 +227,7 @@ def test_pickle_of_another_version_warns(classifier, monkeypatch):
     faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
     classifier.set_params(epochs=1).fit(faces.images, faces.labels)
     with monkeypatch.context() as past:
-        past.setattr(network_state, "versions", lambda: {"keras": "3.0.1"})
+        past.setattr(_base, "package_versions", lambda: {"keras": "3.0.1"})
         pickled = pickle.dumps(classifier)
     with pytest.warns(UserWarning, match=r"was pickled with keras 3\.0\.1 \(here 3\."):
         pickle.loads(pickled)
