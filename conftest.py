@@ -6,6 +6,9 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def silent_fits(monkeypatch):
+def silent_fits():
     """Keep fits from reporting their time, which depends on the machine."""
-    monkeypatch.setattr("skfer._training._callbacks._LONG_FIT", math.inf)
+    # Not the fixture monkeypatch: other fixtures rely on its place in the order of teardowns.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skfer._training._callbacks._LONG_FIT", math.inf)
+        yield
