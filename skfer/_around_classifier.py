@@ -10,7 +10,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted
 
-from skfer._documentation import Documented
+from skfer._utils import Documented
 
 
 class AroundClassifier(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):

@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 
-from skfer._documentation import Documented
 from skfer._images import Images, image_sequence, rows_to_images
+from skfer._utils import Documented
 
 
 class ImageEstimator(Documented, BaseEstimator):

@@ -1,8 +1,7 @@
-"""Pixels of encoded images and of Pillow's images: 8 bits, upright, gray or RGB.
+"""Decoding of encoded images and Pillow images to 8 bits, upright, gray or RGB.
 
-Pillow reads the header of every file, which is where files that would unfold into gigabytes are
-refused, and decodes most of them. OpenCV decodes JPEG and WebP to the same pixels, in half the
-time.
+Pillow reads the header of every file, where files that would unpack to gigabytes are refused, and
+decodes most of them. OpenCV decodes JPEG and WebP to the same pixels, in half the time.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import contextlib
 import importlib.util
 import io
 import math
+import os
 import re
 from typing import Any
 
@@ -28,15 +28,138 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from skfer._documentation import page
-from skfer._extras import import_extra
-from skfer._image_limits import TooManyPixelsError, max_pixels, refuse_large
-from skfer._jpeg import jpeg_defect
 from skfer._pixel_range import PixelRange
-from skfer._utils import shorten
+from skfer._utils import import_extra, open_regular, page, shorten
 
-# How a file begins, and what reads it. Not by `Image.open`: it tries every plugin that the process
-# has registered, and its limit on pixels is not the one of this package.
+LIMIT_NAME = "SKFER_MAX_PIXELS"
+# 450 MB in colour. Phones take photos of up to 108 million pixels, mostly 12.
+MAX_PIXELS = 150_000_000
+# Without compression: 16 bits in each of four channels.
+_MOST_BYTES_A_PIXEL = 8
+_SMALLEST_LIMIT_OF_FILES = 50_000_000
+
+
+def max_pixels() -> int:
+    """Return the largest number of pixels, width times height, of an image that is decoded.
+
+    It is 150 million, or the value of the environment variable ``SKFER_MAX_PIXELS``, which worker
+    processes inherit.
+
+    Raises
+    ------
+    ValueError
+        If the variable is no integer above 0.
+    """
+    given = os.environ.get(LIMIT_NAME)
+    if not given:
+        return MAX_PIXELS
+    try:
+        limit = int(given)
+    except ValueError:
+        limit = 0
+    if limit < 1:
+        raise ValueError(
+            f"The environment variable {LIMIT_NAME} is {shorten(given)}; it has to be a whole "
+            f"number of pixels above 0, such as {MAX_PIXELS}."
+        )
+    return limit
+
+
+def read_file(path: str | os.PathLike, where: str) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, is a device, or is larger than an allowed image can be.
+    """
+    most = max(_SMALLEST_LIMIT_OF_FILES, _MOST_BYTES_A_PIXEL * max_pixels())
+    try:
+        with open_regular(path) as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise ValueError(f"{where} can't be read: {error.strerror}.") from error
+    except ValueError as error:  # a pipe, or a path with a null character
+        raise ValueError(f"{where} can't be read: {error}.") from error
+    if len(data) > most:
+        raise ValueError(
+            f"{where} has more than {most / 1e6:,.0f} MB, more than {_MOST_BYTES_A_PIXEL} bytes "
+            f"for each of {_millions(max_pixels())} million pixels. {_WAY_OUT}"
+        )
+    return data
+
+
+class TooManyPixelsError(ValueError):
+    """An image has more pixels than `max_pixels`."""
+
+
+def refuse_large(width: int, height: int, where: str) -> None:
+    """Raise an error if the size in the header of an image exceeds `max_pixels`.
+
+    Raises
+    ------
+    TooManyPixelsError
+        If it has more pixels than `max_pixels`.
+    ValueError
+        If it has none.
+    """
+    if width < 1 or height < 1:
+        raise ValueError(f"{where} can't be decoded as an image: its header names no size.")
+    if width * height > max_pixels():
+        raise TooManyPixelsError(
+            f"{where} has {width} x {height} pixels by its header; at most "
+            f"{_millions(max_pixels())} million are decoded. {_WAY_OUT}"
+        )
+
+
+_WAY_OUT = (
+    f"Make it smaller, or set the environment variable {LIMIT_NAME} to a larger number. "
+    f"See {page('guide/own_photos')}"
+)
+
+
+def _millions(pixels: int) -> str:
+    return f"{pixels / 1e6:g}"
+
+
+# In coded pixels, 0xff is followed by a stuffed zero, a restart marker (0xd0 to 0xd7) or a fill
+# byte. Any other byte begins a segment.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_SCAN, _END = 0xDA, 0xD9
+# A progressive JPEG has about ten. Each takes a pass over the whole image, for a few bytes.
+_MOST_SCANS = 100
+# Tables, the number of lines, application data and comments may stand between two scans.
+_BETWEEN_SCANS = {_SCAN, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
+
+
+def jpeg_defect(data: bytes) -> str | None:
+    """Return a defect of a JPEG, as the end of "it is a JPEG that ..."; None if there is none.
+
+    Decoders fill missing and unreadable parts with gray or noise, without an error. This function
+    reads the markers only, which costs little. It detects truncated files, and nearly always other
+    bytes in place of coded pixels, in which 0xff is rarely legal. It does not detect zeros, which
+    are valid pixels. Data after the end of the image, such as the film of a motion photo, and other
+    formats are ignored.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    position, scans = 2, 0
+    while marker := _MARKER.search(data, position):
+        kind, position = data[marker.end() - 1], marker.end()
+        if kind == _END:
+            return None
+        if scans and kind not in _BETWEEN_SCANS:
+            return f"is damaged near byte {position}"
+        scans += kind == _SCAN
+        if scans > _MOST_SCANS:
+            return f"has more than {_MOST_SCANS} scans"
+        # Skipped by its length: a thumbnail inside has markers of its own.
+        position += int.from_bytes(data[position : position + 2], "big")
+    return "breaks off: its end is missing"
+
+
+# First bytes of a file, and its reader. `Image.open` would try every plugin that the process has
+# registered, with a limit on pixels that is not the one of this package.
 _KINDS: tuple[tuple[re.Pattern[bytes], str, Any], ...] = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG", JpegImagePlugin.JpegImageFile),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", PngImagePlugin.PngImageFile),

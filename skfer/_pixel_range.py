@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfer._documentation import page
-from skfer._file_array import parts
+from skfer._storage import parts
+from skfer._utils import page
 
 # A float image may leave the fitted range by this much of its width: noise and sharpening
 # do, another scale goes further ([-1, 1] after [0, 1] by a whole width).

@@ -1,12 +1,16 @@
-"""Small helpers without a subject of their own."""
+"""Helpers: values and text in errors, regular files, documentation pages, optional packages."""
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import os
 import re
 import reprlib
 import stat
 from typing import IO, Any
+
+import skfer
 
 _LONGEST_QUOTE = 80
 # Control characters, marks that change the direction of text, and parts of names that are not
@@ -119,7 +123,7 @@ def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:
     80
     """
     if isinstance(value, bytes | bytearray):
-        value = bytes(value[:most])  # its end is of no use, and may be far away
+        value = bytes(value[:most])  # the end may be far away
     limited = reprlib.Repr()
     limited.maxstring = limited.maxother = most
     limited.maxlist = limited.maxtuple = limited.maxset = limited.maxdict = most // 4
@@ -130,3 +134,105 @@ def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:
         return text
     half = (most - 3) // 2
     return f"{text[:half]}...{text[half - most + 3 :]}"
+
+
+SITE = "https://skfer.readthedocs.io/en/stable"
+
+
+def page(name: str) -> str:
+    """Return the address of a page of the documentation, for errors.
+
+    Parameters
+    ----------
+    name : str
+        File of the page in ``docs/``, without its suffix.
+
+    Examples
+    --------
+    >>> from skfer._utils import page
+    >>> page("guide/own_photos")
+    'https://skfer.readthedocs.io/en/stable/guide/own_photos.html'
+    """
+    return f"{SITE}/{name}.html"
+
+
+def reference_page(cls: type) -> str:
+    """Return the address of the API page of a public class.
+
+    Examples
+    --------
+    >>> from skfer._utils import reference_page
+    >>> from skfer.detection import HaarDetector
+    >>> reference_page(HaarDetector)
+    'https://skfer.readthedocs.io/en/stable/api/generated/skfer.detection.HaarDetector.html'
+    """
+    if cls.__name__ in skfer.__all__:
+        module = "skfer"
+    else:
+        parts = cls.__module__.split(".")
+        module = ".".join(itertools.takewhile(lambda part: not part.startswith("_"), parts))
+    return page(f"api/generated/{module}.{cls.__name__}")
+
+
+class Documented:
+    """Mixin of estimators whose HTML representation links to their API page."""
+
+    # scikit-learn links to classes of this package only, not to subclasses of users.
+    _doc_link_module = "skfer"
+
+    @property
+    def _doc_link_template(self) -> str:
+        # A complete address: the names that scikit-learn fills in differ between versions.
+        return reference_page(type(self))
+
+
+# Names of packages that differ from those of their modules.
+_PACKAGES = {
+    "av": "PyAV",
+    "flask": "Flask",
+    "pillow_heif": "pillow-heif",
+    "skimage": "scikit-image",
+}
+
+
+def import_extra(module: str, needed_by: str, extra: str, otherwise: str = "") -> Any:
+    """Import a module of an optional package.
+
+    Parameters
+    ----------
+    module : str
+    needed_by : str
+        Function or class that needs it, for the error.
+    extra : str
+        Extra of skfer that installs the package.
+    otherwise : str, default=""
+        Alternative to installing it.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    try:
+        importlib.import_module(module.partition(".")[0])
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise not_installed(module, needed_by, extra, otherwise) from error
+
+
+def not_installed(module: str, needed_by: str, extra: str, otherwise: str = "") -> ImportError:
+    """Return the error that says how to install the package of a module.
+
+    Examples
+    --------
+    >>> from skfer._utils import not_installed
+    >>> print(not_installed("av", "recognize_video", "video"))
+    recognize_video needs PyAV, which is not installed: pip install "skfer[video]". See https...
+    """
+    name = module.partition(".")[0]
+    package = _PACKAGES.get(name, name)
+    way_out = f", or {otherwise}" if otherwise else ""
+    return ImportError(
+        f'{needed_by} needs {package}, which is not installed: pip install "skfer[{extra}]"'
+        f"{way_out}. See {page('faq')}"
+    )

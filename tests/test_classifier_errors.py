@@ -81,7 +81,7 @@ def test_partial_fit_is_told_the_classes_once_and_no_balance(classifier, faces):
     classifier.partial_fit(X, y, classes=["sad", "happy"])
     with pytest.raises(ValueError, match="not the same as on the first call"):
         classifier.partial_fit(X, y, classes=["sad", "angry"])
-    with pytest.raises(ValueError, match="class_weight='balanced' is not known"):
+    with pytest.raises(ValueError, match="class_weight='balanced' needs all data"):
         classifier.set_params(class_weight="balanced").partial_fit(X, y)
 
 

@@ -189,6 +189,7 @@ class TestReport:
         """100 steps an epoch of a second each, after 30 s for the first."""
         clock = iter([0.0, 0.0, 30.0, *range(31, 40)])
         monkeypatch.setattr(_callbacks.time, "perf_counter", lambda: next(clock))
+        monkeypatch.setattr(_callbacks, "_LONG_FIT", 60)
         report = _callbacks.LongFitReport(3_200, [False, False])
         report.set_params({"steps": 100})
         report.on_train_begin()
@@ -201,6 +202,7 @@ class TestReport:
         """Two steps an epoch of a second each, after 20 s for the first."""
         clock = iter([0.0, 0.0, 20.0, 21.0, 21.0, 21.0, 21.0, 22.0, 23.0, 23.0, 23.0])
         monkeypatch.setattr(_callbacks.time, "perf_counter", lambda: next(clock))
+        monkeypatch.setattr(_callbacks, "_LONG_FIT", 60)
         report = _callbacks.LongFitReport(64, [False] * 10)
         report.set_params({"steps": 2})
         report.on_train_begin()

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from test_docstrings import NAMES
 
 from skfer import AbstainingClassifier, ConformalClassifier, FaceCropper, GrayscaleResizer
-from skfer._documentation import SITE
+from skfer._utils import SITE
 
 ROOT = Path(__file__).parent.parent
 ESTIMATORS = [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from skfer._partial_file import partial_file
+from skfer._storage import partial_file
 
 
 def test_the_file_appears_when_it_is_whole(tmp_path):

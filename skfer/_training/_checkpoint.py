@@ -14,7 +14,7 @@ import joblib
 import keras
 import numpy as np
 
-from skfer._array_files import read_npz
+from skfer._storage import read_npz
 from skfer._training._callbacks import WeightAverage
 
 # State of Keras's callbacks between epochs.

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
-from skfer._file_array import let_go
+from skfer._storage import let_go
 from skfer._training._augmentation import Augmentation
 
 # Votes make a label acceptable from this share on (Barsoum et al. 2016).

@@ -37,7 +37,7 @@ def save_model(pipeline: Any, path: Path) -> None:
     if is_pickle_name(path):
         import joblib
 
-        from skfer._partial_file import partial_file
+        from skfer._storage import partial_file
 
         with partial_file(path) as part:
             joblib.dump(pipeline, part)

@@ -129,7 +129,7 @@ def _plain(error: str, image: str) -> str:
 
 
 def _write(table: Any, kind: str, output: Path | None) -> None:
-    from skfer._partial_file import partial_file
+    from skfer._storage import partial_file
 
     if output is None:
         click.echo(_as_text(table, kind), nl=False)
@@ -201,7 +201,7 @@ def _write_annotated(table: Any, copies: dict[str, Path]) -> None:
     import cv2
 
     from skfer import annotate
-    from skfer._partial_file import partial_file
+    from skfer._storage import partial_file
 
     readable = table[table["error"].isna()]
     for path, target in copies.items():

@@ -96,14 +96,14 @@ def video(
 
 def _prepare_to_draw() -> None:
     """Say before the video is read, not after it, that matplotlib is missing."""
-    from skfer._extras import import_extra
+    from skfer._utils import import_extra
 
     import_extra("matplotlib", "--timeline", "plot").use("Agg")
 
 
 def draw_timeline(report: VideoReport, path: Path) -> None:
     """Write the timeline of a report to a file."""
-    from skfer._partial_file import partial_file
+    from skfer._storage import partial_file
     from skfer.video import TimelineDisplay
 
     if report.n_faces == 0:

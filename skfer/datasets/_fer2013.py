@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._array_files import read_npz
 from skfer._images import read_image
 from skfer._labels import EXPRESSION_SETS, code_table, decoded_label
+from skfer._storage import read_npz
 from skfer._utils import shorten
 from skfer.datasets._files import (
     PRIVATE_TEST,

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._documentation import page
 from skfer._images import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decoded_label
-from skfer._utils import printable, shorten
+from skfer._utils import page, printable, shorten
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
 from skfer.datasets._files import (
     entries_of,

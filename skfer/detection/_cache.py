@@ -22,7 +22,7 @@ import cv2
 import joblib
 import numpy as np
 
-from skfer._partial_file import NO_ROOM, partial_file
+from skfer._storage import NO_ROOM, partial_file
 from skfer._utils import open_regular
 from skfer.detection._base import Detections, FaceDetector
 

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-from skfer._documentation import Documented
+from skfer._utils import Documented
 from skfer.detection._base import Detections, register_detector
 
 # Window size of the cascade: it finds no smaller faces.

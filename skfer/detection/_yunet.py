@@ -15,9 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-from skfer._documentation import Documented, page
-from skfer._extras import import_extra
-from skfer._utils import open_regular
+from skfer._utils import Documented, import_extra, open_regular, page
 from skfer.detection._base import Detections, register_detector
 
 _MODEL_NAME = "face_detection_yunet_2026may.onnx"

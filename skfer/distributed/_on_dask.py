@@ -9,8 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 
-from skfer._documentation import page
-from skfer._extras import import_extra
+from skfer._utils import import_extra, page
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skfer._documentation import page
 from skfer._labels import encoding_hint, is_missing, label_array, label_codes
 from skfer._training._augmentation import Augmentation
 from skfer._training._data import (
@@ -29,7 +28,7 @@ from skfer._training._data import (
     vote_targets,
 )
 from skfer._training._losses import multi_target_loss
-from skfer._utils import shorten
+from skfer._utils import page, shorten
 from skfer.estimators._base import NetworkEstimator
 from skfer.estimators._sklearn_callbacks import begin_fit, end_fit
 from skfer.metrics import apply_class_prior, apply_temperature

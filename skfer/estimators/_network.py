@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
-from skfer._documentation import page
 from skfer._pipelines import flat_steps
 from skfer._pixel_range import PixelRange
+from skfer._utils import page
 from skfer.networks import build_network
 from skfer.networks._copies import copy_network, has_strided_pointwise
 from skfer.networks._keras_file import image_model, is_model, load_model_file, model_name

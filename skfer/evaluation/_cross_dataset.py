@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.utils import Bunch, _safe_indexing, check_consistent_length, check_random_state
 from sklearn.utils.validation import column_or_1d
 
-from skfer._extras import import_extra
 from skfer._labels import canonical_labels, label_array, shared_labels
+from skfer._utils import import_extra
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
 
-from skfer._extras import import_extra
 from skfer._labels import label_array
+from skfer._utils import import_extra
 from skfer.evaluation._cross_dataset import check_interval, percentile_interval
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.model_selection import cross_validate
 from sklearn.utils import _safe_indexing, check_array, column_or_1d
 
-from skfer._extras import import_extra
 from skfer._labels import label_array, label_codes
+from skfer._utils import import_extra
 from skfer.metrics._probabilities import codes_and_probabilities, column_classes
 
 if TYPE_CHECKING:

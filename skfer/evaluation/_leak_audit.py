@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
 from skfer._base import ImageEstimator
-from skfer._extras import import_extra
-from skfer._image_content import content_key, float_scale
+from skfer._images import content_key, float_scale
 from skfer._pixel_range import PixelRange
+from skfer._utils import import_extra
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sklearn.exceptions import NotFittedError
 
-from skfer._extras import import_extra
 from skfer._pipelines import flat_steps
+from skfer._utils import import_extra
 from skfer.inspection._plotting import axes_or_new, pyplot
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from skfer._extras import import_extra
+from skfer._utils import import_extra
 
 # Distinguishable with red-green colour blindness; neighbours also differ in lightness, for print
 # in gray.

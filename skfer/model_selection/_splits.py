@@ -12,9 +12,16 @@ from sklearn.model_selection import BaseCrossValidator, PredefinedSplit, check_c
 from sklearn.utils import Bunch, column_or_1d
 from sklearn.utils.validation import _num_samples
 
-from skfer._documentation import page
-from skfer._image_content import content_key, content_keys, float_scale, gray_levels
-from skfer._images import SMALLEST_SQUARE, image_name, image_sequence
+from skfer._images import (
+    SMALLEST_SQUARE,
+    content_key,
+    content_keys,
+    float_scale,
+    gray_levels,
+    image_name,
+    image_sequence,
+)
+from skfer._utils import page
 
 # Flat rows with fewer gray levels are features, not images.
 _MIN_GRAY_LEVELS = 16

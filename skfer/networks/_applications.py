@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from skfer._documentation import page
+from skfer._utils import page
 from skfer.networks._small import image_input
 
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])

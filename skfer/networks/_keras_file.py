@@ -15,8 +15,8 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
-from skfer._array_files import DAMAGE
-from skfer._documentation import page
+from skfer._storage import DAMAGE
+from skfer._utils import page
 from skfer.networks._copies import copy_network, has_strided_pointwise
 from skfer.networks._keras_settings import standard_keras
 

@@ -21,11 +21,9 @@ from typing import IO, Any
 import numpy as np
 
 import skfer
-from skfer._array_files import DAMAGE, add_array, member, read_array
-from skfer._documentation import page
-from skfer._partial_file import partial_file
+from skfer._storage import DAMAGE, add_array, member, partial_file, read_array
 from skfer._threads import tensorflow_is_usable
-from skfer._utils import shorten
+from skfer._utils import page, shorten
 from skfer.estimators._base import package_versions
 from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._plain_data import Reader, Writer

@@ -23,8 +23,8 @@ from skfer._inference._onnx import (
     require_onnx,
     run_session,
 )
-from skfer._partial_file import partial_file
 from skfer._pipelines import flat_steps
+from skfer._storage import partial_file
 from skfer.estimators._classifier import FacialExpressionClassifier
 from skfer.metrics import apply_class_prior
 from skfer.networks._keras_settings import standard_keras

@@ -11,10 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from skfer._documentation import page
 from skfer._pixel_range import PixelRange
 from skfer._training import isolated_random_state, prepare_tensorflow
-from skfer._utils import printable, shorten
+from skfer._utils import page, printable, shorten
 from skfer.estimators._network import resolve_network
 from skfer.networks import list_networks
 from skfer.networks._keras_file import is_model

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skfer._extras import import_extra
 from skfer._images import IMAGE_SUFFIXES
-from skfer._utils import printable
+from skfer._utils import import_extra, printable
 from skfer.detection import FaceDetector
 from skfer.recognition._reader import FaceReader, FaceReading, Region, make_reader
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from skfer._extras import import_extra
+from skfer._utils import import_extra
 from skfer.recognition import (
     class_columns,
     escape_formula,

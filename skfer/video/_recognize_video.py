@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skfer._partial_file import partial_file
+from skfer._storage import partial_file
 from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
 from skfer.recognition import Region, make_reader, progress_bar, set_column_types

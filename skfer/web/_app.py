@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from skfer._extras import import_extra
+from skfer._utils import import_extra
 from skfer._worker import WorkerPool
 from skfer.web._limits import Limits, Places
 from skfer.web._readers import Reader, Readers

@@ -11,8 +11,7 @@ import warnings
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from skfer._documentation import page
-from skfer._extras import import_extra
+from skfer._utils import import_extra, page
 from skfer.web._app import create_app
 from skfer.web._limits import MOST_WAITING, Limits
 from skfer.web._readers import Readers

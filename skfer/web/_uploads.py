@@ -20,8 +20,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from skfer._decoding import decode, text_instead
-from skfer._image_limits import TooManyPixelsError
+from skfer._decoding import TooManyPixelsError, decode, text_instead
 from skfer._worker import WorkerError, WorkerPool
 from skfer.web._limits import Limits
 

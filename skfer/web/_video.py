@@ -17,7 +17,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from skfer._extras import import_extra
+from skfer._utils import import_extra
 from skfer._video_file import Decoding, IsolatedVideo, VideoTooLargeError
 from skfer._worker import WorkerPool
 from skfer.web._limits import Limits

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfer._array_files import add_array, read_array
+from skfer._storage import add_array, read_array
 
 FOLDER = Path(__file__).parent
 

@@ -269,7 +269,7 @@ def test_network_without_convolutions(faces):
     classifier = FacialExpressionClassifier(flat_network, epochs=1, random_state=0)
     classifier.fit(faces.images, faces.labels)
     assert saliency(classifier, faces.images).maps.any()
-    with pytest.raises(ValueError, match=r"no feature map .* take saliency or occlusion"):
+    with pytest.raises(ValueError, match=r"no feature map .* use saliency or occlusion"):
         grad_cam(classifier, faces.images)
 
 

@@ -1,0 +1,268 @@
+"""Files that appear as a whole, arrays in temporary files, and arrays in zip archives."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import mmap
+import os
+import secrets
+import shutil
+import tempfile
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from skfer._utils import open_regular
+
+# The disk, a quota or the largest file size is exceeded, or the disk fails.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+@contextlib.contextmanager
+def partial_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a file beside `path` that replaces it at the end of the block.
+
+    If the block raises or is interrupted, the file is removed and `path` is not changed.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Path of the final file.
+
+    Yields
+    ------
+    Path
+        Path of the file to write, with the same suffix.
+
+    Raises
+    ------
+    OSError
+        If the folder or the disk does not allow it; the message names the file.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{str(target)!r} is a folder, where a file is to be written.")
+    # Not with tempfile, whose files only the user may read: this one has the mode of open().
+    part = target.with_name(f".{target.stem}.{secrets.token_hex(8)}{target.suffix}")
+    try:
+        part.touch(exist_ok=False)
+    except OSError as error:
+        named = type(error)(f"{str(target)!r} can't be written: {error.strerror}.")
+        named.errno = error.errno
+        raise named from error
+    try:
+        yield part
+        part.replace(target)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        # Errors of writing do not name the file.
+        named = OSError(f"{str(target)!r} can't be written: {error.strerror}.")
+        named.errno = error.errno
+        raise named from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+# Images of a part, whose pages are released together.
+_PART = 1024
+
+
+class _TemporaryPages(mmap.mmap):
+    """Pages of a file of `file_array`. Other mapped memory may be private, and lost if released."""
+
+
+def file_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an array of zeros in a temporary file without a name, which ends with the array.
+
+    A pickle of the array holds its values. The file is in the folder of temporary files
+    (``TMPDIR``). It is removed even if the process is killed.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    OSError
+        If the disk has no room for it.
+    """
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    try:
+        with tempfile.TemporaryFile(prefix="skfer-") as file:
+            _reserve(file, n_bytes)
+            pages = _TemporaryPages(file.fileno(), n_bytes)  # keeps the file open
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"There is no room for a temporary file of {n_bytes / 1e9:,.1f} GB with images of "
+            f"shape {shape} in {tempfile.gettempdir()!r} ({error.strerror}). Name a larger "
+            "folder by the environment variable TMPDIR, or keep them in memory: "
+            "sklearn.set_config(working_memory=...), in MiB, of which a sixteenth may be taken.",
+        ) from error
+    # Not an np.memmap: joblib would send its workers the name of the file.
+    return np.ndarray(shape, dtype, buffer=pages)
+
+
+def _reserve(file: IO[bytes], n_bytes: int) -> None:
+    """Set the length of a file, with reserved disk space if the system can."""
+    # Checked first: the system would use up the disk before it fails.
+    if n_bytes > shutil.disk_usage(tempfile.gettempdir()).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    file.truncate(n_bytes)
+    if hasattr(os, "posix_fallocate"):
+        # A disk that is full when pages are written would kill the process.
+        try:
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        except OSError as error:
+            if error.errno not in (
+                errno.EINVAL,
+                errno.EOPNOTSUPP,
+            ):  # unsupported
+                raise
+
+
+def parts(array: np.ndarray, size: int = _PART) -> Iterator[np.ndarray]:
+    """Yield slices of the first axis as views, and release the pages of each after its use.
+
+    Reading an array in a file then takes the memory of one part.
+    """
+    for start in range(0, len(array), size):
+        yield array[start : start + size]
+        let_go(array)
+
+
+def let_go(array: np.ndarray) -> None:
+    """Release the memory of an array in a file; its pages are read again when they are used.
+
+    An array in memory is not changed.
+    """
+    pages = _pages_of(array)
+    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _pages_of(array: Any) -> mmap.mmap | None:
+    """Return the mapped file of an array; None if there is none that may be released."""
+    kind: type[mmap.mmap] = _TemporaryPages
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            # In mode "c", written values are in memory only, and would be lost.
+            if array.mode not in ("r", "r+", "w+"):
+                return None
+            kind = mmap.mmap
+        array = array.base
+    return array if isinstance(array, kind) else None
+
+
+# Dtypes without Python objects, which would be pickles.
+_KINDS = "biufU"
+_LONGEST_HEADER = 10_000
+# A fixed date, so that equal arrays give equal files.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def member(name: str) -> zipfile.ZipInfo:
+    """Return the header of an archive entry with a fixed date."""
+    return zipfile.ZipInfo(name, _DATE)
+
+
+def add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, *, compress: bool) -> None:
+    """Write an array as a ``.npy`` entry of an archive."""
+    info = member(name)
+    info.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with archive.open(info, "w", force_zip64=array.nbytes > 2**31 - 2**16) as file:
+        np.lib.format.write_array(file, np.asanyarray(array, order="C"), allow_pickle=False)
+
+
+def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """Return the array of an entry whose header agrees with its size.
+
+    Raises
+    ------
+    ValueError
+        If the header is damaged, describes Python objects, or another size than the entry has.
+    """
+    with archive.open(info) as file:
+        shape, fortran, dtype = _header(file, info.filename)
+        promised = math.prod(shape) * dtype.itemsize
+        there = info.file_size - file.tell()
+        if promised != there:
+            raise ValueError(
+                f"{info.filename!r} says that it holds {shape} of {dtype}, {promised:,} bytes, "
+                f"and has {there:,}"
+            )
+        content = bytearray(promised)  # a writable array
+        if file.readinto(content) != promised:  # type: ignore[attr-defined]
+            raise ValueError(f"{info.filename!r} breaks off")
+    if dtype.kind == "U":
+        codes = np.frombuffer(content, np.dtype("u4").newbyteorder(dtype.byteorder))
+        if ((codes > 0x10FFFF) | (codes - 0xD800 < 0x800)).any():
+            raise ValueError(f"{info.filename!r} holds text that is not Unicode")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def read_npz(path: str | os.PathLike, most_bytes: int) -> dict[str, np.ndarray]:
+    """Return all arrays of an ``.npz`` by name; pickled arrays are refused.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    most_bytes : int
+        Limit on the memory of all arrays.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or exceeds the limit.
+    """
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            unfolded = sum(info.file_size for info in members)
+            if unfolded > most_bytes:
+                raise ValueError(
+                    f"it unfolds into {unfolded / 1e6:,.0f} MB; at most {most_bytes / 1e6:,.0f} MB "
+                    "are taken"
+                )
+            return {
+                info.filename.removesuffix(".npy"): read_array(archive, info) for info in members
+            }
+    except DAMAGE as error:
+        raise ValueError(f"{os.fspath(path)!r} can't be read: {error}.") from error
+
+
+def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"{name!r} is of version {version} of NumPy's format")
+    shape, fortran, dtype = readers[version](file, max_header_size=_LONGEST_HEADER)
+    if dtype.kind not in _KINDS or dtype.itemsize == 0 or min(shape, default=0) < 0:
+        raise ValueError(f"{name!r} holds {shape} of {dtype}; numbers and text are read")
+    return shape, fortran, dtype
+
+
+# Errors of zipfile, zlib and NumPy's header reader for damaged files. RuntimeError is an archive
+# with a password, NotImplementedError an unknown compression. NumPy tokenizes headers that are no
+# Python 3.
+DAMAGE = (
+    *(ValueError, TypeError, OSError, EOFError, SyntaxError, IndexError, OverflowError),
+    *(RuntimeError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error),
+    tokenize.TokenError,
+)
