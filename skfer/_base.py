@@ -1,4 +1,4 @@
-"""What all estimators share: how a batch of images gets in, and their tags."""
+"""Base of all estimators: input of image batches, and tags."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ImagesOut(TransformerMixin):
 
 
 def _is_table(X: Any) -> bool:
-    """Whether `X` is flat rows, which scikit-learn's own validation is for."""
+    """Return whether `X` is a table of flat rows."""
     if isinstance(X, list | tuple):
         return len(X) > 0 and _is_row(X[0])
     if not hasattr(X, "ndim") and hasattr(X, "__array__"):
@@ -91,7 +91,7 @@ def _is_table(X: Any) -> bool:
 
 
 def _is_row(item: Any) -> bool:
-    """Whether an item of a list is a row of numbers; one of lists or arrays is an image."""
+    """Return whether an item of a list is a row of numbers, and not an image."""
     if isinstance(item, list | tuple):
         return not item or not (isinstance(item[0], list | tuple) or np.ndim(item[0]) > 0)
     return getattr(item, "ndim", None) == 1 and not isinstance(item, memoryview)

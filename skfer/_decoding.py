@@ -461,7 +461,7 @@ def _load(image: Image.Image, where: str) -> None:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How the samples of a file are stored, such as ``"RGB;16B"``."""
+    """Return the storage format of the samples of a file, such as ``"RGB;16B"``."""
     tile = getattr(image, "tile", None)
     return str(tile[0][-1]) if tile else ""
 
@@ -544,7 +544,7 @@ def _from_floats(values: np.ndarray, where: str) -> np.ndarray:
 
 
 def _what_else(data: bytes) -> str:
-    """What a file is that is no image, as far as its first bytes tell."""
+    """Return the kind of a file that is no image, by its first bytes."""
     if _VIDEO.match(data[:16]):
         return ": it is a video, which skfer.video and the command skfer video read"
     if data.startswith(b"version https://git-lfs"):

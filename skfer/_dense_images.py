@@ -1,4 +1,4 @@
-"""Many images as one dense array: in memory, or in a temporary file if it is large."""
+"""Many images as one dense array, in memory or in a temporary file."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _MOST_AT_ONCE = 64
 
 
 def memory_share() -> int:
-    """How many bytes of images may be kept in memory, by scikit-learn's `working_memory`."""
+    """Return the bytes of images that may be in memory, a share of `working_memory`."""
     return int(_SHARE * get_config()["working_memory"] * 2**20)
 
 
 def new_images(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An array to be filled: in memory, or in a temporary file if it is larger than its share."""
+    """Return an empty array in memory, or in a temporary file if it exceeds `memory_share`."""
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     return np.empty(shape, dtype) if n_bytes <= memory_share() else file_array(shape, dtype)
 
 
 def dense_images(images: Images) -> np.ndarray:
-    """All images of a sequence as one array ``(n, height, width, channels)``.
+    """Return all images of a sequence as one array ``(n, height, width, channels)``.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def refuse_other_dtype(image: np.ndarray, index: int, first: np.ndarray) -> None
 
 
 def put(image: np.ndarray, dense: np.ndarray, index: int) -> None:
-    """Fill in one image; what is written to a file doesn't stay in memory."""
+    """Set one image of an array; pages of a file are released regularly."""
     dense[index] = image
     if index % _MOST_AT_ONCE == 0:
         let_go(dense)
@@ -91,7 +91,7 @@ def put(image: np.ndarray, dense: np.ndarray, index: int) -> None:
 def for_each_image(
     function: Callable[[int], Any], places: range, n_jobs: int | None, verbose: int = 0
 ) -> list[Any]:
-    """What a function makes of images by their places in the batch, in threads.
+    """Call a function with the index of each image, in threads.
 
     Threads, whatever backend is set: OpenCV leaves the interpreter to others while it works, and
     processes could not fill one array.

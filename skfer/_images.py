@@ -79,7 +79,7 @@ class LazyImages:
         return (x for x in self._items if isinstance(x, np.ndarray | list | tuple))
 
     def name(self, index: int) -> str:
-        """How an error calls the image: its place in the batch, and its path if it has one."""
+        """Return the name of an image in errors: its index, and its path if it has one."""
         return _name(self._items[index], index)
 
 
@@ -160,7 +160,7 @@ def image_sequence(X: Any) -> Images:
 
 
 def _is_nested(items: list[Any]) -> bool:
-    """Whether a list is an array of images written as lists of numbers, all of one size."""
+    """Return whether a list is a batch of equal images as nested lists of numbers."""
     if not all(isinstance(item, list | tuple) for item in items):
         return False
     try:
@@ -250,7 +250,7 @@ def rows_to_images(rows: np.ndarray) -> np.ndarray:
 
 
 def image_name(images: Images, index: int) -> str:
-    """How an error or a warning calls one image of a sequence."""
+    """Return the name of one image of a sequence in errors and warnings."""
     return images.name(index) if isinstance(images, LazyImages) else f"X[{index}]"
 
 
@@ -348,7 +348,7 @@ def _name(item: Any, index: int) -> str:
 
 
 def kind_of(image: np.ndarray) -> str:
-    """How an error calls shape and kind of number of an image."""
+    """Return the shape and dtype of an image for errors."""
     return f"{'x'.join(map(str, image.shape))} {image.dtype}"
 
 

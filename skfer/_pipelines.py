@@ -146,7 +146,7 @@ def _best(search: Any) -> Any:
 
 
 class PipelineParts(NamedTuple):
-    """What reads faces.
+    """Parts of a Pipeline that find and classify faces.
 
     Attributes
     ----------

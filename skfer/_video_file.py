@@ -46,7 +46,7 @@ class VideoTooLargeError(ValueError):
 
 @dataclass(frozen=True)
 class Decoding:
-    """How a video is decoded.
+    """Settings of the decoding of a video.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from skfer.weights import WeightsRecord, list_weights, read_record
 
 
 def list_pretrained() -> list[dict[str, Any]]:
-    """What `load_pretrained` can load.
+    """Return the models that `load_pretrained` can load.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What ``skfer video`` and ``skfer webcam`` share: their options, and the run itself."""
+"""Options and run of ``skfer video`` and ``skfer webcam``."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def check_savable(pipeline: Any, path: Path) -> None:
 
 
 def is_pickle_name(path: Path) -> bool:
-    """Whether a path is named as joblib's files are."""
+    """Return whether a path has a suffix of joblib's files."""
     from skfer.persistence import PICKLE_SUFFIXES
 
     return path.suffix.lower() in PICKLE_SUFFIXES
@@ -106,7 +106,7 @@ def quiet_tensorflow() -> None:
 
 @contextlib.contextmanager
 def _standard_error_kept_back() -> Iterator[None]:
-    """What is written to file descriptor 2 in the block, in C++ too; shown if the block fails."""
+    """Capture file descriptor 2, also from C++; show it if the block fails."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         original = os.dup(2)

@@ -122,5 +122,5 @@ def output_file() -> click.Path:
 
 
 def is_shown(progress: bool | None) -> bool:
-    """Whether a bar is wanted."""
+    """Return whether to show a progress bar."""
     return sys.stderr.isatty() if progress is None else progress

@@ -216,7 +216,7 @@ def _write_annotated(table: Any, copies: dict[str, Path]) -> None:
 
 
 def _copies(paths: list[str], folder: Path, overwrite: bool) -> dict[str, Path]:
-    """Where the copy of each photo goes; photos of one name are numbered."""
+    """Return the path of the copy of each photo; equal names are numbered."""
     photos = {os.path.realpath(path) for path in paths}
     copies: dict[str, Path] = {}
     for path in dict.fromkeys(paths):

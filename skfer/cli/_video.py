@@ -115,7 +115,7 @@ def draw_timeline(report: VideoReport, path: Path) -> None:
 
 
 def summary(report: VideoReport, source: str) -> dict[str, Any]:
-    """What JSON says of a video: each face, when it was seen, and what it showed."""
+    """Return the summary of a video for JSON: each face with its times and expressions."""
     table = report.faces
     after = table.columns.get_loc("probability") + 1
     columns = dict(zip(map(str, report.classes), table.columns[after:], strict=True))

@@ -33,7 +33,7 @@ _EXAMPLES = {
 
 
 class ClipNames(NamedTuple):
-    """What `clip_names` returns: arrays of one element for each file.
+    """Subject, clip and frame of each file.
 
     Attributes
     ----------

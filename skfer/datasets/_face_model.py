@@ -153,7 +153,7 @@ def sample_expression(rng: np.random.RandomState, name: str, intensity: float) -
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What stays the same when the expression changes.
+    """Features of a person that do not depend on the expression.
 
     Lengths are in face units: half the width of the face. Colours are RGB in [0, 255].
     """
@@ -255,7 +255,7 @@ _REFERENCE_POSE = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the face is and how it is turned.
+    """Position, size and rotation of a face.
 
     `origin` is the pixel between the eyes, `unit` the pixels of half a face width and `roll` an
     angle in radians, clockwise; `yaw` and `pitch` move the features over the face, in face units.

@@ -190,7 +190,7 @@ def wanted_parts(
 
 @dataclass
 class Content:
-    """What a file or folder holds, before anything is chosen from it."""
+    """Content of a file or folder."""
 
     images: np.ndarray
     target: np.ndarray

@@ -164,7 +164,7 @@ def load_ferplus(
 
 
 def _shows_an_expression(votes: np.ndarray) -> np.ndarray:
-    """Whether an expression has as many votes as any choice; shape (n,) for votes (n, 10)."""
+    """Return whether an expression has the most votes, ``(n,)`` for votes ``(n, 10)``."""
     most = votes.max(axis=1)
     return (most > 0) & (votes[:, : len(EXPRESSIONS_VOTED_FOR)].max(axis=1) == most)
 
@@ -299,7 +299,7 @@ def _official(usage: np.ndarray) -> np.ndarray:
 
 
 def _rows(content: Content, source: Path) -> np.ndarray:
-    """Where the images stand in fer2013.csv."""
+    """Return the rows of the images in fer2013.csv."""
     row = content.extras.get("row", np.arange(len(content.images)))
     if row.ndim != 1 or row.dtype.kind not in "iu" or row.min() < 0:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The classes whose objects a model file may hold; all others are refused."""
+"""Classes whose objects a model file may hold."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ GROUPS = (FeatureUnion, Pipeline)
 
 
 def class_of(name: Any) -> type:
-    """The class that a file names.
+    """Return the class of a name in a file.
 
     Raises
     ------
@@ -115,13 +115,13 @@ def class_of(name: Any) -> type:
 
 
 def kind_of(estimator: Any) -> str | None:
-    """The name of an object's class, if it is one of `KINDS` and no subclass of it."""
+    """Return the name of the class of an object, if it is one of `KINDS` and no subclass."""
     name = type(estimator).__name__
     return name if name in KINDS and type(estimator) is class_of(name) else None
 
 
 def may_have(cls: type, name: str, value: Any) -> bool:
-    """Whether a fitted object of that class may have such an attribute."""
+    """Return whether a fitted object of a class may have an attribute."""
     types = KINDS[cls.__name__].attributes
     if name in _COMMON:
         return isinstance(value, _COMMON[name])

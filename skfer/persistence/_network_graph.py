@@ -1,4 +1,4 @@
-"""A Keras network as a list of layers, each with where its input comes from; and back."""
+"""Networks as lists of layers with their inputs, and built from such lists."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _described(layer: Any, entry: dict[str, Any] | None, keep: Keep) -> dict[str
 
 
 def _call_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """Where a layer's input comes from, and whether it was called as in training."""
+    """Return the inputs of a layer, and its argument `training`."""
     nodes = entry["inbound_nodes"]
     if not nodes:
         return {"from": []}

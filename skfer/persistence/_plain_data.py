@@ -1,4 +1,4 @@
-"""Estimators as plain data, and back: what JSON has, and numbered arrays beside it."""
+"""Estimators as JSON with numbered arrays, and built from it."""
 
 from __future__ import annotations
 
@@ -430,7 +430,7 @@ def _inside(where: str, cls: type, name: str) -> str:
 
 
 def _item(where: str, item: Any) -> str:
-    """Where an item of a list is: a step of a Pipeline goes by its name."""
+    """Return the name of an item of a list in errors, such as a step of a Pipeline."""
     named = isinstance(item, tuple) and len(item) > 1 and hasattr(item[1], "get_params")
     return f"{where}[{item[0]!r}]" if named else where
 

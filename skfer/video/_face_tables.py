@@ -73,7 +73,7 @@ def frame_rows(frame: VideoFrame) -> list[Row]:
 
 
 def row_sink(path: str | os.PathLike | None, suffix: str, classes: Sequence[Any]) -> RowSink:
-    """Where rows go: to a file of the kind its suffix says, or to memory if there is none."""
+    """Writer of rows to a file of the kind of its suffix, or to memory."""
     columns = [*COLUMNS, *class_columns(classes)]
     if path is None:
         return RowsInMemory(columns, classes)

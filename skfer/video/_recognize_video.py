@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class VideoReport:
-    """What was read of a video, and where it went.
+    """Result of `recognize_video`: what was read, and the files that were written.
 
     Attributes
     ----------
@@ -241,7 +241,7 @@ def _refuse_to_overwrite(source: str | os.PathLike | int, output: Any) -> None:
 
 @dataclass
 class _Sinks:
-    """Where a frame and its faces go."""
+    """Outputs of a frame and its faces."""
 
     rows: RowSink
     video: VideoWriter | None

@@ -1,4 +1,4 @@
-"""Where frames come from: a video file, or a camera through OpenCV."""
+"""Sources of frames: a video file, or a camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was read, in the plain words of JSON."""
+"""Answers of the API as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skfer.web._readers import Reader
 
 
 def namer(reader: Reader) -> Callable[[np.ndarray], list[Any]]:
-    """What names the expressions of probabilities.
+    """Return the function that names the expressions of probabilities.
 
     That is the reader's method `expressions`, as a `FaceReader` has it, which may abstain; without
     one the most probable class is the expression.

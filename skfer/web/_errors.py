@@ -13,7 +13,7 @@ RETRY_AFTER = 1  # second
 
 
 def error_body(status: int, name: str, message: str) -> dict[str, Any]:
-    """What an error's answer says."""
+    """Return the answer for an error."""
     return {"error": {"status": status, "name": name, "message": message}}
 
 

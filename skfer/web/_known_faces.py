@@ -1,4 +1,4 @@
-"""What is known of faces, carried from answer to request by who sends frames.
+"""Tracked faces, which are part of an answer and come back with the next frame.
 
 The server keeps nothing between two frames of a camera, so that what it remembers of their faces
 goes out with one answer and comes back with the next frame.
@@ -60,7 +60,7 @@ def follower_of(sent: str | None, reader: Reader, smoothing: float, now: float) 
 
 
 def known_of(follower: FaceFollower, reader: Reader) -> dict[str, Any]:
-    """What is to be sent back with the next frame."""
+    """Return the tracked faces that come back with the next frame."""
     return {
         "classes": [str(name) for name in reader.classes],
         "next": follower.next_id,

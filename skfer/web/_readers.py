@@ -1,4 +1,4 @@
-"""What reads the faces: the choice of model and detector."""
+"""Models and detectors that the page offers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reader(Protocol):
     classes: list[Any]
 
     def read(self, images: Sequence[np.ndarray]) -> list[Any]:
-        """What was found in each image: its `detections` and their `probabilities`."""
+        """`detections` and `probabilities` of each image."""
         ...
 
 

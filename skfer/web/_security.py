@@ -1,4 +1,4 @@
-"""Who may talk to the page, and what a browser may do with it."""
+"""Checks of host and origin, and security headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was sent: its bytes, and the photo in them."""
+"""Uploads: their bytes, and the photo in them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 
 
 class WeightsRecord(NamedTuple):
-    """What is known of a file of weights; `accuracy` and what follows are for people to read."""
+    """Description of a file of weights; `accuracy` and the fields after it are for readers."""
 
     name: str
     sha256: str
@@ -53,7 +53,7 @@ def list_weights(folder: Path = FOLDER) -> list[str]:
 
 
 def read_record(name: str, folder: Path = FOLDER) -> WeightsRecord:
-    """What is known of the weights of that name.
+    """Return the description of weights.
 
     Raises
     ------
