@@ -41,6 +41,7 @@ def of_keras(classifier, images):
     return classifier.network_.predict(images[..., np.newaxis], verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [None, "flip", "ten"])
 @pytest.mark.parametrize("n_images", [1, 70])
 def test_onnx_runtime_says_what_keras_says(fitted, faces, views, n_images):
@@ -59,6 +60,7 @@ def test_either_backend_says_what_the_network_says(classifier, faces):
     np.testing.assert_allclose(classifier.predict_proba(faces.images), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_floats_and_bytes_mean_the_same(faces):
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0, backend="onnx")
     scaled = (faces.images / 255).astype(np.float32)
@@ -68,6 +70,7 @@ def test_floats_and_bytes_mean_the_same(faces):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [None, "flip"])
 def test_8_bits_say_nearly_what_floats_say(fitted, faces, views):
     exact = pickle.loads(pickle.dumps(fitted)).set_params(test_time_augmentation=views)
@@ -81,6 +84,7 @@ def test_8_bits_say_nearly_what_floats_say(fitted, faces, views):
     np.testing.assert_array_equal(loaded.predict_proba(faces.images), answers)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_8_bits_keep_the_labels_on_every_processor(fer2013):
     images = fer2013.images[fer2013.test_fold == 0][:200]
@@ -92,6 +96,7 @@ def test_8_bits_keep_the_labels_on_every_processor(fer2013):
     assert np.median(np.abs(answers - expected)) < 0.004
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 255.0])
 def test_8_bits_know_the_scale_of_floats(scale):
     # Colour, not square, and too small for a drawn face: what is shown to the network is resized.
@@ -103,6 +108,7 @@ def test_8_bits_know_the_scale_of_floats(scale):
     assert 0 < np.abs(answers - expected).max() < 0.05
 
 
+@pytest.mark.slow
 def test_features_in_8_bits_are_close(fitted, faces):
     frozen = pickle.loads(pickle.dumps(fitted))
     embedder = ExpressionEmbedder(FrozenEstimator(frozen)).fit(faces.images)
@@ -121,6 +127,7 @@ def test_weights_set_by_hand_are_used(classifier, faces):
     np.testing.assert_allclose(after, of_keras(classifier, faces.images), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_on_changes_the_answers(classifier, faces):
     before = classifier.predict_proba(faces.images)
     classifier.partial_fit(faces.images, faces.labels)

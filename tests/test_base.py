@@ -51,6 +51,7 @@ def test_a_fit_on_photos_forgets_the_table_of_the_fit_before():
     assert resizer.transform(np.zeros((2, 16))).shape == (2, 48, 48, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* no face found")
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_images_pass_unchanged_where_tables_are_asked_for(library):

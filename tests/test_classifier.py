@@ -71,6 +71,7 @@ def test_any_number_of_string_or_integer_labels(classifier, n_classes, names):
     assert set(classifier.predict(X)) <= set(y)
 
 
+@pytest.mark.slow
 def test_the_same_random_state_gives_the_same_weights(classifier, bright_halves):
     X, y = bright_halves
     classifier.set_params(augment="light", epochs=2)
@@ -125,6 +126,7 @@ def test_images_of_weight_zero_are_not_learnt_from(classifier, bright_halves):
     assert classifier.score(X, y) > 0.95
 
 
+@pytest.mark.slow
 def test_class_weight_lifts_the_rare_class(classifier):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 255, (200, 8, 8), dtype=np.uint8)
@@ -134,6 +136,7 @@ def test_class_weight_lifts_the_rare_class(classifier):
     assert balanced.predict_proba(X)[:, 0].mean() > 2 * plain
 
 
+@pytest.mark.slow
 def test_early_stopping_keeps_the_best_epoch(classifier, bright_halves):
     X, y = bright_halves
     noisy = np.random.default_rng(1).permutation(y)
@@ -148,6 +151,7 @@ def test_early_stopping_keeps_the_best_epoch(classifier, bright_halves):
     assert_same_weights(short, classifier)
 
 
+@pytest.mark.slow
 def test_reduce_lr_lowers_the_rate_on_a_plateau(classifier, bright_halves):
     X, y = bright_halves
     noisy = np.random.default_rng(1).permutation(y)
@@ -184,6 +188,7 @@ def test_warm_start_goes_on_where_fit_ended(classifier, bright_halves):
     assert log_loss(y, classifier.predict_proba(X)) < before
 
 
+@pytest.mark.slow
 def test_partial_fit_learns_from_parts_that_lack_a_class(classifier, bright_halves):
     X, y = bright_halves
     for _ in range(6):
@@ -201,6 +206,7 @@ def test_classes_may_be_more_than_the_labels_of_a_fit(classifier, bright_halves)
     assert classifier.score(X, y) > 0.95
 
 
+@pytest.mark.slow
 def test_a_failed_fit_leaves_the_classifier_as_it_was(classifier, bright_halves):
     X, y = bright_halves
     unfitted = clone(classifier).set_params(callbacks=[FailsAfterAnEpoch()])
@@ -223,6 +229,7 @@ class FailsAfterAnEpoch(keras.callbacks.Callback):
         raise RuntimeError("enough")
 
 
+@pytest.mark.slow
 def test_images_of_weight_zero_are_not_watched_either(classifier, bright_halves):
     X, y = bright_halves
     wrong = np.r_[y, np.where(y == "happy", "surprise", "happy")]
@@ -255,6 +262,7 @@ def test_loading_leaves_the_random_state_alone(classifier, bright_halves):
     assert random.getstate() == state
 
 
+@pytest.mark.slow
 def test_fits_in_threads_are_as_repeatable_as_alone(classifier, bright_halves):
     X, y = bright_halves
     classifier.set_params(epochs=1)
@@ -269,6 +277,7 @@ def test_float16_scales_its_loss(classifier, bright_halves):
     assert isinstance(classifier.network_.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
+@pytest.mark.slow
 def test_partial_fits_are_one_training(classifier, bright_halves):
     X, y = bright_halves
     whole = clone(classifier).set_params(epochs=3, schedule=None).fit(X, y)
@@ -296,6 +305,7 @@ def test_training_in_bfloat16_leaves_predictions_and_keras_in_float32(classifier
     np.testing.assert_allclose(loaded.predict_proba(X), probabilities, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_fit_leaves_other_fitted_classifiers_alone(classifier, bright_halves):
     X, y = bright_halves
     first = clone(classifier).fit(X, y)
@@ -313,6 +323,7 @@ def test_eight_threads_get_the_same_answers(classifier, bright_halves):
         np.testing.assert_allclose(answer, answers[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_activation_and_dropout_reach_the_network(bright_halves):
     X, y = bright_halves
     classifier = FacialExpressionClassifier("little_vgg", epochs=1, activation="relu", dropout=0.1)
@@ -321,6 +332,7 @@ def test_activation_and_dropout_reach_the_network(bright_halves):
     assert 0.1 in {layer.rate for layer in layers if "dropout" in layer.name}
 
 
+@pytest.mark.slow
 def test_a_short_fit_of_a_deep_network_is_ready_to_predict():
     """Its batch statistics have settled: what it says in training it says in prediction."""
     rng = np.random.default_rng(0)

@@ -90,6 +90,7 @@ def test_predict_before_fit(classifier, faces):
         classifier.predict(faces[0])
 
 
+@pytest.mark.slow
 def test_images_of_another_size_or_scale_than_those_fitted_on(classifier, faces):
     X, y = faces
     classifier.fit(X, y)

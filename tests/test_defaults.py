@@ -27,16 +27,19 @@ def last_rate(classifier):
 
 
 class TestNetwork:
+    @pytest.mark.slow
     def test_small_cnn_is_the_default(self, faces):
         classifier = FacialExpressionClassifier(epochs=1, random_state=0)
         assert body_of(classifier.fit(faces.images, faces.labels)).name == "small_cnn"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("estimator", [FacialExpressionClassifier, FacialAffectRegressor])
     def test_weights_bring_their_network(self, estimator, faces):
         y = faces.labels if estimator is FacialExpressionClassifier else faces.valence
         fitted = estimator(weights="fer2013", epochs=1, frozen_epochs=1, random_state=0)
         assert body_of(fitted.fit(faces.images, y)).name == "mini_resnet"
 
+    @pytest.mark.slow
     def test_a_frozen_classifier_brings_its_network_and_options(self, faces):
         settings = {"epochs": 1, "random_state": 0}
         first = FacialExpressionClassifier("plain_cnn", dropout=0.25, **settings)
@@ -81,10 +84,12 @@ class TestLength:
     def test_epochs_that_are_given_stay(self):
         assert count_epochs(28_558, 3, from_weights=False, frozen_epochs=None) == 3
 
+    @pytest.mark.slow
     def test_n_iter_tells_the_epochs(self, faces, tiny_network):
         classifier = FacialExpressionClassifier(tiny_network, random_state=0)
         assert classifier.fit(faces.images, faces.labels).n_iter_ == 80
 
+    @pytest.mark.slow
     def test_the_default_fit_is_deterministic(self, faces, tiny_network):
         one = FacialExpressionClassifier(tiny_network, random_state=0)
         other = clone(one)
@@ -95,6 +100,7 @@ class TestLength:
 
 
 class TestPhases:
+    @pytest.mark.slow
     def test_from_weights_the_head_learns_first(self, faces, small_network):
         settings = {"random_state": 0, "learning_rate": 0.01}
         start = FacialExpressionClassifier(small_network, epochs=1, **settings)
@@ -105,6 +111,7 @@ class TestPhases:
         assert tuned.fine_tune_epoch_ == 2
         assert last_rate(tuned) == pytest.approx(0.001)
 
+    @pytest.mark.slow
     def test_no_frozen_epochs_train_all_layers_at_the_full_rate(self, faces, small_network):
         settings = {"random_state": 0, "learning_rate": 0.01}
         start = FacialExpressionClassifier(small_network, epochs=1, **settings)
@@ -115,6 +122,7 @@ class TestPhases:
         assert again.fine_tune_epoch_ is None
         assert last_rate(again) == pytest.approx(0.01)
 
+    @pytest.mark.slow
     def test_the_rate_falls_over_a_fit_and_not_over_partial_fits(self, faces, tiny_network):
         classifier = FacialExpressionClassifier(
             tiny_network, learning_rate=0.01, epochs=2, random_state=0
@@ -123,6 +131,7 @@ class TestPhases:
         classifier.partial_fit(faces.images, faces.labels, classes=np.unique(faces.labels))
         assert last_rate(classifier) == pytest.approx(0.01)
 
+    @pytest.mark.slow
     def test_another_course_of_the_rate_goes_before(self, faces, tiny_network):
         decay = keras.optimizers.schedules.ExponentialDecay(0.1, 1000, 0.9)
         for parameters in ({"reduce_lr": True}, {"optimizer": keras.optimizers.SGD(decay)}):
@@ -131,6 +140,7 @@ class TestPhases:
             ).fit(faces.images, faces.labels)
             assert last_rate(classifier) > 5e-4
 
+    @pytest.mark.slow
     def test_a_few_images_of_own_labels_are_enough(self):
         drawn = make_faces(120, classes=["happy", "angry"], random_state=0)
         labels = np.where(drawn.labels == "happy", "glad", "cross")
@@ -179,6 +189,7 @@ class TestReport:
         assert "Epoch 3/3" in out
         assert "epoch 3/3" not in out
 
+    @pytest.mark.slow
     def test_both_phases_are_one_fit(self, faces, tiny_network, capfd, long):
         self.fit(faces, tiny_network, frozen_epochs=1)
         out = capfd.readouterr().out

@@ -62,6 +62,7 @@ def test_tests_named_on_the_page_of_faults_exist():
     assert set(re.findall(r"`(test_\w+)`", text)) <= set(re.findall(r"def (test_\w+)", code))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_a_fresh_machine_installs_what_builds_the_site(tmp_path):
     plan = subprocess.run(

@@ -30,6 +30,7 @@ def classifier(small_network):
     return FacialExpressionClassifier(small_network, epochs=2, random_state=0)
 
 
+@pytest.mark.slow
 def test_the_last_layer_makes_the_probabilities_from_them(faces, classifier):
     embedder = ExpressionEmbedder(classifier).fit(faces.images, faces.labels)
     vectors = embedder.transform(faces.images)
@@ -42,6 +43,7 @@ def test_the_last_layer_makes_the_probabilities_from_them(faces, classifier):
     )
 
 
+@pytest.mark.slow
 def test_a_frozen_pipeline_is_used_as_it_is(faces, classifier):
     pipeline = make_pipeline(GrayscaleResizer(32), classifier).fit(faces.images, faces.labels)
     embedder = ExpressionEmbedder(FrozenEstimator(pipeline))
@@ -51,6 +53,7 @@ def test_a_frozen_pipeline_is_used_as_it_is(faces, classifier):
     np.testing.assert_array_equal(vectors, alone)
 
 
+@pytest.mark.slow
 def test_names_and_pandas(faces, classifier):
     embedder = ExpressionEmbedder(classifier).set_output(transform="pandas")
     table = embedder.fit(faces.images, faces.labels).transform(faces.images)
@@ -64,6 +67,7 @@ def test_what_is_no_classifier_is_named(faces):
         ExpressionEmbedder(frozen).fit(faces.images)
 
 
+@pytest.mark.slow
 def test_a_pickle_gives_the_same_features(faces, classifier, tmp_path):
     import joblib
 
@@ -75,6 +79,7 @@ def test_a_pickle_gives_the_same_features(faces, classifier, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_an_svm_on_both_kinds_of_features_is_searched(fer2013):
     rows = fer2013.train_index[:500]
@@ -110,6 +115,7 @@ def test_an_svm_on_both_kinds_of_features_is_searched(fer2013):
     assert search.predict(fer2013.images[:5]).shape == (5,)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_network_augmentation_and_dropout_are_searched(fer2013):
     rows = fer2013.train_index[:200]

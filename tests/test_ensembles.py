@@ -39,6 +39,7 @@ def svm():
     return make_pipeline(HOGDescriptor(pixels_per_cell=8), StandardScaler(), SVC())
 
 
+@pytest.mark.slow
 def test_seeds_vote_with_the_mean_of_their_probabilities(network, faces):
     vote = VotingClassifier([("a", network(0)), ("b", network(1))], voting="soft", weights=[3, 1])
     vote.fit(*faces)
@@ -52,6 +53,7 @@ def test_a_network_and_an_svm_vote_with_their_answers(network, svm, faces):
     assert set(vote.predict(faces[0])) <= set(EXPRESSIONS)
 
 
+@pytest.mark.slow
 def test_fitted_networks_vote_without_a_fit(network, faces):
     X, y = faces
     fitted = [network(seed).fit(X, y) for seed in (0, 1)]
@@ -63,6 +65,7 @@ def test_fitted_networks_vote_without_a_fit(network, faces):
     assert (vote.predict(X) == np.array(EXPRESSIONS)[mean.argmax(axis=1)]).all()
 
 
+@pytest.mark.slow
 def test_rows_are_passed_through_a_stack(network, svm, faces):
     X, y = faces
     rows = X.reshape(len(X), -1) / 255
@@ -75,6 +78,7 @@ def test_rows_are_passed_through_a_stack(network, svm, faces):
     assert stack.predict_proba(rows).shape == (len(X), len(EXPRESSIONS))
 
 
+@pytest.mark.slow
 def test_bagging_over_rows(network, faces):
     X, y = faces
     rows = X.reshape(len(X), -1) / 255
@@ -84,6 +88,7 @@ def test_bagging_over_rows(network, faces):
     np.testing.assert_allclose(bag.predict_proba(rows), (one + other) / 2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_learning_curve_from_fewer_images_than_show_every_class(network, faces):
     X, y = faces
     sizes, _, scores = learning_curve(
@@ -118,6 +123,7 @@ def out_of_fold(classifier, X, y, params=None):
     return np.array([proba[row] for row in range(len(X))]), fitted.classes_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "params"),
     [
@@ -147,6 +153,7 @@ def test_labels_that_parameters_name_survive_the_label_report(network, faces, pa
             StackingClassifier([("cnn", classifier)], cv=2).fit(X, y)
 
 
+@pytest.mark.slow
 def test_labels_named_by_number_serve_where_scikit_learn_encodes_them(network, faces):
     X, y = faces
     classifier = network().set_params(class_weight={0: 1, 1: 2, 2: 1}, classes=[0, 1, 2])

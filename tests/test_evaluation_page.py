@@ -48,6 +48,7 @@ def found(script):
     return script.measured(training, test, voted, models, people=2, n_splits=4), training, test
 
 
+@pytest.mark.slow
 def test_leaks_are_told_by_rows_of_the_source(found):
     (figures, _), _, _ = found
     leaks = figures["leaks"]
@@ -74,6 +75,7 @@ def test_the_folder_is_named_as_in_ck(script, tmp_path):
     assert sorted(set(data.frames.tolist())) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_page_and_its_pictures(script, found, tmp_path, monkeypatch, figures_in_memory):
     (figures, pictures), training, test = found
     script.draw(training=training, test=test, docs=tmp_path, build=tmp_path / "build", **pictures)

@@ -61,6 +61,7 @@ def test_a_full_disk_leaves_the_model_that_was_there(full_disk):
     assert skfer.load(path).size == 48
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_size_of_files_is_told_as_a_full_disk_is(tmp_path):
     code = """
         import resource, signal, sys
@@ -89,6 +90,7 @@ def test_every_file_that_is_written_in_parts_names_itself_on_a_full_disk(tmp_pat
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_process_killed_amid_a_save_leaves_the_model_that_was_there(tmp_path):
     path = skfer.save(GrayscaleResizer(48), tmp_path / "faces.skfer")
     before = path.read_bytes()
@@ -111,6 +113,7 @@ def test_a_process_killed_amid_a_save_leaves_the_model_that_was_there(tmp_path):
     assert skfer.load(path).size == 48
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["cut", "folder", "missing", "text"])
 def test_an_unreadable_file_amid_a_batch_is_named(photo_files, tmp_path, broken):
     bad = tmp_path / f"{broken}.jpg"

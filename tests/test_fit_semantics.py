@@ -57,6 +57,7 @@ def assert_same_weights(one, other, **tolerance):
 # --- sample weights
 
 
+@pytest.mark.slow
 def test_the_scale_of_sample_weights_changes_nothing(halves, settings):
     X, y = halves
     weights = np.random.default_rng(1).random(len(y)) + 0.1
@@ -70,6 +71,7 @@ def test_the_scale_of_sample_weights_changes_nothing(halves, settings):
         assert one.history_["val_loss"] == pytest.approx(other.history_["val_loss"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_equal_weights_are_none(halves, settings):
     X, y = halves
     for estimator, targets in list(estimators(settings, y))[:2]:
@@ -78,6 +80,7 @@ def test_equal_weights_are_none(halves, settings):
         assert_same_weights(one, other, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_scale_of_weights_changes_no_partial_fit(halves, settings):
     X, y = halves
     weights = np.random.default_rng(1).random(len(y)) + 0.1
@@ -149,6 +152,7 @@ def test_class_weights_that_are_none_are_refused(halves, settings, weights, mess
         classifier.partial_fit(X, y, classes=["happy", "surprise"])
 
 
+@pytest.mark.slow
 def test_class_weights_of_any_scale_count_by_their_ratio(halves, settings):
     X, y = halves
     one, other = (
@@ -164,6 +168,7 @@ def test_class_weights_of_any_scale_count_by_their_ratio(halves, settings):
     assert_same_weights(one, by_image, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_class_weights_count_where_a_part_lacks_a_class(halves, settings):
     X, y = halves
     happy, labels = X[y == "happy"][:20], ["happy"] * 20
@@ -182,6 +187,7 @@ def test_class_weights_count_where_a_part_lacks_a_class(halves, settings):
     assert steps[1] / steps[0] == pytest.approx(1.5, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("class_weight", ["balanced", {"happy": 5.0, "surprise": 1.0}])
 def test_images_to_watch_are_weighed_alike_however_given(halves, settings, class_weight):
     X, y = halves
@@ -198,6 +204,7 @@ def test_images_to_watch_are_weighed_alike_however_given(halves, settings, class
 # --- early stopping
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight_average", [None, 0.5])
 def test_the_best_epoch_of_all_phases_is_kept(halves, small_network, weight_average):
     X, y = halves
@@ -286,6 +293,7 @@ def test_a_fit_that_ends_leaves_the_draft_of_another(tmp_path, monkeypatch):
 # --- partial_fit
 
 
+@pytest.mark.slow
 def test_partial_fits_call_one_traced_step(halves, small_network, monkeypatch):
     X, y = halves
     classifier = FacialExpressionClassifier(small_network, batch_size=16, random_state=0)
@@ -302,6 +310,7 @@ def test_partial_fits_call_one_traced_step(halves, small_network, monkeypatch):
     assert classifier.network_.train_function is step
 
 
+@pytest.mark.slow
 def test_a_part_of_other_length_gets_its_own_momentum(halves, small_network):
     X, y = halves
     classifier = FacialExpressionClassifier(small_network, batch_size=2, random_state=0)
@@ -319,6 +328,7 @@ def moved(classifier, X, y):
     return max(np.abs(a - b).max() for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_a_rate_or_optimizer_set_between_partial_fits_counts(halves, settings):
     X, y = halves
     classifier = FacialExpressionClassifier(**settings)
@@ -333,6 +343,7 @@ def test_a_rate_or_optimizer_set_between_partial_fits_counts(halves, settings):
     assert isinstance(classifier.network_.optimizer, keras.optimizers.Adam)
 
 
+@pytest.mark.slow
 def test_partial_fit_watches_nothing(halves, settings):
     X, y = halves
     settings = settings | {"weight_average": 0.9}
@@ -362,6 +373,7 @@ class Momenta(keras.callbacks.Callback):
         ]
 
 
+@pytest.mark.slow
 def test_a_momentum_of_the_users_own_stays(halves):
     def network(input_shape, n_outputs):
         layers = keras.layers
@@ -395,6 +407,7 @@ class Recorder(keras.callbacks.Callback):
         self.losses.append(logs["loss"])
 
 
+@pytest.mark.slow
 def test_what_a_callback_recorded_is_read_from_its_copy(halves, settings):
     X, y = halves
     for estimator, targets in list(estimators(settings, y))[:2]:

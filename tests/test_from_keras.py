@@ -114,6 +114,7 @@ def test_a_built_model_is_copied_and_never_changed(model, X):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_a_classifier_of_a_built_model_is_cloned_pickled_and_saved(model, X, tmp_path):
     classifier = FacialExpressionClassifier.from_keras(
         model, classes=["b", "a", "c"], epochs=1, random_state=0
@@ -157,6 +158,7 @@ def test_a_model_of_pixels_from_minus_1_to_1(model, X):
     np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved", [True, False])
 def test_other_labels_give_a_model_a_new_last_layer(model, X, tmp_path, saved):
     model.save(tmp_path / "theirs.h5")
@@ -254,6 +256,7 @@ def test_a_sequential_without_an_input_is_built(X):
     assert pickle.loads(pickle.dumps(classifier)).predict(X).shape == (24,)
 
 
+@pytest.mark.slow
 def test_the_advice_for_other_shapes_and_ends_works(X):
     cases = {
         "Reshape": (flat(SHAPE, 3), layers.Reshape((144,)), None),

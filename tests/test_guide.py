@@ -151,6 +151,7 @@ def test_own_photos(run, tmp_path):
     assert skfer.load(tmp_path / "quick.skfer").classes_.tolist() == ["happy", "sad", "surprise"]
 
 
+@pytest.mark.slow
 def test_fer2013(run, tmp_path):
     write_fer2013(tmp_path)
     page = run("guide/fer2013.md")
@@ -188,6 +189,7 @@ def test_transfer(run, tmp_path):
     assert page["own"].classes_.tolist() == ["frowning", "neutral", "smiling"]
 
 
+@pytest.mark.slow
 def test_affect(run):
     page = run("guide/affect.md")
     assert page["estimates"].shape == page["baseline"].shape == (30, 2)
@@ -239,6 +241,7 @@ def test_evaluation(run):
     assert len(page["doubtful"]) == len(page["test"])
 
 
+@pytest.mark.slow
 def test_questions(run, tmp_path):
     write_photo(tmp_path / "photo.jpg")
     page = run("faq.md")

@@ -486,6 +486,7 @@ def test_a_video_of_too_many_pixels(tmp_path, monkeypatch):
         VideoFile(clip)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_too_large(tmp_path):
     (tmp_path / "bomb.png").write_bytes(BOMBS["png"])
     code = "from skfer import load_pretrained; load_pretrained().predict(['bomb.png'])"

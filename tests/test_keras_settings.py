@@ -69,6 +69,7 @@ def expected(faces):
     return fitted, fitted.predict_proba(faces.images)
 
 
+@pytest.mark.slow
 def test_a_fit_is_the_same_under_other_settings(other_settings, faces, expected):
     fitted = classifier().fit(faces.images, faces.labels)
     proba = fitted.predict_proba(faces.images)
@@ -83,6 +84,7 @@ def test_a_fit_is_the_same_under_other_settings(other_settings, faces, expected)
     assert regressor.fit(faces.images, ratings).predict(faces.images).shape == (24,)
 
 
+@pytest.mark.slow
 def test_a_fitted_network_is_the_same_under_other_settings(
     other_settings, faces, expected, tmp_path
 ):
@@ -105,6 +107,7 @@ def test_a_fitted_network_is_the_same_under_other_settings(
     assert features.shape == (24, 8)
 
 
+@pytest.mark.slow
 def test_pretrained_weights_load_under_other_settings(other_settings):
     images = make_faces(4, random_state=0).images
     proba = skfer.load_pretrained()[-1].predict_proba(images)

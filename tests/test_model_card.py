@@ -76,6 +76,7 @@ def test_copies_are_found_and_counted(script, judged):
     assert judged.subsets[script.COPIES].sum() == 45
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_pipeline(script, judged, pipeline, card):
     figures, _, _ = card
     whole, new = figures["accuracy"]
@@ -130,6 +131,7 @@ def test_the_majority_of_ferplus_as_its_authors_count_it(script):
     assert script.paper_majority(votes).tolist() == [True, False, True, False, False]
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_what_is_judged_on_real_data(script, skfer_data):
     path = skfer_data / "data" / "fer2013.npz"

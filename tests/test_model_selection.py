@@ -125,6 +125,7 @@ def test_cross_validated_probabilities_are_better_than_chance(pipeline, data, re
     assert scores["test_roc_auc_ovr"].mean() > 0.55
 
 
+@pytest.mark.slow
 def test_grid_search_over_every_step(pipeline, faces, tiny_network):
     search = GridSearchCV(
         pipeline,
@@ -164,6 +165,7 @@ def test_ensembles(ensemble, pipeline, faces):
     assert fitted.score(X_test, y_test) > 1.2 / len(EXPRESSIONS)
 
 
+@pytest.mark.slow
 def test_parallel_searches_agree_and_detect_each_image_once(pipeline, scene_files, tmp_path):
     paths, labels = scene_files
     scores = []

@@ -85,6 +85,7 @@ WRAPPED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
 def test_a_wrapped_pipeline_reads_faces_as_the_pipeline_does(wrap, pipeline, faces, photos):
     expected = recognize(photos, pipeline)
@@ -101,6 +102,7 @@ def test_a_wrapped_classifier_reads_faces_as_the_classifier_does(wrap, classifie
     assert recognize(photos, last).equals(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
 def test_a_wrapped_classifier_is_explained_embedded_and_exported(wrap, classifier, faces, tmp_path):
     wrapped, X = wrap(classifier, faces), faces.images[:4]

@@ -24,6 +24,7 @@ def fer2013_pipeline():
     return load_pretrained("fer2013")
 
 
+@pytest.mark.slow
 def test_names_a_face_in_a_photo(fer2013_pipeline, astronaut, photo_files):
     assert fer2013_pipeline.predict([astronaut]).tolist() == ["happy"]
     probabilities = fer2013_pipeline.predict_proba(photo_files)
@@ -37,6 +38,7 @@ def test_ferplus_knows_contempt(astronaut):
     assert pipeline.predict([astronaut]).tolist() == ["happy"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:FaceCropper found no face")
 def test_survives_a_pickle(fer2013_pipeline):
     images = make_faces(4, random_state=0).images
@@ -56,6 +58,7 @@ def test_the_list_says_what_there_is():
     assert 0.5 < models["ferplus"]["accuracy"]["PublicTest"] < 1
 
 
+@pytest.mark.slow
 def test_a_fit_starts_from_the_weights_and_has_labels_of_its_own(fer2013_pipeline):
     faces = make_faces(12, classes=["happy", "sad"], random_state=0)
     mine = clone(fer2013_pipeline["classifier"]).set_params(
@@ -79,6 +82,7 @@ def public_test(fer2013):
     return fer2013.images[rows], fer2013.labels[rows]
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_reaches_what_its_record_says(fer2013_pipeline, public_test):
     images, labels = public_test
@@ -87,6 +91,7 @@ def test_reaches_what_its_record_says(fer2013_pipeline, public_test):
     assert found == pytest.approx(record["accuracy"]["PublicTest"], abs=0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_cropped_faces_are_not_spoilt_by_the_cropper(fer2013_pipeline, public_test):
     images, labels = public_test[0][:500], public_test[1][:500]
@@ -94,6 +99,7 @@ def test_cropped_faces_are_not_spoilt_by_the_cropper(fer2013_pipeline, public_te
     assert fer2013_pipeline.score(images, labels) == without.score(images, labels)
 
 
+@pytest.mark.slow
 def test_the_shipped_temperature_belongs_to_the_weights():
     X = make_faces(3, random_state=0).images
     shipped = load_pretrained("fer2013")["classifier"]
@@ -113,6 +119,7 @@ def test_a_failed_fit_keeps_the_temperature():
     assert shipped.temperature_ == pytest.approx(0.942)
 
 
+@pytest.mark.slow
 def test_loading_draws_no_number_of_the_process():
     def states():
         kind, keys, place, *_ = np.random.get_state()  # noqa: NPY002

@@ -53,6 +53,7 @@ def train(modules, tmp_path, monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_a_stopped_run_continues_as_if_it_had_not_been(train, data, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
@@ -123,6 +124,7 @@ def test_without_any_change_the_image_or_its_mirror_image_comes_out(modules, dat
     assert 10 < same.sum() < 50
 
 
+@pytest.mark.slow
 def test_a_narrow_network_keeps_all_it_can_of_a_wide_one(modules, data):
     train, shrink = modules["train"], modules["shrink"]
     wide, same = (train.build({}, 24) for _ in range(2))
@@ -137,6 +139,7 @@ def test_a_narrow_network_keeps_all_it_can_of_a_wide_one(modules, data):
     assert np.isfinite(np.asarray(narrow(images, training=False))).all()
 
 
+@pytest.mark.slow
 def test_the_loop_needs_neither_tensorflow_nor_scikit_learn():
     code = """
 import sys, train

@@ -50,6 +50,7 @@ def test_a_recipe_is_under_30_lines(page):
     assert len([line for line in recipe.splitlines() if line.strip()]) < 30
 
 
+@pytest.mark.slow
 def test_a_network_is_fitted_saved_and_loaded_by_its_name(run, tmp_path):
     page = run("add_a_network.md")
     assert "three_blocks" in list_networks()
@@ -91,6 +92,7 @@ def test_a_detector_finds_drawn_faces_for_the_cropper(run):
     skfer.save(page["cropper"].set_params(detector="haar"), "cropper.skfer")
 
 
+@pytest.mark.slow
 def test_a_data_set_speaks_the_words_of_skfer(run, tmp_path):
     codes = {"angry": "AN", "happy": "HA", "sad": "SA", "surprise": "SU"}
     faces = make_faces(24, classes=list(codes), random_state=0)

@@ -68,6 +68,7 @@ def test_a_pickle_predicts_the_same(fitted, two_lights):
     np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
 
 
+@pytest.mark.slow
 def test_concordance_is_learnt_and_watched_over_all_images(two_lights):
     X, y = two_lights
     regressor = new_regressor(loss="concordance")
@@ -77,6 +78,7 @@ def test_concordance_is_learnt_and_watched_over_all_images(two_lights):
     assert regressor.history_["val_concordance"][-1] == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_column_and_a_scale_of_ones_own(two_lights):
     X, y = two_lights
     ratings = 5 + 4 * y[:, 0]
@@ -125,6 +127,7 @@ def test_images_of_weight_zero_are_not_learnt_from(two_lights, loss):
     assert concordance_correlation(y, regressor.predict(X)) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "concordance"])
 def test_weights_decide_between_ratings_that_differ(two_lights, loss):
     X, y = two_lights
@@ -134,6 +137,7 @@ def test_weights_decide_between_ratings_that_differ(two_lights, loss):
     assert concordance_correlation(y, regressor.predict(X)) > 0.7
 
 
+@pytest.mark.slow
 def test_the_same_random_state_gives_the_same_weights(two_lights):
     X, y = two_lights
     regressor = new_regressor(augment={"rotation": 5, "mixup": 0.2}, epochs=2)
@@ -141,6 +145,7 @@ def test_the_same_random_state_gives_the_same_weights(two_lights):
     np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_partial_fits_and_warm_starts_go_on(two_lights):
     X, y = two_lights
     whole = new_regressor(epochs=3).fit(X, y)
@@ -157,6 +162,7 @@ def test_partial_fits_and_warm_starts_go_on(two_lights):
         whole.fit(X, y[:, 0])
 
 
+@pytest.mark.slow
 def test_a_killed_fit_ends_as_one_that_was_not(two_lights, tmp_path):
     X, y = two_lights
     whole = new_regressor(epochs=3, loss="concordance").fit(X, y)
@@ -175,6 +181,7 @@ class Killed(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_one_network_for_each_output(two_lights):
     X, y = two_lights
     each = MultiOutputRegressor(new_regressor()).fit(X, y)
@@ -183,6 +190,7 @@ def test_one_network_for_each_output(two_lights):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(each)).predict(X), each.predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["cnn4", "little_vgg", "mini_resnet", "mini_xception"])
 def test_the_networks_of_the_classifier_end_in_tanh(two_lights, network):
     assert network in list_networks()
@@ -192,6 +200,7 @@ def test_the_networks_of_the_classifier_end_in_tanh(two_lights, network):
     assert last.activation is keras.activations.tanh
 
 
+@pytest.mark.slow
 def test_what_a_classifier_learnt_is_a_start(two_lights):
     X, y = two_lights
     classifier = FacialExpressionClassifier(networks_for_tests.tiny_network, epochs=1)
@@ -208,6 +217,7 @@ def test_what_a_classifier_learnt_is_a_start(two_lights):
     np.testing.assert_allclose(again.fit(X, y).predict(X), regressor.predict(X), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_that_come_with_the_package_are_a_start():
     faces = make_faces(16, random_state=0)
     y = np.column_stack([faces.valence, faces.arousal])
@@ -219,6 +229,7 @@ def test_weights_that_come_with_the_package_are_a_start():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_saved_model_keeps_an_end_of_its_own(two_lights, tmp_path):
     X, y = two_lights
     model = keras.Sequential(
@@ -263,6 +274,7 @@ def test_a_failed_fit_leaves_the_regressor_as_it_was(fitted, two_lights):
         new_regressor().fit(X, y[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
 def test_a_pipeline_is_searched_by_concordance():
     photos = make_faces(40, classes=["happy", "sad", "surprise"], scene=(120, 120), random_state=0)

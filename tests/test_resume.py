@@ -64,6 +64,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 4])
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_an_interrupted_fit_ends_with_the_weights_of_an_unbroken_one(
@@ -111,6 +112,7 @@ def with_activation(activation):
     return network
 
 
+@pytest.mark.slow
 def test_another_network_of_the_same_name_starts_anew(faces, tmp_path):
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
     with pytest.raises(InterruptedError):
@@ -125,6 +127,7 @@ def test_another_network_of_the_same_name_starts_anew(faces, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_fit_from_the_same_weights_goes_on_whoever_holds_them(faces, small_network, tmp_path):
     def source():
         watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
@@ -144,6 +147,7 @@ def test_a_fit_from_the_same_weights_goes_on_whoever_holds_them(faces, small_net
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"learning_rate": 0.1}, {"augment": "flip"}, {"epochs": 4}])
 def test_another_fit_starts_anew(change, faces, tiny_network, tmp_path):
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
@@ -236,6 +240,7 @@ def test_checkpoint_that_can_not_be_continued_is_refused(saved_fit, tmp_path, ch
         file.read().check(network, callbacks, phase_epochs=3)
 
 
+@pytest.mark.slow
 def test_unusable_checkpoint_is_named(faces, tiny_network, tmp_path):
     classifier = FacialExpressionClassifier(
         tiny_network, epochs=2, random_state=0, checkpoint_dir=tmp_path, callbacks=[PowerCut(1)]

@@ -44,6 +44,7 @@ def faces():
     return make_faces(30, classes=["happy", "sad"], random_state=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The estimator GrayscaleResizer does not support callbacks")
 def test_every_epoch_of_a_search_is_told(faces, tiny_network):
     recorder = Recorder()
@@ -82,6 +83,7 @@ def scores_of_epochs(monitor, name):
     return [row[name] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
 
 
+@pytest.mark.slow
 def test_a_monitor_scores_every_epoch(faces, tiny_network):
     from sklearn.callback import ScoringMonitor
 
@@ -96,6 +98,7 @@ def test_a_monitor_scores_every_epoch(faces, tiny_network):
     assert len(scores_of_epochs(monitor, "neg_log_loss")) == 3
 
 
+@pytest.mark.slow
 def test_a_monitor_weighs_as_the_fit_does(faces, tiny_network):
     from sklearn.callback import ScoringMonitor
 
@@ -108,6 +111,7 @@ def test_a_monitor_weighs_as_the_fit_does(faces, tiny_network):
     assert scores_of_epochs(monitor, "accuracy")[-1] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_a_monitor_scores_a_regressor_and_a_warm_start(faces, tiny_network):
     from sklearn.callback import ScoringMonitor
 
@@ -122,6 +126,7 @@ def test_a_monitor_scores_a_regressor_and_a_warm_start(faces, tiny_network):
     assert scores[-1] == pytest.approx(-expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The estimator GrayscaleResizer does not support callbacks")
 def test_a_monitor_and_a_bar_go_together_in_a_pipeline(faces, tiny_network):
     from sklearn.callback import ProgressBar, ScoringMonitor

@@ -195,6 +195,7 @@ def in_memory(scene_files):
     return pipeline.fit(paths, labels), pipeline.predict_proba(paths)
 
 
+@pytest.mark.slow
 def test_a_pipeline_fits_and_predicts_from_files_as_from_memory(scene_files, in_memory):
     paths, labels = scene_files
     expected, probabilities = in_memory
@@ -206,6 +207,7 @@ def test_a_pipeline_fits_and_predicts_from_files_as_from_memory(scene_files, in_
         np.testing.assert_array_equal(expected.predict_proba(paths), probabilities)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["r", "c"])
 def test_a_classifier_reads_a_file_of_numpy(faces, tmp_path, mode):
     np.save(tmp_path / "images.npy", faces.images)
@@ -229,6 +231,7 @@ def test_parts_are_judged_as_one_batch(faces):
     np.testing.assert_array_equal(fitted.predict_proba(batch)[1100:], fitted.predict_proba(light))
 
 
+@pytest.mark.slow
 def test_a_fit_and_a_prediction_copy_none_of_the_images():
     images = np.zeros((4000, 64, 64), np.uint8)
     images[::2] = 255
@@ -263,6 +266,7 @@ def test_a_file_takes_no_memory_while_it_is_filled_and_read():
     np.testing.assert_array_equal(images[:, 7, 7, 0], np.arange(len(images)) % 256)
 
 
+@pytest.mark.slow
 @linux_only
 def test_the_file_has_no_name_and_goes_with_the_array(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

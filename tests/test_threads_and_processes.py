@@ -86,6 +86,7 @@ def test_workers_answer_alike_and_share_the_cores(fitted_pipeline):
         assert threads == (1, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process_says_what_to_use_instead_of_waiting(fitted_pipeline):

@@ -24,6 +24,7 @@ class ImagesSeen(keras.callbacks.Callback):
         ImagesSeen.steps += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [True, 0.5])
 def test_smaller_classes_are_filled_up(share, faces, tiny_network):
     rows = np.r_[np.flatnonzero(faces.labels == "happy")[:4], np.flatnonzero(faces.labels == "sad")]
@@ -75,6 +76,7 @@ def test_tensorboard_writes_its_events(faces, tiny_network, tmp_path):
     assert {path.parent.name for path in tmp_path.rglob("events*")} == {"train", "validation"}
 
 
+@pytest.mark.slow
 def test_livelossplot_draws_its_curves(faces, tiny_network, tmp_path):
     pytest.importorskip("matplotlib").use("Agg")
     livelossplot = pytest.importorskip("livelossplot")

@@ -33,6 +33,7 @@ def weights_of(classifier, layer):
     return classifier.network_.layers[-1].get_layer(layer).get_weights()[0]
 
 
+@pytest.mark.slow
 def test_a_fit_starts_from_a_fitted_classifier_of_other_classes(fitted, other_faces, small_network):
     tuned = FacialExpressionClassifier(
         small_network,
@@ -45,6 +46,7 @@ def test_a_fit_starts_from_a_fitted_classifier_of_other_classes(fitted, other_fa
     assert np.array_equal(weights_of(tuned, "first"), weights_of(fitted, "first"))
 
 
+@pytest.mark.slow
 def test_or_from_a_file_or_a_pipeline(fitted, faces, other_faces, small_network, tmp_path):
     fitted.network_.save(tmp_path / "faces.keras")
     pipeline = make_pipeline(GrayscaleResizer(48), fitted)
@@ -58,11 +60,13 @@ def test_or_from_a_file_or_a_pipeline(fitted, faces, other_faces, small_network,
     assert np.array_equal(weights_of(one, "second"), weights_of(other, "second"))
 
 
+@pytest.mark.slow
 def test_a_frozen_classifier_survives_cloning(fitted, small_network):
     classifier = FacialExpressionClassifier(small_network, weights=FrozenEstimator(fitted))
     assert clone(classifier).weights.estimator.network_ is fitted.network_
 
 
+@pytest.mark.slow
 def test_the_head_is_trained_first_and_deeper_layers_after(faces, fitted, small_network):
     classifier = FacialExpressionClassifier(
         small_network,
@@ -81,6 +85,7 @@ def test_the_head_is_trained_first_and_deeper_layers_after(faces, fitted, small_
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(0.001)
 
 
+@pytest.mark.slow
 def test_statistics_of_batch_norm_stay_while_fine_tuning(faces, fitted, small_network):
     tuned = FacialExpressionClassifier(
         small_network, weights=FrozenEstimator(fitted), epochs=2, frozen_epochs=1, random_state=0
@@ -96,6 +101,7 @@ def kernel_of_the_head(classifier):
     return classifier.network_.layers[-1].layers[-1].get_weights()[0]
 
 
+@pytest.mark.slow
 def test_outputs_for_labels_that_both_have_are_taken(faces, fitted, small_network):
     """happy, neutral, sad -> glum, happy, sad."""
     labels = np.where(faces.labels == "neutral", "glum", faces.labels)
@@ -111,6 +117,7 @@ def test_outputs_for_labels_that_both_have_are_taken(faces, fitted, small_networ
     assert not np.allclose(after[:, 0], before[:, 1], atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_warm_fit_without_phases_trains_all_layers_again(faces, fitted, small_network):
     classifier = FacialExpressionClassifier(
         small_network, weights=FrozenEstimator(fitted), epochs=1, frozen_epochs=1, random_state=0
@@ -137,12 +144,14 @@ def test_fine_tuning_without_frozen_epochs_has_its_rate(faces, small_network):
         classifier.set_params(fine_tune_from=None).fit(faces.images, faces.labels)
 
 
+@pytest.mark.slow
 def test_partial_fit_knows_no_phases(faces, small_network):
     classifier = FacialExpressionClassifier(small_network, frozen_epochs=3, random_state=0)
     classifier.partial_fit(faces.images, faces.labels, classes=["happy", "neutral", "sad"])
     assert classifier.n_iter_ == 1
 
 
+@pytest.mark.slow
 def test_phases_after_early_stopping_begin_with_the_best_weights(faces, small_network):
     settings = {
         "epochs": 4,
@@ -165,6 +174,7 @@ def test_phases_after_early_stopping_begin_with_the_best_weights(faces, small_ne
         assert losses[-1] == pytest.approx(min(losses), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_an_optimizer_with_a_schedule_of_its_own(faces, small_network):
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     classifier = FacialExpressionClassifier(
@@ -199,6 +209,7 @@ def test_weights_that_are_none(weights, message, faces, small_network):
         classifier.fit(faces.images, faces.labels)
 
 
+@pytest.mark.slow
 def test_weights_of_another_network(faces, fitted, tiny_network):
     classifier = FacialExpressionClassifier(tiny_network, weights=FrozenEstimator(fitted))
     with pytest.raises(ValueError, match=r"of another network.*(shape|arrays)"):

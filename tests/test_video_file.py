@@ -316,6 +316,7 @@ def test_a_table_of_countless_frames_ends_within_the_limits(tmp_path):
         list(IsolatedVideo(path, WorkLimits(memory=400_000_000, seconds=60)))
 
 
+@pytest.mark.slow
 def test_the_clock_also_holds_for_frames_that_are_not_shown(tmp_path):
     path = hidden_frames(tmp_path / "hidden.webm", 20_000)
     limits = WorkLimits(memory=600_000_000, seconds=4)

@@ -26,6 +26,7 @@ def votes(faces):
     return np.eye(3)[np.unique(faces.labels, return_inverse=True)[1]] * 6 + 4 / 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["majority", "probabilistic", "cross_entropy", "multi_target"])
 def test_every_mode_learns(mode, faces, votes):
     classifier = FacialExpressionClassifier(
@@ -40,6 +41,7 @@ def test_every_mode_learns(mode, faces, votes):
     assert classifier.score(faces.images, faces.labels) > 0.6
 
 
+@pytest.mark.slow
 def test_votes_are_learnt_and_not_the_labels(faces, votes):
     classifier = FacialExpressionClassifier(
         "mini_xception", epochs=6, batch_size=16, augment=None, random_state=0
@@ -49,6 +51,7 @@ def test_votes_are_learnt_and_not_the_labels(faces, votes):
     assert (classifier.predict(faces.images) == expected).mean() > 0.6
 
 
+@pytest.mark.slow
 def test_classes_are_filled_up_by_label_and_not_by_vote(faces, small_network):
     class Steps(keras.callbacks.Callback):
         seen = 0
@@ -71,6 +74,7 @@ def test_classes_are_filled_up_by_label_and_not_by_vote(faces, small_network):
     assert Steps.seen == 40
 
 
+@pytest.mark.slow
 def test_columns_of_a_table_are_known_by_name(faces, votes, small_network):
     def fitted(votes):
         classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
@@ -83,6 +87,7 @@ def test_columns_of_a_table_are_known_by_name(faces, votes, small_network):
         fitted(table.rename(columns={"sad": "x"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [{"votes": True}, {}])
 def test_labels_and_votes_may_take_turns(first, faces, votes, small_network):
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
@@ -94,6 +99,7 @@ def test_labels_and_votes_may_take_turns(first, faces, votes, small_network):
     assert classifier.network_.loss == kind
 
 
+@pytest.mark.slow
 def test_a_class_that_y_lacks_is_named_by_classes(faces, votes, small_network):
     few = faces.labels != "sad"
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
@@ -104,6 +110,7 @@ def test_a_class_that_y_lacks_is_named_by_classes(faces, votes, small_network):
     assert classifier.predict_proba(faces.images[:2]).shape == (2, 3)
 
 
+@pytest.mark.slow
 def test_shares_are_what_is_predicted(faces, small_network):
     """Nobody can tell these apart: the best answer is how the votes are shared."""
     votes = np.tile([5, 3, 2], (90, 1))
@@ -115,6 +122,7 @@ def test_shares_are_what_is_predicted(faces, small_network):
     assert mean == pytest.approx([0.5, 0.3, 0.2], abs=0.1)
 
 
+@pytest.mark.slow
 def test_votes_reach_the_classifier_of_a_search(faces, votes, small_network):
     with sklearn.config_context(enable_metadata_routing=True):
         classifier = FacialExpressionClassifier(

@@ -84,6 +84,7 @@ def test_memory_beyond_the_limit_is_an_error(worker):
     assert worker.call(len, "a new process") == 13
 
 
+@pytest.mark.slow
 def test_time_beyond_the_limit_ends_the_process(worker):
     worker.call(len, "")
     pid = worker.pid

@@ -79,6 +79,7 @@ def test_ctrl_c_leaves_no_half_of_a_model(interrupted, tmp_path, class_folder):
     assert left == []
 
 
+@pytest.mark.slow
 def test_an_export_that_is_interrupted_leaves_nothing(skfer, model, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt  # the file is written, and is looked at before it takes its place

@@ -34,6 +34,7 @@ def test_predict_prints_json(skfer, model, photo_files):
     assert set(face["box"]) == {"x", "y", "width", "height"}
 
 
+@pytest.mark.slow
 def test_a_name_is_a_model_whatever_lies_there(skfer, photo_files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ferplus").mkdir()
@@ -167,6 +168,7 @@ def test_in_a_pipe_nothing_but_json_comes_out(command, model, photo_files):
     assert warning.startswith("Warning: ")
 
 
+@pytest.mark.slow
 def test_names_of_photos_are_shown_escaped(skfer, model, photo_files, tmp_path):
     """Names that are not UTF-8 or hold control characters; the other photos are answered."""
     folder = tmp_path / "names"
@@ -194,6 +196,7 @@ def test_names_of_photos_are_shown_escaped(skfer, model, photo_files, tmp_path):
     assert len(list((tmp_path / "d").iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_names_of_classes_are_shown_escaped(skfer, class_folder, photo_files, tmp_path):
     (class_folder / "sad").rename(class_folder / "sad\x1b[2J")
     model = tmp_path / "mine.skfer"

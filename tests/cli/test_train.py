@@ -11,6 +11,7 @@ import pytest
 from skfer import AbstainingClassifier, load
 
 
+@pytest.mark.slow
 def test_train_evaluate_predict(skfer, class_folder, photo_files, tmp_path):
     trained = tmp_path / "mine.skfer"
     result = skfer(
@@ -35,6 +36,7 @@ def test_train_evaluate_predict(skfer, class_folder, photo_files, tmp_path):
     assert (predicted.exit_code, predicted.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_pickle_is_written_and_read_only_where_the_name_says_so(
     skfer, class_folder, photo_files, tmp_path
 ):

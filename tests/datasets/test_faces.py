@@ -187,6 +187,7 @@ def test_haar_cascade_finds_the_faces_in_scenes():
     assert np.median(best) >= 0.6
 
 
+@pytest.mark.slow
 def test_linear_model_of_the_pixels_does_not_solve_it():
     (X, y), (X_test, y_test) = (
         make_faces(n, random_state=seed, return_X_y=True) for n, seed in ((1000, 0), (500, 1))

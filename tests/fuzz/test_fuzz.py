@@ -42,6 +42,7 @@ def run(folder, *arguments):
     return json.loads(figures.read_text())
 
 
+@pytest.mark.slow
 def test_a_sample_of_wrong_files_is_refused_or_answered(tmp_path):
     targets = ["--targets", "image", "table", "cache"]
     figures = run(tmp_path, "--cases", "400", "--jobs", "2", "--seed", "1", *targets)

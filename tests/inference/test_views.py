@@ -42,6 +42,7 @@ def test_ten_is_a_mean_of_ten(images):
     assert seen[0].shape == (40, 24, 24, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", ["flip", "ten"])
 def test_the_classifier_averages_at_prediction(views, small_network):
     faces = make_faces(40, classes=["happy", "sad"], random_state=0)

@@ -36,6 +36,7 @@ def test_cnn4_trains_all_but_the_batch_statistics():
     assert sum(np.prod(w.shape) for w in network.trainable_weights) == 4_474_759
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*OWN, "vgg16", "resnet50v2", "inceptionv3", "efficientnetb0"])
 @pytest.mark.parametrize("input_shape", [(48, 48, 1), (40, 56, 3), (1, 10, 1)])
 def test_maps_images_to_probabilities(name, input_shape):

@@ -39,6 +39,7 @@ def case(name, *others, quick):
     return pytest.param(name, *others, marks=[] if quick else [pytest.mark.zoo])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [case(name, quick=name in QUICK) for name in APPLICATIONS])
 def test_has_the_parameters_of_keras_applications(name):
     size = SIZES.get(name, 32)
@@ -58,6 +59,7 @@ def test_vgg19_is_the_document_s():
     assert sum(int(np.prod(weight.shape)) for weight in network.trainable_weights) == 17_702_920
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "n_classes"),
     [
@@ -78,6 +80,7 @@ def test_trains_a_step_predicts_and_reloads(name, n_classes):
     np.testing.assert_allclose(again.predict_proba(images[:3]), probabilities, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_gray_is_seen_as_the_same_colour():
     network = build_network("resnet50", (32, 32, 3), 2)
     gray = build_network("resnet50", (32, 32, 1), 2)

@@ -98,6 +98,7 @@ def test_harmful_model_file_is_refused_at_load(skfer_data, name, message):
         skfer.load(skfer_data / "data" / "cases" / f"{name}.skfer")
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_path_of_a_detector_model_in_a_file_is_not_opened(skfer_data):
     with pytest.warns(UserWarning, match="'/dev/zero' as the model of YuNetDetector"):
@@ -189,6 +190,7 @@ def layer(name, source, kind, **settings):
     return {"name": name, "from": sources, "class": kind, "settings": settings}
 
 
+@pytest.mark.slow
 def test_a_network_described_layer_by_layer_is_loaded_and_predicts(sealed):
     path = sealed(graph([layer("up", "start", "UpSampling2D", size=2)]), HEAD)
     loaded = skfer.load(path)

@@ -122,6 +122,7 @@ def test_training_goes_on_after_loading(classifier, faces, tmp_path):
     assert loaded.n_iter_ == 3
 
 
+@pytest.mark.slow
 def test_a_network_with_a_state_of_its_own_and_other_settings(faces, tmp_path):
     register_network("small_network", small_network)
     classifier = FacialExpressionClassifier(
@@ -148,6 +149,7 @@ def test_a_network_with_a_state_of_its_own_and_other_settings(faces, tmp_path):
     assert loaded._trained_at_first == classifier._trained_at_first
 
 
+@pytest.mark.slow
 def test_a_model_from_keras_with_its_outputs_in_another_order(faces, tmp_path):
     model = small_network((24, 24, 1), 3)
     model.save(tmp_path / "theirs.keras")
@@ -160,6 +162,7 @@ def test_a_model_from_keras_with_its_outputs_in_another_order(faces, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn4", "mini_resnet", "mini_xception"])
 def test_every_layer_of_our_networks_is_known(name, tmp_path):
     classifier = FacialExpressionClassifier(name, random_state=0)
@@ -401,6 +404,7 @@ def test_a_name_for_a_function():
         register_network("mine", "cnn4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_files_of_earlier_releases_load_and_say_what_they_said(path):
     if is_too_new(path):

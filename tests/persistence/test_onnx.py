@@ -71,6 +71,7 @@ def noise(*shape):
     return np.random.default_rng(sum(shape)).integers(0, 256, shape, dtype=np.uint8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [
@@ -139,6 +140,7 @@ def test_the_class_prior_is_in_the_graph(classifier, faces, tmp_path, class_prio
     assert np.abs(found - plain).max() > 0.01
 
 
+@pytest.mark.slow
 def test_rgb_floats_and_integer_labels(tmp_path):
     X, y = noise(40, 16, 20, 3).astype(np.float32) / 127.5 - 1, np.arange(40) % 3 * 10
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0).fit(X, y)
@@ -210,6 +212,7 @@ def test_nothing_is_printed_or_logged(classifier, tmp_path, capfd, caplog):
     assert not [record for record in caplog.records if record.name.startswith("tf2onnx")]
 
 
+@pytest.mark.slow
 def test_what_can_not_be_part_of_a_graph(classifier, tmp_path):
     path = tmp_path / "no.onnx"
     steps = [("hog", HOGDescriptor()), ("resizer", GrayscaleResizer(24)), ("c", classifier)]

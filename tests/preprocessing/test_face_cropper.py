@@ -258,6 +258,7 @@ def test_verbose(photo_files, capfd):
     assert "Done " in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
 def test_fer2013(fer2013):

@@ -141,6 +141,7 @@ def test_input_is_not_modified(astronaut):
     np.testing.assert_array_equal(photos[0], astronaut)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_fer2013(fer2013):
     faces = fer2013.images[:200]

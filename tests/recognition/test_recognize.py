@@ -164,6 +164,7 @@ def test_no_face_anywhere(fitted_pipeline):
     assert table["happy"].dtype == np.float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "columns"), [(["face", "p_face"], ["p_p_face", "p_face"]), ([3, 5], ["3", "5"])]
 )

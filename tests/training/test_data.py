@@ -98,6 +98,7 @@ def test_orders_do_not_repeat_over_seeds_and_epochs():
     assert len(orders) == len(pairs)
 
 
+@pytest.mark.slow
 def test_each_image_is_at_each_place_equally_often():
     n_images, n_epochs = 5, 400
     counts = np.zeros((n_images, n_images))
@@ -107,6 +108,7 @@ def test_each_image_is_at_each_place_equally_often():
     assert np.abs(counts - n_epochs / n_images).max() < 5 * np.sqrt(n_epochs * 0.2 * 0.8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [None, np.tile(np.arange(60), 2)], ids=["once", "oversampled"])
 @pytest.mark.parametrize("first_epoch", [0, 12, 268])
 def test_the_thirteenth_epoch_is_shuffled_as_the_others(rows, first_epoch):

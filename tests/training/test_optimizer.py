@@ -12,6 +12,7 @@ def rates(schedule, steps, learning_rate=0.1):
     return np.array([float(optimizer._learning_rate(step)) for step in range(steps + 1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("schedule", "top"), [("cosine", 50), ("one_cycle", 300)])
 def test_the_rate_rises_to_the_top_and_falls_to_nothing(schedule, top):
     course = rates(schedule, 1000)

@@ -8,6 +8,7 @@ import threading
 
 import keras
 import numpy as np
+import pytest
 from networks_for_tests import small_network
 
 from skfer import FacialExpressionClassifier
@@ -52,6 +53,7 @@ def graphs_of_fits():
     return [name for name in names if name.startswith(("one_step_on_data", "Dataset_"))]
 
 
+@pytest.mark.slow
 def test_no_graph_outlives_its_classifier():
     X = np.random.default_rng(0).integers(0, 255, (24, 16, 16), dtype=np.uint8)
     y = np.arange(24) % 2

@@ -304,6 +304,7 @@ def test_a_camera_that_gives_no_picture(monkeypatch, reader, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_a_real_face_is_one_face_throughout(skfer_data, fitted_pipeline, tmp_path):
     from skfer.detection import YuNetDetector

@@ -148,6 +148,7 @@ def photo(tmp_path, astronaut):
     return path
 
 
+@pytest.mark.slow
 def test_the_camera_waits_for_consent(page):
     page.screenshot("start")
     page.click("camera")
@@ -163,6 +164,7 @@ def test_the_camera_waits_for_consent(page):
     assert page.run("return document.getElementById('video').srcObject === null")
 
 
+@pytest.mark.slow
 def test_the_camera_is_read_drawn_and_downloaded(page, downloads):
     READERS["brightness"].most_at_once = 0
     page.start_camera()
@@ -190,6 +192,7 @@ def test_the_camera_is_read_drawn_and_downloaded(page, downloads):
             assert float(row[row["expression"]]) == float(row["probability"])
 
 
+@pytest.mark.slow
 def test_another_model_goes_on_where_the_first_one_was(page, downloads):
     page.start_camera()
     page.until(lambda: page.text("summary"), "a history")
@@ -264,6 +267,7 @@ def test_photos_are_dropped_and_looked_at_one_by_one(page, photo, astronaut):
     page.until(lambda: page.text("count") == "", "the photo with one face")
 
 
+@pytest.mark.slow
 def test_a_video_is_read_and_played(page, face_video, downloads):
     page.send_files(face_video)
     page.until(lambda: "frames read" in page.text("status"), "the answer", seconds=150)
@@ -297,6 +301,7 @@ def test_a_file_that_is_neither(page, tmp_path):
     assert not page.element("problem").is_displayed()
 
 
+@pytest.mark.slow
 def test_a_phone_in_the_dark(page):
     page.size(390, 844, scale=2, mobile=True)
     page.colors("dark")

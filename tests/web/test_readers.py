@@ -32,6 +32,7 @@ def pipeline():
     return pipeline
 
 
+@pytest.mark.slow
 def test_a_users_own_pipeline_reads_photos(pipeline, encoded):
     readers = Readers.of(pipeline)
     assert readers.models == ["yours"]

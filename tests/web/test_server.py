@@ -242,6 +242,7 @@ print("ended")
 """
 
 
+@pytest.mark.slow
 def test_serve_says_where_it_is_and_ends_with_ctrl_c():
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM],
@@ -276,6 +277,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_sigterm_amid_work(encoded, tmp_path):
     pytest.importorskip("click", reason='pip install "skfer[cli]"')
     process = subprocess.Popen(

@@ -152,6 +152,7 @@ def test_a_video_longer_than_it_says_ends_at_the_limit(reader, film):
     assert "longer than 1 seconds" in answer.json["message"]
 
 
+@pytest.mark.slow
 def test_work_on_a_video_ends_in_time(reader, film):
     def slow(images):
         time.sleep(1.5)
@@ -236,6 +237,7 @@ def test_a_rate_of_nothing_is_refused(client, tmp_path):
     assert "declares one frame in" in message(client.post(VIDEO, data=bytes(content)), 422)
 
 
+@pytest.mark.slow
 def test_a_video_that_needs_too_much_is_refused_and_the_next_is_answered(reader, film, tmp_path):
     limits = Limits(work_seconds=5, work_memory=400_000_000)
     client = create_app(reader, limits=limits).test_client()

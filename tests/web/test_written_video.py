@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.real_data, pytest.mark.timeout(300)]
 VIDEO = "document.querySelector('video')"
 
 
+@pytest.mark.slow
 def test_chromium_plays_what_was_written(
     chromium, face_video, yunet_model, fitted_pipeline, tmp_path
 ):
