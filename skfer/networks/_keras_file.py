@@ -120,7 +120,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
             f"the weights in {name} don't fit the architecture {model.name!r}: {_short(error)}"
         ) from error
     for variable in model.weights:
-        values = keras.ops.convert_to_numpy(variable)
+        values = variable.value.numpy()  # Keras's conversion makes NumPy 2 warn
         if not np.isfinite(values.astype(np.float32)).all():
             raise ValueError(f"{name}: the weights {variable.path!r} hold NaN or infinity")
 
