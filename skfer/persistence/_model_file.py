@@ -340,8 +340,10 @@ def _unpack(file: IO[bytes]) -> tuple[dict[str, Any], list[np.ndarray]]:
             raise ValueError(f"it holds {len(arrays):,} arrays, {text.file_size:,} bytes of text")
         expected = [TEXT, *(f"{index:03}.npy" for index in range(len(arrays)))]
         for info, name in zip(archive.infolist(), expected, strict=True):
-            if info.filename != name or info.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"it holds {info.filename!r} instead of {name!r}, not compressed")
+            if info.filename != name:
+                raise ValueError(f"it holds {info.filename!r} instead of {name!r}")
+            if info.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"its entry {name!r} is compressed")
         # Entries that share bytes would make a small file large.
         if sum(info.file_size for info in archive.infolist()) > size:
             raise ValueError("its entries are larger than the file")
