@@ -218,7 +218,7 @@ def plan_phases(settings: FitSettings, n_images: int) -> list[Phase]:
             f"frozen_epochs={frozen_epochs} is more than epochs={epochs}, which "
             "counts the epochs of both phases."
         )
-    fine_tunes = _fine_tunes(settings)
+    fine_tunes = _trains_head_first(settings) or settings.fine_tune_from is not None
     if settings.fine_tune_learning_rate is not None and not fine_tunes:
         raise ValueError(
             f"fine_tune_learning_rate={settings.fine_tune_learning_rate!r} is the rate of a "
@@ -253,22 +253,25 @@ def plan_partial_fit(settings: FitSettings, first: bool) -> list[Phase]:
         )
     layers = "same"
     if first:
-        automatic = settings.frozen_epochs is None and settings.from_weights
-        layers = "fine" if settings.fine_tune_from is not None or automatic else "all"
+        fine = settings.fine_tune_from is not None or _head_first_by_default(settings)
+        layers = "fine" if fine else "all"
     return [Phase(1, _last_rate(settings), layers)]
 
 
-def _fine_tunes(settings: FitSettings) -> bool:
-    automatic = settings.frozen_epochs is None and settings.from_weights
-    return bool(settings.frozen_epochs) or settings.fine_tune_from is not None or automatic
+def _head_first_by_default(settings: FitSettings) -> bool:
+    """Return whether the head is trained first because the network has trained weights."""
+    return settings.frozen_epochs is None and settings.from_weights
+
+
+def _trains_head_first(settings: FitSettings) -> bool:
+    return bool(settings.frozen_epochs) or _head_first_by_default(settings)
 
 
 def _last_rate(settings: FitSettings) -> float | None:
     """Return the rate of fine-tuning, or of the whole fit without one."""
     if settings.fine_tune_learning_rate is not None:
         return settings.fine_tune_learning_rate
-    automatic = settings.frozen_epochs is None and settings.from_weights
-    if not (settings.frozen_epochs or automatic):
+    if not _trains_head_first(settings):
         return settings.learning_rate
     rate = build_optimizer(settings.optimizer, settings.learning_rate).learning_rate
     return _FINE_TUNE_SHARE * float(rate)

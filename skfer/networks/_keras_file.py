@@ -100,11 +100,10 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     """
     name = model_name(path)
     kind, _ = _read(path)
-    if kind != "json":
-        _check_weights(Path(path), name)
     if kind == "json":
         raise ValueError(f"weights={name} is an architecture in JSON, and holds no weights.")
     path = Path(path)
+    _check_weights(path, name)
     try:
         if path.is_dir():
             path, suffix = path / "model.weights.h5", ".weights.h5"
