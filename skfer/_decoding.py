@@ -10,7 +10,6 @@ import contextlib
 import importlib.util
 import io
 import math
-import os
 import re
 from typing import Any
 
@@ -28,99 +27,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from skfer._image_limits import TooManyPixelsError, max_pixels, refuse_large
 from skfer._pixel_range import PixelRange
-from skfer._utils import import_extra, open_regular, page, shorten
-
-LIMIT_NAME = "SKFER_MAX_PIXELS"
-# 450 MB in colour. Phones take photos of up to 108 million pixels, mostly 12.
-MAX_PIXELS = 150_000_000
-# Without compression: 16 bits in each of four channels.
-_MOST_BYTES_A_PIXEL = 8
-_SMALLEST_LIMIT_OF_FILES = 50_000_000
-
-
-def max_pixels() -> int:
-    """Return the largest number of pixels, width times height, of an image that is decoded.
-
-    It is 150 million, or the value of the environment variable ``SKFER_MAX_PIXELS``, which worker
-    processes inherit.
-
-    Raises
-    ------
-    ValueError
-        If the variable is no integer above 0.
-    """
-    given = os.environ.get(LIMIT_NAME)
-    if not given:
-        return MAX_PIXELS
-    try:
-        limit = int(given)
-    except ValueError:
-        limit = 0
-    if limit < 1:
-        raise ValueError(
-            f"The environment variable {LIMIT_NAME} is {shorten(given)}; it has to be a whole "
-            f"number of pixels above 0, such as {MAX_PIXELS}."
-        )
-    return limit
-
-
-def read_file(path: str | os.PathLike, where: str) -> bytes:
-    """Return the bytes of an image file.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, is a device, or is larger than an allowed image can be.
-    """
-    most = max(_SMALLEST_LIMIT_OF_FILES, _MOST_BYTES_A_PIXEL * max_pixels())
-    try:
-        with open_regular(path) as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        raise ValueError(f"{where} can't be read: {error.strerror}.") from error
-    except ValueError as error:  # a pipe, or a path with a null character
-        raise ValueError(f"{where} can't be read: {error}.") from error
-    if len(data) > most:
-        raise ValueError(
-            f"{where} has more than {most / 1e6:,.0f} MB, more than {_MOST_BYTES_A_PIXEL} bytes "
-            f"for each of {_millions(max_pixels())} million pixels. {_WAY_OUT}"
-        )
-    return data
-
-
-class TooManyPixelsError(ValueError):
-    """An image has more pixels than `max_pixels`."""
-
-
-def refuse_large(width: int, height: int, where: str) -> None:
-    """Raise an error if the size in the header of an image exceeds `max_pixels`.
-
-    Raises
-    ------
-    TooManyPixelsError
-        If it has more pixels than `max_pixels`.
-    ValueError
-        If it has none.
-    """
-    if width < 1 or height < 1:
-        raise ValueError(f"{where} can't be decoded as an image: its header names no size.")
-    if width * height > max_pixels():
-        raise TooManyPixelsError(
-            f"{where} has {width} x {height} pixels by its header; at most "
-            f"{_millions(max_pixels())} million are decoded. {_WAY_OUT}"
-        )
-
-
-_WAY_OUT = (
-    f"Make it smaller, or set the environment variable {LIMIT_NAME} to a larger number. "
-    f"See {page('guide/own_photos')}"
-)
-
-
-def _millions(pixels: int) -> str:
-    return f"{pixels / 1e6:g}"
-
+from skfer._utils import import_extra, page, shorten
 
 # In coded pixels, 0xff is followed by a stuffed zero, a restart marker (0xd0 to 0xd7) or a fill
 # byte. Any other byte begins a segment.

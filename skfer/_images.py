@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from skfer._decoding import decode, is_encoded, pixels_of, read_file, text_instead
+from skfer._decoding import decode, is_encoded, pixels_of, text_instead
+from skfer._image_limits import read_file
 from skfer._pixel_range import PixelRange
 from skfer._storage import parts
 from skfer._threads import limit_opencv
