@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 # Public name -> module. Loaded when first used (PEP 562): importing skfer is quick and
 # imports no TensorFlow.
 _PUBLIC = {
-    "AbstainingClassifier": "skfer._abstaining",
-    "ConformalClassifier": "skfer._conformal",
+    "AbstainingClassifier": "skfer.estimators._abstaining",
+    "ConformalClassifier": "skfer.estimators._conformal",
     "ExpressionEmbedder": "skfer.estimators._embedder",
     "FaceCropper": "skfer.preprocessing",
     "FaceReader": "skfer.recognition",

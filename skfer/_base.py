@@ -1,4 +1,4 @@
-"""Base of all estimators: input of image batches, and tags."""
+"""Base classes of estimators: those that take image batches, and wrappers of a classifier."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags
-from sklearn.utils.validation import validate_data
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, TransformerMixin
+from sklearn.utils import Tags, get_tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skfer._images import Images, image_sequence, rows_to_images
+from skfer._images._batch import Images, image_sequence, rows_to_images
 from skfer._utils import Documented
 
 
@@ -79,6 +80,54 @@ class ImagesOut(TransformerMixin):
         import pandas as pd
 
         return pd.Series(list(images), index=index)
+
+
+class ClassifierWrapper(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Base class of classifiers that delegate `fit` and prediction to `estimator`."""
+
+    estimator: Any
+    estimator_: Any
+    _abstains = False
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features, if the estimator has it."""
+        return self._fitted().n_features_in_
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the features, if the estimator has them."""
+        return self._fitted().feature_names_in_
+
+    def _fitted(self) -> Any:
+        """Return the fitted estimator.
+
+        Raises
+        ------
+        NotFittedError
+            If it is not fitted. `hasattr` then returns False for the attributes above.
+        """
+        check_is_fitted(self, "estimator_")
+        return self.estimator_
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return the routing of the parameters of `fit` to the estimator.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        return MetadataRouter(owner=self).add(
+            estimator=self.estimator,
+            method_mapping=MethodMapping().add(callee="fit", caller="fit"),
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        tags.classifier_tags = inner.classifier_tags
+        return tags
 
 
 def _is_table(X: Any) -> bool:

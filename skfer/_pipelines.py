@@ -15,8 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from skfer._abstaining import AbstainingClassifier
-from skfer._around_classifier import AroundClassifier
+from skfer._base import ClassifierWrapper
 from skfer.detection import FaceDetector, build_detector
 from skfer.preprocessing import FaceCropper, ImageResizer
 from skfer.preprocessing._face_cropper import FaceFinder
@@ -47,7 +46,7 @@ def unwrapped(estimator: Any) -> Any:
     while True:
         if isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator
-        elif isinstance(estimator, AroundClassifier):
+        elif isinstance(estimator, ClassifierWrapper):
             estimator = estimator._fitted()
         elif _is_search(estimator):
             estimator = _best(estimator)
@@ -81,12 +80,12 @@ def flat_steps(estimator: Any) -> list[Any]:
     return [inner for step in steps for inner in flat_steps(step)]
 
 
-def abstaining(estimator: Any) -> AbstainingClassifier | None:
-    """Return the outermost `AbstainingClassifier` around what answers, if there is one."""
-    while not isinstance(estimator, AbstainingClassifier):
+def find_abstaining(estimator: Any) -> Any:
+    """Return the outermost `AbstainingClassifier` in an estimator, or None."""
+    while not getattr(estimator, "_abstains", False):
         if isinstance(estimator, Pipeline) and estimator.steps:
             estimator = estimator.steps[-1][1]
-        elif isinstance(estimator, FrozenEstimator | AroundClassifier) or _is_search(estimator):
+        elif isinstance(estimator, FrozenEstimator | ClassifierWrapper) or _is_search(estimator):
             estimator = _inside(estimator)[0]
         else:
             return None
@@ -119,7 +118,7 @@ def _inside(estimator: Any) -> list[Any]:
         return flat_steps(estimator)
     if isinstance(estimator, FeatureUnion):
         return [member for _, member in estimator.transformer_list if not isinstance(member, str)]
-    if isinstance(estimator, AroundClassifier):
+    if isinstance(estimator, ClassifierWrapper):
         return [estimator._fitted()]
     if _is_search(estimator):
         return [_best(estimator)]
@@ -208,8 +207,10 @@ def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelinePa
     cropper = steps[0] if places else FaceCropper()
     rest = steps[len(places) :]
     classes = _classes_of(rest)
-    careful = abstaining(pipeline)
-    threshold, unsure = (0.0, None) if careful is None else _limit(careful)
+    wrapper = find_abstaining(pipeline)
+    threshold, unsure = 0.0, None
+    if wrapper is not None:
+        threshold, unsure = wrapper.threshold, wrapper.abstention_label_
     shape = image_shape(rest[0])
     if shape is not None:
         # What takes images of one size needs a resizer before it; faces come in any size.
@@ -217,10 +218,6 @@ def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelinePa
         rest = [ImageResizer((shape[0], shape[1]), color=color), *rest]
     finder = FaceFinder.from_cropper(_with_detector(cropper, detector))
     return PipelineParts(finder, joined(rest), classes, threshold, unsure)
-
-
-def _limit(careful: AbstainingClassifier) -> tuple[float, Any]:
-    return careful.threshold, careful.abstention_label_
 
 
 def _classes_of(steps: list[Any]) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from skfer._image_limits import max_pixels
+from skfer._images._limits import max_pixels
 from skfer._utils import import_extra, page
 from skfer._worker import Worker, WorkerError, WorkLimits
 
@@ -55,7 +55,7 @@ class Decoding:
     container : str, default=None
         FFmpeg's name of the only format to try. None tries all that are allowed.
     pixels : int, default=None
-        Width times height of the largest frame; None takes `skfer._image_limits.max_pixels`.
+        Width times height of the largest frame; None takes `skfer._images._limits.max_pixels`.
     rate : float, default=None
         Frames a second to keep at most; None keeps all.
     longer_side : int, default=None

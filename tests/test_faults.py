@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 import skfer
 from skfer import FaceCropper, GrayscaleResizer
-from skfer._dense_images import new_images
+from skfer._images._dense import new_images
 from skfer._storage import partial_file
 
 ROOT = Path(__file__).resolve().parent.parent

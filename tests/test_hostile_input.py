@@ -25,8 +25,8 @@ from PIL import Image
 from web_for_tests import BrightnessReader
 
 from skfer import GrayscaleResizer
-from skfer._image_limits import MAX_PIXELS
-from skfer._images import read_image
+from skfer._images._batch import read_image
+from skfer._images._limits import MAX_PIXELS
 from skfer.datasets import load_fer2013, load_ferplus, load_image_folder, load_image_table
 from skfer.detection import YuNetDetector
 from skfer.recognition import escape_formula, image_files, table_to_csv, unescape_formula
@@ -265,7 +265,7 @@ def test_limit_of_pixels_holds_for_every_container(form, astronaut, monkeypatch)
 def test_a_device_and_a_huge_file_are_no_images(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="it is a device"):
         read_image("/dev/zero", 0)
-    monkeypatch.setattr("skfer._image_limits._SMALLEST_LIMIT_OF_FILES", 1000)
+    monkeypatch.setattr("skfer._images._limits._SMALLEST_LIMIT_OF_FILES", 1000)
     monkeypatch.setenv("SKFER_MAX_PIXELS", "100")
     large = tmp_path / "large.png"
     large.write_bytes(bytes(1001))

@@ -17,8 +17,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
 from skfer import GrayscaleResizer
-from skfer._dense_images import dense_images
-from skfer._images import image_name, image_sequence, read_image, rows_to_images
+from skfer._images._batch import image_name, image_sequence, read_image, rows_to_images
+from skfer._images._dense import dense_images
 
 SIDES = st.integers(1, 12)
 FINITE = st.floats(-1e6, 1e6, width=32)
@@ -598,5 +598,5 @@ def test_large_images_are_converted_as_small_ones_are(mode, astronaut, monkeypat
     image = Image.fromarray(astronaut[:100, 60:260])
     image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
     expected = read_image(image, 0)
-    monkeypatch.setattr("skfer._decoding._BAND_PIXELS", 7 * 200 + 1)
+    monkeypatch.setattr("skfer._images._decoding._BAND_PIXELS", 7 * 200 + 1)
     np.testing.assert_array_equal(read_image(image, 0), expected)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from skfer._decoding import jpeg_defect
-from skfer._images import read_image
+from skfer._images._batch import read_image
+from skfer._images._decoding import jpeg_defect
 
 END = b"\xff\xd9"
 

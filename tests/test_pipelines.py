@@ -23,7 +23,7 @@ from skfer import (
     export_onnx,
     recognize,
 )
-from skfer._pipelines import abstaining, flat_steps, image_shape, take_apart
+from skfer._pipelines import find_abstaining, flat_steps, image_shape, take_apart
 from skfer.datasets import make_faces
 from skfer.inspection import HistoryDisplay, grad_cam
 
@@ -140,11 +140,11 @@ def test_an_ensemble_and_descriptors_read_faces_of_any_size(classifier, faces, p
 def test_the_outermost_abstention_counts(pipeline, classifier, faces):
     inner = AbstainingClassifier(pipeline, threshold=0.7)
     outer = AbstainingClassifier(FrozenEstimator(inner), threshold=0.9)
-    assert abstaining(pipeline) is None
-    assert abstaining(FrozenEstimator(inner)) is inner
-    assert abstaining(conformal(inner, faces)) is inner
-    assert abstaining(outer) is outer
-    assert abstaining(make_pipeline(GrayscaleResizer(32), FrozenEstimator(outer))) is outer
+    assert find_abstaining(pipeline) is None
+    assert find_abstaining(FrozenEstimator(inner)) is inner
+    assert find_abstaining(conformal(inner, faces)) is inner
+    assert find_abstaining(outer) is outer
+    assert find_abstaining(make_pipeline(GrayscaleResizer(32), FrozenEstimator(outer))) is outer
     assert take_apart(outer, None).threshold == 0.9
     assert take_apart(conformal(inner, faces), None).unsure == "unsure"
 

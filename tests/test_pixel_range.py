@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skfer._pixel_range import PixelRange
+from skfer._images._pixel_range import PixelRange
 from skfer.detection import to_eight_bits
 from skfer.preprocessing import ImageResizer
 

@@ -21,7 +21,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer, ImageResizer
-from skfer._dense_images import new_images, put
+from skfer._images._dense import new_images, put
 from skfer._storage import file_array, let_go, parts
 from skfer.datasets import make_faces
 from skfer.detection import HaarDetector, YuNetDetector

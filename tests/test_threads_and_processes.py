@@ -17,7 +17,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from skfer import ExpressionEmbedder
-from skfer._threads import threads_allowed
+from skfer._utils import threads_allowed
 from skfer.datasets import make_faces
 from skfer.detection import MTCNNDetector
 from skfer.recognition import FaceReader

@@ -18,8 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from skfer._inference._keras import KerasBackend, Predict, largest_batch, network_function
-from skfer._threads import threads_allowed
-from skfer._utils import not_installed
+from skfer._utils import not_installed, threads_allowed
 from skfer.datasets import make_faces
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.random import seed_generator
 
-from skfer._threads import require_usable_tensorflow, tensorflow_in_use, threads_allowed
+from skfer._utils import require_usable_tensorflow, tensorflow_in_use, threads_allowed
 from skfer.networks._layers import all_layers
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._images import read_image
+from skfer._images._batch import read_image
 from skfer._labels import EXPRESSION_SETS, code_table, decoded_label
 from skfer._storage import read_npz
 from skfer._utils import shorten

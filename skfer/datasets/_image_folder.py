@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._images import HEIC_SUFFIXES, readable_suffixes
+from skfer._images._batch import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decoded_label
 from skfer._utils import page, printable, shorten
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name

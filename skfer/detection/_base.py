@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from sklearn.base import clone
 
-from skfer._pixel_range import PixelRange
+from skfer._images._pixel_range import PixelRange
 
 # Photos of most phones and cameras have 12 million pixels and are searched at full size. Haar needs
 # about 50 MB for a million pixels.

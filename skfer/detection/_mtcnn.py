@@ -15,8 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-from skfer._threads import require_usable_tensorflow
-from skfer._utils import Documented, import_extra, not_installed
+from skfer._utils import Documented, import_extra, not_installed, require_usable_tensorflow
 from skfer.detection._base import Detections, register_detector
 
 # Window size of the first network.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skfer._images import IMAGE_SUFFIXES, read_image
+from skfer._images._batch import IMAGE_SUFFIXES, read_image
 from skfer._pipelines import take_apart
 from skfer.distributed._on_dask import copies_kept, last_client
 from skfer.recognition import class_columns, import_pandas, set_column_types

@@ -21,11 +21,10 @@ from sklearn.utils.validation import _check_sample_weight, _check_y
 
 import skfer
 from skfer._base import ImageEstimator
-from skfer._dense_images import dense_images
+from skfer._images._dense import dense_images
+from skfer._images._pixel_range import PixelRange
 from skfer._inference import BACKENDS, VIEWS, KerasBackend
-from skfer._pixel_range import PixelRange
 from skfer._storage import parts
-from skfer._threads import tensorflow_is_usable
 from skfer._training import (
     SCHEDULES,
     CheckpointFile,
@@ -42,7 +41,7 @@ from skfer._training import (
     release_graphs,
 )
 from skfer._training._distribution import DISTRIBUTIONS, PickledStrategy
-from skfer._utils import page
+from skfer._utils import page, tensorflow_is_usable
 from skfer.estimators._network import (
     add_scaling,
     body_from_model,

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
+from skfer._images._pixel_range import PixelRange
 from skfer._pipelines import flat_steps
-from skfer._pixel_range import PixelRange
 from skfer._utils import page
 from skfer.networks import build_network
 from skfer.networks._copies import copy_network, has_strided_pointwise

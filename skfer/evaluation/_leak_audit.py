@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
 from skfer._base import ImageEstimator
-from skfer._images import content_key, float_scale
-from skfer._pixel_range import PixelRange
+from skfer._images._batch import content_key, float_scale
+from skfer._images._pixel_range import PixelRange
 from skfer._utils import import_extra
 
 if TYPE_CHECKING:

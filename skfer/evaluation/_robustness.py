@@ -12,8 +12,8 @@ import numpy as np
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 
-from skfer._images import image_sequence
-from skfer._pixel_range import PixelRange
+from skfer._images._batch import image_sequence
+from skfer._images._pixel_range import PixelRange
 from skfer._utils import import_extra
 
 if TYPE_CHECKING:

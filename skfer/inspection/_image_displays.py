@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from skfer._base import ImageEstimator
-from skfer._images import image_sequence
+from skfer._images._batch import image_sequence
+from skfer._images._pixel_range import PixelRange
 from skfer._labels import label_array
-from skfer._pixel_range import PixelRange
 from skfer._utils import shorten
 from skfer.inspection._plotting import axes_or_new, pyplot
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils import check_consistent_length
 
-from skfer._pixel_range import PixelRange
+from skfer._images._pixel_range import PixelRange
 from skfer.inspection._maps import grad_cam, saliency
 from skfer.inspection._occlusion import occlusion_sensitivity
 from skfer.inspection._plotting import axes_or_new, pyplot

@@ -13,7 +13,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._base import ImageEstimator
-from skfer._dense_images import dense_images
+from skfer._images._dense import dense_images
 from skfer._pipelines import flat_steps, joined
 from skfer._utils import shorten
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer

@@ -12,7 +12,7 @@ from sklearn.model_selection import BaseCrossValidator, PredefinedSplit, check_c
 from sklearn.utils import Bunch, column_or_1d
 from sklearn.utils.validation import _num_samples
 
-from skfer._images import (
+from skfer._images._batch import (
     SMALLEST_SQUARE,
     content_key,
     content_keys,

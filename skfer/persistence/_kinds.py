@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from skfer._pixel_range import PixelRange
+from skfer._images._pixel_range import PixelRange
 
 # What any estimator may have learnt of its input, and how its output is wrapped.
 _COMMON: dict[str, Any] = {

@@ -22,8 +22,7 @@ import numpy as np
 
 import skfer
 from skfer._storage import DAMAGE, add_array, member, partial_file, read_array
-from skfer._threads import tensorflow_is_usable
-from skfer._utils import page, shorten
+from skfer._utils import page, shorten, tensorflow_is_usable
 from skfer.estimators._base import package_versions
 from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._plain_data import Reader, Writer

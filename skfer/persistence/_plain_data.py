@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from skfer._pixel_range import PixelRange
+from skfer._images._pixel_range import PixelRange
 from skfer._training import isolated_random_state, prepare_tensorflow
 from skfer._utils import page, printable, shorten
 from skfer.estimators._network import resolve_network

@@ -16,8 +16,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._base import ImageEstimator
-from skfer._images import Images, image_name
-from skfer._pixel_range import PixelRange
+from skfer._images._batch import Images, image_name
+from skfer._images._pixel_range import PixelRange
 from skfer._utils import import_extra
 from skfer.preprocessing._image_resizer import to_gray, validate_size
 

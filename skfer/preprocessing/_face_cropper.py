@@ -17,8 +17,8 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skfer._base import ImageEstimator, ImagesOut
-from skfer._dense_images import for_each_image, memory_share
-from skfer._images import Images, LateImage, image_name, read_image
+from skfer._images._batch import Images, LateImage, image_name, read_image
+from skfer._images._dense import for_each_image, memory_share
 from skfer._utils import page
 from skfer.detection import (
     Detections,

@@ -12,9 +12,9 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfer._base import ImageEstimator, ImagesOut
-from skfer._dense_images import for_each_image, new_images, put, refuse_other_dtype
-from skfer._images import with_channels
-from skfer._pixel_range import PixelRange
+from skfer._images._batch import with_channels
+from skfer._images._dense import for_each_image, new_images, put, refuse_other_dtype
+from skfer._images._pixel_range import PixelRange
 from skfer._utils import shorten
 
 _CLAHE_CLIP_LIMIT = 2.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from skfer._images import read_image
+from skfer._images._batch import read_image
 from skfer.detection import to_eight_bits
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skfer._images import Images, image_name, image_sequence
+from skfer._images._batch import Images, image_name, image_sequence
 from skfer._pipelines import take_apart
 from skfer._utils import shorten
 from skfer.detection import Detections, FaceDetector

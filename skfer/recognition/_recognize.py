@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skfer._images import IMAGE_SUFFIXES
+from skfer._images._batch import IMAGE_SUFFIXES
 from skfer._utils import import_extra, printable
 from skfer.detection import FaceDetector
 from skfer.recognition._reader import FaceReader, FaceReading, Region, make_reader

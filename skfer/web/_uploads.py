@@ -20,8 +20,8 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from skfer._decoding import decode, text_instead
-from skfer._image_limits import TooManyPixelsError
+from skfer._images._decoding import decode, text_instead
+from skfer._images._limits import TooManyPixelsError
 from skfer._worker import WorkerError, WorkerPool
 from skfer.web._limits import Limits
 

@@ -52,7 +52,7 @@ def test_a_pickle_is_written_and_read_only_where_the_name_says_so(
     refused = skfer("predict", photo_files[0], "--model", tmp_path / "mine.skfer")
     assert refused.exit_code == 1
     assert "is a pickle" in refused.stderr
-    assert "ends in .joblib" in refused.stderr
+    assert "accepts the suffix .joblib" in refused.stderr
 
 
 def test_what_cannot_be_saved_is_told_before_the_fit(skfer, class_folder, tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import skfer
-from skfer._decoding import jpeg_defect, open_image
-from skfer._images import read_image
+from skfer._images._batch import read_image
+from skfer._images._decoding import jpeg_defect, open_image
 
 HERE = Path(__file__).resolve().parent
 STRACE = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")

@@ -27,8 +27,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from skfer._image_limits import TooManyPixelsError, max_pixels, refuse_large
-from skfer._pixel_range import PixelRange
+from skfer._images._limits import TooManyPixelsError, max_pixels, refuse_large
+from skfer._images._pixel_range import PixelRange
 from skfer._utils import import_extra, page, shorten
 
 # In coded pixels, 0xff is followed by a stuffed zero, a restart marker (0xd0 to 0xd7) or a fill
@@ -284,7 +284,7 @@ def text_instead(text: str) -> str | None:
 
     Examples
     --------
-    >>> from skfer._decoding import text_instead
+    >>> from skfer._images._decoding import text_instead
     >>> text_instead("data:image/png;base64,iVBORw0KGgo=")
     'a data URL: decode what follows its comma with base64.b64decode'
     """

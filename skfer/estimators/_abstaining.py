@@ -12,13 +12,13 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metadata_routing import _raise_for_params, process_routing
 from sklearn.utils.validation import check_is_fitted
 
-from skfer._around_classifier import AroundClassifier
+from skfer._base import ClassifierWrapper
 from skfer._labels import label_array
 from skfer._utils import shorten
 from skfer.metrics import SelectiveScore, selective_score
 
 
-class AbstainingClassifier(AroundClassifier):
+class AbstainingClassifier(ClassifierWrapper):
     """Classifier that abstains if the largest probability is below a threshold.
 
     A fitted classifier or Pipeline can be wrapped without a call of `fit`. Otherwise, `fit` fits a
@@ -71,6 +71,7 @@ class AbstainingClassifier(AroundClassifier):
     SelectiveScore(accuracy=1.0, coverage=0.666...)
     """
 
+    _abstains = True
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict_proba"])],
         "threshold": [Interval(Real, 0, 1, closed="both")],

@@ -17,12 +17,12 @@ from sklearn.utils.metadata_routing import _raise_for_params, process_routing
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_method_params, check_array, check_is_fitted
 
-from skfer._around_classifier import AroundClassifier
+from skfer._base import ClassifierWrapper
 from skfer._labels import label_array, label_codes
 from skfer.metrics import PredictionSetScore, prediction_set_score
 
 
-class ConformalClassifier(AroundClassifier):
+class ConformalClassifier(ClassifierWrapper):
     """Classifier that predicts sets of labels with a guaranteed coverage.
 
     Split conformal prediction [1]_ measures, on images that the classifier was not fitted on, how

@@ -10,8 +10,8 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 
-from skfer._images import Images, kind_of, with_channels
-from skfer._pixel_range import PixelRange
+from skfer._images._batch import Images, kind_of, with_channels
+from skfer._images._pixel_range import PixelRange
 from skfer._storage import file_array, let_go
 
 # Of scikit-learn's `working_memory`, which several steps of a Pipeline share with the network.

@@ -46,7 +46,7 @@ class PixelRange:
         Examples
         --------
         >>> import numpy as np
-        >>> from skfer._pixel_range import PixelRange
+        >>> from skfer._images._pixel_range import PixelRange
         >>> PixelRange.of(np.array([[0.1, 0.9]]))
         PixelRange(low=0.0, high=1.0)
         """

@@ -20,12 +20,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from skfer._decoding import decode, is_encoded, pixels_of, text_instead
-from skfer._image_limits import read_file
-from skfer._pixel_range import PixelRange
+from skfer._images._decoding import decode, is_encoded, pixels_of, text_instead
+from skfer._images._limits import read_file
+from skfer._images._pixel_range import PixelRange
 from skfer._storage import parts
-from skfer._threads import limit_opencv
-from skfer._utils import shorten
+from skfer._utils import limit_opencv, shorten
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
 # squared on are square images (Olivetti faces come as rows of 64 x 64).

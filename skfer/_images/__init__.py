@@ -1,0 +1,1 @@
+"""Batches of images: read, decode, validate and scale."""
