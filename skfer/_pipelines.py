@@ -82,7 +82,7 @@ def flat_steps(estimator: Any) -> list[Any]:
 
 def find_abstaining(estimator: Any) -> Any:
     """Return the outermost `AbstainingClassifier` in an estimator, or None."""
-    while not getattr(estimator, "_abstains", False):
+    while not (isinstance(estimator, ClassifierWrapper) and estimator._abstains):
         if isinstance(estimator, Pipeline) and estimator.steps:
             estimator = estimator.steps[-1][1]
         elif isinstance(estimator, FrozenEstimator | ClassifierWrapper) or _is_search(estimator):
