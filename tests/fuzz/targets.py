@@ -269,10 +269,10 @@ def _change_json(content: Any, rng: np.random.Generator, other: Any) -> None:
     lists = [node[key] for node, key in places if isinstance(node[key], list) and node[key]]
     classes = [(node, key) for node, key in places if key == "class"]
     kind = rng.random()
-    if kind < 0.15:
+    if kind < 0.15 and classes:
         node, key = classes[int(rng.integers(len(classes)))]
         node[key] = _CLASSES[int(rng.integers(len(_CLASSES)))]
-    elif kind < 0.35:  # layers, steps and what they follow
+    elif kind < 0.35 and lists:  # layers, steps and what they follow
         chosen = lists[int(rng.integers(len(lists)))]
         at, to = (int(rng.integers(len(chosen))) for _ in range(2))
         if kind < 0.2:
@@ -281,7 +281,7 @@ def _change_json(content: Any, rng: np.random.Generator, other: Any) -> None:
             chosen[at], chosen[to] = chosen[to], chosen[at]
         else:
             chosen[at:at] = json.loads(json.dumps(chosen[to : to + 3])) * int(rng.choice([1, 9]))
-    else:
+    elif places:
         node, key = places[int(rng.integers(len(places)))]
         source, there = (found := list(_places(other)))[int(rng.integers(len(found)))]
         values = (_NUMBERS, _TEXTS, _WRAPPED, [source[there]], [key])[int(rng.integers(5))]
