@@ -51,7 +51,7 @@ WEAK = {
     "batch_size": 64,
     "schedule": None,
     "loss": "concordance",
-    "frozen_epochs": 1,
+    "fine_tune": {"frozen_epochs": 1},
     "augment": "light",
     "mixed_precision": "auto",
     "random_state": 0,

@@ -36,7 +36,7 @@ from skfer import FacialExpressionClassifier, GrayscaleResizer
 
 NAMES = np.array(["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"])
 # Where a document says nothing: the images as they are, all layers, at a constant rate.
-_UNSTATED = {"schedule": None, "augment": None, "frozen_epochs": 0}
+_UNSTATED = {"schedule": None, "augment": None, "fine_tune": {"frozen_epochs": 0}}
 
 
 class EpochLog(keras.callbacks.Callback):

@@ -101,7 +101,7 @@ def few(start: FacialExpressionClassifier | None, seed: int) -> FacialExpression
     if start is None:
         return FacialExpressionClassifier(**FEW, random_state=seed)
     return FacialExpressionClassifier(
-        **FEW, weights=FrozenEstimator(start), frozen_epochs=10, random_state=seed
+        **FEW, weights=FrozenEstimator(start), fine_tune={"frozen_epochs": 10}, random_state=seed
     )
 
 
@@ -150,7 +150,7 @@ def main() -> None:
             "score": "balanced accuracy, 8 classes",
             "images": {name: len(labels) for name, (_, labels) in parts.items()},
             "epochs_on_half": arguments.epochs,
-            "few": FEW | {"frozen_epochs": 10},
+            "few": FEW | {"fine_tune": {"frozen_epochs": 10}},
             "draws": N_DRAWS,
             "seed": arguments.seed,
             "rows": rows,

@@ -65,7 +65,7 @@ plt.show()
 from sklearn.frozen import FrozenEstimator
 
 tuned = FacialExpressionClassifier(
-    "plain_cnn", weights=FrozenEstimator(classifier), frozen_epochs=3, **settings
+    "plain_cnn", weights=FrozenEstimator(classifier), fine_tune={"frozen_epochs": 3}, **settings
 )
 tuned.fit(X_train, y_train)
 HistoryDisplay.from_histories({"from random weights": classifier, "from the first fit": tuned})

@@ -140,7 +140,7 @@ def test_class_weight_lifts_the_rare_class(classifier):
 def test_early_stopping_keeps_the_best_epoch(classifier, bright_halves):
     X, y = bright_halves
     noisy = np.random.default_rng(1).permutation(y)
-    classifier.set_params(epochs=40, early_stopping=True, patience=2, validation_fraction=0.3)
+    classifier.set_params(epochs=40, early_stopping=2, validation_fraction=0.3)
     classifier.set_params(schedule=None).fit(X, noisy)  # a course would depend on the epochs
     losses = classifier.history_["val_loss"]
     assert classifier.n_iter_ == len(losses) == int(np.argmin(losses)) + 3

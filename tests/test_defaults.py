@@ -36,7 +36,9 @@ class TestNetwork:
     @pytest.mark.parametrize("estimator", [FacialExpressionClassifier, FacialAffectRegressor])
     def test_weights_bring_their_network(self, estimator, faces):
         y = faces.labels if estimator is FacialExpressionClassifier else faces.valence
-        fitted = estimator(weights="fer2013", epochs=1, frozen_epochs=1, random_state=0)
+        fitted = estimator(
+            weights="fer2013", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
+        )
         assert body_of(fitted.fit(faces.images, y)).name == "mini_resnet"
 
     @pytest.mark.slow
@@ -117,7 +119,11 @@ class TestPhases:
         start = FacialExpressionClassifier(small_network, epochs=1, **settings)
         start.fit(faces.images, faces.labels)
         again = FacialExpressionClassifier(
-            weights=FrozenEstimator(start), epochs=1, frozen_epochs=0, schedule=None, **settings
+            weights=FrozenEstimator(start),
+            epochs=1,
+            fine_tune={"frozen_epochs": 0},
+            schedule=None,
+            **settings,
         ).fit(faces.images, faces.labels)
         assert again.fine_tune_epoch_ is None
         assert last_rate(again) == pytest.approx(0.01)
@@ -191,7 +197,7 @@ class TestReport:
 
     @pytest.mark.slow
     def test_both_phases_are_one_fit(self, faces, tiny_network, capfd, long):
-        self.fit(faces, tiny_network, frozen_epochs=1)
+        self.fit(faces, tiny_network, fine_tune={"frozen_epochs": 1})
         out = capfd.readouterr().out
         assert out.count("takes about") == 1
         assert "epoch 3/3" in out

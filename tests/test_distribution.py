@@ -66,7 +66,7 @@ def test_a_search_shares_the_strategy_and_leaves_it_at_home(tmp_path):
 @pytest.mark.slow
 def test_a_strategy_of_one_device_changes_nothing():
     X, y = drawn_faces(60, 0)
-    one = small_classifier().set_params(epochs=1, early_stopping=True, patience=1)
+    one = small_classifier().set_params(epochs=1, early_stopping=1)
     mirrored = clone(one).set_params(distribution="mirrored")
     one.fit(X, y)
     mirrored.fit(X, y)

@@ -191,7 +191,7 @@ def test_class_weights_count_where_a_part_lacks_a_class(halves, settings):
 @pytest.mark.parametrize("class_weight", ["balanced", {"happy": 5.0, "surprise": 1.0}])
 def test_images_to_watch_are_weighed_alike_however_given(halves, settings, class_weight):
     X, y = halves
-    settings = settings | {"class_weight": class_weight, "early_stopping": True, "patience": 1}
+    settings = settings | {"class_weight": class_weight, "early_stopping": 1}
     by_fraction = FacialExpressionClassifier(validation_fraction=0.3, **settings).fit(X, y)
     train, watched = held_out_rows(by_fraction, y, 0.3)
     given = FacialExpressionClassifier(**settings)
@@ -211,11 +211,11 @@ def test_the_best_epoch_of_all_phases_is_kept(halves, small_network, weight_aver
     classifier = FacialExpressionClassifier(
         small_network,
         epochs=5,
-        frozen_epochs=3,
         early_stopping=True,
         optimizer="sgd",
         learning_rate=0.05,
-        fine_tune_learning_rate=100.0,  # makes every epoch of the second phase worse
+        # The rate makes every epoch of the second phase worse.
+        fine_tune={"frozen_epochs": 3, "learning_rate": 100.0},
         weight_average=weight_average,
         random_state=0,
     )

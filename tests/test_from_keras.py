@@ -164,9 +164,9 @@ def test_other_labels_give_a_model_a_new_last_layer(model, X, tmp_path, saved):
     model.save(tmp_path / "theirs.h5")
     given = tmp_path / "theirs.h5" if saved else model
     y = np.tile(["smiling", "not"], 12)
-    classifier = FacialExpressionClassifier(given, epochs=1, frozen_epochs=1, random_state=0).fit(
-        X, y
-    )
+    classifier = FacialExpressionClassifier(
+        given, epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
+    ).fit(X, y)
     assert classifier.classes_.tolist() == ["not", "smiling"]
     body = classifier.network_.layers[-1]
     expected = model.get_layer("first").get_weights()[0]

@@ -62,7 +62,7 @@ def test_the_list_says_what_there_is():
 def test_a_fit_starts_from_the_weights_and_has_labels_of_its_own(fer2013_pipeline):
     faces = make_faces(12, classes=["happy", "sad"], random_state=0)
     mine = clone(fer2013_pipeline["classifier"]).set_params(
-        epochs=1, frozen_epochs=1, random_state=0
+        epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
     )
     mine.fit(faces.images, np.where(faces.labels == "happy", "cheerful", "sad"))
     assert mine.classes_.tolist() == ["cheerful", "sad"]

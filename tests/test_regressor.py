@@ -206,7 +206,9 @@ def test_what_a_classifier_learnt_is_a_start(two_lights):
     classifier = FacialExpressionClassifier(networks_for_tests.tiny_network, epochs=1)
     classifier.fit(X, np.where(y[:, 0] > 0, "happy", "sad"))
     # Two classes and two outputs: the last layer means something else all the same.
-    regressor = new_regressor(weights=FrozenEstimator(classifier), epochs=1, frozen_epochs=1)
+    regressor = new_regressor(
+        weights=FrozenEstimator(classifier), epochs=1, fine_tune={"frozen_epochs": 1}
+    )
     regressor.fit(X, y)
     kernel, bias, head, _ = regressor.network_.get_weights()
     np.testing.assert_array_equal(kernel, classifier.network_.get_weights()[0])
@@ -221,7 +223,9 @@ def test_what_a_classifier_learnt_is_a_start(two_lights):
 def test_weights_that_come_with_the_package_are_a_start():
     faces = make_faces(16, random_state=0)
     y = np.column_stack([faces.valence, faces.arousal])
-    regressor = FacialAffectRegressor("mini_resnet", weights="fer2013", epochs=1, frozen_epochs=1)
+    regressor = FacialAffectRegressor(
+        "mini_resnet", weights="fer2013", epochs=1, fine_tune={"frozen_epochs": 1}
+    )
     *body, _, _ = regressor.fit(faces.images, y).network_.get_weights()
     shipped = load_pretrained("fer2013")["classifier"].network_.get_weights()
     # The first epochs train the head alone.

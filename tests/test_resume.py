@@ -49,16 +49,14 @@ RECIPES = {
     "schedule, average": {"schedule": "cosine", "weight_average": 0.9, "augment": "light"},
     "plateau, early stopping": {
         "reduce_lr": {"patience": 1},
-        "early_stopping": True,
-        "patience": 4,
+        "early_stopping": 4,
     },
-    "two phases": {"frozen_epochs": 3, "learning_rate": 0.01},
+    "two phases": {"fine_tune": {"frozen_epochs": 3}, "learning_rate": 0.01},
     "two phases, early stopping": {
-        "frozen_epochs": 3,
-        "early_stopping": True,
+        "early_stopping": 9,
         "learning_rate": 0.01,
-        "fine_tune_learning_rate": 10.0,  # the best epoch is one of the first phase
-        "patience": 9,
+        # The best epoch is one of the first phase.
+        "fine_tune": {"frozen_epochs": 3, "learning_rate": 10.0},
     },
     "drawn votes": {"vote_mode": "probabilistic", "label_smoothing": 0.1},
 }

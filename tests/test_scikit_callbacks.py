@@ -89,7 +89,11 @@ def test_a_monitor_scores_every_epoch(faces, tiny_network):
 
     monitor = ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
     classifier = FacialExpressionClassifier(
-        tiny_network, epochs=3, frozen_epochs=1, validation_fraction=0.2, random_state=0
+        tiny_network,
+        epochs=3,
+        fine_tune={"frozen_epochs": 1},
+        validation_fraction=0.2,
+        random_state=0,
     )
     classifier.set_callbacks(monitor).fit(faces.images, faces.labels)
     scores = scores_of_epochs(monitor, "accuracy")

@@ -45,7 +45,11 @@ def test_smaller_classes_are_filled_up(share, faces, tiny_network):
 
 def test_options_of_the_network(faces):
     classifier = FacialExpressionClassifier(
-        "vgg16", network_params={"dense_units": 16}, epochs=1, frozen_epochs=1, random_state=0
+        "vgg16",
+        network_params={"dense_units": 16},
+        epochs=1,
+        fine_tune={"frozen_epochs": 1},
+        random_state=0,
     ).fit(faces.images[:6], faces.labels[:6])
     assert classifier.network_.layers[-1].layers[-2].units == 16
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import keras
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from skfer import FacialExpressionClassifier, GrayscaleResizer
@@ -39,7 +42,7 @@ def test_a_fit_starts_from_a_fitted_classifier_of_other_classes(fitted, other_fa
         small_network,
         weights=FrozenEstimator(fitted),
         epochs=1,
-        frozen_epochs=1,
+        fine_tune={"frozen_epochs": 1},
         random_state=0,
     ).fit(other_faces.images, other_faces.labels)
     assert tuned.classes_.tolist() == ["angry", "surprise"]
@@ -72,8 +75,7 @@ def test_the_head_is_trained_first_and_deeper_layers_after(faces, fitted, small_
         small_network,
         weights=FrozenEstimator(fitted),
         epochs=5,
-        frozen_epochs=2,
-        fine_tune_from="second",
+        fine_tune={"frozen_epochs": 2, "first_layer": "second"},
         learning_rate=0.01,
         schedule=None,
         random_state=0,
@@ -88,7 +90,11 @@ def test_the_head_is_trained_first_and_deeper_layers_after(faces, fitted, small_
 @pytest.mark.slow
 def test_statistics_of_batch_norm_stay_while_fine_tuning(faces, fitted, small_network):
     tuned = FacialExpressionClassifier(
-        small_network, weights=FrozenEstimator(fitted), epochs=2, frozen_epochs=1, random_state=0
+        small_network,
+        weights=FrozenEstimator(fitted),
+        epochs=2,
+        fine_tune={"frozen_epochs": 1},
+        random_state=0,
     ).fit(faces.images, faces.labels)
     name = next(layer.name for layer in fitted.network_.layers[-1].layers if "normal" in layer.name)
     before = fitted.network_.layers[-1].get_layer(name).get_weights()
@@ -120,12 +126,16 @@ def test_outputs_for_labels_that_both_have_are_taken(faces, fitted, small_networ
 @pytest.mark.slow
 def test_a_warm_fit_without_phases_trains_all_layers_again(faces, fitted, small_network):
     classifier = FacialExpressionClassifier(
-        small_network, weights=FrozenEstimator(fitted), epochs=1, frozen_epochs=1, random_state=0
+        small_network,
+        weights=FrozenEstimator(fitted),
+        epochs=1,
+        fine_tune={"frozen_epochs": 1},
+        random_state=0,
     ).fit(faces.images, faces.labels)
     assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
     classifier.partial_fit(faces.images, faces.labels)
     assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
-    classifier.set_params(warm_start=True, frozen_epochs=0, weights=None)
+    classifier.set_params(warm_start=True, fine_tune={"frozen_epochs": 0}, weights=None)
     classifier.fit(faces.images, faces.labels)
     assert not np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
 
@@ -134,19 +144,20 @@ def test_fine_tuning_without_frozen_epochs_has_its_rate(faces, small_network):
     classifier = FacialExpressionClassifier(
         small_network,
         epochs=1,
-        fine_tune_from=1,
-        fine_tune_learning_rate=1e-6,
+        fine_tune={"first_layer": 1, "learning_rate": 1e-6},
         schedule=None,
         random_state=0,
     ).fit(faces.images, faces.labels)
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(1e-6)
-    with pytest.raises(ValueError, match="is the rate of a fine-tuning, of which there is none"):
-        classifier.set_params(fine_tune_from=None).fit(faces.images, faces.labels)
+    with pytest.raises(ValueError, match="has learning_rate=1e-06, but no layers are fine-tuned"):
+        classifier.set_params(fine_tune={"learning_rate": 1e-6}).fit(faces.images, faces.labels)
 
 
 @pytest.mark.slow
 def test_partial_fit_knows_no_phases(faces, small_network):
-    classifier = FacialExpressionClassifier(small_network, frozen_epochs=3, random_state=0)
+    classifier = FacialExpressionClassifier(
+        small_network, fine_tune={"frozen_epochs": 3}, random_state=0
+    )
     classifier.partial_fit(faces.images, faces.labels, classes=["happy", "neutral", "sad"])
     assert classifier.n_iter_ == 1
 
@@ -155,12 +166,10 @@ def test_partial_fit_knows_no_phases(faces, small_network):
 def test_phases_after_early_stopping_begin_with_the_best_weights(faces, small_network):
     settings = {
         "epochs": 4,
-        "frozen_epochs": 3,
-        "early_stopping": True,
+        "fine_tune": {"frozen_epochs": 3, "learning_rate": 1e-12},
+        "early_stopping": 1,
         "learning_rate": 1.0,
-        "fine_tune_learning_rate": 1e-12,
         "optimizer": "sgd",
-        "patience": 0,
         "random_state": 0,
     }
     plain, averaged = (
@@ -178,20 +187,80 @@ def test_phases_after_early_stopping_begin_with_the_best_weights(faces, small_ne
 def test_an_optimizer_with_a_schedule_of_its_own(faces, small_network):
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     classifier = FacialExpressionClassifier(
-        small_network, optimizer=keras.optimizers.SGD(decay), epochs=2, frozen_epochs=1
+        small_network,
+        optimizer=keras.optimizers.SGD(decay),
+        epochs=2,
+        fine_tune={"frozen_epochs": 1},
     )
     with pytest.raises(ValueError, match="has a rate with a schedule of its own"):
         classifier.fit(faces.images, faces.labels)
 
 
 def test_more_frozen_epochs_than_epochs(faces, small_network):
-    classifier = FacialExpressionClassifier(small_network, epochs=2, frozen_epochs=3)
-    with pytest.raises(ValueError, match="frozen_epochs=3 is more than epochs=2"):
+    classifier = FacialExpressionClassifier(small_network, epochs=2, fine_tune={"frozen_epochs": 3})
+    with pytest.raises(ValueError, match="frozen_epochs=3, more than epochs=2"):
         classifier.fit(faces.images, faces.labels)
 
 
+@pytest.mark.parametrize(
+    ("fine_tune", "message"),
+    [
+        (
+            {"frozen": 2},
+            r"no entry 'frozen'; .* \['frozen_epochs', 'first_layer', 'learning_rate'\]",
+        ),
+        ({"frozen_epochs": -1}, r"'frozen_epochs' parameter of fine_tune must be an int.* Got -1"),
+        ({"frozen_epochs": "two"}, "'frozen_epochs' parameter of fine_tune must be an int"),
+        ({"first_layer": 0}, "'first_layer' parameter of fine_tune must be .*str"),
+        ({"learning_rate": 0.0}, "'learning_rate' parameter of fine_tune must be a float"),
+        ("all", "'fine_tune' parameter of FacialExpressionClassifier must be .*dict"),
+    ],
+)
+def test_invalid_fine_tune_is_named(fine_tune, message, faces, small_network):
+    classifier = FacialExpressionClassifier(small_network, epochs=2, fine_tune=fine_tune)
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(faces.images, faces.labels)
+
+
+def test_search_over_fine_tune(faces, tiny_network):
+    grid = {"fine_tune": [{"frozen_epochs": 2}, {"frozen_epochs": 1, "learning_rate": 1e-4}]}
+    classifier = FacialExpressionClassifier(tiny_network, epochs=3, random_state=0)
+    given = copy.deepcopy(grid)
+    search = GridSearchCV(classifier, grid, cv=2).fit(faces.images, faces.labels)
+    best = search.best_estimator_
+    assert best.fine_tune_epoch_ == search.best_params_["fine_tune"]["frozen_epochs"]
+    assert grid == given
+    assert repr(clone(best)) == repr(best)
+    assert "fine_tune={'frozen_epochs': 2}" in repr(
+        best.set_params(fine_tune=given["fine_tune"][0])
+    )
+
+
+@pytest.mark.parametrize("early_stopping", [0, -1, 2.5, "yes"])
+def test_invalid_early_stopping_is_named(early_stopping, faces, tiny_network):
+    classifier = FacialExpressionClassifier(tiny_network, early_stopping=early_stopping)
+    with pytest.raises(ValueError, match="'early_stopping' parameter"):
+        classifier.fit(faces.images, faces.labels)
+
+
+@pytest.mark.parametrize(("early_stopping", "patience"), [(True, 5), (np.True_, 5), (1, 1), (3, 3)])
+def test_early_stopping_waits_for_the_given_epochs(early_stopping, patience, faces, tiny_network):
+    classifier = FacialExpressionClassifier(
+        tiny_network,
+        early_stopping=early_stopping,
+        epochs=8,
+        optimizer="sgd",
+        learning_rate=1e-30,  # no epoch is better than the first
+        schedule=None,
+        random_state=0,
+    ).fit(faces.images, faces.labels)
+    assert classifier.n_iter_ == 1 + patience
+
+
 def test_an_unknown_layer_is_answered_with_those_that_are_close(faces, small_network):
-    classifier = FacialExpressionClassifier(small_network, epochs=2, fine_tune_from="secnd")
+    classifier = FacialExpressionClassifier(
+        small_network, epochs=2, fine_tune={"first_layer": "secnd"}
+    )
     with pytest.raises(ValueError, match=r"'secnd'.*second"):
         classifier.fit(faces.images, faces.labels)
 

@@ -3,6 +3,7 @@
 from skfer._training._checkpoint import CheckpointFile, fit_fingerprint
 from skfer._training._data import Examples
 from skfer._training._fit import (
+    FineTuning,
     FitResult,
     FitSettings,
     count_epochs,
@@ -17,6 +18,7 @@ __all__ = [
     "SCHEDULES",
     "CheckpointFile",
     "Examples",
+    "FineTuning",
     "FitResult",
     "FitSettings",
     "count_epochs",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scikeras.wrappers import BaseWrapper
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 from skfer._training._augmentation import Augmentation
 from skfer._training._callbacks import (
@@ -52,6 +54,8 @@ from skfer.networks._layers import (
 
 # Default rate of fine-tuning as a share of `learning_rate`.
 _FINE_TUNE_SHARE = 0.1
+# Number of epochs without improvement before `early_stopping=True` stops the fit.
+_DEFAULT_PATIENCE = 5
 # Default share of the epochs of a fit from trained weights that train only the head.
 _HEAD_SHARE = 1 / 3
 
@@ -72,18 +76,50 @@ _FROM_WEIGHTS = _Length(images=2_000, fewest=5, most=30)
 _DEFAULT_NETWORK_RATE = 0.008
 
 
+class FineTuning(NamedTuple):
+    """Values of the `fine_tune` parameter of an estimator; None is the default of each."""
+
+    frozen_epochs: int | None = None
+    first_layer: str | int | None = None
+    learning_rate: float | None = None
+
+    @classmethod
+    def from_parameter(cls, fine_tune: Mapping | None) -> FineTuning:
+        """Return the values of a dict.
+
+        Raises
+        ------
+        ValueError
+            If there is no such entry or a value is not valid.
+        """
+        fine_tune = dict(fine_tune or {})
+        unknown = [key for key in fine_tune if key not in cls._fields]
+        if unknown:
+            raise ValueError(
+                f"fine_tune has no entry {unknown[0]!r}; it may hold any of {list(cls._fields)}."
+            )
+        validate_parameter_constraints(_FINE_TUNE_CONSTRAINTS, fine_tune, caller_name="fine_tune")
+        return cls(**fine_tune)
+
+
+_FINE_TUNE_CONSTRAINTS = {
+    "frozen_epochs": [Interval(Integral, 0, None, closed="left"), None],
+    "first_layer": [str, Interval(Integral, 1, None, closed="left"), None],
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
     """Settings of a fit: parameters of an estimator, and what it derives from them.
 
     Parameters
     ----------
-    epochs, batch_size, learning_rate, optimizer, schedule, augment, early_stopping, patience
+    epochs, batch_size, learning_rate, optimizer, schedule, augment, early_stopping, reduce_lr
         Parameters of the estimator.
-    reduce_lr, weight_average, frozen_epochs, fine_tune_from, fine_tune_learning_rate
+    weight_average, mixed_precision, distribution, verbose
         Parameters of the estimator.
-    mixed_precision, distribution, verbose
-        Parameters of the estimator.
+    fine_tuning : FineTuning
     loss : str or callable
         Loss for targets of `target_transform`.
     metrics : callable
@@ -109,13 +145,10 @@ class FitSettings:
     optimizer: str | keras.optimizers.Optimizer
     schedule: str | None
     augment: str | dict | None
-    early_stopping: bool
-    patience: int
+    early_stopping: bool | int
     reduce_lr: bool | dict
     weight_average: float | None
-    frozen_epochs: int | None
-    fine_tune_from: str | int | None
-    fine_tune_learning_rate: float | None
+    fine_tuning: FineTuning
     mixed_precision: str | None
     distribution: str | tf.distribute.Strategy | Callable | None
     verbose: int | str
@@ -171,7 +204,7 @@ class Phase(NamedTuple):
     learning_rate : float or None
     layers : {"all", "head", "fine", "same"}
         "all" are the layers that are trainable as the network was built, "fine" those from
-        `fine_tune_from` on with batch normalisation frozen, "same" those of the fit before, with
+        `first_layer` on with batch normalisation frozen, "same" those of the fit before, with
         its optimizer.
     schedule : str or None
     """
@@ -209,21 +242,22 @@ def plan_phases(settings: FitSettings, n_images: int) -> list[Phase]:
         raise ValueError(
             f"schedule={schedule!r} and reduce_lr both set the rate: choose one of them."
         )
-    frozen_epochs = settings.frozen_epochs
+    fine_tuning = settings.fine_tuning
+    frozen_epochs = fine_tuning.frozen_epochs
     epochs = count_epochs(n_images, settings.epochs, settings.from_weights, frozen_epochs)
     if frozen_epochs is None:
         frozen_epochs = int(_HEAD_SHARE * epochs) if settings.from_weights else 0
     if frozen_epochs > epochs:
         raise ValueError(
-            f"frozen_epochs={frozen_epochs} is more than epochs={epochs}, which "
-            "counts the epochs of both phases."
+            f"fine_tune has frozen_epochs={frozen_epochs}, more than epochs={epochs}, which counts "
+            "the epochs of both phases."
         )
-    fine_tunes = _trains_head_first(settings) or settings.fine_tune_from is not None
-    if settings.fine_tune_learning_rate is not None and not fine_tunes:
+    fine_tunes = _trains_head_first(settings) or fine_tuning.first_layer is not None
+    if fine_tuning.learning_rate is not None and not fine_tunes:
         raise ValueError(
-            f"fine_tune_learning_rate={settings.fine_tune_learning_rate!r} is the rate of a "
-            "fine-tuning, of which there is none: set frozen_epochs or fine_tune_from, or "
-            "use learning_rate."
+            f"fine_tune has learning_rate={fine_tuning.learning_rate!r}, but no layers are "
+            "fine-tuned: add frozen_epochs or first_layer to it, or set the parameter "
+            "learning_rate."
         )
     phases = []
     if frozen_epochs:
@@ -253,24 +287,24 @@ def plan_partial_fit(settings: FitSettings, first: bool) -> list[Phase]:
         )
     layers = "same"
     if first:
-        fine = settings.fine_tune_from is not None or _head_first_by_default(settings)
+        fine = settings.fine_tuning.first_layer is not None or _head_first_by_default(settings)
         layers = "fine" if fine else "all"
     return [Phase(1, _last_rate(settings), layers)]
 
 
 def _head_first_by_default(settings: FitSettings) -> bool:
     """Return whether the head is trained first because the network has trained weights."""
-    return settings.frozen_epochs is None and settings.from_weights
+    return settings.fine_tuning.frozen_epochs is None and settings.from_weights
 
 
 def _trains_head_first(settings: FitSettings) -> bool:
-    return bool(settings.frozen_epochs) or _head_first_by_default(settings)
+    return bool(settings.fine_tuning.frozen_epochs) or _head_first_by_default(settings)
 
 
 def _last_rate(settings: FitSettings) -> float | None:
     """Return the rate of fine-tuning, or of the whole fit without one."""
-    if settings.fine_tune_learning_rate is not None:
-        return settings.fine_tune_learning_rate
+    if settings.fine_tuning.learning_rate is not None:
+        return settings.fine_tuning.learning_rate
     if not _trains_head_first(settings):
         return settings.learning_rate
     rate = build_optimizer(settings.optimizer, settings.learning_rate).learning_rate
@@ -551,7 +585,7 @@ def _choose_layers(body: keras.Model, phase: Phase, settings: FitSettings) -> No
     elif phase.layers == "head":
         freeze_base(body)
     elif phase.layers == "fine":
-        freeze_below(body, settings.fine_tune_from)
+        freeze_below(body, settings.fine_tuning.first_layer)
         freeze_batch_norm(body)
 
 
@@ -569,5 +603,8 @@ def _own_callbacks(
     if validates and settings.reduce_lr:
         callbacks.append(reduce_lr_callback(settings.reduce_lr, "val_loss"))
     if validates and settings.early_stopping:
-        callbacks.append(EarlyStopping("val_loss", settings.patience, best))
+        patience = settings.early_stopping
+        if isinstance(patience, bool | np.bool_):
+            patience = _DEFAULT_PATIENCE
+        callbacks.append(EarlyStopping("val_loss", int(patience), best))
     return callbacks

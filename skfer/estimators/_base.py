@@ -29,6 +29,7 @@ from skfer._training import (
     SCHEDULES,
     CheckpointFile,
     Examples,
+    FineTuning,
     FitResult,
     FitSettings,
     count_epochs,
@@ -62,8 +63,8 @@ _VALIDATION_FRACTION = 0.1
 # Parameters that a fit gets as they are.
 _FIT_PARAMETERS = (
     *("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "augment"),
-    *("early_stopping", "patience", "reduce_lr", "weight_average", "frozen_epochs"),
-    *("fine_tune_from", "fine_tune_learning_rate", "mixed_precision", "distribution", "verbose"),
+    *("early_stopping", "reduce_lr", "weight_average", "mixed_precision", "distribution"),
+    "verbose",
 )
 # Parameters that change neither the weights nor the history of a fit, or whose effect is in the
 # network that it starts with. The number of devices may change when a fit continues.
@@ -98,13 +99,10 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         "schedule": [StrOptions({"auto", *SCHEDULES}), None],
         "augment": [str, dict, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
-        "early_stopping": ["boolean"],
-        "patience": [Interval(Integral, 0, None, closed="left")],
+        "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left")],
         "reduce_lr": ["boolean", dict],
         "weight_average": [Interval(Real, 0, 1, closed="neither"), None],
-        "frozen_epochs": [Interval(Integral, 0, None, closed="left"), None],
-        "fine_tune_from": [str, Interval(Integral, 1, None, closed="left"), None],
-        "fine_tune_learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "fine_tune": [dict, None],
         "checkpoint_dir": [str, os.PathLike, None],
         "mixed_precision": [StrOptions({"auto", "bfloat16", "float16"}), None],
         "distribution": [StrOptions(set(DISTRIBUTIONS)), tf.distribute.Strategy, callable, None],
@@ -122,9 +120,9 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     epochs: int | None
     batch_size: int
     validation_fraction: float | None
-    early_stopping: bool
+    early_stopping: bool | int
     reduce_lr: bool | dict
-    frozen_epochs: int | None
+    fine_tune: dict | None
     checkpoint_dir: str | os.PathLike | None
     distribution: Any
     callbacks: list[keras.callbacks.Callback] | None
@@ -205,7 +203,8 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         """Return the epochs of a fit on images that are not checked yet; None if not known."""
         if not hasattr(X, "__len__"):
             return self.epochs
-        return count_epochs(len(X), self.epochs, self.weights is not None, self.frozen_epochs)
+        frozen_epochs = FineTuning.from_parameter(self.fine_tune).frozen_epochs
+        return count_epochs(len(X), self.epochs, self.weights is not None, frozen_epochs)
 
     @contextlib.contextmanager
     def _restore_on_error(self) -> Iterator[None]:
@@ -290,6 +289,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         return FitSettings(
             **{name: getattr(self, name) for name in _FIT_PARAMETERS},
             **self._objective(targets, n_outputs),
+            fine_tuning=FineTuning.from_parameter(self.fine_tune),
             seed=self._seed,
             pixel_limits=(self.pixel_range_.low, self.pixel_range_.high),
             default_network=self.network is None and self.weights is None,

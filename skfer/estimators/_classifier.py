@@ -115,28 +115,27 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         Share of the training images that are held out, stratified, to compute `val_loss` and
         `val_accuracy` after every epoch, in (0, 1). None holds out 0.1 if `early_stopping`
         or `reduce_lr` needs it and nothing otherwise. Not used if `X_val` is given to `fit`.
-    early_stopping : bool, default=False
-        Stop when `val_loss` has not improved for `patience` epochs, and keep the weights of the
-        best epoch, of both phases with `frozen_epochs`.
-    patience : int, default=5
-        Number of epochs without improvement before `early_stopping` stops the fit.
+    early_stopping : bool or int, default=False
+        Number of epochs without improvement of `val_loss` before the fit stops; True is 5. The
+        weights of the best epoch, of both phases with `fine_tune`, are kept.
     reduce_lr : bool or dict, default=False
         Multiply the rate by 0.1 when `val_loss` has not improved for 2 epochs. A dict sets
         parameters of `keras.callbacks.ReduceLROnPlateau`, such as ``{"factor": 0.2}``.
     weight_average : float, default=None
         Decay of an exponential moving average of the weights over the steps of the fit, such as
         0.999, with which the classifier predicts. None predicts with the last weights.
-    frozen_epochs : int or None, default=None
-        Number of the first epochs that train only the head of the network, the layers after its
-        last feature map. Then fine-tuning trains deeper layers too, with batch normalisation
-        frozen. None is a third of the epochs with `weights`, and 0 without. 0 trains all layers
-        with `learning_rate` from the start.
-    fine_tune_from : str or int, default=None
-        First layer that fine-tuning trains, or the number of trained layers with weights, counted
-        from the end. None is all. Without `frozen_epochs`, the whole fit is fine-tuning.
-    fine_tune_learning_rate : float, default=None
-        Learning rate of fine-tuning; None is a tenth of `learning_rate` after frozen epochs or
-        with `weights`, and `learning_rate` if `frozen_epochs` is 0.
+    fine_tune : dict or None, default=None
+        Settings of a fit in two phases. In the first, only the head of the network is trained,
+        the layers after its last feature map. In the second, fine-tuning, deeper layers are
+        trained too, with batch normalisation frozen. Keys, all optional:
+
+        - "frozen_epochs": number of epochs of the first phase, by default a third of the epochs
+          with `weights`, and 0 without. 0 trains all layers with `learning_rate` from the start.
+        - "first_layer": name of the first layer that fine-tuning trains, or the number of trained
+          layers with weights, counted from the end; all by default. With no frozen epochs, the
+          whole fit is fine-tuning.
+        - "learning_rate": rate of fine-tuning, by default a tenth of `learning_rate`, and
+          `learning_rate` if "frozen_epochs" is 0.
     checkpoint_dir : path, default=None
         Folder for the state of the fit after every epoch. An interrupted fit continues from there
         if it is started again with the same data and parameters, with an int as `random_state`.
@@ -279,13 +278,10 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         class_weight: dict | str | None = None,
         classes: Sequence | dict | None = None,
         validation_fraction: float | None = None,
-        early_stopping: bool = False,
-        patience: int = 5,
+        early_stopping: bool | int = False,
         reduce_lr: bool | dict = False,
         weight_average: float | None = None,
-        frozen_epochs: int | None = None,
-        fine_tune_from: str | int | None = None,
-        fine_tune_learning_rate: float | None = None,
+        fine_tune: dict | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
         test_time_augmentation: str | None = None,
         temperature: float | None = None,
@@ -317,12 +313,9 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         self.classes = classes
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
-        self.patience = patience
         self.reduce_lr = reduce_lr
         self.weight_average = weight_average
-        self.frozen_epochs = frozen_epochs
-        self.fine_tune_from = fine_tune_from
-        self.fine_tune_learning_rate = fine_tune_learning_rate
+        self.fine_tune = fine_tune
         self.checkpoint_dir = checkpoint_dir
         self.test_time_augmentation = test_time_augmentation
         self.temperature = temperature
@@ -383,8 +376,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         Notes
         -----
         For labels of your own, fit a classifier with the model as its network:
-        ``FacialExpressionClassifier("model.keras", frozen_epochs=2).fit(X, y)`` gives it a new
-        last layer if it has another number of outputs.
+        ``FacialExpressionClassifier("model.keras", fine_tune={"frozen_epochs": 2}).fit(X, y)``
+        gives it a new last layer if it has another number of outputs.
 
         Examples
         --------
@@ -483,7 +476,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     ) -> FacialExpressionClassifier:
         """Train one further epoch on a part of the data.
 
-        The layers of the last fit are trained; the first call ignores `frozen_epochs`.
+        The layers of the last fit are trained; the first call has no frozen epochs.
         `early_stopping`, `reduce_lr` and `validation_fraction` have no effect. A changed
         `learning_rate` is used from the next call on; another `optimizer` starts with new state.
 

@@ -50,9 +50,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         As in `FacialExpressionClassifier`.
     validation_fraction : float, default=None
         As in `FacialExpressionClassifier`, but not stratified.
-    early_stopping, patience, reduce_lr, weight_average, frozen_epochs, fine_tune_from
-        As in `FacialExpressionClassifier`.
-    fine_tune_learning_rate, checkpoint_dir
+    early_stopping, reduce_lr, weight_average, fine_tune, checkpoint_dir
         As in `FacialExpressionClassifier`.
     test_time_augmentation : {"flip", "ten"} or None, default=None
         As in `FacialExpressionClassifier`; the ratings of the views are averaged.
@@ -150,13 +148,10 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         activation: str | None = None,
         augment: str | dict | None = "light",
         validation_fraction: float | None = None,
-        early_stopping: bool = False,
-        patience: int = 5,
+        early_stopping: bool | int = False,
         reduce_lr: bool | dict = False,
         weight_average: float | None = None,
-        frozen_epochs: int | None = None,
-        fine_tune_from: str | int | None = None,
-        fine_tune_learning_rate: float | None = None,
+        fine_tune: dict | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
         test_time_augmentation: str | None = None,
         backend: str = "keras",
@@ -183,12 +178,9 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         self.augment = augment
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
-        self.patience = patience
         self.reduce_lr = reduce_lr
         self.weight_average = weight_average
-        self.frozen_epochs = frozen_epochs
-        self.fine_tune_from = fine_tune_from
-        self.fine_tune_learning_rate = fine_tune_learning_rate
+        self.fine_tune = fine_tune
         self.checkpoint_dir = checkpoint_dir
         self.test_time_augmentation = test_time_augmentation
         self.backend = backend
@@ -253,7 +245,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> FacialAffectRegressor:
         """Train one further epoch on a part of the data.
 
-        The layers of the last fit are trained; the first call ignores `frozen_epochs`.
+        The layers of the last fit are trained; the first call has no frozen epochs.
         `early_stopping`, `reduce_lr` and `validation_fraction` have no effect. A changed
         `learning_rate` is used from the next call on; another `optimizer` starts with new state.
 

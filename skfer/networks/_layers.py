@@ -67,7 +67,7 @@ def freeze_below(network: keras.Model, start: str | int | None) -> None:
         with_weights = [index for index, layer in enumerate(layers) if layer.weights]
         if start > len(with_weights):
             raise ValueError(
-                f"fine_tune_from={start} is more than the {len(with_weights)} layers with "
+                f"first_layer={start} is more than the {len(with_weights)} layers with "
                 f"weights that {network.name!r} has; None trains all of them."
             )
         first = with_weights[-start]
@@ -274,7 +274,7 @@ def _index_of(name: str, network: keras.Model, layers: list[keras.Layer]) -> int
     names = [layer.name for layer in layers]
     if name not in names:
         raise ValueError(
-            f"fine_tune_from={name!r} is no layer of {network.name!r}. {_similar(name, names)}"
+            f"first_layer={name!r} is no layer of {network.name!r}. {_similar(name, names)}"
         )
     return names.index(name)
 

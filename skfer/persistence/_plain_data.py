@@ -67,6 +67,14 @@ _WAY_OUT = (
 )
 
 
+# Parameters of skfer 0.1.0 that are keys of `fine_tune`.
+_FINE_TUNE_KEYS = {
+    "frozen_epochs": "frozen_epochs",
+    "fine_tune_from": "first_layer",
+    "fine_tune_learning_rate": "learning_rate",
+}
+
+
 class Writer:
     """Takes estimators apart.
 
@@ -194,9 +202,9 @@ class Reader:
         if self._n_estimators > _MAX_ESTIMATORS:
             raise ValueError(f"it holds more than {_MAX_ESTIMATORS} estimators")
         cls: Any = class_of(entry["class"])
+        parameters = {name: self.value(value) for name, value in entry["parameters"].items()}
         parameters = {
-            name: _without_path(cls, name, self.value(value))
-            for name, value in entry["parameters"].items()
+            name: _without_path(cls, name, value) for name, value in _renamed(parameters).items()
         }
         for name, value in parameters.items():
             _check_limits(cls, name, value)
@@ -320,6 +328,20 @@ def _check_fits(estimator: Any, network: Any) -> None:
             f"its network takes {network.input_shape} and gives {network.output_shape}, which "
             "does not fit its images and classes"
         )
+
+
+def _renamed(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters with the present names of those that skfer 0.1.0 wrote."""
+    former = {
+        name: parameters.pop(name) for name in (*_FINE_TUNE_KEYS, "patience") if name in parameters
+    }
+    patience = former.pop("patience", None)
+    if patience is not None and parameters.get("early_stopping"):
+        parameters["early_stopping"] = max(patience, 1)  # 0 stopped in the same epoch
+    fine_tune = {
+        _FINE_TUNE_KEYS[name]: value for name, value in former.items() if value is not None
+    }
+    return {**parameters, "fine_tune": fine_tune} if fine_tune else parameters
 
 
 def _without_path(cls: type, name: str, value: Any) -> Any:

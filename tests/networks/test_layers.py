@@ -65,7 +65,7 @@ def test_the_last_so_many_layers_are_those_with_weights():
 
 
 def test_more_layers_than_there_are():
-    with pytest.raises(ValueError, match="fine_tune_from=99 is more than the 5 layers"):
+    with pytest.raises(ValueError, match="first_layer=99 is more than the 5 layers"):
         freeze_below(build_network("plain_cnn", (48, 48, 1), 2), 99)
 
 

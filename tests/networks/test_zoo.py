@@ -121,7 +121,7 @@ class TestImageNet:
     def test_goes_through_the_classifier(self, downloaded):
         images = np.zeros((4, 32, 32), np.uint8)
         classifier = FacialExpressionClassifier(
-            "vgg16", weights="imagenet", epochs=1, frozen_epochs=1, random_state=0
+            "vgg16", weights="imagenet", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
         ).fit(images, [0, 1, 0, 1])
         kernel = classifier.network_.layers[-1].get_layer("block3_conv1").get_weights()[0]
         assert np.array_equal(kernel, downloaded.get_layer("block3_conv1").get_weights()[0])

@@ -128,7 +128,7 @@ def test_a_network_with_a_state_of_its_own_and_other_settings(faces, tmp_path):
     classifier = FacialExpressionClassifier(
         "small_network",
         epochs=2,
-        frozen_epochs=1,
+        fine_tune={"frozen_epochs": 1},
         optimizer=keras.optimizers.SGD(0.05, momentum=0.9),
         class_weight={0: 1.0, 1: 2.0, 2: 1.0},
         network_params={"dropout": 0.1},
@@ -414,6 +414,29 @@ def test_files_of_earlier_releases_load_and_say_what_they_said(path):
     faces = make_faces(3, size=told["size"], random_state=1)
     given = getattr(estimator, told["method"])(faces.images)
     np.testing.assert_allclose(given, told["answers"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("former", "expected"),
+    [
+        ({"frozen_epochs": 0}, {"fine_tune": {"frozen_epochs": 0}}),
+        (
+            {"frozen_epochs": None, "fine_tune_from": "a", "fine_tune_learning_rate": 1e-4},
+            {"fine_tune": {"first_layer": "a", "learning_rate": 1e-4}},
+        ),
+        ({"frozen_epochs": None, "patience": 3}, {"fine_tune": None, "early_stopping": False}),
+        ({"early_stopping": True, "patience": 3}, {"early_stopping": 3}),
+        ({"early_stopping": True, "patience": 0}, {"early_stopping": 1}),
+    ],
+)
+def test_former_parameters_are_read(former, expected, content, sealed):
+    text, arrays = content
+    changed = json.loads(text)
+    parameters = changed["estimator"]["parameters"]
+    del parameters["fine_tune"]
+    parameters.update(former)
+    loaded = skfer.load(sealed(changed, arrays))
+    assert {name: getattr(loaded, name) for name in expected} == expected
 
 
 def test_there_are_files_of_every_format():
