@@ -87,13 +87,7 @@ def canonical_label(name: str) -> str:
 
 
 def code_table(codes: str | Mapping[Any, str | None]) -> dict[str, str | None]:
-    """Return the labels of codes, for `decoded_label`.
-
-    Raises
-    ------
-    ValueError
-        If `codes` names no data set of `EXPRESSION_CODES`.
-    """
+    """Return the labels of codes, for `decoded_label`."""
     if isinstance(codes, str):
         if codes not in EXPRESSION_CODES:
             raise ValueError(
@@ -108,26 +102,6 @@ def decoded_label(
     value: Any, codes: Mapping[str, str | None] | None = None, *, normalize: bool = True
 ) -> str | None:
     """Return the label that a code or name stands for.
-
-    Parameters
-    ----------
-    value : Any
-        A cell of a table, the name of a folder, or a part of a file's name. Of a code, 5, "5.0"
-        and "   5.0000000e+00" are the same, and case makes no difference.
-    codes : mapping, default=None
-        As `code_table` returns it. A label that one of the codes has is taken too.
-    normalize : bool, default=True
-        Whether a name becomes the usual name of its expression. With `codes` it always does.
-
-    Returns
-    -------
-    str or None
-        None if the code stands for no expression.
-
-    Raises
-    ------
-    ValueError
-        If the value is missing (None, NaN or empty), or neither a code nor a label of `codes`.
 
     Examples
     --------
@@ -187,22 +161,6 @@ def label_array(y: Any, name: str = "y") -> np.ndarray:
     """Return labels as a 1-D array, and refuse missing labels.
 
     A list is checked before it is converted: NumPy makes the string "nan" of NaN among strings.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,) or (n, 1)
-    name : str, default="y"
-        Name of the argument, for errors.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If a label is None, NaN, ``pandas.NA``, NaT, masked, an empty string or a string such as
-        "nan" that a missing value was converted to; or if there is more than one column.
     """
     labels = np.asarray(y)
     if labels.ndim != 1 and not (labels.ndim == 2 and labels.shape[1] == 1):
@@ -233,17 +191,6 @@ def encoding_hint(y: np.ndarray, names: Iterable[Any]) -> str:
     """Return the end of an error where `y` holds numbers and a parameter names strings.
 
     The usual cause is a scikit-learn tool that encodes `y` before it calls ``fit``.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-    names : iterable of labels
-        Labels that the parameter names.
-
-    Returns
-    -------
-    str
-        Empty if `y` and `names` are of one kind.
     """
     if np.asarray(y).dtype.kind not in "iu" or not all(isinstance(name, str) for name in names):
         return ""
@@ -313,14 +260,7 @@ def shared_labels(a: Iterable[Any], b: Iterable[Any]) -> list[str]:
 def label_codes(
     y: np.ndarray, classes: np.ndarray, *, name: str, known: str, way_out: str = ""
 ) -> np.ndarray:
-    """Labels as their places among classes that stand in any order, each once.
-
-    Raises
-    ------
-    ValueError
-        If a label is none of them; `name` is what holds the labels, `known` goes before the list
-        of the classes, and `way_out` behind it.
-    """
+    """Labels as their places among classes that stand in any order, each once."""
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(

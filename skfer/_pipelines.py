@@ -29,19 +29,6 @@ def unwrapped(estimator: Any) -> Any:
 
     It looks through searches, `FrozenEstimator`, `AbstainingClassifier` and `ConformalClassifier`,
     however they are nested.
-
-    Parameters
-    ----------
-    estimator : estimator
-
-    Returns
-    -------
-    estimator
-
-    Raises
-    ------
-    NotFittedError
-        If a search or a wrapper is not fitted.
     """
     while True:
         if isinstance(estimator, FrozenEstimator):
@@ -55,24 +42,7 @@ def unwrapped(estimator: Any) -> Any:
 
 
 def flat_steps(estimator: Any) -> list[Any]:
-    """Return the steps that an image goes through, without what is around them.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A Pipeline's steps are taken apart too, those of a Pipeline inside it as well. Anything
-        else is the only step.
-
-    Returns
-    -------
-    list of estimator
-        Empty for a Pipeline that has no steps but "passthrough".
-
-    Raises
-    ------
-    NotFittedError
-        If a search or a wrapper is not fitted.
-    """
+    """Return the steps that an image goes through, without what is around them."""
     estimator = unwrapped(estimator)
     if not isinstance(estimator, Pipeline):
         return [estimator]
@@ -145,21 +115,7 @@ def _best(search: Any) -> Any:
 
 
 class PipelineParts(NamedTuple):
-    """Parts of a Pipeline that find and classify faces.
-
-    Attributes
-    ----------
-    finder : FaceFinder
-        That of the Pipeline's cropper, or of a new one if it has none.
-    classifier : estimator
-        What stands behind the cropper: crops of any size in, `predict_proba` out.
-    classes : ndarray of shape (n_classes,)
-        What the columns of `predict_proba` stand for.
-    threshold : float
-        Below this probability the expression is `unsure`; 0 if the Pipeline never abstains.
-    unsure : object
-        The label of abstention.
-    """
+    """Parts of a Pipeline that find and classify faces."""
 
     finder: FaceFinder
     classifier: Any
@@ -177,25 +133,7 @@ class PipelineParts(NamedTuple):
 
 
 def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelineParts:
-    """Return the parts of a fitted Pipeline, found by their type, whatever the steps are called.
-
-    Parameters
-    ----------
-    pipeline : Pipeline, or fitted classifier that takes one face an image
-        It may be inside a search, a `FrozenEstimator`, an `AbstainingClassifier` or a
-        `ConformalClassifier`.
-    detector : str, FaceDetector or None
-        Takes the place of the detector of the Pipeline's cropper.
-
-    Returns
-    -------
-    PipelineParts
-
-    Raises
-    ------
-    ValueError, TypeError, NotFittedError
-        If faces can't be read with it; the message says why.
-    """
+    """Return the parts of a fitted Pipeline, found by their type, whatever the steps are called."""
     steps = flat_steps(pipeline)
     places = [place for place, step in enumerate(steps) if isinstance(step, FaceCropper)]
     if len(places) > 1 or (places and places[0] > 0):

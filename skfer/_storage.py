@@ -30,21 +30,6 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a file beside `path` that replaces it at the end of the block.
 
     If the block raises or is interrupted, the file is removed and `path` is not changed.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        Path of the final file.
-
-    Yields
-    ------
-    Path
-        Path of the file to write, with the same suffix.
-
-    Raises
-    ------
-    OSError
-        If the folder or the disk does not allow it; the message names the file.
     """
     target = Path(path)
     if target.is_dir():
@@ -84,20 +69,6 @@ def file_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
     A pickle of the array holds its values. The file is in the folder of temporary files
     (``TMPDIR``). It is removed even if the process is killed.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : dtype
-
-    Returns
-    -------
-    ndarray
-
-    Raises
-    ------
-    OSError
-        If the disk has no room for it.
     """
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     try:
@@ -188,13 +159,7 @@ def add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, *, compres
 
 
 def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    """Return the array of an entry whose header agrees with its size.
-
-    Raises
-    ------
-    ValueError
-        If the header is damaged, describes Python objects, or another size than the entry has.
-    """
+    """Return the array of an entry whose header agrees with its size."""
     with archive.open(info) as file:
         shape, fortran, dtype = _header(file, info.filename)
         promised = math.prod(shape) * dtype.itemsize
@@ -215,19 +180,7 @@ def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
 
 
 def read_npz(path: str | os.PathLike, most_bytes: int) -> dict[str, np.ndarray]:
-    """Return all arrays of an ``.npz`` by name; pickled arrays are refused.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-    most_bytes : int
-        Limit on the memory of all arrays.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, or exceeds the limit.
-    """
+    """Return all arrays of an ``.npz`` by name; pickled arrays are refused."""
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()

@@ -34,21 +34,6 @@ _forked_in_use = False
 def open_regular(path: str | os.PathLike) -> IO[bytes]:
     """Open a file for reading bytes, without waiting for a pipe or reading a device.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-
-    Returns
-    -------
-    binary file
-
-    Raises
-    ------
-    OSError
-        If it can't be opened.
-    ValueError
-        If it is a pipe, a device or a folder, or `path` holds a null character.
-
     Examples
     --------
     >>> from skfer._utils import open_regular
@@ -74,19 +59,6 @@ def open_regular(path: str | os.PathLike) -> IO[bytes]:
 def printable(text: str, *, keep: str = "", controls: bool = True) -> str:
     r"""Escape characters that a terminal acts on, or that no encoding can write.
 
-    Parameters
-    ----------
-    text : str
-    keep : str, default=""
-        Control characters that are not escaped.
-    controls : bool, default=True
-        False escapes only the parts of a file name that are not UTF-8.
-
-    Returns
-    -------
-    str
-        JSON stays JSON.
-
     Examples
     --------
     >>> from skfer._utils import printable
@@ -107,15 +79,6 @@ def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:
     """Return the repr of a value for an error, of at most `most` characters.
 
     What is too long loses its middle: a path keeps its name, and a list its ends.
-
-    Parameters
-    ----------
-    value : object
-    most : int, default=80
-
-    Returns
-    -------
-    str
 
     Examples
     --------
@@ -143,19 +106,7 @@ SITE = "https://skfer.readthedocs.io/en/stable"
 
 
 def page(name: str) -> str:
-    """Return the address of a page of the documentation, for errors.
-
-    Parameters
-    ----------
-    name : str
-        File of the page in ``docs/``, without its suffix.
-
-    Examples
-    --------
-    >>> from skfer._utils import page
-    >>> page("guide/own_photos")
-    'https://skfer.readthedocs.io/en/stable/guide/own_photos.html'
-    """
+    """Return the address of a page of the documentation, for errors."""
     return f"{SITE}/{name}.html"
 
 
@@ -199,23 +150,7 @@ _PACKAGES = {
 
 
 def import_extra(module: str, needed_by: str, extra: str, otherwise: str = "") -> Any:
-    """Import a module of an optional package.
-
-    Parameters
-    ----------
-    module : str
-    needed_by : str
-        Function or class that needs it, for the error.
-    extra : str
-        Extra of skfer that installs the package.
-    otherwise : str, default=""
-        Alternative to installing it.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed.
-    """
+    """Import a module of an optional package."""
     try:
         importlib.import_module(module.partition(".")[0])
         return importlib.import_module(module)
@@ -246,10 +181,6 @@ def tensorflow_is_usable() -> bool:
 
     TensorFlow's threads are not there after a fork; it would wait for them forever.
 
-    Returns
-    -------
-    bool
-
     Examples
     --------
     >>> from skfer._utils import tensorflow_is_usable
@@ -260,13 +191,7 @@ def tensorflow_is_usable() -> bool:
 
 
 def require_usable_tensorflow() -> None:
-    """Raise an error where TensorFlow would hang.
-
-    Raises
-    ------
-    RuntimeError
-        If the process was forked from one that had used TensorFlow.
-    """
+    """Raise an error where TensorFlow would hang."""
     if not tensorflow_is_usable():
         raise RuntimeError(
             "This process was forked from one that had used TensorFlow, whose threads a fork "

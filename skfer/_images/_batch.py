@@ -48,13 +48,7 @@ limit_opencv()  # here, where whoever reads images comes by, and before the firs
 
 
 def readable_suffixes() -> tuple[str, ...]:
-    """Suffixes of the image files that this installation reads, lower case.
-
-    Returns
-    -------
-    tuple of str
-        `IMAGE_SUFFIXES`; without those of HEIC if pillow-heif is not installed.
-    """
+    """Suffixes of the image files that this installation reads, lower case."""
     has_heif = importlib.util.find_spec("pillow_heif") is not None
     return IMAGE_SUFFIXES if has_heif else _ALWAYS_READABLE
 
@@ -108,24 +102,7 @@ Images = np.ndarray | LazyImages
 
 
 def image_sequence(X: Any) -> Images:
-    """The images of a batch, in order.
-
-    Parameters
-    ----------
-    X : array of shape (n, H, W), (n, H, W, 1) or (n, H, W, 3), or sequence of n images
-        An image of a sequence is an array ``(H, W)`` or ``(H, W, 3)``, a path, the bytes
-        of an image file, or an image of Pillow.
-
-    Returns
-    -------
-    sequence of n arrays
-        uint8 or float32; a dense array of four axes if `X` was dense, else `LazyImages`.
-
-    Raises
-    ------
-    ValueError
-        If `X` is no batch of images. Items of a sequence are checked when they are read.
-    """
+    """The images of a batch, in order."""
     if isinstance(X, _SINGLE):
         text = text_instead(X) if isinstance(X, str) else None
         raise ValueError(
@@ -215,14 +192,6 @@ def rows_to_images(rows: np.ndarray) -> np.ndarray:
     """Flat rows as images: squares, or strips one pixel high.
 
     One bare float image whose width is such a square (1024, 2304) can't be told from rows.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, n_values)
-
-    Returns
-    -------
-    ndarray of shape (n, side, side, 1) or (n, 1, n_values, 1), float32
     """
     n, n_values = rows.shape
     if rows.dtype == np.uint8 and is_encoded(rows[0, :64].tobytes()):
@@ -260,24 +229,7 @@ def with_channels(image: np.ndarray) -> np.ndarray:
 
 
 def read_image(item: Any, index: int) -> np.ndarray:
-    """One image of a batch: decoded if it is a path or bytes, and checked.
-
-    Parameters
-    ----------
-    item : array of shape (H, W), (H, W, 1) or (H, W, 3); str or os.PathLike; bytes; \
-            PIL.Image.Image; or LateImage
-    index : int
-        Its place in the batch, for the error.
-
-    Returns
-    -------
-    ndarray of shape (H, W), (H, W, 1) or (H, W, 3), uint8 or float32
-
-    Raises
-    ------
-    ValueError
-        If it is no image, or one of more pixels than `max_pixels`; its place and path are named.
-    """
+    """One image of a batch: decoded if it is a path or bytes, and checked."""
     if isinstance(item, LateImage):
         return item.read()
     where = _name(item, index)
@@ -370,15 +322,6 @@ def content_keys(images: Images) -> list[bytes]:
     A key is the hash of the gray levels in 8 bits, so that it doesn't depend on the kind of
     number, the scale ([0, 255], [0, 1] or [-1, 1], one for all images), or on whether a gray image
     has a channel axis or three equal channels. A colour image has the key of its gray version.
-
-    Parameters
-    ----------
-    images : sequence of n ndarray of shape (H, W), (H, W, 1) or (H, W, 3)
-        Files are read one at a time.
-
-    Returns
-    -------
-    list of n bytes
     """
     scale = float_scale(images)
     return [content_key(image, scale) for image in images]

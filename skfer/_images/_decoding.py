@@ -116,27 +116,7 @@ _TILE_SIDES = (322, 323)
 
 
 def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarray:
-    """Return the pixels of an encoded image, upright by its EXIF orientation.
-
-    Parameters
-    ----------
-    data : bytes
-    where : str
-        The image's name for errors.
-    most_pixels : int, default=None
-        Limit on width times height, beside `max_pixels`. None sets no other limit.
-
-    Returns
-    -------
-    ndarray of shape (H, W) or (H, W, 3), uint8
-
-    Raises
-    ------
-    TooManyPixelsError
-        If its header declares more pixels. It is not decoded then.
-    ValueError
-        If it is damaged, or is no image of a kind that is read.
-    """
+    """Return the pixels of an encoded image, upright by its EXIF orientation."""
     if not data:
         raise ValueError(f"{where} is empty: it holds no image.")
     with open_image(data, where) as image:
@@ -167,23 +147,7 @@ def is_encoded(start: bytes) -> bool:
 
 
 def open_image(data: bytes, where: str) -> Image.Image:
-    """Open an encoded image, of which no more than the header is read.
-
-    Parameters
-    ----------
-    data : bytes
-    where : str
-        The image's name for errors.
-
-    Returns
-    -------
-    PIL.Image.Image
-
-    Raises
-    ------
-    ValueError
-        If it is no image of a kind that is read, its header is damaged, or it has too many pixels.
-    """
+    """Open an encoded image, of which no more than the header is read."""
     start = data[:64]
     kinds = ((kind, plugin) for beginning, kind, plugin in _KINDS if beginning.match(start))
     kind, plugin = next(kinds, (None, None))
@@ -221,24 +185,7 @@ def _refuse_large_tiles(image: Any, where: str) -> None:
 
 
 def pixels_of(image: Image.Image, where: str) -> np.ndarray:
-    """Pixels of an image of Pillow, as those of the same image in a file.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        In any mode. An alpha channel is dropped.
-    where : str
-        The image's name for errors.
-
-    Returns
-    -------
-    ndarray of shape (H, W) or (H, W, 3), uint8
-
-    Raises
-    ------
-    ValueError
-        If it can't be decoded, has more pixels than `max_pixels`, or values on no known scale.
-    """
+    """Pixels of an image of Pillow, as those of the same image in a file."""
     refuse_large(image.width, image.height, where)
     # Of the file, which may be closed when the pixels are loaded.
     levels, sixteen = _levels(image), "16" in _raw_mode(image)

@@ -32,13 +32,7 @@ def new_images(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def dense_images(images: Images) -> np.ndarray:
-    """Return all images of a sequence as one array ``(n, height, width, channels)``.
-
-    Raises
-    ------
-    ValueError
-        If the images differ in shape or in kind of number.
-    """
+    """Return all images of a sequence as one array ``(n, height, width, channels)``."""
     if isinstance(images, np.ndarray):
         return images
     first = with_channels(images[0])
@@ -56,14 +50,7 @@ def dense_images(images: Images) -> np.ndarray:
 
 
 def refuse_other_dtype(image: np.ndarray, index: int, first: np.ndarray) -> None:
-    """Raise `ValueError` if one image is uint8 and the first of the batch floating point.
-
-    Parameters
-    ----------
-    image, first : ndarray of uint8 or float32
-    index : int
-        Place of `image` in the batch.
-    """
+    """Raise `ValueError` if one image is uint8 and the first of the batch floating point."""
     if image.dtype == first.dtype:
         return
     floats, place = (image, index) if first.dtype == np.uint8 else (first, 0)

@@ -19,11 +19,6 @@ def max_pixels() -> int:
 
     It is 150 million, or the value of the environment variable ``SKFER_MAX_PIXELS``, which worker
     processes inherit.
-
-    Raises
-    ------
-    ValueError
-        If the variable is no integer above 0.
     """
     given = os.environ.get(LIMIT_NAME)
     if not given:
@@ -41,13 +36,7 @@ def max_pixels() -> int:
 
 
 def read_file(path: str | os.PathLike, where: str) -> bytes:
-    """Return the bytes of an image file.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be read, is a device, or is larger than an allowed image can be.
-    """
+    """Return the bytes of an image file."""
     most = max(_SMALLEST_LIMIT_OF_FILES, _MOST_BYTES_A_PIXEL * max_pixels())
     try:
         with open_regular(path) as file:
@@ -69,15 +58,7 @@ class TooManyPixelsError(ValueError):
 
 
 def refuse_large(width: int, height: int, where: str) -> None:
-    """Raise an error if the size in the header of an image exceeds `max_pixels`.
-
-    Raises
-    ------
-    TooManyPixelsError
-        If it has more pixels than `max_pixels`.
-    ValueError
-        If it has none.
-    """
+    """Raise an error if the size in the header of an image exceeds `max_pixels`."""
     if width < 1 or height < 1:
         raise ValueError(f"{where} can't be decoded as an image: its header names no size.")
     if width * height > max_pixels():

@@ -42,13 +42,6 @@ class PixelRange:
         uint8 is on 0 to 255. Floats are on 0 to 1 or on -1 to 1 if they fit into it, and on 0 to
         255 if their brightest is above 16 too. Any others have their own lowest and highest value
         as scale.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skfer._images._pixel_range import PixelRange
-        >>> PixelRange.of(np.array([[0.1, 0.9]]))
-        PixelRange(low=0.0, high=1.0)
         """
         if images.dtype == np.uint8:
             return cls(0.0, 255.0)
@@ -79,13 +72,7 @@ class PixelRange:
         return _TO_UINT8.get((self.low, self.high))
 
     def bring(self, images: np.ndarray) -> np.ndarray:
-        """The batch on this scale: uint8 is brought to it, floats must be on it already.
-
-        Raises
-        ------
-        ValueError
-            If floats are on another scale.
-        """
+        """The batch on this scale: uint8 is brought to it, floats must be on it already."""
         self.check(images)
         return self.scaled(images)
 

@@ -115,13 +115,7 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
 
 
 def name_pattern(pattern: str) -> re.Pattern:
-    """Return a ready-made pattern or a regular expression, compiled.
-
-    Raises
-    ------
-    ValueError
-        If it is no regular expression, or has no named group.
-    """
+    """Return a ready-made pattern or a regular expression, compiled."""
     try:
         expression = re.compile(PATTERNS.get(pattern, pattern), re.I if pattern in PATTERNS else 0)
     except re.error as error:

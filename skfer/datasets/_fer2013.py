@@ -224,13 +224,7 @@ class Content:
 
 
 def read_fer2013(source: str | os.PathLike | Any) -> Content:
-    """Read a file, a folder or a table of pandas.
-
-    Raises
-    ------
-    ValueError
-        If it is no FER2013, or damaged.
-    """
+    """Read a file, a folder or a table of pandas."""
     is_frame = hasattr(source, "itertuples")
     if not is_frame and not isinstance(source, str | os.PathLike):
         raise TypeError(

@@ -195,20 +195,7 @@ def _as_bunch(faces: Content, n_dropped: int, source: Path) -> Bunch:
 
 
 def faces_with_votes(source: Path, fer2013: Path | None) -> Content:
-    """The images of FER2013, with ``votes`` (n, 10) uint8 and ``row`` (n,) among the extras.
-
-    Parameters
-    ----------
-    source : Path
-        The table of votes, its folder, or an npz file with both.
-    fer2013 : Path or None
-        The images, if they are not in `source` or beside it.
-
-    Raises
-    ------
-    ValueError
-        If a file is missing or damaged, or if votes and images don't belong together.
-    """
+    """The images of FER2013, with ``votes`` (n, 10) uint8 and ``row`` (n,) among the extras."""
     if source.name.lower().endswith(".npz"):
         if fer2013 is not None:
             raise ValueError(

@@ -42,17 +42,6 @@ _DAMAGE = (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
 def split_of(name: str) -> str | None:
     """Return the part of a data set that a word stands for, or None if it is no such word.
 
-    Parameters
-    ----------
-    name : str
-        A folder's name, or a word of a column of usage. Case, blanks, "_", "-" and an added
-        "set", "data" or "images" make no difference.
-
-    Returns
-    -------
-    str or None
-        "Training", "Validation", "Test", "PublicTest" or "PrivateTest".
-
     Examples
     --------
     >>> from skfer.datasets._files import split_of
@@ -77,13 +66,7 @@ def looks_like_split(name: str) -> bool:
 
 
 class Lines:
-    """The lines of a text table, within limits on their length and number.
-
-    Attributes
-    ----------
-    number : int
-        Number of the line that was read last, counted from 1.
-    """
+    """The lines of a text table, within limits on their length and number."""
 
     def __init__(self, text: IO[str], most: int | None):
         self._text = text
@@ -119,14 +102,6 @@ def open_table(source: Path) -> Iterator[Lines]:
 
     The length and number of lines and the ratio of a compressed file are limited: a compressed file
     of a megabyte may hold gigabytes.
-
-    Raises
-    ------
-    OSError
-        If it can't be opened.
-    ValueError
-        If it is not a file. One that is raised inside the context gets the name of the file and
-        the number of the line.
     """
     try:
         file = open_regular(source)
@@ -151,13 +126,7 @@ def unpacked_limit(source: Path) -> int:
 
 
 def known_split(word: Any) -> str:
-    """Return the part that a word of the column of usage stands for.
-
-    Raises
-    ------
-    ValueError
-        If it is no such word, or missing.
-    """
+    """Return the part that a word of the column of usage stands for."""
     split = split_of(word)
     if split is None:
         raise ValueError(
@@ -168,13 +137,7 @@ def known_split(word: Any) -> str:
 
 
 def entries_of(folder: Path) -> list[Path]:
-    """Return what lies in a folder, in no order.
-
-    Raises
-    ------
-    ValueError
-        If the folder can't be read.
-    """
+    """Return what lies in a folder, in no order."""
     try:
         return list(folder.iterdir())
     except OSError as error:
@@ -184,12 +147,7 @@ def entries_of(folder: Path) -> list[Path]:
 
 
 def refuse_link_out(entry: Path, root: Path) -> None:
-    """Refuse a link that leads out of a folder: who made the folder may not have made the link.
-
-    Raises
-    ------
-    ValueError
-    """
+    """Refuse a link that leads out of a folder: who made the folder may not have made the link."""
     if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root)):
         raise link_refusal(entry, root)
 

@@ -197,13 +197,7 @@ def load_image_folder(
 def attributes_of_names(
     paths: Sequence[Path], pattern: re.Pattern, names: str
 ) -> dict[str, np.ndarray]:
-    """Return what the groups of a pattern say of each file, as attributes of a Bunch.
-
-    Raises
-    ------
-    ValueError
-        If a file name does not fit, or its usage is no part of a data set.
-    """
+    """Return what the groups of a pattern say of each file, as attributes of a Bunch."""
     found = []
     for index, path in enumerate(paths):
         parts = parts_of_name(path, pattern)

@@ -318,13 +318,7 @@ def load_affect_table(
 def _read_columns(
     table: Any, wanted: Sequence[str | int], optional: str | None = None
 ) -> tuple[dict[str | int, Sequence[Any]], str]:
-    """Return the cells of columns, and what an error calls the table.
-
-    Raises
-    ------
-    ValueError
-        If the file can't be read, or one of `wanted` is missing.
-    """
+    """Return the cells of columns, and what an error calls the table."""
     asked = wanted if optional is None else (*wanted, optional)
     cells: Sequence[Sequence[Any]]
     if hasattr(table, "columns"):

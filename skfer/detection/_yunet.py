@@ -224,18 +224,6 @@ def _refine_landmarks(
 
     The landmarks of small faces hardly follow a tilt: of 30 degrees, they show 6 at a height of
     64 pixels and 24 at 192 pixels (medians of 100 images of FER2013).
-
-    Parameters
-    ----------
-    network : cv2.FaceDetectorYN
-    image : ndarray of shape (H, W) or (H, W, 3), uint8
-    row : ndarray of shape (15,)
-        Box, landmarks and score of the face.
-
-    Returns
-    -------
-    ndarray of shape (5, 2)
-        Pixels of the image. The landmarks in `row` if the face is not found again.
     """
     landmarks = row[4:14].reshape(5, 2)
     center, height = row[:2] + row[2:4] / 2, float(max(row[2:4]))
@@ -332,15 +320,7 @@ def _read_model(path: str | os.PathLike) -> bytes:
 
 
 def _download_model() -> Path:
-    """Return the model in the user's cache; download it if it is missing or damaged.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it can't be downloaded.
-    ImportError
-        If pooch is not installed.
-    """
+    """Return the model in the user's cache; download it if it is missing or damaged."""
     pooch = import_extra(
         "pooch", "YuNetDetector(model=None)", "yunet", "give the path of the file as model"
     )

@@ -220,16 +220,6 @@ def _scores(counts: np.ndarray) -> np.ndarray:
     """Compute the metrics of confusion matrices, without classes that have no images.
 
     scikit-learn's metrics would need a call for each bootstrap sample.
-
-    Parameters
-    ----------
-    counts : ndarray of shape (..., n_classes, n_classes + 1)
-        True labels by predicted labels; the last column is any other label.
-
-    Returns
-    -------
-    ndarray of shape (..., 3)
-        In the order of `_METRICS`.
     """
     correct = np.diagonal(counts, axis1=-2, axis2=-1)
     images = counts.sum(axis=-1)
@@ -252,17 +242,6 @@ def _bootstrap(counts: np.ndarray, n_bootstrap: int, rng: np.random.RandomState)
     """Draw bootstrap samples of confusion matrices.
 
     Drawing images with replacement is drawing cells of the matrix, which needs one call.
-
-    Parameters
-    ----------
-    counts : ndarray of shape (n_groups, n_classes, n_classes + 1)
-        Groups are drawn with replacement; images are if there is only one group.
-    n_bootstrap : int
-    rng : RandomState
-
-    Returns
-    -------
-    ndarray of shape (n_bootstrap, n_classes, n_classes + 1)
     """
     n_groups = len(counts)
     if n_groups == 1:

@@ -29,15 +29,7 @@ _MIN_PROBA = 1e-37
 
 
 class PreparedImages(NamedTuple):
-    """Images after cropping and resizing, and the classifier that predicts from them.
-
-    Attributes
-    ----------
-    images : ndarray of shape (n, H, W, channels)
-        uint8 or float32.
-    classifier : classifier or Pipeline
-        The remaining steps: a network, or descriptors and a classifier.
-    """
+    """Images after cropping and resizing, and the classifier that predicts from them."""
 
     images: np.ndarray
     classifier: Any
@@ -47,13 +39,7 @@ class PreparedImages(NamedTuple):
         return self.classifier.predict_proba(self.images if images is None else images)
 
     def class_indices(self, target: Any, proba: np.ndarray) -> np.ndarray:
-        """Return the column of the target class for each image; None is the predicted class.
-
-        Raises
-        ------
-        ValueError
-            If a class is unknown, or the number of targets is not the number of images.
-        """
+        """Return the column of the target class for each image; None is the predicted class."""
         if target is None:
             return proba.argmax(axis=1)
         labels, classes = np.asarray(target), np.asarray(self.classifier.classes_).tolist()
@@ -83,25 +69,7 @@ class PreparedImages(NamedTuple):
 
 
 def prepare_images(estimator: Any, X: Any) -> PreparedImages:
-    """Run images through the croppers and resizers of a Pipeline and return the rest of it.
-
-    Parameters
-    ----------
-    estimator : fitted classifier or Pipeline
-        It may be inside a search, `FrozenEstimator`, `AbstainingClassifier` or
-        `ConformalClassifier`.
-    X : batch of n images
-
-    Returns
-    -------
-    PreparedImages
-
-    Raises
-    ------
-    TypeError
-        If the estimator has no `predict_proba`.
-    NotFittedError, ValueError
-    """
+    """Run images through the croppers and resizers of a Pipeline and return the rest of it."""
     steps = flat_steps(estimator)
     _check_classifier(steps[-1])
     n_steps = max(
@@ -375,12 +343,6 @@ class TracedFunction:
     """A function of images and class indices, traced once for each dtype.
 
     The weights of the network are read at each call, so further training changes the result.
-
-    Parameters
-    ----------
-    network : keras.Model
-    function : callable
-        From ``(n, H, W, channels)`` float32 pixels and n indices to a tensor of n rows.
     """
 
     def __init__(self, network: keras.Model, function: Callable):

@@ -156,21 +156,7 @@ def _patch_and_stride(
 
 
 def replacement_pixels(images: np.ndarray, method: Any, parameter: str) -> np.ndarray:
-    """Return images without information about the face, for replacing pixels.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, H, W, channels)
-    method : {"blur", "mean"} or float
-        The blurred image, its mean by channel, or a pixel value.
-    parameter : str
-        Name of the parameter for error messages.
-
-    Returns
-    -------
-    ndarray of shape (n, H, W, channels)
-        With the dtype of the images.
-    """
+    """Return images without information about the face, for replacing pixels."""
     if isinstance(method, str) and method == "blur":
         deviation = _BLUR * min(images.shape[1:3])
         blurred = [cv2.GaussianBlur(image, (0, 0), deviation) for image in images]

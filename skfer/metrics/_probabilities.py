@@ -15,13 +15,7 @@ _TOLERANCE = 1e-3
 
 
 def check_probabilities(y_proba: Any) -> np.ndarray:
-    """Return probabilities as float64, ``(n, n_classes)``.
-
-    Raises
-    ------
-    ValueError
-        If a probability is negative, or a row does not sum to 1.
-    """
+    """Return probabilities as float64, ``(n, n_classes)``."""
     proba = check_array(y_proba, input_name="y_proba", dtype=np.float64)
     if proba.shape[1] < 2:
         raise ValueError(
@@ -45,13 +39,7 @@ def column_classes(y_true: Any, labels: Sequence[Any] | None) -> np.ndarray:
 def codes_and_probabilities(
     y_true: Any, y_proba: Any, labels: Sequence[Any] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the true labels as column indices, and the probabilities.
-
-    Raises
-    ------
-    ValueError
-        If labels, columns and images do not match.
-    """
+    """Return the true labels as column indices, and the probabilities."""
     proba = check_probabilities(y_proba)
     y = label_array(y_true, "y_true")
     if len(y) != len(proba):

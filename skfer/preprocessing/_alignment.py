@@ -47,21 +47,7 @@ def can_align(landmarks: np.ndarray) -> bool:
 
 
 def align_face(image: np.ndarray, landmarks: np.ndarray, *, margin: float) -> np.ndarray:
-    """Return a square crop with the face upright, at its resolution in the image.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W), (H, W, 1) or (H, W, 3), uint8 or float32
-    landmarks : ndarray of shape (5, 2)
-        Pixels of the image, in the order of `skfer.detection.Detections`.
-    margin : float
-        Margin on every side, as a fraction of the side.
-
-    Returns
-    -------
-    ndarray of shape (side, side), (side, side, 1) or (side, side, 3)
-        The image is mirrored beyond its edges.
-    """
+    """Return a square crop with the face upright, at its resolution in the image."""
     rotation, shift = _fit_similarity(_TEMPLATE, landmarks)
     face_side = max(1, round(abs(rotation)))
     side = face_side + 2 * round(margin * face_side)

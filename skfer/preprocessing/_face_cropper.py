@@ -334,16 +334,7 @@ class FaceCropper(ImagesOut, ImageEstimator):
 
 @dataclass(frozen=True)
 class FaceFinder:
-    """Detect and crop the faces of single images, with the settings of a `FaceCropper`.
-
-    Parameters
-    ----------
-    detector : FaceDetector
-    margin, square, align, min_face_size, whole_below
-        As for `FaceCropper`.
-    max_pixels : int
-        Larger images are searched on a reduced copy.
-    """
+    """Detect and crop the faces of single images, with the settings of a `FaceCropper`."""
 
     detector: FaceDetector
     margin: float
@@ -355,13 +346,7 @@ class FaceFinder:
 
     @classmethod
     def from_cropper(cls, cropper: FaceCropper) -> FaceFinder:
-        """Validate the parameters of a cropper and build its finder.
-
-        Raises
-        ------
-        ValueError
-            If a parameter is out of range, or ``align=True`` and the detector finds no landmarks.
-        """
+        """Validate the parameters of a cropper and build its finder."""
         cropper._validate_params()
         detector = cropper.detector
         if isinstance(detector, str):
@@ -413,14 +398,6 @@ class _CropBatch:
     """Crops of a batch, of which those beyond a memory limit are computed on access.
 
     The boxes of all faces are kept: reading an image takes a fraction of the detection time.
-
-    Parameters
-    ----------
-    images : Images
-    crop : callable
-        Function from an image and its detection (one face or none) to the crop.
-    max_bytes : int
-        Total size of the crops that are kept in memory.
     """
 
     def __init__(

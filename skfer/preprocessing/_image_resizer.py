@@ -22,13 +22,7 @@ _CLAHE_TILES = (8, 8)
 
 
 def validate_size(value: Any, name: str, axes: str = "(vertical, horizontal)") -> tuple[int, int]:
-    """Return a parameter that is one length or a pair of lengths as a pair.
-
-    Raises
-    ------
-    ValueError
-        If it is not one or two positive ints.
-    """
+    """Return a parameter that is one length or a pair of lengths as a pair."""
     lengths = (value, value) if isinstance(value, Integral) else tuple(value)
     if len(lengths) != 2 or not all(
         isinstance(length, Integral) and not isinstance(length, bool) and int(length) > 0

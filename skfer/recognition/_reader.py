@@ -328,13 +328,7 @@ def make_reader(
 
 
 def validate_region(region: Any) -> Region:
-    """Return a region as four floats.
-
-    Raises
-    ------
-    ValueError
-        If it does not consist of valid left, top, right and bottom edges.
-    """
+    """Return a region as four floats."""
     try:
         left, top, right, bottom = (float(edge) for edge in region)
     except (TypeError, ValueError) as error:
@@ -351,13 +345,7 @@ def validate_region(region: Any) -> Region:
 
 
 def _region_in_pixels(region: Region, size: Sequence[int], name: str) -> tuple[int, int, int, int]:
-    """Return a region in integer pixels of an image of size (height, width).
-
-    Raises
-    ------
-    ValueError
-        If it extends beyond the image.
-    """
+    """Return a region in integer pixels of an image of size (height, width)."""
     height, width = size
     if max(region) <= 1:
         left, right = (edge * width for edge in region[::2])

@@ -258,14 +258,6 @@ def escape_formula(value: Any) -> Any:
     """Escape a value for a CSV file: an apostrophe before formulas, no control characters.
 
     A file name or class name such as ``=HYPERLINK(...)`` would be executed by a spreadsheet.
-
-    Examples
-    --------
-    >>> from skfer.recognition import escape_formula, unescape_formula
-    >>> escape_formula("=1+1"), escape_formula("party.jpg"), escape_formula(-1.5)
-    ("'=1+1", 'party.jpg', -1.5)
-    >>> unescape_formula(escape_formula("=1+1"))
-    '=1+1'
     """
     if not isinstance(value, str):
         return value
@@ -293,16 +285,7 @@ class _NoProgress:
 def progress_bar(
     description: str, total: int | None, unit: str, *, shown: bool
 ) -> contextlib.AbstractContextManager[Any]:
-    """Return a context manager with a method ``update(count)``: a bar of tqdm if `shown`.
-
-    Parameters
-    ----------
-    description : str
-    total : int or None
-        Number of units; None if it is unknown.
-    unit : str
-    shown : bool
-    """
+    """Return a context manager with a method ``update(count)``: a bar of tqdm if `shown`."""
     if not shown:
         return contextlib.nullcontext(_NoProgress())
     tqdm = import_extra("tqdm", "progress=True", "table")
