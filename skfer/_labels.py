@@ -87,7 +87,7 @@ def canonical_label(name: str) -> str:
 
 
 def code_table(codes: str | Mapping[Any, str | None]) -> dict[str, str | None]:
-    """Return the labels of codes, for `decoded_label`."""
+    """Return the labels of codes, for `decode_label`."""
     if isinstance(codes, str):
         if codes not in EXPRESSION_CODES:
             raise ValueError(
@@ -98,15 +98,15 @@ def code_table(codes: str | Mapping[Any, str | None]) -> dict[str, str | None]:
     return {_code_text(str(code)): label for code, label in codes.items()}
 
 
-def decoded_label(
+def decode_label(
     value: Any, codes: Mapping[str, str | None] | None = None, *, normalize: bool = True
 ) -> str | None:
     """Return the label that a code or name stands for.
 
     Examples
     --------
-    >>> from skfer._labels import code_table, decoded_label
-    >>> decoded_label("Happiness"), decoded_label("4.0", code_table("raf-db"))
+    >>> from skfer._labels import code_table, decode_label
+    >>> decode_label("Happiness"), decode_label("4.0", code_table("raf-db"))
     ('happy', 'happy')
     """
     text = "" if value is None else str(value).strip()
@@ -187,7 +187,7 @@ def label_array(y: Any, name: str = "y") -> np.ndarray:
     return labels.ravel()
 
 
-def encoding_hint(y: np.ndarray, names: Iterable[Any]) -> str:
+def encoded_labels_hint(y: np.ndarray, names: Iterable[Any]) -> str:
     """Return the end of an error where `y` holds numbers and a parameter names strings.
 
     The usual cause is a scikit-learn tool that encodes `y` before it calls ``fit``.

@@ -1,7 +1,4 @@
-"""Look inside Pipelines, searches, FrozenEstimators and wrappers for cropper, resizer, classifier.
-
-This is the only module that knows how they hold what they are made of.
-"""
+"""Find cropper, resizer and classifier in Pipelines, searches, FrozenEstimators and wrappers."""
 
 from __future__ import annotations
 
@@ -24,12 +21,8 @@ from skfer.preprocessing._face_cropper import FaceFinder
 _FITTED = ("calibrated_classifiers_", "estimators_", "estimator_", "estimator")
 
 
-def unwrapped(estimator: Any) -> Any:
-    """Return the estimator whose probabilities a wrapper passes on.
-
-    It looks through searches, `FrozenEstimator`, `AbstainingClassifier` and `ConformalClassifier`,
-    however they are nested.
-    """
+def unwrap(estimator: Any) -> Any:
+    """Return the estimator inside nested searches, `FrozenEstimator` and classifier wrappers."""
     while True:
         if isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator
@@ -42,8 +35,8 @@ def unwrapped(estimator: Any) -> Any:
 
 
 def flat_steps(estimator: Any) -> list[Any]:
-    """Return the steps that an image goes through, without what is around them."""
-    estimator = unwrapped(estimator)
+    """Return the steps of nested Pipelines and wrappers in a flat list."""
+    estimator = unwrap(estimator)
     if not isinstance(estimator, Pipeline):
         return [estimator]
     steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
@@ -56,33 +49,32 @@ def find_abstaining(estimator: Any) -> Any:
         if isinstance(estimator, Pipeline) and estimator.steps:
             estimator = estimator.steps[-1][1]
         elif isinstance(estimator, FrozenEstimator | ClassifierWrapper) or _is_search(estimator):
-            estimator = _inside(estimator)[0]
+            estimator = _inner_estimators(estimator)[0]
         else:
             return None
     return estimator
 
 
 def image_shape(estimator: Any) -> tuple[int, ...] | None:
-    """Return the shape of the images that a fitted estimator takes; None if it takes any.
-
-    It is found in a network inside ensembles and calibrated classifiers too.
-    """
+    """Return the image shape of the network inside a fitted estimator; None if it takes any."""
     shape = getattr(estimator, "image_shape_", None)
     if shape is not None:
         return shape
     if isinstance(estimator, Pipeline):
         steps = flat_steps(estimator)
         return image_shape(steps[0]) if steps else None
-    shapes = map(image_shape, _inside(estimator))
+    shapes = map(image_shape, _inner_estimators(estimator))
     return next((shape for shape in shapes if shape is not None), None)
 
 
 def _contains(estimator: Any, kind: type) -> bool:
     """Return whether an estimator is of that kind, or holds one that is."""
-    return isinstance(estimator, kind) or any(_contains(e, kind) for e in _inside(estimator))
+    return isinstance(estimator, kind) or any(
+        _contains(e, kind) for e in _inner_estimators(estimator)
+    )
 
 
-def _inside(estimator: Any) -> list[Any]:
+def _inner_estimators(estimator: Any) -> list[Any]:
     """Return the estimators that one holds directly; the fitted ones if it is fitted."""
     if isinstance(estimator, Pipeline):
         return flat_steps(estimator)
@@ -124,26 +116,26 @@ class PipelineParts(NamedTuple):
     unsure: Any
 
     def expressions(self, probabilities: np.ndarray) -> list[Any]:
-        """The most probable class of each row, `unsure` where none is probable enough."""
+        """Return the most probable class of each row; `unsure` below the threshold."""
         classes = self.classes.tolist()
         return [
-            classes[place] if row[place] >= self.threshold else self.unsure
-            for row, place in zip(probabilities, probabilities.argmax(axis=1), strict=True)
+            classes[index] if row[index] >= self.threshold else self.unsure
+            for row, index in zip(probabilities, probabilities.argmax(axis=1), strict=True)
         ]
 
 
-def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelineParts:
-    """Return the parts of a fitted Pipeline, found by their type, whatever the steps are called."""
+def split_pipeline(pipeline: Any, detector: str | FaceDetector | None) -> PipelineParts:
+    """Return the parts of a fitted Pipeline, found by the types of its steps."""
     steps = flat_steps(pipeline)
-    places = [place for place, step in enumerate(steps) if isinstance(step, FaceCropper)]
-    if len(places) > 1 or (places and places[0] > 0):
+    croppers = [index for index, step in enumerate(steps) if isinstance(step, FaceCropper)]
+    if croppers not in ([], [0]):
         kinds = [type(step).__name__ for step in steps]
         raise ValueError(
             f"The pipeline's steps are {kinds}: there may be one FaceCropper, and it has to come "
             "first, as the boxes of faces are to be those in the image that was given."
         )
-    cropper = steps[0] if places else FaceCropper()
-    rest = steps[len(places) :]
+    cropper = steps[0] if croppers else FaceCropper()
+    rest = steps[len(croppers) :]
     classes = _classes_of(rest)
     wrapper = find_abstaining(pipeline)
     threshold, unsure = 0.0, None
@@ -151,11 +143,11 @@ def take_apart(pipeline: Any, detector: str | FaceDetector | None) -> PipelinePa
         threshold, unsure = wrapper.threshold, wrapper.abstention_label_
     shape = image_shape(rest[0])
     if shape is not None:
-        # What takes images of one size needs a resizer before it; faces come in any size.
+        # Faces have any size.
         color = "rgb" if shape[2:] == (3,) else "gray"
         rest = [ImageResizer((shape[0], shape[1]), color=color), *rest]
     finder = FaceFinder.from_cropper(_with_detector(cropper, detector))
-    return PipelineParts(finder, joined(rest), classes, threshold, unsure)
+    return PipelineParts(finder, join_steps(rest), classes, threshold, unsure)
 
 
 def _classes_of(steps: list[Any]) -> np.ndarray:
@@ -185,7 +177,7 @@ def _classes_of(steps: list[Any]) -> np.ndarray:
     return np.asarray(last.classes_)
 
 
-def joined(steps: list[Any]) -> Any:
+def join_steps(steps: list[Any]) -> Any:
     """Return one estimator for fitted steps: the only one, or a Pipeline of them."""
     if len(steps) == 1:
         return steps[0]
@@ -197,8 +189,6 @@ def _with_detector(cropper: FaceCropper, detector: str | FaceDetector | None) ->
     if isinstance(wanted, str):
         wanted = build_detector(wanted, min_face_size=cropper.min_face_size)
     if not cropper.align and getattr(wanted, "refine_landmarks", False):
-        # Twice the work, for landmarks by which no face is aligned; boxes stay what they are.
+        # Refinement doubles the work and does not change the boxes.
         wanted = clone(wanted).set_params(refine_landmarks=False)
-    # A copy: the caller's Pipeline stays as it is.
-    cropper = copy.copy(cropper)
-    return cropper.set_params(detector=wanted)
+    return copy.copy(cropper).set_params(detector=wanted)

@@ -22,7 +22,7 @@ import numpy as np
 from skfer._utils import open_regular
 
 # The disk, a quota or the largest file size is exceeded, or the disk fails.
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
         yield part
         part.replace(target)
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in DISK_ERRNOS:
             raise
         # Errors of writing do not name the file.
         named = OSError(f"{str(target)!r} can't be written: {error.strerror}.")
@@ -105,17 +105,17 @@ def _reserve(file: IO[bytes], n_bytes: int) -> None:
                 raise
 
 
-def parts(array: np.ndarray, size: int = _PART) -> Iterator[np.ndarray]:
+def iter_blocks(array: np.ndarray, size: int = _PART) -> Iterator[np.ndarray]:
     """Yield slices of the first axis as views, and release the pages of each after its use.
 
     Reading an array in a file then takes the memory of one part.
     """
     for start in range(0, len(array), size):
         yield array[start : start + size]
-        let_go(array)
+        release_pages(array)
 
 
-def let_go(array: np.ndarray) -> None:
+def release_pages(array: np.ndarray) -> None:
     """Release the memory of an array in a file; its pages are read again when they are used.
 
     An array in memory is not changed.
@@ -145,14 +145,14 @@ _LONGEST_HEADER = 10_000
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def member(name: str) -> zipfile.ZipInfo:
+def archive_entry(name: str) -> zipfile.ZipInfo:
     """Return the header of an archive entry with a fixed date."""
     return zipfile.ZipInfo(name, _DATE)
 
 
 def add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, *, compress: bool) -> None:
     """Write an array as a ``.npy`` entry of an archive."""
-    info = member(name)
+    info = archive_entry(name)
     info.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     with archive.open(info, "w", force_zip64=array.nbytes > 2**31 - 2**16) as file:
         np.lib.format.write_array(file, np.asanyarray(array, order="C"), allow_pickle=False)
@@ -193,7 +193,7 @@ def read_npz(path: str | os.PathLike, most_bytes: int) -> dict[str, np.ndarray]:
             return {
                 info.filename.removesuffix(".npy"): read_array(archive, info) for info in members
             }
-    except DAMAGE as error:
+    except READ_ERRORS as error:
         raise ValueError(f"{os.fspath(path)!r} can't be read: {error}.") from error
 
 
@@ -214,7 +214,7 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
 # Errors of zipfile, zlib and NumPy's header reader for damaged files. RuntimeError is an archive
 # with a password, NotImplementedError an unknown compression. NumPy tokenizes headers that are no
 # Python 3.
-DAMAGE = (
+READ_ERRORS = (
     *(ValueError, TypeError, OSError, EOFError, SyntaxError, IndexError, OverflowError),
     *(RuntimeError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error),
     tokenize.TokenError,

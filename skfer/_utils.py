@@ -110,14 +110,14 @@ def page(name: str) -> str:
     return f"{SITE}/{name}.html"
 
 
-def reference_page(cls: type) -> str:
+def api_page(cls: type) -> str:
     """Return the address of the API page of a public class.
 
     Examples
     --------
-    >>> from skfer._utils import reference_page
+    >>> from skfer._utils import api_page
     >>> from skfer.detection import HaarDetector
-    >>> reference_page(HaarDetector)
+    >>> api_page(HaarDetector)
     'https://skfer.readthedocs.io/en/stable/api/generated/skfer.detection.HaarDetector.html'
     """
     if cls.__name__ in skfer.__all__:
@@ -137,7 +137,7 @@ class Documented:
     @property
     def _doc_link_template(self) -> str:
         # A complete address: the names that scikit-learn fills in differ between versions.
-        return reference_page(type(self))
+        return api_page(type(self))
 
 
 # Names of packages that differ from those of their modules.
@@ -155,16 +155,16 @@ def import_extra(module: str, needed_by: str, extra: str, otherwise: str = "") -
         importlib.import_module(module.partition(".")[0])
         return importlib.import_module(module)
     except ImportError as error:
-        raise not_installed(module, needed_by, extra, otherwise) from error
+        raise missing_package(module, needed_by, extra, otherwise) from error
 
 
-def not_installed(module: str, needed_by: str, extra: str, otherwise: str = "") -> ImportError:
+def missing_package(module: str, needed_by: str, extra: str, otherwise: str = "") -> ImportError:
     """Return the error that says how to install the package of a module.
 
     Examples
     --------
-    >>> from skfer._utils import not_installed
-    >>> print(not_installed("av", "recognize_video", "video"))
+    >>> from skfer._utils import missing_package
+    >>> print(missing_package("av", "recognize_video", "video"))
     recognize_video needs PyAV, which is not installed: pip install "skfer[video]". See https...
     """
     name = module.partition(".")[0]

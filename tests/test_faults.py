@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 
 import skfer
 from skfer import FaceCropper, GrayscaleResizer
-from skfer._images._dense import new_images
+from skfer._images._dense import empty_images
 from skfer._storage import partial_file
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,4 +141,4 @@ def test_what_does_not_fit_into_memory_and_onto_the_disk_is_refused_with_its_siz
 
 def test_what_no_disk_holds_is_refused_in_the_same_words():
     with pytest.raises(OSError, match=r"4,000,000,000\.0 GB with images of shape"):
-        new_images((1_000_000, 1_000_000, 1_000_000, 1), np.float32)
+        empty_images((1_000_000, 1_000_000, 1_000_000, 1), np.float32)

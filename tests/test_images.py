@@ -542,7 +542,7 @@ def test_mixed_batch_is_told_the_way_that_works():
         r"\(X\[1\] \* 255\)\.round\(\)\.astype": (pixels / 255, lambda x: (x * 255).round()),
         r"by X\[1\]\.round\(\)\.astype": (pixels.astype(float), np.round),
         r"\(\(X\[1\] \+ 1\) \* 127\.5\)": (pixels / 127.5 - 1, lambda x: ((x + 1) * 127.5).round()),
-        r"Bring X\[1\], with values from -300 to 1, to 0 to 255": (
+        r"Scale X\[1\], with values from -300 to 1, to 0 to 255": (
             np.linspace(-300, 1, 400).reshape(20, 20),
             None,
         ),

@@ -23,7 +23,7 @@ from skfer import (
     export_onnx,
     recognize,
 )
-from skfer._pipelines import find_abstaining, flat_steps, image_shape, take_apart
+from skfer._pipelines import find_abstaining, flat_steps, image_shape, split_pipeline
 from skfer.datasets import make_faces
 from skfer.inspection import HistoryDisplay, grad_cam
 
@@ -145,8 +145,8 @@ def test_the_outermost_abstention_counts(pipeline, classifier, faces):
     assert find_abstaining(conformal(inner, faces)) is inner
     assert find_abstaining(outer) is outer
     assert find_abstaining(make_pipeline(GrayscaleResizer(32), FrozenEstimator(outer))) is outer
-    assert take_apart(outer, None).threshold == 0.9
-    assert take_apart(conformal(inner, faces), None).unsure == "unsure"
+    assert split_pipeline(outer, None).threshold == 0.9
+    assert split_pipeline(conformal(inner, faces), None).unsure == "unsure"
 
 
 def test_what_is_not_fitted_is_named(pipeline, classifier, faces, photos):

@@ -22,7 +22,7 @@ NOISE = np.random.default_rng(1).normal(0, 0.05, PIXELS.shape).astype(np.float32
     [(PIXELS, 0, 255), (BYTES, 0, 255), (UNIT, 0, 1), (SIGNED, -1, 1), (STANDARD, -2, 2)],
 )
 def test_the_scale_is_read_from_the_batch(batch, low, high):
-    assert PixelRange.of(batch) == PixelRange(low, high)
+    assert PixelRange.from_images(batch) == PixelRange(low, high)
 
 
 @pytest.mark.parametrize(
@@ -42,23 +42,23 @@ def test_the_scale_is_read_from_the_batch(batch, low, high):
     ],
 )
 def test_another_scale_is_an_error_that_names_both(fitted, other):
-    scale = PixelRange.of(fitted)
+    scale = PixelRange.from_images(fitted)
 
     message = (
         f"X.0. has values from .* fitted on pixels from {scale.low:g} to {scale.high:g}.*uint8"
     )
     for batch in (other, other[:1]):
         with pytest.raises(ValueError, match=message):
-            scale.bring(batch)
+            scale.convert(batch)
 
 
 def test_floats_of_scikit_image_are_shown_the_way_to_uint8():
     with pytest.raises(ValueError, match=r"uint8, as made by \(X \* 255\)\.round\(\)\.astype"):
-        PixelRange.of(PIXELS).bring(UNIT)
+        PixelRange.from_images(PIXELS).convert(UNIT)
     with pytest.raises(
         ValueError, match=r"uint8, .* by \(\(X \+ 1\) \* 127\.5\)\.round\(\)\.astype"
     ):
-        PixelRange.of(PIXELS).bring(SIGNED)
+        PixelRange.from_images(PIXELS).convert(SIGNED)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_floats_of_scikit_image_are_shown_the_way_to_uint8():
     ],
 )
 def test_a_batch_a_little_off_passes_unchanged(fitted, batch):
-    assert PixelRange.of(fitted).bring(batch) is batch
+    assert PixelRange.from_images(fitted).convert(batch) is batch
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 1.5])
@@ -83,20 +83,20 @@ def test_an_even_image_is_no_evidence_alone_as_in_a_batch(value):
     even = np.full((1, 12, 12, 1), value, np.float32)
 
     for batch in (even, np.concatenate([BYTES, even])):
-        assert PixelRange.of(PIXELS).bring(batch) is batch
+        assert PixelRange.from_images(PIXELS).convert(batch) is batch
 
 
 def test_bytes_come_on_the_fitted_scale():
-    assert PixelRange.of(PIXELS).bring(PIXELS) is PIXELS
-    np.testing.assert_allclose(PixelRange.of(UNIT).bring(PIXELS), UNIT, atol=1e-6)
-    np.testing.assert_allclose(PixelRange.of(SIGNED).bring(PIXELS), SIGNED, atol=1e-6)
+    assert PixelRange.from_images(PIXELS).convert(PIXELS) is PIXELS
+    np.testing.assert_allclose(PixelRange.from_images(UNIT).convert(PIXELS), UNIT, atol=1e-6)
+    np.testing.assert_allclose(PixelRange.from_images(SIGNED).convert(PIXELS), SIGNED, atol=1e-6)
 
 
 def test_small_numbers_are_a_range_of_their_own_and_not_dark_pixels():
     numbers = np.random.default_rng(0).uniform(0, 3, (20, 1, 5, 1)).astype(np.float32)
-    fitted = PixelRange.of(numbers)
+    fitted = PixelRange.from_images(numbers)
     for one in numbers:
-        np.testing.assert_array_equal(fitted.bring(one[np.newaxis]), one[np.newaxis])
+        np.testing.assert_array_equal(fitted.convert(one[np.newaxis]), one[np.newaxis])
 
 
 @pytest.mark.parametrize(
@@ -104,28 +104,28 @@ def test_small_numbers_are_a_range_of_their_own_and_not_dark_pixels():
 )
 def test_nearly_black_frame_is_refused_whatever_stands_beside_it(batch):
     with pytest.raises(ValueError, match=r"X\[\d\] has values from 0 to 1\.275, .*uint8"):
-        PixelRange.of(PIXELS).check(batch)
+        PixelRange.from_images(PIXELS).check(batch)
 
 
 def test_nearly_black_frame_passes_as_the_error_says():
     frame = np.concatenate([BYTES, BYTES[:1] / 200])
     with pytest.raises(ValueError, match=r"as made by X\.round\(\)\.astype\(\"uint8\"\)"):
-        PixelRange.of(PIXELS).check(frame)
-    PixelRange.of(PIXELS).check(frame.round().astype("uint8"))
+        PixelRange.from_images(PIXELS).check(frame)
+    PixelRange.from_images(PIXELS).check(frame.round().astype("uint8"))
 
 
 def test_frame_of_another_scale_is_named_among_right_ones():
     with pytest.raises(ValueError, match=r"^X\[4\] has values from 0 to 1, "):
-        PixelRange.of(PIXELS).check(np.concatenate([BYTES, UNIT]))
+        PixelRange.from_images(PIXELS).check(np.concatenate([BYTES, UNIT]))
 
 
 @pytest.mark.parametrize("scale", [UNIT, SIGNED, SIGNED * 0.9, BYTES])
 def test_every_part_of_the_package_reads_a_float_image_alike(scale):
     image = scale[0]
-    levels = np.rint(255 * PixelRange.of(image).unit(image)).astype(np.uint8)
+    levels = np.rint(255 * PixelRange.from_images(image).unit(image)).astype(np.uint8)
     np.testing.assert_array_equal(to_eight_bits(image), levels[..., 0])
     equalized = [
         ImageResizer((12, 12), equalize="histogram").fit_transform([one]) for one in (image, levels)
     ]
-    fitted = PixelRange.of(image)
+    fitted = PixelRange.from_images(image)
     np.testing.assert_allclose(fitted.unit(equalized[0]), equalized[1] / 255, atol=1e-6)

@@ -21,8 +21,8 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer, ImageResizer
-from skfer._images._dense import new_images, put
-from skfer._storage import file_array, let_go, parts
+from skfer._images._dense import empty_images, set_image
+from skfer._storage import file_array, iter_blocks, release_pages
 from skfer.datasets import make_faces
 from skfer.detection import HaarDetector, YuNetDetector
 
@@ -256,12 +256,12 @@ def test_a_file_takes_no_memory_while_it_is_filled_and_read():
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     with config_context(working_memory=0):
-        images = new_images((4000, 128, 128, 1), np.uint8)  # 66 MB
+        images = empty_images((4000, 128, 128, 1), np.uint8)  # 66 MB
     before = resident()
     for index in range(len(images)):
-        put(np.full((128, 128, 1), index % 256, np.uint8), images, index)
-    assert [int(part[-1, 0, 0, 0]) for part in parts(images)] == [255, 255, 255, 3999 % 256]
-    let_go(images)
+        set_image(np.full((128, 128, 1), index % 256, np.uint8), images, index)
+    assert [int(part[-1, 0, 0, 0]) for part in iter_blocks(images)] == [255, 255, 255, 3999 % 256]
+    release_pages(images)
     assert resident() - before < images.nbytes / 4
     np.testing.assert_array_equal(images[:, 7, 7, 0], np.arange(len(images)) % 256)
 
@@ -301,6 +301,6 @@ def test_what_was_written_to_a_private_mapping_stays(tmp_path):
     np.save(tmp_path / "images.npy", np.zeros((9, 64, 64), np.uint8))
     mapped = np.load(tmp_path / "images.npy", mmap_mode="c")
     mapped[...] = 5
-    for part in parts(mapped, size=2):
+    for part in iter_blocks(mapped, size=2):
         assert (part == 5).all()
     assert (mapped == 5).all()

@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from skfer._images._decoding import decode, is_encoded, pixels_of, text_instead
+from skfer._images._decoding import decode, decode_pillow, describe_text, is_encoded
 from skfer._images._limits import read_file
 from skfer._images._pixel_range import PixelRange
-from skfer._storage import parts
+from skfer._storage import iter_blocks
 from skfer._utils import limit_opencv, shorten
 
 # Flat rows up to this long are strips one pixel high; square rows from `SMALLEST_SQUARE`
@@ -77,7 +77,7 @@ class LazyImages:
         return _name(self._items[index], index)
 
 
-class LateImage:
+class LazyImage:
     """An image of a batch that is made when it is asked for, such as a crop that isn't kept.
 
     `np.asarray` makes it too.
@@ -104,7 +104,7 @@ Images = np.ndarray | LazyImages
 def image_sequence(X: Any) -> Images:
     """The images of a batch, in order."""
     if isinstance(X, _SINGLE):
-        text = text_instead(X) if isinstance(X, str) else None
+        text = describe_text(X) if isinstance(X, str) else None
         raise ValueError(
             f"X is {_shown(X)}: {text}. Give a list of images."
             if text
@@ -223,25 +223,25 @@ def image_name(images: Images, index: int) -> str:
     return images.name(index) if isinstance(images, LazyImages) else f"X[{index}]"
 
 
-def with_channels(image: np.ndarray) -> np.ndarray:
+def add_channel_axis(image: np.ndarray) -> np.ndarray:
     """The image with its axis of channels, ``(H, W, 1)`` or ``(H, W, 3)``."""
     return image if image.ndim == 3 else image[..., np.newaxis]
 
 
 def read_image(item: Any, index: int) -> np.ndarray:
     """One image of a batch: decoded if it is a path or bytes, and checked."""
-    if isinstance(item, LateImage):
+    if isinstance(item, LazyImage):
         return item.read()
     where = _name(item, index)
     if isinstance(item, _ENCODED):
         return decode(bytes(item), where)
     if isinstance(item, Image.Image):
-        return pixels_of(item, where)
+        return decode_pillow(item, where)
     if isinstance(item, str | os.PathLike):
         try:
             return decode(read_file(item, where), where)
         except ValueError as error:
-            text = text_instead(item) if isinstance(item, str) else None
+            text = describe_text(item) if isinstance(item, str) else None
             if text is None or os.path.exists(item):
                 raise
             raise ValueError(f"{where} is {text}.") from error
@@ -284,7 +284,7 @@ def _refuse_non_finite(image: np.ndarray, where: str) -> None:
     if image.dtype.kind != "f":
         return
     checked = 0
-    for part in parts(image):
+    for part in iter_blocks(image):
         finite = np.isfinite(part)
         if not finite.all():
             if where == "X":
@@ -299,7 +299,7 @@ def _name(item: Any, index: int) -> str:
     return f"X[{index}]{path}"
 
 
-def kind_of(image: np.ndarray) -> str:
+def describe_image(image: np.ndarray) -> str:
     """Return the shape and dtype of an image for errors."""
     return f"{'x'.join(map(str, image.shape))} {image.dtype}"
 
@@ -337,7 +337,7 @@ def content_key(image: np.ndarray, scale: PixelRange) -> bytes:
 
 def gray_levels(image: np.ndarray, scale: PixelRange) -> np.ndarray:
     """Return an image as uint8 of shape (H, W), from floats on the given scale."""
-    image = scale.eight_bits(image)
+    image = scale.to_uint8(image)
     if image.ndim == 2:
         return image
     first = image[..., 0]
@@ -357,4 +357,4 @@ def float_scale(images: Images) -> PixelRange:
         if array.dtype != np.uint8 and array.size:
             low, high = min(low, float(array.min())), max(high, float(array.max()))
     dark = low >= 0.0 and 2.0 < high < 255.0
-    return PixelRange(0.0, 255.0) if dark else PixelRange.of(np.array([low, high]))
+    return PixelRange(0.0, 255.0) if dark else PixelRange.from_images(np.array([low, high]))

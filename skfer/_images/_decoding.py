@@ -27,7 +27,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from skfer._images._limits import TooManyPixelsError, max_pixels, refuse_large
+from skfer._images._limits import TooManyPixelsError, check_n_pixels, max_pixels
 from skfer._images._pixel_range import PixelRange
 from skfer._utils import import_extra, page, shorten
 
@@ -138,7 +138,7 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
             pixels = _decoded_by_opencv(data, where, cv2.IMREAD_ANYDEPTH)  # Pillow keeps 8 bits
             _load(image, where)  # the orientation may stand behind the pixels
             return _turned(_from_sixteen_bits(pixels), _orientation(image))
-        return pixels_of(image, where)
+        return decode_pillow(image, where)
 
 
 def is_encoded(start: bytes) -> bool:
@@ -169,7 +169,7 @@ def open_image(data: bytes, where: str) -> Image.Image:
             f"{where} can't be decoded as an image: its {kind} header is damaged, breaks off or is "
             f"of a rare kind ({_short_text(error)})."
         ) from error
-    refuse_large(image.width, image.height, where)
+    check_n_pixels(image.width, image.height, where)
     if plugin is TiffImagePlugin.TiffImageFile:
         _refuse_large_tiles(image, where)
     return image
@@ -184,9 +184,9 @@ def _refuse_large_tiles(image: Any, where: str) -> None:
         )
 
 
-def pixels_of(image: Image.Image, where: str) -> np.ndarray:
+def decode_pillow(image: Image.Image, where: str) -> np.ndarray:
     """Pixels of an image of Pillow, as those of the same image in a file."""
-    refuse_large(image.width, image.height, where)
+    check_n_pixels(image.width, image.height, where)
     # Of the file, which may be closed when the pixels are loaded.
     levels, sixteen = _levels(image), "16" in _raw_mode(image)
     _load(image, where)
@@ -226,13 +226,13 @@ def _converted(image: Image.Image, mode: str) -> np.ndarray:
     return pixels
 
 
-def text_instead(text: str) -> str | None:
+def describe_text(text: str) -> str | None:
     """Say what a text is that stands where an image or a path is expected; None if unknown.
 
     Examples
     --------
-    >>> from skfer._images._decoding import text_instead
-    >>> text_instead("data:image/png;base64,iVBORw0KGgo=")
+    >>> from skfer._images._decoding import describe_text
+    >>> describe_text("data:image/png;base64,iVBORw0KGgo=")
     'a data URL: decode what follows its comma with base64.b64decode'
     """
     head = text[:4096]
@@ -390,13 +390,13 @@ def _refuse_black(image: Image.Image, where: str) -> None:
 def _from_floats(values: np.ndarray, where: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError(f"{where} holds NaN or infinity; pixels must be finite.")
-    scale = PixelRange.of(values)
+    scale = PixelRange.from_images(values)
     if (scale.low, scale.high) not in ((0.0, 1.0), (0.0, 255.0)):
         raise ValueError(
             f"{where} has floating-point pixels from {scale.low:g} to {scale.high:g}, which are "
             "neither on [0, 1] nor on [0, 255]. Convert it to 8 bits first."
         )
-    return scale.eight_bits(values)
+    return scale.to_uint8(values)
 
 
 def _what_else(data: bytes) -> str:
@@ -405,7 +405,7 @@ def _what_else(data: bytes) -> str:
         return ": it is a video, which skfer.video and the command skfer video read"
     if data.startswith(b"version https://git-lfs"):
         return ": it is a Git LFS pointer, not the image; git lfs pull fetches it"
-    text = text_instead(data[:4096].decode("latin-1"))
+    text = describe_text(data[:4096].decode("latin-1"))
     if text is not None:
         return f": it is {text}"
     if data.lstrip()[:1] in (b"<", b"{"):

@@ -10,14 +10,14 @@ import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import get_config
 
-from skfer._images._batch import Images, kind_of, with_channels
+from skfer._images._batch import Images, add_channel_axis, describe_image
 from skfer._images._pixel_range import PixelRange
-from skfer._storage import file_array, let_go
+from skfer._storage import file_array, release_pages
 
 # Of scikit-learn's `working_memory`, which several steps of a Pipeline share with the network.
 _SHARE = 1 / 16
-# Images that a thread is given at once, where there are enough for all threads.
-_MOST_AT_ONCE = 64
+# Maximum number of images that a thread gets at once.
+_MAX_BATCH = 64
 
 
 def memory_share() -> int:
@@ -25,7 +25,7 @@ def memory_share() -> int:
     return int(_SHARE * get_config()["working_memory"] * 2**20)
 
 
-def new_images(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def empty_images(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return an empty array in memory, or in a temporary file if it exceeds `memory_share`."""
     n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
     return np.empty(shape, dtype) if n_bytes <= memory_share() else file_array(shape, dtype)
@@ -35,59 +35,52 @@ def dense_images(images: Images) -> np.ndarray:
     """Return all images of a sequence as one array ``(n, height, width, channels)``."""
     if isinstance(images, np.ndarray):
         return images
-    first = with_channels(images[0])
-    dense = new_images((len(images), *first.shape), first.dtype)
+    first = add_channel_axis(images[0])
+    dense = empty_images((len(images), *first.shape), first.dtype)
     for index, image in enumerate(images):
-        image = with_channels(image)
-        refuse_other_dtype(image, index, first)
+        image = add_channel_axis(image)
+        check_same_dtype(image, index, first)
         if image.shape != first.shape:
             raise ValueError(
-                f"The images differ: X[0] is {kind_of(first)} and X[{index}] is {kind_of(image)}. "
-                "Put an ImageResizer or GrayscaleResizer before this step of the Pipeline."
+                f"The images differ: X[0] is {describe_image(first)} and X[{index}] is "
+                f"{describe_image(image)}. Put an ImageResizer or GrayscaleResizer before this step of the Pipeline."
             )
-        put(image, dense, index)
+        set_image(image, dense, index)
     return dense
 
 
-def refuse_other_dtype(image: np.ndarray, index: int, first: np.ndarray) -> None:
+def check_same_dtype(image: np.ndarray, index: int, first: np.ndarray) -> None:
     """Raise `ValueError` if one image is uint8 and the first of the batch floating point."""
     if image.dtype == first.dtype:
         return
-    floats, place = (image, index) if first.dtype == np.uint8 else (first, 0)
-    way = PixelRange.of(floats).to_uint8()
-    what = f"X[{place}]"
+    floats, name = (image, f"X[{index}]") if first.dtype == np.uint8 else (first, "X[0]")
+    expression = PixelRange.from_images(floats).uint8_expression()
     raise ValueError(
         f"X[0] is {first.dtype} and X[{index}] is {image.dtype}: the images of one batch are all "
         "uint8 or all floating point. "
         + (
-            f"{what} becomes uint8 by {way.replace('X', what)}."
-            if way
-            else f"Bring {what}, with values from {floats.min():g} to {floats.max():g}, to "
-            "0 to 255 and make it uint8."
+            f"{name} becomes uint8 by {expression.replace('X', name)}."
+            if expression
+            else f"Scale {name}, with values from {floats.min():g} to {floats.max():g}, to "
+            "0 to 255 and convert it to uint8."
         )
     )
 
 
-def put(image: np.ndarray, dense: np.ndarray, index: int) -> None:
+def set_image(image: np.ndarray, dense: np.ndarray, index: int) -> None:
     """Set one image of an array; pages of a file are released regularly."""
     dense[index] = image
-    if index % _MOST_AT_ONCE == 0:
-        let_go(dense)
+    if index % _MAX_BATCH == 0:
+        release_pages(dense)
 
 
 def for_each_image(
-    function: Callable[[int], Any], places: range, n_jobs: int | None, verbose: int = 0
+    function: Callable[[int], Any], indices: range, n_jobs: int | None, verbose: int = 0
 ) -> list[Any]:
-    """Call a function with the index of each image, in threads.
+    """Call a function with the index of each image, in threads whatever backend is set.
 
-    Threads, whatever backend is set: OpenCV leaves the interpreter to others while it works, and
-    processes could not fill one array.
+    OpenCV releases the interpreter lock, and processes could not fill one array.
     """
-    at_once = len(places) // (8 * effective_n_jobs(n_jobs))
-    parallel = Parallel(
-        n_jobs=n_jobs,
-        require="sharedmem",
-        batch_size=min(max(at_once, 1), _MOST_AT_ONCE),
-        verbose=verbose,
-    )
-    return parallel(delayed(function)(index) for index in places)
+    batch_size = min(max(len(indices) // (8 * effective_n_jobs(n_jobs)), 1), _MAX_BATCH)
+    parallel = Parallel(n_jobs, require="sharedmem", batch_size=batch_size, verbose=verbose)
+    return parallel(delayed(function)(index) for index in indices)

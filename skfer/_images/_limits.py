@@ -57,7 +57,7 @@ class TooManyPixelsError(ValueError):
     """An image has more pixels than `max_pixels`."""
 
 
-def refuse_large(width: int, height: int, where: str) -> None:
+def check_n_pixels(width: int, height: int, where: str) -> None:
     """Raise an error if the size in the header of an image exceeds `max_pixels`."""
     if width < 1 or height < 1:
         raise ValueError(f"{where} can't be decoded as an image: its header names no size.")

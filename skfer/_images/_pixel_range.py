@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfer._storage import parts
+from skfer._storage import iter_blocks
 from skfer._utils import page
 
 # A float image may leave the fitted range by this much of its width: noise and sharpening
@@ -36,7 +36,7 @@ class PixelRange:
     high: float
 
     @classmethod
-    def of(cls, images: np.ndarray) -> PixelRange:
+    def from_images(cls, images: np.ndarray) -> PixelRange:
         """Return the scale of an image, or of a batch of images as a whole.
 
         uint8 is on 0 to 255. Floats are on 0 to 1 or on -1 to 1 if they fit into it, and on 0 to
@@ -61,17 +61,17 @@ class PixelRange:
         )
         return np.clip(scaled, 0, 1)
 
-    def eight_bits(self, images: np.ndarray) -> np.ndarray:
+    def to_uint8(self, images: np.ndarray) -> np.ndarray:
         """Return images of this scale as uint8; what lies outside is clipped."""
         if images.dtype == np.uint8:
             return images
         return np.rint(self.unit(images) * np.float32(255)).astype(np.uint8)
 
-    def to_uint8(self) -> str | None:
+    def uint8_expression(self) -> str | None:
         """Return the expression that makes uint8 of an array `X` on this scale, for an error."""
         return _TO_UINT8.get((self.low, self.high))
 
-    def bring(self, images: np.ndarray) -> np.ndarray:
+    def convert(self, images: np.ndarray) -> np.ndarray:
         """The batch on this scale: uint8 is brought to it, floats must be on it already."""
         self.check(images)
         return self.scaled(images)
@@ -95,7 +95,7 @@ class PixelRange:
         common = (self.low, self.high) in ((0.0, 1.0), (0.0, 255.0))
         slack = (_SLACK if common else _SLACK_OF_OWN_RANGE) * (self.high - self.low)
         start = 0
-        for part in parts(images):
+        for part in iter_blocks(images):
             axes = tuple(range(1, part.ndim))
             low, high = part.min(axis=axes), part.max(axis=axes)
             too_far = (low < self.low - slack) | (high > self.high + slack)
@@ -107,8 +107,8 @@ class PixelRange:
             start += len(part)
 
     def _error(self, index: int, low: float, high: float, images: np.ndarray) -> ValueError:
-        others = PixelRange.of(images)
-        way = others.to_uint8()
+        others = PixelRange.from_images(images)
+        way = others.uint8_expression()
         if way is None or (others.low, others.high) == (self.low, self.high):
             # Of this scale as a whole: the image may be nearly black.
             way = _TO_UINT8.get((self.low, self.high))
@@ -122,5 +122,5 @@ class PixelRange:
 
 def _extremes(images: np.ndarray) -> tuple[float, float]:
     """Lowest and highest value."""
-    each = [(part.min(), part.max()) for part in parts(images)]
+    each = [(part.min(), part.max()) for part in iter_blocks(images)]
     return float(min(low for low, _ in each)), float(max(high for _, high in each))

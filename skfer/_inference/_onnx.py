@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from skfer._inference._keras import KerasBackend, Predict, largest_batch, network_function
-from skfer._utils import not_installed, threads_allowed
+from skfer._utils import missing_package, threads_allowed
 from skfer.datasets import make_faces
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def require_onnx(needed_by: str, *packages: str) -> None:
     """Raise the error that says what to install, if a package is missing."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise not_installed(missing[0], needed_by, "onnx")
+        raise missing_package(missing[0], needed_by, "onnx")
 
 
 def convert_to_onnx(

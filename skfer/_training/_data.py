@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
-from skfer._storage import let_go
+from skfer._storage import release_pages
 from skfer._training._augmentation import Augmentation
 
 # Votes make a label acceptable from this share on (Barsoum et al. 2016).
@@ -53,7 +53,7 @@ class ImageSubset:
 
     def __getitem__(self, indices: np.ndarray) -> np.ndarray:
         selected = self._images[self._rows[indices]]
-        let_go(self._images)
+        release_pages(self._images)
         return selected
 
 

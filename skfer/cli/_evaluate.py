@@ -62,7 +62,7 @@ def evaluate(
 
 def _set_croppers(model: Any, faces: bool, detector: str | None) -> Any:
     """Return what answers in a model; its `FaceCropper` looks with that detector, or not at all."""
-    from skfer._pipelines import flat_steps, joined
+    from skfer._pipelines import flat_steps, join_steps
     from skfer.preprocessing import FaceCropper
 
     steps = flat_steps(model)
@@ -75,7 +75,7 @@ def _set_croppers(model: Any, faces: bool, detector: str | None) -> Any:
     elif detector is not None:
         for cropper in croppers:
             cropper.set_params(detector=find_detector(detector))
-    return joined(steps)
+    return join_steps(steps)
 
 
 def _scores(labels: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfer._images._batch import read_image
-from skfer._labels import EXPRESSION_SETS, code_table, decoded_label
+from skfer._labels import EXPRESSION_SETS, code_table, decode_label
 from skfer._storage import read_npz
 from skfer._utils import shorten
 from skfer.datasets._files import (
@@ -349,7 +349,7 @@ def _pixels(cell: Any) -> np.ndarray:
 def _code(cell: Any) -> int:
     """Return FER2013's code of a code or a name."""
     try:
-        return FER2013_CLASSES.index(str(decoded_label(cell, _CODES)))
+        return FER2013_CLASSES.index(str(decode_label(cell, _CODES)))
     except ValueError as error:
         text = str(cell).strip()
         shown = text if text.isdigit() else shorten(cell)

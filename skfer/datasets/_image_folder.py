@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfer._images._batch import HEIC_SUFFIXES, readable_suffixes
-from skfer._labels import canonical_label, code_table, decoded_label
+from skfer._labels import canonical_label, code_table, decode_label
 from skfer._utils import page, printable, shorten
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
 from skfer.datasets._files import (
@@ -138,9 +138,9 @@ def load_image_folder(
     table = None if codes is None else code_table(codes)
 
     def label_of(text: str) -> str | None:
-        return decoded_label(printable(text, controls=False), table, normalize=normalize)
+        return decode_label(printable(text, controls=False), table, normalize=normalize)
 
-    wanted = None if classes is None else [decoded_label(c, normalize=normalize) for c in classes]
+    wanted = None if classes is None else [decode_label(c, normalize=normalize) for c in classes]
     endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))
     passed_over: Counter[str] = Counter()
     pattern = None if names is None else name_pattern(names)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._labels import canonical_label, code_table, decoded_label
+from skfer._labels import canonical_label, code_table, decode_label
 from skfer._utils import shorten
 from skfer.datasets._clip_names import name_pattern
 from skfer.datasets._files import known_split, open_table, real_path
@@ -155,13 +155,13 @@ def load_image_table(
     found = []
     for row, cell in enumerate(cells):
         try:
-            found.append(decoded_label(cell, coded, normalize=normalize))
+            found.append(decode_label(cell, coded, normalize=normalize))
         except ValueError as error:
             raise ValueError(f"{name}, row {row}: {error}.") from error
     if classes is None:
         class_names = sorted({text for text in found if text is not None})
     else:
-        class_names = [str(decoded_label(text, normalize=normalize)) for text in classes]
+        class_names = [str(decode_label(text, normalize=normalize)) for text in classes]
     rows = [row for row, text in enumerate(found) if text in class_names]
     if not rows:
         raise ValueError(

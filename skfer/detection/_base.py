@@ -249,7 +249,7 @@ def to_eight_bits(image: np.ndarray) -> np.ndarray:
     """
     if image.ndim == 3 and image.shape[-1] == 1:
         image = image[..., 0]
-    return PixelRange.of(image).eight_bits(image)
+    return PixelRange.from_images(image).to_uint8(image)
 
 
 def detect_faces(

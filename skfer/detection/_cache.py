@@ -22,7 +22,7 @@ import cv2
 import joblib
 import numpy as np
 
-from skfer._storage import NO_ROOM, partial_file
+from skfer._storage import DISK_ERRNOS, partial_file
 from skfer._utils import open_regular
 from skfer.detection._base import Detections, FaceDetector
 
@@ -196,7 +196,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        if error.errno in NO_ROOM:
+        if error.errno in DISK_ERRNOS:
             return
         raise ValueError(
             f"memory: the folder {str(folder)!r} can't be created ({error.strerror}). Give "

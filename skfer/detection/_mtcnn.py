@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-from skfer._utils import Documented, import_extra, not_installed, require_usable_tensorflow
+from skfer._utils import Documented, import_extra, missing_package, require_usable_tensorflow
 from skfer.detection._base import Detections, register_detector
 
 # Window size of the first network.
@@ -136,7 +136,7 @@ class MTCNNDetector(Documented, BaseEstimator):
         try:
             version = importlib.metadata.version("mtcnn")
         except importlib.metadata.PackageNotFoundError as error:
-            raise not_installed("mtcnn", type(self).__name__, "mtcnn") from error
+            raise missing_package("mtcnn", type(self).__name__, "mtcnn") from error
         return version, tuple(sorted(self.get_params(deep=False).items()))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skfer._images._batch import IMAGE_SUFFIXES, read_image
-from skfer._pipelines import take_apart
+from skfer._pipelines import split_pipeline
 from skfer.distributed._on_dask import copies_kept, last_client
 from skfer.recognition import class_columns, import_pandas, set_column_types
 
@@ -79,7 +79,7 @@ def predict_folder(
     pd = import_pandas("predict_folder")
     if not isinstance(partition_size, Integral) or partition_size < 1:
         raise ValueError(f"partition_size must be a positive int; got {partition_size!r}.")
-    parts = take_apart(pipeline, None)
+    parts = split_pipeline(pipeline, None)
     if client is None:
         client = last_client("predict_folder")
     files = _image_files(folder)

@@ -24,7 +24,7 @@ from skfer._base import ImageEstimator
 from skfer._images._dense import dense_images
 from skfer._images._pixel_range import PixelRange
 from skfer._inference import BACKENDS, VIEWS, KerasBackend
-from skfer._storage import parts
+from skfer._storage import iter_blocks
 from skfer._training import (
     SCHEDULES,
     CheckpointFile,
@@ -340,7 +340,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def _on_scale(self, examples: Examples) -> Examples:
         self._check_shape(examples.images)
-        return examples._replace(images=self.pixel_range_.bring(examples.images))
+        return examples._replace(images=self.pixel_range_.convert(examples.images))
 
     # Network
 
@@ -350,7 +350,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         """Build the network for images like these, with the weights that a fit starts from."""
         prepare_tensorflow()
         self.image_shape_ = images.shape[1:]
-        self.pixel_range_ = PixelRange.of(images)
+        self.pixel_range_ = PixelRange.from_images(images)
         with isolated_random_state(self._seed):
             if is_model(self.network):
                 if self.weights is not None:
@@ -474,7 +474,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def _run(self, backend: KerasBackend, images: np.ndarray) -> np.ndarray:
         """Return the outputs for images, which are scaled part by part."""
-        outputs = [backend(self.pixel_range_.scaled(part)) for part in parts(images)]
+        outputs = [backend(self.pixel_range_.scaled(part)) for part in iter_blocks(images)]
         joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         finite = np.isfinite(joined).all(axis=1)
         if not finite.all():

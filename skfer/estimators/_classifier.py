@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skfer._labels import encoding_hint, is_missing, label_array, label_codes
+from skfer._labels import encoded_labels_hint, is_missing, label_array, label_codes
 from skfer._training._augmentation import Augmentation
 from skfer._training._data import (
     VOTE_MODES,
@@ -618,7 +618,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         """Return the index of each label in `classes_`."""
-        hint = encoding_hint(y, self.classes_)
+        hint = encoded_labels_hint(y, self.classes_)
         if hint:
             raise ValueError(
                 f"y holds numbers, but the classes are {self.classes_.tolist()}.{hint}"
@@ -705,7 +705,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
 
     def _check_outputs(self) -> None:
         probe = np.random.default_rng(0).integers(0, 256, (2, *self.image_shape_), dtype=np.uint8)
-        outputs = np.asarray(self.network_(self.pixel_range_.bring(probe), training=False))
+        outputs = np.asarray(self.network_(self.pixel_range_.convert(probe), training=False))
         if outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
             name = model_name(self.network) if is_model(self.network) else repr(self.network)
             raise ValueError(
@@ -805,7 +805,7 @@ def _class_weight_array(class_weight: Mapping, classes: np.ndarray) -> np.ndarra
         raise ValueError(
             f"class_weight has a weight for {shorten(unknown[0])}, which is not one of the "
             f"classes {shorten(labels)}. Where y lacks some labels, the parameter classes names "
-            f"all.{encoding_hint(classes, class_weight)}"
+            f"all.{encoded_labels_hint(classes, class_weight)}"
         )
     for label, weight in class_weight.items():
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
@@ -849,6 +849,6 @@ def _sort_columns(votes: Any, classes: list) -> Any:
         raise ValueError(
             f"votes has the columns {names}, but the classes are {classes}. Name a column for "
             "each class, or give an array in their order. Where y lacks some of them, the "
-            f"parameter classes names all.{encoding_hint(np.asarray(classes), names)}"
+            f"parameter classes names all.{encoded_labels_hint(np.asarray(classes), names)}"
         )
     return votes[classes]

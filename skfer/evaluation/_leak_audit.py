@@ -190,7 +190,7 @@ def _keys_and_thumbnails(images: Any) -> tuple[list[bytes], np.ndarray]:
         if image.ndim == 3:
             single = image.shape[-1] == 1
             image = image[..., 0] if single else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        image = PixelRange.of(image).eight_bits(image)
+        image = PixelRange.from_images(image).to_uint8(image)
         thumbnails.append(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
     return keys, np.stack(thumbnails)
 

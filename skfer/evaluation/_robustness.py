@@ -165,11 +165,11 @@ def corrupt_images(
     kind = _corruption(corruption)
     seed = check_random_state(random_state).randint(2**31 - 1)
     images = image_sequence(X)
-    common = PixelRange.of(images) if isinstance(images, np.ndarray) else None
+    common = PixelRange.from_images(images) if isinstance(images, np.ndarray) else None
     corrupted = []
     for index, image in enumerate(images):
         rng = np.random.default_rng([seed, zlib.crc32(corruption.encode()), index])
-        corrupted.append(_corrupt(image, kind, level, common or PixelRange.of(image), rng))
+        corrupted.append(_corrupt(image, kind, level, common or PixelRange.from_images(image), rng))
     return np.stack(corrupted) if isinstance(images, np.ndarray) else corrupted
 
 

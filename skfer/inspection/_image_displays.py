@@ -178,7 +178,7 @@ class ImageGridDisplay:
         self.images_: list[Any] = []
         self.text_: list[Any] = []
         floats = [image.ravel() for row in self.images for image in row if image.dtype != np.uint8]
-        scale = PixelRange.of(np.concatenate(floats)) if floats else None
+        scale = PixelRange.from_images(np.concatenate(floats)) if floats else None
         for row, images in enumerate(self.images):
             for column, image in enumerate(images):
                 center = (column + 0.5, row * row_height + 0.5)
@@ -453,7 +453,7 @@ class LeakDisplay:
             top = row * pair_height
             for below, image in enumerate(images):
                 center = (column + 0.5, top + below + 0.5)
-                scale = None if image.dtype == np.uint8 else PixelRange.of(image)
+                scale = None if image.dtype == np.uint8 else PixelRange.from_images(image)
                 self.images_.append(_draw_image(self.ax_, image, scale, center, "gray"))
             self.text_.append(
                 self.ax_.text(

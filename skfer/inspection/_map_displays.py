@@ -133,7 +133,7 @@ class MapDisplay:
         check_consistent_length(maps, self.target, self.proba)
         if images.ndim == 4 and images.shape[-1] == 1:
             images = images[..., 0]
-        return maps, PixelRange.of(images).unit(images)
+        return maps, PixelRange.from_images(images).unit(images)
 
     def _top_values(self, maps: np.ndarray) -> np.ndarray:
         """Return the value of each map that gets the strongest colour."""

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfer._base import ImageEstimator
 from skfer._images._dense import dense_images
-from skfer._pipelines import flat_steps, joined
+from skfer._pipelines import flat_steps, join_steps
 from skfer._utils import shorten
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
 
@@ -83,7 +83,7 @@ def prepare_images(estimator: Any, X: Any) -> PreparedImages:
     for step in steps[:n_steps]:
         X = step.transform(X)
     return PreparedImages(
-        dense_images(ImageEstimator()._images(X, reset=True)), joined(steps[n_steps:])
+        dense_images(ImageEstimator()._images(X, reset=True)), join_steps(steps[n_steps:])
     )
 
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
-from skfer._storage import DAMAGE
+from skfer._storage import READ_ERRORS
 from skfer._utils import page
 from skfer.networks._copies import copy_network, has_strided_pointwise
 from skfer.networks._keras_settings import standard_keras
@@ -252,7 +252,7 @@ def _check_weights(path: Path, name: str) -> None:
                     raise ValueError(f"it unpacks to more than {most / 1e6:,.0f} MB")
                 file = stack.enter_context(archive.open("model.weights.h5"))
             _check_datasets(stack.enter_context(h5py.File(file, "r")), most)
-    except (*DAMAGE, KeyError) as error:
+    except (*READ_ERRORS, KeyError) as error:
         raise ValueError(f"{name} can't be read: {_short(error)}") from error
 
 
@@ -310,7 +310,7 @@ def _read_zip(path: Path, name: str) -> dict[str, Any]:
             if members >= _KERAS_ZIP:
                 with archive.open("config.json") as file:
                     text = file.read(_MAX_TEXT + 1)
-    except DAMAGE as error:
+    except READ_ERRORS as error:
         raise ValueError(f"{name} is a damaged zip archive: {_short(error)}") from error
     if text is not None:
         return _parsed(_decoded(text, name), name)

@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 import skfer
-from skfer._storage import DAMAGE, add_array, member, partial_file, read_array
+from skfer._storage import READ_ERRORS, add_array, archive_entry, partial_file, read_array
 from skfer._utils import page, shorten, tensorflow_is_usable
 from skfer.estimators._base import package_versions
 from skfer.networks._keras_settings import standard_keras
@@ -265,7 +265,7 @@ def _shown_classes(estimator: Any) -> list[str] | None:
 def write_archive(file: IO[bytes], content: dict[str, Any], arrays: Sequence[np.ndarray]) -> None:
     """Write content and arrays to a new file that is open for reading and writing."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(member(TEXT), json.dumps(content))
+        archive.writestr(archive_entry(TEXT), json.dumps(content))
         for index, array in enumerate(arrays):
             add_array(archive, f"{index:03}.npy", array, compress=False)
         archive.comment = _SEAL.ljust(_SEAL_LENGTH, b"0")
@@ -290,7 +290,7 @@ def read_archive(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
         _check_seal(file, path)
         try:
             return _unpack(file)
-        except (*DAMAGE, KeyError, RecursionError) as error:
+        except (*READ_ERRORS, KeyError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} is no model that can be read: {error}.") from error
 
 

@@ -391,7 +391,7 @@ def _quantize(image: np.ndarray) -> np.ndarray:
     of a diagonal edge. An image that was uint8 becomes a multiple of its uint8 values by a power
     of two, and thus has the same features.
     """
-    scale = PixelRange.of(image)
+    scale = PixelRange.from_images(image)
     levels_per_unit = 255 / (scale.high - scale.low)
     image = image.astype(np.float64) - image.min()
     contrast = image.max()

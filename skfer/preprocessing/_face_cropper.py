@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skfer._base import ImageEstimator, ImagesOut
-from skfer._images._batch import Images, LateImage, image_name, read_image
+from skfer._images._batch import Images, LazyImage, image_name, read_image
 from skfer._images._dense import for_each_image, memory_share
 from skfer._utils import page
 from skfer.detection import (
@@ -441,7 +441,7 @@ class _CropBatch:
         return self._crop(self._images[index], face)
 
 
-class _LazyCrop(LateImage):
+class _LazyCrop(LazyImage):
     """A crop that is computed on access."""
 
     __slots__ = ("_batch", "_index")

@@ -12,8 +12,8 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfer._base import ImageEstimator, ImagesOut
-from skfer._images._batch import with_channels
-from skfer._images._dense import for_each_image, new_images, put, refuse_other_dtype
+from skfer._images._batch import add_channel_axis
+from skfer._images._dense import check_same_dtype, empty_images, for_each_image, set_image
 from skfer._images._pixel_range import PixelRange
 from skfer._utils import shorten
 
@@ -45,7 +45,7 @@ def to_rgb(image: np.ndarray) -> np.ndarray:
     """Return an image as ``(H, W, 3)``."""
     if image.ndim == 3 and image.shape[-1] == 3:
         return image
-    return cv2.cvtColor(np.ascontiguousarray(with_channels(image)), cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(np.ascontiguousarray(add_channel_axis(image)), cv2.COLOR_GRAY2RGB)
 
 
 class _BaseResizer(ImagesOut, ImageEstimator):
@@ -113,13 +113,13 @@ class _BaseResizer(ImagesOut, ImageEstimator):
         height, width = validate_size(self.size, "size", "(height, width)")
         first = images[0]
         resized = self._resize(first, (width, height))
-        dense = new_images((len(images), *resized.shape), resized.dtype)
-        put(resized, dense, 0)
+        dense = empty_images((len(images), *resized.shape), resized.dtype)
+        set_image(resized, dense, 0)
 
         def fill(index: int) -> None:
             image = images[index]
-            refuse_other_dtype(image, index, first)
-            put(self._resize(image, (width, height)), dense, index)
+            check_same_dtype(image, index, first)
+            set_image(self._resize(image, (width, height)), dense, index)
 
         for_each_image(fill, range(1, len(images)), self.n_jobs)
         return self._indexed(dense, X)
@@ -133,7 +133,7 @@ class _BaseResizer(ImagesOut, ImageEstimator):
             image = cv2.resize(image, size, interpolation=method)
         if self.equalize not in (None, "none"):
             image = _equalize(image, self.equalize)
-        return with_channels(image)
+        return add_channel_axis(image)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -239,8 +239,8 @@ class GrayscaleResizer(_BaseResizer):
 def _equalize(image: np.ndarray, method: str) -> np.ndarray:
     """Return an image with equalised gray values or luminance."""
     if image.dtype != np.uint8:
-        scale = PixelRange.of(image)
-        return scale.scaled(_equalize(scale.eight_bits(image), method)).astype(np.float32)
+        scale = PixelRange.from_images(image)
+        return scale.scaled(_equalize(scale.to_uint8(image), method)).astype(np.float32)
     if image.ndim == 3:
         ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
         ycc[..., 0] = _equalize(ycc[..., 0], method)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skfer._images._batch import Images, image_name, image_sequence
-from skfer._pipelines import take_apart
+from skfer._pipelines import split_pipeline
 from skfer._utils import shorten
 from skfer.detection import Detections, FaceDetector
 
@@ -135,7 +135,7 @@ class FaceReader:
             from skfer import load_pretrained
 
             pipeline = load_pretrained()
-        self._parts = take_apart(pipeline, detector)
+        self._parts = split_pipeline(pipeline, detector)
         if max_pixels is not None:
             finder = dataclasses.replace(self._parts.finder, max_pixels=int(max_pixels))
             self._parts = self._parts._replace(finder=finder)

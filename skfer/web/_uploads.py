@@ -20,7 +20,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from skfer._images._decoding import decode, text_instead
+from skfer._images._decoding import decode, describe_text
 from skfer._images._limits import TooManyPixelsError
 from skfer._worker import WorkerError, WorkerPool
 from skfer.web._limits import Limits
@@ -139,7 +139,7 @@ def refuse_text(start: bytes, name: str) -> None:
     field = _FIELD.match(text)
     if _JSON.match(text):
         what = "This is JSON, which is not taken"
-    elif instead := text_instead(text[field.end() :] if field else text):
+    elif instead := describe_text(text[field.end() :] if field else text):
         what = f"This is {instead.partition(':')[0]}, which is not taken"
     else:
         return
