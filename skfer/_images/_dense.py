@@ -43,7 +43,8 @@ def dense_images(images: Images) -> np.ndarray:
         if image.shape != first.shape:
             raise ValueError(
                 f"The images differ: X[0] is {describe_image(first)} and X[{index}] is "
-                f"{describe_image(image)}. Put an ImageResizer or GrayscaleResizer before this step of the Pipeline."
+                f"{describe_image(image)}. Put an ImageResizer or GrayscaleResizer before this "
+                "step of the Pipeline."
             )
         set_image(image, dense, index)
     return dense
