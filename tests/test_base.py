@@ -32,7 +32,6 @@ def test_a_table_with_a_column_of_images_is_no_batch(X):
 
 def test_a_table_of_numbers_may_hold_objects():
     rows = np.arange(8.0).reshape(2, 4)
-
     np.testing.assert_array_equal(
         GrayscaleResizer(8).fit_transform(rows.astype(object)), GrayscaleResizer(8).transform(rows)
     )
@@ -43,9 +42,7 @@ def test_a_fit_on_photos_forgets_the_table_of_the_fit_before():
     photo = np.zeros((30, 20), np.uint8)
     resizer = GrayscaleResizer().fit(table)
     assert resizer.n_features_in_ == 9
-
     resizer.fit([photo])
-
     assert not hasattr(resizer, "n_features_in_")
     assert not hasattr(resizer, "feature_names_in_")
     assert resizer.transform(np.zeros((2, 16))).shape == (2, 48, 48, 1)

@@ -404,7 +404,6 @@ def test_tables_of_faces_hold_no_formulas(tmp_path):
     header, *rows = csv.reader(table_to_csv(table).splitlines())
     assert header == ["image", "confidence", "'=sum"]
     assert rows == [["'=cmd()", "-1.5", "0.1"], ["b.jpg", "2.0", "0.9"]]
-
     path = tmp_path / "rows.csv"
     sink = row_sink(path, ".csv", ["=sum", "sad"])
     sink.write([(0, 0.0, 0, 1, 2, 3, 4, -0.5, True, "=sum", 0.9, 0.9, 0.1)])

@@ -50,7 +50,6 @@ def with_pillow(image, form, **options):
 @given(st.lists(images(), min_size=1, max_size=6))
 def test_ragged_images_come_out_as_many_in_order_and_unchanged(batch):
     out = image_sequence(batch)
-
     assert len(out) == len(batch)
     for image, original in zip(out, batch, strict=True):
         assert image.shape == original.shape
@@ -65,9 +64,7 @@ def test_dense_images_come_out_with_a_channel_axis(image, n):
         return  # one image, by its shape
     if batch.ndim == 4 and batch.shape[-1] not in (1, 3):
         return
-
     out = image_sequence(batch)
-
     assert out.shape == (n, *image.shape[:2], image.shape[2] if image.ndim == 3 else 1)
     np.testing.assert_array_equal(out.ravel(), batch.astype(out.dtype).ravel())
 
@@ -75,7 +72,6 @@ def test_dense_images_come_out_with_a_channel_axis(image, n):
 @given(st.lists(hnp.arrays(np.uint8, st.tuples(SIDES, SIDES)), min_size=1, max_size=5))
 def test_lossless_files_come_out_as_they_were_written(batch):
     out = image_sequence([encoded(image) for image in batch])
-
     for image, original in zip(out, batch, strict=True):
         np.testing.assert_array_equal(image, original)
 
@@ -83,7 +79,6 @@ def test_lossless_files_come_out_as_they_were_written(batch):
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 32)), elements=FINITE))
 def test_short_float_rows_are_strips(rows):
     strips = rows_to_images(rows)
-
     assert strips.shape == (len(rows), 1, rows.shape[1], 1)
     np.testing.assert_array_equal(strips[:, 0, :, 0], rows.astype(np.float32))
 
@@ -96,9 +91,7 @@ def test_bytes_that_are_no_image_are_an_error_and_nothing_else(junk):
 
 def test_olivetti_rows_are_square_images():
     rows = np.random.default_rng(0).random((3, 4096))
-
     faces = rows_to_images(rows)
-
     assert faces.shape == (3, 64, 64, 1)
     np.testing.assert_array_equal(faces[1].ravel(), rows[1].astype(np.float32))
     assert GrayscaleResizer(48).fit_transform(rows).shape == (3, 48, 48, 1)
@@ -125,7 +118,6 @@ def test_colour_is_rgb(astronaut):
 )
 def test_paths_and_bytes_in_any_kind_of_sequence(photo_files, as_batch):
     out = image_sequence(as_batch(photo_files))
-
     assert [image.shape for image in out] == [
         (512, 512, 3),
         (300, 350, 3),
@@ -136,7 +128,6 @@ def test_paths_and_bytes_in_any_kind_of_sequence(photo_files, as_batch):
 
 def test_files_are_read_when_they_are_asked_for(tmp_path, photo_files):
     batch = image_sequence([photo_files[0], tmp_path / "missing.png"])
-
     assert len(batch) == 2
     assert batch[0].shape == (512, 512, 3)
     with pytest.raises(ValueError, match=r"X\[1\].*missing.png.*No such file"):
@@ -161,9 +152,7 @@ def test_photos_stand_upright_by_their_exif(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = with_pillow(Image.fromarray(np.ascontiguousarray(stored)), "JPEG", exif=exif)
-
     image = read_image(data, 0)
-
     assert image.shape == (40, 60, 3)
     assert np.abs(image.astype(int) - upright).mean() < 5
 
@@ -171,13 +160,11 @@ def test_photos_stand_upright_by_their_exif(orientation):
 def test_alpha_is_dropped(astronaut):
     pixels = Image.fromarray(astronaut)
     pixels.putalpha(128)
-
     np.testing.assert_array_equal(read_image(with_pillow(pixels, "PNG"), 0), astronaut)
 
 
 def test_gray_files_stay_gray_and_16_bits_become_8(astronaut):
     gray = astronaut[..., 0]
-
     np.testing.assert_array_equal(read_image(encoded(gray), 0), gray)
     np.testing.assert_array_equal(read_image(encoded(gray.astype(np.uint16) * 257), 0), gray)
 
@@ -185,9 +172,7 @@ def test_gray_files_stay_gray_and_16_bits_become_8(astronaut):
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK"])
 def test_other_kinds_of_files_are_decoded(astronaut, mode):
     form = "JPEG" if mode == "CMYK" else "PNG"
-
     image = read_image(with_pillow(Image.fromarray(astronaut).convert(mode), form), 0)
-
     assert image.shape[:2] == (512, 512)
     assert image.dtype == np.uint8
 
@@ -232,9 +217,7 @@ def test_images_of_pillow_in_every_mode(astronaut, mode):
     assert image.mode == mode
     colour = np.asarray(Image.fromarray(np.ascontiguousarray(astronaut[:64, 180:260])))
     gray = np.asarray(Image.fromarray(colour).convert("L"))
-
     [pixels] = image_sequence([image])
-
     expected = colour if pixels.ndim == 3 else gray
     assert pixels.dtype == np.uint8
     lossy = {"1": 0.3, "P": 0.9, "PA": 0.9}
@@ -251,7 +234,6 @@ def test_palette_with_and_without_transparency(astronaut, transparency):
     options = {} if transparency is None else {"transparency": transparency}
     data = with_pillow(image, "PNG", **options)
     expected = np.asarray(image.convert("RGB"))
-
     np.testing.assert_array_equal(read_image(data, 0), expected)
     np.testing.assert_array_equal(read_image(Image.open(io.BytesIO(data)), 0), expected)
 
@@ -279,7 +261,6 @@ def test_every_container_and_image_of_pillow_stands_upright(form, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = with_pillow(turned, form, exif=exif.tobytes())
-
     opened = Image.open(io.BytesIO(data))
     for image in (data, opened, Image.open(io.BytesIO(data)).convert("RGB")):
         pixels = read_image(image, 0)
@@ -316,13 +297,11 @@ def test_files_of_more_than_8_bits_are_brought_to_8(astronaut, levels):
 
 def test_dark_pgm_of_16_bits_stays_dark():
     dark = np.arange(400, dtype=np.uint16).reshape(20, 20)
-
     assert read_image(pgm(dark, 65535), 0).max() == 1
 
 
 def test_colour_of_12_bits_in_16_that_would_be_black_is_an_error(astronaut):
     tiff = encoded(astronaut[:40, :50].astype(np.uint16) * 16, ".tiff")
-
     with pytest.raises(ValueError, match=r"X\[0\] has 16 bits a channel.*black.*Scale it"):
         read_image(tiff, 0)
 
@@ -337,7 +316,6 @@ def test_avif_of_more_than_8_bits(astronaut, depth):
         _, data = cv2.imencode(".avif", deep, flags)
     except cv2.error:
         pytest.skip("this OpenCV writes no AVIF")
-
     assert np.abs(read_image(data.tobytes(), 0).astype(int) - colour).mean() < 6
 
 
@@ -346,7 +324,6 @@ def test_avif_of_more_than_8_bits(astronaut, depth):
 def test_float_files_are_brought_to_8_bits(astronaut, ending, scale):
     gray = astronaut[..., 0]
     floats = gray.astype(np.float32) * np.float32(scale / 255)
-
     np.testing.assert_array_equal(read_image(encoded(floats, ending), 0), gray)
     np.testing.assert_array_equal(read_image(Image.fromarray(floats), 0), gray)
 
@@ -376,7 +353,6 @@ def test_heic_is_decoded_or_names_the_extra(monkeypatch, astronaut):
     assert np.abs(read_image(data, 0).astype(int) - astronaut).mean() < 5
     with pytest.raises(ValueError, match=r"X\[0\] can't be decoded"):
         read_image(data[: len(data) // 2], 0)
-
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(ValueError, match=r"X\[0\] is HEIC.*pip install .skfer\[heif\]"):
         read_image(data, 0)
@@ -425,7 +401,6 @@ def test_a_truncated_file_among_many_is_named(tmp_path, astronaut, extension, pa
     for file in files:
         file.write_bytes(data)
     files[13].write_bytes(data[: int(len(data) * part)])
-
     with pytest.raises(ValueError, match=rf"X\[13\] \('.*13{extension}'\)"):
         GrayscaleResizer().fit_transform(files)
 
@@ -436,7 +411,6 @@ def test_errors_in_a_batch_name_the_image(tmp_path):
     folder.mkdir()
     empty.touch()
     text.write_text("no image")
-
     for bad, problem in [
         (tmp_path / "none.png", r"\('.*none.png'\) can't be read: No such file"),
         (folder, r"\('.*folder'\) can't be read: it is a folder"),
@@ -512,18 +486,14 @@ def test_what_is_no_batch_is_an_error_that_says_what_to_do(X, problem):
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3)])
 def test_numpy_may_have_taken_images_of_one_size_apart(dtype, shape):
     batch = list(np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(dtype))
-
     out = image_sequence(np.array(batch, dtype=object))
-
     np.testing.assert_array_equal(out, dense_images(image_sequence(batch)))
     assert out.dtype == np.float32  # Python's numbers don't tell that they were uint8
 
 
 def test_images_of_one_shape_become_one_array():
     ragged = [np.zeros((4, 5), np.uint8), np.ones((4, 5, 1), np.uint8)]
-
     dense = dense_images(image_sequence(ragged))
-
     assert dense.shape == (2, 4, 5, 1)
     assert dense.dtype == np.uint8
 
@@ -531,7 +501,6 @@ def test_images_of_one_shape_become_one_array():
 @pytest.mark.parametrize("other", [np.zeros((5, 4), np.uint8), np.zeros((4, 5, 3), np.uint8)])
 def test_images_that_differ_need_a_resizer(other):
     ragged = image_sequence([np.zeros((4, 5), np.uint8), other])
-
     with pytest.raises(ValueError, match=r"X\[0\] is 4x5x1 uint8 and X\[1\] is .*ImageResizer"):
         dense_images(ragged)
 
@@ -577,7 +546,6 @@ def test_gray_images_with_an_axis_of_channels_in_lists_and_columns():
 
 def test_booleans_are_black_and_white():
     mask = np.array([[True, False]])
-
     np.testing.assert_array_equal(read_image(mask, 0), np.array([[255, 0]], np.uint8))
 
 

@@ -46,7 +46,6 @@ def test_whole_files_pass(seed, shape, quality, progressive, optimize, restart_i
         OPTIMIZE=int(optimize),
         RST_INTERVAL=restart_interval,
     )
-
     assert jpeg_defect(data + behind) is None  # a motion photo has a film behind its end
     assert jpeg_defect(data[: -len(END)]) is not None
 
@@ -61,13 +60,11 @@ def test_fill_bytes_before_a_marker_are_legal(astronaut):
     tables = data.index(b"\xff\xdb")
     end = len(data) - len(END)
     filled = data[:tables] + b"\xff\xff" + data[tables:end] + b"\xff" + data[end:]
-
     np.testing.assert_array_equal(read_image(filled, 0), read_image(data, 0))
 
 
 def test_many_fill_bytes_take_no_long_time(astronaut):
     data = jpeg(astronaut)
-
     assert jpeg_defect(data[: len(data) // 2] + b"\xff" * 10_000_000) is not None
 
 
@@ -76,7 +73,6 @@ def test_a_thumbnail_inside_has_an_end_of_its_own(astronaut):
     photo = jpeg(astronaut)
     segment = b"\xff\xe2" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     with_thumbnail = photo[:2] + segment + photo[2:]
-
     assert read_image(with_thumbnail, 0).shape == (512, 512, 3)
     with pytest.raises(ValueError, match=r"X\[0\] is a JPEG that breaks off"):
         read_image(with_thumbnail[:-500], 0)
@@ -86,7 +82,6 @@ def test_a_comment_between_two_scans_is_legal(astronaut):
     photo = jpeg(astronaut, PROGRESSIVE=1)
     second = photo.index(b"\xff\xda", start_of_scan(photo) + 2)
     comment = b"\xff\xfe" + (2 + len(END)).to_bytes(2, "big") + END
-
     assert jpeg_defect(photo[:second] + comment + photo[second:]) is None
 
 
@@ -95,7 +90,6 @@ def test_metadata_written_by_pillow_pass(astronaut):
     exif[0x010E] = "a picture"
     file = io.BytesIO()
     Image.fromarray(astronaut).save(file, "JPEG", exif=exif, progressive=True, comment="\xff\xd9")
-
     assert read_image(file.getvalue(), 0).shape == (512, 512, 3)
 
 
@@ -104,12 +98,10 @@ def test_random_bytes_among_the_coded_pixels_are_seen(astronaut, progressive):
     data = jpeg(astronaut, PROGRESSIVE=progressive)
     rng = np.random.default_rng(0)
     first = start_of_scan(data) + 100
-
     seen = 0
     for start in rng.integers(first, len(data) - 2000, 100):
         damaged = data[:start] + rng.bytes(1500) + data[start + 1500 :]
         seen += jpeg_defect(damaged) is not None
-
     assert seen >= 90
 
 
@@ -118,7 +110,6 @@ def test_a_damaged_file_is_named(tmp_path, astronaut):
     middle = len(data) // 2
     path = tmp_path / "face.jpg"
     path.write_bytes(data[:middle] + b"\xff\x01" * 50 + data[middle:])
-
     with pytest.raises(ValueError, match=r"X\[7\] \('.*face.jpg'\) is a JPEG that is damaged"):
         read_image(path, 7)
 

@@ -41,7 +41,6 @@ def test_synonyms_have_one_name_and_other_names_stay(name, canonical):
 
 def test_labels_of_a_data_set():
     labels = canonical_labels(np.array(AFFECTNET))
-
     assert set(labels) == set(EXPRESSIONS)
 
 

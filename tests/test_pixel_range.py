@@ -43,7 +43,6 @@ def test_the_scale_is_read_from_the_batch(batch, low, high):
 )
 def test_another_scale_is_an_error_that_names_both(fitted, other):
     scale = PixelRange.from_images(fitted)
-
     message = (
         f"X.0. has values from .* fitted on pixels from {scale.low:g} to {scale.high:g}.*uint8"
     )
@@ -81,7 +80,6 @@ def test_a_batch_a_little_off_passes_unchanged(fitted, batch):
 @pytest.mark.parametrize("value", [0.0, 1.0, 1.5])
 def test_an_even_image_is_no_evidence_alone_as_in_a_batch(value):
     even = np.full((1, 12, 12, 1), value, np.float32)
-
     for batch in (even, np.concatenate([BYTES, even])):
         assert PixelRange.from_images(PIXELS).convert(batch) is batch
 

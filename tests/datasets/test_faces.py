@@ -26,7 +26,6 @@ def overlap(box, other):
 
 def test_default_is_the_seven_basic_expressions_as_gray_crops():
     faces = make_faces(70, random_state=0)
-
     assert faces.images.shape == (70, 48, 48)
     assert faces.images.dtype == np.uint8
     assert faces.target_names.tolist() == EIGHT[:7]
@@ -37,7 +36,6 @@ def test_default_is_the_seven_basic_expressions_as_gray_crops():
 
 def test_same_random_state_draws_the_same_pictures():
     one, same, other = (make_faces(12, random_state=seed) for seed in (3, 3, 4))
-
     for field in ("images", "labels", "valence", "boxes"):
         np.testing.assert_array_equal(one[field], same[field])
     assert (one.images != other.images).any()
@@ -45,21 +43,17 @@ def test_same_random_state_draws_the_same_pictures():
 
 def test_a_random_state_instance_goes_on_from_call_to_call():
     rng = np.random.RandomState(0)
-
     assert (make_faces(5, random_state=rng).images != make_faces(5, random_state=rng).images).any()
 
 
 def test_global_random_state_is_left_alone():
     before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
-
     make_faces(3, random_state=0)
-
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002 - the global state is what is tested
 
 
 def test_classes_are_coded_in_the_order_given():
     faces = make_faces(9, classes=["sad", "contempt", "happy"], random_state=0)
-
     assert faces.target_names.tolist() == ["sad", "contempt", "happy"]
     assert set(faces.labels) == {"sad", "contempt", "happy"}
     assert (faces.labels[faces.target == 1] == "contempt").all()
@@ -68,7 +62,6 @@ def test_classes_are_coded_in_the_order_given():
 def test_images_and_labels_alone():
     images, labels = make_faces(8, random_state=0, return_X_y=True)
     faces = make_faces(8, random_state=0)
-
     np.testing.assert_array_equal(images, faces.images)
     np.testing.assert_array_equal(labels, faces.labels)
 
@@ -84,7 +77,6 @@ def test_images_and_labels_alone():
 )
 def test_picture_shape(options, shape):
     faces = make_faces(2, random_state=0, **options)
-
     assert faces.images.shape == (2, *shape)
     assert faces.images.dtype == np.uint8
 
@@ -104,7 +96,6 @@ def test_picture_shape(options, shape):
 )
 def test_affect_lies_in_the_quadrant_of_the_circumplex(name, valence, arousal):
     faces = make_faces(10, classes=[name], random_state=0)
-
     assert faces.valence.dtype == faces.arousal.dtype == np.float32
     assert (np.sign(faces.valence) == valence).all()
     assert (np.sign(faces.arousal) == arousal).all()
@@ -113,7 +104,6 @@ def test_affect_lies_in_the_quadrant_of_the_circumplex(name, valence, arousal):
 def test_affect_is_in_proportion_to_intensity():
     faces = make_faces(40, classes=["happy", "neutral"], random_state=0)
     happy = faces.labels == "happy"
-
     assert (faces.intensity[~happy] == 0).all()
     assert faces.intensity[happy].min() >= 0.65
     assert np.ptp(faces.valence[happy] / faces.intensity[happy]) < 1e-6
@@ -125,7 +115,6 @@ def test_boxes_lie_inside_the_picture(options):
     faces = make_faces(40, random_state=0, **options)
     height, width = faces.images.shape[1:3]
     x, y, w, h = faces.boxes.T
-
     assert faces.boxes.dtype == np.int32
     assert (np.minimum(x, y) >= 0).all()
     assert (x + w <= width).all()
@@ -135,7 +124,6 @@ def test_boxes_lie_inside_the_picture(options):
 
 def test_boxes_in_scenes_are_square_and_vary():
     boxes = make_faces(40, scene=True, random_state=0).boxes
-
     assert (np.abs(boxes[:, 2] - boxes[:, 3]) <= 1).all()
     assert (np.ptp(boxes, axis=0) > [100, 40, 30, 30]).all()
 
@@ -144,7 +132,6 @@ def test_without_disturbance_the_pose_is_frontal_and_the_light_even():
     faces = make_faces(
         4, classes=["happy"], noise=0, occlusion=0, brightness=0, pose=0, random_state=0
     )
-
     assert np.ptp(faces.boxes, axis=0).tolist() == [0, 0, 0, 0]
     # Frontal: apart from the small asymmetries of a person, a face equals its mirror image.
     x, y, w, h = faces.boxes[0]
@@ -159,7 +146,6 @@ def test_without_disturbance_the_pose_is_frontal_and_the_light_even():
 def test_noise_occlusion_and_brightness_change_the_picture():
     plain = {"noise": 0, "occlusion": 0, "brightness": 0, "random_state": 0}
     reference = make_faces(1, **plain).images.astype(float)
-
     noisy = make_faces(1, **{**plain, "noise": 0.1}).images - reference
     assert np.std(noisy) == pytest.approx(25.5, rel=0.25)
     for name in ("occlusion", "brightness"):
@@ -169,7 +155,6 @@ def test_noise_occlusion_and_brightness_change_the_picture():
 def test_haar_cascade_finds_the_faces_in_scenes():
     faces = make_faces(60, scene=True, random_state=0)
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-
     best = [
         max(
             (
@@ -182,7 +167,6 @@ def test_haar_cascade_finds_the_faces_in_scenes():
         )
         for image, box in zip(faces.images, faces.boxes, strict=True)
     ]
-
     assert np.mean(np.array(best) > 0.3) >= 0.9
     assert np.median(best) >= 0.6
 
@@ -196,7 +180,6 @@ def test_linear_model_of_the_pixels_does_not_solve_it():
     with threadpool_limits(1):
         model = LogisticRegression(C=0.01, tol=1e-3, max_iter=1000).fit(rows(X), y)
         accuracy = model.score(rows(X_test), y_test)
-
     # Above chance, which is 1/7: the expression is in the picture.
     assert 0.3 < accuracy < 0.7
 

@@ -96,9 +96,7 @@ def write_npz(tmp_path, images):
 
 def test_votes_beside_their_images(write_votes, write_faces, images):
     write_faces()
-
     faces = load_ferplus(write_votes())
-
     kept = [0, 2, 3, 5]
     np.testing.assert_array_equal(faces.images, images[kept])
     assert faces.row.tolist() == kept
@@ -113,9 +111,7 @@ def test_votes_beside_their_images(write_votes, write_faces, images):
 
 def test_votes_are_in_the_order_of_a_classifiers_classes(write_votes, write_faces):
     write_faces()
-
     faces = load_ferplus(write_votes())
-
     assert sorted(faces.target_names) == faces.target_names.tolist()
     assert faces.votes.dtype == np.uint8
     #        angry cont disg fear happy neut sad surprise
@@ -145,7 +141,6 @@ def test_of_equal_votes_the_first_name_wins_and_an_expression_before_unknown(
 
     write_faces()
     faces = load_ferplus(write_votes(change=change), usage="all")
-
     assert faces.labels[:4].tolist() == ["angry", "neutral", "disgust", "fear"]
     assert faces.row[:5].tolist() == [0, 1, 2, 3, 5]
     np.testing.assert_array_equal(faces.votes.argmax(axis=1), faces.target)
@@ -154,12 +149,10 @@ def test_of_equal_votes_the_first_name_wins_and_an_expression_before_unknown(
 def test_parts_as_in_load_fer2013(write_votes, write_faces):
     write_faces()
     path = write_votes()
-
     faces = load_ferplus(path)
     final = load_ferplus(path, usage="PrivateTest")
     everything = load_ferplus(path, usage="all")
     training = load_ferplus(path, usage=["Training"])
-
     ((train, test),) = PredefinedSplit(faces.test_fold).split()
     assert train.tolist() == faces.train_index.tolist() == [0, 1]
     assert test.tolist() == faces.public_test_index.tolist() == [2, 3]
@@ -175,9 +168,7 @@ def test_parts_as_in_load_fer2013(write_votes, write_faces):
 
 def test_images_and_labels_alone(write_votes, write_faces, images):
     write_faces()
-
     faces, labels = load_ferplus(write_votes(), return_X_y=True)
-
     np.testing.assert_array_equal(faces, images[[0, 2, 3, 5]])
     assert labels.tolist() == ["happy", "surprise", "neutral", "contempt"]
 
@@ -186,7 +177,6 @@ def test_the_ways_to_name_the_files(write_votes, write_faces, write_npz, tmp_pat
     elsewhere = write_faces("images/faces.csv")
     votes = write_votes()
     expected = load_ferplus(votes, fer2013=elsewhere)
-
     with pytest.raises(ValueError, match=r"no fer2013.csv, fer2013.csv.gz or fer2013.npz.*votes"):
         load_ferplus(votes)
     npz = write_npz(votes=None)
@@ -210,9 +200,7 @@ def test_npz_with_some_of_the_rows(write_votes, write_npz, images):
         votes=None,
         row=some,
     )
-
     faces = load_ferplus(write_votes(), fer2013=npz)
-
     np.testing.assert_array_equal(faces.images, images[[0, 3]])
     assert faces.row.tolist() == [0, 3]
     assert faces.labels.tolist() == ["happy", "neutral"]
@@ -221,9 +209,7 @@ def test_npz_with_some_of_the_rows(write_votes, write_npz, images):
 
 def test_header_in_another_form(write_votes, write_faces):
     write_faces(with_usage=False)
-
     faces = load_ferplus(write_votes([f" {name.upper()}" for name in HEADER], encoding="utf-8-sig"))
-
     # The images' file tells no parts: they are those of the votes.
     assert faces.usage.tolist() == ["Training", "Training", "PublicTest", "PublicTest"]
 
@@ -305,9 +291,7 @@ def test_real_ferplus(skfer_data):
     path = skfer_data / "data" / "fer2013.npz"
     if not path.exists():
         pytest.skip(f"there is no {path}")
-
     faces = load_ferplus(path)
-
     assert set(faces.labels) == set(CLASSES)
     assert faces.votes.shape == (len(faces.images), 8)
     assert (faces.votes.sum(axis=1) <= 10).all()
@@ -329,9 +313,7 @@ def test_other_words_for_the_parts_hold_private_test_out_too(write_faces, write_
     for part, word in WORDS.items():
         text = text.replace(part, word)
     faces.write_text(text)
-
     found = load_ferplus(table)
-
     assert found.usage.tolist() == expected.usage.tolist()
     assert "PrivateTest" not in found.usage
     file = table.with_name("all.npz")

@@ -159,7 +159,6 @@ def test_layout_of_raf_db(tmp_path, drawn, ending):
     table = tmp_path / "EmoLabel" / "list_patition_label.txt"
     table.parent.mkdir()
     table.write_text("\r\n".join(line + ending for line in RAF_DB), newline="")
-
     data = load_image_table(
         table,
         image=0,
@@ -169,7 +168,6 @@ def test_layout_of_raf_db(tmp_path, drawn, ending):
         names="raf-db",
         file_name=lambda name: name.replace(".jpg", "_aligned.jpg"),
     )
-
     assert [path.name for path in data.paths] == names
     assert data.labels.tolist() == [
         *("surprise", "fear", "disgust", "happy", "sad", "angry", "neutral")
@@ -194,11 +192,9 @@ def test_layout_of_affectnet(tmp_path, drawn, ratings):
     ]
     table = tmp_path / "training.csv"
     table.write_text(as_text(header + ",valence,arousal" * ratings, *lines))
-
     data = load_image_table(
         table, image="subDirectory_filePath", label="expression", folder=folder, codes="affectnet"
     )
-
     assert data.labels.tolist() == [
         *("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt")
     ]
@@ -218,11 +214,9 @@ def test_labels_of_ck_plus_from_its_emotion_files(drawn):
     names = [f"S{n:03}/001/S{n:03}_001_{n:08}.png" for n in range(1, 4)]
     folder = drawn(*names, folder="cohn-kanade-images")
     table = pd.DataFrame({"image": names, "label": ["   3.0000000e+00\n", 5, "7.0"]})
-
     data = load_image_table(
         table, image="image", label="label", folder=folder, codes="ck+", names="ck+"
     )
-
     assert data.labels.tolist() == ["disgust", "happy", "surprise"]
     assert data.subjects.tolist() == ["S001", "S002", "S003"]
     assert data.frames.tolist() == [1, 2, 3]
@@ -238,9 +232,7 @@ def test_subjects_are_groups_for_cross_validation(drawn):
             "split": ["train"] * 4 + ["val"] * 2 + ["Test"] * 2,
         }
     )
-
     data = load_image_table(table, image="path", label="emotion", subject="person", usage="split")
-
     assert data.labels.tolist() == ["happy", "sad"] * 4
     assert data.subjects.tolist() == ["1", "1", "2", "2", "3", "3", "4", "4"]
     assert data.usage.tolist() == ["Training"] * 4 + ["Validation"] * 2 + ["Test"] * 2
@@ -259,9 +251,7 @@ def test_delimiter_is_found_and_a_byte_order_mark_skipped(drawn, delimiter, enco
     rows = [("file", "label", "by"), ("a.png", "happy", "x"), ("sub\\b.png", "sad", "y")]
     path = folder / "labels.txt"
     path.write_text(as_text(*(delimiter.join(row) for row in rows)), encoding=encoding)
-
     data = load_image_table(path, image="file", label="label")
-
     assert data.paths.tolist() == [folder / "a.png", folder / "sub/b.png"]
     assert data.labels.tolist() == ["happy", "sad"]
 
@@ -271,7 +261,6 @@ def test_one_column_for_each_class(drawn):
     path = folder / "_classes.csv"
     path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 1, 0"))
     columns = {"image": "filename", "label": ["Angry", "Happiness"]}
-
     assert load_image_table(path, **columns).labels.tolist() == ["happy", "angry"]
     path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 0, 0"))
     with pytest.raises(ValueError, match="row 1: 0 of the columns"):
@@ -299,7 +288,6 @@ def test_a_bad_row_of_labels_is_named(drawn, lines, options, message):
     folder = drawn("a.png", "b.png")
     path = folder / "labels.csv"
     path.write_text(as_text("file,label", *lines))
-
     with pytest.raises(ValueError, match=message):
         load_image_table(path, **{"image": "file", "label": "label", **options})
 

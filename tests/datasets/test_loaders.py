@@ -85,7 +85,6 @@ def write_images(tmp_path):
 )
 def test_csv_for_selecting_a_model(write_csv, faces, name, header):
     fer = load_fer2013(write_csv(name, header))
-
     development = [0, 1, 2, 4]
     np.testing.assert_array_equal(fer.images, faces[development])
     assert fer.images.dtype == np.uint8
@@ -98,9 +97,7 @@ def test_csv_for_selecting_a_model(write_csv, faces, name, header):
 
 def test_official_split_is_ready_for_predefined_split(write_csv):
     fer = load_fer2013(write_csv())
-
     ((train, test),) = PredefinedSplit(fer.test_fold).split()
-
     assert train.tolist() == fer.train_index.tolist() == [0, 1]
     assert test.tolist() == fer.public_test_index.tolist() == [2, 3]
     assert fer.private_test_index.size == 0
@@ -108,11 +105,9 @@ def test_official_split_is_ready_for_predefined_split(write_csv):
 
 def test_private_test_comes_only_when_it_is_asked_for(write_csv, faces):
     path = write_csv()
-
     final = load_fer2013(path, usage="PrivateTest")
     everything = load_fer2013(path, usage="all")
     training = load_fer2013(path, usage=["Training"])
-
     np.testing.assert_array_equal(final.images, faces[3:4])
     assert final.private_test_index.tolist() == [0]
     assert len(everything.images) == 5
@@ -125,14 +120,12 @@ def test_private_test_comes_only_when_it_is_asked_for(write_csv, faces):
 
 def test_images_and_labels_alone(write_csv):
     images, labels = load_fer2013(write_csv(), return_X_y=True)
-
     assert images.shape == (4, 48, 48)
     assert labels.tolist() == ["angry", "happy", "neutral", "disgust"]
 
 
 def test_csv_without_usage_is_all_training(write_csv):
     path = write_csv(header=("emotion", "pixels", "unknown"))
-
     assert load_fer2013(path).usage.tolist() == ["Training"] * 5
 
 
@@ -186,9 +179,7 @@ def test_words_of_usage_are_folded(write_csv, write_npz, form, words, parts):
         "npz": write_npz(usage=list(words)),
         "frame": pd.read_csv(csv_file),
     }[form]
-
     fer = load_fer2013(path)
-
     assert fer.usage.tolist() == [part for part in parts if part not in ("PrivateTest", "Test")]
     assert fer.train_index.tolist() == [0, 1]
     assert fer.test_fold.tolist() == [-1, -1, 0, 0]
@@ -198,7 +189,6 @@ def test_words_of_usage_are_folded(write_csv, write_npz, form, words, parts):
 
 def test_csv_with_train_and_test_alone_is_judged_on_test(write_csv):
     fer = load_fer2013(write_csv(change=with_usage("train", "train", "test", "test", "test")))
-
     assert fer.public_test_index.tolist() == [2, 3, 4]
 
 
@@ -230,20 +220,16 @@ def test_csv_with_other_delimiters_order_and_blank_lines(write_csv, faces, delim
     table = pd.read_csv(path)[["Usage", "pixels", "emotion"]]
     text = table.to_csv(sep=delimiter) + delimiter * 3 + "\n\n"
     path.write_text(text, encoding="utf-8-sig")
-
     fer = load_fer2013(path, usage="all")
-
     np.testing.assert_array_equal(fer.images, faces)
     assert fer.target.tolist() == TARGET
 
 
 def test_table_of_pandas(write_csv, faces):
     table = pd.read_csv(write_csv())
-
     fer = load_fer2013(table, usage="all")
     np.testing.assert_array_equal(fer.images, faces)
     assert fer.usage.tolist() == USAGE
-
     table["pixels"] = [str(image.ravel().tolist()) for image in faces]
     np.testing.assert_array_equal(load_fer2013(table, usage="all").images, faces)
     table["pixels"] = list(faces.reshape(5, -1))
@@ -275,16 +261,13 @@ def test_csv_without_its_columns_is_an_error_that_lists_them(write_csv):
 def test_gzip_that_breaks_off_is_an_error(write_csv):
     path = write_csv("fer2013.csv.gz")
     path.write_bytes(path.read_bytes()[:-2000])
-
     with pytest.raises(ValueError, match=r"fer2013\.csv\.gz', line"):
         load_fer2013(path)
 
 
 def test_npz_with_further_arrays(write_npz, faces):
     votes = np.arange(50).reshape(5, 10)
-
     fer = load_fer2013(write_npz(votes=votes, version=np.array(2)))
-
     np.testing.assert_array_equal(fer.images, faces[[0, 1, 2, 4]])
     np.testing.assert_array_equal(fer.votes, votes[[0, 1, 2, 4]])
     assert "version" not in fer
@@ -310,9 +293,7 @@ def test_folder_copy(write_images):
     root = write_images(
         "train/happy/1.png", "train/Angry/2.png", "TEST/sadness/3.jpg", "test2/sad/4.png"
     )
-
     fer = load_fer2013(root)
-
     assert fer.images.shape == (3, 48, 48)
     assert dict(zip(fer.labels, fer.usage, strict=True)) == {
         "angry": "Training",
@@ -325,9 +306,7 @@ def test_folder_copy(write_images):
 
 def test_folder_copy_with_validation_holds_its_test_out(write_images):
     root = write_images("train/sad/1.png", "val/sad/2.png", "test/sad/3.png")
-
     fer = load_fer2013(root)
-
     assert fer.usage[fer.public_test_index].tolist() == ["Validation"]
     assert "Test" not in fer.usage
     assert load_fer2013(root, usage="Test").images.max() == 2
@@ -336,7 +315,6 @@ def test_folder_copy_with_validation_holds_its_test_out(write_images):
 def test_folder_copy_saved_in_colour(write_images):
     root = write_images("train/happy/1.png")
     cv2.imwrite(str(root / "train" / "happy" / "1.png"), np.full((48, 48, 3), 9, np.uint8))
-
     assert (load_fer2013(root).images == 9).all()
 
 
@@ -380,9 +358,7 @@ def test_paths_and_labels_of_a_folder_per_class(write_images):
     (root / "anger" / ".hidden.png").touch()
     (root / ".git").mkdir()
     (root / "readme.md").touch()
-
     data = load_image_folder(root)
-
     names = [path.relative_to(root).as_posix() for path in data.paths]
     assert names == ["anger/subject 1/c.png", "Happiness/a.JPG", "Happiness/b.png", "karuna/d.png"]
     assert data.labels.tolist() == ["angry", "happy", "happy", "karuna"]
@@ -393,27 +369,21 @@ def test_paths_and_labels_of_a_folder_per_class(write_images):
 
 def test_names_as_they_are(write_images):
     root = write_images("Happiness/b.png", "anger/a.png")
-
     paths, labels = load_image_folder(str(root), normalize=False, return_X_y=True)
-
     assert [path.name for path in paths] == ["b.png", "a.png"]
     assert labels.tolist() == ["Happiness", "anger"]
 
 
 def test_some_classes_in_an_order_of_ones_own(write_images):
     root = write_images("sad/1.png", "anger/2.png", "fear/3.png")
-
     data = load_image_folder(root, classes=["sadness", "angry"])
-
     assert data.target_names.tolist() == ["sad", "angry"]
     assert data.target.tolist() == [0, 1]
 
 
 def test_extensions_of_ones_own(write_images):
     root = write_images("sad/1.png", "sad/2.jpg")
-
     data = load_image_folder(root, extensions=[".JPG"])
-
     assert [path.name for path in data.paths] == ["2.jpg"]
 
 
@@ -435,9 +405,7 @@ def test_one_list_of_suffixes_in_every_reader_of_folders(tmp_path):
         for name in (f"small{suffix}", f"LARGE{suffix.upper()}"):
             (folder / name).write_bytes(encoded.tobytes())
     (folder / "notes.txt").touch()
-
     files = load_image_folder(tmp_path).paths.tolist()
-
     assert len(files) == 2 * len(set(IMAGE_SUFFIXES) - set(HEIC_SUFFIXES)) == 32
     assert all(read_image(file, 0).shape[:2] == (16, 16) for file in files)
     assert image_files(folder) == files
@@ -454,11 +422,9 @@ def test_heic_is_listed_where_it_can_be_read(tmp_path, monkeypatch, installed):
     (tmp_path / "sad").mkdir()
     for name in ("a.jpg", "b.HEIC", "c.heif"):
         (tmp_path / "sad" / name).touch()
-
     told = nullcontext() if installed else pytest.warns(UserWarning, match=r"2 HEIC files .*heif\]")
     with told:
         data = load_image_folder(tmp_path)
-
     listed = [path.name for path in data.paths]
     assert listed == (["a.jpg", "b.HEIC", "c.heif"] if installed else ["a.jpg"])
     assert ("Passed over: 1 .heic, 1 .heif." in data.DESCR) is not installed
@@ -468,9 +434,7 @@ def test_files_passed_over_are_counted_by_suffix(write_images):
     root = write_images("sad/1.png", "sad/2.png", "happy/3.png")
     for name in ("sad/a.txt", "sad/b.TXT", "happy/clip.mp4", "happy/LICENSE", "readme.md"):
         (root / name).touch()
-
     data = load_image_folder(root)
-
     assert len(data.paths) == 3
     assert "Passed over: 2 .txt, 1 .md, 1 .mp4, 1 without a suffix." in data.DESCR
 
@@ -479,7 +443,6 @@ def test_an_empty_class_folder_says_what_it_holds(write_images):
     root = write_images(folder="raw")
     (root / "sad").mkdir(parents=True)
     (root / "sad" / "1.cr2").touch()
-
     with (
         pytest.warns(UserWarning, match="no images"),
         pytest.raises(ValueError, match=r"hold no images .*; they hold 1 \.cr2"),
@@ -505,7 +468,6 @@ def test_an_empty_class_folder_says_what_it_holds(write_images):
 @pytest.mark.parametrize("names", [None, r"(?P<label>\d)"])
 def test_parts_of_a_data_set_are_no_classes(write_images, files, give, names):
     root = write_images(*files)
-
     with pytest.raises(ValueError, match=f"look like the parts .*Give '.*images/{give}', with"):
         load_image_folder(root, names=names)
 
@@ -517,9 +479,7 @@ def test_parts_without_class_folders_name_the_loaders_of_labels(write_images):
 
 def test_classes_named_like_parts_are_listed_if_they_are_asked_for(write_images):
     root = write_images("train/1.png", "bus/2.png", "test/3.png")
-
     data = load_image_folder(root, classes=["bus", "train"])
-
     assert data.labels.tolist() == ["bus", "train"]
     inside = write_images("happy/train/1.png", "happy/test/2.png", folder="inside")
     assert load_image_folder(inside).labels.tolist() == ["happy", "happy"]
@@ -527,7 +487,6 @@ def test_classes_named_like_parts_are_listed_if_they_are_asked_for(write_images)
 
 def test_numbered_folders_get_the_labels_of_their_codes(write_images):
     root = write_images("1/a.png", "4/b.png", "05/c.png")
-
     assert load_image_folder(root, codes="raf-db").labels.tolist() == ["happy", "sad", "surprise"]
     own = load_image_folder(root, codes={1: "calm", "4": "Joy", 5: None})
     assert own.labels.tolist() == ["Joy", "calm"]
@@ -552,7 +511,6 @@ def kdef(write_images):
 
 def test_labels_people_and_views_of_kdef(kdef):
     data = load_image_folder(kdef, names="kdef")
-
     found = {path.stem: label for path, label in zip(data.paths, data.labels, strict=True)}
     assert found == {
         **{"AF01ANS": "angry", "AF01AFFL": "fear", "BF01HAHR": "happy", "AM07NES": "neutral"},
@@ -568,10 +526,8 @@ def test_labels_people_and_views_of_kdef(kdef):
 def test_names_that_tell_no_label_are_left_out_with_a_warning(kdef):
     (kdef / "AF01" / "AF31V.JPG").touch()
     (kdef / "AF01" / "readme.txt").touch()
-
     with pytest.warns(UserWarning, match=r"1 image files are left out: '.*AF31V.JPG' does not fit"):
         data = load_image_folder(kdef, names="kdef")
-
     assert len(data.paths) == 7
     assert "Passed over: 1 .txt, 1 with another name." in data.DESCR
     with pytest.raises(ValueError, match="No image has a label"):
@@ -580,9 +536,7 @@ def test_names_that_tell_no_label_are_left_out_with_a_warning(kdef):
 
 def test_labels_and_people_of_jaffe_lie_in_one_folder(write_images):
     root = write_images("KA.AN1.39.tiff", "KA.FE3.47.tiff", "YM.SU2.61.tiff", "KL-NE1-155.jpg")
-
     data = load_image_folder(root, names="jaffe")
-
     assert data.labels.tolist() == ["angry", "fear", "neutral", "surprise"]
     assert data.subjects.tolist() == ["KA", "KA", "KL", "YM"]
 
@@ -593,9 +547,7 @@ def test_labels_by_a_pattern_of_ones_own(write_images):
         "Rafd090_02_Caucasian_male_fearful_left.jpg",
     )
     pattern = r"Rafd\d+_(?P<subject>\d+)_\w+?_(?P<sex>female|male)_(?P<label>[a-z]+)_"
-
     data = load_image_folder(root, names=pattern)
-
     assert data.labels.tolist() == ["angry", "fear"]
     assert (data.subjects.tolist(), data.sex.tolist()) == (["01", "02"], ["female", "male"])
     coded = load_image_folder(root, names=pattern, codes={"angry": "bad", "fearful": None})
@@ -609,17 +561,14 @@ def test_labels_by_a_pattern_of_ones_own(write_images):
 def test_images_are_not_read(tmp_path):
     (tmp_path / "sad").mkdir()
     (tmp_path / "sad" / "broken.jpg").write_text("no image")
-
     assert len(load_image_folder(tmp_path).paths) == 1
 
 
 def test_a_class_without_images_is_a_warning(write_images):
     root = write_images("sad/1.png")
     (root / "happy").mkdir()
-
     with pytest.warns(UserWarning, match=r"class 'happy' has no images: '.*happy'"):
         data = load_image_folder(root)
-
     assert data.target_names.tolist() == ["happy", "sad"]
     assert data.target.tolist() == [1]
 
@@ -644,7 +593,6 @@ def test_folders_without_classes_or_images(tmp_path, write_images):
 @pytest.mark.parametrize("classes", [["happy"], [], ["sad", "sadness"]])
 def test_wrong_classes_are_an_error_that_lists_those_there_are(write_images, classes):
     root = write_images("sad/1.png", "anger/2.png")
-
     with pytest.raises(ValueError, match=r"The classes in .* are: angry, sad"):
         load_image_folder(root, classes=classes)
 
@@ -655,7 +603,6 @@ def test_links_out_of_the_folder_are_refused(tmp_path, write_images):
     outside.touch()
     os.symlink(root / "sad" / "1.png", root / "sad" / "again.png")
     assert len(load_image_folder(root).paths) == 2
-
     os.symlink(outside, root / "sad" / "out.png")
     with pytest.raises(ValueError, match=r"out.png' is a link to '.*outside.png'"):
         load_image_folder(root)
@@ -665,6 +612,5 @@ def test_links_out_of_the_folder_are_refused(tmp_path, write_images):
 def test_links_to_folders_are_refused(write_images, where):
     root = write_images("sad/1.png")
     os.symlink(root / "sad", root / where)
-
     with pytest.raises(ValueError, match="Links to folders"):
         load_image_folder(root)

@@ -94,9 +94,7 @@ def test_small_faces_in_a_reduced_photo(astronaut, yunet_model):
 
 def test_crops_are_cut_from_the_original_image():
     photo = np.arange(4000 * 4400, dtype=np.uint32).astype(np.uint8).reshape(4000, 4400)
-
     (crop,) = FaceCropper(Whole(), square=False).transform([photo])
-
     assert SEEN[-1][1] * SEEN[-1][2] <= MAX_PIXELS
     np.testing.assert_array_equal(crop, photo)
 
@@ -125,9 +123,7 @@ def test_detections_are_sorted_by_area_then_score():
         scores=[1, 0, 2],
         landmarks=np.arange(30).reshape(3, 5, 2),
     )
-
     ordered = faces.largest_first()
-
     assert ordered.boxes[:, 0].tolist() == [5, 9, 0]
     assert ordered.scores.tolist() == [0, 2, 1]
     assert ordered.landmarks[:, 0, 0].tolist() == [10, 20, 0]
@@ -140,7 +136,6 @@ def test_numbers_of_boxes_and_scores_must_be_equal():
 
 def test_to_eight_bits(astronaut):
     in_unit_range = astronaut.astype(np.float32) / 255
-
     np.testing.assert_array_equal(to_eight_bits(in_unit_range), astronaut)
     np.testing.assert_array_equal(to_eight_bits(astronaut.astype(np.float32)), astronaut)
     stretched = to_eight_bits(np.array([[-3.0, 0.0, 3.0]], np.float32))

@@ -74,10 +74,8 @@ def test_grid_search_detects_each_image_once(counting, photo_files, tmp_path, n_
     )
     grid = {"cropper__margin": [0.0, 0.1, 0.2, 0.3]}
     search = GridSearchCV(pipeline, grid, cv=3, n_jobs=n_jobs, error_score="raise")
-
     search.fit(photos, ["happy", "sad"] * 6)
     search.score(photos, ["happy", "sad"] * 6)
-
     seen = counting.seen()
     assert len(seen) == len(photos)
     assert len(set(seen)) == len(photos)
@@ -87,10 +85,8 @@ def test_grid_search_detects_each_image_once(counting, photo_files, tmp_path, n_
 def test_cache_takes_a_path_or_a_joblib_memory(counting, photo_files, tmp_path, as_memory):
     memory = joblib.Memory(tmp_path / "m", verbose=0) if as_memory else tmp_path / "m"
     cropper = FaceCropper(counting, memory=memory)
-
     first = cropper.fit_transform(photo_files)
     again = clone(cropper).set_params(margin=0.0, select="central").transform(photo_files)
-
     assert len(counting.seen()) == len(photo_files)
     assert_same_crops(again, first)
     if as_memory:
@@ -101,10 +97,8 @@ def test_cache_takes_a_path_or_a_joblib_memory(counting, photo_files, tmp_path, 
 
 def test_memory_without_a_location_caches_nothing(counting, photo_files):
     cropper = FaceCropper(counting, memory=joblib.Memory(None))
-
     cropper.transform(photo_files[:1])
     cropper.transform(photo_files[:1])
-
     assert len(counting.seen()) == 2
 
 
@@ -119,7 +113,6 @@ def test_cache_depends_on_detector_settings(astronaut, tmp_path):
 def test_image_without_a_face_is_cached(counting, cropper):
     for _ in range(2):
         assert len(cropper.detect([np.zeros((40, 40), np.uint8)])[0]) == 0
-
     assert len(counting.seen()) == 1
 
 
@@ -130,9 +123,7 @@ def test_scores_and_landmarks_are_cached(tmp_path):
 
     cropper = FaceCropper(WithLandmarks(), memory=tmp_path / "cache")
     image = np.zeros((50, 50), np.uint8)
-
     (first,), (again,) = cropper.detect([image]), cropper.detect([image])
-
     np.testing.assert_array_equal(again.boxes, first.boxes)
     np.testing.assert_array_equal(again.scores, first.scores)
     np.testing.assert_array_equal(again.landmarks, first.landmarks)
@@ -146,7 +137,6 @@ def test_damaged_entries_are_replaced(counting, cropper, photo_files, tmp_path):
     entries[1].write_bytes(entries[1].read_bytes()[:-3])
     entries[2].write_bytes(b"something else")
     np.save(entries[3], np.zeros(7))
-
     assert_same_crops(cropper.transform(photo_files), crops)
     assert len(counting.seen()) == 2 * len(photo_files)
 
@@ -188,9 +178,7 @@ def test_lock_of_a_killed_process_is_released(cropper, photo_files, entry):
     other.kill()
     other.communicate()
     assert claim.exists()
-
     cropper.detect(photo_files[:1])
-
     assert entry.exists()
     assert not claim.exists()
 

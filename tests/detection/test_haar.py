@@ -22,7 +22,6 @@ def two_faces(astronaut):
 
 def test_detects_the_face_in_a_photo(astronaut):
     faces = HaarDetector().detect(astronaut)
-
     assert len(faces) == 1
     x, y, width, height = faces.boxes[0]
     assert x < 224 < x + width  # between the eyes
@@ -36,7 +35,6 @@ def test_detects_the_face_in_a_photo(astronaut):
 
 def test_faces_are_sorted_by_size_and_small_ones_left_out(two_faces):
     large, small = HaarDetector().detect(two_faces).boxes[:, 2:].prod(axis=1)
-
     assert large > small
     assert len(HaarDetector(min_face_size=70).detect(two_faces)) == 1
 
@@ -52,7 +50,6 @@ class Cascade:
 def test_faces_inside_faces_and_low_scores_are_removed(monkeypatch):
     monkeypatch.setattr("skfer.detection._haar._cascade", Cascade)
     image = np.zeros((200, 200), np.uint8)
-
     assert HaarDetector().detect(image).boxes[:, 0].tolist() == [10, 110]
     assert HaarDetector(score_threshold=1).detect(image).boxes[:, 0].tolist() == [10]
     everything = HaarDetector(score_threshold=float("-inf")).detect(image)
@@ -63,7 +60,6 @@ def test_faces_inside_faces_and_low_scores_are_removed(monkeypatch):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (23, 23), (23, 200, 3)])
 def test_small_images_have_no_face(shape):
     faces = HaarDetector().detect(np.zeros(shape, np.uint8))
-
     assert len(faces) == 0
     assert faces.boxes.shape == (0, 4)
     assert faces.scores.shape == (0,)
@@ -72,7 +68,6 @@ def test_small_images_have_no_face(shape):
 def test_threads_copies_and_pickles_give_the_same_faces(two_faces):
     detector = HaarDetector(min_neighbors=3)
     boxes = detector.detect(two_faces).boxes
-
     for same in (detector, pickle.loads(pickle.dumps(detector)), clone(detector)):
         assert same.min_neighbors == 3
         with ThreadPoolExecutor(4) as threads:

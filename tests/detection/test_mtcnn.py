@@ -16,9 +16,7 @@ def test_face_and_order_of_landmarks(astronaut):
     pytest.importorskip("mtcnn", reason='pip install "skfer[mtcnn]"')
     detector = build_detector("mtcnn", min_face_size=40)
     part = astronaut[40:200, 150:310]
-
     faces = detector.detect(part)
-
     assert len(faces) == 1
     # Right eye, left eye, nose, right and left corner of the mouth, read off the photo by eye.
     by_eye = np.array([[202, 101], [246, 103], [223, 127], [201, 139], [244, 141]]) - [150, 40]
@@ -27,7 +25,6 @@ def test_face_and_order_of_landmarks(astronaut):
     assert x < by_eye[:, 0].min() < by_eye[:, 0].max() < x + width
     assert y < by_eye[:, 1].min() < by_eye[:, 1].max() < y + height
     assert 0.9 < faces.scores[0] <= 1
-
     gray = detector.detect(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY))
     np.testing.assert_allclose(gray.landmarks, faces.landmarks, atol=4)
     with ThreadPoolExecutor(2) as threads:
@@ -48,7 +45,6 @@ def test_small_images_have_no_face(shape):
 def test_without_the_package_the_error_names_the_extra(astronaut, monkeypatch):
     monkeypatch.setitem(sys.modules, "mtcnn", None)
     monkeypatch.setattr(_mtcnn, "_networks", [])
-
     with pytest.raises(ImportError, match=r'pip install "skfer\[mtcnn\]"'):
         MTCNNDetector().detect(astronaut)
 

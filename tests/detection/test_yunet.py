@@ -82,7 +82,6 @@ def tilt(landmarks):
 @pytest.mark.real_data
 def test_face_and_order_of_landmarks(yunet, astronaut):
     faces = yunet.detect(astronaut)
-
     assert len(faces) == 1
     x, y, width, height = faces.boxes[0]
     assert x < 202 < 246 < x + width
@@ -98,10 +97,8 @@ def test_face_and_order_of_landmarks(yunet, astronaut):
 def test_results_are_in_pixels_of_the_photo(yunet, astronaut, scale):
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     photo = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=method)
-
     (box,) = yunet.set_params(min_face_size=16).detect(photo).boxes
     (landmarks,) = yunet.detect(photo).landmarks
-
     np.testing.assert_allclose(box / scale, yunet.detect(astronaut).boxes[0], atol=8)
     np.testing.assert_allclose(landmarks / scale, ASTRONAUT, atol=8)
 
@@ -109,9 +106,7 @@ def test_results_are_in_pixels_of_the_photo(yunet, astronaut, scale):
 @pytest.mark.real_data
 def test_face_that_fills_a_large_photo(yunet, astronaut):
     portrait = cv2.resize(astronaut[50:190, 155:295], (1800, 1800), interpolation=cv2.INTER_CUBIC)
-
     faces = yunet.detect(portrait)
-
     assert len(faces) == 1
     assert faces.boxes[0, 3] > 1000
 
@@ -121,9 +116,7 @@ def test_small_face_in_a_large_photo(yunet, astronaut):
     small = cv2.resize(astronaut, (120, 120), interpolation=cv2.INTER_AREA)
     photo = np.full((960, 1280, 3), 90, np.uint8)
     photo[700:820, 900:1020] = small
-
     faces = yunet.set_params(min_face_size=16).detect(photo)
-
     assert len(faces) == 1
     expected = np.array(ASTRONAUT) * (120 / 512) + [900, 700]
     np.testing.assert_allclose(faces.landmarks[0], expected, atol=3)
@@ -148,7 +141,6 @@ def test_refined_landmarks_follow_the_tilt(yunet, astronaut, degrees):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500, 3), (10, 300), (31, 300, 3), (300, 10)])
 def test_narrow_images_have_no_face(yunet, shape):
     faces = yunet.set_params(min_face_size=1).detect(np.zeros(shape, np.uint8))
-
     assert len(faces) == 0
     assert faces.boxes.shape == (0, 4)
 
@@ -157,7 +149,6 @@ def test_narrow_images_have_no_face(yunet, shape):
 def test_threads_copies_and_pickles_give_the_same_faces(yunet, astronaut):
     photos = [astronaut[:300], astronaut[:400, 100:], astronaut] * 3
     expected = [yunet.detect(photo) for photo in photos]
-
     for detector in (yunet, pickle.loads(pickle.dumps(yunet)), clone(yunet)):
         with ThreadPoolExecutor(4) as threads:
             for faces, same in zip(threads.map(detector.detect, photos), expected, strict=True):
@@ -189,9 +180,7 @@ def test_changed_model_is_loaded_again(yunet_model, astronaut, tmp_path):
     shutil.copy(yunet_model, model)
     detector = YuNetDetector(model)
     assert len(detector.detect(astronaut)) == 1
-
     model.write_bytes(b"something else")
-
     with pytest.raises(ValueError, match=r"yunet.onnx' is not a YuNet network"):
         detector.detect(astronaut)
 
@@ -200,9 +189,7 @@ def test_changed_model_is_loaded_again(yunet_model, astronaut, tmp_path):
 def test_model_is_downloaded_once(yunet_model, astronaut, cache, site):
     site.content = yunet_model.read_bytes()
     detector = build_detector("yunet", min_face_size=24)
-
     found = [len(in_new_thread(detector.detect, astronaut)) for _ in range(3)]
-
     assert found == [1, 1, 1]
     assert site.requests == 1
     assert [path.name for path in cache.iterdir()] == [_yunet._MODEL_NAME]
@@ -210,7 +197,6 @@ def test_model_is_downloaded_once(yunet_model, astronaut, cache, site):
 
 def test_wrong_checksum_is_refused(astronaut, cache, site):
     site.content = b"not what was asked for"
-
     with pytest.raises(FileNotFoundError, match=r"can't be downloaded from http.*SHA-256 ebafce4e"):
         in_new_thread(YuNetDetector().detect, astronaut)
     assert not list(cache.iterdir())
@@ -219,10 +205,8 @@ def test_wrong_checksum_is_refused(astronaut, cache, site):
 def test_error_without_a_network_names_file_and_folder(astronaut, cache, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
-
     with pytest.raises(FileNotFoundError) as caught:
         in_new_thread(YuNetDetector().detect, astronaut)
-
     for part in (str(cache), "face_detection_yunet_2026may.onnx", "YuNetDetector(model="):
         assert part in str(caught.value)
 
@@ -232,20 +216,17 @@ def test_model_copied_to_the_cache_is_used(yunet_model, astronaut, cache, monkey
     monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
     cache.mkdir(parents=True)
     shutil.copy(yunet_model, cache)
-
     assert len(in_new_thread(YuNetDetector().detect, astronaut)) == 1
 
 
 def test_missing_pooch_names_the_extra(astronaut, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-
     with pytest.raises(ImportError, match=r'pip install "skfer\[yunet\]"'):
         in_new_thread(YuNetDetector().detect, astronaut)
 
 
 def test_missing_model_is_named(astronaut, tmp_path):
     missing = YuNetDetector(tmp_path / "none.onnx")
-
     for call in (missing.cache_key, lambda: missing.detect(astronaut)):
         with pytest.raises(FileNotFoundError, match=r"model: '.*none.onnx' can't be read"):
             call()

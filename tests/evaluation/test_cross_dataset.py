@@ -94,7 +94,6 @@ def test_shared_labels():
     assert (row["images"], row["left_out"]) == (3, 1)
     assert row["value"] == pytest.approx(2 / 3)
     assert row["answers_outside"] == pytest.approx(1 / 3)
-
     strict = cross_dataset_matrix({"eight": eight}, {"other": (X, labels)}, outside="wrong")
     assert accuracy_of(strict)["value"] == pytest.approx(1 / 3)
     assert accuracy_of(strict)["answers_outside"] == pytest.approx(1 / 3)

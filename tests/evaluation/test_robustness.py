@@ -48,13 +48,11 @@ def test_shape_dtype_and_scale_are_kept(clean_faces, name, astronaut):
     integers = corrupt_images(clean_faces, name, level)
     assert integers.shape == (6, 48, 48, 1)
     assert integers.dtype == np.uint8
-
     floats = corrupt_images(clean_faces / np.float32(255), name, level)
     assert floats.dtype == np.float32
     assert floats.min() >= 0
     assert floats.max() <= 1
     np.testing.assert_allclose(floats * 255, integers, atol=0.51)
-
     (color, gray) = corrupt_images([astronaut, astronaut[:50, :40, 0]], name, level)
     assert color.shape == (512, 512, 3)
     assert gray.shape == (50, 40)
@@ -89,12 +87,10 @@ def test_levels_have_their_unit():
     assert corrupt_images(bright, "noise", 0.04).std() == pytest.approx(0.04 * 255, rel=0.1)
     hidden = corrupt_images(bright, "occlusion", 0.25) != 200
     assert hidden.sum() == 20 * 20
-
     dot = np.zeros((1, 41, 41), np.uint8)
     dot[0, 20, 30] = 255  # right of the centre
     turned = corrupt_images(dot, "rotation", 90.0)[0, ..., 0]
     assert np.argmax(turned) in (10 * 41 + 20, 30 * 41 + 20)
-
     edge = np.repeat([[0] * 24 + [255] * 24], 48, axis=0).astype(np.uint8)[None]
     assert len(np.unique(corrupt_images(edge, "resolution", 0.25)[0, 0])) > 2
     expected = cv2.GaussianBlur(edge[0], (0, 0), 2.4)

@@ -133,7 +133,6 @@ def test_robustness_has_a_panel_for_each_corruption(robustness):
     ticks = [label.get_text() for label in display.axes_[0].get_xticklabels()]
     assert ticks == ["none", "0.1", "0.2", "0.3"]
     assert display.figure_.axes == display.axes_
-
     display = RobustnessDisplay(robustness).plot(score="recall_macro")
     assert display.lines_[0].get_ydata()[0] == 0.6
 

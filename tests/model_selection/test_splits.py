@@ -173,7 +173,6 @@ def test_private_test_is_held_out(small_fer2013):
     with pytest.raises(ValueError, match="it is of type dict"):
         fer2013_split({})
     assert isinstance(fer2013_split(Bunch(test_fold=[-1, 0])), PredefinedSplit)
-
     private = load_fer2013(small_fer2013, usage="PrivateTest")
     everything = load_fer2013(small_fer2013, usage="all")
     guard = HeldOutGuard(private.images, cv=2)

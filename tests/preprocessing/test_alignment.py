@@ -48,9 +48,7 @@ def correlation(crop, other):
 @pytest.mark.parametrize("margin", [0.0, 0.25])
 def test_crop_of_an_upright_face_equals_its_box(astronaut, margin):
     by_box = FaceCropper(FixedFaces([[170, 60, 100, 100]], None), margin=margin)
-
     crop = aligned(astronaut, UPRIGHT + [170, 60], margin=margin)
-
     (expected,) = by_box.transform([astronaut])
     assert crop.shape == expected.shape
     np.testing.assert_allclose(crop, expected, atol=1)
@@ -59,9 +57,7 @@ def test_crop_of_an_upright_face_equals_its_box(astronaut, margin):
 @pytest.mark.parametrize(("degrees", "scale"), [(20, 1), (-45, 1), (0, 0.7), (160, 1.3)])
 def test_crop_is_invariant_to_rotation_and_scale(astronaut, degrees, scale):
     photo, landmarks = transformed(astronaut, degrees, scale)
-
     crop = aligned(photo, landmarks, margin=0.1)
-
     upright = aligned(astronaut, ASTRONAUT, margin=0.1)
     assert correlation(crop, upright) > 0.99
     # The crop keeps the resolution of the photo.
@@ -74,9 +70,7 @@ def test_eyes_are_level_in_the_crop():
     landmarks = cv2.transform((UPRIGHT + [100, 90])[np.newaxis], turn)[0]
     for x, y in landmarks[:2]:
         cv2.circle(eyes_and_mouth, (round(x), round(y)), 3, 255, -1)
-
     crop = aligned(eyes_and_mouth, landmarks)
-
     y, x = np.nonzero(crop > 128)
     for side, eye in ((x < 50, UPRIGHT[0]), (x >= 50, UPRIGHT[1])):
         np.testing.assert_allclose([x[side].mean(), y[side].mean()], eye, atol=1)
@@ -87,9 +81,7 @@ def test_crop_is_mirrored_beyond_the_edge(astronaut, degrees):
     photo, landmarks = transformed(astronaut, degrees, 1)
     left, top = np.floor(landmarks.min(axis=0)).astype(int)
     mirrored = cv2.copyMakeBorder(photo[top:, left:], 150, 0, 150, 0, cv2.BORDER_REFLECT_101)
-
     crop = aligned(photo[top:, left:], landmarks - [left, top], margin=0.2)
-
     expected = aligned(mirrored, landmarks - [left, top] + 150, margin=0.2)
     np.testing.assert_allclose(crop, expected, atol=2)
 
@@ -98,9 +90,7 @@ def test_crop_is_mirrored_beyond_the_edge(astronaut, degrees):
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_crop_keeps_dtype_and_channels(shape, kind):
     image = np.random.default_rng(0).uniform(0, 255, shape).astype(kind)
-
     crop = aligned(image, UPRIGHT, margin=2)
-
     assert crop.shape == (500, 500, *shape[2:])
     assert crop.dtype == kind
     assert image.min() <= crop.min()
@@ -110,7 +100,6 @@ def test_crop_keeps_dtype_and_channels(shape, kind):
 @pytest.mark.parametrize("point", [np.nan, 12])
 def test_face_without_usable_landmarks_is_cropped_by_its_box(astronaut, point):
     crop = aligned(astronaut, np.full((5, 2), point))
-
     np.testing.assert_array_equal(crop, astronaut[:30, :30])
 
 
@@ -118,14 +107,12 @@ def test_face_without_usable_landmarks_is_cropped_by_its_box(astronaut, point):
 @pytest.mark.parametrize("method", ["fit", "transform"])
 def test_a_detector_without_landmarks_is_refused(astronaut, detector, method):
     cropper = FaceCropper(detector, align=True)
-
     with pytest.raises(ValueError, match=r"align=True needs landmarks.*'mtcnn' or 'yunet'"):
         getattr(cropper, method)([astronaut])
 
 
 def test_custom_detector_without_landmarks_is_refused_at_its_first_face(astronaut):
     cropper = FaceCropper(FixedFaces([[0, 0, 30, 30]], None), align=True)
-
     with pytest.raises(ValueError, match="align=True needs landmarks"):
         cropper.fit_transform([astronaut])
 
@@ -134,9 +121,7 @@ def test_cut_equals_transform(photo_files, astronaut):
     boxes, landmarks = [[0, 0, 90, 80], [170, 60, 100, 100]], [UPRIGHT, ASTRONAUT]
     cropper = FaceCropper(FixedFaces(boxes, landmarks), align=True, margin=0.1)
     (faces,) = cropper.detect([astronaut])
-
     crops = cropper.cut(astronaut, faces)
-
     assert len(crops) == 2
     np.testing.assert_array_equal(crops[0], cropper.transform([astronaut])[0])
     cropper.set_params(align=False)
@@ -149,9 +134,7 @@ def test_cut_equals_transform(photo_files, astronaut):
 def test_cut_respects_whole_below():
     face = np.arange(2304, dtype=np.uint8).reshape(48, 48)
     cropper = FaceCropper(whole_below=64, margin=0.3)
-
     (crop,) = cropper.cut(face, cropper.detect([face])[0])
-
     np.testing.assert_array_equal(crop, face)
 
 
@@ -160,9 +143,7 @@ def test_cut_respects_whole_below():
 def test_yunet_aligns_a_tilted_photo(yunet_model, astronaut, degrees):
     photo, _ = transformed(astronaut, degrees, 1)
     yunet = YuNetDetector(yunet_model)
-
     tilted, upright = FaceCropper(yunet, align=True).transform([photo, astronaut])
     by_box, upright_box = FaceCropper(yunet).transform([photo, astronaut])
-
     assert correlation(tilted, upright) > 0.85
     assert correlation(by_box, upright_box) < 0.7

@@ -46,9 +46,7 @@ def photos(astronaut):
 )
 def test_size_of_hog(options, shape, n_features):
     images = np.random.default_rng(0).random((3, *shape))
-
     features = HOGDescriptor(**options).fit_transform(images)
-
     assert features.shape == (3, n_features)
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
@@ -59,9 +57,7 @@ def test_hog_of_an_edge_has_one_orientation(axis, bin_of_gradient):
     # A vertical edge has a horizontal gradient, at 0 degrees; a horizontal edge one at 90.
     image = np.zeros((12, 12), np.uint8)
     image[(slice(None), slice(6, None)) if axis == 1 else slice(6, None)] = 200
-
     features = HOGDescriptor(8, pixels_per_cell=12, cells_per_block=1).fit_transform([image])
-
     expected = np.zeros((1, 8))
     expected[0, bin_of_gradient] = 1
     np.testing.assert_allclose(features, expected, atol=1e-6)
@@ -70,7 +66,6 @@ def test_hog_of_an_edge_has_one_orientation(axis, bin_of_gradient):
 @pytest.mark.parametrize("block_norm", ["L1", "L1-sqrt", "L2", "L2-Hys"])
 def test_hog_is_invariant_to_contrast(photos, block_norm):
     hog = HOGDescriptor(block_norm=block_norm)
-
     np.testing.assert_allclose(
         hog.fit_transform(photos[..., 0] // 2 * 2), hog.transform(photos[..., 0] // 2), atol=1e-5
     )
@@ -92,9 +87,7 @@ def test_hog_of_a_constant_image_is_zero():
 )
 def test_size_of_lbp(options, shape, n_features):
     images = np.random.default_rng(0).random((3, *shape))
-
     features = LBPDescriptor(**options).fit_transform(images)
-
     assert features.shape == (3, n_features)
     assert features.dtype == np.float32
 
@@ -102,9 +95,7 @@ def test_size_of_lbp(options, shape, n_features):
 def test_lbp_of_a_bright_pixel_has_no_points():
     image = np.zeros((3, 3), np.uint8)
     image[1, 1] = 9
-
     features = LBPDescriptor(4, 1, method="default", grid=3).fit_transform([image])
-
     patterns = features.reshape(9, 16).argmax(axis=1)
     # All neighbours of the other pixels are as bright or brighter; edge pixels are repeated.
     np.testing.assert_array_equal(patterns, [15, 15, 15, 15, 0, 15, 15, 15, 15])
@@ -113,9 +104,7 @@ def test_lbp_of_a_bright_pixel_has_no_points():
 def test_lbp_cells_follow_the_positions_of_pixels():
     image = np.zeros((20, 20), np.uint8)
     image[:10, 10:] = np.random.default_rng(0).integers(0, 256, (10, 10))
-
     features = LBPDescriptor(8, 1, method="uniform", grid=2).fit_transform([image])
-
     histograms = features.reshape(4, 10)
     np.testing.assert_allclose(histograms.sum(axis=1), 1, rtol=1e-6)
     # Constant cell: all 8 points are as bright as the pixel, except next to the noise.
@@ -128,9 +117,7 @@ def test_lbp_cells_follow_the_positions_of_pixels():
 @pytest.mark.parametrize("method", ["nri_uniform", "uniform"])
 def test_lbp_counts_every_pattern(n_points, method):
     noise = np.random.default_rng(0).integers(0, 256, (2, 40, 40), np.uint8)
-
     features = LBPDescriptor(n_points, method=method, grid=1).fit_transform(noise)
-
     np.testing.assert_allclose(features.sum(axis=1), 1, rtol=1e-5)
     assert features[:, -1].any() or n_points < 4  # with fewer points all patterns are uniform
 
@@ -138,9 +125,7 @@ def test_lbp_counts_every_pattern(n_points, method):
 def test_uniform_patterns_are_invariant_to_rotation(photos):
     lbp = LBPDescriptor(8, 1, method="uniform", grid=1)
     image = photos[0, :50, :, 0]
-
     upright, turned = lbp.fit_transform([image, np.rot90(image)])
-
     np.testing.assert_allclose(upright, turned, atol=0.01)
 
 
@@ -148,7 +133,6 @@ def test_uniform_patterns_are_invariant_to_rotation(photos):
 def test_features_are_invariant_to_brightness_dtype_and_colour(descriptor, photos):
     gray = photos[..., 1]
     features = descriptor.fit(gray).transform(gray)
-
     for same in (
         gray + np.uint8(30),
         gray / 255,
@@ -168,7 +152,6 @@ def test_output_is_the_same_in_every_way_of_calling(descriptor, photos, tmp_path
     for path, photo in zip(paths, photos, strict=True):
         assert cv2.imwrite(str(path), cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
     features = descriptor.fit(paths).transform(paths)
-
     assert descriptor.image_shape_ == (60, 50)
     for same in (photos, list(photos), pd.Series(paths), [path.read_bytes() for path in paths]):
         np.testing.assert_array_equal(descriptor.transform(same), features)
@@ -183,9 +166,7 @@ def test_output_is_the_same_in_every_way_of_calling(descriptor, photos, tmp_path
 @both
 def test_a_linear_classifier_learns_from_them(descriptor, faces):
     classifier = make_pipeline(clone(descriptor), StandardScaler(), LogisticRegression(C=1e-3))
-
     classifier.fit(faces.images[:180], faces.labels[:180])
-
     assert classifier.score(faces.images[180:], faces.labels[180:]) > 0.8
 
 
@@ -199,18 +180,14 @@ def test_grid_search_with_both_descriptors(faces, tmp_path):
         memory=str(tmp_path),
     )
     grid = {"features__lbp__grid": [2, 3], "features__hog": [HOGDescriptor(4), "drop"]}
-
     search = GridSearchCV(pipeline, grid, cv=2).fit(faces.images[:80], faces.labels[:80])
-
     assert (search.cv_results_["mean_test_score"] > 0.7).all()
     assert search.score(faces.images[80:], faces.labels[80:]) > 0.8
 
 
 def test_features_have_names(faces):
     union = FeatureUnion([("edges", HOGDescriptor()), ("texture", LBPDescriptor(grid=2))])
-
     names = union.fit(faces.images).get_feature_names_out()
-
     assert names[0] == "edges__hogdescriptor0"
     assert names[-1] == f"texture__lbpdescriptor{4 * 59 - 1}"
     assert len(names) == 1568 + 4 * 59
@@ -220,9 +197,7 @@ def test_features_have_names(faces):
 def test_pandas_output(descriptor, faces):
     fitted = clone(descriptor).fit(faces.images[:4])
     plain = fitted.transform(faces.images[:4])
-
     table = fitted.set_output(transform="pandas").transform(faces.images[:4])
-
     assert isinstance(table, pd.DataFrame)
     assert table.columns.tolist() == fitted.get_feature_names_out().tolist()
     np.testing.assert_array_equal(table.to_numpy(), plain)
@@ -233,9 +208,7 @@ def test_column_transformer_with_paths(photo_files):
     columns = make_column_transformer(
         (make_pipeline(GrayscaleResizer(), HOGDescriptor()), "path"), ("passthrough", ["age"])
     )
-
     features = columns.fit_transform(table)
-
     assert features.shape == (4, 1568 + 1)
     assert features[:, -1].tolist() == [20, 30, 40, 50]
 
@@ -243,7 +216,6 @@ def test_column_transformer_with_paths(photo_files):
 @both
 def test_images_of_another_size_are_refused(descriptor, photos):
     fitted = clone(descriptor).fit(photos)
-
     with pytest.raises(
         ValueError, match=r"X\[0\] has the size \(50, 60\), .* of \(60, 50\). Put an"
     ):
@@ -256,7 +228,6 @@ def test_images_of_another_size_are_refused(descriptor, photos):
 @both
 def test_a_missing_file_is_named(descriptor, photos, tmp_path):
     path = tmp_path / "nowhere.png"
-
     with pytest.raises(ValueError, match=r"X\[1\] .*nowhere.png.* can't be read"):
         clone(descriptor).fit_transform([photos[0], path])
     with pytest.raises(ValueError, match=r"X\[0\] .*nowhere.png.* can't be read"):
@@ -300,7 +271,6 @@ def test_invalid_parameters(wrong, photos):
 @both
 def test_without_scikit_image_the_extra_is_named(descriptor, photos, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
-
     with pytest.raises(ImportError, match=r'Descriptor needs .*pip install "skfer\[features\]"'):
         clone(descriptor).fit(photos)
 
@@ -309,6 +279,5 @@ def test_without_scikit_image_the_extra_is_named(descriptor, photos, monkeypatch
 @both
 def test_real_faces(descriptor, fer2013):
     features = clone(descriptor).fit_transform(fer2013.images[:100])
-
     assert np.isfinite(features).all()
     assert len(np.unique(features, axis=0)) > 95

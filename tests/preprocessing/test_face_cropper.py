@@ -45,7 +45,6 @@ def assert_same_crops(one, other):
 
 def test_one_crop_for_each_photo_in_order(photo_files):
     crops = FaceCropper().fit_transform(photo_files)
-
     assert crops.shape == (4,)
     assert crops.dtype == object
     assert [crop.ndim for crop in crops] == [3, 3, 2, 3]
@@ -57,7 +56,6 @@ def test_one_crop_for_each_photo_in_order(photo_files):
 
 def test_paths_strings_and_bytes_give_the_same_crops(photo_files):
     by_path = FaceCropper().transform(photo_files)
-
     for same in (
         [path.read_bytes() for path in photo_files],
         np.array([str(path) for path in photo_files]),
@@ -67,7 +65,6 @@ def test_paths_strings_and_bytes_give_the_same_crops(photo_files):
 
 def test_output_is_an_object_array_for_crops_of_one_size(astronaut):
     crops = FaceCropper().fit_transform(np.stack([astronaut, astronaut]))
-
     assert crops.shape == (2,)
     assert crops[0].shape == crops[1].shape
 
@@ -75,7 +72,6 @@ def test_output_is_an_object_array_for_crops_of_one_size(astronaut):
 @pytest.mark.parametrize("scale", [1 / 255, 1])
 def test_float_photos_give_the_same_crop(astronaut, scale):
     (crop,) = FaceCropper().transform([astronaut * np.float64(scale)])
-
     (expected,) = FaceCropper().transform([astronaut])
     assert crop.dtype == np.float32
     np.testing.assert_allclose(crop, expected * scale, rtol=1e-6)
@@ -83,9 +79,7 @@ def test_float_photos_give_the_same_crop(astronaut, scale):
 
 def test_crop_is_a_copy(astronaut):
     photos = astronaut[np.newaxis].copy()
-
     FaceCropper().transform(photos)[0][:] = 0
-
     np.testing.assert_array_equal(photos[0], astronaut)
 
 
@@ -101,13 +95,11 @@ def test_crop_is_a_copy(astronaut):
 )
 def test_crop_is_the_box_with_margin(ramp, box, settings, rows, columns):
     crop = crop_of(ramp, box, **settings)
-
     np.testing.assert_array_equal(crop, ramp[slice(*rows), slice(*columns)])
 
 
 def test_crop_is_mirrored_beyond_the_edge(ramp):
     crop = crop_of(ramp, (0, 0, 20, 20), margin=0.5)
-
     assert crop.shape == (40, 40)
     np.testing.assert_array_equal(crop[10:, 10:], ramp[:30, :30])
     np.testing.assert_array_equal(crop[:10, 10:], ramp[10:0:-1, :30])
@@ -119,9 +111,7 @@ def test_crop_is_mirrored_beyond_the_edge(ramp):
 def test_margin_may_exceed_the_image_many_times(shape):
     image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     height, width = shape[:2]
-
     crop = crop_of(image, (0, 0, width, height), margin=5, square=False)
-
     assert crop.shape == (11 * height, 11 * width, *shape[2:])
     y, x = 5 * height, 5 * width
     np.testing.assert_array_equal(crop[y : y + height, x : x + width], image)
@@ -130,25 +120,20 @@ def test_margin_may_exceed_the_image_many_times(shape):
 @pytest.mark.parametrize(("select", "left"), [("largest", 0), ("central", 45), ("confident", 80)])
 def test_select(ramp, select, left):
     boxes = FixedBoxes([[0, 0, 40, 40], [45, 35, 30, 30], [80, 60, 35, 35]], [1.0, 2.0, 3.0])
-
     (crop,) = FaceCropper(boxes, select=select).transform([ramp])
-
     assert crop[0, 0] % 120 == left
 
 
 def test_detect_returns_large_enough_faces_largest_first(ramp):
     boxes = FixedBoxes([[0, 0, 20, 40], [50, 50, 30, 30], [0, 0, 40, 40]])
-
     for faces in FaceCropper(boxes, min_face_size=25, square=False, margin=2).detect([ramp, ramp]):
         assert faces.boxes.tolist() == [[0, 0, 40, 40], [50, 50, 30, 30]]
 
 
 def test_missing_faces_give_the_whole_image_and_one_warning(astronaut):
     blank = np.zeros((60, 50, 3), np.uint8)
-
     with pytest.warns(UserWarning, match=r"^2 of 3 images: no face found; the whole") as caught:
         crops = FaceCropper().transform([blank, astronaut, blank + 7])
-
     assert len(caught) == 1
     assert Path(caught[0].filename).name == Path(__file__).name
     np.testing.assert_array_equal(crops[0], blank)
@@ -165,10 +150,8 @@ def test_documented_filter_ignores_the_warning():
 
 def test_missing_face_gives_a_blank_image():
     gray = np.full((60, 50), 0.5, np.float32)
-
     with pytest.warns(UserWarning, match="1 of 1 images: no face found; the crop is blank"):
         (crop,) = FaceCropper(on_missing="blank").transform([gray])
-
     np.testing.assert_array_equal(crop, np.zeros_like(gray))
     assert crop.dtype == np.float32
 
@@ -177,7 +160,6 @@ def test_missing_faces_are_named_in_the_error(photo_files, tmp_path):
     empty = tmp_path / "empty.png"
     cv2.imwrite(str(empty), np.zeros((60, 60), np.uint8))
     cropper = FaceCropper(on_missing="raise")
-
     with pytest.raises(ValueError, match=r"2 of 6 images: .*X\[1\] \(.*empty.png'\), X\[5\] \("):
         cropper.transform([photo_files[0], empty, *photo_files[1:], empty])
     with pytest.raises(ValueError, match=r"X\[9\] and 5 more"):
@@ -187,9 +169,7 @@ def test_missing_faces_are_named_in_the_error(photo_files, tmp_path):
 def test_whole_below_returns_small_images_unchanged(astronaut):
     face = cv2.resize(astronaut[66:161, 177:272], (60, 63), interpolation=cv2.INTER_AREA)
     cropper = FaceCropper(FixedBoxes([[5, 5, 30, 30]]), margin=0.5, whole_below=64)
-
     whole, searched = cropper.transform([face, astronaut])
-
     np.testing.assert_array_equal(whole, face)
     assert not np.shares_memory(whole, face)
     assert searched.shape == (60, 60, 3)
@@ -201,20 +181,17 @@ def test_whole_below_returns_small_images_unchanged(astronaut):
 @pytest.mark.parametrize("shape", [(64, 64), (64, 10), (30, 100)])
 def test_whole_below_compares_the_longer_side(shape):
     image = np.zeros(shape, np.uint8)
-
     assert crop_of(image, (0, 0, 8, 8), whole_below=64).shape == (8, 8)
 
 
 @pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
 def test_image_of_one_pixel():
     (crop,) = FaceCropper(margin=3).transform([np.zeros((1, 1), np.uint8)])
-
     assert crop.shape == (1, 1)
 
 
 def test_unreadable_file_is_named(photo_files):
     photo_files[2].write_bytes(b"no image")
-
     for n_jobs in (1, 2):
         with pytest.raises(ValueError, match=r"X\[2\] \('.*gray.png'\) can't be decoded"):
             FaceCropper(n_jobs=n_jobs).transform(photo_files)
@@ -241,7 +218,6 @@ def test_invalid_parameters(wrong, astronaut):
 def test_crops_are_the_same_in_every_way_of_calling(photo_files, tmp_path):
     cropper = FaceCropper(HaarDetector(min_neighbors=4), margin=0.2, memory=tmp_path / "cache")
     crops = cropper.fit_transform(photo_files)
-
     assert_same_crops(cropper.fit(photo_files).transform(photo_files), crops)
     assert_same_crops(pickle.loads(pickle.dumps(cropper)).transform(photo_files), crops)
     cropper.set_params(memory=None)
@@ -254,7 +230,6 @@ def test_crops_are_the_same_in_every_way_of_calling(photo_files, tmp_path):
 
 def test_verbose(photo_files, capfd):
     FaceCropper(verbose=10).transform(photo_files)
-
     assert "Done " in "".join(capfd.readouterr())
 
 
@@ -264,7 +239,6 @@ def test_verbose(photo_files, capfd):
 def test_fer2013(fer2013):
     crops = FaceCropper().fit_transform(fer2013.images[:60])
     whole = FaceCropper(whole_below=64).fit_transform(fer2013.images[:500])
-
     assert len(crops) == 60
     assert all(crop.dtype == np.uint8 and crop.ndim == 3 for crop in crops)
     np.testing.assert_array_equal(np.stack(whole), fer2013.images[:500].reshape(-1, 48, 48, 1))

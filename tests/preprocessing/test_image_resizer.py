@@ -24,9 +24,7 @@ RESIZERS = [GrayscaleResizer(20), ImageResizer((20, 30), color="rgb", equalize="
 def test_output_is_one_dense_array(shapes, size, equalize, color, dtype):
     rng = np.random.default_rng(0)
     batch = [rng.integers(0, 256, shape).astype(dtype) for shape in shapes]
-
     dense = ImageResizer(size, color=color, equalize=equalize).fit_transform(batch)
-
     assert dense.shape == (len(batch), *size, 3 if color == "rgb" else 1)
     assert dense.dtype == dtype
     assert np.isfinite(dense).all()
@@ -35,7 +33,6 @@ def test_output_is_one_dense_array(shapes, size, equalize, color, dtype):
 def test_photos_of_any_size_and_colour(photo_files):
     gray = GrayscaleResizer(48).fit_transform(photo_files)
     rgb = ImageResizer((224, 160), color="rgb").fit_transform(photo_files)
-
     assert gray.shape == (4, 48, 48, 1)
     assert rgb.shape == (4, 224, 160, 3)
     assert gray.dtype == rgb.dtype == np.uint8
@@ -45,23 +42,19 @@ def test_photos_of_any_size_and_colour(photo_files):
 
 def test_images_of_the_target_size_are_unchanged():
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
-
     np.testing.assert_array_equal(GrayscaleResizer().fit_transform(images)[..., 0], images)
 
 
 def test_gray_uses_luminance_weights():
     green, blue = np.zeros((2, 4, 4, 3), np.uint8)
     green[..., 1] = blue[..., 2] = 255
-
     gray = GrayscaleResizer(4).fit_transform([green, blue])
-
     assert gray[:, 0, 0, 0].tolist() == [round(0.587 * 255), round(0.114 * 255)]
 
 
 def test_shrinking_averages_all_pixels():
     stripes = np.zeros((100, 100), np.float32)
     stripes[::2] = 1
-
     np.testing.assert_allclose(GrayscaleResizer(10).fit_transform([stripes]), 0.5)
 
 
@@ -69,29 +62,23 @@ def test_shrinking_averages_all_pixels():
 @pytest.mark.parametrize("color", ["gray", "rgb"])
 def test_equalisation_increases_contrast(astronaut, equalize, color):
     dull = (astronaut // 8 + 100).astype(np.uint8)
-
     (plain,), (spread,) = (
         ImageResizer(96, color=color, equalize=how).fit_transform([dull])
         for how in ("none", equalize)
     )
-
     assert spread.std() > 1.5 * plain.std()
 
 
 def test_histogram_equals_opencv(astronaut):
     gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[:48, :48]
-
     (equalized,) = GrayscaleResizer(48, equalize="histogram").fit_transform([gray])
-
     np.testing.assert_array_equal(equalized[..., 0], cv2.equalizeHist(gray))
 
 
 @pytest.mark.parametrize("equalize", ["histogram", "clahe"])
 def test_equalised_floats_keep_their_range(astronaut, equalize):
     resizer = ImageResizer(64, color="rgb", equalize=equalize)
-
     (equalized,) = resizer.fit_transform([astronaut / 255 * 6 - 3])
-
     assert equalized.dtype == np.float32
     assert -3.001 <= equalized.min() < -2
     assert 2 < equalized.max() <= 3.001
@@ -101,7 +88,6 @@ def test_equalised_floats_keep_their_range(astronaut, equalize):
 
 def test_mixed_dtypes_are_refused():
     mixed = [np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)]
-
     with pytest.raises(ValueError, match=r"X\[0\] is uint8 and X\[1\] is float32"):
         GrayscaleResizer().fit_transform(mixed)
 
@@ -122,7 +108,6 @@ def test_invalid_parameters(wrong):
 @pytest.mark.parametrize("resizer", RESIZERS)
 def test_output_is_the_same_in_every_way_of_calling(resizer, photo_files):
     dense = clone(resizer).fit_transform(photo_files)
-
     fitted = clone(resizer).fit(photo_files)
     np.testing.assert_array_equal(fitted.fit(photo_files).transform(photo_files), dense)
     np.testing.assert_array_equal(clone(resizer).transform(photo_files), dense)
@@ -134,10 +119,8 @@ def test_output_is_the_same_in_every_way_of_calling(resizer, photo_files):
 
 def test_input_is_not_modified(astronaut):
     photos = astronaut[np.newaxis].copy()
-
     out = ImageResizer(512, color="rgb", equalize="histogram").fit_transform(photos)
     out[:] = 0
-
     np.testing.assert_array_equal(photos[0], astronaut)
 
 
@@ -145,7 +128,6 @@ def test_input_is_not_modified(astronaut):
 @pytest.mark.real_data
 def test_fer2013(fer2013):
     faces = fer2013.images[:200]
-
     np.testing.assert_array_equal(GrayscaleResizer().fit_transform(faces)[..., 0], faces)
     for equalize in ("histogram", "clahe"):
         dense = GrayscaleResizer(equalize=equalize).fit_transform(faces)
