@@ -83,10 +83,6 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
     ValueError
         If a name doesn't fit, or `pattern` is no such expression.
 
-    See Also
-    --------
-    load_image_folder : Its `names` reads a whole folder so.
-
     References
     ----------
     Lucey, P. et al. (2010). The extended Cohn-Kanade dataset (CK+). CVPR workshops.

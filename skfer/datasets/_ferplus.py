@@ -126,10 +126,6 @@ def load_ferplus(
     TypeError
         If `path` is a column of pixels instead of the whole table.
 
-    See Also
-    --------
-    load_fer2013 : The same images with the labels of FER2013.
-
     Notes
     -----
     An image is left out if "unknown" or "not a face" has more votes than every expression, so

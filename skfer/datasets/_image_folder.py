@@ -112,10 +112,6 @@ def load_image_folder(
         If a class has no images, file names without a label are left out, or HEIC files are
         passed over.
 
-    See Also
-    --------
-    load_image_table : Labels from a table.
-
     Examples
     --------
     >>> import tempfile

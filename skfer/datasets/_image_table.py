@@ -119,11 +119,6 @@ def load_image_table(
         usage is unknown, a path leads out of `folder` or to no file, or no row is left. The
         message names the row.
 
-    See Also
-    --------
-    load_image_folder : Labels from folders or file names.
-    load_affect_table : Ratings of valence and arousal.
-
     Examples
     --------
     RAF-DB lists its images in a file without a line of names.

@@ -63,9 +63,6 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
 
     See Also
     --------
-    cross_val_label_report : Computes the probabilities too.
-    label_noise : Joint distribution of given and estimated labels.
-    votes_on_report : Compares flags with votes.
     skfer.inspection.LabelReportDisplay : Plot of the most doubtful images.
 
     Notes
@@ -209,7 +206,7 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
     """Estimate the joint distribution of given labels and true classes.
 
     Images are counted by given label and confident class, see `label_report`. The counts of each
-    label are scaled to its number of images [1]_.
+    label are scaled to its number of images.
 
     Parameters
     ----------
@@ -228,11 +225,6 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
         If labels, columns and images do not match.
     ImportError
         If pandas is not installed.
-
-    References
-    ----------
-    .. [1] Northcutt, C., Jiang, L. & Chuang, I. (2021). Confident learning: estimating
-       uncertainty in dataset labels. Journal of Artificial Intelligence Research 70.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from skfer.inspection._plotting import COLORS, axes_or_new, pyplot
+from skfer.inspection._plotting import COLORS, Display, pyplot
 from skfer.metrics import concordance_correlation
 from skfer.metrics._affect import CIRCUMPLEX
 
@@ -17,11 +17,10 @@ _MAX_LINES = 150
 _NAME_RADIUS = 1.08
 
 
-class CircumplexDisplay:
+class CircumplexDisplay(Display):
     """Predictions in the plane of valence and arousal, with lines to the ratings.
 
-    The names outside the circle are in the directions of `skfer.expressions_to_affect`. It is
-    recommended to use `from_predictions` or `from_estimator`. Parameters are stored as attributes.
+    The names outside the circle are in the directions of `skfer.expressions_to_affect`.
 
     Parameters
     ----------
@@ -138,8 +137,7 @@ class CircumplexDisplay:
         ratings = None if self.y_true is None else _pairs(self.y_true, "y_true")
         if ratings is not None and len(ratings) != len(predictions):
             raise ValueError(f"y_true holds {len(ratings)} images, but y_pred {len(predictions)}.")
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", _SIZE)
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, _SIZE)
         n_before = sum(points.get_gid() == "predictions" for points in self.ax_.collections)
         if n_before == 0:
             _draw_circle(self.ax_)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skfer._labels import label_array
-from skfer.inspection._plotting import COLORS, axes_or_new, legend_above, pyplot
+from skfer.inspection._plotting import COLORS, Display, legend_above, pyplot
 
 # Distinguish sets in print without colour.
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")
@@ -20,10 +20,8 @@ _WIDTH = 6.4
 _GROUP_HEIGHT = 0.8
 
 
-class ClassBalanceDisplay:
+class ClassBalanceDisplay(Display):
     """Number of images of each class, in one set or several.
-
-    It is recommended to use `from_labels`. Parameters are stored as attributes.
 
     Parameters
     ----------
@@ -147,8 +145,7 @@ class ClassBalanceDisplay:
             rows.sort(key=lambda row: -counts[:, row].sum())  # stable: ties remain sorted by name
         n_sets, n_classes = counts.shape
         height = _MARGIN + n_classes * (_GAP + _BAR * max(n_sets, 1.5))
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", (_WIDTH, height))
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, (_WIDTH, height))
         self.bars_, self.text_ = [], []
         thickness = _GROUP_HEIGHT / n_sets
         for number in range(n_sets):

@@ -63,10 +63,6 @@ def deletion_curve(
     TypeError
         If the estimator has no `predict_proba`.
 
-    See Also
-    --------
-    deletion_score : The area under the curve.
-
     References
     ----------
     .. [1] Petsiuk, V., Das, A. & Saenko, K. (2018). RISE: randomized input sampling for
@@ -85,24 +81,28 @@ def deletion_curve(
     >>> fractions.tolist(), proba.shape
     ([0.0, 0.25, 0.5, 0.75, 1.0], (4, 5))
     """
-    return _curve(estimator, X, maps, target, n_steps, patch_size, baseline, insert=False)
+    return _curve(
+        estimator,
+        X,
+        maps,
+        insert=False,
+        target=target,
+        n_steps=n_steps,
+        patch_size=patch_size,
+        baseline=baseline,
+    )
 
 
 def insertion_curve(
-    estimator: Any,
-    X: Any,
-    maps: Any,
-    *,
-    target: Any = None,
-    n_steps: int = 20,
-    patch_size: int | None = None,
-    baseline: str | float = "blur",
+    estimator: Any, X: Any, maps: Any, **options: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute the probability of a class while an image is inserted in the order of a map.
 
     Parameters
     ----------
-    estimator, X, maps, target, n_steps, patch_size, baseline
+    estimator, X, maps
+        As in `deletion_curve`.
+    **options : dict
         As in `deletion_curve`; the baseline is the first image.
 
     Returns
@@ -116,10 +116,6 @@ def insertion_curve(
     ValueError, TypeError
         As by `deletion_curve`.
 
-    See Also
-    --------
-    insertion_score : The area under the curve.
-
     Examples
     --------
     >>> from skfer import load_pretrained
@@ -131,19 +127,10 @@ def insertion_curve(
     >>> fractions.tolist(), proba.shape
     ([0.0, 0.25, 0.5, 0.75, 1.0], (4, 5))
     """
-    return _curve(estimator, X, maps, target, n_steps, patch_size, baseline, insert=True)
+    return _curve(estimator, X, maps, insert=True, **options)
 
 
-def deletion_score(
-    estimator: Any,
-    X: Any,
-    maps: Any,
-    *,
-    target: Any = None,
-    n_steps: int = 20,
-    patch_size: int | None = None,
-    baseline: str | float = "blur",
-) -> np.ndarray:
+def deletion_score(estimator: Any, X: Any, maps: Any, **options: Any) -> np.ndarray:
     """Compute the area under the deletion curve; lower is better.
 
     The score compares maps of the same images. Compare each with a random map too:
@@ -151,7 +138,9 @@ def deletion_score(
 
     Parameters
     ----------
-    estimator, X, maps, target, n_steps, patch_size, baseline
+    estimator, X, maps
+        As in `deletion_curve`.
+    **options : dict
         As in `deletion_curve`.
 
     Returns
@@ -163,10 +152,6 @@ def deletion_score(
     ------
     ValueError, TypeError
         As by `deletion_curve`.
-
-    See Also
-    --------
-    insertion_score : Higher is better.
 
     Examples
     --------
@@ -184,25 +169,18 @@ def deletion_score(
     >>> bool(good < bad)
     True
     """
-    curve = _curve(estimator, X, maps, target, n_steps, patch_size, baseline, insert=False)
-    return trapezoid(curve[1], curve[0], axis=1)
+    fractions, proba = deletion_curve(estimator, X, maps, **options)
+    return trapezoid(proba, fractions, axis=1)
 
 
-def insertion_score(
-    estimator: Any,
-    X: Any,
-    maps: Any,
-    *,
-    target: Any = None,
-    n_steps: int = 20,
-    patch_size: int | None = None,
-    baseline: str | float = "blur",
-) -> np.ndarray:
+def insertion_score(estimator: Any, X: Any, maps: Any, **options: Any) -> np.ndarray:
     """Compute the area under the insertion curve; higher is better.
 
     Parameters
     ----------
-    estimator, X, maps, target, n_steps, patch_size, baseline
+    estimator, X, maps
+        As in `deletion_curve`.
+    **options : dict
         As in `deletion_curve`.
 
     Returns
@@ -215,10 +193,6 @@ def insertion_score(
     ValueError, TypeError
         As by `deletion_curve`.
 
-    See Also
-    --------
-    deletion_score : Lower is better.
-
     Examples
     --------
     >>> from skfer import load_pretrained
@@ -229,20 +203,20 @@ def insertion_score(
     >>> insertion_score(pipeline[-1], result.images, result.maps, n_steps=4).shape
     (4,)
     """
-    curve = _curve(estimator, X, maps, target, n_steps, patch_size, baseline, insert=True)
-    return trapezoid(curve[1], curve[0], axis=1)
+    fractions, proba = insertion_curve(estimator, X, maps, **options)
+    return trapezoid(proba, fractions, axis=1)
 
 
 def _curve(
     estimator: Any,
     X: Any,
     maps: Any,
-    target: Any,
-    n_steps: int,
-    patch_size: int | None,
-    baseline: Any,
     *,
     insert: bool,
+    target: Any = None,
+    n_steps: int = 20,
+    patch_size: int | None = None,
+    baseline: str | float = "blur",
 ) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(n_steps, Integral) or n_steps < 1:
         raise ValueError(f"n_steps={n_steps!r} must be an int of at least 1.")

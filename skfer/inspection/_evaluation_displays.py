@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skfer._labels import label_array
-from skfer.inspection._plotting import COLORS, axes_or_new, legend_above, pyplot
+from skfer.inspection._plotting import COLORS, Display, legend_above, pyplot
 from skfer.metrics import coverage_curve, reliability_curve
 from skfer.metrics._probabilities import column_classes
 from skfer.metrics._selective import covered_images
@@ -25,11 +25,40 @@ _LARGEST_MARK = 400.0
 _DARK_CELL = 0.6
 
 
-class CoverageDisplay:
-    """Accuracy as a function of coverage, the share of images that are answered.
+class _ProbabilityDisplay(Display):
+    """Base of the displays of predicted probabilities."""
 
-    It is recommended to use `from_predictions` or `from_estimator`. Parameters are stored as
-    attributes.
+    @classmethod
+    def from_estimator(cls, estimator: Any, X: Any, y: Any, **options: Any) -> Self:
+        """Plot the curve of a fitted classifier or Pipeline.
+
+        Parameters
+        ----------
+        estimator : fitted classifier with `predict_proba`
+        X : batch of n images
+        y : array-like of shape (n,)
+        **options : dict
+            As in `from_predictions`, without `labels`.
+
+        Returns
+        -------
+        CoverageDisplay or ReliabilityDisplay
+        """
+        pyplot(f"{cls.__name__}.from_estimator")
+        proba = estimator.predict_proba(X)
+        options |= {"labels": estimator.classes_}
+        return cls.from_predictions(y, proba, **options)  # type: ignore[attr-defined]
+
+
+class _ReportDisplay(Display):
+    """Base of the displays of a report."""
+
+    def __init__(self, report: Any):
+        self.report = report
+
+
+class CoverageDisplay(_ProbabilityDisplay):
+    """Accuracy as a function of coverage, the share of images that are answered.
 
     Parameters
     ----------
@@ -102,28 +131,6 @@ class CoverageDisplay:
         pyplot(f"{cls.__name__}.from_predictions")
         return cls(*coverage_curve(y_true, y_proba, labels=labels), name=name).plot(ax)
 
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any, *, name: str | None = None, ax: Any = None
-    ) -> CoverageDisplay:
-        """Plot the curve of a fitted classifier or Pipeline.
-
-        Parameters
-        ----------
-        estimator : fitted classifier with `predict_proba`
-        X : batch of n images
-        y : array-like of shape (n,)
-        name, ax
-            As in `from_predictions`.
-
-        Returns
-        -------
-        CoverageDisplay
-        """
-        pyplot(f"{cls.__name__}.from_estimator")
-        proba = estimator.predict_proba(X)
-        return cls.from_predictions(y, proba, labels=estimator.classes_, name=name, ax=ax)
-
     def plot(self, ax: Any = None, *, name: str | None = None) -> CoverageDisplay:
         """Draw the curve and mark some thresholds.
 
@@ -141,8 +148,7 @@ class CoverageDisplay:
         check_consistent_length(self.coverage, self.accuracy, self.thresholds)
         curve = np.array([self.coverage, self.accuracy, self.thresholds])
         coverage, accuracy, thresholds = curve[:, curve[0] >= min(_MIN_COVERAGE, curve[0, -1])]
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", (6.0, 4.0))
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, (6.0, 4.0))
         color = COLORS[len(self.ax_.lines) % len(COLORS)]
         marks = sorted(
             {
@@ -175,12 +181,11 @@ class CoverageDisplay:
         return self
 
 
-class ReliabilityDisplay:
+class ReliabilityDisplay(_ProbabilityDisplay):
     """Accuracy of the predicted class as a function of its probability.
 
     `sklearn.calibration.CalibrationDisplay` plots one of two classes; this display plots the most
-    probable of many. It is recommended to use `from_predictions` or `from_estimator`. Parameters
-    are stored as attributes.
+    probable of many.
 
     Parameters
     ----------
@@ -261,37 +266,6 @@ class ReliabilityDisplay:
         curve = reliability_curve(y_true, y_proba, labels=labels, n_bins=n_bins)
         return cls(*curve, name=name).plot(ax)
 
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        y: Any,
-        *,
-        n_bins: int = 15,
-        name: str | None = None,
-        ax: Any = None,
-    ) -> ReliabilityDisplay:
-        """Plot the curve of a fitted classifier or Pipeline.
-
-        Parameters
-        ----------
-        estimator : fitted classifier with `predict_proba`
-        X : batch of n images
-        y : array-like of shape (n,)
-        n_bins, name, ax
-            As in `from_predictions`.
-
-        Returns
-        -------
-        ReliabilityDisplay
-        """
-        pyplot(f"{cls.__name__}.from_estimator")
-        proba = estimator.predict_proba(X)
-        return cls.from_predictions(
-            y, proba, labels=estimator.classes_, n_bins=n_bins, name=name, ax=ax
-        )
-
     def plot(self, ax: Any = None, *, name: str | None = None) -> ReliabilityDisplay:
         """Draw the curve, with a mark for each bin whose area is the number of images.
 
@@ -311,8 +285,7 @@ class ReliabilityDisplay:
             np.asarray, (self.accuracy, self.confidence, self.counts)
         )
         self.error_ = float(np.average(abs(accuracy - confidence), weights=counts))
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", (4.8, 4.8))
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, (4.8, 4.8))
         n_curves = sum(line.get_gid() == "reliability" for line in self.ax_.lines)
         if n_curves == 0:
             self.ax_.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfectly calibrated")
@@ -335,9 +308,6 @@ class ReliabilityDisplay:
 
 class PredictionSetDisplay:
     """Coverage of prediction sets by class, and the distribution of their sizes.
-
-    It is recommended to use `from_estimator` or `from_predictions`. Parameters are stored as
-    attributes.
 
     Parameters
     ----------
@@ -490,7 +460,7 @@ class PredictionSetDisplay:
         return self
 
 
-class CrossDatasetDisplay:
+class CrossDatasetDisplay(_ReportDisplay):
     """Heat map of the score of each classifier on each data set, with confidence intervals.
 
     Parameters
@@ -530,9 +500,6 @@ class CrossDatasetDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, report: Any):
-        self.report = report
-
     def plot(
         self, ax: Any = None, *, metric: str = "accuracy", cmap: Any = "Blues"
     ) -> CrossDatasetDisplay:
@@ -563,8 +530,7 @@ class CrossDatasetDisplay:
         datasets = list(dict.fromkeys(cells["dataset"]))
         values = np.full((len(estimators), len(datasets)), np.nan)
         size = (2.0 + 1.9 * len(datasets), 1.3 + 0.95 * len(estimators))
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", size)
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, size)
         self.text_ = []
         for cell in cells.to_dict("records"):
             row, column = estimators.index(cell["estimator"]), datasets.index(cell["dataset"])
@@ -590,7 +556,7 @@ class CrossDatasetDisplay:
         return self
 
 
-class GroupDisplay:
+class GroupDisplay(_ReportDisplay):
     """Accuracy and recall of each class by group, with confidence intervals.
 
     Parameters
@@ -618,9 +584,6 @@ class GroupDisplay:
     >>> plt.close(display.figure_)
     """
 
-    def __init__(self, report: Any):
-        self.report = report
-
     def plot(self, ax: Any = None) -> GroupDisplay:
         """Draw a mark with its interval for each class and group; open marks have few images.
 
@@ -636,8 +599,7 @@ class GroupDisplay:
         table = self.report.groups
         classes, groups = (list(dict.fromkeys(table[name])) for name in ("class", "group"))
         height = 1.2 + len(classes) * (0.12 + 0.2 * len(groups))
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", (6.4, height))
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, (6.4, height))
         self.errorbars_ = []
         for number, group in enumerate(groups):
             rows = table[table["group"] == group]
@@ -677,7 +639,7 @@ class GroupDisplay:
         return self
 
 
-class RobustnessDisplay:
+class RobustnessDisplay(_ReportDisplay):
     """Score as a function of the strength of each corruption.
 
     Parameters
@@ -711,9 +673,6 @@ class RobustnessDisplay:
     [0.7, 0.6, 0.4]
     >>> plt.close(display.figure_)
     """
-
-    def __init__(self, report: Any):
-        self.report = report
 
     def plot(self, *, score: str = "accuracy") -> RobustnessDisplay:
         """Draw a panel for each corruption, with a common axis of the score.

@@ -39,8 +39,7 @@ class HistoryDisplay:
     """Loss, accuracy and other metrics of one fit or several, by epoch.
 
     Solid lines are training, dashed lines validation. A ring marks the best validation epoch, a
-    dashed vertical line the start of fine-tuning. It is recommended to use `from_estimator` or
-    `from_histories`. Parameters are stored as attributes.
+    dashed vertical line the start of fine-tuning.
 
     Parameters
     ----------

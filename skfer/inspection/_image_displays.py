@@ -15,7 +15,7 @@ from skfer._images._batch import image_sequence
 from skfer._images._pixel_range import PixelRange
 from skfer._labels import label_array
 from skfer._utils import shorten
-from skfer.inspection._plotting import axes_or_new, pyplot
+from skfer.inspection._plotting import Display, pyplot
 
 # A cell is about an inch wide: more pixels than this would only take memory.
 _MAX_SIDE = 256
@@ -30,10 +30,8 @@ _FONT_SIZES = (6.5, 9.0)
 _RIGHT, _WRONG = "#009e73", "#d55e00"
 
 
-class ImageGridDisplay:
+class ImageGridDisplay(Display):
     r"""Sample images of each class, one row for each class.
-
-    It is recommended to use `from_data`. Parameters are stored as attributes.
 
     Parameters
     ----------
@@ -173,8 +171,7 @@ class ImageGridDisplay:
         row_height = 1 + (0 if self.y_pred is None else _TEXT_HEIGHT)
         grid = (n_columns, row_height * len(self.images))
         size = (_MARGIN + _CELL * grid[0], _CELL * grid[1])
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", size)
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, size)
         self.images_: list[Any] = []
         self.text_: list[Any] = []
         floats = [image.ravel() for row in self.images for image in row if image.dtype != np.uint8]
@@ -231,7 +228,7 @@ class ImageGridDisplay:
 class LabelReportDisplay(ImageGridDisplay):
     r"""The images with the most doubtful labels, one row for each given label.
 
-    The suggested label is written below each image. It is recommended to use `from_report`.
+    The suggested label is written below each image.
     Attributes are those of `ImageGridDisplay`.
 
     Parameters
@@ -322,10 +319,8 @@ class LabelReportDisplay(ImageGridDisplay):
         return display
 
 
-class LeakDisplay:
+class LeakDisplay(Display):
     """Pairs of leaked images: the test image above the training image.
-
-    It is recommended to use `from_audit`. Parameters are stored as attributes.
 
     Parameters
     ----------
@@ -444,8 +439,7 @@ class LeakDisplay:
         pair_height = 2 + _PAIR_TEXT_HEIGHT
         height = -(-len(self.pairs) // columns) * pair_height
         size = (_CELL * max(columns, 2), _CELL * height)
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", size)
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, size)
         self.images_, self.text_ = [], []
         rows = zip(self.pairs.to_dict("records"), self.test_images, self.train_images, strict=True)
         for number, (pair, *images) in enumerate(rows):

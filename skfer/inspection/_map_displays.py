@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.utils import check_consistent_length
 from skfer._images._pixel_range import PixelRange
 from skfer.inspection._maps import grad_cam, saliency
 from skfer.inspection._occlusion import occlusion_sensitivity
-from skfer.inspection._plotting import axes_or_new, pyplot
+from skfer.inspection._plotting import Display, pyplot
 
 # Inches: a cell, which holds an image or a map. Fractions of a cell: image and text.
 _CELL = 1.3
@@ -21,11 +22,10 @@ _IMAGE_SIDE, _TEXT_HEIGHT = 0.94, 0.2
 _TOP_QUANTILE = 0.99
 
 
-class MapDisplay:
+class MapDisplay(Display):
     """Images and their maps.
 
-    It is recommended to use `SaliencyDisplay.from_estimator` and the like. Other maps are drawn
-    by ``MapDisplay(maps, images).plot()``. Parameters are stored as attributes.
+    Other maps than those of the subclasses are drawn by ``MapDisplay(maps, images).plot()``.
 
     Parameters
     ----------
@@ -47,10 +47,6 @@ class MapDisplay:
         The maps.
     text_ : list of matplotlib Text
         Class and probability of each image; empty without `target`.
-
-    See Also
-    --------
-    saliency, grad_cam, occlusion_sensitivity : Compute maps.
 
     Examples
     --------
@@ -105,8 +101,7 @@ class MapDisplay:
         height = 2 + (_TEXT_HEIGHT if self.target is not None else 0.06)
         rows = math.ceil(len(maps) / columns)
         size = (_CELL * columns + (0.9 if self._common_scale else 0), _CELL * height * rows)
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", size)
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, size)
         self.images_: list[Any] = []
         self.maps_: list[Any] = []
         self.text_: list[Any] = []
@@ -178,11 +173,52 @@ class MapDisplay:
             self.text_.append(self.ax_.text(x + 0.5, y + 1 + height + 0.03, text, **middle))
 
 
-class SaliencyDisplay(MapDisplay):
+class _ComputedMapDisplay(MapDisplay):
+    """Base of the displays that compute their maps."""
+
+    _compute: Callable[..., Any]
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        ax: Any = None,
+        n_columns: int = 6,
+        cmap: Any = None,
+        **options: Any,
+    ) -> Self:
+        """Compute the maps and draw them.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+        X : batch of n images
+        ax, n_columns, cmap
+            As in `plot`.
+        **options : dict
+            Other parameters of the function that computes the maps, such as `target`.
+
+        Returns
+        -------
+        MapDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            As by the function that computes the maps.
+        """
+        pyplot(f"{cls.__name__}.from_estimator")
+        result = cls._compute(estimator, X, **options)
+        return cls(**result).plot(ax, n_columns=n_columns, cmap=cmap)
+
+
+class SaliencyDisplay(_ComputedMapDisplay):
     """Images and their saliency maps.
 
-    It is recommended to use `from_estimator`; ``SaliencyDisplay(**saliency(...)).plot()`` draws a
-    result. Each map has its own colour scale. Attributes are those of `MapDisplay`.
+    `from_estimator` takes the parameters of `saliency`; ``SaliencyDisplay(**saliency(...)).plot()``
+    draws a result. Each map has its own colour scale. Attributes are those of `MapDisplay`.
 
     Parameters
     ----------
@@ -203,51 +239,14 @@ class SaliencyDisplay(MapDisplay):
     """
 
     _label = "gradient"
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        *,
-        target: Any = None,
-        smooth: int = 0,
-        noise: float = 0.15,
-        random_state: int | np.random.RandomState | None = 0,
-        ax: Any = None,
-        n_columns: int = 6,
-        cmap: Any = None,
-    ) -> SaliencyDisplay:
-        """Compute the maps and draw them.
-
-        Parameters
-        ----------
-        estimator, X, target, smooth, noise, random_state
-            As in `saliency`.
-        ax, n_columns, cmap
-            As in `plot`.
-
-        Returns
-        -------
-        SaliencyDisplay
-
-        Raises
-        ------
-        ValueError, TypeError
-            As by `saliency`.
-        """
-        pyplot(f"{cls.__name__}.from_estimator")
-        result = saliency(
-            estimator, X, target=target, smooth=smooth, noise=noise, random_state=random_state
-        )
-        return cls(**result).plot(ax, n_columns=n_columns, cmap=cmap)
+    _compute = staticmethod(saliency)
 
 
-class GradCAMDisplay(MapDisplay):
+class GradCAMDisplay(_ComputedMapDisplay):
     """Images and their Grad-CAM maps.
 
-    It is recommended to use `from_estimator`; ``GradCAMDisplay(**grad_cam(...)).plot()`` draws a
-    result. Each map has its own colour scale. Attributes are those of `MapDisplay`.
+    `from_estimator` takes the parameters of `grad_cam`; ``GradCAMDisplay(**grad_cam(...)).plot()``
+    draws a result. Each map has its own colour scale. Attributes are those of `MapDisplay`.
 
     Parameters
     ----------
@@ -266,50 +265,15 @@ class GradCAMDisplay(MapDisplay):
     """
 
     _label = "activation"
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        *,
-        target: Any = None,
-        layer: str | None = None,
-        ax: Any = None,
-        n_columns: int = 6,
-        cmap: Any = None,
-    ) -> GradCAMDisplay:
-        """Compute the maps and draw them.
-
-        Parameters
-        ----------
-        estimator, X, target
-            As in `saliency`.
-        layer
-            As in `grad_cam`.
-        ax, n_columns, cmap
-            As in `plot`.
-
-        Returns
-        -------
-        GradCAMDisplay
-
-        Raises
-        ------
-        ValueError, TypeError
-            As by `grad_cam`.
-        """
-        pyplot(f"{cls.__name__}.from_estimator")
-        result = grad_cam(estimator, X, target=target, layer=layer)
-        return cls(**result).plot(ax, n_columns=n_columns, cmap=cmap)
+    _compute = staticmethod(grad_cam)
 
 
-class OcclusionDisplay(MapDisplay):
+class OcclusionDisplay(_ComputedMapDisplay):
     """Images and their occlusion maps.
 
-    It is recommended to use `from_estimator`; ``OcclusionDisplay(**occlusion_sensitivity(...))``
-    holds a result. All maps have the same scale: red where covering decreases the probability,
-    blue where it increases it. Attributes are those of `MapDisplay`.
+    `from_estimator` takes the parameters of `occlusion_sensitivity`. All maps have the same scale:
+    red where covering decreases the probability, blue where it increases it. Attributes are
+    those of `MapDisplay`.
 
     Parameters
     ----------
@@ -330,41 +294,4 @@ class OcclusionDisplay(MapDisplay):
     _label = "decrease in probability"
     _signed = True
     _common_scale = True
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator: Any,
-        X: Any,
-        *,
-        target: Any = None,
-        patch_size: int | tuple[int, int] | None = None,
-        stride: int | None = None,
-        fill: str | float = "mean",
-        ax: Any = None,
-        n_columns: int = 6,
-        cmap: Any = None,
-    ) -> OcclusionDisplay:
-        """Compute the maps and draw them.
-
-        Parameters
-        ----------
-        estimator, X, target, patch_size, stride, fill
-            As in `occlusion_sensitivity`.
-        ax, n_columns, cmap
-            As in `plot`.
-
-        Returns
-        -------
-        OcclusionDisplay
-
-        Raises
-        ------
-        ValueError, TypeError
-            As by `occlusion_sensitivity`.
-        """
-        pyplot(f"{cls.__name__}.from_estimator")
-        result = occlusion_sensitivity(
-            estimator, X, target=target, patch_size=patch_size, stride=stride, fill=fill
-        )
-        return cls(**result).plot(ax, n_columns=n_columns, cmap=cmap)
+    _compute = staticmethod(occlusion_sensitivity)

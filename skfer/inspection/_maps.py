@@ -167,12 +167,6 @@ def saliency(
     ValueError
         If `target` is unknown or a parameter is invalid.
 
-    See Also
-    --------
-    grad_cam : Coarser maps of the evidence for the class.
-    occlusion_sensitivity : Changes in probability; works with any classifier.
-    deletion_score : Quality of a map as a number.
-
     Notes
     -----
     The score of a class is its logit minus the mean of all logits. This is all that the
@@ -248,11 +242,6 @@ def grad_cam(estimator: Any, X: Any, *, target: Any = None, layer: str | None = 
         If the classifier is not a network.
     ValueError
         If `target` or `layer` is unknown, or the network has no feature map.
-
-    See Also
-    --------
-    saliency : Maps with the resolution of the image.
-    layer_table : The layers of a network.
 
     Notes
     -----

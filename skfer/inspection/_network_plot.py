@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from skfer._pipelines import flat_steps
 from skfer._utils import import_extra
-from skfer.inspection._plotting import axes_or_new, pyplot
+from skfer.inspection._plotting import Display, pyplot
 
 if TYPE_CHECKING:
     import keras
@@ -57,10 +57,8 @@ class NetworkLine(NamedTuple):
     inputs: tuple[int, ...]
 
 
-class NetworkDisplay:
+class NetworkDisplay(Display):
     """Diagram of the layers of a network from input to output.
-
-    It is recommended to use `plot_network`. Parameters are stored as attributes.
 
     Parameters
     ----------
@@ -114,8 +112,7 @@ class NetworkDisplay:
         ]
         left = max((_arc_extent(*arc) for arc in arcs), default=0.0) + 0.05
         size = (left + sum(widths) + 0.05, _PITCH * (len(self.lines) + 1.7))
-        self.ax_ = axes_or_new(ax, f"{type(self).__name__}.plot", size)
-        self.figure_ = self.ax_.figure
+        self._set_axes(ax, size)
         self.ax_.set(xlim=(-left, size[0] - left), ylim=(len(self.lines) - 0.5, -2.2))
         self.ax_.axis("off")
         area, dpi = self.ax_.get_window_extent(), self.figure_.dpi

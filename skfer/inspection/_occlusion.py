@@ -61,10 +61,6 @@ def occlusion_sensitivity(
     ValueError
         If `target` is unknown or a parameter is invalid.
 
-    See Also
-    --------
-    region_importance : Importance of whole regions over many images.
-
     References
     ----------
     .. [1] Zeiler, M. D. & Fergus, R. (2014). Visualizing and understanding convolutional networks.

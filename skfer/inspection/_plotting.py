@@ -16,10 +16,17 @@ def pyplot(caller: str) -> Any:
     return import_extra("matplotlib.pyplot", caller, "plot")
 
 
-def axes_or_new(ax: Any, caller: str, size: tuple[float, float]) -> Any:
-    """Return `ax`, or the axes of a new figure of a size in inches if it is None."""
-    plt = pyplot(caller)
-    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+class Display:
+    """Base of the displays that draw into one axes."""
+
+    ax_: Any
+    figure_: Any
+
+    def _set_axes(self, ax: Any, size: tuple[float, float]) -> None:
+        """Set `ax_` and `figure_`; None makes a new figure of a size in inches."""
+        plt = pyplot(f"{type(self).__name__}.plot")
+        self.ax_ = plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+        self.figure_ = self.ax_.figure
 
 
 def legend_above(ax: Any, n_columns: int = 3) -> None:

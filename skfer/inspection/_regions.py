@@ -222,11 +222,6 @@ def region_importance(
     TypeError
         If the estimator has no `predict_proba`.
 
-    See Also
-    --------
-    occlusion_sensitivity : Maps for single images.
-    RegionImportanceDisplay : Plot of the result.
-
     Notes
     -----
     If two regions carry the same information, as mouth and eyes do in a smile, the importance of
@@ -308,8 +303,7 @@ def _bounds(mask: np.ndarray) -> tuple[slice, slice]:
 class RegionImportanceDisplay:
     """Permutation importance of the regions of the face.
 
-    A bar for each region is drawn next to the regions on the mean face. It is recommended to use
-    `from_estimator`. Parameters are stored as attributes.
+    A bar for each region is drawn next to the regions on the mean face.
 
     Parameters
     ----------
@@ -331,10 +325,6 @@ class RegionImportanceDisplay:
         Axes of the face.
     figure_ : matplotlib Figure
     bars_ : matplotlib BarContainer
-
-    See Also
-    --------
-    region_importance : Computes the importances.
 
     Examples
     --------
@@ -375,20 +365,20 @@ class RegionImportanceDisplay:
         X: Any,
         y: Any,
         *,
-        regions: Mapping[str, Any] | None = None,
-        n_repeats: int = 5,
         scoring: str | Callable | None = None,
-        random_state: int | np.random.RandomState | None = None,
         ax: Any = None,
+        **options: Any,
     ) -> RegionImportanceDisplay:
         """Compute the importances and plot them.
 
         Parameters
         ----------
-        estimator, X, y, regions, n_repeats, scoring, random_state
+        estimator, X, y, scoring
             As in `region_importance`.
         ax : matplotlib Axes, default=None
             As in `plot`.
+        **options : dict
+            Other parameters of `region_importance`.
 
         Returns
         -------
@@ -400,15 +390,7 @@ class RegionImportanceDisplay:
             As by `region_importance`.
         """
         pyplot(f"{cls.__name__}.from_estimator")
-        result = region_importance(
-            estimator,
-            X,
-            y,
-            regions=regions,
-            n_repeats=n_repeats,
-            scoring=scoring,
-            random_state=random_state,
-        )
+        result = region_importance(estimator, X, y, scoring=scoring, **options)
         name = scoring.replace("_", " ") if isinstance(scoring, str) else "score"
         display = cls(
             result.importances,

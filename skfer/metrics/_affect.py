@@ -135,7 +135,6 @@ def concordance_correlation(
     See Also
     --------
     sklearn.metrics.root_mean_squared_error : The usual metric of regression.
-    sign_agreement : Share of correct signs.
 
     References
     ----------

@@ -240,10 +240,6 @@ def apply_class_prior(y_proba: Any, train_prior: Any, class_prior: Any) -> np.nd
     ValueError
         If shares are negative or do not match the columns, or a training share is 0.
 
-    See Also
-    --------
-    estimate_class_prior : Estimates the shares from unlabelled images.
-
     Examples
     --------
     >>> from skfer.metrics import apply_class_prior
@@ -290,10 +286,6 @@ def estimate_class_prior(
     ValueError
         If `y_proba` has no probabilities, shares do not match the columns, or a training share
         is 0.
-
-    See Also
-    --------
-    apply_class_prior : Adapts probabilities to the estimate.
 
     References
     ----------

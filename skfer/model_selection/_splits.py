@@ -56,7 +56,6 @@ class HeldOutGuard(BaseCrossValidator):
 
     See Also
     --------
-    fer2013_split : The split of FER2013.
     skfer.evaluation.leak_audit : Finds near copies too.
 
     Notes
@@ -211,10 +210,6 @@ def fer2013_split(faces: Bunch) -> PredefinedSplit:
     ------
     ValueError
         If `faces` contains images of the held-out part, or one of the two parts is missing.
-
-    See Also
-    --------
-    HeldOutGuard : Refuses held-out images of any data set.
 
     Examples
     --------

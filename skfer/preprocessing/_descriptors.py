@@ -172,10 +172,6 @@ class HOGDescriptor(_BaseDescriptor):
     n_features_in_ : int
         Length of the rows, if `X` was a 2-D table in `fit`.
 
-    See Also
-    --------
-    LBPDescriptor : Descriptor of texture instead of edges.
-
     Notes
     -----
     An image of r x c cells has ``(r - b + 1) * (c - b + 1) * b * b * orientations`` features
@@ -286,10 +282,6 @@ class LBPDescriptor(_BaseDescriptor):
         Height and width of the images.
     n_features_in_ : int
         Length of the rows, if `X` was a 2-D table in `fit`.
-
-    See Also
-    --------
-    HOGDescriptor : Descriptor of edges instead of texture.
 
     Notes
     -----

@@ -102,7 +102,6 @@ class FaceCropper(ImagesOut, ImageEstimator):
 
     See Also
     --------
-    GrayscaleResizer : Resize crops to a dense array for a network.
     skfer.detection.HaarDetector : Default detector and its settings.
     skfer.detection.YuNetDetector : Faster detector that finds more faces, with landmarks.
 

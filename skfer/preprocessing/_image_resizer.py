@@ -160,10 +160,6 @@ class ImageResizer(_BaseResizer):
     n_jobs : int or None, default=None
         Number of threads that read and resize. None means 1, -1 one for each core.
 
-    See Also
-    --------
-    GrayscaleResizer : Equivalent to ``color="gray"``.
-
     References
     ----------
     Zuiderveld, K. (1994). Contrast limited adaptive histogram equalization. Graphics Gems IV.
@@ -209,10 +205,6 @@ class GrayscaleResizer(_BaseResizer):
         Equalise the gray values of each image; see `ImageResizer`.
     n_jobs : int or None, default=None
         Number of threads that read and resize. None means 1, -1 one for each core.
-
-    See Also
-    --------
-    ImageResizer : Resize to gray or RGB.
 
     Examples
     --------

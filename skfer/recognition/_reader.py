@@ -102,10 +102,6 @@ class FaceReader:
     ValueError, TypeError, NotFittedError
         If the Pipeline can't classify faces; the message states the reason.
 
-    See Also
-    --------
-    recognize : Return the faces as a table.
-
     Examples
     --------
     >>> from skfer import FacialExpressionClassifier
