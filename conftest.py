@@ -1,6 +1,7 @@
 """Fixtures of the tests and the doctests."""
 
 import math
+import sys
 
 import pytest
 
@@ -12,3 +13,11 @@ def silent_fits():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("skfer._training._callbacks._LONG_FIT", math.inf)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """Close the figures of each test."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")

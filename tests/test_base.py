@@ -30,14 +30,11 @@ def test_a_table_with_a_column_of_images_is_no_batch(X):
         GrayscaleResizer().fit(X)
 
 
-def test_a_table_of_numbers_may_hold_objects():
+def test_a_table_of_numbers():
     rows = np.arange(8.0).reshape(2, 4)
     np.testing.assert_array_equal(
         GrayscaleResizer(8).fit_transform(rows.astype(object)), GrayscaleResizer(8).transform(rows)
     )
-
-
-def test_a_fit_on_photos_forgets_the_table_of_the_fit_before():
     table = pd.DataFrame(np.zeros((2, 9)), columns=list("abcdefghi"))
     photo = np.zeros((30, 20), np.uint8)
     resizer = GrayscaleResizer().fit(table)

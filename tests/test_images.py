@@ -69,13 +69,6 @@ def test_dense_images_come_out_with_a_channel_axis(image, n):
     np.testing.assert_array_equal(out.ravel(), batch.astype(out.dtype).ravel())
 
 
-@given(st.lists(hnp.arrays(np.uint8, st.tuples(SIDES, SIDES)), min_size=1, max_size=5))
-def test_lossless_files_come_out_as_they_were_written(batch):
-    out = image_sequence([encoded(image) for image in batch])
-    for image, original in zip(out, batch, strict=True):
-        np.testing.assert_array_equal(image, original)
-
-
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 32)), elements=FINITE))
 def test_short_float_rows_are_strips(rows):
     strips = rows_to_images(rows)
@@ -95,10 +88,6 @@ def test_olivetti_rows_are_square_images():
     assert faces.shape == (3, 64, 64, 1)
     np.testing.assert_array_equal(faces[1].ravel(), rows[1].astype(np.float32))
     assert GrayscaleResizer(48).fit_transform(rows).shape == (3, 48, 48, 1)
-
-
-def test_colour_is_rgb(astronaut):
-    np.testing.assert_array_equal(read_image(encoded(astronaut), 0), astronaut)
 
 
 @pytest.mark.parametrize(
@@ -134,47 +123,10 @@ def test_files_are_read_when_they_are_asked_for(tmp_path, photo_files):
         batch[1]
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_stand_upright_by_their_exif(orientation):
-    upright = np.zeros((40, 60, 3), np.uint8)
-    upright[:20, :30] = 255  # bright at the top left
-    # How a camera stores the picture for each orientation.
-    stored = {
-        1: upright,
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.transpose(1, 0, 2),
-        6: upright.transpose(1, 0, 2)[::-1],
-        7: upright.transpose(1, 0, 2)[::-1, ::-1],
-        8: upright.transpose(1, 0, 2)[:, ::-1],
-    }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    data = with_pillow(Image.fromarray(np.ascontiguousarray(stored)), "JPEG", exif=exif)
-    image = read_image(data, 0)
-    assert image.shape == (40, 60, 3)
-    assert np.abs(image.astype(int) - upright).mean() < 5
-
-
-def test_alpha_is_dropped(astronaut):
-    pixels = Image.fromarray(astronaut)
-    pixels.putalpha(128)
-    np.testing.assert_array_equal(read_image(with_pillow(pixels, "PNG"), 0), astronaut)
-
-
-def test_gray_files_stay_gray_and_16_bits_become_8(astronaut):
-    gray = astronaut[..., 0]
-    np.testing.assert_array_equal(read_image(encoded(gray), 0), gray)
-    np.testing.assert_array_equal(read_image(encoded(gray.astype(np.uint16) * 257), 0), gray)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK"])
-def test_other_kinds_of_files_are_decoded(astronaut, mode):
-    form = "JPEG" if mode == "CMYK" else "PNG"
-    image = read_image(with_pillow(Image.fromarray(astronaut).convert(mode), form), 0)
-    assert image.shape[:2] == (512, 512)
-    assert image.dtype == np.uint8
+def test_jpeg_in_cmyk(astronaut):
+    image = read_image(with_pillow(Image.fromarray(astronaut).convert("CMYK"), "JPEG"), 0)
+    assert image.shape == (512, 512, 3)
+    assert np.abs(image.astype(int) - astronaut).mean() < 9
 
 
 MODES = (
@@ -492,10 +444,12 @@ def test_numpy_may_have_taken_images_of_one_size_apart(dtype, shape):
 
 
 def test_images_of_one_shape_become_one_array():
-    ragged = [np.zeros((4, 5), np.uint8), np.ones((4, 5, 1), np.uint8)]
-    dense = dense_images(image_sequence(ragged))
-    assert dense.shape == (2, 4, 5, 1)
-    assert dense.dtype == np.uint8
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 1), np.uint8)
+    mixed = [pixels[0], pixels[1, ..., 0], pixels[2]]
+    for batch in (list(pixels), tuple(pixels), pd.Series(list(pixels)), mixed):
+        dense = dense_images(image_sequence(batch))
+        assert dense.dtype == np.uint8
+        np.testing.assert_array_equal(dense, pixels)
 
 
 @pytest.mark.parametrize("other", [np.zeros((5, 4), np.uint8), np.zeros((4, 5, 3), np.uint8)])
@@ -538,24 +492,15 @@ def test_images_as_nested_lists():
     assert resizer.fit_transform(pd.Series(column)).shape == (2, 8, 8, 1)
 
 
-def test_gray_images_with_an_axis_of_channels_in_lists_and_columns():
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 1), np.uint8)
-    for batch in (list(pixels), tuple(pixels), pd.Series(list(pixels))):
-        np.testing.assert_array_equal(dense_images(image_sequence(batch)), pixels)
-
-
 def test_booleans_are_black_and_white():
     mask = np.array([[True, False]])
     np.testing.assert_array_equal(read_image(mask, 0), np.array([[255, 0]], np.uint8))
 
 
-def test_an_image_goes_by_its_place_and_path():
+def test_names_of_images_and_nested_batches():
     assert image_name(image_sequence(["a.png", "b.png"]), 1) == "X[1] ('b.png')"
     assert image_name(image_sequence([np.zeros((2, 2))]), 0) == "X[0]"
     assert image_name(image_sequence(np.zeros((2, 2, 2))), 1) == "X[1]"
-
-
-def test_a_batch_in_the_batch_is_named():
     images = [np.zeros((4, 5), np.uint8), [np.zeros((4, 5, 3)), np.zeros((6, 7, 3))]]
     with pytest.raises(ValueError, match=r"X\[1\] is of type list and no image"):
         list(image_sequence(images))

@@ -51,15 +51,6 @@ def test_another_scale_is_an_error_that_names_both(fitted, other):
             scale.convert(batch)
 
 
-def test_floats_of_scikit_image_are_shown_the_way_to_uint8():
-    with pytest.raises(ValueError, match=r"uint8, as made by \(X \* 255\)\.round\(\)\.astype"):
-        PixelRange.from_images(PIXELS).convert(UNIT)
-    with pytest.raises(
-        ValueError, match=r"uint8, .* by \(\(X \+ 1\) \* 127\.5\)\.round\(\)\.astype"
-    ):
-        PixelRange.from_images(PIXELS).convert(SIGNED)
-
-
 @pytest.mark.parametrize(
     ("fitted", "batch"),
     [
@@ -84,13 +75,10 @@ def test_an_even_image_is_no_evidence_alone_as_in_a_batch(value):
         assert PixelRange.from_images(PIXELS).convert(batch) is batch
 
 
-def test_bytes_come_on_the_fitted_scale():
+def test_floats_on_the_fitted_scale():
     assert PixelRange.from_images(PIXELS).convert(PIXELS) is PIXELS
     np.testing.assert_allclose(PixelRange.from_images(UNIT).convert(PIXELS), UNIT, atol=1e-6)
     np.testing.assert_allclose(PixelRange.from_images(SIGNED).convert(PIXELS), SIGNED, atol=1e-6)
-
-
-def test_small_numbers_are_a_range_of_their_own_and_not_dark_pixels():
     numbers = np.random.default_rng(0).uniform(0, 3, (20, 1, 5, 1)).astype(np.float32)
     fitted = PixelRange.from_images(numbers)
     for one in numbers:
@@ -105,16 +93,19 @@ def test_nearly_black_frame_is_refused_whatever_stands_beside_it(batch):
         PixelRange.from_images(PIXELS).check(batch)
 
 
-def test_nearly_black_frame_passes_as_the_error_says():
+def test_errors_name_the_frame_and_the_way_to_uint8():
+    with pytest.raises(ValueError, match=r"^X\[4\] has values from 0 to 1, "):
+        PixelRange.from_images(PIXELS).check(np.concatenate([BYTES, UNIT]))
     frame = np.concatenate([BYTES, BYTES[:1] / 200])
     with pytest.raises(ValueError, match=r"as made by X\.round\(\)\.astype\(\"uint8\"\)"):
         PixelRange.from_images(PIXELS).check(frame)
     PixelRange.from_images(PIXELS).check(frame.round().astype("uint8"))
-
-
-def test_frame_of_another_scale_is_named_among_right_ones():
-    with pytest.raises(ValueError, match=r"^X\[4\] has values from 0 to 1, "):
-        PixelRange.from_images(PIXELS).check(np.concatenate([BYTES, UNIT]))
+    with pytest.raises(ValueError, match=r"uint8, as made by \(X \* 255\)\.round\(\)\.astype"):
+        PixelRange.from_images(PIXELS).convert(UNIT)
+    with pytest.raises(
+        ValueError, match=r"uint8, .* by \(\(X \+ 1\) \* 127\.5\)\.round\(\)\.astype"
+    ):
+        PixelRange.from_images(PIXELS).convert(SIGNED)
 
 
 @pytest.mark.parametrize("scale", [UNIT, SIGNED, SIGNED * 0.9, BYTES])

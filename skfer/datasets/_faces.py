@@ -143,11 +143,10 @@ def make_faces(
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Draw faces that show an expression, with known labels, valence, arousal and boxes.
 
-    Every face is drawn from the contractions of its action units [1]_: those of the expression,
-    scaled by a random intensity, plus a little of every other. Skin, hair, proportions, age,
-    glasses and background belong to the person and tell nothing about the expression. The
-    defaults of `noise`, `occlusion`, `brightness` and `pose` are such that a convolutional
-    network learns the task from 2000 faces, and a linear model of the pixels doesn't.
+    A face is drawn from the contractions of its action units [1]_: those of the expression,
+    scaled by a random intensity, and small random ones. Skin, hair, proportions, glasses and
+    background do not depend on the expression. With the defaults, a convolutional network learns
+    the task from 2000 faces; a linear model of the pixels does not.
 
     Parameters
     ----------
@@ -172,9 +171,8 @@ def make_faces(
         Largest roll of the head to either side, in degrees, in [0, 45]. A turn to the side and
         up or down grow with it and, in crops, so do shift and change of scale.
     scene : bool or (height, width), default=False
-        False draws crops that the face fills. True draws pictures of 240 x 320 pixels with one
-        face, of a random size and at a random place, over a cluttered background; a tuple asks
-        for pictures of another size, at least 96 pixels a side.
+        False draws crops. True draws pictures of 240 x 320 pixels with one face of random size
+        and position over a cluttered background; a tuple is another size, at least 96 pixels.
     return_X_y : bool, default=False
         Whether to return ``(images, labels)`` instead of a Bunch.
     random_state : int, RandomState instance or None, default=None
@@ -189,23 +187,19 @@ def make_faces(
             Crops: shape (n_samples, size, size), or (n_samples, size, size, 3) with `color`.
             Scenes: shape (n_samples, height, width, 3). Colour is RGB.
         labels : ndarray of str, shape (n_samples,)
-            Name of the expression.
         target : ndarray of int64, shape (n_samples,)
-            The same as an index into `target_names`.
+            Labels as indices into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
             `classes`, in the order given.
         valence, arousal : ndarray of float32, shape (n_samples,)
-            From unpleasant (-1) to pleasant (1), and from calm (-1) to excited (1): the place
-            of the expression in the circumplex [2]_, taken from the mean ratings of [3]_, times
-            `intensity`. Contempt, which is not rated there, is placed beside disgust with less
-            arousal. Neutral is the origin.
+            From unpleasant (-1) to pleasant (1), and from calm (-1) to excited (1): the mean
+            rating of the expression [2]_ times `intensity`. Contempt, which is not rated there,
+            is near disgust, with less arousal. Neutral is 0.
         intensity : ndarray of float32, shape (n_samples,)
             Strength of the expression: 0 for neutral, uniform between 0.65 and 1 otherwise.
         boxes : ndarray of int32, shape (n_samples, 4)
-            x, y, width and height, in pixels, of the face as detectors report it: an upright
-            square from the middle of the forehead to the chin and from ear to ear. Its side is
-            1.2 times the width of the face and its centre lies on the bridge of the nose, a
-            quarter of half a face width below the line of the eyes. Clipped to the picture.
+            x, y, width and height in pixels, as detectors report them: a square of 1.2 times the
+            width of the face, centred on the bridge of the nose and clipped to the picture.
         DESCR : str
             Description of the data.
     (images, labels) : tuple of ndarray of shape (n_samples, ...) and (n_samples,)
@@ -225,9 +219,7 @@ def make_faces(
     ----------
     .. [1] P. Ekman, W. V. Friesen and J. C. Hager, "Facial Action Coding System: The Manual",
        Research Nexus, 2002.
-    .. [2] J. A. Russell, "A circumplex model of affect", Journal of Personality and Social
-       Psychology 39(6), 1161-1178, 1980.
-    .. [3] J. A. Russell and A. Mehrabian, "Evidence for a three-factor theory of emotions",
+    .. [2] J. A. Russell and A. Mehrabian, "Evidence for a three-factor theory of emotions",
        Journal of Research in Personality 11(3), 273-294, 1977.
 
     Examples

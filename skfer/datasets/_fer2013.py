@@ -59,24 +59,22 @@ def load_fer2013(
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Load FER2013 with its official split.
 
-    PrivateTest, on which the final model is judged, is left out unless `usage` asks for it.
+    PrivateTest is for the final model and is loaded only if `usage` names it.
 
     Parameters
     ----------
     path : str, os.PathLike or pandas.DataFrame
         One of
 
-        - Kaggle's ``fer2013.csv``, or the same compressed, ``.csv.gz``, or as a DataFrame:
-          columns ``emotion`` (codes or names), ``pixels`` and, if there is one, ``usage``, in
-          any order and case. Commas, semicolons or tabs may separate them;
-        - a folder with ``train`` and ``test`` (or ``validation``), in each a folder per class;
+        - Kaggle's ``fer2013.csv``, ``.csv.gz``, or a DataFrame, with the columns ``emotion``
+          (codes or names), ``pixels`` and optionally ``usage``, in any order and case;
+        - a folder with ``train`` and ``test`` (or ``validation``), each with a folder per class;
         - an ``.npz`` with ``images`` (n, 48, 48) uint8, ``target`` (n,) and ``usage`` (n,).
           Pickled arrays are refused.
     usage : str, sequence of str or None, default=None
-        Parts to load: "Training", "PublicTest", "PrivateTest"; where the data call them train,
-        val and test, "Training", "Validation" and "Test". "all" loads every part. None loads all
-        but the part held out for the end: PrivateTest, or Test if there is a Validation beside
-        it.
+        Parts to load: "Training", "PublicTest", "PrivateTest"; or "Training", "Validation" and
+        "Test" for data with train, val and test. "all" loads every part. None loads all but the
+        held-out part: PrivateTest, or Test if there is Validation.
     return_X_y : bool, default=False
         Whether to return ``(images, labels)`` instead of a Bunch.
 
@@ -88,40 +86,37 @@ def load_fer2013(
         images : ndarray of uint8, shape (n, 48, 48)
             Gray faces.
         labels : ndarray of str, shape (n,)
-            Name of the expression.
         target : ndarray of int64, shape (n,)
-            The same as FER2013's codes, indices into `target_names`.
+            FER2013's codes, indices into `target_names`.
         target_names : ndarray of str, shape (7,)
-            The expressions, in the order of the codes.
         usage : ndarray of str, shape (n,)
-            The part that each image belongs to.
+            Part of each image.
         test_fold : ndarray of int64, shape (n,), or None
-            For `sklearn.model_selection.PredefinedSplit`: -1 in Training, 0 elsewhere. None if
-            the held-out part is among the images, for a PredefinedSplit would train on it.
+            For `sklearn.model_selection.PredefinedSplit`: -1 in Training, 0 elsewhere. None with
+            the held-out part, on which a PredefinedSplit would train.
         train_index, public_test_index, private_test_index : ndarray of int64
-            Where the images of each part stand. Validation or Test counts as public; Test
-            counts as private if there is a Validation beside it.
+            Indices of the images of each part. Validation or Test counts as public; Test counts
+            as private if there is Validation.
         DESCR : str
-            What was read, in words.
+            Description of the data.
 
-        Further arrays of n rows in an ``.npz``, such as ``votes``, are attributes too, and so
-        are the ``paths`` of a folder's images.
+        Further arrays of n rows in an ``.npz``, such as ``votes``, and the ``paths`` of a folder
+        are attributes too.
     (images, labels) : tuple of ndarray of shape (n, 48, 48) and (n,)
         If `return_X_y` is True.
 
     Raises
     ------
     TypeError
-        If `path` is neither a path nor a DataFrame, such as the column of pixels alone.
+        If `path` is neither a path nor a DataFrame.
     ValueError
-        If the data are none of these, or damaged: a label or a word of usage that is unknown,
-        pixels missing. The line of a csv file is named, the path of an image, or the array of an
-        ``.npz``.
+        If the data have none of these forms or are damaged; the message names the line, path or
+        array.
 
     Notes
     -----
-    A folder's Test usually is PublicTest and PrivateTest in one: whoever selects a model on it
-    has no unseen images left.
+    Test of a folder usually consists of PublicTest and PrivateTest: after a model was selected on
+    it, no unseen images are left.
 
     References
     ----------

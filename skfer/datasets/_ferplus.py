@@ -24,14 +24,8 @@ from skfer.datasets._files import (
 
 # In the order of the columns.
 EXPRESSIONS_VOTED_FOR = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
+    *("neutral", "happiness", "surprise", "sadness"),
+    *("anger", "disgust", "fear", "contempt"),
 )
 CHOICES = (*EXPRESSIONS_VOTED_FOR, "unknown", "NF")
 
@@ -61,77 +55,55 @@ def load_ferplus(
     usage: str | Sequence[str] | None = None,
     return_X_y: bool = False,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    """Load FER+: the faces of FER2013, each with the votes of ten people.
+    """Load FER+: the faces of FER2013 with the votes of ten people each.
 
-    Images that most took for no face or for no known expression are left out. PrivateTest, on
-    which the final model is judged, is left out unless `usage` asks for it.
+    Images with most votes for "unknown" or "not a face" are left out. PrivateTest is loaded only
+    if `usage` names it.
 
     Parameters
     ----------
     path : str or os.PathLike
         One of
 
-        - ``fer2013new.csv`` of the repository microsoft/FERPlus on GitHub, or a folder that holds
-          it: columns ``Usage``, ``Image name``, ``neutral``, ``happiness``, ``surprise``,
-          ``sadness``, ``anger``, ``disgust``, ``fear``, ``contempt``, ``unknown`` and ``NF``,
-          with the rows of ``fer2013.csv`` in the same order;
-        - FER2013 as an ``.npz``, see `load_fer2013`, with ``votes`` (n, 10) whose columns are in
-          that order, from ``neutral`` to ``NF``.
+        - ``fer2013new.csv`` of the repository microsoft/FERPlus on GitHub, or its folder;
+        - FER2013 as an ``.npz``, see `load_fer2013`, with ``votes`` (n, 10) whose columns are
+          those of ``fer2013new.csv``, from ``neutral`` to ``NF``.
     fer2013 : str or os.PathLike, default=None
         The images: ``fer2013.csv``, ``.csv.gz`` or an ``.npz``. An ``.npz`` with some of the rows
         names them in an array ``row``. None takes ``fer2013.csv``, ``fer2013.csv.gz`` or
         ``fer2013.npz`` from the folder of ``fer2013new.csv``. Not used if `path` is an ``.npz``.
-    usage : str, sequence of str or None, default=None
-        Parts to load: "Training", "PublicTest", "PrivateTest". "all" loads every part, None all
-        but PrivateTest.
-    return_X_y : bool, default=False
-        Whether to return ``(images, labels)`` instead of a Bunch.
+    usage, return_X_y
+        As in `load_fer2013`.
 
     Returns
     -------
     faces : :class:`~sklearn.utils.Bunch`
-        With the attributes
+        The attributes of `load_fer2013`, and
 
-        images : ndarray of uint8, shape (n, 48, 48)
-            Gray faces.
         labels : ndarray of str, shape (n,)
-            Name of the expression with most votes; of several with as many, the first in
-            `target_names`.
+            Expression with most votes; the first in `target_names` if several have as many.
         votes : ndarray of uint8, shape (n, 8)
-            Votes for each of `target_names`, those for "unknown" and "not a face" left out.
-        target : ndarray of int64, shape (n,)
-            The labels as indices into `target_names`.
+            Votes for each of `target_names`, without "unknown" and "not a face".
         target_names : ndarray of str, shape (8,)
             The expressions, sorted as in a classifier's ``classes_``.
-        usage : ndarray of str, shape (n,)
-            The part that each image belongs to.
         row : ndarray of int64, shape (n,)
-            Where the image stands in ``fer2013.csv``, counted from 0.
-        test_fold : ndarray of int64, shape (n,), or None
-            For `sklearn.model_selection.PredefinedSplit`: -1 in Training, 0 elsewhere. None if
-            PrivateTest is among the images, for a PredefinedSplit would train on it.
-        train_index, public_test_index, private_test_index : ndarray of int64
-            Where the images of each part stand.
+            Row of the image in ``fer2013.csv``, from 0.
         n_dropped : int
-            Images of these parts that are left out.
-        DESCR : str
-            What was read, in words.
+            Number of images of these parts that are left out.
     (images, labels) : tuple of ndarray of shape (n, 48, 48) and (n,)
         If `return_X_y` is True.
 
     Raises
     ------
     ValueError
-        If a file is missing or damaged, or if votes and images don't belong together.
+        If a file is missing or damaged, or votes and images do not match.
     TypeError
         If `path` is a column of pixels instead of the whole table.
 
     Notes
     -----
-    An image is left out if "unknown" or "not a face" has more votes than every expression, so
-    ``labels`` always is ``target_names[votes.argmax(axis=1)]``. Published figures may be of fewer
-    images: the authors' own code doesn't count single votes, and takes the majority as a label
-    only where it is more than half of the votes that are left.
+    ``labels`` is ``target_names[votes.argmax(axis=1)]``. Published figures may be of fewer images:
+    the authors ignore single votes and use a majority only above half of the other votes.
 
     References
     ----------

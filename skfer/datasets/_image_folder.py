@@ -48,29 +48,27 @@ def load_image_folder(
     Parameters
     ----------
     path : str or os.PathLike
-        The folder. Images may lie deeper inside a class's folder. Names that start with a dot
-        are passed over, and files with other extensions. Folders that are named as the parts of
-        a data set (``train``, ``test``, ``valid``, ``PublicTest`` and the like) are no classes:
-        give one of them.
+        Folder of the classes; images may be in subfolders of a class. Hidden names and files with
+        other extensions are ignored. Folders such as ``train``, ``test`` or ``PublicTest`` are
+        parts of a data set, not classes: give one of them.
     classes : sequence of str, default=None
-        Classes to list, in the order that `target` shall number them. None lists every
-        class, sorted by name. A folder called "train" that is a class has to be named here.
+        Classes in the order of `target`. None is all classes, sorted by name. A class that is
+        called "train" has to be named here.
     normalize : bool, default=True
-        Whether "Anger", "happiness" and the like get their usual name, "angry" and "happy", as
-        by `canonical_label`, in the folders and in `classes`; two folders of one name then are
-        one class. Names that are no expression stay as they are.
+        Whether to use the canonical names of expressions, see `canonical_label`. Two folders with
+        one canonical name are one class.
     extensions : sequence of str, default=None
-        Suffixes of image files, in any case. None takes every kind that the package reads; HEIC
-        is one if pillow-heif is installed (extra `heif`).
+        Suffixes of image files, in any case. None is all that the package reads, with HEIC if
+        pillow-heif is installed (extra `heif`).
     names : str, default=None
-        What file names tell: "kdef" for ``AF01ANS.JPG`` (subject, label, session, view), "jaffe"
+        Pattern of file names: "kdef" for ``AF01ANS.JPG`` (subject, label, session, view), "jaffe"
         for ``KA.AN1.39.tiff`` (subject, label), "ck+" for ``S010_004_00000017.png`` (subject,
         clip, frame), "raf-db" for ``train_00001.jpg`` (usage), or a regular expression for the
-        beginning of file names. Its named groups become attributes; with a group ``label``,
-        images may lie in any folders, and those whose name does not fit are left out.
+        beginning of file names. Its named groups become attributes. With a group ``label``,
+        images may be in any folders, and names that do not match are left out.
     codes : {"affectnet", "ck+", "fer2013", "raf-db"} or dict, default=None
-        The labels that numbered folders, or labels in file names, stand for: as a data set
-        numbers them, or as in ``{1: "happy", 2: "sad"}``. A code of None is left out.
+        Labels of numbered folders or of codes in file names: those of a data set, or a dict such
+        as ``{1: "happy", 2: "sad"}``. Images with a code of None are left out.
     return_X_y : bool, default=False
         Whether to return ``(paths, labels)`` instead of a Bunch.
 
@@ -80,20 +78,17 @@ def load_image_folder(
         With the attributes
 
         paths : ndarray of pathlib.Path, shape (n,)
-            Sorted within each class; what the estimators take as `X`.
+            Sorted within each class.
         labels : ndarray of str, shape (n,)
-            Name of each image's class.
         target : ndarray of int64, shape (n,)
-            The same as an index into `target_names`.
+            Labels as indices into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
-            The names of the classes, sorted.
         DESCR : str
-            The number of images in each class, and of the files passed over, by suffix.
+            Number of images in each class, and of ignored files by suffix.
         subjects, clips, frames : ndarray of shape (n,)
-            If `names` has a group ``subject``: the person and the clip of each image, as groups
-            for `sklearn.model_selection.StratifiedGroupKFold`, and its place in the clip.
+            With a group ``subject`` in `names`: person, clip, and index in the clip.
         usage : ndarray of str, shape (n,)
-            If `names` has a group ``usage``: "Training", "Test" and so on.
+            With a group ``usage`` in `names`: "Training", "Test" and so on.
         other names : ndarray of str, shape (n,)
             Further groups of `names`, such as ``view`` and ``session`` of "kdef".
     (paths, labels) : tuple of ndarray of shape (n,)
@@ -102,15 +97,14 @@ def load_image_folder(
     Raises
     ------
     ValueError
-        If there is no such folder, it has no class folders or no images, it holds the parts of a
-        data set, a class of `classes` has no folder, a folder is none of `codes`, a file does
-        not fit `names`, or a symbolic link is to a folder or leads out of `path`.
+        If the folder does not exist or has no classes or images, if it contains the parts of a
+        data set, if `classes`, `codes` or `names` do not match, or if a symbolic link leads to a
+        folder or out of `path`.
 
     Warns
     -----
     UserWarning
-        If a class has no images, file names without a label are left out, or HEIC files are
-        passed over.
+        If a class has no images, or images are left out.
 
     Examples
     --------

@@ -47,40 +47,35 @@ def load_image_table(
     file_name: Callable[[str], str] | None = None,
     return_X_y: bool = False,
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
-    r"""List images with the labels that a table gives them. No image is read.
+    r"""List images with their labels from a table. No image is read.
 
     Parameters
     ----------
     table : str, os.PathLike or pandas.DataFrame
-        A text file, or the same compressed (``.gz``), whose columns are separated by commas,
-        semicolons, tabs or blanks; or the table itself.
+        Text file, compressed (``.gz``) or not, with columns separated by commas, semicolons, tabs
+        or blanks; or the table.
     image : str or int
-        Column with the path of each image, relative to `folder`. A number counts columns from 0,
-        in a file without a line of names: the other columns then are given by number too.
+        Column with the path of each image, relative to `folder`. Numbers, from 0, are for files
+        without a header: all columns are then given by number.
     label : str, int or sequence of str
-        Column with the label of each image, a name or a code. Several columns are one for each
-        class, as in one-hot labels: the class is the column that is not 0.
+        Column with the label of each image, a name or a code; or one-hot columns, one for each
+        class.
     folder : str or os.PathLike, default=None
-        The folder of the images. None is the folder of the file. Of a DataFrame, None takes the
-        paths as they are; otherwise a path must stay inside of the folder.
+        Folder of the images, which no path may leave. None is the folder of the file; for a
+        DataFrame, None uses the paths unchanged.
     subject : str or int, default=None
-        Column with the person, or any other group of images that belong together.
+        Column with the person or another group of each image.
     usage : str or int, default=None
-        Column with the part of the data set: train, val, test and the like.
-    names : str, default=None
-        What file names tell, as in `load_image_folder`: "raf-db" for the part of the data set,
-        or a pattern with ``subject``.
+        Column with the part of the data set, such as train, val or test.
+    names, normalize
+        As in `load_image_folder`.
     codes : {"affectnet", "ck+", "fer2013", "raf-db"} or dict, default=None
-        The labels that codes stand for: as a data set numbers them, or as in
-        ``{1: "happy", 2: "sad"}``. Rows with a code of None are left out and counted, as
-        AffectNet's "none", "uncertain" and "no face".
+        As in `load_image_folder`. Rows with a code of None, such as AffectNet's "uncertain", are
+        left out.
     classes : sequence of str, default=None
-        Classes to list, in the order that `target` shall number them; rows of other classes are
-        left out and counted. None lists all, sorted.
-    normalize : bool, default=True
-        Whether "Anger", "happiness" and the like get their usual name, "angry" and "happy".
+        Classes in the order of `target`; rows of other classes are left out. None is all, sorted.
     file_name : callable, default=None
-        Makes the path of the file from the cell, as in ``lambda cell: f"{cell}.jpg"``.
+        Function from a cell to the path, such as ``lambda cell: f"{cell}.jpg"``.
     return_X_y : bool, default=False
         Whether to return ``(paths, labels)`` instead of a Bunch.
 
@@ -90,38 +85,30 @@ def load_image_table(
         In the order of the table, with the attributes
 
         paths : ndarray of pathlib.Path, shape (n,)
-            What the estimators take as `X`.
         labels : ndarray of str, shape (n,)
-            Name of each image's class.
         target : ndarray of int64, shape (n,)
-            The same as an index into `target_names`.
+            Labels as indices into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
-            The names of the classes.
         row : ndarray of int64, shape (n,)
-            Place of each image in the table, counted from 0.
+            Row of each image in the table, from 0.
         n_dropped : int
-            Rows left out by `codes` and `classes`.
-        subjects : ndarray of str, shape (n,)
-            The groups, for `sklearn.model_selection.StratifiedGroupKFold`; with `subject`, or
-            if `names` tells them.
-        usage : ndarray of str, shape (n,)
-            "Training", "Validation", "Test", "PublicTest" or "PrivateTest"; with `usage`, or if
-            `names` tells it.
+            Number of rows left out.
+        subjects, usage : ndarray of str, shape (n,)
+            Groups and parts of the data set, with `subject` and `usage` or from `names`.
         DESCR : str
-            What was read, in words.
+            Description of the data.
     (paths, labels) : tuple of ndarray of shape (n,)
         If `return_X_y` is True.
 
     Raises
     ------
     ValueError
-        If the table or a column is missing, a label is missing or none of `codes`, a word of
-        usage is unknown, a path leads out of `folder` or to no file, or no row is left. The
-        message names the row.
+        If the table or a column is missing, a label, usage or path is wrong, or no row is left.
+        The message names the row.
 
     Examples
     --------
-    RAF-DB lists its images in a file without a line of names.
+    The file of RAF-DB has no header:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -213,17 +200,17 @@ def load_affect_table(
     Parameters
     ----------
     table : str, os.PathLike or pandas.DataFrame
-        A ``.csv`` or ``.csv.gz`` with a line of names, or the table itself.
+        A ``.csv`` or ``.csv.gz`` with a header, or the table.
     folder : str or os.PathLike, default=None
-        Where the images lie. None is the folder of the file; a DataFrame needs it.
+        Folder of the images. None is the folder of the file; it is required for a DataFrame.
     image, valence, arousal : str
         Columns with the path of each image, relative to `folder`, and its ratings.
     expression : str or None, default="expression"
-        Column with the expression: AffectNet's codes from 0 to 10, or names. Not needed; None
-        passes over it.
+        Optional column with the expression: AffectNet's codes from 0 to 10, or names. None
+        ignores it.
     missing : float or None, default=-2.0
-        What stands for no rating, beside empty cells and NaN. Rows that lack one of the ratings
-        are left out and counted.
+        Value of a missing rating, besides empty cells and NaN. Rows without both ratings are left
+        out.
     return_X_y : bool, default=False
         Whether to return ``(paths, affect)`` instead of a Bunch.
 
@@ -233,29 +220,27 @@ def load_affect_table(
         In the order of the table, with the attributes
 
         paths : ndarray of pathlib.Path, shape (n,)
-            What the estimators take as `X`.
         target : ndarray of float64, shape (n, 2)
-            Valence and arousal, on the scale of the table; what `FacialAffectRegressor` takes.
+            Valence and arousal, on the scale of the table.
         target_names : ndarray of str, shape (2,)
             "valence" and "arousal".
         valence, arousal : ndarray of float64, shape (n,)
-            The two columns of `target`.
+            The columns of `target`.
         labels : ndarray of str, shape (n,), or None
             Name of the expression, "none", "uncertain" or "no face"; None without such a column.
         row : ndarray of int64, shape (n,)
-            Place of each image in the table, counted from 0.
+            Row of each image in the table, from 0.
         n_dropped : int
-            Rows left out because they lack a rating.
+            Number of rows left out.
         DESCR : str
-            What was read, in words.
+            Description of the data.
     (paths, affect) : tuple of ndarray of shape (n,) and (n, 2)
         If `return_X_y` is True; `affect` is `target`.
 
     Raises
     ------
     ValueError
-        If the table or a column is missing, a rating is no number, an expression is no code, a
-        path leads out of `folder` or to no file, or no row has ratings. The message names the row.
+        If the table or a column is missing, or a cell is wrong. The message names the row.
 
     References
     ----------

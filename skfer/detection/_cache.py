@@ -99,11 +99,6 @@ class CachedDetector:
         Detections
             The result of the detector.
 
-        Raises
-        ------
-        ValueError
-            If the folder can't be created, or the detector refuses the image.
-
         Warns
         -----
         UserWarning

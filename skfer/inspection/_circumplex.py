@@ -58,13 +58,11 @@ class CircumplexDisplay(Display):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.inspection import CircumplexDisplay
     >>> rated, estimated = [[0.8, 0.5], [-0.6, -0.3]], [[0.7, 0.4], [-0.5, -0.3]]
     >>> display = CircumplexDisplay.from_predictions(rated, estimated)
     >>> display.concordance_.round(2).tolist()
     [0.99, 0.98]
-    >>> plt.close(display.figure_)
     """
 
     def __init__(self, y_true: Any, y_pred: Any, *, name: str | None = None):

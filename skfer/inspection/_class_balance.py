@@ -40,6 +40,11 @@ class ClassBalanceDisplay(Display):
     text_ : list of matplotlib Text
         Text on the bars, set by set.
 
+    Raises
+    ------
+    ValueError
+        If there are no labels, `order` is unknown, or labels, counts and sets do not match.
+
     See Also
     --------
     sklearn.utils.class_weight.compute_class_weight : Weights against class imbalance.
@@ -51,12 +56,10 @@ class ClassBalanceDisplay(Display):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.inspection import ClassBalanceDisplay
     >>> display = ClassBalanceDisplay.from_labels(["sad", "happy", "happy", "happy"])
     >>> [text.get_text() for text in display.text_]
     ['3 (75.0 %)', '1 (25.0 %)']
-    >>> plt.close(display.figure_)
 
     Compare the shares of two sets:
 
@@ -66,7 +69,6 @@ class ClassBalanceDisplay(Display):
     ... )
     >>> len(display.bars_)
     2
-    >>> plt.close(display.figure_)
     """
 
     def __init__(self, counts: Any, *, classes: Sequence[Any], sets: Sequence[str] | None = None):
@@ -98,11 +100,6 @@ class ClassBalanceDisplay(Display):
         Returns
         -------
         ClassBalanceDisplay
-
-        Raises
-        ------
-        ValueError
-            If there are no labels, or `sets` does not match `y`.
         """
         pyplot(f"{cls.__name__}.from_labels")
         labels = _labels_by_set(y, sets)
@@ -130,11 +127,6 @@ class ClassBalanceDisplay(Display):
         Returns
         -------
         ClassBalanceDisplay
-
-        Raises
-        ------
-        ValueError
-            If `order` is unknown, or `counts` does not match classes and sets.
         """
         if order not in _ORDERS:
             raise ValueError(f"order={order!r} must be 'count' or 'name'.")

@@ -87,13 +87,11 @@ class CoverageDisplay(_ProbabilityDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.inspection import CoverageDisplay
     >>> y_proba = [[0.9, 0.1], [0.2, 0.8], [0.65, 0.35], [0.4, 0.6]]
     >>> display = CoverageDisplay.from_predictions(["a", "b", "b", "b"], y_proba)
     >>> display.line_.get_ydata().tolist()
     [1.0, 1.0, 0.66..., 0.75]
-    >>> plt.close(display.figure_)
     """
 
     def __init__(self, coverage: Any, accuracy: Any, thresholds: Any, *, name: str | None = None):
@@ -220,12 +218,10 @@ class ReliabilityDisplay(_ProbabilityDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.inspection import ReliabilityDisplay
     >>> display = ReliabilityDisplay.from_predictions(["a", "b", "a", "a"], [[0.7, 0.3]] * 4)
     >>> round(display.error_, 2)
     0.05
-    >>> plt.close(display.figure_)
     """
 
     def __init__(self, accuracy: Any, confidence: Any, counts: Any, *, name: str | None = None):
@@ -338,7 +334,6 @@ class PredictionSetDisplay:
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.inspection import PredictionSetDisplay
     >>> y_set = [[True, False], [True, True], [True, False], [False, True]]
     >>> display = PredictionSetDisplay.from_predictions(
@@ -346,7 +341,6 @@ class PredictionSetDisplay:
     ... )
     >>> display.coverage.tolist(), display.sizes.tolist()
     ([1.0, 0.5], [0.0, 0.75, 0.25])
-    >>> plt.close(display.figure_)
     """
 
     def __init__(
@@ -479,7 +473,6 @@ class CrossDatasetDisplay(_ReportDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> import pandas as pd
     >>> from skfer.inspection import CrossDatasetDisplay
     >>> report = pd.DataFrame(
@@ -497,7 +490,6 @@ class CrossDatasetDisplay(_ReportDisplay):
     >>> display = CrossDatasetDisplay(report).plot()
     >>> display.image_.get_array().tolist()
     [[0.7, 0.9]]
-    >>> plt.close(display.figure_)
     """
 
     def plot(
@@ -573,7 +565,6 @@ class GroupDisplay(_ReportDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.evaluation import group_report
     >>> from skfer.inspection import GroupDisplay
     >>> y = ["happy", "sad"] * 40
@@ -581,7 +572,6 @@ class GroupDisplay(_ReportDisplay):
     >>> display = GroupDisplay(report).plot()
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['all', 'happy', 'sad']
-    >>> plt.close(display.figure_)
     """
 
     def plot(self, ax: Any = None) -> GroupDisplay:
@@ -656,7 +646,6 @@ class RobustnessDisplay(_ReportDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> import pandas as pd
     >>> from skfer.inspection import RobustnessDisplay
     >>> report = pd.DataFrame(
@@ -671,7 +660,6 @@ class RobustnessDisplay(_ReportDisplay):
     >>> display = RobustnessDisplay(report).plot()
     >>> display.lines_[0].get_ydata().tolist()
     [0.7, 0.6, 0.4]
-    >>> plt.close(display.figure_)
     """
 
     def plot(self, *, score: str = "accuracy") -> RobustnessDisplay:

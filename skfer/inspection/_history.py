@@ -60,6 +60,13 @@ class HistoryDisplay:
     lines_ : list of matplotlib Line2D
         The curves by panel and fit, training before validation.
 
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, a metric is unknown, or axes and metrics differ in number.
+    NotFittedError
+        If an estimator has no `history_`.
+
     See Also
     --------
     sklearn.model_selection.LearningCurveDisplay : Scores by the number of training images.
@@ -75,7 +82,6 @@ class HistoryDisplay:
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.inspection import HistoryDisplay
     >>> history = {
     ...     "loss": [1.9, 1.2, 0.7],
@@ -86,7 +92,6 @@ class HistoryDisplay:
     >>> display = HistoryDisplay(history, fine_tune_epoch=1).plot()
     >>> [axis.get_ylabel() for axis in display.axes_]
     ['loss', 'accuracy']
-    >>> plt.close(display.figure_)
     """
 
     def __init__(
@@ -123,11 +128,6 @@ class HistoryDisplay:
         Returns
         -------
         HistoryDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator has no `history_`.
         """
         pyplot(f"{cls.__name__}.from_estimator")
         history, fine_tune_epoch = _fitted_history(estimator)
@@ -151,21 +151,14 @@ class HistoryDisplay:
         -------
         HistoryDisplay
 
-        Raises
-        ------
-        ValueError
-            If there is no history to draw.
-
         Examples
         --------
-        >>> import matplotlib.pyplot as plt
         >>> from skfer.inspection import HistoryDisplay
         >>> display = HistoryDisplay.from_histories(
         ...     {"rate 0.1": {"loss": [2.0, 1.8]}, "rate 0.01": {"loss": [1.9, 1.2]}}
         ... )
         >>> len(display.lines_)
         2
-        >>> plt.close(display.figure_)
         """
         pyplot(f"{cls.__name__}.from_histories")
         if not isinstance(histories, Mapping):
@@ -199,12 +192,6 @@ class HistoryDisplay:
         Returns
         -------
         HistoryDisplay
-
-        Raises
-        ------
-        ValueError
-            If there is nothing to draw, a metric is unknown, or the number of axes is not the
-            number of metrics.
         """
         plt = pyplot(f"{type(self).__name__}.plot")
         fits = self._fits()

@@ -55,16 +55,19 @@ class ImageGridDisplay(Display):
     text_ : list of matplotlib Text
         Predicted labels in the same order; empty without `y_pred`.
 
+    Raises
+    ------
+    ValueError
+        If there are no images, an image can't be read, lengths differ, or a class is unknown.
+
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.datasets import make_faces
     >>> from skfer.inspection import ImageGridDisplay
     >>> faces = make_faces(20, classes=["happy", "sad"], random_state=0)
     >>> display = ImageGridDisplay.from_data(faces.images, faces.labels, n_images=3)
     >>> [label.get_text() for label in display.ax_.get_yticklabels()]
     ['happy\nn = 10', 'sad\nn = 10']
-    >>> plt.close(display.figure_)
     """
 
     def __init__(
@@ -116,12 +119,6 @@ class ImageGridDisplay(Display):
         Returns
         -------
         ImageGridDisplay
-
-        Raises
-        ------
-        ValueError
-            If `X` is no batch of images, lengths differ, a class has no images, or an image in
-            the sample can't be read.
         """
         pyplot(f"{cls.__name__}.from_data")
         _check_at_least_1(n_images, "n_images")
@@ -159,11 +156,6 @@ class ImageGridDisplay(Display):
         Returns
         -------
         ImageGridDisplay
-
-        Raises
-        ------
-        ValueError
-            If there are no images.
         """
         n_columns = max(map(len, self.images), default=0)
         if n_columns == 0:
@@ -244,7 +236,6 @@ class LabelReportDisplay(ImageGridDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.datasets import make_faces
     >>> from skfer.evaluation import label_report
     >>> from skfer.inspection import LabelReportDisplay
@@ -256,7 +247,6 @@ class LabelReportDisplay(ImageGridDisplay):
     ['sad\nn = 1']
     >>> display.y_pred, [rows.tolist() for rows in display.indices]
     ([['happy']], [[4]])
-    >>> plt.close(display.figure_)
     """
 
     @classmethod
@@ -338,9 +328,13 @@ class LeakDisplay(Display):
     text_ : list of matplotlib Text
         Row numbers, kind and similarity of each pair.
 
+    Raises
+    ------
+    ValueError
+        If there are no such pairs.
+
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.datasets import make_faces
     >>> from skfer.evaluation import leak_audit
     >>> from skfer.inspection import LeakDisplay
@@ -350,7 +344,6 @@ class LeakDisplay(Display):
     >>> print(display.text_[0].get_text())
     0 = 6
     copy 1.00
-    >>> plt.close(display.figure_)
     """
 
     def __init__(
@@ -392,11 +385,6 @@ class LeakDisplay(Display):
         Returns
         -------
         LeakDisplay
-
-        Raises
-        ------
-        ValueError
-            If there are no such pairs.
         """
         pyplot(f"{cls.__name__}.from_audit")
         _check_at_least_1(n_pairs, "n_pairs")
@@ -427,11 +415,6 @@ class LeakDisplay(Display):
         Returns
         -------
         LeakDisplay
-
-        Raises
-        ------
-        ValueError
-            If there are no pairs.
         """
         if not len(self.pairs):
             raise ValueError("pairs is empty: there is nothing to draw.")

@@ -50,7 +50,6 @@ class MapDisplay(Display):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> import numpy as np
     >>> from skfer.datasets import make_faces
     >>> from skfer.inspection import MapDisplay
@@ -58,7 +57,6 @@ class MapDisplay(Display):
     >>> display = MapDisplay(np.ones((3, 48, 48)), faces.images, target=faces.labels).plot()
     >>> [text.get_text() for text in display.text_] == faces.labels.tolist()
     True
-    >>> plt.close(display.figure_)
     """
 
     _label = "weight"
@@ -227,7 +225,6 @@ class SaliencyDisplay(_ComputedMapDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer import load_pretrained
     >>> from skfer.datasets import make_faces
     >>> from skfer.inspection import SaliencyDisplay
@@ -235,7 +232,6 @@ class SaliencyDisplay(_ComputedMapDisplay):
     >>> display = SaliencyDisplay.from_estimator(load_pretrained(), faces.images, smooth=5)
     >>> len(display.maps_)
     3
-    >>> plt.close(display.figure_)
     """
 
     _label = "gradient"
@@ -255,13 +251,11 @@ class GradCAMDisplay(_ComputedMapDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer import load_pretrained
     >>> from skfer.datasets import make_faces
     >>> from skfer.inspection import GradCAMDisplay
     >>> faces = make_faces(3, classes=["happy"], random_state=0)
     >>> display = GradCAMDisplay.from_estimator(load_pretrained(), faces.images)
-    >>> plt.close(display.figure_)
     """
 
     _label = "activation"
@@ -282,13 +276,11 @@ class OcclusionDisplay(_ComputedMapDisplay):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer import load_pretrained
     >>> from skfer.datasets import make_faces
     >>> from skfer.inspection import OcclusionDisplay
     >>> faces = make_faces(2, classes=["happy"], random_state=0)
     >>> display = OcclusionDisplay.from_estimator(load_pretrained(), faces.images, patch_size=12)
-    >>> plt.close(display.figure_)
     """
 
     _label = "decrease in probability"

@@ -79,12 +79,10 @@ class NetworkDisplay(Display):
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.inspection import plot_network
     >>> display = plot_network("mini_xception")
     >>> len(display.arcs_)
     8
-    >>> plt.close(display.figure_)
     """
 
     def __init__(self, lines: Sequence[NetworkLine], *, name: str | None = None):
@@ -239,12 +237,10 @@ def plot_network(
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer.inspection import plot_network
     >>> display = plot_network("cnn4")
     >>> len(display.text_)
     13
-    >>> plt.close(display.figure_)
     """
     pyplot("plot_network")
     model = _keras_model(network, input_shape, n_outputs)

@@ -328,7 +328,6 @@ class RegionImportanceDisplay:
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
     >>> from skfer import load_pretrained
     >>> from skfer.datasets import make_faces
     >>> from skfer.inspection import RegionImportanceDisplay
@@ -338,7 +337,6 @@ class RegionImportanceDisplay:
     ... )
     >>> len(display.bars_)
     4
-    >>> plt.close(display.figure_)
     """
 
     def __init__(

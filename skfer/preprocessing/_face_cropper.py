@@ -100,6 +100,13 @@ class FaceCropper(ImagesOut, ImageEstimator):
     verbose : int, default=0
         Verbosity of the progress report, as in `joblib.Parallel`.
 
+    Raises
+    ------
+    ValueError
+        If `X` is not a batch of images, an image can't be read (the message names its index and
+        path), a parameter is out of range, ``align=True`` and the detector finds no landmarks, or
+        an image has no face and ``on_missing="raise"``.
+
     See Also
     --------
     skfer.detection.HaarDetector : Default detector and its settings.
@@ -201,12 +208,6 @@ class FaceCropper(ImagesOut, ImageEstimator):
         Returns
         -------
         self
-
-        Raises
-        ------
-        ValueError
-            If `X` is not a batch of images, a parameter is out of range, or ``align=True`` and the
-            detector finds no landmarks.
         """
         self._images(X, reset=True)
         FaceFinder.from_cropper(self)
@@ -225,13 +226,6 @@ class FaceCropper(ImagesOut, ImageEstimator):
             Crops ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``, with the channels of the images.
             uint8 stays uint8; any other dtype becomes float32. Crops that exceed the memory
             limit (see Notes) are objects that ``np.asarray`` converts to arrays.
-
-        Raises
-        ------
-        ValueError
-            If an image can't be read (the message names its index and path), if an image has no
-            face and ``on_missing="raise"``, or if ``align=True`` and the detector finds no
-            landmarks.
         """
         finder = FaceFinder.from_cropper(self)
         images = self._images(X, reset=False)
@@ -269,11 +263,6 @@ class FaceCropper(ImagesOut, ImageEstimator):
         list of n Detections
             Boxes in pixels and scores, largest box first. ``select``, ``square`` and ``margin``
             have no effect. An image smaller than ``whole_below`` is one box with score 1.
-
-        Raises
-        ------
-        ValueError
-            If an image can't be read; the message names its index and path.
         """
         finder = FaceFinder.from_cropper(self)
         images = self._images(X, reset=False)
@@ -293,11 +282,6 @@ class FaceCropper(ImagesOut, ImageEstimator):
         -------
         list of k ndarray of shape (h, w) or (h, w, 3)
             One crop for each face, in the same order.
-
-        Raises
-        ------
-        ValueError
-            If the image can't be read, or if ``align=True`` and the faces have no landmarks.
 
         Examples
         --------

@@ -100,7 +100,8 @@ class FaceReader:
     Raises
     ------
     ValueError, TypeError, NotFittedError
-        If the Pipeline can't classify faces; the message states the reason.
+        If the Pipeline can't classify faces, a parameter is out of range, or an image can't be
+        read. The message states the reason, and the index and path of an image.
 
     Examples
     --------
@@ -156,11 +157,6 @@ class FaceReader:
         Returns
         -------
         list of n FaceReading
-
-        Raises
-        ------
-        ValueError
-            If an image can't be read; the message names its index and path.
         """
         return next(self.read_batches(images, batch_size=None, on_error=on_error))
 
@@ -183,11 +179,6 @@ class FaceReader:
         -------
         iterator of list of FaceReading
             Readings of the next `batch_size` images.
-
-        Raises
-        ------
-        ValueError
-            If an image can't be read, or a parameter is out of range.
         """
         if on_error not in ("raise", "keep"):
             raise ValueError(f"on_error must be 'raise' or 'keep'; got {on_error!r}.")

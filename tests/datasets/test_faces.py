@@ -24,7 +24,7 @@ def overlap(box, other):
     return across * down / (w * h + k * m - across * down)
 
 
-def test_default_is_the_seven_basic_expressions_as_gray_crops():
+def test_defaults():
     faces = make_faces(70, random_state=0)
     assert faces.images.shape == (70, 48, 48)
     assert faces.images.dtype == np.uint8
@@ -32,21 +32,18 @@ def test_default_is_the_seven_basic_expressions_as_gray_crops():
     assert np.bincount(faces.target).tolist() == [10] * 7
     np.testing.assert_array_equal(faces.target_names[faces.target], faces.labels)
     assert "70 parametric drawings" in faces.DESCR
+    images, labels = make_faces(70, random_state=0, return_X_y=True)
+    np.testing.assert_array_equal(images, faces.images)
+    np.testing.assert_array_equal(labels, faces.labels)
 
 
-def test_same_random_state_draws_the_same_pictures():
+def test_random_state():
     one, same, other = (make_faces(12, random_state=seed) for seed in (3, 3, 4))
     for field in ("images", "labels", "valence", "boxes"):
         np.testing.assert_array_equal(one[field], same[field])
     assert (one.images != other.images).any()
-
-
-def test_a_random_state_instance_goes_on_from_call_to_call():
     rng = np.random.RandomState(0)
     assert (make_faces(5, random_state=rng).images != make_faces(5, random_state=rng).images).any()
-
-
-def test_global_random_state_is_left_alone():
     before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
     make_faces(3, random_state=0)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002 - the global state is what is tested
@@ -57,13 +54,6 @@ def test_classes_are_coded_in_the_order_given():
     assert faces.target_names.tolist() == ["sad", "contempt", "happy"]
     assert set(faces.labels) == {"sad", "contempt", "happy"}
     assert (faces.labels[faces.target == 1] == "contempt").all()
-
-
-def test_images_and_labels_alone():
-    images, labels = make_faces(8, random_state=0, return_X_y=True)
-    faces = make_faces(8, random_state=0)
-    np.testing.assert_array_equal(images, faces.images)
-    np.testing.assert_array_equal(labels, faces.labels)
 
 
 @pytest.mark.parametrize(

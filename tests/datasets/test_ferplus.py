@@ -107,11 +107,6 @@ def test_votes_beside_their_images(write_votes, write_faces, images):
     assert faces.n_dropped == 2
     assert "2 images are left out" in faces.DESCR
     assert "PublicTest 2, Training 2" in faces.DESCR
-
-
-def test_votes_are_in_the_order_of_a_classifiers_classes(write_votes, write_faces):
-    write_faces()
-    faces = load_ferplus(write_votes())
     assert sorted(faces.target_names) == faces.target_names.tolist()
     assert faces.votes.dtype == np.uint8
     #        angry cont disg fear happy neut sad surprise
@@ -122,6 +117,9 @@ def test_votes_are_in_the_order_of_a_classifiers_classes(write_votes, write_face
         [0, 4, 0, 0, 0, 2, 0, 0],
     ]
     np.testing.assert_array_equal(faces.votes, expected)
+    X, y = load_ferplus(write_votes(), return_X_y=True)
+    np.testing.assert_array_equal(X, faces.images)
+    np.testing.assert_array_equal(y, faces.labels)
 
 
 def test_of_equal_votes_the_first_name_wins_and_an_expression_before_unknown(
@@ -164,13 +162,6 @@ def test_parts_as_in_load_fer2013(write_votes, write_faces):
     assert training.n_dropped == 1
     with pytest.raises(ValueError, match="the parts here are PrivateTest, PublicTest, Training"):
         load_ferplus(path, usage="test")
-
-
-def test_images_and_labels_alone(write_votes, write_faces, images):
-    write_faces()
-    faces, labels = load_ferplus(write_votes(), return_X_y=True)
-    np.testing.assert_array_equal(faces, images[[0, 2, 3, 5]])
-    assert labels.tolist() == ["happy", "surprise", "neutral", "contempt"]
 
 
 def test_the_ways_to_name_the_files(write_votes, write_faces, write_npz, tmp_path):
@@ -225,12 +216,9 @@ def test_missing_files_are_named_with_where_to_get_them(tmp_path, write_votes, w
         load_ferplus(write_npz(votes=None))
 
 
-def test_two_sources_of_images_are_one_too_many(write_npz, write_faces):
+def test_sources_of_images_that_do_not_fit(write_npz, write_faces, write_votes, tmp_path):
     with pytest.raises(ValueError, match=r"fer2013='.*fer2013.csv' is one source .* too many"):
         load_ferplus(write_npz(), fer2013=write_faces())
-
-
-def test_a_folder_of_images_has_no_order(write_votes, tmp_path):
     with pytest.raises(ValueError, match=r"fer2013='.*' is a folder, whose images are in no order"):
         load_ferplus(write_votes(), fer2013=tmp_path)
 

@@ -10,6 +10,7 @@ from skfer.detection import (
     Detections,
     FaceDetector,
     HaarDetector,
+    MTCNNDetector,
     YuNetDetector,
     build_detector,
     detect_faces,
@@ -117,7 +118,7 @@ def test_detector_names():
         build_detector("harr", min_face_size=30)
 
 
-def test_detections_are_sorted_by_area_then_score():
+def test_detections():
     faces = Detections(
         boxes=[[0, 0, 10, 10], [5, 5, 20, 20], [9, 9, 10, 10]],
         scores=[1, 0, 2],
@@ -127,9 +128,6 @@ def test_detections_are_sorted_by_area_then_score():
     assert ordered.boxes[:, 0].tolist() == [5, 9, 0]
     assert ordered.scores.tolist() == [0, 2, 1]
     assert ordered.landmarks[:, 0, 0].tolist() == [10, 20, 0]
-
-
-def test_numbers_of_boxes_and_scores_must_be_equal():
     with pytest.raises(ValueError, match="2 boxes, but 1 scores"):
         Detections(np.zeros((2, 4)), np.zeros(1))
 
@@ -141,6 +139,26 @@ def test_to_eight_bits(astronaut):
     stretched = to_eight_bits(np.array([[-3.0, 0.0, 3.0]], np.float32))
     assert stretched.tolist() == [[0, 128, 255]]
     assert to_eight_bits(np.full((4, 4, 1), 1000, np.float32)).shape == (4, 4)
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        HaarDetector(scale_factor=1.0),
+        HaarDetector(min_neighbors=0),
+        HaarDetector(min_face_size=0),
+        MTCNNDetector(score_threshold=-1),
+        MTCNNDetector(min_face_size=0),
+        YuNetDetector("yunet.onnx", score_threshold=1.5),
+        YuNetDetector("yunet.onnx", min_face_size=0),
+        YuNetDetector("yunet.onnx", max_side=20),
+        YuNetDetector("yunet.onnx", refine_landmarks=2),
+    ],
+    ids=str,
+)
+def test_invalid_parameters(detector, astronaut):
+    with pytest.raises(ValueError, match="parameter of"):
+        detector.detect(astronaut)
 
 
 @pytest.mark.parametrize("box", [[np.nan, 0, 9, 9], [0, 0, np.inf, 9], [0, 0, 1e12, 9]])

@@ -110,18 +110,16 @@ def test_cache_depends_on_detector_settings(astronaut, tmp_path):
     assert [count(), count(min_face_size=200), count()] == [1, 0, 1]
 
 
-def test_image_without_a_face_is_cached(counting, cropper):
+def test_what_is_cached(counting, cropper, tmp_path):
     for _ in range(2):
         assert len(cropper.detect([np.zeros((40, 40), np.uint8)])[0]) == 0
     assert len(counting.seen()) == 1
 
-
-def test_scores_and_landmarks_are_cached(tmp_path):
     class WithLandmarks(BaseEstimator):
         def detect(self, image):
             return Detections([[1, 2, 30, 40]], [0.7], np.arange(10))
 
-    cropper = FaceCropper(WithLandmarks(), memory=tmp_path / "cache")
+    cropper = FaceCropper(WithLandmarks(), memory=tmp_path / "landmarks")
     image = np.zeros((50, 50), np.uint8)
     (first,), (again,) = cropper.detect([image]), cropper.detect([image])
     np.testing.assert_array_equal(again.boxes, first.boxes)
@@ -279,7 +277,7 @@ def test_failing_detector_leaves_no_lock(tmp_path):
     assert not list(tmp_path.rglob("*.claim"))
 
 
-def test_detector_without_a_cache_key_is_refused(tmp_path):
+def test_detector_or_folder_that_can_not_be_used(tmp_path, astronaut):
     class Unpicklable:
         def __init__(self):
             self.model = (pixel for pixel in ())
@@ -289,9 +287,6 @@ def test_detector_without_a_cache_key_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match="use memory=None"):
         FaceCropper(Unpicklable(), memory=tmp_path).fit(["a.jpg"])
-
-
-def test_folder_that_can_not_be_created_is_named(astronaut, tmp_path):
     (tmp_path / "file").write_text("no folder")
     cropper = FaceCropper(memory=tmp_path / "file" / "boxes")
     with pytest.raises(ValueError, match=r"memory: the folder .*file.*memory=None"):

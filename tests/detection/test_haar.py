@@ -73,11 +73,3 @@ def test_threads_copies_and_pickles_give_the_same_faces(two_faces):
         with ThreadPoolExecutor(4) as threads:
             for faces in threads.map(same.detect, [two_faces] * 8):
                 np.testing.assert_array_equal(faces.boxes, boxes)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"scale_factor": 1.0}, {"min_neighbors": 0}, {"min_face_size": 0}]
-)
-def test_invalid_parameters(settings, astronaut):
-    with pytest.raises(ValueError, match=next(iter(settings))):
-        HaarDetector(**settings).detect(astronaut)

@@ -91,7 +91,7 @@ def test_cross_validation_equals_scikit_learn(faces, pipeline, noisy, report):
     assert not grouped.equals(report)
 
 
-def test_thresholds_by_class():
+def test_thresholds_and_suggestions():
     # The model is never sure of "b": 0.5 is much for "b", and 0.6 is little for "a".
     y = ["a"] * 4 + ["b"] * 3
     b = [0.1, 0.1, 0.1, 0.55, 0.4, 0.4, 0.4]
@@ -100,14 +100,16 @@ def test_thresholds_by_class():
     assert report["row"][0] == 3
     # The most probable class would flag every "b".
     assert (report["margin"] < 0).sum() == 4
-
-
-def test_most_probable_label_is_not_flagged():
     # Image 2 is below the threshold of "a" and above that of "b", but "a" is more probable.
     y = ["a"] * 3 + ["b"] * 3
     a = [0.95, 0.95, 0.55, 0.8, 0.6, 0.6]
     report = label_report(y, np.column_stack([a, 1 - np.array(a)]))
     assert 2 not in report.loc[report["issue"], "row"].tolist()
+    proba = np.column_stack([np.array(PROBA) * 0.1, np.full(5, 0.9)])
+    report = label_report(Y, proba, labels=["a", "b", "unused"])
+    assert "unused" not in report["suggested"].tolist()
+    report = label_report([0, 0, 1, 1, 1], PROBA)
+    assert report.loc[report["issue"], ["row", "given", "suggested"]].values.tolist() == [[4, 1, 0]]
 
 
 def test_order_of_columns():
@@ -117,17 +119,6 @@ def test_order_of_columns():
         label_report(Y, PROBA, labels=["a", "b", "c"])
     with pytest.raises(ValueError, match="these are no probabilities"):
         label_report(Y, np.array(PROBA) * 3)
-
-
-def test_numeric_labels():
-    report = label_report([0, 0, 1, 1, 1], PROBA)
-    assert report.loc[report["issue"], ["row", "given", "suggested"]].values.tolist() == [[4, 1, 0]]
-
-
-def test_class_without_labels_is_never_suggested():
-    proba = np.column_stack([np.array(PROBA) * 0.1, np.full(5, 0.9)])
-    report = label_report(Y, proba, labels=["a", "b", "unused"])
-    assert "unused" not in report["suggested"].tolist()
 
 
 def test_label_noise(faces):
@@ -179,9 +170,6 @@ def test_votes_on_flagged_labels(voted_report):
     # A tie is no majority of another label.
     np.testing.assert_allclose(table["other_majority"], [1, 0, 0.5])
     np.testing.assert_allclose(table["suggested_agreement"], [0.45, 0.7, 0.575])
-
-
-def test_votes_on_a_part_of_a_report(voted_report):
     table = votes_on_report(voted_report[:1], VOTES, labels=LABELS)
     assert table["images"].tolist() == [1, 0, 1]
     assert table.loc["flagged", "agreement"] == 0.2

@@ -69,7 +69,7 @@ def test_different_faces_are_no_copies(train, faces):
     assert not audit.leaked.any()
 
 
-def test_equal_pixels_are_copies(train, tmp_path):
+def test_copies_blanks_and_labels(train, tmp_path):
     path = tmp_path / "face.png"
     cv2.imwrite(str(path), train[3])
     twice = [*train, train[3]]
@@ -77,12 +77,14 @@ def test_equal_pixels_are_copies(train, tmp_path):
     assert audit.pairs["kind"].tolist() == ["copy"] * 3
     assert audit.pairs["train"].tolist() == [3, 3, 5]
     assert audit.pairs["copies"].tolist() == [2, 2, 1]
-
-
-def test_blank_images(train):
     blank = np.full((64, 64), 30, np.uint8)
     audit = leak_audit([*train, blank], [blank, blank + 40])
     assert audit.pairs[["test", "kind"]].to_numpy().tolist() == [[0, "copy"]]
+    audit = leak_audit(train, train[:2], y_train=["sad"] * 80, y_test=["sad", "happy"])
+    assert audit.pairs[["label_test", "label_train"]].to_numpy().tolist() == [
+        ["sad", "sad"],
+        ["happy", "sad"],
+    ]
 
 
 def test_shared_groups(train, faces):
@@ -95,14 +97,6 @@ def test_shared_groups(train, faces):
     assert audit.groups.to_dict("records") == [{"group": "S2", "train": 40, "test": 2}]
     assert audit.leaked.tolist() == [True, False, False, True]
     assert (audit.counts["group"], audit.counts["leaked"]) == (2, 2)
-
-
-def test_labels_of_pairs(train):
-    audit = leak_audit(train, train[:2], y_train=["sad"] * 80, y_test=["sad", "happy"])
-    assert audit.pairs[["label_test", "label_train"]].to_numpy().tolist() == [
-        ["sad", "sad"],
-        ["happy", "sad"],
-    ]
 
 
 def test_chunks(train, monkeypatch):

@@ -68,13 +68,10 @@ def test_corruptions_are_seeded(clean_faces, name):
     assert np.array_equal(first, other) == (not random)
 
 
-def test_levels_share_their_noise():
+def test_noise():
     gray = np.full((1, 48, 48), 128, dtype=np.uint8)
     weak, strong = (corrupt_images(gray, "noise", level).astype(float) for level in (0.05, 0.1))
     np.testing.assert_allclose(2 * (weak - 128), strong - 128, atol=1.51)
-
-
-def test_images_of_a_batch_have_different_noise():
     gray = np.full((2, 48, 48), 128, dtype=np.uint8)
     one, two = corrupt_images(gray, "noise", 0.1)
     assert not np.array_equal(one, two)

@@ -47,9 +47,6 @@ def test_predictions_without_ratings(ratings):
     assert display.lines_ is None
     assert display.concordance_ is None
     np.testing.assert_allclose(display.points_.get_offsets()[0], y.mean(axis=0))
-
-
-def test_invalid_shapes(ratings):
     y, predicted = ratings
     with pytest.raises(ValueError, match=r"y_pred has the shape \(200, 1\)"):
         CircumplexDisplay.from_predictions(y, predicted[:, :1])

@@ -135,9 +135,6 @@ def test_robustness_has_a_panel_for_each_corruption(robustness):
     assert display.figure_.axes == display.axes_
     display = RobustnessDisplay(robustness).plot(score="recall_macro")
     assert display.lines_[0].get_ydata()[0] == 0.6
-
-
-def test_invalid_robustness_report(robustness):
     with pytest.raises(ValueError, match="score='f1' is no column of the report"):
         RobustnessDisplay(robustness).plot(score="f1")
     with pytest.raises(ValueError, match="no corruptions to draw"):

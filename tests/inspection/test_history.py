@@ -148,22 +148,19 @@ def test_invalid_histories(history, options, message):
         HistoryDisplay(history, **options).plot()
 
 
-def test_histories_must_be_a_dict():
+def test_invalid_arguments_and_unfitted_estimators():
     with pytest.raises(ValueError, match="histories is of type list"):
         HistoryDisplay.from_histories([HISTORY])
+    classifier = FacialExpressionClassifier()
+    for estimator in (classifier, Pipeline([("c", classifier)])):
+        with pytest.raises(NotFittedError, match="FacialExpressionClassifier has no history_"):
+            HistoryDisplay.from_estimator(estimator)
 
 
 @pytest.mark.parametrize("metrics", [["val_loss"], ["f1"], [], "loss"])
 def test_unknown_metrics(metrics):
     with pytest.raises(ValueError, match=r"metrics=.*'accuracy', 'loss', 'learning_rate'"):
         HistoryDisplay(HISTORY).plot(metrics=metrics)
-
-
-def test_unfitted_estimator():
-    classifier = FacialExpressionClassifier()
-    for estimator in (classifier, Pipeline([("c", classifier)])):
-        with pytest.raises(NotFittedError, match="FacialExpressionClassifier has no history_"):
-            HistoryDisplay.from_estimator(estimator)
 
 
 def test_pipeline(tiny_network):

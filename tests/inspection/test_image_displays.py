@@ -49,9 +49,13 @@ def test_only_sampled_images_are_read(photo_files):
     assert rows(display) == ["two\nn = 2", "one\nn = 2"]
 
 
-def test_unreadable_image_is_named(photo_files):
+def test_unreadable_and_invalid_images(photo_files):
     with pytest.raises(ValueError, match=r"X\[4\] \('missing.png'\) can't be read"):
         ImageGridDisplay.from_data([*photo_files, "missing.png"], list("aaaab"))
+    with pytest.raises(ValueError, match="Wrap a single image in a list"):
+        ImageGridDisplay.from_data("face.png", ["happy"])
+    with pytest.raises(ValueError, match="images is empty"):
+        ImageGridDisplay([], classes=[]).plot()
 
 
 def test_photos_keep_their_proportions(photo_files, astronaut):
@@ -67,13 +71,18 @@ def test_photos_keep_their_proportions(photo_files, astronaut):
         assert image.get_array().max() <= 1
 
 
-def test_gray_and_colour_pixels():
+def test_pixels():
     gray = np.array([[0, 51], [102, 255]], np.uint8)
     color = np.stack([gray, gray // 2, gray // 3], axis=-1)
     display = ImageGridDisplay.from_data([gray, color], ["gray", "colour"])
     shown_color, shown_gray = (image.get_array() for image in display.images_)
     np.testing.assert_allclose(shown_gray, gray / 255, rtol=1e-6)
     np.testing.assert_allclose(shown_color, color / 255, rtol=1e-6)
+    rng = np.random.default_rng(0)
+    display = ImageGridDisplay.from_data(rng.random((4, 64 * 64)), [0, 0, 1, 1])
+    assert {image.get_array().shape for image in display.images_} == {(64, 64)}
+    display = ImageGridDisplay.from_data(FACES.images[:4], ["a", "b", "b", "b"], n_images=3)
+    assert [len(row) for row in display.images] == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -87,17 +96,6 @@ def test_float_scales(low, high, shown):
     display = ImageGridDisplay.from_data(images, [0, 1])
     values = [image.get_array().flat[0] for image in display.images_]
     np.testing.assert_allclose(values, shown)
-
-
-def test_flat_rows():
-    rng = np.random.default_rng(0)
-    display = ImageGridDisplay.from_data(rng.random((4, 64 * 64)), [0, 0, 1, 1])
-    assert {image.get_array().shape for image in display.images_} == {(64, 64)}
-
-
-def test_small_class_shows_all_images():
-    display = ImageGridDisplay.from_data(FACES.images[:4], ["a", "b", "b", "b"], n_images=3)
-    assert [len(row) for row in display.images] == [1, 3]
 
 
 def test_wrong_predictions_are_marked():
@@ -138,16 +136,6 @@ def test_text_stays_in_its_cell():
 def test_invalid_grid_parameters(options, message):
     with pytest.raises(ValueError, match=message):
         ImageGridDisplay.from_data(FACES.images, FACES.labels, **options)
-
-
-def test_single_image_is_an_error():
-    with pytest.raises(ValueError, match="Wrap a single image in a list"):
-        ImageGridDisplay.from_data("face.png", ["happy"])
-
-
-def test_empty_grid_is_an_error():
-    with pytest.raises(ValueError, match="images is empty"):
-        ImageGridDisplay([], classes=[]).plot()
 
 
 @pytest.fixture(scope="module")

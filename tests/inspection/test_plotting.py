@@ -92,7 +92,8 @@ def test_missing_matplotlib_is_named_when_plotting(draw, no_matplotlib):
 @pytest.mark.parametrize("method", CLASS_METHODS)
 def test_missing_matplotlib_is_named_before_any_work(method, no_matplotlib):
     parameters = inspect.signature(method).parameters.values()
-    arguments = [None for parameter in parameters if parameter.default is parameter.empty]
+    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    arguments = [None] * len(required)
     name = f"{method.__self__.__name__}.{method.__name__}"
     with pytest.raises(ImportError, match=rf'{name}.*pip install "skfer\[plot\]"'):
         method(*arguments)

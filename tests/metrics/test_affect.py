@@ -92,20 +92,14 @@ def test_invalid_averages():
         sign_agreement([1, 2], [1, 2], sample_weight=[0, 0])
 
 
-def test_expressions_lie_inside_the_circle():
+def test_positions_of_expressions():
     assert set(CIRCUMPLEX) == set(EXPRESSIONS)
     positions = expressions_to_affect(np.eye(8), EXPRESSIONS)
     assert (np.hypot(*positions.T) < 1).all()
     np.testing.assert_allclose(positions, [CIRCUMPLEX[name] for name in EXPRESSIONS])
-
-
-def test_expressions_are_in_the_order_of_russell():
     order = ["happy", "surprise", "fear", "angry", "disgust", "contempt", "sad"]
     angles = [np.arctan2(*CIRCUMPLEX[name][::-1]) % (2 * np.pi) for name in order]
     assert (np.diff(angles) > 0).all()
-
-
-def test_votes_and_synonyms():
     by_votes = expressions_to_affect([[3, 1]], ["Sadness", "joy"])
     np.testing.assert_allclose(by_votes, expressions_to_affect([[0.75, 0.25]], ["sad", "happy"]))
 

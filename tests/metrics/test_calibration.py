@@ -29,7 +29,7 @@ def calibrated():
     return logits, np.array(LABELS)[draws]
 
 
-def test_two_bins():
+def test_bins():
     # Probabilities of at most 0.5 are in the first bin.
     proba = [[0.4, 0.3, 0.3], [0.5, 0.5, 0.0], [0.2, 0.8, 0.0], [0.0, 0.0, 1.0]]
     curve = reliability_curve([0, 1, 1, 1], proba, labels=[0, 1, 2], n_bins=2)
@@ -38,15 +38,9 @@ def test_two_bins():
     assert curve.counts.tolist() == [2, 2]
     error = expected_calibration_error([0, 1, 1, 1], proba, labels=[0, 1, 2], n_bins=2)
     assert error == pytest.approx(0.5 * 0.05 + 0.5 * 0.4)
-
-
-def test_empty_bins_are_left_out():
     curve = reliability_curve(["a", "b"], [[0.95, 0.05], [0.45, 0.55]], n_bins=10)
     assert curve.counts.tolist() == [1, 1]
     assert np.isfinite(curve.accuracy).all()
-
-
-def test_extreme_calibration_errors():
     truth = np.repeat([[0.9, 0.1]], 10, axis=0)
     assert expected_calibration_error([0] * 9 + [1], truth) == pytest.approx(0, abs=1e-12)
     assert expected_calibration_error([0, 1], [[0.0, 1.0], [1.0, 0.0]]) == 1
@@ -104,15 +98,12 @@ def test_fitted_temperature_is_the_factor_of_the_logits(calibrated, factor):
     )
 
 
-def test_order_of_columns(calibrated):
+def test_order_of_columns_and_impossible_classes(calibrated):
     logits, labels = calibrated
     proba = softmax(logits, axis=1)
     assert fit_temperature(labels, proba[:, ::-1], labels=LABELS[::-1]) == pytest.approx(
         fit_temperature(labels, proba)
     )
-
-
-def test_true_class_with_probability_0():
     temperature = fit_temperature(["a", "b", "b"], [[1, 0], [1, 0], [0, 1]])
     assert 1 < temperature <= 20
 
@@ -149,30 +140,21 @@ def posteriors(prior, n=20_000, seed=0):
     return codes, likelihoods, proba / proba.sum(axis=1, keepdims=True)
 
 
-def test_class_prior_gives_the_posteriors():
+def test_class_prior():
     prior = np.array([0.2, 0.2, 0.6])
     _, likelihoods, proba = posteriors(prior, n=100)
     expected = likelihoods * prior
     expected /= expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(apply_class_prior(proba, TRAIN_PRIOR, prior), expected)
-
-
-def test_training_prior_changes_nothing():
     proba = posteriors(TRAIN_PRIOR, n=50)[2].astype(np.float32)
     same = apply_class_prior(proba, TRAIN_PRIOR, TRAIN_PRIOR)
     assert same.dtype == np.float32
     np.testing.assert_allclose(same, proba, rtol=1e-6)
-
-
-def test_shares_are_normalised():
     proba = posteriors(TRAIN_PRIOR, n=50)[2]
     np.testing.assert_allclose(
         apply_class_prior(proba, TRAIN_PRIOR * 500, [1, 1, 2]),
         apply_class_prior(proba, TRAIN_PRIOR, [0.25, 0.25, 0.5]),
     )
-
-
-def test_row_without_probability_is_the_prior():
     adapted = apply_class_prior([[1.0, 0.0]], [0.5, 0.5], [0.0, 1.0])
     assert adapted.tolist() == [[0.0, 1.0]]
 

@@ -41,9 +41,6 @@ def test_threshold_for_accuracy():
     assert threshold_for_accuracy(Y, PROBA, 0.7) == 0.6
     assert threshold_for_accuracy(Y, PROBA, 0.6) == 0.55
     assert threshold_for_accuracy(Y, PROBA, 1.0) == 0.9
-
-
-def test_unreachable_accuracy():
     with pytest.raises(ValueError, match=r"accuracy=0.9 is reached at no threshold.*0.500.*100.0%"):
         threshold_for_accuracy(["a", "b"], [[0.9, 0.1], [0.9, 0.1]], 0.9)
 
@@ -61,9 +58,6 @@ def test_selective_score():
     score = selective_score(Y, y_pred, abstention_label="unsure")
     assert score == (2 / 3, 3 / 5)
     assert score.accuracy * score.coverage == pytest.approx(accuracy_score(Y, y_pred))
-
-
-def test_selective_score_without_answers():
     score = selective_score([1, 2], [-1, -1], abstention_label=-1)
     assert math.isnan(score.accuracy)
     assert score.coverage == 0
@@ -72,9 +66,6 @@ def test_selective_score_without_answers():
 def test_prediction_set_score():
     score = prediction_set_score(["a", "b", "c", "d"], SETS, labels=["a", "b", "c"])
     assert score == (0.5, 1.5, 0.25, 0.25)
-
-
-def test_order_of_set_columns():
     assert prediction_set_score(["b"], SETS[:1], labels=["b", "c", "a"]).coverage == 1
     assert prediction_set_score(["b"], SETS[:1], labels=["a", "b", "c"]).coverage == 0
 

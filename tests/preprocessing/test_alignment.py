@@ -117,7 +117,7 @@ def test_custom_detector_without_landmarks_is_refused_at_its_first_face(astronau
         cropper.fit_transform([astronaut])
 
 
-def test_cut_equals_transform(photo_files, astronaut):
+def test_cut(photo_files, astronaut):
     boxes, landmarks = [[0, 0, 90, 80], [170, 60, 100, 100]], [UPRIGHT, ASTRONAUT]
     cropper = FaceCropper(FixedFaces(boxes, landmarks), align=True, margin=0.1)
     (faces,) = cropper.detect([astronaut])
@@ -129,9 +129,6 @@ def test_cut_equals_transform(photo_files, astronaut):
         cropper.cut(photo_files[0], faces)[0], cropper.transform([astronaut])[0]
     )
     assert cropper.cut(astronaut, faces.take([])) == []
-
-
-def test_cut_respects_whole_below():
     face = np.arange(2304, dtype=np.uint8).reshape(48, 48)
     cropper = FaceCropper(whole_below=64, margin=0.3)
     (crop,) = cropper.cut(face, cropper.detect([face])[0])

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -92,16 +91,13 @@ def test_size_of_lbp(options, shape, n_features):
     assert features.dtype == np.float32
 
 
-def test_lbp_of_a_bright_pixel_has_no_points():
+def test_lbp_of_simple_images():
     image = np.zeros((3, 3), np.uint8)
     image[1, 1] = 9
     features = LBPDescriptor(4, 1, method="default", grid=3).fit_transform([image])
     patterns = features.reshape(9, 16).argmax(axis=1)
     # All neighbours of the other pixels are as bright or brighter; edge pixels are repeated.
     np.testing.assert_array_equal(patterns, [15, 15, 15, 15, 0, 15, 15, 15, 15])
-
-
-def test_lbp_cells_follow_the_positions_of_pixels():
     image = np.zeros((20, 20), np.uint8)
     image[:10, 10:] = np.random.default_rng(0).integers(0, 256, (10, 10))
     features = LBPDescriptor(8, 1, method="uniform", grid=2).fit_transform([image])
@@ -201,16 +197,6 @@ def test_pandas_output(descriptor, faces):
     assert isinstance(table, pd.DataFrame)
     assert table.columns.tolist() == fitted.get_feature_names_out().tolist()
     np.testing.assert_array_equal(table.to_numpy(), plain)
-
-
-def test_column_transformer_with_paths(photo_files):
-    table = pd.DataFrame({"path": photo_files, "age": [20, 30, 40, 50]})
-    columns = make_column_transformer(
-        (make_pipeline(GrayscaleResizer(), HOGDescriptor()), "path"), ("passthrough", ["age"])
-    )
-    features = columns.fit_transform(table)
-    assert features.shape == (4, 1568 + 1)
-    assert features[:, -1].tolist() == [20, 30, 40, 50]
 
 
 @both

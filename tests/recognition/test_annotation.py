@@ -41,15 +41,12 @@ def test_labels_do_not_overlap():
     assert (two > 200).all(axis=2).sum() == 2 * (one > 200).all(axis=2).sum()
 
 
-def test_image_is_not_modified():
+def test_image_is_not_modified_and_rows_without_a_face_are_ignored():
     image = np.full((48, 48), 90, np.uint8)
     drawn = annotate(image, faces_at((4, 4, 40, 40)))
     assert drawn.shape == (48, 48, 3)
     assert drawn.dtype == np.uint8
     assert (image == 90).all()
-
-
-def test_rows_without_a_face_are_ignored():
     image = np.full((48, 48, 3), 90, np.uint8)
     nobody = faces_at((0, 0, 1, 1)).astype({"x": "Int64"})
     nobody.loc[0, "x":] = None

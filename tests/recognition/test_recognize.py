@@ -214,6 +214,11 @@ def test_abstention(two_faces, detector, fitted_pipeline):
         pd.testing.assert_frame_equal(
             table.drop(columns="expression"), sure.drop(columns="expression")
         )
+    unsure = AbstainingClassifier(fitted_pipeline[-1], threshold=1)
+    table = recognize(two_faces, make_pipeline(FaceCropper(), unsure), detector=detector)
+    assert table["expression"].dropna().unique().tolist() == ["unsure"]
+    with pytest.raises(NotFittedError):
+        FaceReader(AbstainingClassifier(make_pipeline(FacialExpressionClassifier())))
 
 
 @pytest.mark.parametrize("align", [False, True])
@@ -292,11 +297,3 @@ def test_closed_iterator_stops_the_detection(two_faces, fitted_pipeline):
     released.set()
     reader._threads.shutdown()
     assert Slow.calls <= 3
-
-
-def test_abstention_without_a_resizer_or_a_fit(two_faces, detector, fitted_pipeline):
-    unsure = AbstainingClassifier(fitted_pipeline[-1], threshold=1)
-    table = recognize(two_faces, make_pipeline(FaceCropper(), unsure), detector=detector)
-    assert table["expression"].dropna().unique().tolist() == ["unsure"]
-    with pytest.raises(NotFittedError):
-        FaceReader(AbstainingClassifier(make_pipeline(FacialExpressionClassifier())))

@@ -24,6 +24,12 @@ def test_faces_in_the_region_have_coordinates_of_the_image(fitted_pipeline, regi
     assert boxes(fitted_pipeline, region) == [[[120, 40, 32, 32]]]
 
 
+def test_fractions_apply_to_images_of_any_size(fitted_pipeline):
+    images = [TWO, picture((40, 20), size=(60, 80))]
+    found = boxes(fitted_pipeline, (0.5, 0, 1, 1), images)
+    assert found == [[[120, 40, 32, 32]], [[40, 20, 32, 32]]]
+
+
 @pytest.mark.parametrize("region", [None, (0, 0, 1, 1), (0, 0, 160, 96), [0.0, 0.0, 1.0, 1.0]])
 def test_region_of_the_whole_image(fitted_pipeline, region):
     assert sorted(boxes(fitted_pipeline, region)[0]) == [[10, 30, 32, 32], [120, 40, 32, 32]]
@@ -48,12 +54,6 @@ def test_landmarks_have_coordinates_of_the_image(fitted_pipeline):
     np.testing.assert_array_equal(
         reading.detections.landmarks[0], [120, 40] + np.arange(10).reshape(5, 2)
     )
-
-
-def test_fractions_apply_to_images_of_any_size(fitted_pipeline):
-    small = picture((40, 20), size=(60, 80))
-    found = boxes(fitted_pipeline, (0.5, 0, 1, 1), [TWO, small])
-    assert found == [[[120, 40, 32, 32]], [[40, 20, 32, 32]]]
 
 
 def test_region_beyond_the_image_is_an_error_of_that_image(fitted_pipeline):
