@@ -19,7 +19,7 @@ EXPRESSION_SETS: dict[int, tuple[str, ...]] = {
     8: EXPRESSIONS,
 }
 
-# The codes of public data sets. None stands for no expression: such images are left out.
+# The codes of public data sets. Images with a label of None are left out.
 EXPRESSION_CODES: dict[str, dict[Any, str | None]] = {
     "affectnet": dict(
         enumerate(
@@ -64,7 +64,7 @@ _CANONICAL = {synonym: name for name in EXPRESSIONS for synonym in (name, *_SYNO
 
 
 def canonical_label(name: str) -> str:
-    """The package's name for an expression.
+    """Return the canonical name of an expression.
 
     Parameters
     ----------
@@ -74,8 +74,7 @@ def canonical_label(name: str) -> str:
     Returns
     -------
     str
-        One of `EXPRESSIONS`. A name that is no synonym of any comes back as it is: data sets
-        have classes of their own, which no vocabulary should rename or refuse.
+        One of `EXPRESSIONS`; unknown names are returned unchanged.
 
     Examples
     --------
@@ -131,7 +130,7 @@ def _code_text(text: str) -> str:
 
 
 def canonical_labels(y: Iterable[Any]) -> np.ndarray:
-    """The package's names for the expressions of many images.
+    """Return the canonical names of expressions.
 
     Parameters
     ----------
@@ -145,7 +144,7 @@ def canonical_labels(y: Iterable[Any]) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a name is missing; the message gives its place.
+        If a name is missing; the message names its index.
 
     Examples
     --------
@@ -196,7 +195,7 @@ def encoded_labels_hint(y: np.ndarray, names: Iterable[Any]) -> str:
         return ""
     return (
         " VotingClassifier, StackingClassifier and cross_val_predict(method='predict_proba') of "
-        "scikit-learn replace the labels in y by 0, 1, ... (places of the sorted labels) before "
+        "scikit-learn replace the labels in y by 0, 1, ... (indices of the sorted labels) before "
         "they call fit: name classes, class_weight and the columns of votes by these numbers "
         "there. skfer.evaluation.cross_val_label_report and cross_validate keep the labels."
     )
@@ -232,9 +231,7 @@ def _shown(label: Any) -> str:
 
 
 def shared_labels(a: Iterable[Any], b: Iterable[Any]) -> list[str]:
-    """The expressions that two sets of labels have in common.
-
-    What a classifier of one data set can be judged by on another one.
+    """Return the expressions that two sets of labels share.
 
     Parameters
     ----------
@@ -260,7 +257,7 @@ def shared_labels(a: Iterable[Any], b: Iterable[Any]) -> list[str]:
 def label_codes(
     y: np.ndarray, classes: np.ndarray, *, name: str, known: str, way_out: str = ""
 ) -> np.ndarray:
-    """Labels as their places among classes that stand in any order, each once."""
+    """Return labels as indices into distinct classes in any order."""
     unknown = np.setdiff1d(y, classes)
     if len(unknown):
         raise ValueError(

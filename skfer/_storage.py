@@ -34,7 +34,7 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{str(target)!r} is a folder, where a file is to be written.")
-    # Not with tempfile, whose files only the user may read: this one has the mode of open().
+    # Not tempfile, whose files are private: this file has the mode of open().
     part = target.with_name(f".{target.stem}.{secrets.token_hex(8)}{target.suffix}")
     try:
         part.touch(exist_ok=False)

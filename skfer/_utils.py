@@ -207,7 +207,7 @@ def tensorflow_in_use() -> bool:
         context = module.context_safe()  # type: ignore[union-attr]
         return context is not None and bool(context._initialized)
     except AttributeError:
-        # There is no public way to tell. Without one, TensorFlow counts as unused.
+        # There is no public API for this; TensorFlow counts as unused.
         return False
 
 

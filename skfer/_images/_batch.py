@@ -1,9 +1,7 @@
-"""The image contract: the one place where images are read, decoded and checked.
+"""Reading of batches of images: arrays, lists, file paths, encoded bytes or flat rows.
 
-A batch of images may be a dense array, a ragged list, file paths, encoded bytes or flat rows.
-Whatever it is, it comes out as a sequence of ``(H, W)`` or ``(H, W, 3)`` arrays of uint8 or
-float32, in the order it came in. Colour is RGB. Nothing is dropped. Files, bytes and images of
-Pillow come out as uint8, upright.
+The result is a sequence of ``(H, W)`` or ``(H, W, 3)`` arrays of uint8 or float32 in the same
+order. Colour is RGB. Files, bytes and images of Pillow become uint8, upright.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ _ENCODED = (bytes, bytearray, memoryview)
 _SINGLE = (str, *_ENCODED, os.PathLike, Image.Image)
 _WRAP = "Wrap a single image in a list: [image]."
 
-limit_opencv()  # here, where whoever reads images comes by, and before the first is read
+limit_opencv()  # before the first image is decoded
 
 
 def readable_suffixes() -> tuple[str, ...]:
@@ -54,7 +52,7 @@ def readable_suffixes() -> tuple[str, ...]:
 
 
 class LazyImages:
-    """Images that are read and decoded when they are asked for, one at a time."""
+    """Images that are read and decoded on access."""
 
     def __init__(self, items: Sequence[Any]):
         self._items = items
@@ -69,7 +67,7 @@ class LazyImages:
         return (read_image(item, index) for index, item in enumerate(self._items))
 
     def arrays(self) -> Iterator[Any]:
-        """The images that were given as arrays or nested lists, not to be decoded."""
+        """Return the images that are arrays or nested lists."""
         return (x for x in self._items if isinstance(x, np.ndarray | list | tuple))
 
     def name(self, index: int) -> str:
@@ -78,15 +76,12 @@ class LazyImages:
 
 
 class LazyImage:
-    """An image of a batch that is made when it is asked for, such as a crop that isn't kept.
-
-    `np.asarray` makes it too.
-    """
+    """Image of a batch that is computed on access, also by `np.asarray`."""
 
     __slots__ = ()
 
     def read(self) -> np.ndarray:
-        """The image, as the contract has it: uint8 or float32, finite, with its pixels."""
+        """Return the image: uint8 or float32, finite, not empty."""
         raise NotImplementedError
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -94,15 +89,15 @@ class LazyImage:
         return image if dtype is None else image.astype(dtype, copy=False)
 
     def __reduce__(self) -> Any:
-        return np.asarray, (self.read(),)  # a pickle goes where the original may not be
+        return np.asarray, (self.read(),)  # the original may not exist where it is unpickled
 
 
-# What a batch becomes: a dense array of four axes, or images read when asked for.
+# A dense array of four axes, or images read on access.
 Images = np.ndarray | LazyImages
 
 
 def image_sequence(X: Any) -> Images:
-    """The images of a batch, in order."""
+    """Return the images of a batch as a sequence."""
     if isinstance(X, _SINGLE):
         text = describe_text(X) if isinstance(X, str) else None
         raise ValueError(
@@ -189,10 +184,7 @@ def _wrong_channels(shape: tuple[int, ...], name: str) -> str:
 
 
 def rows_to_images(rows: np.ndarray) -> np.ndarray:
-    """Flat rows as images: squares, or strips one pixel high.
-
-    One bare float image whose width is such a square (1024, 2304) can't be told from rows.
-    """
+    """Return flat rows as images: squares, or strips one pixel high."""
     n, n_values = rows.shape
     if rows.dtype == np.uint8 and is_encoded(rows[0, :64].tobytes()):
         raise ValueError(
@@ -224,12 +216,12 @@ def image_name(images: Images, index: int) -> str:
 
 
 def add_channel_axis(image: np.ndarray) -> np.ndarray:
-    """The image with its axis of channels, ``(H, W, 1)`` or ``(H, W, 3)``."""
+    """Return an image as ``(H, W, 1)`` or ``(H, W, 3)``."""
     return image if image.ndim == 3 else image[..., np.newaxis]
 
 
 def read_image(item: Any, index: int) -> np.ndarray:
-    """One image of a batch: decoded if it is a path or bytes, and checked."""
+    """Read one image of a batch, and validate it."""
     if isinstance(item, LazyImage):
         return item.read()
     where = _name(item, index)
@@ -319,16 +311,15 @@ def _shown(item: Any) -> str:
 def content_keys(images: Images) -> list[bytes]:
     """Return a key of 16 bytes for each image.
 
-    A key is the hash of the gray levels in 8 bits, so that it doesn't depend on the kind of
-    number, the scale ([0, 255], [0, 1] or [-1, 1], one for all images), or on whether a gray image
-    has a channel axis or three equal channels. A colour image has the key of its gray version.
+    A key is the hash of the gray levels in 8 bits. It does not depend on dtype, scale ([0, 255],
+    [0, 1] or [-1, 1], one for all images) or channels.
     """
     scale = float_scale(images)
     return [content_key(image, scale) for image in images]
 
 
 def content_key(image: np.ndarray, scale: PixelRange) -> bytes:
-    """Return the key of one image, whose floats are on the given scale."""
+    """Return the key of one image on a scale."""
     gray = gray_levels(image, scale)
     key = hashlib.blake2b(f"{gray.shape}".encode(), digest_size=16)
     key.update(np.ascontiguousarray(gray).data)
@@ -347,10 +338,7 @@ def gray_levels(image: np.ndarray, scale: PixelRange) -> np.ndarray:
 
 
 def float_scale(images: Images) -> PixelRange:
-    """Return the scale of the images of a batch that are no uint8.
-
-    All of them decide together, as a dark image alone tells no scale.
-    """
+    """Return the common scale of the float images of a batch; a dark one alone has no scale."""
     arrays = [images] if isinstance(images, np.ndarray) else images.arrays()
     low, high = 0.0, 0.0
     for array in map(np.asarray, arrays):

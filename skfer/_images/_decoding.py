@@ -44,11 +44,9 @@ _BETWEEN_SCANS = {_SCAN, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
 def jpeg_defect(data: bytes) -> str | None:
     """Return a defect of a JPEG, as the end of "it is a JPEG that ..."; None if there is none.
 
-    Decoders fill missing and unreadable parts with gray or noise, without an error. This function
-    reads the markers only, which costs little. It detects truncated files, and nearly always other
-    bytes in place of coded pixels, in which 0xff is rarely legal. It does not detect zeros, which
-    are valid pixels. Data after the end of the image, such as the film of a motion photo, and other
-    formats are ignored.
+    Decoders fill missing parts with gray or noise, without an error. This function reads only the
+    markers: it detects truncated files, and nearly always overwritten pixels, in which 0xff is
+    rarely legal. Data after the image, such as the film of a motion photo, are ignored.
     """
     if not data.startswith(b"\xff\xd8"):
         return None
@@ -88,7 +86,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _NETPBM_HEADER = 4096
 _HEIC = re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 _VIDEO = re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
-# Text that stands for an image where the image itself is expected.
+# Text in place of an image.
 _DATA_URL = re.compile(r"\s*data:[\w.+-]*/?[\w.+-]*[;,]")
 _URL = re.compile(r"\s*(?:https?|ftp|s3|gs|file)://", re.IGNORECASE)
 _PIXELS = re.compile(r"\s*\d{1,3}(?:[\s,]+\d{1,3}){15,}")
@@ -136,7 +134,7 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
             return _turned(_decoded_by_opencv(data, where), _orientation(image))
         if image.format == "PNG" and image.mode in _EIGHT_BIT_COLOR and "16" in _raw_mode(image):
             pixels = _decoded_by_opencv(data, where, cv2.IMREAD_ANYDEPTH)  # Pillow keeps 8 bits
-            _load(image, where)  # the orientation may stand behind the pixels
+            _load(image, where)  # the orientation may follow the pixels
             return _turned(_from_sixteen_bits(pixels), _orientation(image))
         return decode_pillow(image, where)
 
@@ -147,7 +145,7 @@ def is_encoded(start: bytes) -> bool:
 
 
 def open_image(data: bytes, where: str) -> Image.Image:
-    """Open an encoded image, of which no more than the header is read."""
+    """Open an encoded image and read its header."""
     start = data[:64]
     kinds = ((kind, plugin) for beginning, kind, plugin in _KINDS if beginning.match(start))
     kind, plugin = next(kinds, (None, None))
@@ -164,7 +162,7 @@ def open_image(data: bytes, where: str) -> Image.Image:
         image = plugin(io.BytesIO(data))
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's plugins raise what they please on a wrong header
+    except Exception as error:  # plugins raise any error on a wrong header
         raise ValueError(
             f"{where} can't be decoded as an image: its {kind} header is damaged, breaks off or is "
             f"of a rare kind ({_short_text(error)})."
@@ -185,7 +183,7 @@ def _refuse_large_tiles(image: Any, where: str) -> None:
 
 
 def decode_pillow(image: Image.Image, where: str) -> np.ndarray:
-    """Pixels of an image of Pillow, as those of the same image in a file."""
+    """Return the pixels of an image of Pillow, equal to those of its file."""
     check_n_pixels(image.width, image.height, where)
     # Of the file, which may be closed when the pixels are loaded.
     levels, sixteen = _levels(image), "16" in _raw_mode(image)
@@ -215,7 +213,7 @@ def decode_pillow(image: Image.Image, where: str) -> np.ndarray:
 
 
 def _converted(image: Image.Image, mode: str) -> np.ndarray:
-    """Return the pixels in another mode, in bands, as Pillow copies what it converts."""
+    """Convert the mode in bands, because Pillow copies the image."""
     rows = max(1, _BAND_PIXELS // image.width)
     if image.height <= rows:
         return np.asarray(image if image.mode == mode else image.convert(mode))
@@ -227,7 +225,7 @@ def _converted(image: Image.Image, mode: str) -> np.ndarray:
 
 
 def describe_text(text: str) -> str | None:
-    """Say what a text is that stands where an image or a path is expected; None if unknown.
+    """Describe a text in place of an image; None if it is of no known kind.
 
     Examples
     --------
@@ -325,7 +323,7 @@ def _raw_mode(image: Image.Image) -> str:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # metadata that can't be read are as good as none
+    except Exception:  # damaged metadata
         return 1
 
 
@@ -338,9 +336,9 @@ def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _levels(image: Image.Image) -> int | None:
-    """The value of white that an image of more than 8 bits declares."""
+    """Return the declared value of white of an image of more than 8 bits."""
     if image.format == "PPM":
-        return _SIXTEEN_BITS  # to which Pillow brings the file's own maximum
+        return _SIXTEEN_BITS  # Pillow scales the maximum of the file to it
     tags = getattr(image, "tag_v2", {})
     bits, signed = (np.ravel(tags.get(tag, default))[0] for tag, default in ((258, 16), (339, 1)))
     signed = int(signed == 2)
@@ -350,7 +348,7 @@ def _levels(image: Image.Image) -> int | None:
 
 
 def _from_integers(image: Image.Image, levels: int | None, where: str) -> np.ndarray:
-    """8 bits of the modes I and I;16."""
+    """Convert the modes I and I;16 to 8 bits."""
     values = np.asarray(image)
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > _SIXTEEN_BITS:
@@ -360,13 +358,13 @@ def _from_integers(image: Image.Image, levels: int | None, where: str) -> np.nda
         )
     values = values.astype(np.uint16)
     tags = getattr(image, "tag_v2", None) or {}
-    if tags.get(262) == 0:  # white is zero, which Pillow leaves as it is in these modes
+    if tags.get(262) == 0:  # white is zero; Pillow does not invert these modes
         values = (levels or _SIXTEEN_BITS) - values
     return _from_sixteen_bits(values, levels)
 
 
 def _from_sixteen_bits(values: np.ndarray, levels: int | None = None) -> np.ndarray:
-    """8 bits of 16; of 12, 10 or 8 if nothing is brighter, which would leave the image black."""
+    """Convert 16 bits to 8; also 12, 10 or 8 used bits, which would give a black image."""
     if values.dtype == np.uint8:
         return values
     if levels is None:
@@ -378,7 +376,7 @@ def _from_sixteen_bits(values: np.ndarray, levels: int | None = None) -> np.ndar
 
 
 def _refuse_black(image: Image.Image, where: str) -> None:
-    """Refuse colour of 16 bits of which Pillow keeps the upper 8, if they hold nothing."""
+    """Refuse 16-bit colour with values only in the lower bits, of which Pillow keeps none."""
     high = int(np.asarray(image).max())
     if 0 < high < _SIXTEEN_BITS // _FEWER_LEVELS[-1]:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The scale that pixels are on: the one place that decides it for floats."""
+"""Scale of the pixels of float images."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import numpy as np
 from skfer._storage import iter_blocks
 from skfer._utils import page
 
-# A float image may leave the fitted range by this much of its width: noise and sharpening
-# do, another scale goes further ([-1, 1] after [0, 1] by a whole width).
+# A float image may exceed the fitted range by this fraction of its width, because of noise or
+# sharpening. Another scale exceeds it by more.
 _SLACK = 0.5
 _SLACK_OF_OWN_RANGE = 10.0
-# Pixels no further from zero than this are not on 0-255 but on [0, 1] or [-1, 1], with some
-# noise perhaps.
+# Pixels up to this absolute value are on [0, 1] or [-1, 1], perhaps with noise.
 _SMALL = 2.0
-# Photos on 0-255 have a pixel brighter than this among them; other numbers needn't.
+# Photos on 0-255 have a pixel brighter than this.
 _DIM = 16.0
-# Pixels on [-1, 1] span more than this part of it; small numbers around zero needn't.
+# Pixels on [-1, 1] have at least this range.
 _SPAN = 1.0
 
 _TO_UINT8 = {
@@ -30,7 +29,7 @@ _TO_UINT8 = {
 
 @dataclass(frozen=True)
 class PixelRange:
-    """Lowest and highest value of a scale: 0 to 255, 0 to 1, -1 to 1, or what the data have."""
+    """Lowest and highest value of a scale: 0 to 255, 0 to 1, -1 to 1, or those of the data."""
 
     low: float
     high: float
@@ -39,9 +38,8 @@ class PixelRange:
     def from_images(cls, images: np.ndarray) -> PixelRange:
         """Return the scale of an image, or of a batch of images as a whole.
 
-        uint8 is on 0 to 255. Floats are on 0 to 1 or on -1 to 1 if they fit into it, and on 0 to
-        255 if their brightest is above 16 too. Any others have their own lowest and highest value
-        as scale.
+        Floats that fit into 0 to 1 or -1 to 1 are on that scale, floats up to 255 with a pixel
+        above 16 on 0 to 255. Others have the scale of their minimum and maximum.
         """
         if images.dtype == np.uint8:
             return cls(0.0, 255.0)
@@ -72,23 +70,22 @@ class PixelRange:
         return _TO_UINT8.get((self.low, self.high))
 
     def convert(self, images: np.ndarray) -> np.ndarray:
-        """The batch on this scale: uint8 is brought to it, floats must be on it already."""
+        """Validate the scale of floats, and convert uint8 to this scale."""
         self.check(images)
         return self.scaled(images)
 
     def scaled(self, images: np.ndarray) -> np.ndarray:
-        """A batch, or a part of one, that was checked: uint8 is brought to this scale."""
+        """Convert uint8 to this scale; floats are returned unchanged."""
         if images.dtype != np.uint8 or (self.low, self.high) == (0.0, 255.0):
             return images
         width = np.float32(self.high - self.low)
         return images * (width / np.float32(255)) + np.float32(self.low)
 
     def check(self, images: np.ndarray) -> None:
-        """Raise `ValueError` if an image of a batch is of floats that are on another scale.
+        """Raise `ValueError` if a float image is on another scale.
 
-        Each image is judged by itself, so that the answer doesn't depend on the others. An even
-        image is on every scale. On a scale of 0 to 255, an image without a pixel above 2 is taken
-        for one on 0 to 1: as uint8 it may be as dark as it likes.
+        Each image is judged alone. A constant image is on every scale. For a scale of 0 to 255, an
+        image without a pixel above 2 counts as one on 0 to 1.
         """
         if images.dtype == np.uint8:
             return
@@ -110,7 +107,6 @@ class PixelRange:
         others = PixelRange.from_images(images)
         way = others.uint8_expression()
         if way is None or (others.low, others.high) == (self.low, self.high):
-            # Of this scale as a whole: the image may be nearly black.
             way = _TO_UINT8.get((self.low, self.high))
         how = f", as made by {way}" if way else ""
         return ValueError(
@@ -121,6 +117,5 @@ class PixelRange:
 
 
 def _extremes(images: np.ndarray) -> tuple[float, float]:
-    """Lowest and highest value."""
     each = [(part.min(), part.max()) for part in iter_blocks(images)]
     return float(min(low for low, _ in each)), float(max(high for _, high in each))

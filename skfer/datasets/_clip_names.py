@@ -1,4 +1,4 @@
-"""`clip_names`: whom and when an image shows, read off the name of its file."""
+"""`clip_names`: subject, clip and frame from the name of an image file."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class ClipNames(NamedTuple):
     subject : ndarray of shape (n,), str
         The person.
     clip : ndarray of shape (n,), str
-        The clip, told from clips of other people.
+        The clip, unique for all subjects.
     frame : ndarray of shape (n,), int
-        The place of the image in its clip; -1 where names don't tell.
+        Index of the image in its clip; -1 if the name has none.
 
     Examples
     --------
@@ -58,11 +58,10 @@ class ClipNames(NamedTuple):
 
 
 def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> ClipNames:
-    r"""Subject, clip and frame of images, from the names of their files.
+    r"""Return subject, clip and frame of images, from the names of their files.
 
-    Frames of one clip are nearly the same image, and a person looks like themselves: where some
-    are in training and others in a test, accuracy is that of recognising people. The subjects are
-    groups for `sklearn.model_selection.StratifiedGroupKFold` or `GroupKFold`.
+    Subjects are groups for `sklearn.model_selection.GroupKFold`: with images of one person in
+    training and test, the accuracy is too high.
 
     Parameters
     ----------
@@ -71,8 +70,8 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
     pattern : str, default="ck+"
         "ck+" reads ``S010_004_00000017.png``: subject S010, clip S010_004, frame 17; "jaffe"
         ``KA.AN1.39.tiff``: subject KA; "kdef" ``AF01ANS.JPG``: subject F01. Any other is a
-        regular expression for the beginning of names, with a group called ``subject`` and, if
-        names tell more, ``clip`` and ``frame``. Without ``clip``, a subject is one clip.
+        regular expression for the beginning of names, with a group ``subject`` and optionally
+        ``clip`` and ``frame``. Without ``clip``, a subject is one clip.
 
     Returns
     -------

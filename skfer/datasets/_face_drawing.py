@@ -1,7 +1,7 @@
 """Drawing of a face: its features as coloured polygons, and the shading of the skin.
 
-Functions of features yield shapes in the order in which they are painted: points of shape (n, 2) in
-face coordinates (see `_face_model`) and an RGB colour in [0, 255].
+Shapes are points of shape (n, 2) in face coordinates (see `_face_model`) and an RGB colour in
+[0, 255], in the order of painting.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _PARABOLA = np.stack(
 
 
 def arc(start: Point, middle: Point, end: Point) -> np.ndarray:
-    """Parabola through three points, `middle` at half of its course; shape (9, 2)."""
+    """Return a parabola through three points, with `middle` at half its length; shape (9, 2)."""
     return _PARABOLA @ np.array([start, middle, end])
 
 
 def ellipse(center: Point, radii: Point) -> np.ndarray:
-    """Outline of an upright ellipse."""
+    """Return the outline of an upright ellipse."""
     return _CIRCLE * radii + center
 
 
 def ribbon(line: np.ndarray, width: np.ndarray | float) -> np.ndarray:
-    """Outline of a band along a line of shape (n, 2), of one width or of n."""
+    """Return the outline of a band along a line of shape (n, 2), with one width or n widths."""
     along = np.empty_like(line)
     along[1:-1] = line[2:] - line[:-2]
     along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]
@@ -53,17 +53,17 @@ def ribbon(line: np.ndarray, width: np.ndarray | float) -> np.ndarray:
 
 
 def between(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Outline of the area between two lines that run the same way."""
+    """Return the outline of the area between two lines of one direction."""
     return np.concatenate([one, other[::-1]])
 
 
 def _crown(person: Person) -> float:
-    """Upper end of the skull."""
+    """Return the upper end of the skull."""
     return 0.2 - 1.45 * person.face_height
 
 
 def head(person: Person, expression: Expression) -> Iterator[Shape]:
-    """Shoulders, neck, the hair behind, ears and the bare face."""
+    """Yield shoulders, neck, hair behind the head, ears and face."""
     shoulders = [(-2.1, 2.6), (-0.7, 2.05), (0.7, 2.05), (2.1, 2.6), (2.4, 9.0), (-2.4, 9.0)]
     yield np.array(shoulders), person.clothes
     neck = [(-0.58, 1.0), (0.58, 1.0), (0.66, 2.15), (0.0, 2.4), (-0.66, 2.15)]
@@ -93,7 +93,7 @@ def _face_outline(person: Person, expression: Expression) -> np.ndarray:
 
 
 def hair_in_front(person: Person) -> Iterator[Shape]:
-    """Hair from temple to temple: along the hairline and back over the crown."""
+    """Yield the hair from the hairline to the crown."""
     low = person.hairline + person.fringe
     temple = -0.15
     across = np.linspace(-1, 1, 15)
@@ -116,7 +116,7 @@ def hair_in_front(person: Person) -> Iterator[Shape]:
 
 
 def eye(person: Person, units: ActionUnits, side: int) -> Iterator[Shape]:
-    """One eye, white to lashes."""
+    """Yield the shapes of an eye."""
     mirror = (side, 1)
     size = person.eye_size
     inner = np.array([person.eye_distance - 0.20 * size, 0.03])
@@ -150,7 +150,7 @@ def eye(person: Person, units: ActionUnits, side: int) -> Iterator[Shape]:
 
 
 def brow(person: Person, units: ActionUnits, side: int) -> Iterator[Shape]:
-    """One eyebrow."""
+    """Yield an eyebrow."""
     e, rest = person.eye_distance, -0.30 - person.brow_height
     raised, lifted = units.inner_brow_raiser, units.outer_brow_raiser
     lowered, wrinkled = units.brow_lowerer * (1 - 0.6 * raised), units.nose_wrinkler
@@ -165,7 +165,7 @@ def brow(person: Person, units: ActionUnits, side: int) -> Iterator[Shape]:
 
 
 def nostril(person: Person, units: ActionUnits, side: int) -> Iterator[Shape]:
-    """One nostril and its wing."""
+    """Yield a nostril and its wing."""
     v = person.nose_length - 0.06 * units.nose_wrinkler - 0.02 * units.upper_lip_raiser
     width = person.nose_width * (1 + 0.12 * units.nose_wrinkler)
     wing = arc((width - 0.02, v - 0.16), (width + 0.025, v - 0.06), (width - 0.05, v + 0.02))
@@ -174,7 +174,7 @@ def nostril(person: Person, units: ActionUnits, side: int) -> Iterator[Shape]:
 
 
 def mouth_corner(person: Person, units: ActionUnits) -> tuple[float, float]:
-    """Corner of the mouth on the right, of a mouth that does not slope."""
+    """Return the right corner of a horizontal mouth."""
     u = person.mouth_width * (
         1
         + 0.30 * units.lip_corner_puller
@@ -189,7 +189,7 @@ def mouth_corner(person: Person, units: ActionUnits) -> tuple[float, float]:
 
 
 def mouth(person: Person, expression: Expression) -> Iterator[Shape]:
-    """Lips, what an open mouth shows, and the shadow below."""
+    """Yield lips, teeth and tongue, and the shadow below."""
     part, jaw = expression.mean("lips_part"), expression.mean("jaw_drop")
     smile, sneer = expression.mean("lip_corner_puller"), expression.mean("upper_lip_raiser")
     stretch, pout = expression.mean("lip_stretcher"), expression.mean("chin_raiser")
@@ -229,7 +229,7 @@ def mouth(person: Person, expression: Expression) -> Iterator[Shape]:
 
 
 def glasses(person: Person) -> Iterator[Shape]:
-    """The frame of a pair of glasses."""
+    """Yield the frame of glasses."""
     frame, e = person.hair * 0.5, person.eye_distance
     for side in (-1, 1):
         rim = ellipse((side * e, 0.02), (0.32, 0.24))
@@ -239,7 +239,7 @@ def glasses(person: Person) -> Iterator[Shape]:
 
 
 def hand(center: Point, angle: float, skin: np.ndarray) -> Iterator[Shape]:
-    """A hand in front of the face: its back and four fingers."""
+    """Yield a hand in front of the face."""
     cosine, sine = np.cos(angle), np.sin(angle)
     rotation = np.array([(cosine, sine), (-sine, cosine)])
     yield ellipse((0, 0.45), (0.36, 0.34)) @ rotation + center, skin * 0.9
@@ -251,7 +251,7 @@ def hand(center: Point, angle: float, skin: np.ndarray) -> Iterator[Shape]:
 
 
 def bar(center: Point, angle: float, color: Color) -> Iterator[Shape]:
-    """A bar in front of the face, as of a scarf or a railing."""
+    """Yield a bar in front of the face."""
     along = 0.75 * np.array([np.cos(angle), np.sin(angle)])
     yield ribbon(np.array([center - along, center, center + along]), 0.32), color
 
@@ -315,11 +315,7 @@ def _shade(canvas: np.ndarray, pose: Pose, relief: np.ndarray) -> None:
 
 
 def _skin_relief(person: Person, expression: Expression, pose: Pose) -> np.ndarray:
-    """Brightness of the skin relative to its tone, on the shading grid.
-
-    Detectors know a face by this more than by its lines: dark eyes between a bright forehead,
-    cheeks and bridge of the nose, and a shadow below nose and lips.
-    """
+    """Return the relative brightness of the skin on the shading grid, which detectors rely on."""
     hollows = np.array(list(_hollows(person, expression)))
     centers, widths, change = pose.turn(hollows[:, :2]), hollows[:, 2:4], hollows[:, 4]
     across = np.exp(-(((_GRID_U - centers[:, :1]) / widths[:, :1]) ** 2))
@@ -340,7 +336,7 @@ def _skin_relief(person: Person, expression: Expression, pose: Pose) -> np.ndarr
 
 
 def _hollows(person: Person, expression: Expression) -> Iterator[tuple[float, ...]]:
-    """Soft spots: u, v, width in u, width in v, change of brightness."""
+    """Yield u, v, width in u, width in v and change of brightness of soft spots."""
     yield 0.0, -0.55, 0.50, 0.25, 0.10  # forehead
     yield 0.0, 0.05, 0.07, 0.28, 0.22  # bridge of the nose
     yield 0.0, 0.52, 0.10, 0.10, 0.16  # tip of the nose
@@ -359,7 +355,7 @@ def _hollows(person: Person, expression: Expression) -> Iterator[tuple[float, ..
 
 
 def _creases(person: Person, units: ActionUnits) -> Iterator[tuple[float, Point, Point, Point]]:
-    """Folds in the right half of the face: the depth, 0 to 1, and three points on each."""
+    """Yield the depth, from 0 to 1, and three points of each fold in the right half."""
     u, v = mouth_corner(person, units)
     wing, e = person.nose_width, person.eye_distance
     nasolabial = 0.10 + 0.45 * max(

@@ -119,7 +119,7 @@ PROTOTYPES = {
     ),
 }
 
-# A face at rest is not a mask: every unit is a little active, differently on either side.
+# Activity of units at rest, which differs between the halves.
 UNIT_JITTER = 0.07
 
 
@@ -131,16 +131,16 @@ class Expression:
     right: ActionUnits
 
     def halves(self) -> tuple[tuple[int, ActionUnits], tuple[int, ActionUnits]]:
-        """Both halves, each with the sign of its u coordinates."""
+        """Return both halves with the sign of their u coordinates."""
         return (-1, self.left), (1, self.right)
 
     def mean(self, unit: str) -> float:
-        """Contraction of one action unit, averaged over the halves."""
+        """Return the mean contraction of an action unit."""
         return (getattr(self.left, unit) + getattr(self.right, unit)) / 2
 
 
 def sample_expression(rng: np.random.RandomState, name: str, intensity: float) -> Expression:
-    """Draw the action units of one face that shows `name` with the given intensity."""
+    """Sample the action units of an expression at an intensity."""
     prototype = PROTOTYPES[name]
     peak = np.array([getattr(prototype.units, f.name) for f in fields(ActionUnits)])
     common = peak * intensity * (1 + rng.normal(0, 0.12, peak.size))
@@ -208,7 +208,7 @@ IRIS_COLORS = np.array([(70, 45, 28), (52, 34, 22), (80, 104, 130), (92, 100, 62
 
 
 def sample_person(rng: np.random.RandomState) -> Person:
-    """Draw one person; nothing of this depends on the expression."""
+    """Sample the features of a person."""
     tone = rng.uniform(0, len(SKIN_TONES) - 1)
     lower = int(tone)
     skin = SKIN_TONES[lower] + (tone - lower) * (SKIN_TONES[lower + 1] - SKIN_TONES[lower])
@@ -249,7 +249,7 @@ def sample_person(rng: np.random.RandomState) -> Person:
 # around drawn faces are within 5 % of it.
 _BOX_CENTER_V, _BOX_HALF_SIDE = 0.26, 1.2
 
-# At `pose` degrees the other freedoms are in proportion to what they are at these.
+# Shift, scale, yaw and pitch are proportional to `pose`, relative to these degrees.
 _REFERENCE_POSE = 15.0
 
 
@@ -268,30 +268,30 @@ class Pose:
     pitch: float = 0.0
 
     def matrix(self) -> np.ndarray:
-        """Affine map, of shape (2, 3), from face coordinates to pixels (x, y)."""
+        """Return the affine map (2, 3) from face coordinates to pixels (x, y)."""
         cosine, sine = np.cos(self.roll) * self.unit, np.sin(self.roll) * self.unit
         return np.array([(cosine, -sine, self.origin[0]), (sine, cosine, self.origin[1])])
 
     def turn(self, points: np.ndarray) -> np.ndarray:
-        """Shift points on the front of the head as yaw and pitch do; the outline stays."""
+        """Shift points on the front of the head by yaw and pitch."""
         u, v = points[:, 0], points[:, 1]
         depth = np.maximum(1 - u**2, 0) * np.maximum(1 - ((v - 0.3) / 1.3) ** 2, 0)
         return points + depth[:, None] * (self.yaw, self.pitch)
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Pixels (x, y) of points, of shape (n, 2), of the turned face."""
+        """Return the pixels (x, y) of points (n, 2) of the turned face."""
         matrix = self.matrix()
         return self.turn(points) @ matrix[:, :2].T + matrix[:, 2]
 
     def enlarged(self, factor: int) -> Pose:
-        """The same pose in a picture with `factor` times as many pixels a side."""
+        """Return the pose in a picture enlarged by a factor."""
         # Pixel centres lie at integers, so the corner of the picture is at -0.5.
         x, y = ((c + 0.5) * factor - 0.5 for c in self.origin)
         return replace(self, origin=(x, y), unit=self.unit * factor)
 
 
 def crop_pose(rng: np.random.RandomState, size: int, pose: float) -> Pose:
-    """A face that fills its picture, turned by up to `pose` degrees."""
+    """Sample the pose of a face that fills its picture, turned by up to `pose` degrees."""
     looseness = pose / _REFERENCE_POSE
     unit = 0.36 * size * (1 + rng.uniform(-0.12, 0.12) * looseness)
     center = size / 2 + rng.uniform(-0.07, 0.07, 2) * looseness * size
@@ -299,7 +299,7 @@ def crop_pose(rng: np.random.RandomState, size: int, pose: float) -> Pose:
 
 
 def scene_pose(rng: np.random.RandomState, height: int, width: int, pose: float) -> Pose:
-    """A face of any size anywhere in a larger picture."""
+    """Sample the pose of a face in a larger picture."""
     unit = min(height, width) * rng.uniform(0.12, 0.22)
     # Room for the whole head: the hair above the box, the chin below it.
     x = rng.uniform(1.4 * unit, width - 1.4 * unit)
@@ -318,7 +318,7 @@ def _turned_pose(
 
 
 def face_box(pose: Pose, height: int, width: int) -> np.ndarray:
-    """x, y, width and height of the face as detectors report it, within the picture."""
+    """Return x, y, width and height of the face as detectors report it, clipped to the picture."""
     center = pose.matrix() @ (0, _BOX_CENTER_V, 1)
     reach = _BOX_HALF_SIDE * pose.unit
     # Edges of pixels, of which the first is at -0.5.

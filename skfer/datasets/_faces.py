@@ -27,7 +27,7 @@ from skfer.datasets._face_model import (
 DEFAULT_SCENE = (240, 320)
 SMALLEST_SCENE = 96
 
-# An expression fainter than this can't be told from a face at rest in 48 pixels.
+# A weaker expression looks like a neutral face at 48 pixels.
 FAINTEST, STRONGEST = 0.65, 1.0
 
 _DESCR = """\
@@ -75,7 +75,7 @@ def _muted_color(rng: np.random.RandomState) -> np.ndarray:
 
 
 def background(rng: np.random.RandomState, shape: tuple[int, int], n_shapes: int) -> np.ndarray:
-    """Blurred colours with so many shapes before them."""
+    """Draw blurred colours with shapes in front."""
     height, width = shape
     coarse = np.stack([_muted_color(rng) for _ in range(6)]).reshape(2, 3, 3).astype(np.uint8)
     canvas = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -97,7 +97,7 @@ def _occluder(rng: np.random.RandomState) -> list[Shape]:
 def photograph(
     rng: np.random.RandomState, picture: np.ndarray, noise: float, brightness: float
 ) -> np.ndarray:
-    """Light the picture unevenly and add the noise of a sensor."""
+    """Apply uneven light and sensor noise."""
     height, width, *channels = picture.shape
     gain = 1 + rng.uniform(-brightness, brightness)
     slope_x, slope_y = rng.uniform(-brightness, brightness, 2) / 2
@@ -154,7 +154,7 @@ def make_faces(
         Number of pictures, one face in each. Classes are balanced and shuffled.
     classes : sequence of str, default=None
         Expressions to draw, of "angry", "disgust", "fear", "happy", "sad", "surprise",
-        "neutral" and "contempt". None stands for the first seven.
+        "neutral" and "contempt". None is the first seven.
     size : int, default=48
         Height and width of a crop, in pixels; at least 16. Scenes don't use it.
     color : bool, default=False
@@ -233,7 +233,7 @@ def make_faces(
     >>> bool(faces.valence[faces.labels == "sad"].max() < 0)
     True
 
-    One face in a larger picture, and where it is:
+    One face in a larger picture:
 
     >>> party = make_faces(1, classes=["happy"], scene=True, random_state=0)
     >>> party.images.shape, party.boxes.shape

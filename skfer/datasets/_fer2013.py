@@ -193,7 +193,7 @@ class Content:
     extras: dict[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, which: np.ndarray) -> Content:
-        """Some of the images, by a mask, with what is known of them."""
+        """Return the images of a mask."""
         return Content(
             self.images[which],
             self.target[which],
@@ -202,7 +202,7 @@ class Content:
         )
 
     def split(self, held_out: str) -> dict[str, np.ndarray | None]:
-        """The official split, as loaders return it; one part of it is held out to the end."""
+        """Return the attributes of the official split."""
         training, private = self.usage == TRAINING, self.usage == held_out
         return {
             "usage": self.usage,
@@ -213,7 +213,7 @@ class Content:
         }
 
     def parts(self) -> str:
-        """The parts and their sizes in words."""
+        """Describe the parts and their sizes."""
         parts, counts = np.unique(self.usage, return_counts=True)
         return ", ".join(f"{part} {count}" for part, count in zip(parts, counts, strict=True))
 
@@ -238,7 +238,6 @@ def _read_path(source: Path) -> Content:
         return _read_folder(source)
     if not source.exists():
         raise ValueError(f"There is no file or folder {str(source)!r}.")
-    # Windows hides the ending, and some copies lose it.
     if name.endswith(".npz"):
         return _read_npz(source)
     if name.endswith(FER2013_SUFFIXES) or not source.suffix:

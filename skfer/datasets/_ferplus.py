@@ -41,7 +41,7 @@ FER+: {n} faces of FER2013 with the votes of ten people each, {parts}.
 
 A vote went to one of {classes},
 to "unknown" or to "not a face". {n_dropped} images are left out for which one of the last two had
-most votes, or that nobody voted on. Read from {path}.
+most votes, or without votes. Read from {path}.
 
 Barsoum, E. et al. (2016). Training deep networks for facial expression recognition with
 crowd-sourced label distribution. ICMI. https://arxiv.org/abs/1608.01041
@@ -163,7 +163,7 @@ def _as_bunch(faces: Content, n_dropped: int, source: Path) -> Bunch:
 
 
 def faces_with_votes(source: Path, fer2013: Path | None) -> Content:
-    """The images of FER2013, with ``votes`` (n, 10) uint8 and ``row`` (n,) among the extras."""
+    """Read the images of FER2013 with the extras ``votes`` (n, 10) uint8 and ``row`` (n,)."""
     if source.name.lower().endswith(".npz"):
         if fer2013 is not None:
             raise ValueError(
@@ -258,7 +258,7 @@ def _rows(content: Content, source: Path) -> np.ndarray:
     row = content.extras.get("row", np.arange(len(content.images)))
     if row.ndim != 1 or row.dtype.kind not in "iu" or row.min() < 0:
         raise ValueError(
-            f"{str(source)!r}: row is {row.shape} {row.dtype}; expected the places of the images "
+            f"{str(source)!r}: row is {row.shape} {row.dtype}; expected the rows of the images "
             "in fer2013.csv, whole numbers from 0."
         )
     return row.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Tables and folders of images: opening, listing, and the words for parts of a data set."""
+"""Reading of tables and folders, and names of the parts of a data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import IO, Any
 from skfer._utils import open_regular, shorten
 
 TRAINING, PUBLIC_TEST, PRIVATE_TEST = "Training", "PublicTest", "PrivateTest"
-# Copies of FER2013 as folders call their parts otherwise: "test" is both tests in one.
+# Parts of copies of FER2013 as folders; "test" consists of both tests.
 VALIDATION, TEST = "Validation", "Test"
 _SPLITS = {
     **dict.fromkeys(("train", "training"), TRAINING),
@@ -32,15 +32,15 @@ _LONGEST_LINE = 65_536
 _MAX_LINES = 2_000_000
 # Bytes that a packed table or archive of arrays may unpack to.
 _MOST_BYTES = 2_000_000_000
-# Of an unpacked file to the packed one, above the size at which this is checked. FER2013's is 3.
+# Maximum ratio of unpacked to packed size, above a size. The ratio of FER2013 is 3.
 _MAX_RATIO = 20
 _ANY_RATIO = 4_000_000
-# What readers of text, of CSV and of gzip raise on damage.
+# Errors of damaged text, CSV and gzip files.
 _DAMAGE = (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def split_of(name: str) -> str | None:
-    """Return the part of a data set that a word stands for, or None if it is no such word.
+    """Return the part of a data set with that name; None if there is none.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def unpacked_limit(source: Path) -> int:
 
 
 def known_split(word: Any) -> str:
-    """Return the part that a word of the column of usage stands for."""
+    """Return the part of a cell of the column of usage."""
     split = split_of(word)
     if split is None:
         raise ValueError(
@@ -137,7 +137,7 @@ def known_split(word: Any) -> str:
 
 
 def entries_of(folder: Path) -> list[Path]:
-    """Return what lies in a folder, in no order."""
+    """Return the entries of a folder, unsorted."""
     try:
         return list(folder.iterdir())
     except OSError as error:
@@ -147,7 +147,7 @@ def entries_of(folder: Path) -> list[Path]:
 
 
 def refuse_link_out(entry: Path, root: Path) -> None:
-    """Refuse a link that leads out of a folder: who made the folder may not have made the link."""
+    """Refuse a link that leads out of a folder."""
     if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root)):
         raise link_refusal(entry, root)
 

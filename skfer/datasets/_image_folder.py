@@ -43,7 +43,7 @@ def load_image_folder(
 ) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """List the images of a folder that has one subfolder per class. No image is read.
 
-    With a pattern in `names` that has a label, file names tell the class, not folders.
+    A pattern in `names` with a label takes the classes from file names instead.
 
     Parameters
     ----------
@@ -132,38 +132,36 @@ def load_image_folder(
 
     wanted = None if classes is None else [decode_label(c, normalize=normalize) for c in classes]
     endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))
-    passed_over: Counter[str] = Counter()
+    ignored: Counter[str] = Counter()
     pattern = None if names is None else name_pattern(names)
     folder_names = {folder.name for folder in _folders(root)}
     folder_names |= {canonical_label(name) for name in folder_names}
     if wanted is None or not {*wanted} <= folder_names:
         _refuse_splits(root)
     if pattern is not None and "label" in pattern.groupindex:
-        images = _labelled_by_name(root, pattern, str(names), label_of, endings, passed_over)
-        places = {}
+        images = _labelled_by_name(root, pattern, str(names), label_of, endings, ignored)
+        folders = {}
     else:
-        places = _class_folders(root, label_of)
+        folders = _class_folders(root, label_of)
         images = {}
-    class_names = _class_names(root, sorted(images or places), wanted)
+    class_names = _class_names(root, sorted(images or folders), wanted)
     for name in class_names:
         if name in images:
             continue
         images[name] = [
-            file for folder in places[name] for file in _images(folder, root, endings, passed_over)
+            file for folder in folders[name] for file in _images(folder, root, endings, ignored)
         ]
         if not images[name]:
-            where = ", ".join(repr(str(folder)) for folder in places[name])
+            where = ", ".join(repr(str(folder)) for folder in folders[name])
             warnings.warn(f"The class {name!r} has no images: {where}.", UserWarning, stacklevel=2)
     paths = [file for name in class_names for file in images[name]]
     if not paths:
-        found = f"; they hold {_counted(passed_over)}" if passed_over else ""
+        found = f"; they hold {_counted(ignored)}" if ignored else ""
         raise ValueError(
             f"The class folders of {str(root)!r} hold no images ({', '.join(endings)}){found}."
         )
-    _warn_of_heic(root, passed_over)
-    passed_over.update(
-        _suffix(entry) for entry in _visible(root, root) if places and entry.is_file()
-    )
+    _warn_of_heic(root, ignored)
+    ignored.update(_suffix(entry) for entry in _entries(root, root) if folders and entry.is_file())
 
     target_names = np.array(class_names)
     target = np.repeat(np.arange(len(class_names)), [len(images[name]) for name in class_names])
@@ -172,14 +170,14 @@ def load_image_folder(
     if return_X_y:
         return path_array, target_names[target]
     counts = ", ".join(f"{name} {len(images[name])}" for name in class_names)
-    how = "a folder per class" if places else "labelled by file name"
-    ignored = f" Passed over: {_counted(passed_over)}." if passed_over else ""
+    how = "a folder per class" if folders else "labelled by file name"
+    note = f" Ignored: {_counted(ignored)}." if ignored else ""
     return Bunch(
         paths=path_array,
         labels=target_names[target],
         target=target,
         target_names=target_names,
-        DESCR=f"{len(paths)} image files under {root}, {how}: {counts}.{ignored}",
+        DESCR=f"{len(paths)} image files under {root}, {how}: {counts}.{note}",
         **({} if pattern is None else attributes_of_names(paths, pattern, str(names))),
     )
 
@@ -223,12 +221,12 @@ def _labelled_by_name(
     names: str,
     label_of: Callable[[str], str | None],
     endings: tuple[str, ...],
-    passed_over: Counter[str],
+    ignored: Counter[str],
 ) -> dict[str, list[Path]]:
-    """Return the images of each label that file names tell."""
+    """Return the images by the labels in their names."""
     images: dict[str, list[Path]] = {}
     misfits = []
-    for file in _images(root, root, endings, passed_over):
+    for file in _images(root, root, endings, ignored):
         parts = parts_of_name(file, pattern)
         if parts is None:
             misfits.append(file)
@@ -245,13 +243,13 @@ def _labelled_by_name(
             UserWarning,
             stacklevel=3,
         )
-        passed_over["with another name"] += len(misfits)
+        ignored["with another name"] += len(misfits)
     elif misfits:
         raise ValueError(f"No image has a label: {str(misfits[0])!r} {misfit(names)}")
     elif not images:
         raise ValueError(
             f"{str(root)!r} holds no images ({', '.join(endings)})"
-            + (f"; it holds {_counted(passed_over)}." if passed_over else ".")
+            + (f"; it holds {_counted(ignored)}." if ignored else ".")
         )
     return images
 
@@ -301,7 +299,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _class_folders(root: Path, label_of: Callable[[str], str | None]) -> dict[str, list[Path]]:
     """Return the folders of each class."""
-    entries = _visible(root, root)
+    entries = _entries(root, root)
     folders = [entry for entry in entries if entry.is_dir()]
     if not folders:
         found = f"{len(entries)} files" if entries else "nothing"
@@ -332,42 +330,42 @@ def _class_names(root: Path, found: list[str], classes: list[str | None] | None)
 
 
 def _images(
-    folder: Path, root: Path, endings: tuple[str, ...], passed_over: Counter[str]
+    folder: Path, root: Path, endings: tuple[str, ...], ignored: Counter[str]
 ) -> Iterator[Path]:
     """Yield the image files of a folder and those inside it; count the others by suffix."""
-    for entry in _visible(folder, root):
+    for entry in _entries(folder, root):
         if entry.is_dir():
-            yield from _images(entry, root, endings, passed_over)
+            yield from _images(entry, root, endings, ignored)
         elif entry.is_file():  # opening a pipe or socket would wait for its other end
             if entry.name.lower().endswith(endings):
                 yield entry
             else:
-                passed_over[_suffix(entry)] += 1
+                ignored[_suffix(entry)] += 1
 
 
 def _suffix(file: Path) -> str:
     return file.suffix.lower() or "without a suffix"
 
 
-def _counted(passed_over: Counter[str]) -> str:
+def _counted(ignored: Counter[str]) -> str:
     """Return the counts of files, the most frequent first: "12 .heic, 1 .txt"."""
-    ordered = sorted(passed_over.items(), key=lambda item: (-item[1], item[0]))
+    ordered = sorted(ignored.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{count} {suffix}" for suffix, count in ordered)
 
 
-def _warn_of_heic(root: Path, passed_over: Counter[str]) -> None:
-    n_heic = sum(passed_over[suffix] for suffix in HEIC_SUFFIXES)
+def _warn_of_heic(root: Path, ignored: Counter[str]) -> None:
+    n_heic = sum(ignored[suffix] for suffix in HEIC_SUFFIXES)
     if n_heic and "heif" not in str(readable_suffixes()):
         warnings.warn(
-            f"{n_heic} HEIC files under {str(root)!r} are passed over: "
+            f"{n_heic} HEIC files under {str(root)!r} are ignored: "
             'pip install "skfer[heif]" reads them.',
             UserWarning,
             stacklevel=3,
         )
 
 
-def _visible(folder: Path, root: Path) -> list[Path]:
-    """Return what lies in the folder, sorted, without hidden names; links are looked through."""
+def _entries(folder: Path, root: Path) -> list[Path]:
+    """Return the sorted entries of a folder without hidden names; refuse links that lead out."""
     if len(folder.parts) - len(root.parts) > _MAX_LEVELS:
         raise ValueError(
             f"{shorten(str(folder), 200)} lies more than {_MAX_LEVELS} folders deep in "

@@ -304,7 +304,7 @@ def _read_columns(
     if hasattr(table, "columns"):
         name = "The table"
         names = [str(column) for column in table.columns]
-        cells = [table.iloc[:, place].tolist() for place in range(len(names))]
+        cells = [table.iloc[:, column].tolist() for column in range(len(names))]
     else:
         name = repr(os.fspath(table))
         names, cells = _read_cells(Path(table), wanted, {*map(_key, asked)})
@@ -328,10 +328,7 @@ def _key(column: str | int) -> str:
 def _read_cells(
     source: Path, wanted: Sequence[str | int], keys: set[str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Return the names of the columns and the cells of each, which are kept for `keys` alone.
-
-    Names are numbers if the file has no line of names.
-    """
+    """Return the column names, which are numbers without a header, and the cells of `keys`."""
     if not source.exists():
         raise ValueError(f"There is no file {str(source)!r}.")
     numbered = [column for column in wanted if isinstance(column, int)]
@@ -343,11 +340,11 @@ def _read_cells(
         if delimiter == " ":
             text = (line.strip() for line in text)
         reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True)
-        names = [str(place) for place in range(max(numbered, default=-1) + 1)]
+        names = [str(column) for column in range(max(numbered, default=-1) + 1)]
         if has_names:
             names = [column.strip() for column in next(reader, [])]
         cells: list[list[str]] = [[] for _ in names]
-        kept = [place for place, column in enumerate(names) if _key(column) in keys]
+        kept = [index for index, column in enumerate(names) if _key(column) in keys]
         for number, row in enumerate(row for row in reader if row):
             if len(row) < len(names) or (has_names and len(row) > len(names)):
                 raise ValueError(
@@ -355,13 +352,13 @@ def _read_cells(
                     if has_names
                     else f"row {number} has {len(row)} cells; column {len(names) - 1} is asked for."
                 )
-            for place in kept:
-                cells[place].append(row[place])
+            for index in kept:
+                cells[index].append(row[index])
     return names, cells
 
 
 def _delimiter(line: str, wanted: Sequence[str | int]) -> str:
-    """Return what separates the cells of a file's first line: then it has the wanted columns."""
+    """Return the delimiter with which the first line has the wanted columns."""
     for delimiter in ",;\t ":
         cells = next(csv.reader([line.strip()], delimiter=delimiter, skipinitialspace=True), [])
         keys = {*map(_key, cells), *map(str, range(len(cells)))}
@@ -381,7 +378,7 @@ def _one_hot(columns: Mapping[str | int, Sequence[Any]], name: str) -> list[str]
             "one of them."
         )
     keys = [str(column) for column in columns]
-    return [keys[place] for place in np.nan_to_num(values).argmax(axis=1)]
+    return [keys[index] for index in np.nan_to_num(values).argmax(axis=1)]
 
 
 def _texts(cells: Sequence[Any], rows: Sequence[int], column: Any, name: str) -> np.ndarray:
@@ -426,7 +423,7 @@ def _numbers(cells: Sequence[Any], column: str, name: str) -> np.ndarray:
 
 
 def _label(cell: Any, row: int, name: str) -> str:
-    """AffectNet's code, or a name, as the package's name."""
+    """Return the canonical name of AffectNet's code or a name."""
     text = str(cell).strip()
     try:
         code = float(text)
@@ -442,11 +439,11 @@ def _label(cell: Any, row: int, name: str) -> str:
 
 def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
     """Return the image files; none may lie, or be linked to, outside the folder."""
-    inside: dict[Path, bool] = {}  # of folders, of which there are few
+    inside: dict[Path, bool] = {}  # by folder
     real_root = None if root is None else real_path(root)
     paths = np.empty(len(cells), dtype=object)
     absent = []
-    for place, (cell, row) in enumerate(zip(cells, rows, strict=True)):
+    for index, (cell, row) in enumerate(zip(cells, rows, strict=True)):
         text = str(cell).strip()
         path = Path(text) if root is None else root / text
         if "\\" in text and not path.exists():  # a table made on Windows
@@ -459,7 +456,7 @@ def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: s
             )
         if not path.is_file():
             absent.append((row, path))
-        paths[place] = path
+        paths[index] = path
     if absent:
         row, path = absent[0]
         raise ValueError(

@@ -160,7 +160,7 @@ class FaceFollower:
 
     @property
     def known(self) -> list[KnownFace]:
-        """The tracked faces, from which another follower can continue."""
+        """Tracked faces, from which another follower can continue."""
         return list(self._known.values())
 
     def follow(self, reading: FaceReading, time: float) -> list[FollowedFace]:

@@ -231,7 +231,7 @@ def test_other_rows_than_the_images_are_an_error(write_votes, write_faces, write
         load_ferplus(write_votes(change=lambda rows: rows.insert(2, rows.pop(3))))
     with pytest.raises(ValueError, match=r"image of row 8 of fer2013.csv, but .* only 8 rows"):
         load_ferplus(write_votes(), fer2013=write_npz(row=np.arange(1, 9)))
-    with pytest.raises(ValueError, match=r"row is \(8,\) float64; expected the places"):
+    with pytest.raises(ValueError, match=r"row is \(8,\) float64; expected the rows"):
         load_ferplus(write_votes(), fer2013=write_npz(row=np.arange(8.0)))
 
 

@@ -395,7 +395,7 @@ def test_heic_is_listed_where_it_can_be_read(tmp_path, monkeypatch, installed):
         data = load_image_folder(tmp_path)
     listed = [path.name for path in data.paths]
     assert listed == (["a.jpg", "b.HEIC", "c.heif"] if installed else ["a.jpg"])
-    assert ("Passed over: 1 .heic, 1 .heif." in data.DESCR) is not installed
+    assert ("Ignored: 1 .heic, 1 .heif." in data.DESCR) is not installed
 
 
 def test_files_passed_over_are_counted_by_suffix(write_images):
@@ -404,7 +404,7 @@ def test_files_passed_over_are_counted_by_suffix(write_images):
         (root / name).touch()
     data = load_image_folder(root)
     assert len(data.paths) == 3
-    assert "Passed over: 2 .txt, 1 .md, 1 .mp4, 1 without a suffix." in data.DESCR
+    assert "Ignored: 2 .txt, 1 .md, 1 .mp4, 1 without a suffix." in data.DESCR
 
 
 def test_an_empty_class_folder_says_what_it_holds(write_images):
@@ -497,7 +497,7 @@ def test_names_that_tell_no_label_are_left_out_with_a_warning(kdef):
     with pytest.warns(UserWarning, match=r"1 image files are left out: '.*AF31V.JPG' does not fit"):
         data = load_image_folder(kdef, names="kdef")
     assert len(data.paths) == 7
-    assert "Passed over: 1 .txt, 1 with another name." in data.DESCR
+    assert "Ignored: 1 .txt, 1 with another name." in data.DESCR
     with pytest.raises(ValueError, match="No image has a label"):
         load_image_folder(kdef, names="jaffe")
 
