@@ -24,7 +24,7 @@ from errors_for_tests import ERRORS, raised_by
 from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import Validator, validate
 
-from skfer import FaceCropper
+from skfer import GrayscaleResizer
 
 PACKAGES = (
     *("datasets", "detection", "distributed", "evaluation", "inspection", "metrics"),
@@ -212,6 +212,7 @@ def test_what_a_docstring_lacks_is_told():
 
 def test_errors_are_found_through_calls_and_methods():
     undocumented = get_doc_object(halved)
-    (told,) = without_raises(undocumented, FaceCropper.transform, FaceCropper)
+    (told,) = without_raises(undocumented, GrayscaleResizer.transform, GrayscaleResizer)
     assert re.fullmatch(r"ValueError, raised in skfer\.\S+, is not documented", told)
-    assert not [*without_raises(undocumented, FaceCropper.__sklearn_tags__, FaceCropper)]
+    tags = GrayscaleResizer.__sklearn_tags__
+    assert not [*without_raises(undocumented, tags, GrayscaleResizer)]

@@ -247,12 +247,9 @@ def test_files_of_more_than_8_bits_are_brought_to_8(astronaut, levels):
         assert difference.max() <= 1, name
 
 
-def test_dark_pgm_of_16_bits_stays_dark():
+def test_dark_images_of_16_bits(astronaut):
     dark = np.arange(400, dtype=np.uint16).reshape(20, 20)
     assert read_image(pgm(dark, 65535), 0).max() == 1
-
-
-def test_colour_of_12_bits_in_16_that_would_be_black_is_an_error(astronaut):
     tiff = encoded(astronaut[:40, :50].astype(np.uint16) * 16, ".tiff")
     with pytest.raises(ValueError, match=r"X\[0\] has 16 bits a channel.*black.*Scale it"):
         read_image(tiff, 0)

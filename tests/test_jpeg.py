@@ -60,6 +60,11 @@ def test_markers_that_are_legal(astronaut):
     second = photo.index(b"\xff\xda", start_of_scan(photo) + 2)
     comment = b"\xff\xfe" + (2 + len(END)).to_bytes(2, "big") + END
     assert jpeg_defect(photo[:second] + comment + photo[second:]) is None
+    exif = Image.Exif()
+    exif[0x010E] = "a picture"
+    file = io.BytesIO()
+    Image.fromarray(astronaut).save(file, "JPEG", exif=exif, progressive=True, comment="\xff\xd9")
+    assert read_image(file.getvalue(), 0).shape == (512, 512, 3)
 
 
 def test_many_fill_bytes_take_no_long_time(astronaut):
@@ -75,14 +80,6 @@ def test_a_thumbnail_inside_has_an_end_of_its_own(astronaut):
     assert read_image(with_thumbnail, 0).shape == (512, 512, 3)
     with pytest.raises(ValueError, match=r"X\[0\] is a JPEG that breaks off"):
         read_image(with_thumbnail[:-500], 0)
-
-
-def test_metadata_written_by_pillow_pass(astronaut):
-    exif = Image.Exif()
-    exif[0x010E] = "a picture"
-    file = io.BytesIO()
-    Image.fromarray(astronaut).save(file, "JPEG", exif=exif, progressive=True, comment="\xff\xd9")
-    assert read_image(file.getvalue(), 0).shape == (512, 512, 3)
 
 
 @pytest.mark.parametrize("progressive", [0, 1])

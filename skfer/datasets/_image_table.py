@@ -67,13 +67,15 @@ def load_image_table(
         Column with the person or another group of each image.
     usage : str or int, default=None
         Column with the part of the data set, such as train, val or test.
-    names, normalize
+    names
         As in `load_image_folder`.
     codes : {"affectnet", "ck+", "fer2013", "raf-db"} or dict, default=None
         As in `load_image_folder`. Rows with a code of None, such as AffectNet's "uncertain", are
         left out.
     classes : sequence of str, default=None
         Classes in the order of `target`; rows of other classes are left out. None is all, sorted.
+    normalize
+        As in `load_image_folder`.
     file_name : callable, default=None
         Function from a cell to the path, such as ``lambda cell: f"{cell}.jpg"``.
     return_X_y : bool, default=False

@@ -234,6 +234,11 @@ class LabelReportDisplay(ImageGridDisplay):
     indices
         As in `ImageGridDisplay`.
 
+    Raises
+    ------
+    ValueError
+        If no label is flagged, one in `classes` isn't, or `X` does not match the report.
+
     Examples
     --------
     >>> from skfer.datasets import make_faces
@@ -278,11 +283,6 @@ class LabelReportDisplay(ImageGridDisplay):
         Returns
         -------
         LabelReportDisplay
-
-        Raises
-        ------
-        ValueError
-            If no label is flagged, one in `classes` isn't, or `X` does not match the report.
         """
         pyplot(f"{cls.__name__}.from_report")
         _check_at_least_1(n_images, "n_images")

@@ -292,7 +292,7 @@ def test_a_bad_row_of_labels_is_named(drawn, lines, options, message):
         load_image_table(path, **{"image": "file", "label": "label", **options})
 
 
-def test_missing_cells_of_a_dataframe_are_named(drawn):
+def test_missing_files_columns_and_cells_are_named(drawn, tmp_path):
     folder = drawn("a.png", "b.png")
     table = pd.DataFrame({"file": ["a.png", "b.png"], "label": ["happy", None], "who": [1, np.nan]})
     with pytest.raises(ValueError, match="The table, row 1: the label is missing"):
@@ -300,9 +300,6 @@ def test_missing_cells_of_a_dataframe_are_named(drawn):
     table["label"] = "happy"
     with pytest.raises(ValueError, match="The table, row 1: 'who' is missing"):
         load_image_table(table, image="file", label="label", subject="who", folder=folder)
-
-
-def test_a_workbook_is_no_table(tmp_path):
     path = tmp_path / "labels.xlsx"
     path.write_bytes(b"PK\x03\x04\xff\xfe" + bytes(100))
     with pytest.raises(ValueError, match=r"labels\.xlsx'"):

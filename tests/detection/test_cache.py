@@ -95,14 +95,12 @@ def test_cache_takes_a_path_or_a_joblib_memory(counting, photo_files, tmp_path, 
         assert len(counting.seen()) == 2 * len(photo_files)
 
 
-def test_memory_without_a_location_caches_nothing(counting, photo_files):
+def test_settings_and_memory_without_a_location(counting, photo_files, astronaut, tmp_path):
     cropper = FaceCropper(counting, memory=joblib.Memory(None))
     cropper.transform(photo_files[:1])
     cropper.transform(photo_files[:1])
     assert len(counting.seen()) == 2
 
-
-def test_cache_depends_on_detector_settings(astronaut, tmp_path):
     def count(**settings):
         cropper = FaceCropper(HaarDetector(**settings), memory=tmp_path / "cache")
         return len(cropper.detect([astronaut])[0])
@@ -181,11 +179,19 @@ def test_lock_of_a_killed_process_is_released(cropper, photo_files, entry):
     assert not claim.exists()
 
 
-def test_waiting_for_a_lock_is_limited(cropper, photo_files, entry, monkeypatch):
+def test_waiting_for_a_lock_is_limited(cropper, photo_files, entry, monkeypatch, tmp_path):
     monkeypatch.setattr("skfer.detection._cache._WAIT_SECONDS", 0.05)
     with _cache._lock(entry.with_suffix(".claim")):
         cropper.detect(photo_files[:1])
     assert entry.exists()
+
+    class Failing(BaseEstimator):
+        def detect(self, image):
+            raise RuntimeError("out of order")
+
+    with pytest.raises(RuntimeError, match="out of order"):
+        FaceCropper(Failing(), memory=tmp_path).detect([np.zeros((30, 30), np.uint8)])
+    assert not list(tmp_path.rglob("*.claim"))
 
 
 def _lock_of_the_future(path):
@@ -265,16 +271,6 @@ def test_full_disk_disables_the_cache(cropper, photo_files, tmp_path, monkeypatc
         assert len(faces) == 1
         assert not list(tmp_path.rglob("*.npy"))
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
-
-
-def test_failing_detector_leaves_no_lock(tmp_path):
-    class Failing(BaseEstimator):
-        def detect(self, image):
-            raise RuntimeError("out of order")
-
-    with pytest.raises(RuntimeError, match="out of order"):
-        FaceCropper(Failing(), memory=tmp_path).detect([np.zeros((30, 30), np.uint8)])
-    assert not list(tmp_path.rglob("*.claim"))
 
 
 def test_detector_or_folder_that_can_not_be_used(tmp_path, astronaut):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -191,9 +189,3 @@ def test_classifier_without_probabilities():
         cross_dataset_matrix({"c": classifier}, datasets)
     table = cross_dataset_matrix({"c": classifier}, datasets, outside="wrong")
     assert accuracy_of(table)["value"] == 0.5
-
-
-def test_missing_pandas_is_named(many, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r'"skfer\[evaluation\]"'):
-        cross_dataset_matrix({"t": many[0]}, {"d": many[1:]})

@@ -12,9 +12,12 @@ from sklearn.pipeline import make_pipeline
 from skfer import HOGDescriptor
 from skfer.datasets import make_faces
 from skfer.evaluation import (
+    cross_dataset_matrix,
     cross_val_label_report,
     label_noise,
     label_report,
+    leak_audit,
+    robustness_report,
     vote_agreement,
     votes_on_report,
 )
@@ -133,11 +136,14 @@ def test_label_noise(faces):
     np.testing.assert_allclose(noise.sum(axis=1), [np.mean(y == name) for name in noise.index])
 
 
-def test_missing_pandas_is_named(monkeypatch):
+@pytest.mark.parametrize(
+    "function", [cross_dataset_matrix, label_noise, label_report, leak_audit, robustness_report]
+)
+def test_missing_pandas_is_named(function, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    for call in (label_report, label_noise):
-        with pytest.raises(ImportError, match=r'pip install "skfer\[evaluation\]"'):
-            call(Y, PROBA)
+    arguments = [None] * (3 if function is robustness_report else 2)
+    with pytest.raises(ImportError, match=r'pip install "skfer\[evaluation\]"'):
+        function(*arguments)
 
 
 @pytest.fixture

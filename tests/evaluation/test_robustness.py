@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import sys
-
 import cv2
 import numpy as np
 import pandas as pd
@@ -193,9 +191,3 @@ def test_callable_score(faces, pipeline):
 def test_invalid_corruptions(faces, pipeline, corruptions, message):
     with pytest.raises(ValueError, match=message):
         robustness_report(pipeline, faces.images, faces.labels, corruptions=corruptions)
-
-
-def test_missing_pandas_is_named(faces, pipeline, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r'"skfer\[evaluation\]"'):
-        robustness_report(pipeline, faces.images, faces.labels)

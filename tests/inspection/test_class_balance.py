@@ -63,14 +63,11 @@ def test_sets_by_image_equal_sets_by_dict():
     np.testing.assert_array_equal(one.counts, two.counts)
 
 
-def test_normalised_sets():
+def test_normalised_and_precomputed_counts():
     display = ClassBalanceDisplay.from_labels({"large": Y * 10, "small": Y}, normalize=True)
     np.testing.assert_allclose(lengths(display), [[60, 30, 10]] * 2)
     assert bar_texts(display)[0] == "60 (60.0 %)"
     assert "%" in display.ax_.get_xlabel()
-
-
-def test_precomputed_counts():
     display = ClassBalanceDisplay([30, 1200], classes=["sad", "happy"]).plot()
     assert bar_texts(display) == ["1,200 (97.6 %)", "30 (2.4 %)"]
     with pytest.raises(ValueError, match=r"counts has shape \(1, 3\).*2 classes"):

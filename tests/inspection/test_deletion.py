@@ -61,21 +61,18 @@ def test_patches_are_ordered_by_their_mean(patch_size):
     np.testing.assert_allclose(proba[0], expected, atol=0.01)
 
 
-def test_constant_map_scores_like_chance():
-    options = {"n_steps": 8, "baseline": 0, "target": "light"}
-    constant = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
-    assert constant == pytest.approx(0.5, abs=0.1)
-    again = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
-    np.testing.assert_array_equal(constant, again)
-
-
-def test_default_target_is_the_predicted_class():
+def test_default_target_and_constant_map():
     _, proba = deletion_curve(CornerBrightness(), IMAGES, CORNER, n_steps=2, baseline=0)
     assert proba[0, 0] == 1
     _, dark = deletion_curve(
         CornerBrightness(), IMAGES, CORNER, n_steps=2, baseline=0, target="dark"
     )
     np.testing.assert_allclose(dark, 1 - proba, atol=1e-6)
+    options = {"n_steps": 8, "baseline": 0, "target": "light"}
+    constant = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
+    assert constant == pytest.approx(0.5, abs=0.1)
+    again = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
+    np.testing.assert_array_equal(constant, again)
 
 
 @pytest.mark.parametrize(("baseline", "left"), [("mean", 1 / 4), ("blur", 0.86), (51, 0.2)])

@@ -170,13 +170,10 @@ def test_classifiers_without_network(faces):
     assert region_importance(linear, images, labels).score == linear.score(images, labels)
 
 
-def test_onnx_backend(fitted, faces):
+def test_backend_and_changed_weights(fitted, faces):
     expected = saliency(fitted, faces.images).maps
     other = pickle.loads(pickle.dumps(fitted)).set_params(backend="onnx")
     np.testing.assert_allclose(saliency(other, faces.images).maps, expected, rtol=1e-3, atol=1e-6)
-
-
-def test_maps_follow_changed_weights(fitted, faces):
     classifier = pickle.loads(pickle.dumps(fitted))
     before = grad_cam(classifier, faces.images).maps
     classifier.network_.set_weights([2 * w for w in classifier.network_.get_weights()])

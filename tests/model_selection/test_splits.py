@@ -114,6 +114,17 @@ def test_held_out_images_are_left_out(faces, test_set):
     for train, test in folds:
         assert max(*train, *test) < 60
     assert sorted(np.concatenate([test for _, test in folds])) == list(range(60))
+    X, y = faces.images[:60], faces.labels[:60]
+    fold = np.arange(60) % 3 - 1
+    for expected, actual in zip(
+        PredefinedSplit(fold).split(),
+        HeldOutGuard(test_set, cv=PredefinedSplit(fold)).split(X, y),
+        strict=True,
+    ):
+        for part in (0, 1):
+            np.testing.assert_array_equal(expected[part], actual[part])
+    with pytest.raises(ValueError, match="on_held_out='skip' must be"):
+        HeldOutGuard(test_set, on_held_out="skip")
 
 
 def test_held_out_groups(faces, test_set):
@@ -130,23 +141,12 @@ def test_held_out_features(faces):
     assert len(list(guard.split(rows[:60], faces.labels[:60]))) == 2
     with pytest.raises(ValueError, match=r"30 of the 90 images .* X\[60\]"):
         next(guard.split(rows, faces.labels))
-
-
-def test_splits_equal_the_cross_validator(faces, test_set):
-    X, y = faces.images[:60], faces.labels[:60]
-    fold = np.arange(60) % 3 - 1
-    for expected, actual in zip(
-        PredefinedSplit(fold).split(),
-        HeldOutGuard(test_set, cv=PredefinedSplit(fold)).split(X, y),
-        strict=True,
-    ):
-        for part in (0, 1):
-            np.testing.assert_array_equal(expected[part], actual[part])
-
-
-def test_invalid_on_held_out(test_set):
-    with pytest.raises(ValueError, match="on_held_out='skip' must be"):
-        HeldOutGuard(test_set, on_held_out="skip")
+    features = np.random.default_rng(0).normal(scale=1e-3, size=(40, 1024))
+    guard = HeldOutGuard(features[30:])
+    assert guard.held_out(features).tolist() == [False] * 30 + [True] * 10
+    sparse = np.zeros((40, 1024))
+    sparse[np.arange(40), np.arange(40)] = 1e-3
+    assert HeldOutGuard(sparse[30:]).held_out(sparse).sum() == 10
 
 
 @pytest.fixture(scope="module")
@@ -163,9 +163,6 @@ def test_fer2013_split(small_fer2013):
     ((train, test),) = fer2013_split(data).split()
     np.testing.assert_array_equal(train, data.train_index)
     np.testing.assert_array_equal(test, data.public_test_index)
-
-
-def test_private_test_is_held_out(small_fer2013):
     with pytest.raises(ValueError, match="6 images of the part that is held out"):
         fer2013_split(load_fer2013(small_fer2013, usage="all"))
     with pytest.raises(ValueError, match="faces holds PublicTest alone"):
@@ -216,12 +213,3 @@ def test_colour_images_are_compared_in_gray():
     gray = np.stack([cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) for photo in photos])
     assert guard.held_out(photos / 255).tolist() == [True] * 3 + [False] * 3
     assert guard.held_out(gray).tolist() == [True] * 3 + [False] * 3
-
-
-def test_features_are_compared_exactly():
-    features = np.random.default_rng(0).normal(scale=1e-3, size=(40, 1024))
-    guard = HeldOutGuard(features[30:])
-    assert guard.held_out(features).tolist() == [False] * 30 + [True] * 10
-    sparse = np.zeros((40, 1024))
-    sparse[np.arange(40), np.arange(40)] = 1e-3
-    assert HeldOutGuard(sparse[30:]).held_out(sparse).sum() == 10

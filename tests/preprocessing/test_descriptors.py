@@ -259,11 +259,3 @@ def test_without_scikit_image_the_extra_is_named(descriptor, photos, monkeypatch
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ImportError, match=r'Descriptor needs .*pip install "skfer\[features\]"'):
         clone(descriptor).fit(photos)
-
-
-@pytest.mark.real_data
-@both
-def test_real_faces(descriptor, fer2013):
-    features = clone(descriptor).fit_transform(fer2013.images[:100])
-    assert np.isfinite(features).all()
-    assert len(np.unique(features, axis=0)) > 95

@@ -110,14 +110,3 @@ def test_input_is_not_modified(astronaut):
     out = ImageResizer(512, color="rgb", equalize="histogram").fit_transform(photos)
     out[:] = 0
     np.testing.assert_array_equal(photos[0], astronaut)
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-def test_fer2013(fer2013):
-    faces = fer2013.images[:200]
-    np.testing.assert_array_equal(GrayscaleResizer().fit_transform(faces)[..., 0], faces)
-    for equalize in ("histogram", "clahe"):
-        dense = GrayscaleResizer(equalize=equalize).fit_transform(faces)
-        assert dense.shape == (200, 48, 48, 1)
-        assert dense.dtype == np.uint8

@@ -61,12 +61,9 @@ def test_bars_beside_the_face():
     assert changed[:, 1].min() >= 140
 
 
-def test_missing_column_is_named():
+def test_missing_column_and_numeric_classes():
     with pytest.raises(ValueError, match="no column 'x'"):
         annotate(np.zeros((48, 48), np.uint8), pd.DataFrame({"expression": ["happy"]}))
-
-
-def test_colours_of_numeric_classes():
     assert (
         expression_color(1, ["0", "1"])
         == expression_color("1", [0, 1])

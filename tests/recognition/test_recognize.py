@@ -109,14 +109,7 @@ def test_heic_files_are_listed_and_videos_are_not(photo_files, fitted_pipeline, 
         recognize([film], fitted_pipeline)
 
 
-def test_text_instead_of_an_image_has_a_short_error(astronaut, fitted_pipeline):
-    text = "data:image/jpeg;base64,/9j/4AAQSkZJRg" + "AAAA" * 10_000
-    table = recognize([astronaut, text], fitted_pipeline, on_error="keep")
-    assert "base64.b64decode" in table["error"].iloc[-1]
-    assert len(table["error"].iloc[-1]) < 300
-
-
-def test_unreadable_image(photo_files, fitted_pipeline):
+def test_unreadable_image(photo_files, fitted_pipeline, astronaut):
     photo_files[2].write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"X\[2\] .*gray\.png.* can't be decoded"):
         recognize(photo_files, fitted_pipeline, batch_size=2)
@@ -125,6 +118,10 @@ def test_unreadable_image(photo_files, fitted_pipeline):
     assert "gray.png" in table["error"][failed].item()
     assert table["expression"].isna().tolist() == failed.tolist()
     assert table["error"].notna().tolist() == failed.tolist()
+    text = "data:image/jpeg;base64,/9j/4AAQSkZJRg" + "AAAA" * 10_000
+    table = recognize([astronaut, text], fitted_pipeline, on_error="keep")
+    assert "base64.b64decode" in table["error"].iloc[-1]
+    assert len(table["error"].iloc[-1]) < 300
 
 
 def test_faulty_images_keep_their_rows(astronaut, fitted_pipeline):
@@ -198,6 +195,15 @@ def test_pipeline_without_a_cropper(two_faces, detector, fitted_pipeline):
     assert len(table) == 5
     bare = recognize(two_faces, fitted_pipeline["classifier"], detector=detector)
     pd.testing.assert_frame_equal(table, bare)
+    reader = FaceReader(fitted_pipeline, detector=detector)
+    readings = reader.read(two_faces)
+    assert [len(reading) for reading in readings] == [2, 0, 2]
+    assert [reading.probabilities.shape for reading in readings] == [(2, 3), (0, 3), (2, 3)]
+    table = recognize(two_faces, reader)
+    found = np.concatenate([reading.probabilities for reading in readings])
+    np.testing.assert_allclose(table[reader.classes].dropna(), found, atol=1e-5)
+    with pytest.raises(ValueError, match="has its own detector"):
+        recognize(two_faces, reader, detector="haar")
 
 
 def test_abstention(two_faces, detector, fitted_pipeline):
@@ -264,18 +270,6 @@ def test_invalid_pipelines(fitted_pipeline):
 def test_invalid_options(fitted_pipeline, option, value):
     with pytest.raises(ValueError, match=f"{option} must be .*; got {value!r}"):
         recognize(np.zeros((1, 64, 64), np.uint8), fitted_pipeline, **{option: value})
-
-
-def test_reader_can_be_reused(two_faces, detector, fitted_pipeline):
-    reader = FaceReader(fitted_pipeline, detector=detector)
-    readings = reader.read(two_faces)
-    assert [len(reading) for reading in readings] == [2, 0, 2]
-    assert [reading.probabilities.shape for reading in readings] == [(2, 3), (0, 3), (2, 3)]
-    table = recognize(two_faces, reader)
-    found = np.concatenate([reading.probabilities for reading in readings])
-    np.testing.assert_allclose(table[reader.classes].dropna(), found, atol=1e-5)
-    with pytest.raises(ValueError, match="has its own detector"):
-        recognize(two_faces, reader, detector="haar")
 
 
 def test_closed_iterator_stops_the_detection(two_faces, fitted_pipeline):

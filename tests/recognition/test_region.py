@@ -76,12 +76,6 @@ def test_invalid_region(fitted_pipeline, region):
         FaceReader(fitted_pipeline, region=region)
 
 
-def test_region_is_refused_with_a_reader(fitted_pipeline):
-    reader = FaceReader(fitted_pipeline, detector=BrightSquares())
-    with pytest.raises(ValueError, match="own detector, n_jobs and region"):
-        recognize([TWO], reader, region=(0, 0, 1, 1))
-
-
 def test_region_of_photos_and_videos(fitted_pipeline, tmp_path):
     region, detector = (0.5, 0, 1, 1), BrightSquares()
     table = recognize([TWO], fitted_pipeline, detector=detector, region=region)
@@ -91,3 +85,6 @@ def test_region_of_photos_and_videos(fitted_pipeline, tmp_path):
     assert report.faces["x"].tolist() == [120] * 3
     frames = follow_faces(clip, fitted_pipeline, detector=detector, region=region)
     assert [face.box[0] for frame in frames for face in frame.faces] == [120] * 3
+    reader = FaceReader(fitted_pipeline, detector=BrightSquares())
+    with pytest.raises(ValueError, match="own detector, n_jobs and region"):
+        recognize([TWO], reader, region=(0, 0, 1, 1))
