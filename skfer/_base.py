@@ -17,15 +17,15 @@ from skfer._utils import Documented
 
 
 class ImageEstimator(Documented, BaseEstimator):
-    """Base of the estimators: takes every form of the image contract."""
+    """Base of the estimators of images."""
 
     def _images(self, X: Any, *, reset: bool) -> Images:
-        """The images of `X`; ``reset`` is True in ``fit``, as in scikit-learn."""
+        """Return the images of `X`; `reset` is True in `fit`."""
         if _is_table(X):
             _refuse_images_in_cells(X)
             return rows_to_images(validate_data(self, X, reset=reset, dtype="numeric"))
         if reset:
-            # What an earlier fit on a table left, which validate_data would hold against the next.
+            # Attributes of an earlier fit on a table, which validate_data would compare.
             self.__dict__.pop("n_features_in_", None)
             self.__dict__.pop("feature_names_in_", None)
         return image_sequence(X)
@@ -41,16 +41,16 @@ class ImagesOut(TransformerMixin):
     """Mixin of the transformers that return images."""
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Accept the setting of a Pipeline: images are no table and pass unchanged.
+        """Set the output container; images are returned unchanged.
 
-        Steps behind it that make features, such as `skfer.HOGDescriptor`, return the table that
-        was asked for. With "pandas", the images of a Series that has an index of its own are
-        returned as a Series with that index, by which a `ColumnTransformer` puts features together.
+        Later steps that compute features, such as `skfer.HOGDescriptor`, return the table. With
+        "pandas", the images of a Series with an index other than 0 to n - 1 are returned as a
+        Series with that index, which a `ColumnTransformer` needs.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None, default=None
-            Container that tables are to be returned in.
+            Container of tables.
 
         Returns
         -------
@@ -76,7 +76,7 @@ class ImagesOut(TransformerMixin):
         if container != "pandas" or not hasattr(X, "iloc") or index is None:
             return images
         if list(index) == list(range(len(images))):
-            return images  # dense, as the next step takes it fastest
+            return images
         import pandas as pd
 
         return pd.Series(list(images), index=index)
@@ -100,13 +100,7 @@ class ClassifierWrapper(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEst
         return self._fitted().feature_names_in_
 
     def _fitted(self) -> Any:
-        """Return the fitted estimator.
-
-        Raises
-        ------
-        NotFittedError
-            If it is not fitted. `hasattr` then returns False for the attributes above.
-        """
+        """Return the fitted estimator."""
         check_is_fitted(self, "estimator_")
         return self.estimator_
 
@@ -118,8 +112,7 @@ class ClassifierWrapper(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEst
         MetadataRouter
         """
         return MetadataRouter(owner=self).add(
-            estimator=self.estimator,
-            method_mapping=MethodMapping().add(callee="fit", caller="fit"),
+            estimator=self.estimator, method_mapping=MethodMapping().add(callee="fit", caller="fit")
         )
 
     def __sklearn_tags__(self) -> Tags:

@@ -1,4 +1,4 @@
-"""`load_pretrained`: Pipelines that answer without being fitted, offline."""
+"""`load_pretrained`: fitted Pipelines with weights of the package."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def list_pretrained() -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        For each its `name`, `classes`, `network`, `n_weights`, `accuracy` (by data and rule),
-        `data`, `licence` (of the data) and `recipe`.
+        `name`, `classes`, `network`, `n_weights`, `accuracy` (by data and rule), `data`,
+        `licence` (of the data) and `recipe` of each.
 
     Raises
     ------
@@ -37,30 +37,30 @@ def list_pretrained() -> list[dict[str, Any]]:
 
 
 def load_pretrained(name: str = "fer2013") -> Pipeline:
-    """A fitted Pipeline with weights that come with the package.
+    """Return a fitted Pipeline with weights of the package.
 
     Parameters
     ----------
     name : {"fer2013", "ferplus"}, default="fer2013"
-        "fer2013" tells the seven expressions of FER2013 apart, "ferplus" has contempt as well and
-        was trained on the votes of ten people an image.
+        "fer2013" has the seven labels of FER2013. "ferplus" also has contempt and was trained on
+        the votes of ten annotators for each image.
 
     Returns
     -------
     sklearn.pipeline.Pipeline
-        With the steps ``cropper``, ``resizer`` and ``classifier``, set as the weights need it. It
-        takes photos: paths, bytes or arrays. What changes predictions is set as usual, such as
-        ``set_params(classifier__test_time_augmentation="flip")``. Its ``fit`` starts from these
+        With the steps ``cropper``, ``resizer`` and ``classifier``, for photos: paths, bytes or
+        arrays. Parameters of prediction can be changed, such as
+        ``set_params(classifier__test_time_augmentation="flip")``. ``fit`` starts from these
         weights, and resets the temperature that was fitted for them.
 
     Raises
     ------
     ValueError
-        If there are no such weights, or their file has been changed.
+        If there are no such weights, or their file was changed.
 
     See Also
     --------
-    list_pretrained : What there is, and how well it does.
+    list_pretrained : Names and accuracy of the models.
 
     References
     ----------
@@ -89,9 +89,7 @@ def load_pretrained(name: str = "fer2013") -> Pipeline:
 
 def _classifier(record: WeightsRecord) -> FacialExpressionClassifier:
     classifier = FacialExpressionClassifier(
-        record.network,
-        weights=record.name,
-        **record.parameters,
+        record.network, weights=record.name, **record.parameters
     )
     classifier.classes_ = np.array(record.classes)
     classifier.class_prior_ = np.array(record.class_prior)

@@ -1,6 +1,14 @@
-"""Networks of the tests' own, in a module that a worker process can import."""
+"""Networks and helpers of the tests, in a module that worker processes can import."""
 
 from __future__ import annotations
+
+
+def assert_same_weights(one, other, rtol=0, atol=0):
+    """The networks of two estimators have equal weights, within a tolerance."""
+    import numpy as np
+
+    for a, b in zip(one.network_.get_weights(), other.network_.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
 def tiny_network(input_shape, n_outputs):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,9 +172,3 @@ def test_sample_weight_is_routed(blobs):
         inner = LogisticRegression().set_fit_request(sample_weight=True)
         weighted = AbstainingClassifier(inner).fit(X, y, sample_weight=(y != "sad") + 1e-9)
     assert "sad" not in AbstainingClassifier(weighted.estimator_, threshold=0).predict(X)
-
-
-def test_pickle(faces, pipeline):
-    classifier = AbstainingClassifier(pipeline, threshold=0.6)
-    again = pickle.loads(pickle.dumps(classifier))
-    np.testing.assert_array_equal(again.predict(faces.images), classifier.predict(faces.images))

@@ -91,11 +91,6 @@ def test_invalid_priors(faces, fitted, class_prior, message):
         model.predict_proba(faces[0])
 
 
-def test_unknown_prior_name(faces):
-    with pytest.raises(ValueError, match="class_prior"):
-        classifier(class_prior="even").fit(*faces)
-
-
 def test_keras_model_needs_a_training_prior(tmp_path, faces, fitted):
     path = tmp_path / "model.keras"
     fitted.network_.save(path)

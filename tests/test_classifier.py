@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import sklearn
 import tensorflow as tf
+from networks_for_tests import assert_same_weights
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
@@ -34,15 +35,6 @@ def classifier(tiny_network):
     return FacialExpressionClassifier(
         tiny_network, epochs=8, batch_size=16, learning_rate=1e-2, random_state=0
     )
-
-
-def weights_of(fitted):
-    return [w.copy() for w in fitted.network_.get_weights()]
-
-
-def assert_same_weights(a, b):
-    for one, other in zip(weights_of(a), weights_of(b), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_learns_and_names_what_it_sees(classifier, bright_halves):
@@ -81,7 +73,7 @@ def test_the_same_random_state_gives_the_same_weights(classifier, bright_halves)
     second = clone(classifier).fit(X, y)
     assert_same_weights(first, second)
     third = clone(classifier).set_params(random_state=1).fit(X, y)
-    assert not np.array_equal(weights_of(first)[0], weights_of(third)[0])
+    assert not np.array_equal(first.network_.get_weights()[0], third.network_.get_weights()[0])
 
 
 def test_the_random_state_of_the_process_is_left_as_it_was(classifier, bright_halves):
@@ -116,14 +108,6 @@ def test_what_the_user_passes_is_not_changed(classifier, bright_halves):
     assert optimizer.iterations == 0
     assert classifier.network_.optimizer.momentum == 0.9
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(0.1)
-
-
-def test_images_of_weight_zero_are_not_learnt_from(classifier, bright_halves):
-    X, y = bright_halves
-    wrong = np.r_[y, np.where(y == "happy", "surprise", "happy")]
-    weight = np.r_[np.ones(len(y)), np.zeros(len(y))]
-    classifier.fit(np.r_[X, X], wrong, sample_weight=weight)
-    assert classifier.score(X, y) > 0.95
 
 
 @pytest.mark.slow
@@ -230,36 +214,13 @@ class FailsAfterAnEpoch(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_images_of_weight_zero_are_not_watched_either(classifier, bright_halves):
+def test_images_of_weight_zero_are_neither_learnt_nor_watched(classifier, bright_halves):
     X, y = bright_halves
     wrong = np.r_[y, np.where(y == "happy", "surprise", "happy")]
     weight = np.r_[np.ones(len(y)), np.zeros(len(y))]
     classifier.set_params(validation_fraction=0.3).fit(np.r_[X, X], wrong, sample_weight=weight)
     assert classifier.history_["val_accuracy"][-1] > 0.9
-
-
-def test_a_network_with_a_lambda_comes_back_from_its_pickle(classifier, bright_halves):
-    X, y = bright_halves
-    classifier.set_params(network=network_with_lambda, epochs=1).fit(X, y)
-    loaded = pickle.loads(pickle.dumps(classifier))
-    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
-
-
-def network_with_lambda(input_shape, n_outputs):
-    return keras.Sequential(
-        [
-            keras.layers.Lambda(lambda x: x * 2),
-            keras.layers.Flatten(),
-            keras.layers.Dense(n_outputs, activation="softmax"),
-        ]
-    )
-
-
-def test_loading_leaves_the_random_state_alone(classifier, bright_halves):
-    pickled = pickle.dumps(classifier.set_params(epochs=1).fit(*bright_halves))
-    state = random.getstate()
-    pickle.loads(pickled)
-    assert random.getstate() == state
+    assert classifier.score(X, y) > 0.9
 
 
 @pytest.mark.slow
@@ -286,14 +247,6 @@ def test_partial_fits_are_one_training(classifier, bright_halves):
     assert_same_weights(whole, classifier)
 
 
-def test_uint8_and_floats_of_the_same_images_agree(classifier, bright_halves):
-    X, y = bright_halves
-    classifier.fit(X / np.float32(255), y)
-    np.testing.assert_allclose(
-        classifier.predict_proba(X), classifier.predict_proba(X / np.float32(255)), rtol=1e-4
-    )
-
-
 def test_training_in_bfloat16_leaves_predictions_and_keras_in_float32(classifier, bright_halves):
     X, y = bright_halves
     classifier.set_params(mixed_precision="bfloat16", epochs=2).fit(X, y)
@@ -312,15 +265,6 @@ def test_a_fit_leaves_other_fitted_classifiers_alone(classifier, bright_halves):
     before = first.predict_proba(X)
     clone(classifier).set_params(random_state=5).fit(X, y[::-1])
     np.testing.assert_array_equal(first.predict_proba(X), before)
-
-
-def test_eight_threads_get_the_same_answers(classifier, bright_halves):
-    X, y = bright_halves
-    classifier.fit(X, y)
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda _: classifier.predict_proba(X), range(16)))
-    for answer in answers:
-        np.testing.assert_allclose(answer, answers[0], rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -363,17 +307,6 @@ def test_from_keras_predicts_and_fine_tunes(tmp_path, tiny_network, bright_halve
     assert classifier.fit(X, y).score(X, y) > 0.95
     loaded = pickle.loads(pickle.dumps(classifier))
     np.testing.assert_array_equal(loaded.predict(X), classifier.predict(X))
-
-
-def test_from_keras_takes_models_of_bare_pixels(tmp_path, tiny_network, bright_halves):
-    X, _ = bright_halves
-    model = tiny_network((16, 16, 1), 2)
-    model.save(tmp_path / "bare.keras")
-    classifier = FacialExpressionClassifier.from_keras(
-        tmp_path / "bare.keras", classes=[0, 1], pixel_range=(0, 255)
-    )
-    expected = np.asarray(model(X[..., None].astype(np.float32)))
-    np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [("Int64", "i"), ("boolean", "b")])

@@ -41,6 +41,15 @@ def logits_for_three(input_shape, n_outputs):
         ({"network": logits_for_three}, r"outputs of shape \(None, 3\); 2 classes need"),
         ({"network": logits}, "no probabilities. It must end in a softmax"),
         ({"epochs": 0}, "'epochs' parameter .* must be an int in the range"),
+        ({"early_stopping": 0}, "'early_stopping' parameter .* must be"),
+        ({"early_stopping": 2.5}, "'early_stopping' parameter .* must be"),
+        ({"backend": "torch"}, "'backend' parameter"),
+        ({"test_time_augmentation": "five"}, "'test_time_augmentation' parameter"),
+        ({"class_prior": "even"}, "class_prior"),
+        *[({"temperature": wrong}, "'temperature' parameter") for wrong in (0, -1.0, "hot")],
+        ({"network_params": {"dropout": 0.1}, "dropout": 0.2}, "'dropout' is given twice"),
+        ({"network_params": {"colour": 1}}, "takes no 'colour'"),
+        ({"schedule": "cosine", "reduce_lr": True}, "both set the rate"),
         ({"dropout": 1.5}, "'dropout' parameter"),
         ({"dropout": 0.5}, "takes no 'dropout'"),
         ({"optimizer": "adamant"}, "adamant"),
@@ -128,18 +137,6 @@ def test_model_files_that_do_not_fit(tmp_path, tiny_network):
         FacialExpressionClassifier.from_keras(
             tmp_path / "three.keras", classes=[0, 1, 2], dropout=0.5
         )
-    model.save_weights(tmp_path / "bare.weights.h5")
-    with pytest.raises(ValueError, match="holds weights alone, without the architecture"):
-        FacialExpressionClassifier.from_keras(tmp_path / "bare.weights.h5", classes=[0, 1, 2])
-    (tmp_path / "text.keras").write_text("no model")
-    with pytest.raises(ValueError, match=r"is a text file, not a model\."):
-        FacialExpressionClassifier.from_keras(tmp_path / "text.keras", classes=[0, 1, 2])
-
-
-def test_an_image_without_a_label_is_named(tiny_network):
-    classifier = FacialExpressionClassifier(tiny_network)
-    with pytest.raises(ValueError, match=r"y\[1\] is None: 2 of 4 labels are missing"):
-        classifier.fit(np.zeros((4, 8, 8), np.uint8), ["a", None, "b", None])
 
 
 def test_a_saved_model_with_a_scaling_layer_is_not_scaled_twice_in_silence(tmp_path):
@@ -159,24 +156,24 @@ def test_a_saved_model_with_a_scaling_layer_is_not_scaled_twice_in_silence(tmp_p
     )
 
 
-MISSING_LABELS = [["a", "b", math.nan, "b"], ["a", "b", "", "b"], pd.Series(["a", "b", pd.NA, "b"])]
+MISSING_LABELS = [["a", "b", missing, "b"] for missing in (math.nan, None, "")]
+MISSING_LABELS += [pd.Series(["a", "b", pd.NA, "b"])]
 
 
-@pytest.mark.parametrize("y", MISSING_LABELS, ids=["list", "empty", "series"])
+@pytest.mark.parametrize("y", MISSING_LABELS, ids=["nan", "none", "empty", "series"])
 def test_missing_label_is_named_by_every_fit(tiny_network, y):
-    images = np.zeros((4, 8, 8), np.uint8)
+    X, right = np.zeros((4, 8, 8), np.uint8), ["a", "b"] * 2
     classifier = FacialExpressionClassifier(tiny_network)
-    with pytest.raises(ValueError, match=r"^y\[2\] is .*: 1 of 4 labels are missing"):
-        classifier.fit(images, y)
-    with pytest.raises(ValueError, match=r"^y\[2\] is .*: 1 of 4 labels are missing"):
-        classifier.partial_fit(images, y, classes=["a", "b"])
-    with pytest.raises(ValueError, match=r"^y_val\[2\] is .*: 1 of 4 labels are missing"):
-        classifier.fit(images, ["a", "b"] * 2, X_val=images, y_val=y)
-    with pytest.raises(ValueError, match=r"^classes\[2\] is .*: 1 of 4 labels are missing"):
-        classifier.partial_fit(images, ["a", "b"] * 2, classes=y)
-    classifier.set_params(classes=list(y))
-    with pytest.raises(ValueError, match=r"^classes\[2\] is .*: 1 of 4 labels are missing"):
-        classifier.fit(images, ["a", "b"] * 2)
+    named = clone(classifier).set_params(classes=list(y))
+    for name, fit in (
+        ("y", lambda: classifier.fit(X, y)),
+        ("y", lambda: classifier.partial_fit(X, y, classes=["a", "b"])),
+        ("y_val", lambda: classifier.fit(X, right, X_val=X, y_val=y)),
+        ("classes", lambda: classifier.partial_fit(X, right, classes=y)),
+        ("classes", lambda: named.fit(X, right)),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name}\[2\] is .*: 1 of 4 labels are missing"):
+            fit()
     assert not hasattr(classifier, "network_")
 
 

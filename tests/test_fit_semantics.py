@@ -9,6 +9,7 @@ import threading
 import keras
 import numpy as np
 import pytest
+from networks_for_tests import assert_same_weights
 from sklearn.base import clone
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import log_loss
@@ -49,11 +50,6 @@ def estimators(settings, y):
     yield FacialAffectRegressor(loss="concordance", **settings), ratings
 
 
-def assert_same_weights(one, other, **tolerance):
-    for a, b in zip(one.network_.get_weights(), other.network_.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, **tolerance)
-
-
 # --- sample weights
 
 
@@ -77,7 +73,7 @@ def test_equal_weights_are_none(halves, settings):
     for estimator, targets in list(estimators(settings, y))[:2]:
         one = clone(estimator).fit(X, targets)
         other = clone(estimator).fit(X, targets, sample_weight=np.full(len(y), 1 / len(y)))
-        assert_same_weights(one, other, rtol=0)
+        assert_same_weights(one, other)
 
 
 @pytest.mark.slow
@@ -355,7 +351,7 @@ def test_partial_fit_watches_nothing(halves, settings):
         plain.partial_fit(X, y, classes=["happy", "surprise"])
         watching.partial_fit(X, y, classes=["happy", "surprise"])
     assert watching.history_ == plain.history_
-    assert_same_weights(watching, plain, rtol=0)
+    assert_same_weights(watching, plain)
 
 
 # --- batch normalisation

@@ -150,11 +150,15 @@ def test_an_architecture_and_its_weights(model, X, tmp_path, architecture):
     clone(classifier).fit(X, np.arange(24) % 3)
 
 
-def test_a_model_of_pixels_from_minus_1_to_1(model, X):
+@pytest.mark.parametrize(
+    ("pixel_range", "scaled"),
+    [((-1, 1), lambda pixels: pixels / np.float32(127.5) - 1), ((0, 255), np.float32)],
+)
+def test_a_model_of_pixels_on_another_scale(model, X, pixel_range, scaled):
     classifier = FacialExpressionClassifier.from_keras(
-        model, classes=[0, 1, 2], pixel_range=(-1, 1)
+        model, classes=[0, 1, 2], pixel_range=pixel_range
     )
-    expected = np.asarray(model(X[..., None] / np.float32(127.5) - 1))
+    expected = np.asarray(model(scaled(X[..., None])))
     np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-5)
 
 

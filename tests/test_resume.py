@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from networks_for_tests import assert_same_weights
 from sklearn.frozen import FrozenEstimator
 
 from skfer import FacialExpressionClassifier
@@ -39,18 +40,19 @@ def faces():
     return make_faces(60, classes=["happy", "sad", "neutral"], random_state=0)
 
 
-def same_weights(one, other):
-    pairs = zip(one.network_.get_weights(), other.network_.get_weights(), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
+def interrupt(classifier, faces, cut, **fit_params):
+    """Interrupt a fit at the start of an epoch."""
+    with pytest.raises(InterruptedError):
+        classifier.set_params(callbacks=[PowerCut(cut)]).fit(
+            faces.images, faces.labels, **fit_params
+        )
+    return classifier.set_params(callbacks=None)
 
 
 RECIPES = {
     "plain": {"dropout": 0.3},
     "schedule, average": {"schedule": "cosine", "weight_average": 0.9, "augment": "light"},
-    "plateau, early stopping": {
-        "reduce_lr": {"patience": 1},
-        "early_stopping": 4,
-    },
+    "plateau, early stopping": {"reduce_lr": {"patience": 1}, "early_stopping": 4},
     "two phases": {"fine_tune": {"frozen_epochs": 3}, "learning_rate": 0.01},
     "two phases, early stopping": {
         "early_stopping": 9,
@@ -74,17 +76,13 @@ def test_an_interrupted_fit_ends_with_the_weights_of_an_unbroken_one(
     unbroken = FacialExpressionClassifier(small_network, **settings)
     unbroken.fit(faces.images, faces.labels, **fit_params)
 
-    broken = FacialExpressionClassifier(
-        small_network, checkpoint_dir=tmp_path, callbacks=[PowerCut(cut)], **settings
-    )
-    with pytest.raises(InterruptedError):
-        broken.fit(faces.images, faces.labels, **fit_params)
-    broken.set_params(callbacks=None).fit(faces.images, faces.labels, **fit_params)
+    broken = FacialExpressionClassifier(small_network, checkpoint_dir=tmp_path, **settings)
+    interrupt(broken, faces, cut, **fit_params).fit(faces.images, faces.labels, **fit_params)
 
     assert broken.n_iter_ == unbroken.n_iter_
     assert broken.history_ == unbroken.history_
     assert broken.fine_tune_epoch_ == unbroken.fine_tune_epoch_
-    assert same_weights(broken, unbroken)
+    assert_same_weights(broken, unbroken)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,14 +111,14 @@ def with_activation(activation):
 @pytest.mark.slow
 def test_another_network_of_the_same_name_starts_anew(faces, tmp_path):
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
-    with pytest.raises(InterruptedError):
-        FacialExpressionClassifier(
-            with_activation("relu"), callbacks=[PowerCut(2)], **settings
-        ).fit(faces.images, faces.labels)
+    first, other, again = (
+        FacialExpressionClassifier(with_activation(activation), **settings)
+        for activation in ("relu", "tanh", "relu")
+    )
+    interrupt(first, faces, 2)
     (left,) = tmp_path.iterdir()
-    FacialExpressionClassifier(with_activation("tanh"), **settings).fit(faces.images, faces.labels)
+    other.fit(faces.images, faces.labels)
     assert list(tmp_path.iterdir()) == [left]
-    again = FacialExpressionClassifier(with_activation("relu"), **settings)
     again.fit(faces.images, faces.labels)
     assert list(tmp_path.iterdir()) == []
 
@@ -135,13 +133,11 @@ def test_a_fit_from_the_same_weights_goes_on_whoever_holds_them(faces, small_net
         return FrozenEstimator(classifier.fit(faces.images, faces.labels))
 
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
-    with pytest.raises(InterruptedError):
-        FacialExpressionClassifier(
-            small_network, weights=source(), callbacks=[PowerCut(2)], **settings
-        ).fit(faces.images, faces.labels)
-    FacialExpressionClassifier(small_network, weights=source(), **settings).fit(
-        faces.images, faces.labels
+    one, other = (
+        FacialExpressionClassifier(small_network, weights=source(), **settings) for _ in range(2)
     )
+    interrupt(one, faces, 2)
+    other.fit(faces.images, faces.labels)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,14 +145,11 @@ def test_a_fit_from_the_same_weights_goes_on_whoever_holds_them(faces, small_net
 @pytest.mark.parametrize("change", [{"learning_rate": 0.1}, {"augment": "flip"}, {"epochs": 4}])
 def test_another_fit_starts_anew(change, faces, tiny_network, tmp_path):
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
-    with pytest.raises(InterruptedError):
-        FacialExpressionClassifier(tiny_network, callbacks=[PowerCut(2)], **settings).fit(
-            faces.images, faces.labels
-        )
+    interrupt(FacialExpressionClassifier(tiny_network, **settings), faces, 2)
     (left,) = tmp_path.iterdir()
     other = FacialExpressionClassifier(tiny_network, **settings | change)
     alone = FacialExpressionClassifier(tiny_network, **settings | change | {"checkpoint_dir": None})
-    assert same_weights(
+    assert_same_weights(
         other.fit(faces.images, faces.labels), alone.fit(faces.images, faces.labels)
     )
     assert list(tmp_path.iterdir()) == [left]
@@ -164,14 +157,13 @@ def test_another_fit_starts_anew(change, faces, tiny_network, tmp_path):
 
 def test_a_damaged_checkpoint_is_named(faces, tiny_network, tmp_path):
     classifier = FacialExpressionClassifier(
-        tiny_network, epochs=3, random_state=0, checkpoint_dir=tmp_path, callbacks=[PowerCut(1)]
+        tiny_network, epochs=3, random_state=0, checkpoint_dir=tmp_path
     )
-    with pytest.raises(InterruptedError):
-        classifier.fit(faces.images, faces.labels)
+    interrupt(classifier, faces, 1)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"fit-.*npz.*Delete it"):
-        classifier.set_params(callbacks=None).fit(faces.images, faces.labels)
+        classifier.fit(faces.images, faces.labels)
 
 
 @pytest.fixture(scope="module")
@@ -241,11 +233,9 @@ def test_checkpoint_that_can_not_be_continued_is_refused(saved_fit, tmp_path, ch
 @pytest.mark.slow
 def test_unusable_checkpoint_is_named(faces, tiny_network, tmp_path):
     classifier = FacialExpressionClassifier(
-        tiny_network, epochs=2, random_state=0, checkpoint_dir=tmp_path, callbacks=[PowerCut(1)]
+        tiny_network, epochs=2, random_state=0, checkpoint_dir=tmp_path
     )
-    with pytest.raises(InterruptedError):
-        classifier.fit(faces.images, faces.labels)
-    classifier.set_params(callbacks=None)
+    interrupt(classifier, faces, 1)
     (file,) = tmp_path.iterdir()
     with np.load(file) as stored:
         arrays = dict(stored)

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from skfer import FacialAffectRegressor, FacialExpressionClassifier, GrayscaleResizer
 from skfer.datasets import make_faces
 
-pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
+callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1.9")
 
 
 class Recorder:
@@ -70,11 +70,9 @@ def test_a_callback_sees_the_figures_and_can_stop_the_fit(faces, tiny_network):
 
 
 def test_a_progress_bar_runs_and_leaves_nothing_behind(faces, tiny_network, capsys):
-    from sklearn.callback import ProgressBar
-
     pytest.importorskip("rich")
     classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
-    classifier.set_callbacks(ProgressBar()).fit(faces.images, faces.labels)
+    classifier.set_callbacks(callback.ProgressBar()).fit(faces.images, faces.labels)
     assert "100%" in capsys.readouterr().out
     assert not any("callback_fit" in name or "task" in name for name in vars(classifier))
 
@@ -85,9 +83,7 @@ def scores_of_epochs(monitor, name):
 
 @pytest.mark.slow
 def test_a_monitor_scores_every_epoch(faces, tiny_network):
-    from sklearn.callback import ScoringMonitor
-
-    monitor = ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
+    monitor = callback.ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
     classifier = FacialExpressionClassifier(
         tiny_network,
         epochs=3,
@@ -104,10 +100,8 @@ def test_a_monitor_scores_every_epoch(faces, tiny_network):
 
 @pytest.mark.slow
 def test_a_monitor_weighs_as_the_fit_does(faces, tiny_network):
-    from sklearn.callback import ScoringMonitor
-
     weights = np.random.default_rng(0).random(len(faces.labels))
-    monitor = ScoringMonitor(scoring="accuracy")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
     classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
     classifier.set_callbacks(monitor)
     classifier.fit(faces.images, faces.labels, sample_weight=weights)
@@ -117,9 +111,7 @@ def test_a_monitor_weighs_as_the_fit_does(faces, tiny_network):
 
 @pytest.mark.slow
 def test_a_monitor_scores_a_regressor_and_a_warm_start(faces, tiny_network):
-    from sklearn.callback import ScoringMonitor
-
-    monitor = ScoringMonitor(scoring="neg_mean_squared_error")
+    monitor = callback.ScoringMonitor(scoring="neg_mean_squared_error")
     regressor = FacialAffectRegressor(tiny_network, epochs=2, random_state=0, warm_start=True)
     regressor.set_callbacks(monitor)
     for _ in range(2):
@@ -133,14 +125,12 @@ def test_a_monitor_scores_a_regressor_and_a_warm_start(faces, tiny_network):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The estimator GrayscaleResizer does not support callbacks")
 def test_a_monitor_and_a_bar_go_together_in_a_pipeline(faces, tiny_network):
-    from sklearn.callback import ProgressBar, ScoringMonitor
-
     pytest.importorskip("rich")
-    monitor = ScoringMonitor(scoring="accuracy")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
     classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
     classifier.set_callbacks(monitor)
     pipeline = Pipeline([("resizer", GrayscaleResizer(32)), ("classifier", classifier)])
     search = GridSearchCV(pipeline, {"classifier__learning_rate": [1e-3]}, cv=2)
-    search.set_callbacks(ProgressBar()).fit(faces.images, faces.labels)
+    search.set_callbacks(callback.ProgressBar()).fit(faces.images, faces.labels)
     epochs = [row for log in monitor.get_logs("all") for row in log.data]
     assert sum(row["task_name"] == "epoch" for row in epochs) == 2 * (2 + 1)

@@ -82,11 +82,7 @@ ESTIMATORS = [
     LBPDescriptor(),
     ExpressionEmbedder(
         FacialExpressionClassifier(
-            "tiny_network",
-            epochs=1,
-            learning_rate=1e-3,
-            augment=None,
-            random_state=0,
+            "tiny_network", epochs=1, learning_rate=1e-3, augment=None, random_state=0
         )
     ),
     FacialExpressionClassifier(

@@ -61,11 +61,10 @@ def test_eight_threads_get_the_answers_of_one(fitted_pipeline, photos, state):
 
 
 def test_eight_threads_get_the_features_of_one(fitted_pipeline, photos):
-    pipeline = pickle.loads(pickle.dumps(fitted_pipeline))
-    embedder = ExpressionEmbedder(FrozenEstimator(pipeline)).fit(photos)
-    expected = ExpressionEmbedder(FrozenEstimator(fitted_pipeline)).fit(photos).transform(photos)
-
-    for features in in_threads(lambda: embedder.transform(photos)):
+    pipelines = fitted_pipeline, pickle.loads(pickle.dumps(fitted_pipeline))
+    one, other = (ExpressionEmbedder(FrozenEstimator(p)).fit(photos) for p in pipelines)
+    expected = one.transform(photos)
+    for features in in_threads(lambda: other.transform(photos)):
         np.testing.assert_array_equal(features, expected)
 
 

@@ -25,8 +25,8 @@ class ImagesSeen(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [True, 0.5])
-def test_smaller_classes_are_filled_up(share, faces, tiny_network):
+@pytest.mark.parametrize(("share", "votes"), [(True, None), (0.5, None), (True, [5, 5])])
+def test_smaller_classes_are_filled_up_by_label(share, votes, faces, tiny_network):
     rows = np.r_[np.flatnonzero(faces.labels == "happy")[:4], np.flatnonzero(faces.labels == "sad")]
     ImagesSeen.steps = 0
     classifier = FacialExpressionClassifier(
@@ -34,10 +34,12 @@ def test_smaller_classes_are_filled_up(share, faces, tiny_network):
         epochs=1,
         batch_size=1,
         oversample=share,
-        augment="light",
+        vote_mode="multi_target",
         random_state=0,
         callbacks=[ImagesSeen()],
-    ).fit(faces.images[rows], faces.labels[rows])
+    )
+    votes = None if votes is None else np.tile(votes, (len(rows), 1))
+    classifier.fit(faces.images[rows], faces.labels[rows], votes=votes)
     n_sad = len(rows) - 4
     assert ImagesSeen.steps == n_sad + share * n_sad
     assert classifier.n_iter_ == 1
@@ -52,20 +54,6 @@ def test_options_of_the_network(faces):
         random_state=0,
     ).fit(faces.images[:6], faces.labels[:6])
     assert classifier.network_.layers[-1].layers[-2].units == 16
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"network_params": {"dropout": 0.1}, "dropout": 0.2}, "'dropout' is given twice"),
-        ({"network_params": {"colour": 1}}, "takes no 'colour'"),
-        ({"schedule": "cosine", "reduce_lr": True}, "both set the rate"),
-        ({"augment": {"tilt": 3}}, "no entry 'tilt'"),
-    ],
-)
-def test_options_that_do_not_go(parameters, message, faces):
-    with pytest.raises(ValueError, match=message):
-        FacialExpressionClassifier("plain_cnn", **parameters).fit(faces.images, faces.labels)
 
 
 def test_tensorboard_writes_its_events(faces, tiny_network, tmp_path):

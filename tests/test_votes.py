@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,12 +29,7 @@ def votes(faces):
 @pytest.mark.parametrize("mode", ["majority", "probabilistic", "cross_entropy", "multi_target"])
 def test_every_mode_learns(mode, faces, votes):
     classifier = FacialExpressionClassifier(
-        "mini_xception",
-        epochs=6,
-        batch_size=16,
-        augment=None,
-        vote_mode=mode,
-        random_state=0,
+        "mini_xception", epochs=6, batch_size=16, augment=None, vote_mode=mode, random_state=0
     )
     classifier.fit(faces.images, faces.labels, votes=votes)
     assert classifier.score(faces.images, faces.labels) > 0.6
@@ -49,29 +43,6 @@ def test_votes_are_learnt_and_not_the_labels(faces, votes):
     classifier.fit(faces.images, faces.labels, votes=np.roll(votes, 1, axis=1))
     expected = np.roll(classifier.classes_, -1)[np.searchsorted(classifier.classes_, faces.labels)]
     assert (classifier.predict(faces.images) == expected).mean() > 0.6
-
-
-@pytest.mark.slow
-def test_classes_are_filled_up_by_label_and_not_by_vote(faces, small_network):
-    class Steps(keras.callbacks.Callback):
-        seen = 0
-
-        def on_train_batch_end(self, batch, logs=None):
-            type(self).seen += 1
-
-    rows = np.r_[
-        np.flatnonzero(faces.labels == "happy")[:10], np.flatnonzero(faces.labels == "sad")[:20]
-    ]
-    FacialExpressionClassifier(
-        small_network,
-        epochs=1,
-        batch_size=1,
-        oversample=True,
-        vote_mode="multi_target",
-        random_state=0,
-        callbacks=[Steps()],
-    ).fit(faces.images[rows], faces.labels[rows], votes=np.tile([5, 5], (30, 1)))
-    assert Steps.seen == 40
 
 
 @pytest.mark.slow

@@ -40,16 +40,6 @@ class KerasBackend:
     `keras.Model.predict` builds a data pipeline in each call, which takes longer than the network
     for few images. Weights are constants of the graph, which lets TensorFlow join layers. The
     graph is traced again when they change.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Network from pixels to outputs. It may be trained further. Up to about a thousand values
-        of each variable are compared to detect a change.
-    views : {"flip", "ten"} or None, default=None
-        Test-time augmentation.
-    pixel_range : tuple of two floats, default=(0, 255)
-        Range of float images, for calibration.
     """
 
     def __init__(
@@ -163,11 +153,7 @@ def _with_constant_weights(network: keras.Model) -> Callable[[tf.Tensor], tf.Ten
 def largest_batch(graph: tf.types.experimental.ConcreteFunction, *, keeps_all: bool = False) -> int:
     """Return the number of images for one call of a traced network, by its largest array.
 
-    Parameters
-    ----------
-    graph : concrete function
-    keeps_all : bool, default=False
-        Whether all arrays are kept until the end, as for a gradient.
+    With `keeps_all`, all arrays are kept until the end, as for a gradient.
     """
     shapes = [
         tensor.shape.as_list()
@@ -187,28 +173,8 @@ def average_over_views(
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Average a function of images over changed copies of each image.
 
-    Parameters
-    ----------
-    function : callable
-        From images ``(n, height, width, channels)`` to ``(n, n_outputs)``.
-    views : {"flip", "ten"} or None
-        "flip" is the image and its mirror image. "ten" is both, in the centre and shifted by a 24th
-        of the side in the four diagonal directions. None is the image alone.
-
-    Raises
-    ------
-    ValueError
-        If `views` is none of them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfer._inference._keras import average_over_views
-    >>> images = np.zeros((1, 2, 2, 1), np.float32)
-    >>> images[:, :, 0] = 1  # the left half is white
-    >>> left_side = lambda images: images[:, 0, :1, 0]
-    >>> average_over_views(left_side, "flip")(images).numpy().tolist()
-    [[0.5]]
+    "flip" is the image and its mirror image. "ten" is both, in the centre and shifted by a 24th of
+    the side in the four diagonal directions. None is the image alone.
     """
     if views is None:
         return function

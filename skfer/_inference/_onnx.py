@@ -41,11 +41,6 @@ class OnnxBackend(KerasBackend):
 
     The session is created in the first call, and again when the weights change. It uses all cores,
     or as many threads as ``OMP_NUM_THREADS`` says, which joblib sets in its workers.
-
-    Raises
-    ------
-    ImportError
-        If a package is missing. It is raised here, not after a long fit.
     """
 
     def __init__(
@@ -90,21 +85,7 @@ def convert_to_onnx(
     spec: tf.TensorSpec,
     axes: tuple[str, ...] = ("batch",),
 ) -> onnx.ModelProto:
-    """Convert a TensorFlow function of a batch to an ONNX model.
-
-    Parameters
-    ----------
-    function : tf.function
-        From a tensor like `spec` to a dict with one output. Its variables become constants.
-    spec : tf.TensorSpec
-        Specification of the input, with its name.
-    axes : tuple of str, default=("batch",)
-        Names of the first axes, if they are of any length.
-
-    Returns
-    -------
-    onnx.ModelProto
-    """
+    """Convert a TensorFlow function of a batch to an ONNX model."""
     with _CONVERSION_LOCK, _silent("tf2onnx", "tensorflow"):
         import tf2onnx
 
@@ -117,15 +98,7 @@ def convert_to_onnx(
 
 
 def create_session(model: bytes | str, n_threads: int) -> onnxruntime.InferenceSession:
-    """Create a session of ONNX Runtime on the CPU, which logs errors only.
-
-    Parameters
-    ----------
-    model : bytes or str
-        Serialized model, or path of its file.
-    n_threads : int
-        Number of threads of a call.
-    """
+    """Create a session of ONNX Runtime on the CPU, which logs errors only."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

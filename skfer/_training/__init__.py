@@ -2,16 +2,15 @@
 
 from skfer._training._checkpoint import CheckpointFile, fit_fingerprint
 from skfer._training._data import Examples
-from skfer._training._fit import (
+from skfer._training._fit import FitResult, fit_network
+from skfer._training._phases import (
+    SCHEDULES,
     FineTuning,
-    FitResult,
     FitSettings,
     count_epochs,
-    fit_network,
     plan_partial_fit,
     plan_phases,
 )
-from skfer._training._optimizer import SCHEDULES
 from skfer._training._tensorflow import isolated_random_state, prepare_tensorflow, release_graphs
 
 __all__ = [

@@ -31,66 +31,26 @@ class Augmentation:
     """Random changes to a batch of images, drawn for every image and step.
 
     All geometric changes of an image are one projective transform, so that it is interpolated
-    once. Pixels from outside the image repeat its edge. Values stay in the pixel range.
-
-    Parameters
-    ----------
-    flip : bool, default=False
-        Mirror half of the images.
-    rotation : float, default=0
-        Largest angle, in degrees.
-    shift : float, default=0
-        Largest shift, as a share of the height and the width.
-    zoom : float, default=0
-        Largest change of size: 0.1 draws a factor from 0.9 to 1.1.
-    shear : float, default=0
-        Largest angle of a shear, in degrees.
-    brightness : float, default=0
-        Largest value added to all pixels, as a share of the pixel range.
-    contrast : float, default=0
-        Largest change of contrast: 0.2 draws a factor from 0.8 to 1.2.
-    noise : float, default=0
-        Largest standard deviation of Gaussian noise, as a share of the pixel range.
-    blur : float, default=0
-        Largest standard deviation of a Gaussian blur, in pixels.
-    erasing : float, default=0
-        Share of the images in which a rectangle of 2 to 20 % of the area is replaced by random
-        pixels [1]_.
-    mixup : float, default=0
-        Alpha of the Beta(alpha, alpha) distribution of the shares with which two images and their
-        targets are mixed [2]_; 0 mixes none.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range.
+    once. Pixels from outside the image repeat its edge. Values stay in the pixel range. Erasing is
+    that of [1]_, mixup that of [2]_.
 
     References
     ----------
     .. [1] Zhong, Z. et al. (2020). Random erasing data augmentation. AAAI.
     .. [2] Zhang, H. et al. (2018). mixup: beyond empirical risk minimization. ICLR.
-
-    Examples
-    --------
-    >>> from skfer.datasets import make_faces
-    >>> from skfer._training._augmentation import Augmentation
-    >>> faces = make_faces(2, random_state=0).images[..., None]
-    >>> changed = Augmentation(flip=True, rotation=10)(faces, seed=(0, 1))
-    >>> changed.shape.as_list(), changed.dtype.name
-    ([2, 48, 48, 1], 'uint8')
     """
 
-    flip: bool = False
-    rotation: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
-    shear: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    noise: float = 0.0
-    blur: float = 0.0
-    erasing: float = 0.0
-    mixup: float = 0.0
+    flip: bool = False  # mirror half of the images
+    rotation: float = 0.0  # largest angle, in degrees
+    shift: float = 0.0  # largest shift, as a share of the height and the width
+    zoom: float = 0.0  # largest change of size: 0.1 draws a factor from 0.9 to 1.1
+    shear: float = 0.0  # largest angle of a shear, in degrees
+    brightness: float = 0.0  # largest value added to all pixels, as a share of the pixel range
+    contrast: float = 0.0  # largest change of contrast: 0.2 draws a factor from 0.8 to 1.2
+    noise: float = 0.0  # largest standard deviation of Gaussian noise, as such a share
+    blur: float = 0.0  # largest standard deviation of a Gaussian blur, in pixels
+    erasing: float = 0.0  # share of images with a rectangle of random pixels, 2 to 20 % of the area
+    mixup: float = 0.0  # alpha of the Beta(alpha, alpha) shares with which two images are mixed
 
     def __post_init__(self) -> None:
         for name, most in _LIMITS.items():
@@ -100,13 +60,7 @@ class Augmentation:
 
     @classmethod
     def from_parameter(cls, augment: str | Mapping | None) -> Augmentation | None:
-        """Return the augmentation for the `augment` parameter of an estimator.
-
-        Raises
-        ------
-        ValueError
-            If there is no such name or entry, or a value is out of its range.
-        """
+        """Return the augmentation for the `augment` parameter of an estimator."""
         if augment is None:
             return None
         if isinstance(augment, Mapping):
@@ -156,26 +110,11 @@ class Augmentation:
         return _cast(tf.clip_by_value(changed, low, high), images.dtype)
 
     def mix(
-        self,
-        images: tf.Tensor,
-        targets: tf.Tensor,
-        weights: tf.Tensor | None,
-        seed: tf.Tensor,
+        self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor | None, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """Mix every image and target with the next one of the shuffled batch (mixup).
 
-        Parameters
-        ----------
-        images : tensor of shape (n, height, width, channels)
-        targets : tensor of shape (n, n_outputs), float32
-            Class probabilities.
-        weights : tensor of shape (n,) or None
-            Each of the two losses is weighted by the weight of its image.
-        seed : tensor of shape (2,)
-
-        Returns
-        -------
-        images, targets, weights
+        Each of the two losses is weighted by the weight of its image.
         """
         gammas = tf.random.stateless_gamma(
             tf.concat([[2], tf.shape(images)[:1]], axis=0), seed, self.mixup

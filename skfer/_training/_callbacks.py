@@ -40,13 +40,7 @@ class EarlyStopping(keras.callbacks.EarlyStopping):
 
 
 def reduce_lr_callback(reduce_lr: bool | dict, monitor: str) -> keras.callbacks.ReduceLROnPlateau:
-    """Return Keras's callback for the `reduce_lr` parameter.
-
-    Raises
-    ------
-    ValueError
-        If `reduce_lr` has an unknown entry, which Keras (3.15) would ignore.
-    """
+    """Return Keras's callback for the `reduce_lr` parameter."""
     options = reduce_lr if isinstance(reduce_lr, dict) else {}
     settings = {"monitor": monitor, "factor": 0.1, "patience": 2, **options}
     known = set(inspect.signature(keras.callbacks.ReduceLROnPlateau).parameters) - {"kwargs"}
@@ -63,29 +57,10 @@ class WeightAverage(keras.callbacks.Callback):
     """Exponential moving average of the weights over the steps of a fit (Polyak & Juditsky 1992).
 
     The network trains with its own weights. It is validated, saved by callbacks and returned with
-    the averaged ones. Keras's ``use_ema`` (3.15) replaces the weights at the end of each ``fit``,
+    the averaged ones. The share `decay` of the average stays at every step; it is smaller in the
+    first steps, so that the initial weights are forgotten soon. `state` is that of an average to
+    continue. Keras's ``use_ema`` (3.15) replaces the weights at the end of each ``fit``,
     also in a fit of several parts, and does not average the statistics of batch normalisation.
-
-    Parameters
-    ----------
-    decay : float
-        Share of the average that stays at every step, in (0, 1). It is smaller in the first
-        steps, so that the initial weights are forgotten soon.
-    state : dict or None, default=None
-        `state` of an average to continue.
-
-    Examples
-    --------
-    >>> import keras
-    >>> import numpy as np
-    >>> from skfer._training._callbacks import WeightAverage
-    >>> network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, "softmax")])
-    >>> network.compile("sgd", "sparse_categorical_crossentropy")
-    >>> average = WeightAverage(decay=0.9)
-    >>> data = np.zeros((4, 3)), np.zeros(4, int)
-    >>> _ = network.fit(*data, batch_size=2, callbacks=[average], verbose=0)
-    >>> average.state["steps"]
-    2
     """
 
     def __init__(self, decay: float, state: dict | None = None):
@@ -162,18 +137,8 @@ class LongFitReport(keras.callbacks.Callback):
     """Report a fit that will take longer than a minute.
 
     The estimated time is printed once, as soon as it is known. With `lines`, each epoch from then
-    on prints its metrics and the time left. One object serves all phases of a fit.
-
-    Parameters
-    ----------
-    n_images : int
-        Images of an epoch.
-    head_only : list of bool
-        Whether only the head is trained, for each epoch of the fit.
-    done : int, default=0
-        Epochs that an interrupted fit has done before.
-    lines : bool, default=True
-        Whether to print a line for each epoch.
+    on prints its metrics and the time left. One object serves all phases of a fit: `head_only` says
+    for each epoch whether only the head is trained, and `done` epochs were done before.
     """
 
     def __init__(self, n_images: int, head_only: list[bool], *, done: int = 0, lines: bool = True):

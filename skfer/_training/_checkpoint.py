@@ -25,44 +25,23 @@ _CALLBACK_STATE = {
 
 
 class Progress(NamedTuple):
-    """Progress of a fit: the part of a checkpoint beside the arrays.
+    """Progress of a fit: the part of a checkpoint beside the arrays."""
 
-    Attributes
-    ----------
-    phase : int
-        Number of the phase, from 0.
-    phase_start : int
-        Epochs done before the phase.
-    epochs : int
-        Epochs done.
-    stopped : bool
-        Whether a callback has ended the phase.
-    history : dict of str to list of float
-        History of the phase.
-    callbacks : list of dict
-        State of each callback.
-    """
-
-    phase: int
-    phase_start: int
-    epochs: int
-    stopped: bool = False
-    history: dict[str, list[float]] = {}
-    callbacks: list[dict[str, Any]] = []
+    phase: int  # number of the phase, from 0
+    phase_start: int  # epochs done before the phase
+    epochs: int  # epochs done
+    stopped: bool = False  # whether a callback has ended the phase
+    history: dict[str, list[float]] = {}  # of this fit
+    callbacks: list[dict[str, Any]] = []  # state of each callback
 
 
 class Checkpoint(NamedTuple):
-    """Content of a checkpoint.
-
-    Attributes
-    ----------
-    progress : Progress
-    arrays : dict of str to list of ndarray
-        Variables of the network and the optimizer, and arrays of callbacks.
-    """
+    """Content of a checkpoint."""
 
     progress: Progress
+    # Variables of the network and the optimizer, and arrays of callbacks.
     arrays: dict[str, list[np.ndarray]]
+    path: Path
 
     @property
     def average(self) -> dict | None:
@@ -73,18 +52,11 @@ class Checkpoint(NamedTuple):
         return {"own": own, "average": average, "steps": age[0]}
 
     def check(
-        self,
-        network: keras.Model,
-        callbacks: Sequence[keras.callbacks.Callback],
-        phase_epochs: int,
+        self, network: keras.Model, callbacks: Sequence[keras.callbacks.Callback], phase_epochs: int
     ) -> None:
-        """Check that a fit of this network with these callbacks can continue from here.
+        """Raise an error if a fit of this network with these callbacks cannot continue from here.
 
-        Raises
-        ------
-        ValueError
-            If arrays are missing, have other shapes or hold NaN or infinity, or the progress is
-            not that of this fit.
+        The message says which arrays are missing, have other shapes or are not finite.
         """
         weights = [weight.shape for weight in network.weights]
         expected = {
@@ -118,47 +90,32 @@ class Checkpoint(NamedTuple):
         if [set(state) for state in progress.callbacks] != known:
             raise ValueError("the callbacks are others")
 
-    def restore(self, network: keras.Model) -> None:
-        """Restore the weights and the optimizer state of a network; see `check`."""
+    def restore(
+        self, network: keras.Model, callbacks: Sequence[keras.callbacks.Callback], phase_epochs: int
+    ) -> None:
+        """Check the checkpoint, and restore the weights and the optimizer state of a network."""
+        try:
+            self.check(network, callbacks, phase_epochs)
+        except ValueError as error:
+            raise self.error(error) from error
         for name, owner in (("network", network), ("optimizer", network.optimizer)):
             for variable, array in zip(owner.variables, self.arrays[name], strict=True):
                 variable.assign(array)
 
+    def error(self, reason: object) -> ValueError:
+        """Return the error for a checkpoint that cannot be used."""
+        return _unusable(self.path, reason)
+
 
 class CheckpointFile:
-    """File with the state of one fit, replaced as a whole after every epoch.
-
-    Parameters
-    ----------
-    folder : path
-        Created if it is missing.
-    fingerprint : str
-        Identifies the fit; see `fit_fingerprint`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from skfer._training._checkpoint import CheckpointFile, Progress
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = CheckpointFile(folder, "0123456789abcdef")
-    ...     file.write(Progress(0, 0, epochs=3), {"network": [np.zeros(2)]})
-    ...     file.read().progress.epochs
-    3
-    """
+    """File with the state of one fit, replaced as a whole after every epoch."""
 
     def __init__(self, folder: str | os.PathLike, fingerprint: str):
         self.path = Path(folder) / f"fit-{fingerprint}.npz"
         self._drafts = f".fit-{fingerprint}-"
 
     def read(self) -> Checkpoint | None:
-        """Return the last checkpoint; None if there is none.
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged.
-        """
+        """Return the last checkpoint; None if there is none."""
         if not self.path.exists():
             return None
         try:
@@ -166,18 +123,11 @@ class CheckpointFile:
             stored = read_npz(self.path, self.path.stat().st_size)
             progress = _parse_progress(str(stored.pop("progress", "missing")))
         except (ValueError, RecursionError) as error:
-            raise self.error(error) from error
+            raise _unusable(self.path, error) from error
         arrays: dict[str, list[np.ndarray]] = {}
         for key in sorted(stored):
             arrays.setdefault(key.rsplit(".", 1)[0], []).append(stored[key])
-        return Checkpoint(progress, arrays)
-
-    def error(self, reason: Exception) -> ValueError:
-        """Return the error for a file that cannot be used."""
-        return ValueError(
-            f"The checkpoint {str(self.path)!r} can't be used ({reason}). Delete it to train "
-            "from the start."
-        )
+        return Checkpoint(progress, arrays, self.path)
 
     def write(self, progress: Progress, arrays: dict[str, Sequence[np.ndarray]]) -> None:
         """Replace the file. A process that is killed here leaves the previous file."""
@@ -211,6 +161,12 @@ class CheckpointFile:
                 draft.unlink(missing_ok=True)
 
 
+def _unusable(path: Path, reason: object) -> ValueError:
+    return ValueError(
+        f"The checkpoint {str(path)!r} can't be used ({reason}). Delete it to train from the start."
+    )
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
     """Lock a folder; False if the system or its file system has no locks.
@@ -237,15 +193,8 @@ def _locked(folder: Path) -> Iterator[bool]:
 class SaveCheckpoint(keras.callbacks.Callback):
     """Write a checkpoint after every epoch; the last callback of a fit.
 
-    Parameters
-    ----------
-    file : CheckpointFile
-    progress : Progress
-        Progress at the start.
-    callbacks : list of keras.callbacks.Callback
-        Callbacks of the fit, whose state is saved.
-    checkpoint : Checkpoint or None
-        Checkpoint that the fit continues from.
+    `progress` is that at the start, `callbacks` those whose state is saved, `checkpoint` the one
+    that the fit continues from.
     """
 
     def __init__(
@@ -337,27 +286,7 @@ def _state(callback: keras.callbacks.Callback) -> dict[str, Any]:
 
 
 def fit_fingerprint(network: keras.Model, settings: dict[str, Any], *data: Any) -> str:
-    """Return 16 characters that identify a fit.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Network at the start of the fit: its layers and weights count.
-    settings : dict
-        Parameters of the fit.
-    *data : arrays or None
-        Images, targets, weights.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfer.networks import build_network
-    >>> from skfer._training._checkpoint import fit_fingerprint
-    >>> network = build_network("mini_xception", (48, 48, 1), 3)
-    >>> three, four = (fit_fingerprint(network, {"epochs": n}, np.zeros(8)) for n in (3, 4))
-    >>> len(three), three == four
-    (16, False)
-    """
+    """Return 16 characters that identify a fit by its network, parameters and data."""
     plain = {
         name: value.get_config() if isinstance(value, keras.optimizers.Optimizer) else value
         for name, value in settings.items()

@@ -26,21 +26,7 @@ _TARGETS, _MIXUP, _ORDER = 1, 2, 3
 
 
 class ImageSubset:
-    """Rows of an image array, without a copy of them.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n, height, width, channels) or ImageSubset
-    rows : ndarray of shape (k,) of int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfer._training._data import ImageSubset
-    >>> subset = ImageSubset(np.arange(6).reshape(6, 1, 1, 1), rows=np.array([5, 3, 1]))
-    >>> subset.shape, subset[np.array([0, 2])].ravel().tolist()
-    ((3, 1, 1, 1), [5, 1])
-    """
+    """Rows of an image array, without a copy of them."""
 
     def __init__(self, images: np.ndarray | ImageSubset, rows: np.ndarray):
         self._images: np.ndarray = images._images if isinstance(images, ImageSubset) else images
@@ -58,23 +44,12 @@ class ImageSubset:
 
 
 class Examples(NamedTuple):
-    """Images with their targets and weights.
+    """Images with their targets and weights."""
 
-    Attributes
-    ----------
-    images : ndarray or ImageSubset of shape (n, height, width, channels)
-    codes : ndarray of shape (n,) or None
-        Index of the class of each image; None in regression.
-    targets : ndarray of shape (n,) or (n, n_outputs)
-        Class indices, class probabilities, or numbers.
-    weights : ndarray of shape (n,) or None
-        Weight of each image in the loss; None is 1 for all.
-    """
-
-    images: Any
-    codes: np.ndarray | None
-    targets: np.ndarray
-    weights: np.ndarray | None = None
+    images: Any  # ndarray or ImageSubset of shape (n, height, width, channels)
+    codes: np.ndarray | None  # index of the class of each image; None in regression
+    targets: np.ndarray  # class indices (n,), class probabilities or numbers (n, n_outputs)
+    weights: np.ndarray | None = None  # of each image in the loss; None is 1 for all
 
     def take(self, rows: np.ndarray) -> Examples:
         """Return some of the examples; images are not copied."""
@@ -84,13 +59,7 @@ class Examples(NamedTuple):
         return Examples(ImageSubset(self.images, rows), codes, self.targets[rows], weights)
 
     def without_zero_weights(self) -> Examples:
-        """Return the examples with a weight above 0.
-
-        Raises
-        ------
-        ValueError
-            If there are none.
-        """
+        """Return the examples with a weight above 0."""
         if self.weights is None or self.weights.all():
             return self
         if not self.weights.any():
@@ -101,13 +70,7 @@ class Examples(NamedTuple):
         return self.take(np.flatnonzero(self.weights))
 
     def normalized(self, rows: np.ndarray | None = None) -> Examples:
-        """Scale the weights to a mean of 1; equal weights become None.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (k,) of int or None, default=None
-            Rows of an epoch, over which the mean is taken; None is each once.
-        """
+        """Scale the weights to a mean of 1 over the rows of an epoch; equal weights become None."""
         if self.weights is None or (self.weights == self.weights[0]).all():
             return self._replace(weights=None)
         # Divided by the largest first: the sum of very large weights would be infinite.
@@ -116,13 +79,7 @@ class Examples(NamedTuple):
         return self._replace(weights=(weights / mean).astype(np.float32))
 
     def split(self, fraction: float, seed: int) -> tuple[Examples, Examples]:
-        """Split into training and validation examples, stratified by class.
-
-        Raises
-        ------
-        ValueError
-            If a part would lack images or a class.
-        """
+        """Split into training and validation examples, stratified by class."""
         n_images = len(self.images)
         n_validation = math.ceil(fraction * n_images)
         if self.codes is None:
@@ -143,26 +100,7 @@ class Examples(NamedTuple):
 
 
 def oversampled_rows(codes: np.ndarray, share: float) -> np.ndarray:
-    """Return the rows of an epoch in which small classes are repeated.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n,) of int
-        Class index of each image.
-    share : float
-        Fewest rows of a class, as a share of the largest class, in (0, 1].
-
-    Returns
-    -------
-    ndarray of shape (n_rows,) of int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfer._training._data import oversampled_rows
-    >>> oversampled_rows(np.array([0, 0, 0, 0, 1]), share=0.5).tolist()
-    [0, 1, 2, 3, 4, 4]
-    """
+    """Return the rows of an epoch; each class has at least `share` of the rows of the largest."""
     counts = np.bincount(codes)
     fewest = round(share * counts.max())
     return np.concatenate(
@@ -174,29 +112,10 @@ def oversampled_rows(codes: np.ndarray, share: float) -> np.ndarray:
 
 
 def vote_targets(votes: np.ndarray, mode: str) -> np.ndarray:
-    """Return training targets from the votes of several annotators.
+    """Return class indices of the majority, shares, or 1 for each accepted class.
 
-    Parameters
-    ----------
-    votes : ndarray of shape (n, n_classes)
-        Not negative, with at least one vote for each image.
-    mode : {"majority", "probabilistic", "cross_entropy", "multi_target"}
-        As in Barsoum et al. (2016).
-
-    Returns
-    -------
-    ndarray of shape (n,) or (n, n_classes)
-        Class indices of the majority, shares of the votes, or 1 for each accepted class.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfer._training._data import vote_targets
-    >>> votes = np.array([[6, 4, 0], [0, 2, 8]])
-    >>> vote_targets(votes, "majority").tolist()
-    [0, 2]
-    >>> vote_targets(votes, "multi_target").tolist()
-    [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    `votes` are ``(n, n_classes)``, with at least one vote for each image; the modes are those of
+    Barsoum et al. (2016).
     """
     if mode == "majority":
         return votes.argmax(axis=1)
@@ -210,31 +129,12 @@ def vote_targets(votes: np.ndarray, mode: str) -> np.ndarray:
 
 
 class TargetTransform(NamedTuple):
-    """Transformation of the class targets of a training batch to probabilities.
-
-    Attributes
-    ----------
-    n_classes : int
-    smoothing : float
-        Share of every target that is spread evenly over all classes (Szegedy et al. 2016).
-    sample : bool
-        Whether one class is drawn from the probabilities each time an image is used.
-    multi_target : bool
-        Whether targets are 1 for each accepted class instead of probabilities.
-
-    Examples
-    --------
-    >>> import tensorflow as tf
-    >>> from skfer._training._data import TargetTransform
-    >>> smooth = TargetTransform(n_classes=4, smoothing=0.5)
-    >>> smooth(tf.constant([2]), seed=tf.constant([0, 1])).numpy().tolist()
-    [[0.125, 0.125, 0.625, 0.125]]
-    """
+    """Transformation of the class targets of a training batch to probabilities."""
 
     n_classes: int
-    smoothing: float = 0.0
-    sample: bool = False
-    multi_target: bool = False
+    smoothing: float = 0.0  # share that is spread evenly over all classes (Szegedy et al. 2016)
+    sample: bool = False  # whether a class is drawn each time an image is used
+    multi_target: bool = False  # whether targets are 1 for each accepted class
 
     def __call__(self, targets: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Return the targets of a batch, ``(n, n_classes)`` float32."""
@@ -258,22 +158,7 @@ def steps_per_epoch(n_images: int, batch_size: int, devices: int = 1) -> int:
 
 
 def epoch_permutation(n_images: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
-    """Return the order of the images in an epoch, ``(n_images,)`` int64.
-
-    Parameters
-    ----------
-    n_images : int
-    seed : int
-        Seed of the fit.
-    epoch : int or tensor of shape ()
-        Number of the epoch, from 0.
-
-    Examples
-    --------
-    >>> from skfer._training._data import epoch_permutation
-    >>> sorted(epoch_permutation(5, seed=0, epoch=12).numpy().tolist())
-    [0, 1, 2, 3, 4]
-    """
+    """Return the order of the images in an epoch, ``(n_images,)`` int64."""
     # `index_shuffle` needs less memory, but uses only 8 bits of its seed for fewer than 2**16
     # images (TensorFlow 2.21), and hardly shuffles with some of them.
     order_seed = tf.random.experimental.stateless_fold_in(_step_seed(seed, epoch), _ORDER)
@@ -296,38 +181,10 @@ def training_batches(
 ) -> tuple[tf.data.Dataset, int]:
     """Return shuffled, augmented batches without end, and the number of batches of an epoch.
 
-    Parameters
-    ----------
-    examples : Examples
-        Images are read batch by batch: they may exceed the memory.
-    batch_size : int
-        Largest number of images of a batch. Batches of an epoch differ by at most one image.
-    seed : int
-        Seed of the order and the augmentation.
-    devices : int, default=1
-        Number of devices that share a batch evenly. An epoch leaves out up to ``devices - 1``
-        images, which differ between epochs.
-    first_epoch : int, default=0
-    rows : ndarray of shape (k,) of int or None, default=None
-        Rows of an epoch, some of them repeated; None is each once.
-    augmentation : Augmentation or None
-    pixel_range : tuple of float
-        Lowest and highest value of a pixel.
-    target_transform : TargetTransform or None
-
-    Returns
-    -------
-    dataset : tf.data.Dataset of (images, targets[, weights])
-    steps : int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfer._training._data import Examples, training_batches
-    >>> examples = Examples(np.arange(5).reshape(5, 1, 1, 1), None, targets=np.arange(5))
-    >>> batches, steps = training_batches(examples, batch_size=3, seed=0)
-    >>> [len(targets) for _, targets in batches.take(steps)]
-    [2, 3]
+    The batches are ``(images, targets[, weights])``, and differ by at most one image in size.
+    Images are read batch by batch: they may exceed the memory. `devices` share a batch evenly; an
+    epoch leaves out up to ``devices - 1`` images, which differ between epochs. `rows` are the rows
+    of an epoch, some of them repeated; None is each once.
     """
     n_images = len(examples.images) if rows is None else len(rows)
     n_groups = n_images // devices
@@ -376,27 +233,7 @@ def training_batches(
 
 
 def validation_batches(examples: Examples, *, batch_size: int, devices: int = 1) -> tf.data.Dataset:
-    """Return batches in order, without augmentation.
-
-    Parameters
-    ----------
-    examples : Examples
-    batch_size : int
-    devices : int, default=1
-        Number of devices that share a batch evenly; up to ``devices - 1`` images are left out.
-
-    Returns
-    -------
-    tf.data.Dataset of (images, targets[, weights])
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfer._training._data import Examples, validation_batches
-    >>> examples = Examples(np.arange(5).reshape(5, 1, 1, 1), None, targets=np.arange(5))
-    >>> [targets.numpy().tolist() for _, targets in validation_batches(examples, batch_size=3)]
-    [[0, 1, 2], [3, 4]]
-    """
+    """Return batches in order, without augmentation and without up to ``devices - 1`` images."""
     read = _reader(examples)
     n_images, size = (n // devices * devices for n in (len(examples.images), batch_size))
 

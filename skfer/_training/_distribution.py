@@ -73,13 +73,7 @@ def count_devices(
     n_train: int,
     n_validation: int | None,
 ) -> int:
-    """Return the number of devices that share a batch.
-
-    Raises
-    ------
-    ValueError
-        If a device would get no image.
-    """
+    """Return the number of devices that share a batch."""
     devices = 1 if strategy is None else strategy.num_replicas_in_sync
     for name, n_images in {
         f"batch_size={batch_size}": batch_size,
@@ -108,21 +102,6 @@ def distributed_copy(
 
     Variables of a strategy cannot be pickled, and reading them may need other machines. So a copy
     is trained. At the end, the network gets its weights and optimizer state.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Scaling layer and body; compiled, with the optimizer's variables.
-    strategy : tf.distribute.Strategy or None
-        None yields the network itself.
-    rebuild : callable
-        Builds the network for a number of outputs if Keras cannot from its config.
-    metrics : callable
-        Returns new metrics, which belong to the strategy.
-    targets : ndarray of shape (n,) or (n, n_outputs)
-        Targets as they are passed to the fit.
-    seed : int
-        Seed of the copy's initial weights, which are replaced.
     """
     if strategy is None:
         yield network

@@ -55,22 +55,6 @@ class Concordance(keras.metrics.Metric):
     """Lin's concordance correlation over all images of an epoch, averaged over the outputs.
 
     `keras.metrics.ConcordanceCorrelation` (3.15) is the mean over batches, which differs.
-
-    Parameters
-    ----------
-    n_outputs : int
-    name : str, default="concordance"
-        Name in the history.
-    **kwargs : dict
-        Further arguments of `keras.metrics.Metric`.
-
-    Examples
-    --------
-    >>> from skfer._training._losses import Concordance
-    >>> metric = Concordance(n_outputs=1)
-    >>> metric.update_state([[-0.5], [0.0], [0.5]], [[-0.25], [0.0], [0.25]])
-    >>> round(float(metric.result()), 2)
-    0.8
     """
 
     def __init__(self, n_outputs: int, name: str = "concordance", **kwargs: object):
@@ -107,26 +91,6 @@ class Concordance(keras.metrics.Metric):
 
 @keras.saving.register_keras_serializable("skfer")
 def multi_target_loss(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """Return the cross-entropy with the most probable accepted class (Barsoum et al. 2016).
-
-    Parameters
-    ----------
-    targets : tensor of shape (n, n_classes)
-        1 for each accepted class, else 0.
-    outputs : tensor of shape (n, n_classes)
-        Probabilities.
-
-    Returns
-    -------
-    tensor of shape (n,)
-
-    Examples
-    --------
-    >>> import tensorflow as tf
-    >>> from skfer._training._losses import multi_target_loss
-    >>> accepted, outputs = tf.constant([[1.0, 1.0, 0.0]]), tf.constant([[0.25, 0.5, 0.25]])
-    >>> round(float(multi_target_loss(accepted, outputs)[0]), 3)  # -log(0.5)
-    0.693
-    """
+    """Return the cross-entropy with the most probable accepted class (Barsoum et al. 2016)."""
     logs = keras.ops.log(keras.ops.clip(outputs, keras.config.epsilon(), 1.0))
     return -keras.ops.max(keras.ops.where(targets > 0, logs, -1e9), axis=-1)

@@ -28,11 +28,6 @@ def prepare_tensorflow() -> None:
     """Limit TensorFlow to the threads that this process may use, unless it has started already.
 
     TensorFlow (2.21) ignores ``OMP_NUM_THREADS``, which joblib and Dask set in their workers.
-
-    Raises
-    ------
-    RuntimeError
-        If the process was forked from one that had used TensorFlow.
     """
     require_usable_tensorflow()
     allowed = threads_allowed()
@@ -68,23 +63,6 @@ def isolated_random_state(seed: int) -> Iterator[None]:
 
     Keras layers draw the seeds of their initial weights and dropout masks when they are built.
     TensorFlow's global seed is left alone: no fit depends on it.
-
-    Parameters
-    ----------
-    seed : int
-        Seed in [0, 2**32).
-
-    Examples
-    --------
-    >>> import keras
-    >>> from skfer._training._tensorflow import isolated_random_state
-    >>> weights = []
-    >>> for _ in range(2):
-    ...     with isolated_random_state(0):
-    ...         network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    ...     weights.append(float(network.get_weights()[0][0, 0]))
-    >>> weights[0] == weights[1]
-    True
     """
     with _random_lock:
         state, outer = random.getstate(), getattr(_keras_random.local, "generator", None)
@@ -103,13 +81,6 @@ def build_optimizer_state(network: keras.Model, targets: np.ndarray) -> None:
     Keras (3.15) creates them while TensorFlow traces the first step. TensorFlow then traces the
     step a second time and never releases the first graph, which doubles the start-up time of a fit
     and half of the memory that it leaks.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Compiled. Variables that exist are kept.
-    targets : ndarray of shape (n,) or (n, n_outputs)
-        Targets as they are passed to the fit.
     """
     if not network.optimizer.built:
         network.optimizer.build(network.trainable_variables)
@@ -130,13 +101,8 @@ def release_graphs(*, keep_kernels: bool = False) -> Iterator[None]:
     TensorFlow (2.21) keeps every custom gradient of a process by name, and with it the graph, about
     30 MB for a little VGG. Keras's optimizers make one in each fit, and activations such as
     "silu" one for each use. They are not called again after their graph is traced. Gradients of
-    other graphs are kept. The cache of kernels (6 MB a fit) is emptied too.
-
-    Parameters
-    ----------
-    keep_kernels : bool, default=False
-        Keep the cache of kernels. Without it, a function that is called again is optimised again,
-        which takes longer than a step of training.
+    other graphs are kept. The cache of kernels (6 MB a fit) is emptied too, unless `keep_kernels`:
+    a function that is called again is then optimised again, which takes longer than a step.
     """
     registry = _gradient_registry()
     before = set(registry)
@@ -221,22 +187,6 @@ def short_fit_momentum(network: keras.Model, steps_per_epoch: int) -> Iterator[N
     Keras's default of 0.99 averages statistics over several hundred steps. A shorter fit predicts
     with statistics of the initial weights. The lower momentum averages over a quarter of an epoch.
     From 400 steps per epoch on, 0.99 stays. A layer with a momentum below 0.99 keeps it.
-
-    Parameters
-    ----------
-    network : keras.Model
-    steps_per_epoch : int
-
-    Examples
-    --------
-    >>> from skfer.networks import build_network
-    >>> from skfer._training._tensorflow import short_fit_momentum
-    >>> network = build_network("mini_xception", (48, 48, 1), 3)
-    >>> with short_fit_momentum(network, steps_per_epoch=16):
-    ...     network.layers[2].momentum
-    0.75
-    >>> network.layers[2].momentum
-    0.99
     """
     momentum = max(_LOWEST_MOMENTUM, 1.0 - 1.0 / max(1.0, _EPOCHS_AVERAGED * steps_per_epoch))
     layers = [
@@ -264,16 +214,7 @@ _CPU_FLAGS = Path("/proc/cpuinfo")
 def dtype_policy(mixed_precision: str | None) -> str:
     """Return the Keras dtype policy for a `mixed_precision` parameter.
 
-    Parameters
-    ----------
-    mixed_precision : {"auto", "bfloat16", "float16"} or None
-        "auto" is float16 on a GPU, bfloat16 on a CPU with instructions for it, float32 otherwise.
-
-    Examples
-    --------
-    >>> from skfer._training._tensorflow import dtype_policy
-    >>> dtype_policy(None), dtype_policy("bfloat16")
-    ('float32', 'mixed_bfloat16')
+    "auto" is float16 on a GPU, bfloat16 on a CPU with instructions for it, float32 otherwise.
     """
     if mixed_precision == "auto":
         return _POLICIES[_fastest_precision()]
@@ -298,23 +239,6 @@ def use_dtype_policy(network: keras.Model, policy: str) -> Iterator[None]:
     the policy is set on the layers, so that other networks are not affected. Variables are
     float32 under every policy. The last layer with weights and those after it keep their policy:
     probabilities in bfloat16 do not sum to 1.
-
-    Parameters
-    ----------
-    network : keras.Model
-    policy : str
-        Name of a dtype policy; see `dtype_policy`.
-
-    Examples
-    --------
-    >>> from skfer.networks import build_network
-    >>> from skfer._training._tensorflow import use_dtype_policy
-    >>> network = build_network("mini_xception", (48, 48, 1), 3)
-    >>> with use_dtype_policy(network, "mixed_bfloat16"):
-    ...     sorted({layer.compute_dtype for layer in network.layers})
-    ['bfloat16', 'float32']
-    >>> {layer.compute_dtype for layer in network.layers}
-    {'float32'}
     """
     if policy == "float32":
         yield

@@ -112,29 +112,10 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     }
 
     network: Any
-    weights: str | os.PathLike | FrozenEstimator | None
-    pixel_range: tuple[float, float]
-    test_time_augmentation: str | None
-    backend: str
-    random_state: int | np.random.RandomState | None
-    epochs: int | None
-    batch_size: int
-    validation_fraction: float | None
-    early_stopping: bool | int
-    reduce_lr: bool | dict
-    fine_tune: dict | None
-    checkpoint_dir: str | os.PathLike | None
-    distribution: Any
-    callbacks: list[keras.callbacks.Callback] | None
-
     history_: dict[str, list[float]]
     n_iter_: int
     fine_tune_epoch_: int | None
-    callbacks_: list[keras.callbacks.Callback]
-    _seed: int
-    _trained_at_first: list[bool]
     _average: dict | None
-    image_shape_: tuple[int, int, int]
     # Function, options and scaling of the network; parameters may change after a fit.
     _built_with: tuple[Any, dict[str, Any], tuple[float, float]] | None
 
@@ -234,20 +215,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         partial: bool = False,
         task: FitTask | None = None,
     ) -> None:
-        """Train a new network or the fitted one.
-
-        Parameters
-        ----------
-        examples : Examples
-        validation : Examples or None
-        n_outputs : int
-        new : bool
-            Whether to build a new network.
-        partial : bool, default=False
-            Whether this is a call of `partial_fit`.
-        task : FitTask or None, default=None
-            Task of scikit-learn's callbacks.
-        """
+        """Train a new network or the fitted one; `partial` is for `partial_fit`."""
         prepare_tensorflow()
         # The next call of partial_fit uses the kernels again.
         with release_graphs(keep_kernels=partial and not new):
@@ -318,7 +286,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         return CheckpointFile(self.checkpoint_dir, fingerprint)
 
     def _hold_out(self, examples: Examples) -> tuple[Examples, Examples | None]:
-        """Split off validation examples, if there are to be any."""
+        """Return training and validation examples."""
         fraction = self.validation_fraction
         if fraction is None and (self.early_stopping or self.reduce_lr):
             fraction = _VALIDATION_FRACTION
@@ -568,7 +536,7 @@ def _copy_callbacks(callbacks: list[keras.callbacks.Callback]) -> list[keras.cal
 
 
 def _refuse_copy(n_outputs: int) -> NoReturn:
-    """Raise the error for a model that neither its config nor a function can build."""
+    """Raise the error for a model that cannot be built from its config."""
     raise ValueError(
         "The model given as network has a layer that can't be copied, such as a Lambda or a class "
         "that is not registered with keras.saving.register_keras_serializable. Give network= a "
@@ -577,7 +545,7 @@ def _refuse_copy(n_outputs: int) -> NoReturn:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions that a saved network is recorded with."""
+    """Return the versions of packages that are saved with a network."""
     packages = (skfer, keras, tf, sklearn, np)
     return {package.__name__: package.__version__ for package in packages}
 

@@ -526,13 +526,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
             if hasattr(self, "class_prior_") and n_before:
                 shares = (n_before * self.class_prior_ + shares) / (n_before + 1)
             self.class_prior_ = shares
-            self._fit_network(
-                examples,
-                None,
-                n_outputs=len(self.classes_),
-                new=first,
-                partial=True,
-            )
+            self._fit_network(examples, None, n_outputs=len(self.classes_), new=first, partial=True)
             self.temperature_ = 1.0
         return self
 
@@ -729,13 +723,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
 
 
 def labels_in_order(classes: Any) -> list[Any]:
-    """Return the labels of `classes`, a sequence or a dict, in the order of a model's outputs.
-
-    Raises
-    ------
-    ValueError
-        If there is no order, a label is missing or named twice, or an output has none.
-    """
+    """Return the labels of `classes`, a sequence or a dict, in the order of a model's outputs."""
     if isinstance(classes, dict):
         labels = _labels_from_dict(classes)
     elif isinstance(classes, str | bytes | set | frozenset):

@@ -308,16 +308,7 @@ class ConformalClassifier(ClassifierWrapper):
 def _nonconformity(y_proba: np.ndarray, method: str) -> np.ndarray:
     """Compute the nonconformity score of each label; small scores are probable labels.
 
-    Parameters
-    ----------
-    y_proba : ndarray of shape (n, n_classes)
-    method : {"lac", "aps"}
-        "lac": 1 minus the probability. "aps": sum of the probabilities of all more probable
-        labels.
-
-    Returns
-    -------
-    ndarray of shape (n, n_classes)
+    "lac" is 1 minus the probability, "aps" the sum of all higher probabilities.
     """
     proba = y_proba.astype(np.float64)
     if method == "lac":

@@ -1,4 +1,4 @@
-"""`ExpressionEmbedder`: what a network makes of a face, as features for other estimators."""
+"""`ExpressionEmbedder`: features from a network for other estimators."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from skfer.estimators._classifier import FacialExpressionClassifier
 
 
 class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ImageEstimator):
-    """Turn faces into the activations that a network names the expression from.
+    """Transform faces to the inputs of the last layer of a network.
 
-    The features are the inputs of the network's last layer: what it has learnt to see, before
-    it decides. They serve an SVM, PCA or clustering, alone or beside `HOGDescriptor` and
-    `LBPDescriptor` in a `FeatureUnion`.
+    The features can be used by an SVM, PCA or clustering, alone or with those of `HOGDescriptor`
+    and `LBPDescriptor` in a `FeatureUnion`.
 
     Parameters
     ----------
     estimator : FacialExpressionClassifier or FrozenEstimator, default=None
-        The classifier whose network is used: it is cloned and fitted in `fit`, unless it comes
-        fitted inside a `sklearn.frozen.FrozenEstimator`, which may also hold a Pipeline or a
-        search that ends in one. None is ``FacialExpressionClassifier()``.
+        Classifier whose network is used. `fit` fits a clone, or uses the fitted classifier inside
+        a `sklearn.frozen.FrozenEstimator`, also if it is the last step of a Pipeline or of a
+        search. None is ``FacialExpressionClassifier()``.
 
     Attributes
     ----------
     estimator_ : FacialExpressionClassifier or FrozenEstimator
         The fitted classifier.
     n_features_in_ : int
-        Length of the rows, if `X` was flat rows.
+        Number of columns, if `X` was a table of flat images.
 
     See Also
     --------
-    skfer.preprocessing.HOGDescriptor : Orientations of edges, without learning.
-    skfer.preprocessing.LBPDescriptor : Textures, without learning.
+    skfer.preprocessing.HOGDescriptor : Histograms of gradients.
+    skfer.preprocessing.LBPDescriptor : Local binary patterns.
 
     References
     ----------
@@ -61,7 +60,7 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
     """
 
     _parameter_constraints: dict = {
-        "estimator": [FacialExpressionClassifier, FrozenEstimator, None],
+        "estimator": [FacialExpressionClassifier, FrozenEstimator, None]
     }
 
     def __init__(self, estimator: FacialExpressionClassifier | FrozenEstimator | None = None):
@@ -79,7 +78,7 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
             Labels; not needed by a frozen classifier.
         sample_weight : array-like of shape (n,), default=None
         votes : array-like of shape (n, n_classes), default=None
-            As in the classifier's own `fit`.
+            As in `FacialExpressionClassifier.fit`.
 
         Returns
         -------
@@ -88,7 +87,7 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
         Raises
         ------
         ValueError
-            If images or labels are not what they must be, or `estimator` holds another classifier.
+            If images or labels are not valid, or `estimator` holds another classifier.
         """
         self._validate_params()
         self._images(X, reset=True)
@@ -98,16 +97,16 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
             self.estimator_ = estimator
         else:
             self.estimator_ = clone(estimator).fit(X, y, sample_weight, votes)
-        self._classifier()  # or the error that says what it must be
+        self._classifier()  # validates it
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Activations of every image.
+        """Return the features of every image.
 
         Parameters
         ----------
         X : batch of n images
-            As the classifier was fitted on.
+            Of the size and on the scale of the training images.
 
         Returns
         -------
@@ -116,7 +115,7 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
         Raises
         ------
         ValueError
-            If an image can't be read, or has not the size and scale of those fitted on.
+            If an image cannot be read or has another size or scale than the training images.
         """
         check_is_fitted(self, "estimator_")
         *before, classifier = flat_steps(self.estimator_)

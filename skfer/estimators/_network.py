@@ -1,4 +1,4 @@
-"""Networks of estimators: built from parameters, from Keras models, from trained weights."""
+"""Networks of estimators, from parameters, Keras models and trained weights."""
 
 from __future__ import annotations
 
@@ -26,13 +26,7 @@ Weights: TypeAlias = str | os.PathLike | FrozenEstimator
 
 
 def resolve_network(estimator: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the network of an estimator and its options, which `weights` may determine.
-
-    Raises
-    ------
-    ValueError
-        If an option is given twice, or `weights` do not tell their network.
-    """
+    """Return the network of an estimator and its options, given by parameters or `weights`."""
     options = {"dropout": estimator.dropout, "activation": estimator.activation}
     params = estimator.network_params or {}
     twice = sorted(set(params) & {name for name in options if options[name] is not None})
@@ -53,13 +47,7 @@ def resolve_network(estimator: Any) -> tuple[Any, dict[str, Any]]:
 def build_body(
     network: Any, options: dict[str, Any], image_shape: tuple[int, int, int], n_outputs: int
 ) -> keras.Model:
-    """Build a network from a name or a function, without the scaling of pixels.
-
-    Raises
-    ------
-    ValueError
-        If a function returns no model of images.
-    """
+    """Build a network from a name or a function, without the scaling of pixels."""
     body = build_network(network, image_shape, n_outputs, **options)
     if not isinstance(body, keras.Model):
         if body is None:
@@ -83,27 +71,9 @@ def build_body(
 def body_from_model(
     estimator: Any, n_outputs: int, targets: str, *, new_head: bool
 ) -> tuple[keras.Model, bool]:
-    """Return a copy of the Keras model that an estimator has as `network`.
+    """Return a copy of the Keras model of an estimator, and whether it keeps the last layer.
 
-    Parameters
-    ----------
-    estimator : estimator
-    n_outputs : int
-    targets : str
-        Description of the targets, for errors.
-    new_head : bool
-        Whether a model with another number of outputs gets a new last layer.
-
-    Returns
-    -------
-    body : keras.Model
-    same_head : bool
-        Whether the last layer is that of the model.
-
-    Raises
-    ------
-    ValueError
-        If the model cannot be used, or a parameter has no effect on it.
+    With `new_head`, a model with another number of outputs gets a new last layer.
     """
     network = estimator.network
     name = model_name(network)
@@ -144,13 +114,7 @@ def warn_if_scaled_twice(model: Any, body: keras.Model, pixel_range: Sequence[fl
 
 
 def scaling(pixels: PixelRange, pixel_range: Sequence[float]) -> tuple[float, float]:
-    """Return factor and offset from the pixels of a fit to the range of the network.
-
-    Raises
-    ------
-    ValueError
-        If `pixel_range` is no range.
-    """
+    """Return factor and offset from the pixels of a fit to the range of the network."""
     if len(pixel_range) != 2 or not pixel_range[0] < pixel_range[1]:
         raise ValueError(f"pixel_range must be (low, high), such as (0, 1); got {pixel_range!r}.")
     low, high = pixel_range
@@ -173,21 +137,8 @@ def load_weights_into(
 ) -> None:
     """Set the weights of a network to trained ones.
 
-    Parameters
-    ----------
-    network : keras.Model
-    weights : str, path or FrozenEstimator
-        Name of weights of the package, whole Keras model (``.keras`` or ``.h5``), or fitted
-        estimator, of the same network.
-    classes : ndarray or None, default=None
-        Classes of the outputs; None in regression. Of the last layer of a fitted classifier, the
-        outputs of common classes are used; of that of a regressor or a file, all if their number is
-        the same, else none.
-
-    Raises
-    ------
-    ValueError
-        If there are no such weights, or they are of another network.
+    Of the last layer, the outputs of common classes are used; of weights without classes, all if
+    their number is the same.
     """
     given, given_classes = _arrays_and_classes(weights)
     own = network.get_weights()
@@ -226,13 +177,7 @@ def _merge_heads(
 
 
 def network_of_weights(weights: Weights) -> tuple[Any, dict[str, Any]]:
-    """Return the network that weights were trained with, and its options.
-
-    Raises
-    ------
-    ValueError
-        If the weights do not tell: those of a file, or of `keras.applications`.
-    """
+    """Return the network that weights were trained with and its options."""
     if isinstance(weights, FrozenEstimator):
         fitted = _fitted(weights)
         network, options = (getattr(fitted, "_built_with", None) or resolve_network(fitted))[:2]

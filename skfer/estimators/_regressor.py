@@ -128,9 +128,6 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         "target_range": [tuple, list, None],
     }
 
-    n_outputs_: int
-    target_range_: np.ndarray
-
     def __init__(
         self,
         network: str | os.PathLike | keras.Model | Callable[..., keras.Model] | None = None,
@@ -194,13 +191,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
+        self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None
     ) -> FacialAffectRegressor:
         """Fit the network.
 
@@ -360,13 +351,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
 
 
 def _rating_range(ratings: np.ndarray, target_range: tuple[float, float] | None) -> np.ndarray:
-    """Return the ratings at -1 and 1 of the tanh, ``(n_columns, 2)``.
-
-    Raises
-    ------
-    ValueError
-        If `target_range` is no range.
-    """
+    """Return the ratings at -1 and 1 of the tanh, ``(n_columns, 2)``."""
     if target_range is None:
         return np.column_stack([ratings.min(axis=0), ratings.max(axis=0)])
     if len(target_range) != 2 or not target_range[0] < target_range[1]:

@@ -56,19 +56,7 @@ def end_fit(estimator: Any, task: FitTask | None) -> None:
 
 
 class EpochTasks(keras.callbacks.Callback):
-    """Report each epoch as a task of the fit.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Estimator that is fitted; it can predict after every epoch.
-    task : FitTask
-
-    Attributes
-    ----------
-    history : dict of str to list of float
-        Metrics of the epochs before; set at the start of each phase of a fit.
-    """
+    """Report each epoch as a task of the fit."""
 
     def __init__(self, estimator: Any, task: FitTask):
         super().__init__()
@@ -79,10 +67,7 @@ class EpochTasks(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._epoch = self._task.context.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(
-            estimator=self._estimator,
-            X=self._task.X,
-            y=self._task.y,
-            metadata=self._task.metadata,
+            estimator=self._estimator, X=self._task.X, y=self._task.y, metadata=self._task.metadata
         )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Keras networks for faces: plain functions, and the names they are known by.
+"""Keras networks for faces, as functions with names.
 
 Every function takes ``(input_shape, n_outputs, ...)`` and returns an uncompiled
 `keras.Model` that maps images scaled to [0, 1] to class probabilities. Nothing here knows

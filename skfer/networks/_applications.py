@@ -1,4 +1,4 @@
-"""Networks of `keras.applications`, made to take the same images as all others."""
+"""Networks of `keras.applications` that take gray and RGB images in [0, 1]."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.2
 
 @dataclass(frozen=True)
 class _Preprocessing:
-    """Factor and offset a channel from [0, 1] RGB to what a network was trained on."""
+    """Factor and offset of each channel, from RGB in [0, 1] to the input of a network."""
 
     scale: Sequence[float] | float
     offset: Sequence[float] | float
-    # Its first convolution expects blue, green, red; ours is turned round to take RGB.
+    # Whether its weights expect blue, green, red. The first convolution is then reversed.
     blue_first: bool = False
 
 
-# VGG and ResNet: channel means taken off values up to 255.
-_MEANS_OFF = _Preprocessing(255.0, (-123.68, -116.779, -103.939), blue_first=True)
+# VGG and ResNet: values up to 255 minus channel means.
+_CENTRED = _Preprocessing(255.0, (-123.68, -116.779, -103.939), blue_first=True)
 # ResNetV2 and Inception: from -1 to 1.
-_AROUND_ZERO = _Preprocessing(2.0, -1.0)
-# EfficientNet: standardised. Its own first layer divides by 255, which is undone here; its own
-# normalisation stays the identity, as Keras's differs with and without ImageNet's weights.
+_SYMMETRIC = _Preprocessing(2.0, -1.0)
+# EfficientNet: standardised. Its first layer divides by 255, which is undone here. Its
+# normalisation layer stays the identity, because Keras's differs with and without the weights of
+# ImageNet.
 _STANDARDISED = _Preprocessing(
     tuple((255 / _DEVIATION).tolist()), tuple((-255 * _MEAN / _DEVIATION).tolist())
 )
@@ -42,7 +43,7 @@ _STANDARDISED = _Preprocessing(
 def _transfer_network(
     application: str, preprocessing: _Preprocessing, smallest: int = 32
 ) -> Callable[..., keras.Model]:
-    """The function that builds one of the family."""
+    """Return the function that builds a network."""
 
     def build(
         input_shape: tuple[int, int, int],
@@ -54,7 +55,7 @@ def _transfer_network(
     ) -> keras.Model:
         inputs, x = image_input(input_shape, smallest)
         base = getattr(keras.applications, application)(
-            include_top=False, weights=None, input_tensor=_prepared(x, preprocessing)
+            include_top=False, weights=None, input_tensor=_preprocess(x, preprocessing)
         )
         if weights == "imagenet":
             _copy_imagenet_weights(application, base, preprocessing)
@@ -69,38 +70,18 @@ def _transfer_network(
         return keras.Model(inputs, outputs, name=application.lower())
 
     build.__name__ = build.__qualname__ = application.lower()
-    build.__doc__ = f"""{application} with a head of its own.
+    build.__doc__ = f"""{application} of `keras.applications` with a new head.
 
-    GlobalAveragePooling, [Dropout], [Dense, ReLU], softmax behind `keras.applications`'
-    {application}. Gray images are copied to three channels, and the scaling the network was
-    trained with is part of it.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels. Smaller than {smallest} pixels is enlarged to {smallest}.
-    n_outputs : int
-        Number of classes.
-    dropout : float, default=0
-        Share of the pooled features dropped, in [0, 1).
-    dense_units : int, default=None
-        Units of a dense layer before the softmax; None is without.
-    weights : "imagenet" or None, default=None
-        Weights of all but the head; Keras downloads ImageNet's. None is at random.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    OSError
-        If ImageNet's weights can't be downloaded.
+    The head is GlobalAveragePooling, [Dropout], [Dense, ReLU], softmax. Gray images are copied to
+    three channels, and the network contains its scaling of the pixels. Images smaller than
+    {smallest} pixels are enlarged. `dropout` is applied to the pooled features, `dense_units` are
+    those of a dense layer before the softmax, and `weights` may be "imagenet", which Keras
+    downloads.
     """
     return build
 
 
-def _prepared(x: keras.KerasTensor, preprocessing: _Preprocessing) -> keras.KerasTensor:
+def _preprocess(x: keras.KerasTensor, preprocessing: _Preprocessing) -> keras.KerasTensor:
     channels = x.shape[-1]
     if channels not in (1, 3):
         raise ValueError(f"input_shape must end in 1 (gray) or 3 (RGB) channels; got {channels}.")
@@ -115,21 +96,21 @@ def _copy_imagenet_weights(
     try:
         trained = getattr(keras.applications, application)(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises the bare class when a download fails
-        raise OSError(_how_to_place_the_file(application, str(error))) from error
-    taken = [layer for layer in trained.layers if layer.weights and not _normalises(layer)]
-    given = [layer for layer in base.layers if layer.weights and not _normalises(layer)]
-    for theirs, ours in zip(taken, given, strict=True):
-        ours.set_weights(theirs.get_weights())
+        raise OSError(_download_error(application, str(error))) from error
+    taken = [layer for layer in trained.layers if layer.weights and not _is_normalization(layer)]
+    given = [layer for layer in base.layers if layer.weights and not _is_normalization(layer)]
+    for source, target in zip(taken, given, strict=True):
+        target.set_weights(source.get_weights())
     if preprocessing.blue_first:
         kernel, *rest = given[0].get_weights()
         given[0].set_weights([kernel[:, :, ::-1], *rest])
 
 
-def _normalises(layer: keras.Layer) -> bool:
+def _is_normalization(layer: keras.Layer) -> bool:
     return isinstance(layer, layers.Normalization)
 
 
-def _how_to_place_the_file(application: str, message: str) -> str:
+def _download_error(application: str, message: str) -> str:
     folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
     address = re.search(r"https?://[^\s:]+", message)
     what = f" {address[0]}" if address else f", which keras.applications.{application} names,"
@@ -140,14 +121,14 @@ def _how_to_place_the_file(application: str, message: str) -> str:
     )
 
 
-vgg16 = _transfer_network("VGG16", _MEANS_OFF)
-vgg19 = _transfer_network("VGG19", _MEANS_OFF)
-resnet50 = _transfer_network("ResNet50", _MEANS_OFF)
-resnet50v2 = _transfer_network("ResNet50V2", _AROUND_ZERO)
-resnet101v2 = _transfer_network("ResNet101V2", _AROUND_ZERO)
-resnet152v2 = _transfer_network("ResNet152V2", _AROUND_ZERO)
-inceptionv3 = _transfer_network("InceptionV3", _AROUND_ZERO, smallest=75)
-inceptionresnetv2 = _transfer_network("InceptionResNetV2", _AROUND_ZERO, smallest=75)
+vgg16 = _transfer_network("VGG16", _CENTRED)
+vgg19 = _transfer_network("VGG19", _CENTRED)
+resnet50 = _transfer_network("ResNet50", _CENTRED)
+resnet50v2 = _transfer_network("ResNet50V2", _SYMMETRIC)
+resnet101v2 = _transfer_network("ResNet101V2", _SYMMETRIC)
+resnet152v2 = _transfer_network("ResNet152V2", _SYMMETRIC)
+inceptionv3 = _transfer_network("InceptionV3", _SYMMETRIC, smallest=75)
+inceptionresnetv2 = _transfer_network("InceptionResNetV2", _SYMMETRIC, smallest=75)
 efficientnetb0 = _transfer_network("EfficientNetB0", _STANDARDISED)
 efficientnetb3 = _transfer_network("EfficientNetB3", _STANDARDISED)
 efficientnetb5 = _transfer_network("EfficientNetB5", _STANDARDISED)

@@ -1,4 +1,4 @@
-"""Copies of Keras models: with new outputs or safe convolutions, and as plain data."""
+"""Copies of Keras models, and their state as plain data."""
 
 from __future__ import annotations
 
@@ -22,24 +22,8 @@ def copy_network(network: keras.Model, n_outputs: int | None = None) -> keras.Mo
 
     In the backward pass of a 1x1 convolution with a stride, oneDNN in TensorFlow 2.21 writes
     outside its memory on AVX-512 processors, and the process crashes. In the copy, such a layer is
-    a pooling of single pixels with this stride and a convolution without one, which is equal.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Built, Functional or Sequential.
-    n_outputs : int or None, default=None
-        Number of outputs of the copy, whose last dense or convolutional layer is then new. None
-        keeps all layers.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    ValueError
-        If a layer cannot be copied, or a new last layer does not give this number of outputs.
+    a pooling of single pixels with this stride and a convolution without one, which is equal. With
+    `n_outputs`, the last dense or convolutional layer is new.
     """
     head = None if n_outputs is None else _head(network)
     copier = _Copier(head, n_outputs)
@@ -73,7 +57,7 @@ def _head(network: keras.Model) -> keras.Layer | None:
 
 
 class _Copier:
-    """Copies layers, each once, also if it is called several times."""
+    """Copy each layer once, also if it is called several times."""
 
     def __init__(self, head: keras.Layer | None, n_outputs: int | None):
         self._head = head
@@ -126,10 +110,7 @@ class _Copier:
             ) from error
         if strided:
             self._poolings[id(copy)] = keras.layers.MaxPooling2D(
-                1,
-                strides=layer.strides,
-                data_format=layer.data_format,
-                name=f"{layer.name}_stride",
+                1, strides=layer.strides, data_format=layer.data_format, name=f"{layer.name}_stride"
             )
         return copy
 
@@ -160,19 +141,10 @@ def network_state(network: keras.Model) -> dict[str, Any]:
 
 @standard_keras()
 def network_from_state(state: dict[str, Any], rebuild: Callable[[int], keras.Model]) -> keras.Model:
-    """Return the network that `network_state` described.
+    """Return the network of a `network_state`.
 
-    Parameters
-    ----------
-    state : dict
-    rebuild : callable
-        Builds the network for a number of outputs if Keras cannot from its config: it has a Lambda
-        or a layer that is not registered.
-
-    Raises
-    ------
-    ValueError
-        If the network computes something else than the described one.
+    `rebuild` builds it for a number of outputs if Keras cannot from its config, because of a Lambda
+    or a layer that is not registered.
     """
     kind = keras.Sequential if state.get("class") == "Sequential" else keras.Model
     try:

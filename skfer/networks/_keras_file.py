@@ -1,4 +1,4 @@
-"""Keras models from files that other programs wrote: what they are, and what they hold."""
+"""Reading of Keras models that other programs saved."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WHOLE = (
     "FacialExpressionClassifier.from_keras('model.json', weights='model.h5', ...)."
 )
 _KERAS_ZIP = {"config.json", "model.weights.h5"}
-# First bytes -> what the file is, for files that Keras doesn't read.
+# First bytes of files that Keras does not read.
 _MARKS = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the model: run `git lfs pull` in the "
      "repository, or download the file from its page"),
@@ -39,8 +39,8 @@ _MARKS = (
 # Limits on a file. EfficientNetB7 has 0.8 million characters, 816 layers and 66 million parameters.
 _MAX_TEXT = 8_000_000
 _MAX_LAYERS = 2000
-# What a compressed file may unpack to in bytes, and how many weights a network may have: so many,
-# or so many times the size of the file.
+# Limits on the bytes that a compressed file unpacks to and on the weights of a network: the larger
+# of a number and a multiple of the size of the file.
 _ANY_SIZE = 100_000_000
 _MAX_RATIO = 20
 _PICKLE = (
@@ -54,26 +54,9 @@ _TORCH = "is a PyTorch file, and no Keras model: convert the model first"
 def load_model_file(
     path: str | os.PathLike, weights: str | os.PathLike | None = None
 ) -> keras.Model:
-    """Load a Keras model that was saved elsewhere, not compiled.
+    """Load a whole Keras model, or an architecture in JSON (path or text) with weights.
 
-    No code of the file runs: a model with a ``Lambda`` layer is refused.
-
-    Parameters
-    ----------
-    path : str or path
-        A whole model (``.keras``, ``.h5`` or ``.hdf5``, whatever its name), or the path or the
-        text of an architecture in JSON.
-    weights : str, path or None, default=None
-        A file of weights, or a whole model whose weights are taken. An architecture needs it.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    ValueError
-        If there is no such file, or it holds no model; the message says what it is.
+    It is not compiled. No code of the file runs: a model with a ``Lambda`` layer is refused.
     """
     name = model_name(path)
     kind, config = _read(path)
@@ -91,13 +74,7 @@ def load_model_file(
 
 
 def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
-    """Give a model the weights of a file: of weights alone, or of a whole model.
-
-    Raises
-    ------
-    ValueError
-        If the file holds no weights, or those of another architecture.
-    """
+    """Set the weights of a model from a file of weights or of a whole model."""
     name = model_name(path)
     kind, _ = _read(path)
     if kind == "json":
@@ -110,7 +87,7 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
         else:
             suffix = ".keras" if kind == "zip" else _suffix_of_hdf5(path)
         with tempfile.TemporaryDirectory() as folder:
-            # Keras goes by the name of a file, which need not fit what is in it.
+            # Keras goes by the suffix of a file, which may be wrong.
             link = Path(folder) / f"model{suffix}"
             link.symlink_to(path.resolve())
             model.load_weights(link)
@@ -137,7 +114,7 @@ def is_model(network: Any) -> bool:
 
 
 def model_name(model: Any) -> str:
-    """Return how a model is called in errors: by its path, or by its name."""
+    """Return the name of a model in errors: its path or its name."""
     if isinstance(model, keras.Model):
         return f"the model {model.name!r}"
     if is_json_text(model):
@@ -146,23 +123,7 @@ def model_name(model: Any) -> str:
 
 
 def image_model(model: keras.Model, name: str) -> keras.Model:
-    """Return a model of one image tensor and one output tensor, which may be given in lists.
-
-    Parameters
-    ----------
-    model : keras.Model
-    name : str
-        How it is called in the error.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    ValueError
-        If it has several inputs or outputs, or takes no images.
-    """
+    """Return a model of one image tensor and one output tensor, which may be given in lists."""
     try:
         inputs, outputs = model.inputs, model.outputs
     except (AttributeError, ValueError):
@@ -206,7 +167,7 @@ def _read(path: str | os.PathLike) -> tuple[str, dict[str, Any]]:
     if path.is_dir():
         if all((path / part).is_file() for part in _KERAS_ZIP):
             return "zip", _parsed(_read_text(path / "config.json", name), name)
-        raise ValueError(f"{name} {_what_folder(path)}")
+        raise ValueError(f"{name} {_describe_folder(path)}")
     if not path.is_file():
         raise ValueError(f"network: there is no model file {name}.")
     with path.open("rb") as file:
@@ -217,7 +178,7 @@ def _read(path: str | os.PathLike) -> tuple[str, dict[str, Any]]:
         return "zip", _read_zip(path, name)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return "json", _parsed(_read_text(path, name), name)
-    raise ValueError(f"{name} {_what(head, path)}. {_WHOLE} See {page('guide/transfer')}")
+    raise ValueError(f"{name} {_describe(head, path)}. {_WHOLE} See {page('guide/transfer')}")
 
 
 def _read_text(path: Path, name: str) -> str:
@@ -239,7 +200,7 @@ def _size(path: str | os.PathLike) -> int:
 
 
 def _check_weights(path: Path, name: str) -> None:
-    """Raise if weights lie in another file, or unpack to far more than the size of their file."""
+    """Raise an error for weights in another file, or that unpack to far more than their file."""
     import h5py
 
     most = max(_ANY_SIZE, _MAX_RATIO * _size(path))
@@ -294,7 +255,7 @@ def _read_hdf5(path: Path, name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _suffix_of_hdf5(path: Path) -> str:
-    """Return the ending by which Keras knows the layout of weights in HDF5."""
+    """Return the suffix that tells Keras the layout of weights in HDF5."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -328,7 +289,7 @@ def _read_zip(path: Path, name: str) -> dict[str, Any]:
     raise ValueError(f"{name} {what}.")
 
 
-def _what_folder(path: Path) -> str:
+def _describe_folder(path: Path) -> str:
     if (path / "saved_model.pb").is_file():
         return (
             "is a folder in TensorFlow's SavedModel format, which Keras 3 does not train. Convert "
@@ -341,8 +302,8 @@ def _what_folder(path: Path) -> str:
     )
 
 
-def _what(head: bytes, path: Path) -> str:
-    """Return what a file is that Keras doesn't read."""
+def _describe(head: bytes, path: Path) -> str:
+    """Return a description of a file that Keras does not read."""
     if not head:
         return "is empty"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -432,7 +393,7 @@ def _count_layers(config: Any) -> int:
 
 
 def _refuse_code(config: Any, name: str) -> None:
-    """Raise if an architecture holds Python code, or names files that do."""
+    """Raise an error if an architecture holds Python code, or names files with code."""
     if isinstance(config, list):
         for item in config:
             _refuse_code(item, name)
@@ -452,7 +413,7 @@ def _refuse_code(config: Any, name: str) -> None:
         _refuse_code(value, name)
 
 
-# What Keras 2 wrote -> where Keras 3 looks for it.
+# Names of classes in Keras 2 and 3.
 _RENAMED = {
     "Model": "Functional",
     "BatchNormalizationV1": "BatchNormalization",
@@ -467,7 +428,7 @@ _DROPPED = {
 
 
 def _modern(layer: dict[str, Any]) -> dict[str, Any]:
-    """Return a layer of Keras 1.2 to 2.15 as Keras 3 writes it; others as they are."""
+    """Return the config of a layer of Keras 1.2 to 2.15 in the form of Keras 3."""
     if "module" in layer and not str(layer["module"]).startswith("keras.src.engine"):
         return layer
     kind = _RENAMED.get(layer["class_name"], layer["class_name"])
@@ -503,7 +464,7 @@ def _modern_sequential(config: Any) -> dict[str, Any]:
 
 
 def _input_shape(layer: dict[str, Any]) -> Any:
-    """Return the shape that the first layer of a Sequential names, or a model inside it."""
+    """Return the input shape of the first layer of a Sequential or of a nested model."""
     config = layer["config"]
     if isinstance(config, dict) and "batch_input_shape" in config:
         return config["batch_input_shape"]

@@ -23,18 +23,6 @@ def standard_keras() -> Iterator[None]:
 
     Floatx and the data format belong to all threads: they are restored when the last thread
     leaves. The dtype policy belongs to one thread.
-
-    Examples
-    --------
-    >>> import keras
-    >>> from skfer.networks._keras_settings import standard_keras
-    >>> keras.config.set_dtype_policy("mixed_bfloat16")
-    >>> with standard_keras():
-    ...     keras.layers.Dense(2).compute_dtype
-    'float32'
-    >>> keras.layers.Dense(2).compute_dtype
-    'bfloat16'
-    >>> keras.config.set_dtype_policy("float32")
     """
     global _n_inside, _outer
     policy = keras.config.dtype_policy()

@@ -1,4 +1,4 @@
-"""Layers of any network: head and base, features, feature maps, what is trained."""
+"""Layers of a network: head, features, feature maps, and trainable layers."""
 
 from __future__ import annotations
 
@@ -44,19 +44,9 @@ def freeze_base(network: keras.Model) -> None:
 
 
 def freeze_below(network: keras.Model, start: str | int | None) -> None:
-    """Make only the deeper layers trainable.
+    """Make only the layers from `start` on trainable.
 
-    Parameters
-    ----------
-    network : keras.Model
-    start : str, int or None
-        Name of the first trainable layer, or the number of trainable layers with weights, counted
-        from the end. None is all.
-
-    Raises
-    ------
-    ValueError
-        If there is no such layer, or there are fewer layers.
+    It is the name of the first one, or the number of layers with weights, counted from the end.
     """
     layers = list(all_layers(network))
     if start is None:
@@ -85,15 +75,6 @@ def feature_extractor(network: keras.Model) -> keras.Model:
     """Return the network up to the input of its last layer with weights, as vectors.
 
     A feature map, in a network that ends in a convolution, is averaged over its positions.
-
-    Parameters
-    ----------
-    network : keras.Model
-
-    Returns
-    -------
-    keras.Model
-        Maps images to ``(n, n_features)``; it shares the weights of the network.
     """
     last = network.layers[_last_with_weights(network.layers)]
     features = _layer_input(network, last)
@@ -108,18 +89,6 @@ def replace_softmax(network: keras.Model, activation: str) -> None:
     """Replace the softmax at the end of a network by another activation.
 
     A network without a softmax at its end is not changed.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Not compiled; changed in place.
-    activation : str
-        Keras name of the activation.
-
-    Raises
-    ------
-    ValueError
-        If the softmax is a `keras.layers.Softmax`, which has no activation.
     """
     last = network.outputs[0]._keras_history.operation
     if isinstance(last, keras.Model):
@@ -146,24 +115,7 @@ def set_trainable(network: keras.Model, flags: list[bool]) -> None:
 
 
 def feature_map_layer(network: keras.Model, name: str | None = None) -> keras.Layer:
-    """Return a layer whose output is a feature map.
-
-    Parameters
-    ----------
-    network : keras.Model
-    name : str, default=None
-        Name of the layer, which may be in a nested model. None is the last with a feature map
-        before it is pooled.
-
-    Returns
-    -------
-    keras.Layer
-
-    Raises
-    ------
-    ValueError
-        If there is no such layer, or its output is no feature map.
-    """
+    """Return a layer whose output is a feature map; by default the last before pooling."""
     layers = list(_reachable_layers(network))
     first = next((index for index, layer in enumerate(layers) if layer.weights), len(layers))
     with_maps = [layer for layer in layers[first:] if _has_feature_map(layer)]
@@ -193,17 +145,6 @@ def run_with_feature_map(network: keras.Model, layer: keras.Layer, images: Any) 
     """Return the output of a layer and of the network for images.
 
     The layers are called with the images: nothing is added to the graph of the network.
-
-    Parameters
-    ----------
-    network : keras.Model
-    layer : keras.Layer
-        Layer that `feature_map_layer` returned.
-    images : tensor of shape (n, height, width, channels)
-
-    Returns
-    -------
-    feature_map, outputs : tensor
     """
     found = []
 

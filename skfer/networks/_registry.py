@@ -1,4 +1,4 @@
-"""Names of the networks, and building a network from its name."""
+"""Networks by name."""
 
 from __future__ import annotations
 
@@ -16,31 +16,11 @@ DEFAULT_NETWORK = "small_cnn"
 
 # Names of the networks by module. The modules import Keras; they are imported to build a network.
 _NAMES = {
-    "_small": (
-        "cnn4",
-        "cnn5",
-        "little_vgg",
-        "mini_resnet",
-        "mini_xception",
-        "plain_cnn",
-        "small_cnn",
-    ),
-    "_applications": (
-        "efficientnetb0",
-        "efficientnetb3",
-        "efficientnetb5",
-        "efficientnetb7",
-        "inceptionresnetv2",
-        "inceptionv3",
-        "resnet101v2",
-        "resnet152v2",
-        "resnet50",
-        "resnet50v2",
-        "vgg16",
-        "vgg19",
-    ),
+    "_small": "cnn4 cnn5 little_vgg mini_resnet mini_xception plain_cnn small_cnn",
+    "_applications": "efficientnetb0 efficientnetb3 efficientnetb5 efficientnetb7 "
+    "inceptionresnetv2 inceptionv3 resnet101v2 resnet152v2 resnet50 resnet50v2 vgg16 vgg19",
 }
-_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 _REGISTERED: dict[str, Callable[..., keras.Model]] = {}
 
 
@@ -134,7 +114,7 @@ def build_network(
         Number of classes: the length of the softmax output.
     **options : dict
         Further parameters of the network's function, such as ``dropout`` or ``activation``.
-        An option that is None leaves the function's own default in place.
+        None stands for the default of the function.
 
     Returns
     -------

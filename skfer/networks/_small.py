@@ -1,12 +1,18 @@
-"""Small networks for gray faces of about 48x48 pixels."""
+"""Small networks for gray faces of about 48x48 pixels.
+
+All functions take `input_shape`, which is height, width and number of channels; `n_outputs`;
+`activation`, a Keras name; and `dropout`, a share in [0, 1). Smaller images are enlarged.
+"""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
+Shape = tuple[int, int, int]
 
-def image_input(input_shape: tuple[int, int, int], smallest: int) -> tuple:
+
+def image_input(input_shape: Shape, smallest: int) -> tuple:
     """Return the `keras.Input` of a network and the tensor of its first layer.
 
     A network that halves its image k times needs ``2**k`` pixels a side; smaller images are
@@ -21,11 +27,7 @@ def image_input(input_shape: tuple[int, int, int], smallest: int) -> tuple:
 
 
 def small_cnn(
-    input_shape: tuple[int, int, int],
-    n_outputs: int,
-    *,
-    activation: str = "relu",
-    dropout: float = 0.3,
+    input_shape: Shape, n_outputs: int, *, activation: str = "relu", dropout: float = 0.3
 ) -> keras.Model:
     """Four convolutions and average pooling, 104 thousand parameters.
 
@@ -34,20 +36,7 @@ def small_cnn(
     between them; global average pooling, Dropout, softmax. Each convolution is followed by
     BatchNorm and the activation.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels. Smaller than 16 pixels is enlarged to 16.
-    n_outputs : int
-        Number of classes.
-    activation : str, default="relu"
-        Keras name of the activation.
-    dropout : float, default=0.3
-        Share of the pooled features dropped before the softmax, in [0, 1).
-
-    Returns
-    -------
-    keras.Model
+    `dropout` is applied to the pooled features.
     """
     inputs, x = image_input(input_shape, smallest=16)
     # Removes brightness and contrast.
@@ -72,11 +61,7 @@ def _normalized_convolution(
 
 
 def cnn4(
-    input_shape: tuple[int, int, int],
-    n_outputs: int,
-    *,
-    activation: str = "relu",
-    dropout: float = 0.25,
+    input_shape: Shape, n_outputs: int, *, activation: str = "relu", dropout: float = 0.25
 ) -> keras.Model:
     """Four convolution blocks and two dense layers, 4.5 million parameters.
 
@@ -84,20 +69,7 @@ def cnn4(
     activation - MaxPool - Dropout; then Dense 256 and 512, each with BatchNorm, activation
     and Dropout.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels. Smaller than 16 pixels is enlarged to 16.
-    n_outputs : int
-        Number of classes.
-    activation : str, default="relu"
-        Keras name of the activation; "elu" is the variant its authors tried.
-    dropout : float, default=0.25
-        Share of activations dropped after every block, in [0, 1).
-
-    Returns
-    -------
-    keras.Model
+    `dropout` is applied after every block. Its authors also tried the activation "elu".
     """
     inputs, x = image_input(input_shape, smallest=16)
     for filters, kernel in ((64, 3), (128, 5), (512, 3), (512, 3)):
@@ -117,31 +89,14 @@ def cnn4(
 
 
 def plain_cnn(
-    input_shape: tuple[int, int, int],
-    n_outputs: int,
-    *,
-    activation: str = "relu",
-    dropout: float = 0.0,
+    input_shape: Shape, n_outputs: int, *, activation: str = "relu", dropout: float = 0.0
 ) -> keras.Model:
     """Three Conv - MaxPool blocks and a dense layer.
 
     Conv 3x3 of 32, 64 and 128 filters, each followed by the activation and MaxPool; Flatten;
     Dense 128; softmax. The baseline of a study on AffectNet that states neither filters nor units.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels. Smaller than 8 pixels is enlarged to 8.
-    n_outputs : int
-        Number of classes.
-    activation : str, default="relu"
-        Keras name of the activation.
-    dropout : float, default=0
-        Share of activations dropped before the softmax, in [0, 1).
-
-    Returns
-    -------
-    keras.Model
+    `dropout` is applied before the softmax.
     """
     return _convolutions_and_dense(
         (32, 64, 128), 128, input_shape, n_outputs, activation, dropout, name="plain_cnn"
@@ -149,11 +104,7 @@ def plain_cnn(
 
 
 def cnn5(
-    input_shape: tuple[int, int, int],
-    n_outputs: int,
-    *,
-    activation: str = "relu",
-    dropout: float = 0.0,
+    input_shape: Shape, n_outputs: int, *, activation: str = "relu", dropout: float = 0.0
 ) -> keras.Model:
     """Five Conv - MaxPool blocks and a dense layer.
 
@@ -161,20 +112,7 @@ def cnn5(
     Flatten; Dense 256; softmax. The proposal of a study on AffectNet that states five blocks and
     ReLU, and neither filters nor units.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels. Smaller than 32 pixels is enlarged to 32.
-    n_outputs : int
-        Number of classes.
-    activation : str, default="relu"
-        Keras name of the activation.
-    dropout : float, default=0
-        Share of activations dropped before the softmax, in [0, 1).
-
-    Returns
-    -------
-    keras.Model
+    `dropout` is applied before the softmax.
     """
     return _convolutions_and_dense(
         (32, 64, 128, 256, 512), 256, input_shape, n_outputs, activation, dropout, name="cnn5"
@@ -184,7 +122,7 @@ def cnn5(
 def _convolutions_and_dense(
     stages: tuple[int, ...],
     units: int,
-    input_shape: tuple[int, int, int],
+    input_shape: Shape,
     n_outputs: int,
     activation: str,
     dropout: float,
@@ -202,7 +140,7 @@ def _convolutions_and_dense(
 
 
 def little_vgg(
-    input_shape: tuple[int, int, int],
+    input_shape: Shape,
     n_outputs: int,
     *,
     activation: str = "elu",
@@ -214,22 +152,7 @@ def little_vgg(
     Each stage is twice [Conv (32, 64, 128, 256) - activation - BatchNorm], MaxPool, Dropout;
     then twice [Dense 64 - activation - BatchNorm - Dropout].
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels. Smaller than 16 pixels is enlarged to 16.
-    n_outputs : int
-        Number of classes.
-    activation : str, default="elu"
-        Keras name of the activation.
-    dropout : float, default=0.2
-        Share of activations dropped after every stage, in [0, 1).
-    dense_dropout : float, default=0.5
-        Share dropped after each of the dense layers.
-
-    Returns
-    -------
-    keras.Model
+    `dropout` is applied after every stage, `dense_dropout` after each dense layer.
     """
     inputs, x = image_input(input_shape, smallest=16)
     for filters in (32, 64, 128, 256):
@@ -250,7 +173,7 @@ def little_vgg(
 
 
 def mini_resnet(
-    input_shape: tuple[int, int, int],
+    input_shape: Shape,
     n_outputs: int,
     *,
     activation: str = "relu",
@@ -268,23 +191,8 @@ def mini_resnet(
     Most of the arithmetic is in wide convolutions at 12x12 pixels and fewer. On a CPU, an epoch
     takes half as long as with the same arithmetic at full resolution.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels. Smaller than 16 pixels is enlarged to 16.
-    n_outputs : int
-        Number of classes.
-    activation : str, default="relu"
-        Keras name of the activation.
-    dropout : float, default=0.3
-        Share of the pooled features dropped before the softmax, in [0, 1).
-    width : float, default=1.0
-        Factor on the number of filters of every layer, rounded to multiples of 8. Parameters and
-        arithmetic grow with its square.
-
-    Returns
-    -------
-    keras.Model
+    `dropout` is applied to the pooled features. `width` is a factor on the number of filters,
+    rounded to multiples of 8; parameters and arithmetic grow with its square.
 
     References
     ----------
@@ -342,7 +250,7 @@ def _squeeze_and_excitation(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def mini_xception(
-    input_shape: tuple[int, int, int],
+    input_shape: Shape,
     n_outputs: int,
     *,
     activation: str = "relu",
@@ -355,22 +263,7 @@ def mini_xception(
     convolutions and MaxPool, added to a strided 1x1 convolution of their input; a convolution
     to one map a class, averaged; softmax.
 
-    Parameters
-    ----------
-    input_shape : tuple of int
-        Height, width, channels. Smaller than 16 pixels is enlarged to 16.
-    n_outputs : int
-        Number of classes.
-    activation : str, default="relu"
-        Keras name of the activation.
-    dropout : float, default=0
-        Share of activations dropped before the last convolution, in [0, 1).
-    l2 : float, default=0.01
-        L2 regularisation of the first two convolutions.
-
-    Returns
-    -------
-    keras.Model
+    `dropout` is applied before the last convolution; `l2` regularises the first two convolutions.
 
     References
     ----------

@@ -1,8 +1,7 @@
-"""The layers that a model file may hold, and their settings.
+"""Layers that a model file may hold, and their settings.
 
-Keras's own files name classes and functions, which its loader looks up and calls; what may be
-called has been the way in more than once, with its safe mode too. Here a layer is one of this table
-or is refused, and its settings are numbers, words and lists of them.
+Keras's files name classes and functions that its loader calls, which has been exploited more than
+once, also in safe mode. Here a layer must be in a table, and its settings must be plain data.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-# What has weights -> the parameters that say how each of them begins. All are set when a file is
-# read, so that no layer makes room for a weight that the file doesn't hold.
+# Layers with weights, and the initialisers of these weights. All are set when a file is read, so
+# that no memory is allocated for a weight that the file does not hold.
 _INITIALIZED = {
     "BatchNormalization": ("beta", "gamma", "moving_mean", "moving_variance"),
     "Conv2D": ("kernel", "bias"),
@@ -34,9 +33,9 @@ _PLAIN = {
     *("ActivityRegularization", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"),
     *("CenterCrop", "Normalization", "Rescaling"),
 }
-# Take one list of tensors.
+# Layers that take a list of tensors.
 MERGING = {"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
-# Of keras.applications, which doesn't export them.
+# Layers of keras.applications, which does not export them.
 _OF_APPLICATIONS = {"CustomScaleLayer": "keras.src.applications.inception_resnet_v2"}
 LAYERS = {*_INITIALIZED, *_PLAIN, *MERGING, *_OF_APPLICATIONS}
 
@@ -53,13 +52,13 @@ _SETTINGS = {
 _DTYPES = {"float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "uint8", "int32"}
 _REGULARIZERS = {"L1", "L2", "L1L2"}
 _CONSTRAINTS = {"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"}
-# What steers how a layer is built and not what it does, or is set anew when it is.
-_LEFT_OUT = ("_initializer", "build_config", "renorm_momentum", "virtual_batch_size")
-_OWN_CLASS = {"_regularizer": _REGULARIZERS, "_constraint": _CONSTRAINTS}
+# Settings without an effect on a built layer.
+_IGNORED = ("_initializer", "build_config", "renorm_momentum", "virtual_batch_size")
+_CLASSES = {"_regularizer": _REGULARIZERS, "_constraint": _CONSTRAINTS}
 _MODULES = {"_regularizer": keras.regularizers, "_constraint": keras.constraints}
 
-# Limits on the numbers among the settings: the largest that networks use, with room. oneDNN ends
-# the process for some larger ones, such as strides of 2**31 - 1.
+# Limits on numbers in the settings, above those of common networks. oneDNN ends the process for
+# some larger ones, such as strides of 2**31 - 1.
 _MAX_NUMBER = 1e6
 _LIMITS = {
     **dict.fromkeys(("kernel_size", "dilation_rate", "strides", "size"), 64),
@@ -72,34 +71,21 @@ PLAIN_VALUES = (bool, int, float, str, type(None))
 
 
 def layer_settings(config: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The settings of a layer as plain data.
-
-    Parameters
-    ----------
-    config : dict
-        As Keras writes it.
-    kind : str
-        The class.
-
-    Raises
-    ------
-    ValueError
-        If a setting is no plain data, or not known here.
-    """
+    """Return the settings of a layer as plain data, from the config that Keras writes."""
     defaults = inspect.signature(_class(kind).__init__).parameters
     settings: dict[str, Any] = {}
     for name, value in config.items():
-        ending = next((end for end in _OWN_CLASS if name.endswith(end)), None)
+        ending = next((end for end in _CLASSES if name.endswith(end)), None)
         if name == "dtype":
             settings[name] = _known(_dtype_name(value), _DTYPES, "dtype")
         elif ending and value is not None:
             inner = value["config"] if isinstance(value, dict) else {}
-            _known(value.get("class_name"), _OWN_CLASS[ending], name)
+            _known(value.get("class_name"), _CLASSES[ending], name)
             settings[name] = {"class": value["class_name"], "settings": _checked(inner, name)}
         elif name in _SETTINGS:
             settings[name] = _checked(value, name)
-        elif not ending and not name.endswith(_LEFT_OUT):
-            # What a newer Keras has learnt, and this layer makes no use of.
+        elif not ending and not name.endswith(_IGNORED):
+            # A setting of a newer Keras is ignored if it has its default.
             default = defaults[name].default if name in defaults else None
             if value != default and value not in (None, False, {}):
                 raise ValueError(f"its setting {name}={value!r} is not known to skfer's files")
@@ -107,30 +93,15 @@ def layer_settings(config: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def new_layer(kind: str, settings: dict[str, Any], shapes: list[tuple[int, ...]]) -> keras.Layer:
-    """A layer by its class's name.
-
-    Parameters
-    ----------
-    kind : str
-        One of `LAYERS`.
-    settings : dict
-        As `layer_settings` made them.
-    shapes : list of tuple
-        Of its weights: it can't be built with others.
-
-    Raises
-    ------
-    ValueError
-        If class or settings are none that a file may name.
-    """
+    """Build a layer from settings of `layer_settings`, with weights of these shapes only."""
     _known(kind, LAYERS, "class")
     parameters: dict[str, Any] = {}
     for name, value in settings.items():
-        ending = next((end for end in _OWN_CLASS if name.endswith(end)), None)
+        ending = next((end for end in _CLASSES if name.endswith(end)), None)
         if name == "dtype":
             parameters[name] = _known(value, _DTYPES, name)
         elif ending:
-            inner = _known(value["class"], _OWN_CLASS[ending], name)
+            inner = _known(value["class"], _CLASSES[ending], name)
             parameters[name] = getattr(_MODULES[ending], inner)(**_checked(value["settings"], name))
         elif name in _SETTINGS:
             parameters[name] = _within_limits(_checked(value, name), name)
@@ -138,14 +109,14 @@ def new_layer(kind: str, settings: dict[str, Any], shapes: list[tuple[int, ...]]
             raise ValueError(f"a layer {kind!r} with a setting {name!r} is not known")
     if kind == "Normalization" and parameters.get("axis") not in (-1, 3, [-1], [3]):
         raise ValueError(f"a Normalization over the axis {parameters.get('axis')!r} is not known")
-    expected = _OnlyThese(shapes)
+    expected = _LimitedZeros(shapes)
     for weight in _INITIALIZED.get(kind, ()):
         parameters[f"{weight}_initializer"] = expected
     return _class(kind)(**parameters)
 
 
-class _OnlyThese(keras.initializers.Initializer):
-    """Zeros of the given shapes, each once, and of no others: those of the weights to come."""
+class _LimitedZeros(keras.initializers.Initializer):
+    """Zeros of the given shapes, each as often as it is given; others are an error."""
 
     def __init__(self, shapes: list[tuple[int, ...]]):
         self._left = Counter(shapes)
@@ -157,8 +128,8 @@ class _OnlyThese(keras.initializers.Initializer):
         self._left[shape] -= 1
         return keras.ops.zeros(shape, dtype or "float32")
 
-    def clone(self) -> _OnlyThese:
-        """Itself: layers copy their initialisers, and the weights are counted once."""
+    def clone(self) -> _LimitedZeros:
+        """Return the object itself: layers copy initialisers, and weights are counted once."""
         return self
 
 
@@ -191,7 +162,7 @@ def _dtype_name(value: Any) -> Any:
 
 
 def _checked(value: Any, name: str) -> Any:
-    """The value, if it is made of numbers, words and lists."""
+    """Return the value if it is plain data."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, PLAIN_VALUES):

@@ -37,7 +37,7 @@ _SEAL_LENGTH = len(_SEAL) + 64
 _PIECE = 1 << 20
 # Several times the size of the largest network of keras.applications.
 _MOST_BYTES = 4_000_000_000
-# EfficientNetB7, the network with the most layers, has 0.4 MB of text and 1,400 arrays.
+# EfficientNetB7 has 0.4 MB of text and 1,400 arrays.
 _MOST_TEXT = 4_000_000
 _MOST_ARRAYS = 20_000
 
@@ -57,7 +57,7 @@ _OTHERS = (
 
 # Errors for wrong data in the right form: a missing name, a list instead of a number.
 _WRONG_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
-# Limits of the trial of a network that a file describes layer by layer.
+# Limits of the trial of a network that is built layer by layer.
 _TRIAL_CPU_SECONDS = 60
 _TRIAL_SECONDS = 600  # on a busy machine
 _TRIAL_BYTES = 6_000_000_000
@@ -275,15 +275,7 @@ def write_archive(file: IO[bytes], content: dict[str, Any], arrays: Sequence[np.
 
 
 def read_archive(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Return the content and the arrays of a file.
-
-    Raises
-    ------
-    OSError
-        If there is no such file, or it cannot be read.
-    ValueError
-        If it is no file of `save`, or was changed.
-    """
+    """Return the content and the arrays of a file."""
     if not path.is_file():
         raise FileNotFoundError(f"There is no model file {str(path)!r}.")
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Networks as lists of layers with their inputs, and built from such lists."""
+"""Networks as plain data: lists of layers with their inputs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from skfer.persistence._layers import LAYERS, MERGING, layer_settings, new_layer
 
 _MODELS = ("Functional", "Sequential")
-_MAX_DEPTH = 8  # models inside models
+_MAX_DEPTH = 8  # of nested models
 # Limits on a network, for one image. EfficientNetB7 at 224x224x3 has 816 layers, 145 million
 # values and 5.4 billion multiply-adds; VGG16 has 3.2 million values in its largest layer.
 _MAX_LAYERS = 2000
 _MAX_LAYER_VALUES = 2**24
 _MAX_VALUES = 2**28
 _MAX_MULTIPLY_ADDS = 40_000_000_000
-# The one operation among the layers: outputs in another order, as `from_keras` puts them.
+# Operation that sorts outputs, of `from_keras`.
 _TAKE = "Take"
 
 Keep = Callable[[np.ndarray], int]
@@ -27,18 +27,9 @@ Arrays = Sequence[np.ndarray]
 
 
 def describe(network: keras.Model, keep: Keep) -> dict[str, Any]:
-    """Layers and how they hang together, as plain data.
+    """Return the layers of a network and their inputs as plain data.
 
-    Parameters
-    ----------
-    network : keras.Model
-    keep : callable
-        Takes an array and says by which number it is found again.
-
-    Raises
-    ------
-    ValueError
-        If a layer is none that a file may hold; it is named.
+    `keep` takes an array and returns its index.
     """
     kind = type(network).__name__
     if type(network) is keras.Sequential:
@@ -102,7 +93,7 @@ def _source(tensor: Any, entry: dict[str, Any]) -> str:
 
 
 def _one_name(ends: Any) -> str:
-    """The one input or output of a model."""
+    """Return the name of the only input or output of a model."""
     if len(ends) == 3 and isinstance(ends[0], str):
         return ends[0]
     if len(ends) == 1:
@@ -111,26 +102,7 @@ def _one_name(ends: Any) -> str:
 
 
 def set_weights(network: keras.Model, description: dict[str, Any], arrays: Arrays) -> bool:
-    """Set the weights of a network if its layers are those of a description, but for names.
-
-    Parameters
-    ----------
-    network : keras.Model
-    description : dict
-        As `describe` makes it.
-    arrays : list of ndarray
-        The arrays that the description refers to.
-
-    Returns
-    -------
-    bool
-        False if its layers are others. Nothing is set then.
-
-    Raises
-    ------
-    ValueError
-        If a weight is not finite.
-    """
+    """Set the weights of a network; False if its layers differ from the described ones."""
     shapes: list[tuple[int, ...]] = []
 
     def keep(array: np.ndarray) -> int:
@@ -169,7 +141,7 @@ def _without_names(description: dict[str, Any], shapes: list[tuple[int, ...]]) -
             settings = layer["settings"]
             layer["settings"] = {name: settings[name] for name in settings if name != "name"}
         if "weights" in layer:
-            layer["weights"] = [shapes[place] for place in layer["weights"]]
+            layer["weights"] = [shapes[index] for index in layer["weights"]]
         if "model" in layer:
             layer["model"] = _without_names(layer["model"], shapes)
         layers.append(layer)
@@ -184,11 +156,6 @@ def build(description: dict[str, Any], arrays: Arrays) -> keras.Model:
 
     Memory is allocated only for weights whose arrays are given. The number of layers, values and
     multiply-adds is limited.
-
-    Raises
-    ------
-    ValueError
-        If the description is not that of a network that can be built within the limits.
     """
     try:
         if (n_layers := count_layers(description)) > _MAX_LAYERS:
@@ -229,7 +196,7 @@ class _Builder:
         for entry in description["layers"]:
             layer, arrays = self._layer(entry, depth)
             model.add(layer)
-            _give(layer, arrays, entry)
+            _set_layer_weights(layer, arrays, entry)
             self._count(layer.output, [layer.input], arrays, entry)
         return model
 
@@ -249,7 +216,7 @@ class _Builder:
             given = sources if several else sources[0]
             training = {"training": bool(entry["training"])} if "training" in entry else {}
             result = layer(given, **training)
-            _give(layer, arrays, entry)
+            _set_layer_weights(layer, arrays, entry)
         self._count(result, sources, arrays, entry)
         return result
 
@@ -282,26 +249,26 @@ class _Builder:
 
 
 def count_layers(description: dict[str, Any]) -> int:
-    """Return the number of layers, those of models inside it too."""
+    """Return the number of layers, including those of nested models."""
     inner = [entry["model"] for entry in description["layers"] if "model" in entry]
     return len(description["layers"]) + sum(map(count_layers, inner))
 
 
 def _finite_weights(entry: dict[str, Any], arrays: Arrays) -> list[np.ndarray]:
-    weights = [arrays[place] for place in entry["weights"]]
-    for place, array in zip(entry["weights"], weights, strict=True):
+    weights = [arrays[index] for index in entry["weights"]]
+    for index, array in zip(entry["weights"], weights, strict=True):
         if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
             raise ValueError(
-                f"the weights {place:03}.npy of its layer {entry['name']!r} hold NaN or infinity"
+                f"the weights {index:03}.npy of its layer {entry['name']!r} hold NaN or infinity"
             )
     return weights
 
 
-def _give(layer: Any, arrays: list[np.ndarray], entry: dict[str, Any]) -> None:
+def _set_layer_weights(layer: Any, arrays: list[np.ndarray], entry: dict[str, Any]) -> None:
     if "model" in entry:
         return
     layer.set_weights(arrays)
-    # The layer is copied by its configuration, in which nothing of skfer's may stand.
+    # A copy of the layer is built from its config, which must not contain `_LimitedZeros`.
     for name in [name for name in vars(layer) if name.endswith("_initializer")]:
         setattr(layer, name, keras.initializers.Zeros())
 

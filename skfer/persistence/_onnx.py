@@ -17,12 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import skfer
 from skfer._inference._keras import network_function
-from skfer._inference._onnx import (
-    convert_to_onnx,
-    create_session,
-    require_onnx,
-    run_session,
-)
+from skfer._inference._onnx import convert_to_onnx, create_session, require_onnx, run_session
 from skfer._pipelines import flat_steps
 from skfer._storage import partial_file
 from skfer.estimators._classifier import FacialExpressionClassifier
@@ -220,9 +215,7 @@ def _reader(path: str) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _check(
-    read: Callable[[np.ndarray], np.ndarray],
-    resizer: Any,
-    classifier: FacialExpressionClassifier,
+    read: Callable[[np.ndarray], np.ndarray], resizer: Any, classifier: FacialExpressionClassifier
 ) -> None:
     """Raise an error if the file and the estimator give different probabilities."""
     if classifier.backend != "keras":
@@ -271,18 +264,6 @@ def _resize_function(size: tuple[int, int], channels: int) -> Callable[[tf.Tenso
     It repeats OpenCV's arithmetic with its rounding: the mean over areas if an image shrinks,
     fixed-point bilinear weights if it grows. Sums are exact. OpenCV computes means over areas in
     single precision, and may round a mean that ends in exactly .5 to the other side.
-
-    Parameters
-    ----------
-    size : (int, int)
-        Height and width of the result.
-    channels : int
-        1 for gray, 3 for RGB.
-
-    Returns
-    -------
-    callable
-        From uint8 ``(n, H, W, 1 or 3)`` to integers in float32, ``(n, height, width, channels)``.
     """
 
     def resize(images: tf.Tensor) -> tf.Tensor:

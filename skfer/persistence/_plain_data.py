@@ -1,4 +1,4 @@
-"""Estimators as JSON with numbered arrays, and built from it."""
+"""Estimators as JSON with numbered arrays."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 from skfer._images._pixel_range import PixelRange
 from skfer._training import isolated_random_state, prepare_tensorflow
@@ -18,15 +19,22 @@ from skfer.estimators._network import resolve_network
 from skfer.networks import list_networks
 from skfer.networks._keras_file import is_model
 from skfer.persistence import _network_graph as network_graph
-from skfer.persistence._kinds import GROUPS, KINDS, LEFT_OUT, PLACES, class_of, kind_of, may_have
+from skfer.persistence._allowed_classes import (
+    ALLOWED,
+    NOT_SAVED,
+    class_name,
+    import_class,
+    is_allowed_attribute,
+)
 from skfer.weights import list_weights
 
 _OPTIMIZERS = {
     *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam"),
     *("RMSprop", "SGD"),
 }
-# Limits on what a loaded file may hold. skfer.save itself has none: its files come from one's own
-# process.
+# Parameters that name a folder of the machine that wrote the file.
+_FOLDERS = {"memory", "checkpoint_dir"}
+# Limits on the content of a loaded file; `skfer.save` has none.
 _MAX_ESTIMATORS = 200
 _MAX_LAYERS = 4000  # in all networks
 _MAX_NUMBER = 1e9
@@ -56,12 +64,12 @@ _ATTRIBUTE_LIMITS: dict[str, tuple[float, float]] = {
     "_n_features_out": (0, _MAX_NUMBER),
     "_seed": (0, 2**32),
 }
-# It may hold NaN: a fit that went wrong has such losses.
+# It may hold NaN: the losses of a fit that diverged.
 _NOT_CHECKED = {"history_"}
-# Images and outputs for which each of `skfer.networks` takes at most some hundred MB.
+# Images and outputs for which each network of skfer needs a few hundred MB at most.
 _MAX_KNOWN_IMAGE = 256 * 256 * 3
 _MAX_KNOWN_OUTPUTS = 1000
-_WAY_OUT = (
+_ADVICE = (
     "Save it with joblib.dump, whose files may run any code when they are loaded. "
     f"See {page('guide/deploy')}"
 )
@@ -76,40 +84,37 @@ _FINE_TUNE_KEYS = {
 
 
 class Writer:
-    """Takes estimators apart.
-
-    Attributes
-    ----------
-    arrays : list of ndarray
-        What the plain data names by number.
-    """
+    """Convert estimators to plain data, which refers to `arrays` by their index."""
 
     def __init__(self) -> None:
         self.arrays: list[np.ndarray] = []
 
     def estimator(self, estimator: Any, where: str) -> dict[str, Any]:
-        """An estimator of the known kinds, with all that is in it."""
-        kind = kind_of(estimator)
-        if kind is None:
+        """Return the entry of an estimator."""
+        name = class_name(estimator)
+        if name is None:
             raise ValueError(_refusal(estimator, where))
-        own = estimator.get_params(deep=False)
+        values = estimator.get_params(deep=False)
         cls = type(estimator)
         parameters = {
-            name: self.value(None if name in PLACES else value, _inside(where, cls, name))
-            for name, value in own.items()
+            parameter: self.value(
+                None if parameter in _FOLDERS else value, _inside(where, cls, parameter)
+            )
+            for parameter, value in values.items()
         }
-        entry: dict[str, Any] = {"class": kind, "parameters": parameters}
+        entry: dict[str, Any] = {"class": name, "parameters": parameters}
         attributes = {
             name: value
             for name, value in vars(estimator).items()
-            if name not in own and name not in LEFT_OUT
+            if name not in values and name not in NOT_SAVED
         }
         network = attributes.pop("network_", None)
         for name, value in attributes.items():
-            if not may_have(cls, name, _as_read(value)):
+            read = value.item() if isinstance(value, np.generic) else value
+            if not is_allowed_attribute(cls, name, read):
                 raise ValueError(
-                    f"{where} has an attribute {name} ({type(value).__name__}), for which a file "
-                    f"of skfer.save has no place. {_WAY_OUT}"
+                    f"{where} has an attribute {name} ({type(value).__name__}), which a file of "
+                    f"skfer.save can't hold. {_ADVICE}"
                 )
         entry["attributes"] = {
             name: self.value(value, f"{where}.{name}") for name, value in attributes.items()
@@ -119,7 +124,7 @@ class Writer:
         return entry
 
     def value(self, value: Any, where: str) -> Any:
-        """Any value, if it is data."""
+        """Return a value as plain data."""
         if value is None or isinstance(value, bool | int | str):
             return value
         if isinstance(value, float):
@@ -132,8 +137,8 @@ class Writer:
             items = [self.value(item, _item(where, item)) for item in value]
             return items if isinstance(value, list) else {"tuple": items}
         if type(value) is dict:
-            pairs = [[self.value(key, where), self.value(of, where)] for key, of in value.items()]
-            return {"dict": pairs}
+            pairs = ([self.value(part, where) for part in pair] for pair in value.items())
+            return {"dict": list(pairs)}
         if isinstance(value, np.ndarray):
             return self._array(value, where)
         if isinstance(value, Path):
@@ -148,19 +153,19 @@ class Writer:
 
     def _network(self, network: keras.Model, where: str) -> dict[str, Any]:
         try:
-            return network_graph.describe(network, self._keep)
+            return network_graph.describe(network, self._add)
         except ValueError as error:
             raise ValueError(
-                f"{where} has a network that a file of skfer.save can't hold: {error}. {_WAY_OUT}"
+                f"{where} has a network that a file of skfer.save can't hold: {error}. {_ADVICE}"
             ) from error
 
     def _array(self, array: np.ndarray, where: str) -> dict[str, Any]:
         if array.dtype.kind == "U" and not all(map(_is_unicode, array.ravel())):
-            raise ValueError(f"{where} holds text that is not Unicode. {_WAY_OUT}")
+            raise ValueError(f"{where} holds text that is not Unicode. {_ADVICE}")
         if array.dtype.kind in "biuf" or (array.dtype.kind == "U" and array.size):
-            return {"array": self._keep(array)}
+            return {"array": self._add(array)}
         if array.ndim != 1 or array.dtype.kind not in "OU":
-            raise ValueError(f"{where} is an array of {array.dtype}, no plain data. {_WAY_OUT}")
+            raise ValueError(f"{where} is an array of {array.dtype}, no plain data. {_ADVICE}")
         return {"objects": [self.value(item, where) for item in array.tolist()]}
 
     def _optimizer(self, optimizer: Any, where: str) -> dict[str, Any]:
@@ -169,11 +174,11 @@ class Writer:
         if kind not in _OPTIMIZERS or not all(map(_is_plain, settings.values())):
             raise ValueError(
                 f"{where} is an optimiser with settings that are no plain data ({kind}). Give its "
-                f"name, with learning_rate and schedule. {_WAY_OUT}"
+                f"name, with learning_rate and schedule. {_ADVICE}"
             )
         return {"optimizer": {"class": kind, "settings": self.value(settings, where)}}
 
-    def _keep(self, array: np.ndarray) -> int:
+    def _add(self, array: np.ndarray) -> int:
         self.arrays.append(array)
         return len(self.arrays) - 1
 
@@ -181,14 +186,8 @@ class Writer:
 class Reader:
     """Build estimators from plain data.
 
-    Parameters
-    ----------
-    arrays : list of ndarray
-
-    Attributes
-    ----------
-    free_graphs : list of estimators
-        Those whose network was built layer by layer, as it is none of `skfer.networks`.
+    `free_graphs` are the estimators whose network is built layer by layer, because it is not one of
+    `skfer.networks`.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray]):
@@ -197,11 +196,11 @@ class Reader:
         self.free_graphs: list[Any] = []
 
     def estimator(self, entry: dict[str, Any]) -> Any:
-        """Return the estimator of an entry that `Writer.estimator` made."""
+        """Return the estimator of an entry of `Writer.estimator`."""
         self._n_estimators += 1
         if self._n_estimators > _MAX_ESTIMATORS:
             raise ValueError(f"it holds more than {_MAX_ESTIMATORS} estimators")
-        cls: Any = class_of(entry["class"])
+        cls: Any = import_class(entry["class"])
         parameters = {name: self.value(value) for name, value in entry["parameters"].items()}
         parameters = {
             name: _without_path(cls, name, value) for name, value in _renamed(parameters).items()
@@ -213,7 +212,7 @@ class Reader:
             estimator._validate_params()
         for name, value in entry["attributes"].items():
             value = self.value(value)
-            if name in parameters or not may_have(cls, name, value):
+            if name in parameters or not is_allowed_attribute(cls, name, value):
                 raise ValueError(f"{cls.__name__} has no attribute {name!r} of that kind")
             _check_attribute(cls, name, value)
             vars(estimator)[name] = value
@@ -235,7 +234,7 @@ class Reader:
         estimator._set_network(network)
 
     def value(self, value: Any) -> Any:
-        """The value that was taken apart."""
+        """Return the value of plain data."""
         if isinstance(value, list):
             return [self.value(item) for item in value]
         if isinstance(value, str) and not _is_unicode(value):
@@ -247,8 +246,8 @@ class Reader:
             "float": lambda text: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[text],
             "pixel_range": lambda ends: PixelRange(*map(float, ends)),
             "tuple": lambda items: tuple(map(self.value, items)),
-            "dict": lambda pairs: {self.value(key): self.value(of) for key, of in pairs},
-            "array": lambda place: self._arrays[place],
+            "dict": lambda pairs: {self.value(key): self.value(held) for key, held in pairs},
+            "array": lambda index: self._arrays[index],
             "objects": lambda items: _objects(list(map(self.value, items))),
             "path": Path,
             "model": self._model,
@@ -346,7 +345,7 @@ def _renamed(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _without_path(cls: type, name: str, value: Any) -> Any:
     """Return the parameter, or None for a path: a file that is loaded opens no path it names."""
-    if name in PLACES:
+    if name in _FOLDERS:
         return None
     if name == "network" and isinstance(value, str | Path) and is_model(value):
         return f"loaded from {Path(value).name}"  # not a file name: a later fit can't open it
@@ -364,7 +363,7 @@ def _without_path(cls: type, name: str, value: Any) -> Any:
 
 
 def _check_limits(cls: type, name: str, value: Any) -> None:
-    """Raise if a number among the parameters is out of all proportion."""
+    """Raise an error if a number in a parameter is outside its limits."""
     low, high = _LIMITS.get(name, (-_MAX_NUMBER, _MAX_NUMBER))
     for number in _numbers_in(value):
         if not low <= number <= high:
@@ -375,7 +374,7 @@ def _check_limits(cls: type, name: str, value: Any) -> None:
 
 
 def _check_attribute(cls: type, name: str, value: Any) -> None:
-    """Raise if a number in a fitted attribute is not finite, or beyond the attribute's limits."""
+    """Raise an error if a number in a fitted attribute is not finite or outside its limits."""
     if name in _NOT_CHECKED:
         return
     low, high = _ATTRIBUTE_LIMITS.get(name, (-math.inf, math.inf))
@@ -394,10 +393,10 @@ def _check_attribute(cls: type, name: str, value: Any) -> None:
 
 
 def _check_lengths(estimator: Any) -> None:
-    """Raise if fitted attributes of an estimator of skfer do not fit together."""
+    """Raise an error if fitted attributes of an estimator do not fit together."""
     found = vars(estimator)
     expected: dict[str, tuple[Any, ...]] = {}
-    if KINDS[type(estimator).__name__].attributes is not None and "classes_" in found:
+    if ALLOWED[type(estimator).__name__].attributes is not None and "classes_" in found:
         n_classes = len(np.ravel(found["classes_"]))
         expected = {"classes_": (n_classes,), "class_prior_": (n_classes,)}
         if len(np.unique(found["classes_"].astype(str))) < n_classes:
@@ -434,11 +433,6 @@ def _objects(items: list[Any]) -> np.ndarray:
     return array
 
 
-def _as_read(value: Any) -> Any:
-    """The value as it will come back: numbers of NumPy's as Python's."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _is_unicode(text: str) -> bool:
     return printable(text, controls=False) == text
 
@@ -448,7 +442,8 @@ def _is_plain(value: Any) -> bool:
 
 
 def _inside(where: str, cls: type, name: str) -> str:
-    return where if issubclass(cls, GROUPS) else f"{where}.{name}"
+    """Return the name of a parameter in errors; steps of a Pipeline are named by `_item`."""
+    return where if issubclass(cls, FeatureUnion | Pipeline) else f"{where}.{name}"
 
 
 def _item(where: str, item: Any) -> str:
@@ -460,12 +455,9 @@ def _item(where: str, item: Any) -> str:
 def _refusal(value: Any, where: str) -> str:
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if hasattr(value, "best_estimator_"):
-        return (
-            f"{where} is a {type(value).__name__}: a file of skfer.save holds what it found, its "
-            "best_estimator_."
-        )
+        return f"{where} is a {type(value).__name__}: save its best_estimator_ instead."
     if where.endswith(".callbacks"):
-        return f"{where} is of use to a fit only: save it with callbacks=None."
+        return f"{where} can't be saved: set callbacks=None."
     if where.endswith(".random_state"):
         return f"{where} is a {kind}: a file of skfer.save holds an int, or None."
     if callable(value) and not hasattr(value, "get_params"):
@@ -477,9 +469,9 @@ def _refusal(value: Any, where: str) -> str:
         )
         return (
             f"{where} is a function, {name}, and a file of skfer.save holds data, no code. "
-            f"{register if network else ''}{_WAY_OUT}"
+            f"{register if network else ''}{_ADVICE}"
         )
     return (
         f"{where} is a {kind}, which a file of skfer.save can't hold. It holds "
-        f"{', '.join(KINDS)}, and plain data. {_WAY_OUT}"
+        f"{', '.join(ALLOWED)}, and plain data. {_ADVICE}"
     )

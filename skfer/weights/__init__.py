@@ -1,4 +1,4 @@
-"""The weights that this project trained: plain numbers, checked before they are used."""
+"""Weights that this project trained, with checksums."""
 
 from skfer.weights._files import (
     StoredWeights,

@@ -1,7 +1,7 @@
-"""Files of weights: a record in JSON, and an array file whose SHA-256 stands in the record.
+"""Files of weights: ``NAME.json`` with a record, and ``NAME.npz`` with the arrays.
 
-``NAME.json`` says what the weights are; ``NAME.npz`` holds the arrays in the order of Keras's
-`get_weights`, in half precision. There is no pickle in it, and none is read.
+The arrays are in the order of Keras's `get_weights`, in half precision, without pickles. Their
+SHA-256 is in the record.
 """
 
 from __future__ import annotations
@@ -48,18 +48,12 @@ class StoredWeights(NamedTuple):
 
 
 def list_weights(folder: Path = FOLDER) -> list[str]:
-    """Names of the weights there are."""
+    """Return the names of the weights."""
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
 def read_record(name: str, folder: Path = FOLDER) -> WeightsRecord:
-    """Return the description of weights.
-
-    Raises
-    ------
-    ValueError
-        If there are none of that name; it lists those there are.
-    """
+    """Return the record of weights."""
     known = list_weights(folder)
     if name not in known:
         raise ValueError(f"There are no weights {name!r}; there are {', '.join(known)}.")
@@ -68,26 +62,20 @@ def read_record(name: str, folder: Path = FOLDER) -> WeightsRecord:
 
 
 def read_weights(name: str, folder: Path = FOLDER) -> StoredWeights:
-    """The weights of that name, if they are what they were when they were trained.
-
-    Raises
-    ------
-    ValueError
-        If there are none of that name, or the file is missing or has been changed.
-    """
+    """Return weights; a missing or changed file is an error."""
     record = read_record(name, folder)
     path = folder / f"{name}.npz"
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ValueError(
-            f"The weights file {str(path)!r} can't be read ({error.strerror}): install skfer anew."
+            f"The weights file {str(path)!r} can't be read ({error.strerror}): install skfer again."
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != record.sha256:
         raise ValueError(
             f"The weights file {str(path)!r} has been changed: its SHA-256 is {found}, not "
-            f"{record.sha256}. Install skfer anew."
+            f"{record.sha256}. Install skfer again."
         )
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         arrays = [read_array(archive, info) for info in archive.infolist()]
@@ -100,17 +88,12 @@ def write_weights(
     """Write a record and its arrays, in half precision where that loses little.
 
     Variances of batch normalisation may be too small for half precision; vectors stay float32.
-
-    Returns
-    -------
-    WeightsRecord
-        The given one with the checksum of the file.
     """
     stored = io.BytesIO()
     with zipfile.ZipFile(stored, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for place, array in enumerate(arrays):
+        for index, array in enumerate(arrays):
             kept = array.astype(np.float32 if array.ndim < 2 else np.float16)
-            add_array(archive, f"{place:03}.npy", kept, compress=True)
+            add_array(archive, f"{index:03}.npy", kept, compress=True)
     (folder / f"{record.name}.npz").write_bytes(stored.getvalue())
     record = record._replace(sha256=hashlib.sha256(stored.getvalue()).hexdigest())
     text = json.dumps(record._asdict(), indent=1, ensure_ascii=False) + "\n"

@@ -54,9 +54,3 @@ def test_the_classifier_averages_at_prediction(views, small_network):
     np.testing.assert_allclose(averaged, mirrored, atol=1e-5)
     assert not np.allclose(averaged, alone, atol=1e-4)
     np.testing.assert_allclose(averaged.sum(axis=1), 1, atol=1e-5)
-
-
-def test_unknown_views(small_network):
-    classifier = FacialExpressionClassifier(small_network, test_time_augmentation="five")
-    with pytest.raises(ValueError, match="'test_time_augmentation' parameter"):
-        classifier.fit(np.zeros((4, 16, 16), np.uint8), [0, 1, 0, 1])

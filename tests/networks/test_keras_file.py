@@ -25,58 +25,36 @@ VARIANCE = {
 
 def conv(name, **settings):
     """A convolution as Keras 2 writes it."""
+    regularizer = {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.01}}
+    unused = ("bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint")
     config = {
-        "name": name,
-        "trainable": True,
-        "filters": 4,
-        "kernel_size": [3, 3],
-        "strides": [1, 1],
-        "padding": "valid",
-        "data_format": "channels_last",
-        "dilation_rate": [1, 1],
-        "activation": "relu",
-        "use_bias": True,
-        "kernel_initializer": VARIANCE,
-        "bias_initializer": ZEROS,
-        "kernel_regularizer": {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.01}},
-        "bias_regularizer": None,
-        "activity_regularizer": None,
-        "kernel_constraint": None,
-        "bias_constraint": None,
+        **{"name": name, "trainable": True, "filters": 4, "kernel_size": [3, 3], "strides": [1, 1]},
+        **{"padding": "valid", "data_format": "channels_last", "dilation_rate": [1, 1]},
+        **{"activation": "relu", "use_bias": True, "kernel_initializer": VARIANCE},
+        **{"bias_initializer": ZEROS, "kernel_regularizer": regularizer},
+        **dict.fromkeys(unused),
     }
     return {"class_name": "Conv2D", "config": config | settings}
 
 
 def normalization(axis):
+    ones = {"class_name": "Ones", "config": {}}
     config = {
-        "name": "bn",
-        "trainable": True,
-        "axis": axis,
-        "momentum": 0.99,
-        "epsilon": 0.001,
-        "center": True,
-        "scale": True,
-        "beta_initializer": ZEROS,
-        "gamma_initializer": {"class_name": "Ones", "config": {}},
-        "moving_mean_initializer": ZEROS,
-        "moving_variance_initializer": {"class_name": "Ones", "config": {}},
-        "beta_regularizer": None,
-        "gamma_regularizer": None,
-        "beta_constraint": None,
-        "gamma_constraint": None,
+        **{"name": "bn", "trainable": True, "axis": axis, "momentum": 0.99, "epsilon": 0.001},
+        **{"center": True, "scale": True, "beta_initializer": ZEROS, "gamma_initializer": ones},
+        **{"moving_mean_initializer": ZEROS, "moving_variance_initializer": ones},
+        **dict.fromkeys(
+            f"{w}_{kind}" for w in ("beta", "gamma") for kind in ("regularizer", "constraint")
+        ),
     }
     return {"class_name": "BatchNormalization", "config": config}
 
 
 def separable(kind):
     """A depthwise or separable convolution, with settings that Keras 3 does not know."""
-    config = conv("sep", padding="same", kernel_size=[3, 3])["config"] | {
-        "depth_multiplier": 1,
-        "groups": 1,
-        "depthwise_initializer": VARIANCE,
-        "depthwise_regularizer": None,
-        "depthwise_constraint": None,
-    }
+    config = conv("sep", padding="same")["config"] | {"depth_multiplier": 1, "groups": 1}
+    config |= {"depthwise_initializer": VARIANCE}
+    config |= {"depthwise_regularizer": None, "depthwise_constraint": None}
     if kind == "DepthwiseConv2D":
         for name in ("filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint"):
             del config[name]
@@ -93,16 +71,8 @@ def end():
 
 SHAPE = [None, 12, 12, 1]
 FIRST = conv("first", batch_input_shape=SHAPE, dtype="float32")
-INPUT = {
-    "class_name": "InputLayer",
-    "config": {
-        "batch_input_shape": SHAPE,
-        "dtype": "float32",
-        "sparse": False,
-        "ragged": False,
-        "name": "start",
-    },
-}
+START = {"batch_input_shape": SHAPE, "dtype": "float32", "sparse": False, "ragged": False}
+INPUT = {"class_name": "InputLayer", "config": START | {"name": "start"}}
 MIXED = {"class_name": "Policy", "config": {"name": "float32"}}
 LEAKY = {"class_name": "LeakyReLU", "config": {"name": "leaky", "alpha": 0.1}}
 

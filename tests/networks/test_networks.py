@@ -62,8 +62,3 @@ def test_an_option_that_is_none_leaves_the_default():
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'litle_vgg'.*cnn4, cnn5.*mean 'little_vgg'"):
         build_network("litle_vgg", (48, 48, 1), 7)
-
-
-def test_an_option_the_network_does_not_take_is_named(tiny_network):
-    with pytest.raises(ValueError, match="takes no 'dropout'"):
-        build_network(tiny_network, (16, 16, 1), 2, dropout=0.5)

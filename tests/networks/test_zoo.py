@@ -16,18 +16,12 @@ from skfer.networks import build_network, list_networks
 from skfer.networks._layers import freeze_below
 
 APPLICATIONS = {
-    "efficientnetb0": "EfficientNetB0",
-    "efficientnetb3": "EfficientNetB3",
-    "efficientnetb5": "EfficientNetB5",
-    "efficientnetb7": "EfficientNetB7",
-    "inceptionresnetv2": "InceptionResNetV2",
-    "inceptionv3": "InceptionV3",
-    "resnet101v2": "ResNet101V2",
-    "resnet152v2": "ResNet152V2",
-    "resnet50": "ResNet50",
-    "resnet50v2": "ResNet50V2",
-    "vgg16": "VGG16",
-    "vgg19": "VGG19",
+    name.lower(): name
+    for name in (
+        *("EfficientNetB0", "EfficientNetB3", "EfficientNetB5", "EfficientNetB7"),
+        *("InceptionResNetV2", "InceptionV3", "ResNet101V2", "ResNet152V2"),
+        *("ResNet50", "ResNet50V2", "VGG16", "VGG19"),
+    )
 }
 SIZES = {"inceptionv3": 75, "inceptionresnetv2": 75}
 # In the everyday run: our own networks, and the quicker ones of keras.applications once.

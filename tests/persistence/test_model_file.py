@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 
@@ -15,7 +14,7 @@ from saved_models_for_tests import MODELS, is_too_new, told_of
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
@@ -35,7 +34,6 @@ from skfer import (
 from skfer.datasets import make_faces
 from skfer.detection import HaarDetector, MTCNNDetector, YuNetDetector
 from skfer.networks import build_network, list_networks, register_network
-from skfer.persistence._model_file import write_archive
 
 
 @pytest.fixture(scope="module")
@@ -52,26 +50,11 @@ def classifier(faces):
 
 
 @pytest.fixture(scope="module")
-def content(classifier, tmp_path_factory):
-    """The JSON of a saved classifier, and its arrays; to be changed and sealed anew."""
+def content(classifier, unpacked, tmp_path_factory):
+    """The JSON of a saved classifier, and its arrays."""
     path = skfer.save(classifier, tmp_path_factory.mktemp("content") / "tiny.skfer")
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        arrays = [np.load(io.BytesIO(archive.read(name))) for name in names[1:]]
-        return archive.read("skfer.json").decode(), arrays
-
-
-@pytest.fixture
-def sealed(tmp_path):
-    """A file of that content with a checksum that is right, as an attacker would make it."""
-
-    def write(content, arrays):
-        path = tmp_path / "sealed.skfer"
-        with path.open("w+b") as file:
-            write_archive(file, content, arrays)
-        return path
-
-    return write
+    values, arrays = unpacked(path)
+    return json.dumps(values), arrays
 
 
 def test_a_pipeline_comes_back_whole(classifier, tmp_path, astronaut):
@@ -95,25 +78,6 @@ def test_a_pipeline_comes_back_whole(classifier, tmp_path, astronaut):
     assert again.fine_tune_epoch_ is None
     assert again.classes_.dtype == classifier.classes_.dtype
     assert [path.name for path in tmp_path.iterdir()] == ["faces.skfer"]
-
-
-def test_ratings_come_back(faces, tmp_path):
-    affect = np.column_stack([faces.valence, faces.arousal])
-    register_network("tiny_network", tiny_network)
-    regressor = FacialAffectRegressor("tiny_network", epochs=1, random_state=0)
-    regressor.fit(faces.images, affect)
-    loaded = skfer.load(skfer.save(regressor, tmp_path / "affect.skfer"))
-    np.testing.assert_array_equal(loaded.predict(faces.images), regressor.predict(faces.images))
-
-
-@pytest.mark.parametrize("per_class", [False, True])
-def test_sets_of_labels_come_back(classifier, faces, tmp_path, per_class):
-    conformal = ConformalClassifier(FrozenEstimator(classifier), per_class=per_class)
-    conformal.fit(faces.images, faces.labels)
-    loaded = skfer.load(skfer.save(conformal, tmp_path / "sets.skfer"))
-    np.testing.assert_array_equal(
-        loaded.predict_set(faces.images), conformal.predict_set(faces.images)
-    )
 
 
 def test_training_goes_on_after_loading(classifier, faces, tmp_path):
@@ -150,19 +114,6 @@ def test_a_network_with_a_state_of_its_own_and_other_settings(faces, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_model_from_keras_with_its_outputs_in_another_order(faces, tmp_path):
-    model = small_network((24, 24, 1), 3)
-    model.save(tmp_path / "theirs.keras")
-    classifier = FacialExpressionClassifier.from_keras(
-        tmp_path / "theirs.keras", classes=["surprise", "happy", "sad"]
-    )
-    loaded = skfer.load(skfer.save(classifier, tmp_path / "theirs.skfer"))
-    np.testing.assert_array_equal(
-        loaded.predict_proba(faces.images[:4]), classifier.predict_proba(faces.images[:4])
-    )
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn4", "mini_resnet", "mini_xception"])
 def test_every_layer_of_our_networks_is_known(name, tmp_path):
     classifier = FacialExpressionClassifier(name, random_state=0)
@@ -175,31 +126,53 @@ def test_every_layer_of_our_networks_is_known(name, tmp_path):
     assert any(l2) == (name == "mini_xception")
 
 
-def test_what_stands_around_a_classifier(classifier, faces, tmp_path):
-    frozen = FrozenEstimator(classifier)
-    examples = {
-        "careful": AbstainingClassifier(classifier, threshold=0.9),
-        "embedder": make_pipeline(
-            ExpressionEmbedder(frozen), StandardScaler(), LogisticRegression()
-        ).fit(faces.images, faces.labels),
-        "texture": make_pipeline(LBPDescriptor(grid=2), LogisticRegression(max_iter=20, tol=1)).fit(
-            faces.images, faces.labels
-        ),
-        "edges": HOGDescriptor().fit(faces.images),
-        "transfer": FacialExpressionClassifier("tiny_network", weights=frozen),
-        "rgb": ImageResizer((32, 24), color="rgb"),
-    }
-    for name, example in examples.items():
-        loaded = skfer.load(skfer.save(example, tmp_path / f"{name}.skfer"))
-        assert type(loaded) is type(example)
-        method = "predict" if hasattr(example, "predict") else "transform"
-        if name == "transfer":
-            assert loaded.weights.estimator.n_iter_ == 2
-            continue
-        given, expected = (
-            getattr(estimator, method)(faces.images[:5]) for estimator in (loaded, example)
-        )
-        np.testing.assert_array_equal(given, expected)
+EXAMPLES = {
+    "ratings": lambda frozen: FacialAffectRegressor("tiny_network", epochs=1, random_state=0),
+    "abstaining": lambda frozen: AbstainingClassifier(frozen, threshold=0.9),
+    "sets": ConformalClassifier,
+    "sets by class": lambda frozen: ConformalClassifier(frozen, per_class=True),
+    "embedder": lambda frozen: make_pipeline(
+        ExpressionEmbedder(frozen), StandardScaler(), LogisticRegression()
+    ),
+    "texture": lambda frozen: make_pipeline(
+        LBPDescriptor(grid=2), LogisticRegression(max_iter=20, tol=1)
+    ),
+    "edges": lambda frozen: HOGDescriptor(),
+    "union": lambda frozen: FeatureUnion(
+        [("edges", HOGDescriptor()), ("t", LBPDescriptor(grid=2))]
+    ),
+    "rgb": lambda frozen: ImageResizer((32, 24), color="rgb"),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_kind_of_estimator_predicts_the_same_after_loading(classifier, faces, tmp_path, name):
+    example = EXAMPLES[name](FrozenEstimator(classifier))
+    y = np.column_stack([faces.valence, faces.arousal]) if name == "ratings" else faces.labels
+    example.fit(faces.images, y)
+    loaded = skfer.load(skfer.save(example, tmp_path / "a.skfer"))
+    assert type(loaded) is type(example)
+    methods = ("predict_set", "predict", "transform")
+    method = next(method for method in methods if hasattr(example, method))
+    given, expected = (getattr(one, method)(faces.images[:5]) for one in (loaded, example))
+    np.testing.assert_array_equal(given, expected)
+
+
+def test_frozen_weights_come_back(classifier, tmp_path):
+    transfer = FacialExpressionClassifier("tiny_network", weights=FrozenEstimator(classifier))
+    loaded = skfer.load(skfer.save(transfer, tmp_path / "a.skfer"))
+    assert loaded.weights.estimator.n_iter_ == 2
+
+
+@pytest.mark.slow
+def test_a_model_from_keras_with_its_outputs_in_another_order(faces, tmp_path):
+    small_network((24, 24, 1), 3).save(tmp_path / "keras.keras")
+    example = FacialExpressionClassifier.from_keras(
+        tmp_path / "keras.keras", classes=["surprise", "happy", "sad"]
+    )
+    loaded = skfer.load(skfer.save(example, tmp_path / "a.skfer"))
+    given, expected = (one.predict_proba(faces.images[:4]) for one in (loaded, example))
+    np.testing.assert_array_equal(given, expected)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +208,7 @@ def test_folders_to_write_to_stay_behind(tmp_path):
         ),
         (
             FacialExpressionClassifier(callbacks=[keras.callbacks.TerminateOnNaN()]),
-            "callbacks is of use to a fit only.*callbacks=None",
+            "callbacks can't be saved.*callbacks=None",
         ),
         (FacialExpressionClassifier(random_state=np.random.RandomState(0)), "an int, or None"),
         (GridSearchCV(SVC(), {"C": [1]}), "which .* can't hold"),

@@ -47,11 +47,7 @@ def classifier(faces):
 @pytest.fixture(scope="module")
 def pipeline(classifier):
     return Pipeline(
-        [
-            ("cropper", FaceCropper()),
-            ("resizer", GrayscaleResizer(24)),
-            ("classifier", classifier),
-        ]
+        [("cropper", FaceCropper()), ("resizer", GrayscaleResizer(24)), ("classifier", classifier)]
     )
 
 

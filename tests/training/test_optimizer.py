@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from skfer._training._optimizer import build_optimizer
+from skfer._training._phases import build_optimizer
 
 
 def rates(schedule, steps, learning_rate=0.1):

@@ -10,21 +10,8 @@ import pytest
 from skfer.weights import WeightsRecord, list_weights, read_weights, write_weights
 
 RECORD = WeightsRecord(
-    name="mine",
-    sha256="",
-    network="mini_resnet",
-    image_shape=(48, 48, 1),
-    classes=["happy", "sad"],
-    class_prior=[0.6, 0.4],
-    temperature=1.0,
-    parameters={},
-    preprocessing={},
-    n_weights=0,
-    accuracy={},
-    data="",
-    licence="",
-    recipe={},
-    versions={},
+    *("mine", "", "mini_resnet", (48, 48, 1), ["happy", "sad"], [0.6, 0.4], 1.0),
+    *({}, {}, 0, {}, "", "", {}, {}),
 )
 
 
