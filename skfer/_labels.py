@@ -100,14 +100,7 @@ def code_table(codes: str | Mapping[Any, str | None]) -> dict[str, str | None]:
 def decode_label(
     value: Any, codes: Mapping[str, str | None] | None = None, *, normalize: bool = True
 ) -> str | None:
-    """Return the label that a code or name stands for.
-
-    Examples
-    --------
-    >>> from skfer._labels import code_table, decode_label
-    >>> decode_label("Happiness"), decode_label("4.0", code_table("raf-db"))
-    ('happy', 'happy')
-    """
+    """Return the label that a code or name stands for."""
     text = "" if value is None else str(value).strip()
     if text.casefold() in ("", "nan", "<na>", "nat"):
         raise ValueError("the label is missing")
@@ -187,10 +180,7 @@ def label_array(y: Any, name: str = "y") -> np.ndarray:
 
 
 def encoded_labels_hint(y: np.ndarray, names: Iterable[Any]) -> str:
-    """Return the end of an error where `y` holds numbers and a parameter names strings.
-
-    The usual cause is a scikit-learn tool that encodes `y` before it calls ``fit``.
-    """
+    """Return a hint for errors if `y` is encoded as numbers and a parameter names strings."""
     if np.asarray(y).dtype.kind not in "iu" or not all(isinstance(name, str) for name in names):
         return ""
     return (

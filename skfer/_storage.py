@@ -106,20 +106,14 @@ def _reserve(file: IO[bytes], n_bytes: int) -> None:
 
 
 def iter_blocks(array: np.ndarray, size: int = _PART) -> Iterator[np.ndarray]:
-    """Yield slices of the first axis as views, and release the pages of each after its use.
-
-    Reading an array in a file then takes the memory of one part.
-    """
+    """Yield slices of the first axis; the pages of an array in a file are released after use."""
     for start in range(0, len(array), size):
         yield array[start : start + size]
         release_pages(array)
 
 
 def release_pages(array: np.ndarray) -> None:
-    """Release the memory of an array in a file; its pages are read again when they are used.
-
-    An array in memory is not changed.
-    """
+    """Release the memory of an array in a file; pages are read again when they are used."""
     pages = _pages_of(array)
     if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)

@@ -9,6 +9,7 @@ import re
 import reprlib
 import stat
 import sys
+from numbers import Integral
 from typing import IO, Any
 
 import skfer
@@ -32,16 +33,7 @@ _forked_in_use = False
 
 
 def open_regular(path: str | os.PathLike) -> IO[bytes]:
-    """Open a file for reading bytes, without waiting for a pipe or reading a device.
-
-    Examples
-    --------
-    >>> from skfer._utils import open_regular
-    >>> open_regular("/dev/null")
-    Traceback (most recent call last):
-    ...
-    ValueError: it is a device, not a file
-    """
+    """Open a file for reading bytes, without waiting for a pipe or reading a device."""
 
     def opener(name: str, flags: int) -> int:
         return os.open(name, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
@@ -57,16 +49,7 @@ def open_regular(path: str | os.PathLike) -> IO[bytes]:
 
 
 def printable(text: str, *, keep: str = "", controls: bool = True) -> str:
-    r"""Escape characters that a terminal acts on, or that no encoding can write.
-
-    Examples
-    --------
-    >>> from skfer._utils import printable
-    >>> print(printable("happy\x1b[2J"), printable("Größe 大きい"))
-    happy\u001b[2J Größe 大きい
-    >>> print(printable("caf\udce9.jpg", controls=False))
-    caf\udce9.jpg
-    """
+    """Escape characters that a terminal acts on, or that no encoding can write."""
     unsafe = _CONTROL if controls else _NOT_UTF8
     return unsafe.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
 
@@ -76,18 +59,7 @@ def _escape(character: str) -> str:
 
 
 def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:
-    """Return the repr of a value for an error, of at most `most` characters.
-
-    What is too long loses its middle: a path keeps its name, and a list its ends.
-
-    Examples
-    --------
-    >>> from skfer._utils import shorten
-    >>> shorten("happy")
-    "'happy'"
-    >>> len(shorten("0 255 " * 2304))
-    80
-    """
+    """Return the repr of a value for an error, without its middle if it is too long."""
     if isinstance(value, bytes | bytearray):
         value = bytes(value[:most])  # the end may be far away
     limited = reprlib.Repr()
@@ -102,6 +74,12 @@ def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:
     return f"{text[:half]}...{text[half - most + 3 :]}"
 
 
+def check_int(name: str, value: Any, least: int = 1) -> None:
+    """Raise `ValueError` unless a parameter is an int of at least `least`."""
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name}={value!r} must be an int of at least {least}.")
+
+
 SITE = "https://skfer.readthedocs.io/en/stable"
 
 
@@ -111,15 +89,7 @@ def page(name: str) -> str:
 
 
 def api_page(cls: type) -> str:
-    """Return the address of the API page of a public class.
-
-    Examples
-    --------
-    >>> from skfer._utils import api_page
-    >>> from skfer.detection import HaarDetector
-    >>> api_page(HaarDetector)
-    'https://skfer.readthedocs.io/en/stable/api/generated/skfer.detection.HaarDetector.html'
-    """
+    """Return the address of the API page of a public class."""
     if cls.__name__ in skfer.__all__:
         module = "skfer"
     else:
@@ -159,14 +129,7 @@ def import_extra(module: str, needed_by: str, extra: str, otherwise: str = "") -
 
 
 def missing_package(module: str, needed_by: str, extra: str, otherwise: str = "") -> ImportError:
-    """Return the error that says how to install the package of a module.
-
-    Examples
-    --------
-    >>> from skfer._utils import missing_package
-    >>> print(missing_package("av", "recognize_video", "video"))
-    recognize_video needs PyAV, which is not installed: pip install "skfer[video]". See https...
-    """
+    """Return the error that says how to install the package of a module."""
     name = module.partition(".")[0]
     package = _PACKAGES.get(name, name)
     way_out = f", or {otherwise}" if otherwise else ""
@@ -177,16 +140,7 @@ def missing_package(module: str, needed_by: str, extra: str, otherwise: str = ""
 
 
 def tensorflow_is_usable() -> bool:
-    """Return False in a process that was forked from one in which TensorFlow was at work.
-
-    TensorFlow's threads are not there after a fork; it would wait for them forever.
-
-    Examples
-    --------
-    >>> from skfer._utils import tensorflow_is_usable
-    >>> tensorflow_is_usable()
-    True
-    """
+    """Return False in a process forked after TensorFlow had started its threads."""
     return not _forked_in_use
 
 

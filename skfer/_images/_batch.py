@@ -309,11 +309,7 @@ def _shown(item: Any) -> str:
 
 
 def content_keys(images: Images) -> list[bytes]:
-    """Return a key of 16 bytes for each image.
-
-    A key is the hash of the gray levels in 8 bits. It does not depend on dtype, scale ([0, 255],
-    [0, 1] or [-1, 1], one for all images) or channels.
-    """
+    """Return a key of 16 bytes for each image: the hash of its 8-bit gray levels."""
     scale = float_scale(images)
     return [content_key(image, scale) for image in images]
 

@@ -225,14 +225,7 @@ def _converted(image: Image.Image, mode: str) -> np.ndarray:
 
 
 def describe_text(text: str) -> str | None:
-    """Describe a text in place of an image; None if it is of no known kind.
-
-    Examples
-    --------
-    >>> from skfer._images._decoding import describe_text
-    >>> describe_text("data:image/png;base64,iVBORw0KGgo=")
-    'a data URL: decode what follows its comma with base64.b64decode'
-    """
+    """Describe a text in place of an image; None if it is of no known kind."""
     head = text[:4096]
     if _DATA_URL.match(head):
         return "a data URL: decode what follows its comma with base64.b64decode"

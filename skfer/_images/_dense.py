@@ -78,10 +78,7 @@ def set_image(image: np.ndarray, dense: np.ndarray, index: int) -> None:
 def for_each_image(
     function: Callable[[int], Any], indices: range, n_jobs: int | None, verbose: int = 0
 ) -> list[Any]:
-    """Call a function with the index of each image, in threads whatever backend is set.
-
-    OpenCV releases the interpreter lock, and processes could not fill one array.
-    """
+    """Call a function with each index in threads, as OpenCV releases the interpreter lock."""
     batch_size = min(max(len(indices) // (8 * effective_n_jobs(n_jobs)), 1), _MAX_BATCH)
     parallel = Parallel(n_jobs, require="sharedmem", batch_size=batch_size, verbose=verbose)
     return parallel(delayed(function)(index) for index in indices)

@@ -15,11 +15,7 @@ _SMALLEST_LIMIT_OF_FILES = 50_000_000
 
 
 def max_pixels() -> int:
-    """Return the largest number of pixels, width times height, of an image that is decoded.
-
-    It is 150 million, or the value of the environment variable ``SKFER_MAX_PIXELS``, which worker
-    processes inherit.
-    """
+    """Return the maximum number of pixels of an image, from ``SKFER_MAX_PIXELS`` if it is set."""
     given = os.environ.get(LIMIT_NAME)
     if not given:
         return MAX_PIXELS

@@ -40,27 +40,13 @@ _DAMAGE = (ValueError, csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def split_of(name: str) -> str | None:
-    """Return the part of a data set with that name; None if there is none.
-
-    Examples
-    --------
-    >>> from skfer.datasets._files import split_of
-    >>> split_of("train"), split_of("Public Test"), split_of("val_set"), split_of("happy")
-    ('Training', 'PublicTest', 'Validation', None)
-    """
+    """Return the part of a data set with that name; None if there is none."""
     word = re.sub(r"[\s_-]", "", str(name).casefold())
     return _SPLITS.get(word) or _SPLITS.get(re.sub(r"(set|data|images)$", "", word))
 
 
 def looks_like_split(name: str) -> bool:
-    """Return whether a folder is named as a part of a data set: "train", "FER2013Train".
-
-    Examples
-    --------
-    >>> from skfer.datasets._files import looks_like_split
-    >>> [looks_like_split(name) for name in ("FER2013Valid", "raf-test", "test2", "happy")]
-    [True, True, False, False]
-    """
+    """Return whether a folder is named as a part of a data set: "train", "FER2013Train"."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)
     return split_of(name) is not None or bool(words and split_of(words[-1]))
 
@@ -98,11 +84,7 @@ class Lines:
 
 @contextlib.contextmanager
 def open_table(source: Path) -> Iterator[Lines]:
-    """Open a text table, compressed or not, and yield its lines, without a byte order mark.
-
-    The length and number of lines and the ratio of a compressed file are limited: a compressed file
-    of a megabyte may hold gigabytes.
-    """
+    """Yield the lines of a text table, compressed or not, within limits on size."""
     try:
         file = open_regular(source)
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, _safe_indexing, check_consistent_length, check_
 from sklearn.utils.validation import column_or_1d
 
 from skfer._labels import canonical_labels, label_array, shared_labels
-from skfer._utils import import_extra
+from skfer._utils import check_int, import_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,24 +55,18 @@ def cross_dataset_matrix(
     DataFrame
         A row for each estimator, data set and metric, with the columns
 
-        estimator, dataset : str
-            Their names.
-        metric : str
-            "accuracy", "weighted_f1" or "balanced_accuracy".
+        estimator, dataset, metric : str
+            `metric` is "accuracy", "weighted_f1" or "balanced_accuracy".
         value, low, high : float
             The score and its bootstrap interval.
-        images : int
-            Number of images scored.
-        left_out : int
-            Number of images whose label is unknown to the estimator.
+        images, left_out : int
+            Number of images scored, and of images whose label is unknown to the estimator.
         groups : int
             Number of groups in the bootstrap; 0 if it draws images.
         answers_outside : float
             Share of images whose unrestricted prediction is no label of the data set.
-        n_labels : int
-            Number of shared labels.
-        labels : str
-            The shared labels, joined by ", ".
+        n_labels, labels : int and str
+            Number of shared labels, and their names joined by ", ".
 
     Raises
     ------
@@ -100,7 +94,6 @@ def cross_dataset_matrix(
     >>> from skfer.datasets import make_faces
     >>> from skfer.evaluation import cross_dataset_matrix
     >>> five = make_faces(20, classes=["angry", "happy", "sad", "surprise", "neutral"])
-    >>> two = make_faces(10, classes=["happy", "contempt"])
     >>> guess = DummyClassifier(strategy="prior").fit(five.images, five.labels)
     >>> more = (five.images[:4], ["anger", "anger", "joy", "fear"])
     >>> table = cross_dataset_matrix({"guess": guess}, {"drawn": five, "more": more})
@@ -217,10 +210,7 @@ def _predict(
 
 
 def _scores(counts: np.ndarray) -> np.ndarray:
-    """Compute the metrics of confusion matrices, without classes that have no images.
-
-    scikit-learn's metrics would need a call for each bootstrap sample.
-    """
+    """Compute the metrics of many confusion matrices, without classes that have no images."""
     correct = np.diagonal(counts, axis1=-2, axis2=-1)
     images = counts.sum(axis=-1)
     predicted = counts[..., :-1].sum(axis=-2)
@@ -239,10 +229,7 @@ def _scores(counts: np.ndarray) -> np.ndarray:
 
 
 def _bootstrap(counts: np.ndarray, n_bootstrap: int, rng: np.random.RandomState) -> np.ndarray:
-    """Draw bootstrap samples of confusion matrices.
-
-    Drawing images with replacement is drawing cells of the matrix, which needs one call.
-    """
+    """Draw bootstrap samples of confusion matrices: of cells, or of groups."""
     n_groups = len(counts)
     if n_groups == 1:
         cells = counts.ravel()
@@ -263,7 +250,6 @@ def percentile_interval(values: np.ndarray, confidence: float) -> tuple[np.ndarr
 
 def check_interval(n_bootstrap: int, confidence: float) -> None:
     """Validate the parameters of a bootstrap interval."""
-    if not isinstance(n_bootstrap, Integral) or n_bootstrap < 1:
-        raise ValueError(f"n_bootstrap={n_bootstrap!r} must be an int of at least 1.")
+    check_int("n_bootstrap", n_bootstrap)
     if not isinstance(confidence, Real) or not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence!r} must be between 0 and 1, such as 0.95.")

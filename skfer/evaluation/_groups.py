@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.stats import binomtest
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
 
 from skfer._labels import label_array
-from skfer._utils import import_extra
+from skfer._utils import check_int, import_extra
 from skfer.evaluation._cross_dataset import check_interval, percentile_interval
 
 if TYPE_CHECKING:
@@ -98,8 +97,7 @@ def group_report(
     """
     pd = import_extra("pandas", "group_report", "evaluation")
     check_interval(n_bootstrap, confidence)
-    if not isinstance(min_images, Integral) or min_images < 1:
-        raise ValueError(f"min_images={min_images!r} must be an int of at least 1.")
+    check_int("min_images", min_images)
     y_true, y_pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
     groups = column_or_1d(groups)
     check_consistent_length(y_true, y_pred, groups)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -13,7 +13,7 @@ from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 from skfer._base import ImageEstimator
 from skfer._images._batch import content_key, float_scale
 from skfer._images._pixel_range import PixelRange
-from skfer._utils import import_extra
+from skfer._utils import check_int, import_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,8 +123,7 @@ def leak_audit(
     pd = import_extra("pandas", "leak_audit", "evaluation")
     if not isinstance(similarity, Real) or not 0 < similarity <= 1:
         raise ValueError(f"similarity={similarity!r} must be above 0 and at most 1, such as 0.85.")
-    if not isinstance(n_candidates, Integral) or n_candidates < 1:
-        raise ValueError(f"n_candidates={n_candidates!r} must be an int of at least 1.")
+    check_int("n_candidates", n_candidates)
     train, test = (ImageEstimator()._images(X, reset=True) for X in (X_train, X_test))
     check_consistent_length(train, y_train, groups_train)
     check_consistent_length(test, y_test, groups_test)
@@ -196,10 +195,7 @@ def _keys_and_thumbnails(images: Any) -> tuple[list[bytes], np.ndarray]:
 
 
 def _coarse_vectors(thumbnails: np.ndarray) -> np.ndarray:
-    """Return images of 16 x 16 pixels as vectors (n, 256) of mean 0 and length 1; 0 if blank.
-
-    Their products are correlations.
-    """
+    """Return thumbnails of 16 x 16 pixels as vectors of mean 0 and length 1; 0 if blank."""
     factor = _SIDE // _COARSE_SIDE
     shape = (len(thumbnails), _COARSE_SIDE, factor, _COARSE_SIDE, factor)
     means = thumbnails.reshape(shape).mean(axis=(2, 4), dtype=np.float32)
@@ -211,10 +207,7 @@ def _coarse_vectors(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _nearest(vectors: np.ndarray, others: np.ndarray, n_candidates: int) -> np.ndarray:
-    """Return the indices (n, k) of the k most similar of the others, in descending order.
-
-    Both are split into chunks, so that memory is not proportional to the product of their lengths.
-    """
+    """Return the indices (n, k) of the k most similar of the others, computed in chunks."""
     k = min(n_candidates, len(others))
     nearest = np.empty((len(vectors), k), np.int64)
     for start in range(0, len(vectors), _CHUNK):

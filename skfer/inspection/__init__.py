@@ -2,12 +2,6 @@
 
 from skfer.inspection._circumplex import CircumplexDisplay
 from skfer.inspection._class_balance import ClassBalanceDisplay
-from skfer.inspection._deletion import (
-    deletion_curve,
-    deletion_score,
-    insertion_curve,
-    insertion_score,
-)
 from skfer.inspection._evaluation_displays import (
     CoverageDisplay,
     CrossDatasetDisplay,
@@ -26,7 +20,13 @@ from skfer.inspection._map_displays import (
 )
 from skfer.inspection._maps import grad_cam, saliency
 from skfer.inspection._network_plot import NetworkDisplay, layer_table, plot_network
-from skfer.inspection._occlusion import occlusion_sensitivity
+from skfer.inspection._perturbation import (
+    deletion_curve,
+    deletion_score,
+    insertion_curve,
+    insertion_score,
+    occlusion_sensitivity,
+)
 from skfer.inspection._regions import (
     FACE_REGIONS,
     RegionImportanceDisplay,

@@ -475,21 +475,11 @@ class CrossDatasetDisplay(_ReportDisplay):
     --------
     >>> import pandas as pd
     >>> from skfer.inspection import CrossDatasetDisplay
-    >>> report = pd.DataFrame(
-    ...     {
-    ...         "estimator": ["mine", "mine"],
-    ...         "dataset": ["FER2013", "CK+"],
-    ...         "metric": "accuracy",
-    ...         "value": [0.7, 0.9],
-    ...         "low": [0.68, 0.85],
-    ...         "high": [0.72, 0.94],
-    ...         "images": [3000, 300],
-    ...         "n_labels": [7, 5],
-    ...     }
-    ... )
-    >>> display = CrossDatasetDisplay(report).plot()
+    >>> columns = ["estimator", "dataset", "metric", "value", "low", "high", "images", "n_labels"]
+    >>> rows = [("mine", "CK+", "accuracy", 0.9, 0.85, 0.94, 300, 5)]
+    >>> display = CrossDatasetDisplay(pd.DataFrame(rows, columns=columns)).plot()
     >>> display.image_.get_array().tolist()
-    [[0.7, 0.9]]
+    [[0.9]]
     """
 
     def plot(
@@ -648,18 +638,11 @@ class RobustnessDisplay(_ReportDisplay):
     --------
     >>> import pandas as pd
     >>> from skfer.inspection import RobustnessDisplay
-    >>> report = pd.DataFrame(
-    ...     {
-    ...         "corruption": ["none", "noise", "noise"],
-    ...         "strength": [0, 1, 2],
-    ...         "level": [float("nan"), 0.1, 0.2],
-    ...         "unit": ["", "deviation / pixel range", "deviation / pixel range"],
-    ...         "accuracy": [0.7, 0.6, 0.4],
-    ...     }
-    ... )
-    >>> display = RobustnessDisplay(report).plot()
+    >>> columns = ["corruption", "level", "unit", "accuracy"]
+    >>> rows = [("none", float("nan"), "", 0.7), ("noise", 0.1, "deviation", 0.6)]
+    >>> display = RobustnessDisplay(pd.DataFrame(rows, columns=columns)).plot()
     >>> display.lines_[0].get_ydata().tolist()
-    [0.7, 0.6, 0.4]
+    [0.7, 0.6]
     """
 
     def plot(self, *, score: str = "accuracy") -> RobustnessDisplay:

@@ -150,15 +150,6 @@ class HistoryDisplay:
         Returns
         -------
         HistoryDisplay
-
-        Examples
-        --------
-        >>> from skfer.inspection import HistoryDisplay
-        >>> display = HistoryDisplay.from_histories(
-        ...     {"rate 0.1": {"loss": [2.0, 1.8]}, "rate 0.01": {"loss": [1.9, 1.2]}}
-        ... )
-        >>> len(display.lines_)
-        2
         """
         pyplot(f"{cls.__name__}.from_histories")
         if not isinstance(histories, Mapping):
@@ -326,10 +317,7 @@ def _draw_panel(axis: Any, metric: str, fits: list[_Fit]) -> list[Any]:
 
 
 def _draw_curves(axis: Any, metric: str, fit: _Fit, number: int, *, single: bool) -> list[Any]:
-    """Draw the curves of training (solid) and validation (dashed) as far as they exist.
-
-    The two curves of a single fit, and several fits, differ in colour and marker.
-    """
+    """Draw the curves of training (solid) and validation (dashed) that exist."""
     parts = (("training", metric, "-"), ("validation", f"val_{metric}", "--"))
     lines = []
     for part, (label, key, linestyle) in enumerate(parts):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import cv2
@@ -14,7 +13,7 @@ from skfer._base import ImageEstimator
 from skfer._images._batch import image_sequence
 from skfer._images._pixel_range import PixelRange
 from skfer._labels import label_array
-from skfer._utils import shorten
+from skfer._utils import check_int, shorten
 from skfer.inspection._plotting import Display, pyplot
 
 # A cell is about an inch wide: more pixels than this would only take memory.
@@ -121,7 +120,7 @@ class ImageGridDisplay(Display):
         ImageGridDisplay
         """
         pyplot(f"{cls.__name__}.from_data")
-        _check_at_least_1(n_images, "n_images")
+        check_int("n_images", n_images)
         batch = ImageEstimator()._images(X, reset=True)
         y = label_array(y)
         check_consistent_length(batch, y, y_pred)
@@ -285,7 +284,7 @@ class LabelReportDisplay(ImageGridDisplay):
         LabelReportDisplay
         """
         pyplot(f"{cls.__name__}.from_report")
-        _check_at_least_1(n_images, "n_images")
+        check_int("n_images", n_images)
         batch = ImageEstimator()._images(X, reset=True)
         if len(report) and report["row"].max() >= len(batch):
             raise ValueError(
@@ -387,7 +386,7 @@ class LeakDisplay(Display):
         LeakDisplay
         """
         pyplot(f"{cls.__name__}.from_audit")
-        _check_at_least_1(n_pairs, "n_pairs")
+        check_int("n_pairs", n_pairs)
         pairs = audit.pairs if kind is None else audit.pairs[audit.pairs["kind"] == kind]
         if not len(pairs):
             found = audit.pairs["kind"].value_counts().to_dict()
@@ -445,11 +444,6 @@ class LeakDisplay(Display):
         self.ax_.set(xticks=[], yticks=[], xlim=(0, columns), ylim=(height, 0), aspect="equal")
         self.ax_.spines[:].set_visible(False)
         return self
-
-
-def _check_at_least_1(number: Any, name: str) -> None:
-    if not isinstance(number, Integral) or number < 1:
-        raise ValueError(f"{name}={number!r} must be an int of at least 1.")
 
 
 def _known_classes(classes: Sequence[Any] | None, known: list[Any], description: str) -> list[Any]:

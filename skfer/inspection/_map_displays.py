@@ -11,7 +11,7 @@ from sklearn.utils import check_consistent_length
 
 from skfer._images._pixel_range import PixelRange
 from skfer.inspection._maps import grad_cam, saliency
-from skfer.inspection._occlusion import occlusion_sensitivity
+from skfer.inspection._perturbation import occlusion_sensitivity
 from skfer.inspection._plotting import Display, pyplot
 
 # Inches: a cell, which holds an image or a map. Fractions of a cell: image and text.

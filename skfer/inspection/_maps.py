@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skfer._base import ImageEstimator
 from skfer._images._dense import dense_images
 from skfer._pipelines import flat_steps, join_steps
-from skfer._utils import shorten
+from skfer._utils import check_int, shorten
 from skfer.preprocessing import FaceCropper, GrayscaleResizer, ImageResizer
 
 if TYPE_CHECKING:
@@ -189,8 +189,7 @@ def saliency(
     >>> result.maps.shape, result.images.shape
     ((3, 48, 48), (3, 48, 48, 1))
     """
-    if not isinstance(smooth, Integral) or smooth < 0:
-        raise ValueError(f"smooth={smooth!r} must be an int of at least 0.")
+    check_int("smooth", smooth, 0)
     if not isinstance(noise, Real) or noise < 0:
         raise ValueError(f"noise={noise!r} must be a number of at least 0.")
     prepared = prepare_images(estimator, X)
@@ -329,10 +328,7 @@ def _cached_function(
 
 
 class TracedFunction:
-    """A function of images and class indices, traced once for each dtype.
-
-    The weights of the network are read at each call, so further training changes the result.
-    """
+    """Function of images and class indices, traced once for each dtype."""
 
     def __init__(self, network: keras.Model, function: Callable):
         self._shape = network.input_shape

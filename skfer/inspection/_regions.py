@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import cv2
@@ -12,6 +11,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
 from skfer._labels import label_array
+from skfer._utils import check_int
 from skfer.inspection._maps import prepare_images
 from skfer.inspection._plotting import COLORS, pyplot
 
@@ -243,8 +243,7 @@ def region_importance(
     >>> result.regions, result.importances.shape
     (['brows', 'eyes', 'nose', 'mouth'], (4, 2))
     """
-    if not isinstance(n_repeats, Integral) or n_repeats < 1:
-        raise ValueError(f"n_repeats={n_repeats!r} must be an int of at least 1.")
+    check_int("n_repeats", n_repeats)
     images, classifier = prepare_images(estimator, X)
     y = label_array(y)
     check_consistent_length(images, y)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from skfer._utils import check_int
 from skfer.metrics._probabilities import check_probabilities, codes_and_probabilities
 
 # Range of temperatures that are searched. On data that the network was fitted on, the optimum is 0.
@@ -78,8 +78,7 @@ def reliability_curve(
     >>> curve.accuracy.tolist(), curve.confidence.round(2).tolist(), curve.counts.tolist()
     ([0.75], [0.7], [4])
     """
-    if not isinstance(n_bins, Integral) or n_bins < 1:
-        raise ValueError(f"n_bins={n_bins!r} must be an int of at least 1.")
+    check_int("n_bins", n_bins)
     codes, proba = codes_and_probabilities(y_true, y_proba, labels)
     confidence, correct = proba.max(axis=1), proba.argmax(axis=1) == codes
     bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)

@@ -75,11 +75,7 @@ def align_face(image: np.ndarray, landmarks: np.ndarray, *, margin: float) -> np
 
 
 def _fit_similarity(source: np.ndarray, target: np.ndarray) -> tuple[complex, complex]:
-    """Return the least-squares similarity ``target = rotation * source + shift``.
-
-    With points as complex numbers this is linear regression, and equals Umeyama's solution
-    without reflection.
-    """
+    """Return the least-squares similarity ``target = rotation * source + shift`` (Umeyama)."""
     source, target = source[:, 0] + 1j * source[:, 1], target[:, 0] + 1j * target[:, 1]
     centered = source - source.mean()
     rotation = np.vdot(centered, target) / np.vdot(centered, centered).real

@@ -52,10 +52,9 @@ def _distances_to_center(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
 class FaceCropper(ImagesOut, ImageEstimator):
     """Crop one face from every image.
 
-    The output has one crop for each input image, in the same order. Crops keep their resolution;
-    an `ImageResizer` or `GrayscaleResizer` as the next step makes one dense array of them. Images
-    that are crops of faces already, such as those of FER2013 (48 x 48 pixels), should not be
-    cropped again: ``whole_below`` returns them unchanged.
+    The output has one crop for each image, in the same order and at its resolution; an
+    `ImageResizer` or `GrayscaleResizer` makes one dense array of them. ``whole_below`` leaves
+    images unchanged that are crops already, such as those of FER2013.
 
     Parameters
     ----------
@@ -65,17 +64,13 @@ class FaceCropper(ImagesOut, ImageEstimator):
         `skfer.detection.Detections`.
     margin : float, default=0.0
         Margin on every side of the box, as a fraction of the box's side: 0.5 doubles the side.
-        The default corresponds to the images of FER2013: Haar's box in one of them is as wide as
-        the image (median 0.98). Beyond the edges, the image is mirrored; the face is not shifted
-        or distorted.
+        The default corresponds to the images of FER2013. Beyond the edges, the image is mirrored.
     align : bool, default=False
         Rotate, scale and shift every face so that its eyes, nose and mouth match their mean
-        positions in FER2013 (least squares). The crop is a square, on average framed like the
-        crop without alignment at the same margin. Requires a detector that finds landmarks, such
-        as "yunet" or "mtcnn". A face whose landmarks coincide or are NaN is cropped by its box.
+        positions in FER2013 (least squares). Requires a detector that finds landmarks, such as
+        "yunet" or "mtcnn". A face whose landmarks coincide or are NaN is cropped by its box.
     square : bool, default=True
-        Extend the shorter side of the box to a square about the same centre. Aligned crops are
-        always square.
+        Extend the shorter side of the box to a square. Aligned crops are always square.
     select : {"largest", "central", "confident"}, default="largest"
         Face to crop if there are several: the largest, the nearest to the centre of the image,
         or the one with the highest score.
@@ -84,16 +79,14 @@ class FaceCropper(ImagesOut, ImageEstimator):
         given by name skips them in its search, which saves much time on large photos.
     whole_below : int, default=0
         Images whose longer side is below this number of pixels are returned whole, without
-        detection or warning. 64 applies to FER2013. The longer side is used because a narrow
-        strip is not a face.
+        detection or warning. 64 applies to FER2013.
     on_missing : {"image", "raise", "blank"}, default="image"
         Result for an image without a face. "image": the whole image. "blank": an image of zeros
         of the same shape. Both warn once, with the number of images. "raise": `ValueError` that
         names these images.
     memory : str, path, joblib.Memory or None, default=None
-        Folder that caches detections, by image content and detector settings. With it, a
-        `GridSearchCV` detects each image once for all candidates, folds and processes, and a
-        second run detects none. Without it, every `transform` runs the detector.
+        Folder that caches detections, by image content and detector settings: a `GridSearchCV`
+        then detects each image once for all candidates, folds and processes.
     n_jobs : int or None, default=None
         Number of threads that read and detect. None means 1, -1 one for each core. Threads are
         used with every joblib backend.
@@ -117,15 +110,13 @@ class FaceCropper(ImagesOut, ImageEstimator):
     The cropper learns nothing: `transform` and `detect` work without `fit`.
 
     Crops are kept in memory up to a sixteenth of scikit-learn's ``working_memory`` (64 MiB by
-    default, see `sklearn.set_config`). Of further crops only the box is kept; the next step or
-    ``np.asarray`` reads the image again. The files must exist until then, and memory stays
-    bounded for any number of photos.
+    default, see `sklearn.set_config`). Of further crops only the box is kept: the next step or
+    ``np.asarray`` reads the image again, so the files must exist until then.
 
-    Images of more than 16 million pixels are searched on a reduced copy, because memory and time
-    of a detector grow with the number of pixels. Crops are taken from the original image.
+    Images of more than 16 million pixels are searched on a reduced copy. Crops are taken from the
+    original image.
 
-    Each `transform` warns, so `GridSearchCV` warns at every fit and score. To ignore expected
-    warnings::
+    Each `transform` warns of missing faces. To ignore expected warnings::
 
         warnings.filterwarnings("ignore", ".* no face found")
 
@@ -134,9 +125,6 @@ class FaceCropper(ImagesOut, ImageEstimator):
     Umeyama, S. (1991). Least-squares estimation of transformation parameters between two point
     patterns. IEEE Transactions on Pattern Analysis and Machine Intelligence, 13(4), 376-380.
     https://doi.org/10.1109/34.88573 (alignment).
-
-    Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three
-    machine learning contests. ICONIP, https://arxiv.org/abs/1307.0414 (cropping of FER2013).
 
     Examples
     --------
@@ -282,15 +270,6 @@ class FaceCropper(ImagesOut, ImageEstimator):
         -------
         list of k ndarray of shape (h, w) or (h, w, 3)
             One crop for each face, in the same order.
-
-        Examples
-        --------
-        >>> from skimage.data import astronaut
-        >>> from skfer.preprocessing import FaceCropper
-        >>> cropper = FaceCropper()
-        >>> (faces,) = cropper.detect([astronaut()])
-        >>> [crop.shape for crop in cropper.cut(astronaut(), faces)]
-        [(95, 95, 3)]
         """
         return FaceFinder.from_cropper(self).crop_all(read_image(image, 0), faces)
 
@@ -378,10 +357,7 @@ class FaceFinder:
 
 
 class _CropBatch:
-    """Crops of a batch, of which those beyond a memory limit are computed on access.
-
-    The boxes of all faces are kept: reading an image takes a fraction of the detection time.
-    """
+    """Crops of a batch; those beyond a memory limit are computed on access from their boxes."""
 
     def __init__(
         self,

@@ -140,11 +140,7 @@ def probability_bars(probabilities: Mapping[str, float]) -> dict[str, tuple[floa
 
 
 def expression_hex_color(label: Any, classes: list[Any]) -> str:
-    """Return the colour of a class as ``"#rrggbb"``.
-
-    Classes other than the common expressions have a colour by their index. `classes` may hold
-    column names: 3 and "3" are the same class.
-    """
+    """Return the colour of a class as ``"#rrggbb"``; `classes` may hold column names."""
     name, names = str(label), [str(other) for other in classes]
     if name in _EXPRESSION_COLORS:
         return _EXPRESSION_COLORS[name]

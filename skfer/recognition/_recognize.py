@@ -213,14 +213,7 @@ def _image_key(images: Any, index: int) -> Any:
 
 
 def class_columns(classes: Sequence[Any]) -> list[str]:
-    """Return the column names of classes, with the prefix ``p_`` for names of other columns.
-
-    Examples
-    --------
-    >>> from skfer.recognition import class_columns
-    >>> class_columns(["happy", "face"]), class_columns([0, 1])
-    (['happy', 'p_face'], ['0', '1'])
-    """
+    """Return the column names of classes, with the prefix ``p_`` for names of other columns."""
     labels = [str(label) for label in classes]
     used = _RESERVED_COLUMNS | set(labels)
     names: list[str] = []
@@ -255,10 +248,7 @@ def import_pandas(caller: str) -> Any:
 
 
 def escape_formula(value: Any) -> Any:
-    """Escape a value for a CSV file: an apostrophe before formulas, no control characters.
-
-    A file name or class name such as ``=HYPERLINK(...)`` would be executed by a spreadsheet.
-    """
+    """Escape control characters, and formulas by an apostrophe, for a CSV file."""
     if not isinstance(value, str):
         return value
     text = printable(value)

@@ -223,10 +223,7 @@ class FaceFollower:
 
 
 def _costs(boxes: np.ndarray, known: list[KnownFace], time: float) -> np.ndarray:
-    """Return the distance of each face to each known face, in units of their side.
-
-    The distance is `_FORBIDDEN` if the face moved too far or its size changed too much.
-    """
+    """Return the distances to known faces in units of their side; `_FORBIDDEN` if too far."""
     if not known or not len(boxes):
         return np.empty((len(boxes), len(known)))
     center, side = _centers_and_sides(boxes)
