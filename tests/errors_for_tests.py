@@ -5,8 +5,6 @@ making of other objects: what those refuse, skfer has made itself. So the list i
 and what is in it can happen.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect

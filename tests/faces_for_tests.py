@@ -1,7 +1,5 @@
 """Drawn faces of which one part alone tells the class."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import cv2

@@ -1,7 +1,5 @@
 """What is a table of rows, and what scikit-learn remembers of it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Files made to do harm: bombs, links, formulas, playlists. Each is an error and nothing more."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

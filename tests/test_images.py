@@ -1,7 +1,5 @@
 """What a batch of images may be, and what becomes of it."""
 
-from __future__ import annotations
-
 import base64
 import io
 import sys

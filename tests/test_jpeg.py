@@ -1,7 +1,5 @@
 """Whole JPEGs pass, whatever they hold; damaged ones are told from them."""
 
-from __future__ import annotations
-
 import io
 
 import cv2

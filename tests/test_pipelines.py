@@ -1,7 +1,5 @@
 """Croppers, resizers and classifiers are found inside whatever scikit-learn puts around them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV

@@ -1,7 +1,5 @@
 """A batch on another scale than the fitted one is told from one that is a little off."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Functions that tests run in a child process, which imports them from here."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """FER+: votes beside the images of FER2013."""
 
-from __future__ import annotations
-
 import csv
 
 import numpy as np

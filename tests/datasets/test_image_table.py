@@ -1,7 +1,5 @@
 """Tables of labels, and of valence and arousal, in the layouts of public data sets."""
 
-from __future__ import annotations
-
 import gzip
 import os
 

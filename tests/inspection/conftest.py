@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from networks_for_tests import small_network
 

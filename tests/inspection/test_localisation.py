@@ -1,7 +1,5 @@
 """Maps and importances point to the only part of the face in which the classes differ."""
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest

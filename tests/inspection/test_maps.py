@@ -1,7 +1,5 @@
 """Saliency, Grad-CAM and occlusion sensitivity."""
 
-from __future__ import annotations
-
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,7 +1,5 @@
 """Properties that all displays share."""
 
-from __future__ import annotations
-
 import inspect
 import sys
 

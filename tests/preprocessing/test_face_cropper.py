@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pickle
 import warnings
 from dataclasses import dataclass

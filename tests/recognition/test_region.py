@@ -1,7 +1,5 @@
 """Detection in a region of an image."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from clips_for_tests import BrightSquares, picture, write_clip
