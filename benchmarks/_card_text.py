@@ -1,4 +1,4 @@
-"""The prose of a model card, around the figures that ``model_card.py`` measured."""
+"""Text of a model card, around the figures of ``model_card.py``."""
 
 from __future__ import annotations
 
@@ -9,56 +9,48 @@ from typing import Any
 
 LABELS = {
     "fer2013": """\
-Labels are those of FER2013 (Goodfellow et al. 2013): one word an image, from the web search that
-found it, checked by people. Its authors estimated that people agree with these labels in 60 to 70
-of 100 cases: an accuracy above that is agreement with this data set, not a better eye
-than a person's.""",
+Labels are those of FER2013: one label per image, from the web search that found it, checked by
+people. Its authors estimate that people agree with them in 60 to 70 % of cases. A higher accuracy
+means agreement with this data set, not with people.""",
     "ferplus": """\
-Labels are the votes of FER+ (Barsoum et al. 2016): ten people chose one of eight expressions,
-"unknown" or "not a face" for every image of FER2013. The label of an image is the expression with
-most votes, as `load_ferplus` gives it; {dropped} images of PublicTest are left out because
-"unknown" or "not a face" had more votes than every expression, or nobody voted. FER+'s authors
-judge by fewer images: single votes are dropped, and the choice with most votes has to have more
-than half of those left and be an expression. {paper_majority} of the {images} images have such a
-majority; both figures stand below.""",
+Labels are the votes of FER+: ten people chose one of eight expressions, "unknown" or "not a face"
+for every image of FER2013. The label is the expression with most votes (`load_ferplus`). {dropped}
+images of PublicTest are excluded, because "unknown" or "not a face" had more votes than every
+expression, or nobody voted. The FER+ paper uses fewer images: single votes are dropped, and an
+expression must have more than half of the remaining votes. {paper_majority} of the {images} images
+have such a majority.""",
 }
 INTENDED = """\
-## What it is for
+## Intended use
 
-Naming the expression that a face shows, in research, teaching and one's own tools: sorting photos
-by expression, stimuli and videos whose people agreed to it, a starting point for labels of your
-own (`FacialExpressionClassifier("{network}", weights="{name}")`), a baseline to compare with.
+Recognition of facial expressions in research, teaching and own tools: sorting photos, stimuli and
+videos of people who agreed, a starting point for other labels
+(`FacialExpressionClassifier("{network}", weights="{name}")`), a baseline. An image is one upright,
+frontal face that fills the image; in the Pipeline, `FaceCropper` cuts such faces out of photos.
 
-It expects one upright face, seen from the front, that fills the image. In the Pipeline,
-`FaceCropper` cuts such faces out of photos; faces that are cropped already pass it whole.
+## Out of scope
 
-## What it must not be used for
+- **Work and education.** Regulation (EU) 2024/1689 (the AI Act), article 5(1)(f), prohibits AI
+  systems that infer the emotions of people at the workplace and in education
+  institutions, except for medical or safety reasons. This model has not been tested for these
+  exceptions.
+- **Decisions about a person**: hiring, credit, insurance, policing, borders, courts, health, or
+  whether a person lies.
+- **Observing people without their knowledge or consent.** Where the AI Act allows emotion
+  recognition, it is high-risk (annex III) and people must be informed (article 50).
+- **Identifying people or their group.** The model was not trained for this.
 
-- **Work and education.** Regulation (EU) 2024/1689 (the AI Act), article 5(1)(f), prohibits
-  placing on the market, putting into service for this purpose, or using AI systems that infer the
-  emotions of people at the workplace and in education institutions, unless it is for medical or
-  safety reasons. That goes for applicants, employees, pupils and students, and this model was
-  made for no such exception: it has not been tested as a medical device or a safety component.
-- **Decisions about a person**: hiring, credit, insurance, policing, borders, courts, health,
-  whether somebody lies or can be trusted.
-- **Watching people who don't know of it or have not agreed.** Where the AI Act allows emotion
-  recognition at all, it counts as high-risk (annex III) and those exposed to it have to be told
-  (article 50).
-- **Finding out who somebody is, or to which group they belong.** It was trained for neither.
-
-An expression is what a face shows, not what a person feels. People smile without being happy and
-are angry without a frown; how the two go together differs between people, cultures and situations
-(Barrett et al. 2019). The answer is what some labellers would call the picture, out of context."""
+An expression is what a face shows, not what a person feels (Barrett et al. 2019). See
+[Responsible use](../responsible_use.md)."""
 UNKNOWN = """\
-## What is unknown
+## Limitations
 
-- **Age, sex, skin tone.** The data has no such labels, so nothing is known of how the model does
-  for any group, and a difference between groups can't be ruled out. A web search shows neither
-  all people nor all situations; measure it on the people it is meant for before relying on it.
-- **Other cameras and places.** All figures are of FER2013's PublicTest: small gray pictures from
-  the web, many of them posed. On photos and films of another kind expect less.
-- **Glasses, beards, masks, make-up, faces seen from the side** are in the data, but not labelled.
-- **PrivateTest** was not looked at."""
+- **Age, sex, skin tone.** The data has no such labels, so differences between groups are unknown
+  and possible. Measure the model on the people it is meant for.
+- **Other cameras and situations.** All figures are for PublicTest: small gray images from the web,
+  many of them posed. Expect lower accuracy elsewhere.
+- **Glasses, beards, masks, make-up, profiles** occur in the data, but have no labels.
+- **PrivateTest** was not used."""
 REFERENCES = """\
 ## References
 
@@ -75,7 +67,7 @@ REFERENCES = """\
 
 
 def card_text(figures: dict[str, Any]) -> str:
-    """The card, in Markdown."""
+    """Return the card as Markdown."""
     name = figures["model"]["name"]
     parts = [
         _head(figures),
@@ -95,7 +87,7 @@ def card_text(figures: dict[str, Any]) -> str:
 
 
 def _filled(block: str) -> str:
-    """A paragraph or a list with lines of equal length; anything else as it is."""
+    """Wrap the lines of a paragraph or a list."""
     if block.startswith(("|", "#", "!")):
         return block
     items = re.split(r"\n(?=- )", block) if block.startswith("- ") else [block]
@@ -112,7 +104,7 @@ def _filled(block: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, words: int = 1) -> str:
-    """A table whose first `words` columns are words and whose others are figures."""
+    """Return a table whose first `words` columns are left-aligned."""
     align = ["---"] * words + ["---:"] * (len(head) - words)
     return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (head, align, *rows))
 
@@ -127,13 +119,13 @@ def _head(figures: dict[str, Any]) -> str:
     return f"""\
 # Model card: `{model["name"]}`
 
-`load_pretrained("{model["name"]}")` is a scikit-learn Pipeline that names one of
-{len(model["classes"])} expressions ({", ".join(model["classes"])}) on every face it is given. Its
-network is `{model["network"]}`, of {model["n_weights"]:,} weights, for gray faces of 48 x 48
-pixels. On PublicTest it is right in {percent(best["none"])} % of {best["images"]:,} images, and
-in {percent(best["flip"])} % with `test_time_augmentation="flip"`.
+`load_pretrained("{model["name"]}")` is a scikit-learn Pipeline that predicts one of
+{len(model["classes"])} expressions ({", ".join(model["classes"])}) per face. Its network is
+`{model["network"]}` ({model["n_weights"]:,} weights, gray faces of 48 x 48 pixels). Accuracy on
+PublicTest is {percent(best["none"])} % of {best["images"]:,} images, and
+{percent(best["flip"])} % with `test_time_augmentation="flip"`.
 
-This page is written by `python benchmarks/model_card.py --data fer2013.npz`; its figures are in
+`python benchmarks/model_card.py --data fer2013.npz` writes this page; its figures are in
 `benchmarks/results/model_card_{model["name"]}.json`."""
 
 
@@ -155,15 +147,20 @@ def _data(figures: dict[str, Any]) -> str:
 
 {table(["class", "Training", "PublicTest"], rows)}
 
-{counts["copies"]} images of PublicTest also stand in Training, byte for byte. Accuracy is told
-with and without them."""
+{counts["copies"]} images of PublicTest are identical to images of Training. Accuracy is stated with
+and without them."""
 
 
 def _recipe(model: dict[str, Any]) -> str:
     lines = "\n".join(
         f"- {key.replace('_', ' ')}: {_plain(value)}" for key, value in model["recipe"].items()
     )
-    return f"## Recipe\n\n{lines}"
+    return f"""\
+## Training
+
+{lines}
+
+The [changelog of the weights](../weights_changelog.md) describes how they were chosen."""
 
 
 def _plain(value: Any) -> str:
@@ -189,14 +186,13 @@ def _accuracy(figures: dict[str, Any]) -> str:
     return f"""\
 ## Accuracy
 
-In percent; +- is half of the interval in which 95 of 100 other samples of as many images would
-lie. The recipe and the temperature were chosen on PublicTest too, so that a little less is to be
-expected elsewhere.
+In percent; +- is half of the 95 % interval. The recipe and the temperature were chosen on
+PublicTest too, so the figures are slightly optimistic.
 
 {table(head, rows)}
 
-Through the whole Pipeline, which searches the faces anew, it is right in
-{percent(figures["whole_pipeline"])} % (one view)."""
+Accuracy of the whole Pipeline, with face detection: {percent(figures["whole_pipeline"])} % (one
+view)."""
 
 
 def _by_class(figures: dict[str, Any]) -> str:
@@ -207,8 +203,7 @@ def _by_class(figures: dict[str, Any]) -> str:
     ]
     rare = [row for row in figures["by_class"] if row["images"] < 100]
     note = "".join(
-        f" `{row['class']}` has only {row['images']} images: its figures are uncertain."
-        for row in rare
+        f" Figures of `{row['class']}` are uncertain ({row['images']} images)." for row in rare
     )
     priors = figures["class_prior"]
     classes = [row["class"] for row in figures["by_class"]]
@@ -222,19 +217,18 @@ def _by_class(figures: dict[str, Any]) -> str:
         for row in priors
     ]
     return f"""\
-## By class
+## Accuracy by class
 
 In percent, one view.{note}
 
 {table(["class", "images", "recall", "precision", "F1"], rows)}
 
-With `set_params(classifier__class_prior="uniform")` the probabilities are those for images of
-which each expression is as frequent as the others: rare expressions are found more often.
-Balanced accuracy is the mean of the recalls.
+`set_params(classifier__class_prior="uniform")` gives probabilities for equally frequent
+expressions, so that rare ones are predicted more often. Balanced accuracy is the mean recall.
 
 {table(["class prior", "accuracy", "balanced accuracy", *classes], prior_rows)}
 
-![Share of the answers for every label](images/{name}_confusion.png)"""
+![Confusion matrix](images/{name}_confusion.png)"""
 
 
 def _calibration(figures: dict[str, Any]) -> str:
@@ -262,13 +256,12 @@ def _calibration(figures: dict[str, Any]) -> str:
     return f"""\
 ## Calibration
 
-Expected calibration error in 15 bins over the probability of the answer: 0 if of the answers
-given with 70 % seventy in a hundred are right. The shipped temperature was fitted on PublicTest,
-so the rows that were fitted on one half and measured on the other say what to expect.
+Expected calibration error in 15 bins of the predicted probability. The shipped temperature was
+fitted on PublicTest; the rows of two halves show what to expect on new images.
 
 {table(["probabilities", "temperature", "calibration error"], rows)}
 
-![Share of right answers over the probability of the answer](images/{name}_calibration.png)"""
+![Accuracy over predicted probability](images/{name}_calibration.png)"""
 
 
 def _coverage(figures: dict[str, Any]) -> str:
@@ -277,17 +270,16 @@ def _coverage(figures: dict[str, Any]) -> str:
         [f"{row['threshold']:.3f}", percent(row["answered"]), percent(row["accuracy"])]
         for row in figures["coverage"]
     ]
-    head = ["threshold", "answered, %", "right among the answers, %"]
+    head = ["threshold", "answered, %", "accuracy of answers, %"]
     return f"""\
-## No answer rather than an unsure one
+## Abstention
 
-`AbstainingClassifier(load_pretrained("{name}"), threshold=...)` answers only where the
-probability is at least the threshold; `skfer.metrics.threshold_for_accuracy` finds one on images
-of your own.
+`AbstainingClassifier(load_pretrained("{name}"), threshold=...)` predicts only where the
+probability reaches the threshold. `skfer.metrics.threshold_for_accuracy` chooses it on your images.
 
 {table(head, rows, words=0)}
 
-![Share of right answers over the share of images answered](images/{name}_coverage.png)"""
+![Accuracy over share of images answered](images/{name}_coverage.png)"""
 
 
 def _robustness(figures: dict[str, Any]) -> str:
@@ -304,12 +296,11 @@ def _robustness(figures: dict[str, Any]) -> str:
         rows.append([corruption.replace("_", " "), steps[0]["unit"], *cells])
     head = ["change", "level is", *(f"strength {step}" for step in range(1, strengths + 1))]
     return f"""\
-## Worse images
+## Robustness
 
-Accuracy in percent, and the level in brackets, of {base["images"]:,} images changed one way at a
-time (`skfer.evaluation.robustness_report`); {percent(base["accuracy"])} % on the images as they
-are. Faces are changed after cropping: in a photo that dark or blurred, the detector may fail
-first.
+Accuracy in percent, with the level in brackets, on {base["images"]:,} changed images
+(`skfer.evaluation.robustness_report`); {percent(base["accuracy"])} % without changes. Faces are
+changed after cropping, so failures of the detector are not included.
 
 {table(head, rows, words=2)}
 

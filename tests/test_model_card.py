@@ -1,4 +1,4 @@
-"""The script that writes the model cards, on a classifier that is fitted in a moment."""
+"""The script that writes the model cards, on a small classifier."""
 
 from __future__ import annotations
 
@@ -96,24 +96,23 @@ def test_the_pipeline_is_left_as_it_was(pipeline, card):
     assert classifier.test_time_augmentation is None
 
 
-def test_halves_are_told_both_ways(card):
+def test_temperature_is_fitted_on_either_half(card):
     for views in ("none", "flip"):
         halves = card[0]["calibration"][views]["halves"]
         assert [half["images"] for half in halves] == [25, 25]
         assert halves[0]["temperature"] != halves[1]["temperature"]
 
 
-def test_the_card_says_what_there_is_to_say(card):
+def test_card_has_every_section_and_figure(card):
     figures, text, folder = card
     assert "{" not in text
     for heading in (
-        *("What it is for", "What it must not be used for", "Data", "Recipe", "Accuracy"),
-        *("By class", "Calibration", "No answer rather than an unsure one", "Worse images"),
-        *("What is unknown", "References"),
+        *("Intended use", "Out of scope", "Data", "Training", "Accuracy", "Accuracy by class"),
+        *("Calibration", "Abstention", "Robustness", "Limitations", "References"),
     ):
         assert f"\n## {heading}\n" in text
     assert "article 5(1)(f)" in text
-    assert "5 images of PublicTest also stand in Training" in text
+    assert "5 images of PublicTest are identical to images of Training" in text
     assert f"{100 * figures['accuracy'][0]['none']:.1f} % of 50 images" in text
     assert "| noise | deviation / pixel range |" in text
     for what in ("confusion", "calibration", "coverage", "robustness"):
@@ -121,7 +120,7 @@ def test_the_card_says_what_there_is_to_say(card):
         assert (folder / "images" / f"fer2013_{what}.png").stat().st_size > 5000
 
 
-def test_the_majority_of_ferplus_as_its_authors_count_it(script):
+def test_majority_of_the_ferplus_paper(script):
     votes = np.zeros((5, 10), np.uint8)
     votes[0, [0, 1]] = 6, 4  # more than half
     votes[1, [0, 1]] = 5, 5  # not more than half
@@ -133,7 +132,7 @@ def test_the_majority_of_ferplus_as_its_authors_count_it(script):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_what_is_judged_on_real_data(script, skfer_data):
+def test_images_of_real_data_are_counted(script, skfer_data):
     path = skfer_data / "data" / "fer2013.npz"
     if not path.exists():
         pytest.skip(f"there is no {path}")
