@@ -74,17 +74,16 @@ class TestNetwork:
 
 class TestLength:
     @pytest.mark.parametrize(
-        ("n_images", "epochs"), [(1, 80), (200, 80), (1_000, 28), (2_000, 14), (28_558, 12)]
+        ("from_weights", "given", "expected"),
+        [
+            (False, None, {1: 80, 200: 80, 1_000: 28, 2_000: 14, 28_558: 12}),
+            (True, None, {15: 30, 200: 10, 2_000: 5}),
+            (False, 3, {28_558: 3}),
+        ],
     )
-    def test_epochs_from_scratch(self, n_images, epochs):
-        assert count_epochs(n_images, None, from_weights=False, frozen_epochs=None) == epochs
-
-    @pytest.mark.parametrize(("n_images", "epochs"), [(15, 30), (200, 10), (2_000, 5)])
-    def test_epochs_from_weights(self, n_images, epochs):
-        assert count_epochs(n_images, None, from_weights=True, frozen_epochs=None) == epochs
-
-    def test_epochs_that_are_given_stay(self):
-        assert count_epochs(28_558, 3, from_weights=False, frozen_epochs=None) == 3
+    def test_epochs_by_number_of_images(self, from_weights, given, expected):
+        for n_images, epochs in expected.items():
+            assert count_epochs(n_images, given, from_weights, frozen_epochs=None) == epochs
 
     @pytest.mark.slow
     def test_n_iter_tells_the_epochs(self, faces, tiny_network):

@@ -38,14 +38,6 @@ def test_ferplus_knows_contempt(astronaut):
     assert pipeline.predict([astronaut]).tolist() == ["happy"]
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:FaceCropper found no face")
-def test_survives_a_pickle(fer2013_pipeline):
-    images = make_faces(4, random_state=0).images
-    again = pickle.loads(pickle.dumps(fer2013_pipeline))
-    assert np.array_equal(again.predict_proba(images), fer2013_pipeline.predict_proba(images))
-
-
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, ferplus"):
         load_pretrained("affectnet")

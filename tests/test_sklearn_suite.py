@@ -71,8 +71,11 @@ EXPECTED_FAILED_CHECKS = {
     FacialAffectRegressor: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
 }
 
-# Every estimator of the package belongs here. The suite's rows are no faces: mirrored, they are
-# other rows.
+_SETTINGS = {"epochs": 20, "batch_size": 16, "learning_rate": 2e-2, "schedule": None}
+# The suite's rows are no faces: mirrored, they are other rows.
+_SETTINGS |= {"augment": None, "random_state": 0}
+
+# Every estimator of the package belongs here.
 ESTIMATORS = [
     FaceCropper(),
     FaceCropperIntoOneArray(),
@@ -82,29 +85,12 @@ ESTIMATORS = [
     LBPDescriptor(),
     ExpressionEmbedder(
         FacialExpressionClassifier(
-            "tiny_network", epochs=1, learning_rate=1e-3, augment=None, random_state=0
+            "tiny_network", **_SETTINGS | {"epochs": 1, "learning_rate": 1e-3}
         )
     ),
-    FacialExpressionClassifier(
-        "tiny_network",
-        epochs=20,
-        batch_size=16,
-        learning_rate=2e-2,
-        schedule=None,
-        augment=None,
-        random_state=0,
-    ),
+    FacialExpressionClassifier("tiny_network", **_SETTINGS),
     # The suite's targets have no scale of their own.
-    FacialAffectRegressor(
-        "tiny_network",
-        target_range=None,
-        epochs=20,
-        batch_size=16,
-        learning_rate=2e-2,
-        schedule=None,
-        augment=None,
-        random_state=0,
-    ),
+    FacialAffectRegressor("tiny_network", target_range=None, **_SETTINGS),
     # Of three classes one always has more than 0.3. The suite holds answers against the largest
     # probability, which an abstention rightly doesn't follow: for those see test_abstaining.py.
     AbstainingClassifier(LogisticRegression(), threshold=0.3),

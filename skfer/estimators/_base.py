@@ -246,7 +246,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
                 before=FitResult(self.history_, self.n_iter_, self.fine_tune_epoch_, average),
                 callbacks=callbacks,
                 checkpoint_file=checkpoint_file,
-                monitor=None if task is None else EpochTasks(self, task),
+                monitor=None if task is None else EpochTasks(task),
             )
             self._set_network(self.network_)  # graphs that predicted during the fit are outdated
             self.history_, self.n_iter_ = result.history, result.n_epochs

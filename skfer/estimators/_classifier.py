@@ -467,7 +467,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 task=task,
             )
             self.temperature_ = 1.0
-        end_fit(self, task)
+        end_fit(task)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

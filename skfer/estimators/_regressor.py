@@ -229,7 +229,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
                 new=new,
                 task=task,
             )
-        end_fit(self, task)
+        end_fit(task)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)

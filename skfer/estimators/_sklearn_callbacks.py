@@ -23,12 +23,10 @@ __all__ = ["CallbackSupportMixin", "EpochTasks", "FitTask", "begin_fit", "end_fi
 
 
 class FitTask(NamedTuple):
-    """A fit as scikit-learn's callbacks see it."""
+    """Fit as scikit-learn's callbacks see it."""
 
     context: Any
-    X: Any
-    y: Any
-    metadata: dict[str, Any] | None
+    arguments: dict[str, Any]
 
 
 def begin_fit(
@@ -38,49 +36,37 @@ def begin_fit(
     if not hasattr(estimator, "_init_callback_context"):
         return None
     context = estimator._init_callback_context(max_subtasks=epochs)
+    # Metadata is passed to scorers. Metrics of Keras are in the history instead.
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-    context.call_on_fit_task_begin(estimator=estimator, X=X, y=y, metadata=metadata)
-    return FitTask(context, X, y, metadata)
+    arguments = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+    context.call_on_fit_task_begin(**arguments)
+    return FitTask(context, arguments)
 
 
-def end_fit(estimator: Any, task: FitTask | None) -> None:
+def end_fit(task: FitTask | None) -> None:
     """End the task of a fit."""
     if task is not None:
-        task.context.call_on_fit_task_end(
-            estimator=estimator,
-            X=task.X,
-            y=task.y,
-            metadata=task.metadata,
-            reconstruction_attributes={},
-        )
+        task.context.call_on_fit_task_end(**task.arguments, reconstruction_attributes={})
 
 
 class EpochTasks(keras.callbacks.Callback):
-    """Report each epoch as a task of the fit."""
+    """Report each epoch as a task of the fit; `history` is set at the start of each phase."""
 
-    def __init__(self, estimator: Any, task: FitTask):
+    def __init__(self, task: FitTask):
         super().__init__()
         self.history: dict[str, list[float]] = {}
-        self._estimator = estimator
         self._task = task
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._epoch = self._task.context.subcontext(task_name="epoch")
-        self._epoch.call_on_fit_task_begin(
-            estimator=self._estimator, X=self._task.X, y=self._task.y, metadata=self._task.metadata
-        )
+        self._epoch.call_on_fit_task_begin(**self._task.arguments)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         for name, value in (logs or {}).items():
             self.history.setdefault(name, [math.nan] * epoch).append(float(value))
         history = {name: list(values) for name, values in self.history.items()}
-        # Metadata is passed to scorers. Metrics of Keras are in the history instead.
-        stop = self._epoch.call_on_fit_task_end(
-            estimator=self._estimator,
-            X=self._task.X,
-            y=self._task.y,
-            metadata=self._task.metadata,
-            reconstruction_attributes={"history_": history, "n_iter_": epoch + 1},
-        )
-        if stop:
+        fitted = {"history_": history, "n_iter_": epoch + 1}
+        if self._epoch.call_on_fit_task_end(
+            **self._task.arguments, reconstruction_attributes=fitted
+        ):
             self.model.stop_training = True

@@ -338,16 +338,6 @@ def test_a_file_made_to_do_harm_is_refused(content, sealed, old, new, message):
         skfer.load(sealed(json.loads(text.replace(old, new, 1)), arrays))
 
 
-def test_a_layer_that_makes_too_much_of_an_image_is_refused(content, sealed):
-    text, arrays = content
-    harmful = json.loads(text)
-    layers = harmful["estimator"]["network"]["layers"][-1]["model"]["layers"]
-    grown = {"class": "UpSampling2D", "name": "grown", "settings": {"size": [9000, 9000]}}
-    layers.insert(0, grown | {"weights": []})
-    with pytest.raises(ValueError, match="size=9000 is beyond the limit"):
-        skfer.load(sealed(harmful, arrays))
-
-
 def test_a_file_that_unfolds_into_more_is_refused(content, sealed, tmp_path):
     text, arrays = content
     path = sealed(json.loads(text), [np.zeros(3, "O").astype("U1"), *arrays])

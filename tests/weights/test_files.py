@@ -56,11 +56,6 @@ def test_a_missing_file_is_named(tmp_path, arrays):
         read_weights("mine", tmp_path)
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"no weights 'fer2014'; there are .*fer2013"):
-        read_weights("fer2014")
-
-
 def test_what_is_shipped_is_small_and_holds_numbers_only():
     from skfer.weights._files import FOLDER
 
