@@ -189,30 +189,30 @@ class TestReport:
         assert out.count("takes about") == 1
         assert "epoch 3/3" in out
 
-    def test_tracing_is_no_part_of_the_estimate(self, monkeypatch, capfd):
-        """100 steps an epoch of a second each, after 30 s for the first."""
-        clock = iter([0.0, 0.0, 30.0, *range(31, 40)])
+    @pytest.mark.parametrize(
+        ("n_steps", "n_timed", "epochs", "ticks", "printed"),
+        [
+            # Steps of a second, after 30 s for the first.
+            (100, 6, 2, [0.0, 0.0, 30.0, *range(31, 40)], "for 2 epochs takes about 3 min"),
+            # A short fit with a slow start: 20 s for the first step.
+            (2, 2, 10, [0.0, 0.0, 20.0, *[21.0] * 4, 22.0, *[23.0] * 3], ""),
+        ],
+    )
+    def test_tracing_is_no_part_of_the_estimate(
+        self, monkeypatch, capfd, n_steps, n_timed, epochs, ticks, printed
+    ):
+        clock = iter(ticks)
         monkeypatch.setattr(_callbacks.time, "perf_counter", lambda: next(clock))
         monkeypatch.setattr(_callbacks, "_LONG_FIT", 60)
-        report = _callbacks.LongFitReport(3_200, [False, False])
-        report.set_params({"steps": 100})
+        report = _callbacks.LongFitReport(3_200, [False] * epochs)
+        report.set_params({"steps": n_steps})
         report.on_train_begin()
-        report.on_epoch_begin(0)
-        for batch in range(6):
-            report.on_train_batch_end(batch)
-        assert "3,200 images for 2 epochs takes about 3 min" in capfd.readouterr().out
-
-    def test_a_short_fit_that_is_slow_to_start_is_silent(self, monkeypatch, capfd):
-        """Two steps an epoch of a second each, after 20 s for the first."""
-        clock = iter([0.0, 0.0, 20.0, 21.0, 21.0, 21.0, 21.0, 22.0, 23.0, 23.0, 23.0])
-        monkeypatch.setattr(_callbacks.time, "perf_counter", lambda: next(clock))
-        monkeypatch.setattr(_callbacks, "_LONG_FIT", 60)
-        report = _callbacks.LongFitReport(64, [False] * 10)
-        report.set_params({"steps": 2})
-        report.on_train_begin()
-        for epoch in range(2):
+        for epoch in range(1 if printed else 2):
             report.on_epoch_begin(epoch)
-            for batch in range(2):
+            for batch in range(n_timed):
                 report.on_train_batch_end(batch)
-            report.on_epoch_end(epoch)
-        assert capfd.readouterr().out == ""
+            if not printed:
+                report.on_epoch_end(epoch)
+        out = capfd.readouterr().out
+        assert printed in out
+        assert bool(out) == bool(printed)

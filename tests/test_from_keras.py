@@ -191,9 +191,12 @@ def test_a_regressor_of_a_classification_model(model, X):
     assert not np.allclose(estimates.sum(axis=1), 1)
 
 
+def softmax(x, n_outputs):
+    return layers.Dense(n_outputs, activation="softmax")(layers.Flatten()(x))
+
+
 def tensor(input_shape, n_outputs):
-    image = keras.Input(input_shape)
-    return layers.Dense(n_outputs, activation="softmax")(layers.Flatten()(image))
+    return softmax(keras.Input(input_shape), n_outputs)
 
 
 def without_input(input_shape, n_outputs):
@@ -208,8 +211,7 @@ def two_outputs(input_shape, n_outputs):
 
 def two_inputs(input_shape, n_outputs):
     first, second = keras.Input(input_shape), keras.Input(input_shape)
-    x = layers.Flatten()(layers.Add()([first, second]))
-    return keras.Model([first, second], layers.Dense(n_outputs, activation="softmax")(x))
+    return keras.Model([first, second], softmax(layers.Add()([first, second]), n_outputs))
 
 
 def flat(input_shape, n_outputs):
@@ -219,9 +221,7 @@ def flat(input_shape, n_outputs):
 
 def channels_first(input_shape, n_outputs):
     image = keras.Input((1, 12, 12))
-    return keras.Model(
-        image, layers.Dense(n_outputs, activation="softmax")(layers.Flatten()(image))
-    )
+    return keras.Model(image, softmax(image, n_outputs))
 
 
 class Subclassed(keras.Model):
@@ -262,16 +262,12 @@ def test_a_sequential_without_an_input_is_built(X):
 
 @pytest.mark.slow
 def test_the_advice_for_other_shapes_and_ends_works(X):
-    cases = {
-        "Reshape": (flat(SHAPE, 3), layers.Reshape((144,)), None),
-        "Permute": (channels_first(SHAPE, 3), layers.Permute((3, 1, 2)), None),
-        "logits": (
-            keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(3)]),
-            None,
-            layers.Softmax(),
-        ),
-    }
-    for refused, before, after in cases.values():
+    logits = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(3)])
+    for refused, before, after in (
+        (flat(SHAPE, 3), layers.Reshape((144,)), None),
+        (channels_first(SHAPE, 3), layers.Permute((3, 1, 2)), None),
+        (logits, None, layers.Softmax()),
+    ):
         with pytest.raises(ValueError, match=r"keras\.Sequential\("):
             FacialExpressionClassifier.from_keras(refused, classes=[0, 1, 2])
         parts = [part for part in (keras.Input(SHAPE), before, refused, after) if part is not None]
@@ -284,9 +280,7 @@ def test_the_advice_for_other_shapes_and_ends_works(X):
 
 def powers(input_shape, n_outputs, power=1.0):
     image = keras.Input(input_shape)
-    x = layers.Lambda(lambda pixels: pixels**power)(image)
-    x = layers.Dense(n_outputs, activation="softmax")(layers.Flatten()(x))
-    return keras.Model(image, x)
+    return keras.Model(image, softmax(layers.Lambda(lambda x: x**power)(image), n_outputs))
 
 
 @pytest.mark.parametrize(
@@ -313,8 +307,7 @@ FACTOR = {"now": 1.0}
 def depends_on_a_global(input_shape, n_outputs):
     factor = FACTOR["now"]
     image = keras.Input(input_shape)
-    x = layers.Flatten()(layers.Lambda(lambda pixels: pixels * factor)(image))
-    return keras.Model(image, layers.Dense(n_outputs, activation="softmax")(x))
+    return keras.Model(image, softmax(layers.Lambda(lambda x: x * factor)(image), n_outputs))
 
 
 def test_a_copy_that_would_predict_otherwise_is_refused(X, monkeypatch):
