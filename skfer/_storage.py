@@ -120,7 +120,7 @@ def release_pages(array: np.ndarray) -> None:
 
 
 def _pages_of(array: Any) -> mmap.mmap | None:
-    """Return the mapped file of an array; None if there is none that may be released."""
+    """Return the mapped file of an array; None if it must not be released."""
     kind: type[mmap.mmap] = _TemporaryPages
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
@@ -160,12 +160,12 @@ def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         there = info.file_size - file.tell()
         if promised != there:
             raise ValueError(
-                f"{info.filename!r} says that it holds {shape} of {dtype}, {promised:,} bytes, "
+                f"{info.filename!r} declares {shape} of {dtype}, {promised:,} bytes, "
                 f"and has {there:,}"
             )
         content = bytearray(promised)  # a writable array
         if file.readinto(content) != promised:  # type: ignore[attr-defined]
-            raise ValueError(f"{info.filename!r} breaks off")
+            raise ValueError(f"{info.filename!r} is truncated")
     if dtype.kind == "U":
         codes = np.frombuffer(content, np.dtype("u4").newbyteorder(dtype.byteorder))
         if ((codes > 0x10FFFF) | (codes - 0xD800 < 0x800)).any():
@@ -178,11 +178,11 @@ def read_npz(path: str | os.PathLike, most_bytes: int) -> dict[str, np.ndarray]:
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-            unfolded = sum(info.file_size for info in members)
-            if unfolded > most_bytes:
+            unpacked = sum(info.file_size for info in members)
+            if unpacked > most_bytes:
                 raise ValueError(
-                    f"it unfolds into {unfolded / 1e6:,.0f} MB; at most {most_bytes / 1e6:,.0f} MB "
-                    "are taken"
+                    f"it unpacks to {unpacked / 1e6:,.0f} MB; the limit is {most_bytes / 1e6:,.0f} "
+                    "MB"
                 )
             return {
                 info.filename.removesuffix(".npy"): read_array(archive, info) for info in members

@@ -148,9 +148,9 @@ def require_usable_tensorflow() -> None:
     """Raise an error where TensorFlow would hang."""
     if not tensorflow_is_usable():
         raise RuntimeError(
-            "This process was forked from one that had used TensorFlow, whose threads a fork "
-            'leaves behind: it would wait for them for good. Use joblib\'s backend "loky", which '
-            'is its default, or multiprocessing\'s "spawn" instead of "fork".'
+            "This process was forked from one that had used TensorFlow, whose threads do "
+            'not survive a fork: it would hang. Use joblib\'s default backend "loky", or '
+            'multiprocessing\'s "spawn" instead of "fork".'
         )
 
 

@@ -334,7 +334,7 @@ def test_long_tables_are_refused(tmp_path, monkeypatch):
 def test_small_npz_that_unpacks_to_much_is_refused(tmp_path):
     path = tmp_path / "fer2013.npz"
     np.savez_compressed(path, images=np.zeros((20_000, 48, 48), np.uint8), target=[0])
-    with pytest.raises(ValueError, match=r"fer2013\.npz.*it unfolds into"):
+    with pytest.raises(ValueError, match=r"fer2013\.npz.*it unpacks to"):
         load_fer2013(path)
 
 
@@ -359,12 +359,12 @@ def test_arrays_that_promise_more_than_there_is(tmp_path, monkeypatch):
     path = tmp_path / "fer2013.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.npy", npy((10**9, 48, 48), bytes(100)))
-    with pytest.raises(ValueError, match=r"says that it holds .*2,304,000,000,000 bytes"):
+    with pytest.raises(ValueError, match=r"declares .*2,304,000,000,000 bytes"):
         load_fer2013(path)
     monkeypatch.setattr("skfer.datasets._files._MOST_BYTES", 10_000)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", npy((9, 48, 48), bytes(9 * 48 * 48)))
-    with pytest.raises(ValueError, match="it unfolds into"):
+    with pytest.raises(ValueError, match="it unpacks to"):
         load_fer2013(path)
 
 

@@ -76,7 +76,7 @@ def test_a_thumbnail_inside_has_an_end_of_its_own(astronaut):
     segment = b"\xff\xe2" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
     with_thumbnail = photo[:2] + segment + photo[2:]
     assert read_image(with_thumbnail, 0).shape == (512, 512, 3)
-    with pytest.raises(ValueError, match=r"X\[0\] is a JPEG that breaks off"):
+    with pytest.raises(ValueError, match=r"X\[0\] is a JPEG that is truncated"):
         read_image(with_thumbnail[:-500], 0)
 
 

@@ -243,7 +243,7 @@ def test_unusable_checkpoint_is_named(faces, tiny_network, tmp_path):
     file.write_bytes(file.read_bytes()[:1000])
     refuse("")
     np.savez_compressed(file, bomb=np.zeros(10_000_000))
-    refuse("unfolds into")
+    refuse("unpacks to")
     file.unlink()
     os.mkfifo(file)
     refuse("it is a pipe")

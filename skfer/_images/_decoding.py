@@ -62,7 +62,7 @@ def jpeg_defect(data: bytes) -> str | None:
             return f"has more than {_MOST_SCANS} scans"
         # Skipped by its length: a thumbnail inside has markers of its own.
         position += int.from_bytes(data[position : position + 2], "big")
-    return "breaks off: its end is missing"
+    return "is truncated: its end is missing"
 
 
 # First bytes of a file, and its reader. `Image.open` would try every plugin that the process has
@@ -127,7 +127,7 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
         if defect := jpeg_defect(data):
             raise ValueError(f"{where} is a JPEG that {defect}.")
         if data.startswith(_PNG) and b"IEND" not in data:
-            raise ValueError(f"{where} is a PNG that breaks off: its end is missing.")
+            raise ValueError(f"{where} is a PNG that is truncated: its end is missing.")
         if image.format == "AVIF":
             _check_frame_sizes(data, where, most_pixels or max_pixels())
         if image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR):
@@ -164,7 +164,7 @@ def open_image(data: bytes, where: str) -> Image.Image:
         raise
     except Exception as error:  # plugins raise any error on a wrong header
         raise ValueError(
-            f"{where} can't be decoded as an image: its {kind} header is damaged, breaks off or is "
+            f"{where} can't be decoded as an image: its {kind} header is damaged, truncated or "
             f"of a rare kind ({_short_text(error)})."
         ) from error
     check_n_pixels(image.width, image.height, where)
@@ -292,7 +292,7 @@ def _heic_plugin(where: str) -> Any:
         module = import_extra("pillow_heif", "Reading it", "heif", "save it as JPEG or PNG first")
         return module.HeifImageFile
     except ImportError as error:
-        raise ValueError(f"{where} is HEIC, as phones write it. {error}") from error
+        raise ValueError(f"{where} is HEIC. {error}") from error
 
 
 def _load(image: Image.Image, where: str) -> None:
@@ -302,7 +302,7 @@ def _load(image: Image.Image, where: str) -> None:
         raise
     except Exception as error:  # as in `open_image`
         raise ValueError(
-            f"{where} can't be decoded as an image: it is damaged or breaks off "
+            f"{where} can't be decoded as an image: it is damaged or truncated "
             f"({_short_text(error)})."
         ) from error
 

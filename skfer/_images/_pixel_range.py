@@ -53,14 +53,14 @@ class PixelRange:
         return cls(low, high if high > low else low + 1.0)
 
     def unit(self, images: np.ndarray) -> np.ndarray:
-        """Return images of this scale on 0 to 1, float32; what lies outside is clipped."""
+        """Return images of this scale on 0 to 1, float32, clipped."""
         scaled = (images.astype(np.float32) - np.float32(self.low)) / np.float32(
             self.high - self.low
         )
         return np.clip(scaled, 0, 1)
 
     def to_uint8(self, images: np.ndarray) -> np.ndarray:
-        """Return images of this scale as uint8; what lies outside is clipped."""
+        """Return images of this scale as uint8, clipped."""
         if images.dtype == np.uint8:
             return images
         return np.rint(self.unit(images) * np.float32(255)).astype(np.uint8)

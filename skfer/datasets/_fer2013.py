@@ -296,7 +296,7 @@ def _columns(header: list[str]) -> tuple[int, int, int | None]:
         raise ValueError(
             f"no column {' or '.join(missing)}; the columns are {shorten(names, 200)}. "
             + (
-                "Without labels, as in test.csv, there is nothing to learn or to judge by."
+                "Labels are required; test.csv has none."
                 if missing == ["emotion"]
                 else "load_image_table (skfer train --columns) reads a table with paths of images."
             )

@@ -1,4 +1,4 @@
-"""`load_image_folder`: images labelled by the folder they lie in, or by their file names."""
+"""`load_image_folder`: images labelled by folders or file names."""
 
 from __future__ import annotations
 
@@ -368,8 +368,7 @@ def _entries(folder: Path, root: Path) -> list[Path]:
     """Return the sorted entries of a folder without hidden names; refuse links that lead out."""
     if len(folder.parts) - len(root.parts) > _MAX_LEVELS:
         raise ValueError(
-            f"{shorten(str(folder), 200)} lies more than {_MAX_LEVELS} folders deep in "
-            f"{str(root)!r}."
+            f"{shorten(str(folder), 200)} is more than {_MAX_LEVELS} folders deep in {str(root)!r}."
         )
     entries = sorted(entry for entry in entries_of(folder) if not entry.name.startswith("."))
     for entry in entries:

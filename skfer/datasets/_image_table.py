@@ -27,7 +27,7 @@ AFFECTNET_LABELS = (
 )
 
 _AFFECT_DESCR = """\
-{n} images with ratings of valence and arousal, listed in {table}; the files lie in {folder}.
+{n} images with ratings of valence and arousal, listed in {table}, in the folder {folder}.
 {n_dropped} rows without a rating are left out.
 """
 
@@ -266,7 +266,7 @@ def load_affect_table(
     (['a.jpg'], [[0.5, -0.1]], 1)
     """
     if folder is None and hasattr(table, "columns"):
-        raise ValueError("folder says where the images of a DataFrame lie: it can't be None.")
+        raise ValueError("folder is the folder of the images of a DataFrame and must not be None.")
     root = _root(table, folder)
     columns, name = _read_columns(table, [image, valence, arousal], expression)
     ratings = np.column_stack([_numbers(columns[c], c, name) for c in (valence, arousal)])
@@ -440,7 +440,7 @@ def _label(cell: Any, row: int, name: str) -> str:
 
 
 def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
-    """Return the image files; none may lie, or be linked to, outside the folder."""
+    """Return the image files; refuse paths and links out of the folder."""
     inside: dict[Path, bool] = {}  # by folder
     real_root = None if root is None else real_path(root)
     paths = np.empty(len(cells), dtype=object)
@@ -463,7 +463,7 @@ def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: s
         row, path = absent[0]
         raise ValueError(
             f"{name}, row {row}: there is no image {shorten(str(path), 300)}; {len(absent)} of "
-            f"{len(cells)} are missing. folder names where they lie."
+            f"{len(cells)} are missing. folder is the folder of the images."
         )
     return paths
 

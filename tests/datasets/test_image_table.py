@@ -60,7 +60,7 @@ def test_a_table_of_pandas_or_compressed_is_the_same(folder):
         assert data.paths.tolist() == paths.tolist()
         np.testing.assert_array_equal(data.target, affect)
         assert data.labels.tolist() == ["happy", "angry"]
-    with pytest.raises(ValueError, match="folder says where the images of a DataFrame lie"):
+    with pytest.raises(ValueError, match="folder is the folder of the images of a DataFrame"):
         load_affect_table(table)
 
 

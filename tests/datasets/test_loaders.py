@@ -222,7 +222,7 @@ def test_table_of_pandas(write_csv, faces):
 
 
 def test_missing_columns_are_named(write_csv):
-    with pytest.raises(ValueError, match=r"no column emotion; .* as in test\.csv"):
+    with pytest.raises(ValueError, match=r"no column emotion; .* test\.csv has none"):
         load_fer2013(write_csv(header=("id", "pixels", "usage")))
     with pytest.raises(ValueError, match=r"no column pixels; .*load_image_table"):
         load_fer2013(write_csv(header=("emotion", "path", "usage")))

@@ -90,7 +90,7 @@ def test_a_form_without_a_file_and_with_two(client, encoded):
 def test_a_photo_cut_short(client, encoded):
     photo = encoded(".jpg")
     said = message(client.post(RECOGNIZE, data=photo[: len(photo) // 2]), 422)
-    assert said == "The photo is a JPEG that breaks off: its end is missing."
+    assert said == "The photo is a JPEG that is truncated: its end is missing."
     assert "header is damaged" in message(client.post(RECOGNIZE, data=photo[:50]), 422)
 
 
