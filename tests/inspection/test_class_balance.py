@@ -52,9 +52,6 @@ def test_several_sets():
     assert legend == ["Training", "PublicTest", "empty"]
     # Hatches distinguish the sets without colour.
     assert display.bars_[0][0].get_hatch() != display.bars_[1][0].get_hatch()
-
-
-def test_sets_by_image_equal_sets_by_dict():
     one = ClassBalanceDisplay.from_labels(Y, sets=["Training", "PublicTest"] * 5)
     two = ClassBalanceDisplay.from_labels({"Training": Y[::2], "PublicTest": Y[1::2]})
     assert one.sets == two.sets == ["Training", "PublicTest"]

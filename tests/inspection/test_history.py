@@ -33,21 +33,21 @@ def vertical_lines(axis):
     return [line.get_xdata()[0] for line in axis.lines if list(line.get_ydata()) == [0, 1]]
 
 
-def test_one_panel_for_each_metric():
+def test_panels_and_best_epochs():
     display = HistoryDisplay(HISTORY).plot()
     assert [axis.get_ylabel() for axis in display.axes_] == ["loss", "accuracy"]
     assert all(axis.figure is display.figure_ for axis in display.axes_)
     assert [line.get_linestyle() for line in display.lines_] == ["-", "--", "-", "--"]
     np.testing.assert_array_equal(display.lines_[0].get_xdata(), [1, 2, 3, 4])
     np.testing.assert_array_equal(display.lines_[3].get_ydata(), HISTORY["val_accuracy"])
-
-
-def test_best_validation_epoch():
     loss, accuracy = HistoryDisplay(HISTORY).plot().axes_
     assert "best: 1.3 in epoch 3" in entries(loss)
     assert "best: 0.6 in epoch 4" in entries(accuracy)
     rings = [line for line in loss.lines if line.get_markerfacecolor() == "none"]
     assert [(*ring.get_xdata(), *ring.get_ydata()) for ring in rings] == [(3, 1.3)]
+    display = HistoryDisplay(HISTORY).plot(metrics=["accuracy", "learning_rate"])
+    assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
+    assert entries(display.axes_[1]) == ["training"]
 
 
 @pytest.mark.parametrize("metric", ["mean_absolute_error", "mae", "mse", "log_loss"])
@@ -75,12 +75,6 @@ def test_start_of_fine_tuning(epoch, lines):
 )
 def test_legend(history, name, expected):
     assert entries(HistoryDisplay(history, name=name).plot().axes_[0]) == expected
-
-
-def test_metrics_select_panels():
-    display = HistoryDisplay(HISTORY).plot(metrics=["accuracy", "learning_rate"])
-    assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
-    assert entries(display.axes_[1]) == ["training"]
 
 
 def test_axes_for_several_metrics():

@@ -162,15 +162,12 @@ def test_label_report_orders_by_doubt(report):
     assert suggested == FACES.labels[shown].tolist()
 
 
-def test_label_report_of_chosen_labels(report):
+def test_label_report_of_chosen_labels_reads_only_shown_images(report, photo_files):
     (label,) = report.loc[:0, "given"]
     display = LabelReportDisplay.from_report(report, FACES.images, n_images=1, classes=[label])
     assert [indices.tolist() for indices in display.indices] == [[8]]
     count = (report["issue"] & (report["given"] == label)).sum()
     assert [text.get_text() for text in display.ax_.get_yticklabels()] == [f"{label}\nn = {count}"]
-
-
-def test_label_report_reads_only_shown_images(report, photo_files):
     paths = [f"missing/{row}.png" for row in range(40)]
     for row, path in zip(WRONG, photo_files[:3], strict=True):
         paths[row] = path

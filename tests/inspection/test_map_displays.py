@@ -19,12 +19,20 @@ def test_images_maps_and_classes(fitted, faces, display):
         np.testing.assert_array_equal(shown.get_array(), values)
 
 
-def test_plot_of_an_existing_result(fitted, faces):
+def test_existing_results_and_other_maps(fitted, faces):
     found = grad_cam(fitted, faces.images[:8])
     drawn = GradCAMDisplay(**found).plot(n_columns=3)
     assert len(drawn.maps_) == 8
     left = [image.get_extent()[0] for image in drawn.images_]
     assert left[0] == left[3] == left[6]
+    images = np.random.default_rng(0).integers(0, 256, (2, 10, 14, 3), np.uint8)
+    maps = np.zeros((2, 10, 14))
+    maps[0, 3, 4] = 5
+    drawn = MapDisplay(maps, images).plot()
+    assert drawn.text_ == []
+    left, right, bottom, top = drawn.maps_[0].get_extent()
+    assert (right - left) / (bottom - top) == pytest.approx(1.4)
+    assert drawn.maps_[1].get_alpha().max() == 0
 
 
 def test_occlusion_has_a_common_symmetric_scale(fitted, faces):
@@ -35,17 +43,6 @@ def test_occlusion_has_a_common_symmetric_scale(fitted, faces):
     assert low == -high
     labels = [axis.get_ylabel() for axis in drawn.figure_.axes]
     assert "decrease in probability" in labels
-
-
-def test_other_maps():
-    images = np.random.default_rng(0).integers(0, 256, (2, 10, 14, 3), np.uint8)
-    maps = np.zeros((2, 10, 14))
-    maps[0, 3, 4] = 5
-    drawn = MapDisplay(maps, images).plot()
-    assert drawn.text_ == []
-    left, right, bottom, top = drawn.maps_[0].get_extent()
-    assert (right - left) / (bottom - top) == pytest.approx(1.4)
-    assert drawn.maps_[1].get_alpha().max() == 0
 
 
 @pytest.mark.parametrize(

@@ -32,16 +32,13 @@ class BrightPatch(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def test_masks_of_boxes():
+def test_masks():
     masks = region_masks((4, 8), {"left": (0, 0, 0.5, 1), "low": (0, 0.7, 1, 0.3)})
     assert masks["left"].tolist() == [[True] * 4 + [False] * 4] * 4
     assert masks["low"].tolist() == [[False] * 8] * 3 + [[True] * 8]
     boxes = np.array([(0, 0, 1, 0.5), (0, 0.5, 1, 0.5)])
     one, two = region_masks((4, 4), {"half": boxes})["half"]
     np.testing.assert_array_equal(one, ~two)
-
-
-def test_face_regions_are_disjoint_and_ordered():
     masks = region_masks((48, 48))
     assert list(masks) == list(FACE_REGIONS) == ["brows", "eyes", "nose", "mouth"]
     assert sum(mask.astype(int) for mask in masks.values()).max() == 1

@@ -63,12 +63,6 @@ def test_sample_weight_equals_repetition(measure):
     assert measure(y, predicted, sample_weight=[1, 2, 2]) == pytest.approx(twice)
 
 
-def test_ratings_of_zero_have_no_sign():
-    assert sign_agreement([0.0, 0.5, -0.5, 0.1], [0.3, 0.1, 0.2, 0.0]) == pytest.approx(1 / 3)
-    with pytest.warns(UndefinedMetricWarning, match="all 0"):
-        assert np.isnan(sign_agreement([0.0, 0.0], [0.1, 0.2]))
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -81,13 +75,16 @@ def test_invalid_ratings(arguments, message):
         concordance_correlation(*arguments)
 
 
-def test_invalid_averages():
+def test_invalid_averages_and_undefined_signs():
     with pytest.raises(ValueError, match="multioutput='macro' must be one of"):
         concordance_correlation([1, 2], [1, 2], multioutput="macro")
     with pytest.raises(ValueError, match=r"weights of shape \(2,\); there are 1 outputs"):
         sign_agreement([1, 2], [1, 2], multioutput=[1, 1])
     with pytest.raises(ValueError, match=r"sample_weight is 0|at least one non-zero"):
         sign_agreement([1, 2], [1, 2], sample_weight=[0, 0])
+    assert sign_agreement([0.0, 0.5, -0.5, 0.1], [0.3, 0.1, 0.2, 0.0]) == pytest.approx(1 / 3)
+    with pytest.warns(UndefinedMetricWarning, match="all 0"):
+        assert np.isnan(sign_agreement([0.0, 0.0], [0.1, 0.2]))
 
 
 def test_positions_of_expressions():

@@ -103,6 +103,12 @@ def test_held_out_images_are_compared_by_pixels(test_set, tmp_path):
     assert guard.held_out([changed, path, test_set[0][..., None]]).tolist() == [False, True, True]
     with pytest.raises(ValueError, match=r"X\[1\] \('.*face.png'\)"):
         next(guard.split([changed, path], ["happy", "sad"]))
+    rng = np.random.default_rng(0)
+    photos = rng.integers(0, 256, (6, 40, 50, 3), dtype=np.uint8)
+    guard = HeldOutGuard(photos[:3])
+    gray = np.stack([cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) for photo in photos])
+    assert guard.held_out(photos / 255).tolist() == [True] * 3 + [False] * 3
+    assert guard.held_out(gray).tolist() == [True] * 3 + [False] * 3
 
 
 def test_held_out_images_are_left_out(faces, test_set):
@@ -202,12 +208,3 @@ def test_held_out_images_in_all_representations(faces, test_set):
         assert HeldOutGuard(images[60:]).held_out(X).sum() == 30, name
         with pytest.raises(ValueError, match="30 of the 90 images are held out"):
             next(guard.split(images, faces.labels))
-
-
-def test_colour_images_are_compared_in_gray():
-    rng = np.random.default_rng(0)
-    photos = rng.integers(0, 256, (6, 40, 50, 3), dtype=np.uint8)
-    guard = HeldOutGuard(photos[:3])
-    gray = np.stack([cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) for photo in photos])
-    assert guard.held_out(photos / 255).tolist() == [True] * 3 + [False] * 3
-    assert guard.held_out(gray).tolist() == [True] * 3 + [False] * 3

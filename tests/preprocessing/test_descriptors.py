@@ -32,18 +32,23 @@ def photos(astronaut):
 
 
 @pytest.mark.parametrize(
-    ("options", "shape", "n_features"),
+    ("descriptor", "shape", "n_features"),
     [
-        ({}, (48, 48), 7 * 7 * 4 * 8),
-        ({"orientations": 9, "pixels_per_cell": 8}, (48, 48), 5 * 5 * 4 * 9),
-        ({"pixels_per_cell": (12, 6), "cells_per_block": (1, 2)}, (48, 48), 4 * 7 * 2 * 8),
-        ({"cells_per_block": 1}, (53, 47), 8 * 7 * 8),  # what fills no cell is left out
-        ({}, (5, 60), 1 * 9 * 4 * 8),  # lower than a block: enlarged to it
+        (HOGDescriptor(), (48, 48), 7 * 7 * 4 * 8),
+        (HOGDescriptor(9, pixels_per_cell=8), (48, 48), 5 * 5 * 4 * 9),
+        (HOGDescriptor(pixels_per_cell=(12, 6), cells_per_block=(1, 2)), (48, 48), 4 * 7 * 2 * 8),
+        (HOGDescriptor(cells_per_block=1), (53, 47), 8 * 7 * 8),  # incomplete cells are left out
+        (HOGDescriptor(), (5, 60), 1 * 9 * 4 * 8),  # lower than a block: enlarged to it
+        (LBPDescriptor(), (48, 48), 36 * 59),
+        (LBPDescriptor(method="uniform", grid=1), (48, 48), 10),
+        (LBPDescriptor(4, method="default", grid=(2, 3)), (20, 31), 6 * 16),
+        (LBPDescriptor(16, 2.5, method="uniform", grid=4), (30, 30), 16 * 18),
+        (LBPDescriptor(grid=8), (3, 40), 64 * 59),  # fewer rows than the grid: enlarged
     ],
 )
-def test_size_of_hog(options, shape, n_features):
+def test_number_of_features(descriptor, shape, n_features):
     images = np.random.default_rng(0).random((3, *shape))
-    features = HOGDescriptor(**options).fit_transform(images)
+    features = descriptor.fit_transform(images)
     assert features.shape == (3, n_features)
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
@@ -70,23 +75,6 @@ def test_hog_is_invariant_to_contrast(photos, block_norm):
 
 def test_hog_of_a_constant_image_is_zero():
     assert not HOGDescriptor().fit_transform(np.full((1, 48, 48), 77, np.uint8)).any()
-
-
-@pytest.mark.parametrize(
-    ("options", "shape", "n_features"),
-    [
-        ({}, (48, 48), 36 * 59),
-        ({"method": "uniform", "grid": 1}, (48, 48), 10),
-        ({"method": "default", "grid": (2, 3), "n_points": 4}, (20, 31), 6 * 16),
-        ({"n_points": 16, "radius": 2.5, "method": "uniform", "grid": 4}, (30, 30), 16 * 18),
-        ({"grid": 8}, (3, 40), 64 * 59),  # fewer rows of pixels than the grid has: enlarged
-    ],
-)
-def test_size_of_lbp(options, shape, n_features):
-    images = np.random.default_rng(0).random((3, *shape))
-    features = LBPDescriptor(**options).fit_transform(images)
-    assert features.shape == (3, n_features)
-    assert features.dtype == np.float32
 
 
 def test_lbp_of_simple_images():

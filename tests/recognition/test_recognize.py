@@ -84,7 +84,7 @@ def test_result_does_not_depend_on_batch_size_and_threads(photo_files, fitted_pi
         pd.testing.assert_frame_equal(together, other, rtol=1e-4)
 
 
-def test_folder(photo_files, fitted_pipeline, tmp_path):
+def test_folder(photo_files, fitted_pipeline, tmp_path, monkeypatch):
     folder = photo_files[0].parent
     (folder / "notes.txt").write_text("no image")
     table = recognize(folder, fitted_pipeline)
@@ -92,9 +92,6 @@ def test_folder(photo_files, fitted_pipeline, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         recognize(tmp_path / "empty", fitted_pipeline)
-
-
-def test_heic_files_are_listed_and_videos_are_not(photo_files, fitted_pipeline, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     folder = photo_files[0].parent
     (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
