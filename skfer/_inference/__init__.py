@@ -1,13 +1,8 @@
-"""Prediction with a fitted network: TensorFlow graphs and ONNX Runtime behind one interface."""
+"""Prediction with a network: ONNX Runtime, or TensorFlow graphs where it can't be exported."""
 
-from skfer._inference._keras import VIEWS, KerasBackend
-from skfer._inference._onnx import OnnxBackend, QuantizedBackend
+from skfer._inference._onnx import VIEWS, OnnxBackend, OnnxNetwork
 
 # Values of the parameter `backend`.
-BACKENDS: dict[str, type[KerasBackend]] = {
-    "keras": KerasBackend,
-    "onnx": OnnxBackend,
-    "onnx-int8": QuantizedBackend,
-}
+BACKENDS = ("auto", "keras", "onnx", "onnx-int8")
 
-__all__ = ["BACKENDS", "VIEWS", "KerasBackend"]
+__all__ = ["BACKENDS", "VIEWS", "OnnxBackend", "OnnxNetwork"]

@@ -1,16 +1,28 @@
-"""Prediction with a TensorFlow graph of fixed signature."""
+"""Prediction with a Keras network: exported to ONNX, or as a TensorFlow graph."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from skfer._inference._onnx import (
+    VIEW_SHIFT,
+    VIEWS,
+    OnnxBackend,
+    OnnxNetwork,
+    require_onnx,
+)
+from skfer._inference._onnx_graph import INPUT, build_onnx_model
+from skfer.networks._described import describe_network
 from skfer.networks._keras_settings import standard_keras
+from skfer.networks._layers import feature_extractor
 
 # Most images of a call, and most bytes of the largest array of a call, which stays near the caches.
 _MOST_IMAGES = 64
@@ -26,12 +38,105 @@ _MOST_COPIED = 10_000_000
 # Values of each variable that are compared to detect a change.
 _SAMPLED = 1024
 
-# Values of `test_time_augmentation`, besides None.
-VIEWS = ("flip", "ten")
-# Shift of the views of "ten", as a share of the side.
-_SHIFT = 1 / 24
+Backend = Callable[[np.ndarray], np.ndarray]
 
-Predict = Callable[[np.ndarray], np.ndarray]
+
+def keras_backend(
+    network: keras.Model,
+    name: str,
+    views: str | None = None,
+    *,
+    features: bool = False,
+    pixel_range: tuple[float, float] = (0.0, 255.0),
+) -> Backend:
+    """Return the backend of a Keras network.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Network from pixels to outputs: scaling, and its body.
+    name : {"auto", "keras", "onnx", "onnx-int8"}
+        "auto" is "onnx" if skfer can export the network, and "keras" otherwise.
+    views : {"flip", "ten"} or None, default=None
+        Test-time augmentation.
+    features : bool, default=False
+        Whether the inputs of the last layer with weights are returned instead of the outputs.
+    pixel_range : tuple of two floats, default=(0, 255)
+        Range of the images, for 8 bits.
+    """
+    exported = None
+    if name == "auto":
+        with contextlib.suppress(ValueError):
+            exported = export_network(network)
+        name = "keras" if exported is None else "onnx"
+    if name == "keras":
+        return KerasBackend(feature_network(network) if features else network, views)
+    calibration = pixel_range if name == "onnx-int8" else None
+    return ExportedBackend(network, exported, views, features=features, calibration=calibration)
+
+
+def feature_network(network: keras.Model) -> keras.Model:
+    """Return a network of scaling and body without the last layer of the body."""
+    with standard_keras():
+        scale, body = network.layers[1:]
+        return keras.Model(network.inputs[0], feature_extractor(body)(scale.output))
+
+
+def export_network(network: keras.Model) -> OnnxNetwork:
+    """Return a network as an ONNX model, with its description.
+
+    Raises
+    ------
+    ValueError
+        If it has a layer that cannot be exported.
+    """
+    return OnnxNetwork(build_onnx_model({"network": describe_network(network)}))
+
+
+def _converted_network(network: keras.Model) -> OnnxNetwork:
+    """Return a network as an ONNX model; one with layers of its own is converted by tf2onnx."""
+    try:
+        return export_network(network)
+    except ValueError:
+        require_onnx("backend='onnx' for a network with layers of its own", "tf2onnx")
+        from skfer._inference._tf2onnx import convert_to_onnx
+
+        call = network_function(network, None)
+        spec = tf.TensorSpec(network.input_shape, tf.float32, name=INPUT)
+        model = convert_to_onnx(tf.function(lambda images: {"network": call(images)}), spec)
+        return OnnxNetwork(model.SerializeToString())
+
+
+class ExportedBackend:
+    """A Keras network in ONNX Runtime, exported again when its weights have changed."""
+
+    def __init__(
+        self,
+        network: keras.Model,
+        exported: OnnxNetwork | None,
+        views: str | None,
+        **options: Any,
+    ):
+        self._network = network
+        self._exported = exported
+        self._views = views
+        self._options = options
+        self._monitor = WeightMonitor(network)
+        self._backend: OnnxBackend | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return the outputs, ``(n, n_outputs)`` float32, for ``(n, height, width, channels)``."""
+        return self._current()(images)
+
+    @standard_keras()
+    def _current(self) -> OnnxBackend:
+        with self._lock:
+            if self._monitor.changed() or self._backend is None:
+                network = self._exported or _converted_network(self._network)
+                self._backend = OnnxBackend(network, self._views, **self._options)
+                self._exported = None
+            return self._backend
 
 
 class KerasBackend:
@@ -42,17 +147,11 @@ class KerasBackend:
     graph is traced again when they change.
     """
 
-    def __init__(
-        self,
-        network: keras.Model,
-        views: str | None = None,
-        pixel_range: tuple[float, float] = (0.0, 255.0),
-    ):
+    def __init__(self, network: keras.Model, views: str | None = None):
         self.views = views
-        self.pixel_range = pixel_range
         self._network = network
         self._monitor = WeightMonitor(network)
-        self._functions: dict[np.dtype, tuple[Predict, int]] = {}
+        self._functions: dict[np.dtype, tuple[Backend, int]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -67,7 +166,7 @@ class KerasBackend:
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     @standard_keras()
-    def _current(self, dtype: np.dtype) -> tuple[Predict, int]:
+    def _current(self, dtype: np.dtype) -> tuple[Backend, int]:
         with self._lock:
             if self._monitor.changed():
                 self._functions.clear()
@@ -75,7 +174,7 @@ class KerasBackend:
                 self._functions[dtype] = self._compile(dtype)
             return self._functions[dtype]
 
-    def _compile(self, dtype: np.dtype) -> tuple[Predict, int]:
+    def _compile(self, dtype: np.dtype) -> tuple[Backend, int]:
         """Return a function for images of a dtype, and its batch size."""
         if self._network.count_params() > _MOST_COPIED:
             call = network_function(self._network, self.views)
@@ -88,7 +187,7 @@ class KerasBackend:
         return lambda images: graph(tf.constant(images)).numpy(), largest_batch(graph)
 
 
-def _predict_full_rows(predict: Predict, images: np.ndarray) -> np.ndarray:
+def _predict_full_rows(predict: Backend, images: np.ndarray) -> np.ndarray:
     """Return the outputs of a batch, which is padded to a multiple of `_ROWS` images.
 
     The last rows of a batch are multiplied in another order of additions. Without padding, the last
@@ -171,11 +270,7 @@ def largest_batch(graph: tf.types.experimental.ConcreteFunction, *, keeps_all: b
 def average_over_views(
     function: Callable[[tf.Tensor], tf.Tensor], views: str | None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Average a function of images over changed copies of each image.
-
-    "flip" is the image and its mirror image. "ten" is both, in the centre and shifted by a 24th of
-    the side in the four diagonal directions. None is the image alone.
-    """
+    """Average a function of images over the copies of each image, see `image_views`."""
     if views is None:
         return function
     if views not in VIEWS:
@@ -195,7 +290,7 @@ def average_over_views(
 def _shifted_copies(images: tf.Tensor) -> list[tf.Tensor]:
     """Return the images, and copies shifted in each diagonal direction."""
     height, width = images.shape[1:3]
-    y, x = (max(1, round(side * _SHIFT)) if side > 1 else 0 for side in (height, width))
+    y, x = (max(1, round(side * VIEW_SHIFT)) if side > 1 else 0 for side in (height, width))
     padded = tf.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="SYMMETRIC")
     corners = [(0, 0), (0, 2 * x), (2 * y, 0), (2 * y, 2 * x)]
     return [images] + [padded[:, top : top + height, left : left + width] for top, left in corners]

@@ -1,33 +1,30 @@
-"""Prediction with ONNX Runtime, in float32 and in 8 bits."""
+"""Prediction with ONNX Runtime, in float32 and in 8 bits, without Keras and TensorFlow."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import logging
+import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import joblib
-import keras
 import numpy as np
-import tensorflow as tf
+import onnxruntime
 
-from skfer._inference._keras import KerasBackend, Predict, largest_batch, network_function
 from skfer._utils import missing_package, threads_allowed
-from skfer.datasets import make_faces
 
-if TYPE_CHECKING:
-    import onnx
-    import onnxruntime
-
-# Opset of 2021, which ONNX Runtime supports from 1.10 on and which has all that networks need.
-OPSET = 15
-_CONVERSION_LOCK = threading.Lock()  # tf2onnx numbers the nodes of all conversions in one counter
+# Values of `test_time_augmentation`, besides None.
+VIEWS = ("flip", "ten")
+# Shift of the views of "ten", as a share of the side.
+VIEW_SHIFT = 1 / 24
 
 _CALIBRATION_FACES = 256
 _CALIBRATION_BATCH = 32
@@ -35,42 +32,170 @@ _CALIBRATION_BATCH = 32
 _QUANTIZED = ["Add", "AveragePool", "Concat", "Conv", "Flatten", "GlobalAveragePool", "MaxPool"]
 _QUANTIZED += ["Mul", "Relu", "Reshape", "Sigmoid", "Squeeze", "Transpose"]
 
+# Sessions in use, by model, process and settings: equal models share one.
+_sessions: weakref.WeakValueDictionary[Any, _Session] = weakref.WeakValueDictionary()
+_sessions_lock = threading.Lock()
+# Sessions of a parent process. Their threads are missing after a fork, and to end them would hang.
+_inherited: list[_Session] = []
 
-class OnnxBackend(KerasBackend):
-    """A network as a session of ONNX Runtime, in memory.
 
-    The session is created in the first call, and again when the weights change. It uses all cores,
-    or as many threads as ``OMP_NUM_THREADS`` says, which joblib sets in its workers.
+class OnnxNetwork:
+    """A network as an ONNX model with the description and weights to rebuild it in Keras.
+
+    Parameters
+    ----------
+    model : bytes
+        Model of `build_onnx_model`.
+    name : str, default="network"
+        Name of the network in the model.
+    """
+
+    def __init__(self, model: bytes, name: str = "network"):
+        self.model = model
+        self.name = name
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of the images."""
+        return _session_of(self, None).shape("images")
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the outputs for an image."""
+        return _session_of(self, None).shape(self.name)
+
+    def read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """Return the description of the network and its weights in the order of Keras."""
+        from skfer._inference._onnx_graph import read_onnx_model
+
+        return read_onnx_model(self.model, self.name)
+
+
+class OnnxBackend:
+    """Outputs of a network for batches of images, computed by ONNX Runtime.
+
+    It uses all cores, or as many threads as ``OMP_NUM_THREADS`` says, which joblib sets in its
+    workers.
+
+    Parameters
+    ----------
+    network : OnnxNetwork
+    views : {"flip", "ten"} or None, default=None
+        Test-time augmentation.
+    features : bool, default=False
+        Whether the inputs of the last layer with weights are returned instead of the outputs.
+    calibration : tuple of two floats, default=None
+        Range of the images, with which the network is converted to 8 bits. None computes in
+        float32.
     """
 
     def __init__(
         self,
-        network: keras.Model,
+        network: OnnxNetwork,
         views: str | None = None,
-        pixel_range: tuple[float, float] = (0.0, 255.0),
+        *,
+        features: bool = False,
+        calibration: tuple[float, float] | None = None,
     ):
-        require_onnx("backend='onnx'", "onnx", "tf2onnx", "onnxruntime")
-        super().__init__(network, views, pixel_range)
+        self.views = views
+        self._network = network
+        self._calibration = calibration
+        self._output = f"{network.name}/features" if features else network.name
+        self._session: _Session | None = None
 
-    def _compile(self, dtype: np.dtype) -> tuple[Predict, int]:
-        call = network_function(self._network, self.views)
-        function = tf.function(lambda images: {"answers": call(images)})
-        spec = tf.TensorSpec(self._network.input_shape, dtype, name="images")
-        model = self._serialize(convert_to_onnx(function, spec), dtype)
-        session = create_session(model, threads_allowed() or joblib.cpu_count())
-        batch_size = largest_batch(function.get_concrete_function(spec))
-        return lambda images: run_session(session, images), batch_size
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Return the outputs, ``(n, n_outputs)`` float32, for ``(n, height, width, channels)``."""
+        session = self._current_session()
+        size = max(1, session.batch_size // n_views(self.views))
+        outputs = [
+            self._average(session, images[start : start + size])
+            for start in range(0, len(images), size)
+        ]
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
-    def _serialize(self, model: onnx.ModelProto, dtype: np.dtype) -> bytes:
-        return model.SerializeToString()
+    def _average(self, session: _Session, images: np.ndarray) -> np.ndarray:
+        copies = image_views(np.asarray(images, np.float32), self.views)
+        outputs = session.run(self._output, copies)
+        if self.views is None:
+            return outputs
+        return outputs.reshape(-1, len(images), outputs.shape[-1]).mean(axis=0)
+
+    def _current_session(self) -> _Session:
+        session = self._session
+        if session is None or session.process != os.getpid():
+            session = self._session = _session_of(self._network, self._calibration)
+        return session
 
 
-class QuantizedBackend(OnnxBackend):
-    """An `OnnxBackend` in 8 bits, calibrated on drawn faces."""
+class _Session:
+    """A session of ONNX Runtime in the process that created it."""
 
-    def _serialize(self, model: onnx.ModelProto, dtype: np.dtype) -> bytes:
-        faces = _calibration_faces(self._network.input_shape[1:], dtype, self.pixel_range)
-        return _quantize(model, faces)
+    def __init__(self, model: bytes):
+        self.process = os.getpid()
+        self._session = create_session(model, threads_allowed() or joblib.cpu_count())
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.batch_size = int(metadata.get("batch_size", 64))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of an input or output, without the batch."""
+        values = [*self._session.get_inputs(), *self._session.get_outputs()]
+        return next(tuple(value.shape[1:]) for value in values if value.name == name)
+
+    def run(self, output: str, images: np.ndarray) -> np.ndarray:
+        return self._session.run([output], {"images": images})[0]
+
+
+def _session_of(network: OnnxNetwork, calibration: tuple[float, float] | None) -> _Session:
+    """Return the session of a network, which equal networks in this process share."""
+    digest = hashlib.sha256(network.model).digest()
+    key = (digest, calibration, threads_allowed())
+    with _sessions_lock:
+        session = _sessions.get(key)
+        if session is not None and session.process != os.getpid():
+            _inherited.append(session)
+            session = None
+        if session is None:
+            model = network.model if calibration is None else _quantize(network.model, calibration)
+            session = _sessions[key] = _Session(model)
+        return session
+
+
+def n_views(views: str | None) -> int:
+    """Return the number of copies of an image in test-time augmentation."""
+    return {None: 1, "flip": 2, "ten": 10}[views]
+
+
+def image_views(images: np.ndarray, views: str | None) -> np.ndarray:
+    """Return the copies of images that test-time augmentation averages over.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, channels)
+    views : {"flip", "ten"} or None
+        "flip" is the image and its mirror image. "ten" is both, in the centre and shifted by a 24th
+        of the side in the four diagonal directions. None is the image alone.
+
+    Returns
+    -------
+    ndarray of shape (n_views * n, height, width, channels)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfer._inference._onnx import image_views
+    >>> image_views(np.arange(2.0).reshape(1, 1, 2, 1), "flip").ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+    if views is None:
+        return images
+    copies = [images]
+    if views == "ten":
+        height, width = images.shape[1:3]
+        y, x = (max(1, round(side * VIEW_SHIFT)) if side > 1 else 0 for side in (height, width))
+        padded = np.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="symmetric")
+        for top, left in ((0, 0), (0, 2 * x), (2 * y, 0), (2 * y, 2 * x)):
+            copies.append(padded[:, top : top + height, left : left + width])
+    return np.concatenate([*copies, *(copy[:, :, ::-1] for copy in copies)])
 
 
 def require_onnx(needed_by: str, *packages: str) -> None:
@@ -80,49 +205,35 @@ def require_onnx(needed_by: str, *packages: str) -> None:
         raise missing_package(missing[0], needed_by, "onnx")
 
 
-def convert_to_onnx(
-    function: Callable[..., dict[str, tf.Tensor]],
-    spec: tf.TensorSpec,
-    axes: tuple[str, ...] = ("batch",),
-) -> onnx.ModelProto:
-    """Convert a TensorFlow function of a batch to an ONNX model."""
-    with _CONVERSION_LOCK, _silent("tf2onnx", "tensorflow"):
-        import tf2onnx
-
-        model, _ = tf2onnx.convert.from_function(function, [spec], opset=OPSET)
-    for value in (model.graph.input[0], model.graph.output[0]):
-        for axis, name in zip(value.type.tensor_type.shape.dim, axes, strict=False):
-            if not axis.HasField("dim_value"):
-                axis.dim_param = name
-    return model
-
-
 def create_session(model: bytes | str, n_threads: int) -> onnxruntime.InferenceSession:
     """Create a session of ONNX Runtime on the CPU, which logs errors only."""
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
-    # Waiting threads sleep: they share the cores with TensorFlow and other sessions.
+    # Waiting threads sleep: they share the cores with other sessions.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def run_session(session: Any, images: Any) -> Any:
     """Return the only output of a session for its only input."""
-    (output,) = session.run(None, {session.get_inputs()[0].name: images})
-    return output
+    return session.run(None, {session.get_inputs()[0].name: images})[0]
 
 
-def _quantize(model: onnx.ModelProto, images: np.ndarray) -> bytes:
-    """Return a serialized model that computes feature maps in 8 bits (Jacob et al. 2018).
+def _quantize(model: bytes, pixel_range: tuple[float, float]) -> bytes:
+    """Return a model that computes feature maps in 8 bits (Jacob et al. 2018).
 
-    Weights have a scale for each channel. Activations are scaled to their range for `images`.
+    Weights have a scale for each channel. Activations are scaled to their range for drawn faces.
     """
+    import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    parsed = onnx.load_model_from_string(model)
+    (images_input,) = parsed.graph.input
+    shape = [side.dim_value for side in images_input.type.tensor_type.shape.dim[1:]]
+    images = _calibration_faces(shape, pixel_range)
 
     class Calibration(quantization.CalibrationDataReader):
         def __init__(self) -> None:
@@ -131,12 +242,12 @@ def _quantize(model: onnx.ModelProto, images: np.ndarray) -> bytes:
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             batch = next(self._batches, None)
-            return None if batch is None else {model.graph.input[0].name: batch}
+            return None if batch is None else {images_input.name: batch}
 
     # The quantizer recommends a preparation, which is done, through the root logger.
-    with tempfile.TemporaryDirectory() as folder, _silent(""):
+    with tempfile.TemporaryDirectory() as folder, silent_loggers(""):
         paths = [Path(folder, f"{name}.onnx") for name in ("float", "folded", "int8")]
-        paths[0].write_bytes(model.SerializeToString())
+        paths[0].write_bytes(model)
         # Folds batch normalisation into the convolutions.
         quant_pre_process(paths[0], paths[1], skip_symbolic_shape=True)
         quantization.quantize_static(
@@ -155,10 +266,10 @@ def _quantize(model: onnx.ModelProto, images: np.ndarray) -> bytes:
         return paths[2].read_bytes()
 
 
-def _calibration_faces(
-    shape: tuple[int, int, int], dtype: np.dtype, pixel_range: tuple[float, float]
-) -> np.ndarray:
-    """Return drawn faces of a shape and dtype; floats are in `pixel_range`."""
+def _calibration_faces(shape: Sequence[int], pixel_range: tuple[float, float]) -> np.ndarray:
+    """Return drawn faces of a shape, float32 in `pixel_range`."""
+    from skfer.datasets import make_faces
+
     height, width, channels = shape
     side = max(height, width, 16)
     faces = make_faces(_CALIBRATION_FACES, size=side, color=channels == 3, random_state=0).images
@@ -167,14 +278,12 @@ def _calibration_faces(
             [cv2.resize(face, (width, height), interpolation=cv2.INTER_AREA) for face in faces]
         )
     faces = faces.reshape(len(faces), height, width, -1)
-    if dtype == np.uint8:
-        return faces
     low, high = pixel_range
-    return (low + faces * ((high - low) / 255)).astype(dtype)
+    return (low + faces * ((high - low) / 255)).astype(np.float32)
 
 
 @contextlib.contextmanager
-def _silent(*names: str) -> Iterator[None]:
+def silent_loggers(*names: str) -> Iterator[None]:
     """Let loggers report errors only."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

@@ -19,6 +19,7 @@ from skfer._storage import READ_ERRORS
 from skfer._utils import page
 from skfer.networks._copies import copy_network, has_strided_pointwise
 from skfer.networks._keras_settings import standard_keras
+from skfer.networks._registry import is_model_file
 
 _WHOLE = (
     "It must be a whole model (model.save(...)), or an architecture with weights: "
@@ -108,9 +109,7 @@ def is_json_text(model: Any) -> bool:
 
 def is_model(network: Any) -> bool:
     """Return whether a ``network`` parameter is a Keras model, or the path of a saved one."""
-    return isinstance(network, os.PathLike | keras.Model) or (
-        isinstance(network, str) and network.lower().endswith((".keras", ".h5", ".hdf5"))
-    )
+    return isinstance(network, keras.Model) or is_model_file(network)
 
 
 def model_name(model: Any) -> str:

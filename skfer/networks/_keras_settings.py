@@ -1,12 +1,12 @@
-"""Keras's process-wide settings, fixed while networks are built or traced."""
+"""Import of Keras, and its process-wide settings while networks are built or traced."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
 from collections.abc import Iterator
-
-import keras
 
 _lock = threading.Lock()
 _n_inside = 0
@@ -24,6 +24,9 @@ def standard_keras() -> Iterator[None]:
     Floatx and the data format belong to all threads: they are restored when the last thread
     leaves. The dtype policy belongs to one thread.
     """
+    import_keras()
+    import keras
+
     global _n_inside, _outer
     policy = keras.config.dtype_policy()
     with _lock:
@@ -42,3 +45,32 @@ def standard_keras() -> Iterator[None]:
             if _n_inside == 0:
                 keras.config.set_floatx(_outer[0])
                 keras.config.set_image_data_format(_outer[1])
+
+
+def import_keras() -> None:
+    """Import Keras and TensorFlow without their notes on standard error.
+
+    TensorFlow 2.21 writes some before it reads its log level. The level that the user set is kept.
+    """
+    if "keras" in sys.modules and "tensorflow" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silent_stderr():
+        import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Discard what C code writes to standard error."""
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # standard error is closed
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

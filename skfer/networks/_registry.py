@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,13 @@ def list_networks() -> list[str]:
     ['cnn4', 'cnn5', 'efficientnetb0', 'efficientnetb3']
     """
     return sorted([*_MODULES, *_REGISTERED])
+
+
+def is_model_file(network: Any) -> bool:
+    """Return whether a ``network`` parameter is the path of a saved Keras model."""
+    return isinstance(network, os.PathLike) or (
+        isinstance(network, str) and network.lower().endswith((".keras", ".h5", ".hdf5"))
+    )
 
 
 def network_function(name: str) -> Callable[..., keras.Model]:

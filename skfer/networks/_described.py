@@ -1,42 +1,74 @@
-"""Networks as plain data: lists of layers with their inputs."""
+"""Keras networks as descriptions, and built from them."""
 
 from __future__ import annotations
 
-import math
+import importlib
+import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from skfer.persistence._layers import LAYERS, MERGING, layer_settings, new_layer
+from skfer.networks._description import (
+    CLASSES,
+    DTYPES,
+    IGNORED,
+    INITIALIZED,
+    LAYERS,
+    MAX_LAYER_VALUES,
+    MERGING,
+    MODELS,
+    OF_APPLICATIONS,
+    SETTINGS,
+    TAKE,
+    NetworkLimits,
+    checked_settings,
+    finite_weights,
+    known,
+    plain,
+)
 
-_MODELS = ("Functional", "Sequential")
-_MAX_DEPTH = 8  # of nested models
-# Limits on a network, for one image. EfficientNetB7 at 224x224x3 has 816 layers, 145 million
-# values and 5.4 billion multiply-adds; VGG16 has 3.2 million values in its largest layer.
-_MAX_LAYERS = 2000
-_MAX_LAYER_VALUES = 2**24
-_MAX_VALUES = 2**28
-_MAX_MULTIPLY_ADDS = 40_000_000_000
-# Operation that sorts outputs, of `from_keras`.
-_TAKE = "Take"
+_MODULES = {"_regularizer": keras.regularizers, "_constraint": keras.constraints}
 
 Keep = Callable[[np.ndarray], int]
 Arrays = Sequence[np.ndarray]
+
+
+def describe_network(network: keras.Model) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return a description of a network, and its weights.
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be described; it is named.
+    """
+    arrays: list[np.ndarray] = []
+
+    def keep(array: np.ndarray) -> int:
+        arrays.append(array)
+        return len(arrays) - 1
+
+    return describe(network, keep), arrays
 
 
 def describe(network: keras.Model, keep: Keep) -> dict[str, Any]:
     """Return the layers of a network and their inputs as plain data.
 
     `keep` takes an array and returns its index.
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be described; it is named.
     """
     kind = type(network).__name__
     if type(network) is keras.Sequential:
         layers = [_described(layer, None, keep) for layer in network.layers]
         shape = list(network.input_shape[1:])
         return {"class": kind, "name": network.name, "shape": shape, "layers": layers}
-    if kind not in _MODELS:
+    if kind not in MODELS:
         raise ValueError(f"{network.name!r} is a model of a class of its own, {kind}")
     config = network.get_config()
     own = {layer.name: layer for layer in network.operations}
@@ -55,9 +87,9 @@ def _described(layer: Any, entry: dict[str, Any] | None, keep: Keep) -> dict[str
     if isinstance(layer, keras.layers.InputLayer):
         shape = list(layer.batch_shape[1:])
         return described | {"class": "InputLayer", "shape": shape, "dtype": str(layer.dtype)}
-    if kind == _TAKE and entry is not None:
+    if kind == TAKE and entry is not None:
         indices = [int(index) for index in entry["inbound_nodes"][0]["args"][1]]
-        return described | {"class": _TAKE, "indices": indices, "axis": int(layer.axis)}
+        return described | {"class": TAKE, "indices": indices, "axis": int(layer.axis)}
     if kind not in LAYERS or type(layer).__module__.partition(".")[0] != "keras":
         raise ValueError(f"its layer {layer.name!r} is a {kind}, none of Keras's simple layers")
     try:
@@ -126,7 +158,7 @@ def _set_weights(
         if "model" in entry:
             _set_weights(layer, mine["model"], entry["model"], arrays)
         elif entry.get("weights"):
-            layer.set_weights(_finite_weights(entry, arrays))
+            layer.set_weights(finite_weights(entry, arrays))
 
 
 def _without_names(description: dict[str, Any], shapes: list[tuple[int, ...]]) -> dict[str, Any]:
@@ -151,6 +183,11 @@ def _without_names(description: dict[str, Any], shapes: list[tuple[int, ...]]) -
     return result
 
 
+def build_described(description: dict[str, Any], arrays: Arrays) -> keras.Model:
+    """Build the network of a description of this process, without limits."""
+    return _Builder(arrays, None).model(description)
+
+
 def build(description: dict[str, Any], arrays: Arrays) -> keras.Model:
     """Build the network of a description.
 
@@ -158,26 +195,23 @@ def build(description: dict[str, Any], arrays: Arrays) -> keras.Model:
     multiply-adds is limited.
     """
     try:
-        if (n_layers := count_layers(description)) > _MAX_LAYERS:
-            raise ValueError(f"it has {n_layers:,} layers; the limit is {_MAX_LAYERS:,}")
-        return _Builder(arrays).model(description, 0)
+        limits = NetworkLimits()
+        limits.count_layers(description)
+        return _Builder(arrays, limits).model(description)
     except Exception as error:  # Keras and TensorFlow raise many types
         raise ValueError(f"its network can't be built: {error}") from error
 
 
 class _Builder:
-    def __init__(self, arrays: Arrays):
+    def __init__(self, arrays: Arrays, limits: NetworkLimits | None):
         self._arrays = arrays
-        self._n_values = 0
-        self._multiply_adds = 0
+        self._limits = limits
 
-    def model(self, description: dict[str, Any], depth: int) -> keras.Model:
-        if depth > _MAX_DEPTH:
-            raise ValueError(f"it has models inside models more than {_MAX_DEPTH} deep")
+    def model(self, description: dict[str, Any]) -> keras.Model:
         if description["class"] == "Sequential":
-            return self._sequential(description, depth)
+            return self._sequential(description)
         if description["class"] != "Functional":
-            raise ValueError(f"{description['class']!r} is none of {_MODELS}")
+            raise ValueError(f"{description['class']!r} is none of {MODELS}")
         tensors: dict[str, Any] = {}
         for entry in description["layers"]:
             if entry["name"] in tensors:
@@ -186,15 +220,15 @@ class _Builder:
                 tensors[entry["name"]] = self._input(entry)
                 continue
             sources = [tensors[name] for name in entry["from"]]
-            tensors[entry["name"]] = self._called(entry, sources, depth)
+            tensors[entry["name"]] = self._called(entry, sources)
         ends = (tensors[description[key]] for key in ("input", "output"))
         return keras.Model(*ends, name=description["name"])
 
-    def _sequential(self, description: dict[str, Any], depth: int) -> keras.Model:
+    def _sequential(self, description: dict[str, Any]) -> keras.Model:
         start = keras.Input(tuple(_sides(description["shape"])))
         model = keras.Sequential([start], name=description["name"])
         for entry in description["layers"]:
-            layer, arrays = self._layer(entry, depth)
+            layer, arrays = self._layer(entry)
             model.add(layer)
             _set_layer_weights(layer, arrays, entry)
             self._count(layer.output, [layer.input], arrays, entry)
@@ -205,13 +239,13 @@ class _Builder:
         self._count(start, [start], [], entry)
         return start
 
-    def _called(self, entry: dict[str, Any], sources: list[Any], depth: int) -> Any:
+    def _called(self, entry: dict[str, Any], sources: list[Any]) -> Any:
         arrays: list[np.ndarray] = []
-        if entry.get("class") == _TAKE:
+        if entry.get("class") == TAKE:
             indices = [int(index) for index in entry["indices"]]
             result = keras.ops.take(*sources, indices, axis=int(entry["axis"]))
         else:
-            layer, arrays = self._layer(entry, depth)
+            layer, arrays = self._layer(entry)
             several = entry.get("class") in MERGING or len(sources) > 1
             given = sources if several else sources[0]
             training = {"training": bool(entry["training"])} if "training" in entry else {}
@@ -220,74 +254,93 @@ class _Builder:
         self._count(result, sources, arrays, entry)
         return result
 
-    def _layer(self, entry: dict[str, Any], depth: int) -> tuple[Any, list[np.ndarray]]:
+    def _layer(self, entry: dict[str, Any]) -> tuple[Any, list[np.ndarray]]:
         if "model" in entry:
-            return self.model(entry["model"], depth + 1), []
-        arrays = _finite_weights(entry, self._arrays)
+            return self.model(entry["model"]), []
+        arrays = finite_weights(entry, self._arrays)
         settings = entry["settings"] | {"name": entry["name"]}
         return new_layer(entry["class"], settings, [array.shape for array in arrays]), arrays
 
     def _count(self, output: Any, sources: list[Any], arrays: Arrays, entry: dict) -> None:
-        """Add a layer to the totals and refuse it if they exceed the limits."""
-        if "model" in entry:
-            return  # its layers have been counted
-        size = _size(output)
-        self._n_values += size
-        positions = max(size // (output.shape[-1] or 1), *map(_positions, sources))
-        window = math.prod(_pair(entry.get("settings", {}).get("pool_size", 1)))
-        self._multiply_adds += positions * sum(array.size for array in arrays) + size * window
-        for count, limit, unit in (
-            (size, _MAX_LAYER_VALUES, "values in one layer"),
-            (self._n_values, _MAX_VALUES, "values"),
-            (self._multiply_adds, _MAX_MULTIPLY_ADDS, "multiply-adds"),
-        ):
-            if count > limit:
-                raise ValueError(
-                    f"its layer {entry['name']!r} exceeds the limit of {limit:,} {unit} for one "
-                    "image"
-                )
-
-
-def count_layers(description: dict[str, Any]) -> int:
-    """Return the number of layers, including those of nested models."""
-    inner = [entry["model"] for entry in description["layers"] if "model" in entry]
-    return len(description["layers"]) + sum(map(count_layers, inner))
-
-
-def _finite_weights(entry: dict[str, Any], arrays: Arrays) -> list[np.ndarray]:
-    weights = [arrays[index] for index in entry["weights"]]
-    for index, array in zip(entry["weights"], weights, strict=True):
-        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-            raise ValueError(
-                f"the weights {index:03}.npy of its layer {entry['name']!r} hold NaN or infinity"
-            )
-    return weights
+        if self._limits is not None and "model" not in entry:
+            shapes = [source.shape[1:] for source in sources]
+            self._limits.count(entry, output.shape[1:], shapes, arrays)
 
 
 def _set_layer_weights(layer: Any, arrays: list[np.ndarray], entry: dict[str, Any]) -> None:
     if "model" in entry:
         return
     layer.set_weights(arrays)
-    # A copy of the layer is built from its config, which must not contain `_LimitedZeros`.
+    # The config of the layer must not name a class of skfer.
     for name in [name for name in vars(layer) if name.endswith("_initializer")]:
         setattr(layer, name, keras.initializers.Zeros())
 
 
 def _sides(shape: list[Any]) -> list[int | None]:
     sides = [None if side is None else int(side) for side in shape]
-    if not all(side is None or 0 < side <= _MAX_LAYER_VALUES for side in sides):
+    if not all(side is None or 0 < side <= MAX_LAYER_VALUES for side in sides):
         raise ValueError(f"its input has the shape {sides}")
     return sides
 
 
-def _size(tensor: Any) -> int:
-    return math.prod(side or 1 for side in tensor.shape[1:])
+def layer_settings(config: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return the settings of a layer as plain data, from the config that Keras writes."""
+    defaults = inspect.signature(_class(kind).__init__).parameters
+    settings: dict[str, Any] = {}
+    for name, value in config.items():
+        ending = next((end for end in CLASSES if name.endswith(end)), None)
+        if name == "dtype":
+            settings[name] = known(_dtype_name(value), DTYPES, "dtype")
+        elif ending and value is not None:
+            inner = value["config"] if isinstance(value, dict) else {}
+            known(value.get("class_name"), CLASSES[ending], name)
+            settings[name] = {"class": value["class_name"], "settings": plain(inner, name)}
+        elif name in SETTINGS:
+            settings[name] = plain(value, name)
+        elif not ending and not name.endswith(IGNORED):
+            # A setting of a newer Keras is ignored if it has its default.
+            default = defaults[name].default if name in defaults else None
+            if value != default and value not in (None, False, {}):
+                raise ValueError(f"its setting {name}={value!r} is not known to skfer's files")
+    return settings
 
 
-def _pair(value: Any) -> list[int]:
-    return [value, value] if isinstance(value, int) else list(value)
+def new_layer(kind: str, settings: dict[str, Any], shapes: list[tuple[int, ...]]) -> keras.Layer:
+    """Build a layer from settings of `layer_settings`, with weights of these shapes only."""
+    parameters = checked_settings(kind, settings)
+    for name, value in parameters.items():
+        ending = next((end for end in CLASSES if name.endswith(end)), None)
+        if ending:
+            parameters[name] = getattr(_MODULES[ending], value["class"])(**value["settings"])
+    expected = _LimitedZeros(shapes)
+    for weight in INITIALIZED.get(kind, ()):
+        parameters[f"{weight}_initializer"] = expected
+    return _class(kind)(**parameters)
 
 
-def _positions(tensor: Any) -> int:
-    """Return the number of pixels of a feature map."""
-    return math.prod(side or 1 for side in tensor.shape[1:-1])
+class _LimitedZeros(keras.initializers.Initializer):
+    """Zeros of the given shapes, each as often as it is given; others are an error."""
+
+    def __init__(self, shapes: list[tuple[int, ...]]):
+        self._left = Counter(shapes)
+
+    def __call__(self, shape: Any, dtype: Any = None, **options: Any) -> Any:
+        shape = tuple(map(int, shape))
+        if not self._left[shape]:
+            raise ValueError(f"a layer wants weights of shape {shape}, which are not in the file")
+        self._left[shape] -= 1
+        return keras.ops.zeros(shape, dtype or "float32")
+
+    def clone(self) -> _LimitedZeros:
+        """Return the object itself: layers copy initialisers, and weights are counted once."""
+        return self
+
+
+def _class(kind: str) -> Any:
+    if kind in OF_APPLICATIONS:
+        return getattr(importlib.import_module(OF_APPLICATIONS[kind]), kind)
+    return getattr(keras.layers, kind)
+
+
+def _dtype_name(value: Any) -> Any:
+    return value["config"].get("name") if isinstance(value, dict) else value

@@ -1,0 +1,204 @@
+"""ONNX graphs of networks: the outputs of Keras, without Keras."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from skfer._inference import OnnxBackend, OnnxNetwork
+from skfer._inference._keras import export_network, network_function
+from skfer._inference._onnx_graph import (
+    UnsupportedLayerError,
+    build_onnx_model,
+    read_onnx_model,
+)
+from skfer.networks import build_network, list_networks
+from skfer.networks._described import build_described, describe_network
+from skfer.networks._description import NetworkLimits
+from skfer.networks._layers import all_layers
+
+SMALL = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn", "small_cnn"]
+
+
+def scaled(body):
+    pixels = keras.Input(body.input_shape[1:], name="pixels")
+    network = keras.Model(pixels, body(keras.layers.Rescaling(1 / 255, name="scaling")(pixels)))
+    rng = np.random.default_rng(0)
+    for layer in all_layers(network):
+        # New statistics of batch normalisation are 0 and 1, which would hide an error.
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    return network
+
+
+def check_agreement(network, atol=1e-5):
+    images = np.random.default_rng(0).uniform(0, 255, (3, *network.input_shape[1:]))
+    images = images.astype(np.float32)
+    expected = np.asarray(network(images, training=False))
+    exported = export_network(network)
+    np.testing.assert_allclose(OnnxBackend(exported)(images), expected, atol=atol)
+    assert exported.input_shape == network.input_shape[1:]
+    assert exported.output_shape == expected.shape[1:]
+    return exported
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in SMALL else pytest.param(name, marks=pytest.mark.slow)
+        for name in list_networks()
+    ],
+)
+def test_each_network_gives_the_outputs_of_keras(name):
+    shape = (48, 48, 1) if name in SMALL else (75, 75, 3)
+    check_agreement(scaled(build_network(name, shape, 7)))
+
+
+@pytest.mark.parametrize("name", ["small_cnn", "mini_xception"])
+def test_images_smaller_than_the_network_are_enlarged_as_by_keras(name):
+    check_agreement(scaled(build_network(name, (10, 12, 3), 3)))
+
+
+@pytest.mark.parametrize("activation", ["elu", "gelu", "leaky_relu", "relu6", "selu", "swish"])
+def test_activations(activation):
+    check_agreement(scaled(build_network("small_cnn", (24, 24, 1), 3, activation=activation)))
+
+
+LAYERS = {
+    "padding": [keras.layers.ZeroPadding2D(((1, 2), (0, 3))), keras.layers.Conv2D(4, 3, strides=2)],
+    "cropping": [
+        keras.layers.Cropping2D(((1, 2), (0, 3))),
+        keras.layers.AveragePooling2D(3, 2, "same"),
+    ],
+    "groups": [
+        keras.layers.Conv2D(6, 3, groups=3, dilation_rate=2, padding="same", use_bias=False)
+    ],
+    "depthwise": [keras.layers.DepthwiseConv2D(3, strides=2, depth_multiplier=2, padding="same")],
+    "separable": [keras.layers.SeparableConv2D(5, (3, 5), padding="same", activation="relu")],
+    "parametric": [keras.layers.PReLU(shared_axes=(1, 2)), keras.layers.LeakyReLU(0.3)],
+    "upsampling": [keras.layers.UpSampling2D((2, 3)), keras.layers.ELU(0.5)],
+    "limited": [keras.layers.ReLU(max_value=2.0, negative_slope=0.0)],
+    "normalized": [
+        keras.layers.LayerNormalization(),
+        keras.layers.GlobalMaxPooling2D(keepdims=True),
+    ],
+    "reshaped": [keras.layers.Reshape((5, -1, 6)), keras.layers.Dense(4, "tanh")],
+}
+
+
+@pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
+def test_layers_of_other_networks(layers):
+    network = keras.Sequential([keras.Input((10, 15, 3)), *map(copy_layer, layers)])
+    if "Reshape" in [type(layer).__name__ for layer in layers]:
+        network = keras.Sequential([keras.Input((10, 9, 1)), *map(copy_layer, layers)])
+    network.add(keras.layers.Flatten())
+    network.add(keras.layers.Dense(3, activation="softmax"))
+    check_agreement(network)
+
+
+def copy_layer(layer):
+    return type(layer).from_config(layer.get_config())
+
+
+def test_merged_branches_and_a_model_inside():
+    inner = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(4, 3, padding="same")])
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 1)(images)
+    y = inner(x)
+    merged = [
+        keras.layers.Add()([x, y]),
+        keras.layers.Average()([x, y]),
+        keras.layers.Subtract()([x, y]),
+        keras.layers.Maximum()([x, y]),
+        keras.layers.Multiply()([x, keras.layers.GlobalAveragePooling2D(keepdims=True)(y)]),
+    ]
+    x = keras.layers.Concatenate()(merged)
+    x = keras.layers.Concatenate(axis=1)([x, x])
+    outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x))
+    check_agreement(keras.Model(images, keras.ops.take(outputs, [2, 0, 1], axis=-1)))
+
+
+def test_features_are_the_inputs_of_the_last_layer():
+    network = scaled(build_network("little_vgg", (24, 24, 1), 3))
+    images = np.random.default_rng(0).uniform(0, 255, (4, 24, 24, 1)).astype(np.float32)
+    features = OnnxBackend(export_network(network), features=True)(images)
+    kernel, bias = network.layers[-1].layers[-1].get_weights()
+    logits = features @ kernel + bias
+    expected = np.log(np.asarray(network(images, training=False)))
+    np.testing.assert_allclose(
+        logits - logits.mean(1, keepdims=True),
+        expected - expected.mean(1, keepdims=True),
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("views", ["flip", "ten"])
+def test_views_are_those_of_keras(views):
+    network = scaled(build_network("mini_xception", (24, 24, 1), 3))
+    images = np.random.default_rng(0).uniform(0, 255, (5, 24, 24, 1)).astype(np.float32)
+    expected = np.asarray(network_function(network, views)(images))
+    answers = OnnxBackend(export_network(network), views)(images)
+    np.testing.assert_allclose(answers, expected, atol=1e-6)
+
+
+def test_a_network_is_rebuilt_from_its_model():
+    network = scaled(build_network("mini_xception", (24, 24, 1), 3))
+    rebuilt = build_described(*export_network(network).read())
+    images = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 1)).astype(np.float32)
+    np.testing.assert_array_equal(rebuilt(images), network(images))
+    assert [layer.name for layer in rebuilt.layers] == [layer.name for layer in network.layers]
+
+
+def test_networks_that_share_layers_store_them_once():
+    body = build_network("small_cnn", (24, 24, 1), 3)
+    other = keras.models.clone_model(body)
+    other.set_weights([*body.get_weights()[:-2], *(w + 0.1 for w in body.get_weights()[-2:])])
+    networks = {"one": describe_network(body), "two": describe_network(other)}
+    both = build_onnx_model(networks, half_precision=True)
+    alone = build_onnx_model({"one": networks["one"]}, half_precision=True)
+    assert len(both) < 1.2 * len(alone)
+    assert len(alone) < 0.6 * len(build_onnx_model({"one": networks["one"]}))
+    for name, network in (("one", body), ("two", other)):
+        images = np.random.default_rng(0).uniform(0, 1, (3, 24, 24, 1)).astype(np.float32)
+        answers = OnnxBackend(OnnxNetwork(both, name))(images)
+        np.testing.assert_allclose(answers, network(images, training=False), atol=1e-3)
+        _, arrays = read_onnx_model(both, name)
+        for array, weights in zip(arrays, network.get_weights(), strict=True):
+            np.testing.assert_allclose(array, weights, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "problem"),
+    [
+        (keras.layers.Lambda(lambda x: x), "Lambda"),
+        (keras.layers.Conv2DTranspose(3, 2), "Conv2DTranspose"),
+        (keras.layers.UpSampling2D(2, interpolation="bilinear"), "bilinear"),
+        (keras.layers.Activation("mish"), "mish"),
+    ],
+)
+def test_a_layer_that_cannot_be_exported_is_named(layer, problem):
+    network = keras.Sequential([keras.Input((8, 8, 1)), layer, keras.layers.Flatten()])
+    with pytest.raises(ValueError, match=problem):
+        export_network(network)
+
+
+def test_limits_refuse_a_network_before_it_runs():
+    images = keras.Input((64, 64, 1))
+    x = keras.layers.UpSampling2D(64)(images)
+    x = keras.layers.UpSampling2D(2)(x)
+    network = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+    description = {"network": describe_network(network)}
+    assert build_onnx_model(description)
+    with pytest.raises(ValueError, match="exceeds the limit"):
+        build_onnx_model(description, limits=NetworkLimits())
+
+
+@pytest.mark.parametrize("kind", ["merge", "weight", "stored", "__class__", "convolution"])
+def test_a_class_that_is_no_layer_is_refused(kind):
+    entry = {"name": "x", "class": kind, "settings": {}, "weights": [], "from": ["images"]}
+    start = {"name": "images", "class": "InputLayer", "shape": [8, 8, 1], "dtype": "float32"}
+    description = {"class": "Functional", "name": "n", "layers": [start, entry]}
+    description |= {"input": "images", "output": "x"}
+    with pytest.raises(UnsupportedLayerError, match="the layer 'x'"):
+        build_onnx_model({"network": (description, [])})
