@@ -17,8 +17,10 @@ import numpy as np
 from train import N_LABELS, N_VOTES, shipped_weights, snapshot_weights, targets_of
 
 from skfer import FacialExpressionClassifier
+from skfer._inference._onnx_graph import build_onnx_model
 from skfer.datasets import load_fer2013
 from skfer.metrics import fit_temperature
+from skfer.networks._described import describe_network
 from skfer.weights import WeightsRecord, write_weights
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -50,6 +52,7 @@ def record_of(name: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRe
     parameters = recipe.get("network_params", {})
     return WeightsRecord(
         name=name,
+        file="",
         sha256="",
         network=recipe["network"],
         image_shape=(48, 48, 1),
@@ -69,7 +72,7 @@ def record_of(name: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRe
 
 def classifier_of(record: WeightsRecord, arrays: list[np.ndarray]) -> FacialExpressionClassifier:
     """Build a fitted classifier from the weights of one head."""
-    classifier = FacialExpressionClassifier(record.network, backend="onnx", **record.parameters)
+    classifier = FacialExpressionClassifier(record.network, **record.parameters)
     classifier.classes_ = np.array(record.classes)
     classifier._build_untrained(record.image_shape, len(record.classes))
     classifier.network_.set_weights(arrays)
@@ -116,13 +119,17 @@ def main() -> None:
     data = pack(arguments.data)
     data["images"] = data["images"].cumsum(axis=2, dtype=np.uint8)
     faces = load_fer2013(arguments.data, usage="PublicTest")
+    records, networks = [], {}
     for name, columns in HEADS.items():
         arrays = [*weights[:-2], weights[-2][:, columns], weights[-1][columns]]
         record = record_of(name, recipe, data)
         record = record._replace(n_weights=sum(array.size for array in arrays))
-        record = measured(record, classifier_of(record, arrays), data, faces.votes)
-        write_weights(record, arrays, arguments.folder)
-        print(name, record.temperature, record.accuracy)
+        classifier = classifier_of(record, arrays)
+        records.append(measured(record, classifier, data, faces.votes))
+        networks[name] = describe_network(classifier.network_)
+        print(name, records[-1].temperature, records[-1].accuracy)
+    model = build_onnx_model(networks, half_precision=True)
+    write_weights(records, model, f"{recipe['network']}.onnx", arguments.folder)
 
 
 if __name__ == "__main__":

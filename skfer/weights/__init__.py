@@ -1,19 +1,11 @@
-"""Weights that this project trained, with checksums."""
+"""Weights that this project trained: ONNX models, checked before they are used."""
 
 from skfer.weights._files import (
-    StoredWeights,
     WeightsRecord,
     list_weights,
+    read_model,
     read_record,
-    read_weights,
     write_weights,
 )
 
-__all__ = [
-    "StoredWeights",
-    "WeightsRecord",
-    "list_weights",
-    "read_record",
-    "read_weights",
-    "write_weights",
-]
+__all__ = ["WeightsRecord", "list_weights", "read_model", "read_record", "write_weights"]

@@ -1,29 +1,25 @@
-"""Files of weights: ``NAME.json`` with a record, and ``NAME.npz`` with the arrays.
+"""Files of weights: records in JSON, and ONNX models whose SHA-256 stands in the records.
 
-The arrays are in the order of Keras's `get_weights`, in half precision, without pickles. Their
-SHA-256 is in the record.
+``NAME.json`` describes the weights. The model that it names holds their network and its weights in
+half precision, and may hold other networks that share layers with it.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
-
-from skfer._storage import add_array, read_array
 
 FOLDER = Path(__file__).parent
 
 
 class WeightsRecord(NamedTuple):
-    """Description of a file of weights; `accuracy` and the fields after it are for readers."""
+    """Description of weights; `accuracy` and the fields after it are for readers."""
 
     name: str
+    file: str
     sha256: str
     network: str
     image_shape: tuple[int, ...]
@@ -40,20 +36,19 @@ class WeightsRecord(NamedTuple):
     versions: dict[str, str]
 
 
-class StoredWeights(NamedTuple):
-    """A record with its arrays, float32."""
-
-    record: WeightsRecord
-    arrays: list[np.ndarray]
-
-
 def list_weights(folder: Path = FOLDER) -> list[str]:
     """Return the names of the weights."""
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
 def read_record(name: str, folder: Path = FOLDER) -> WeightsRecord:
-    """Return the record of weights."""
+    """Return the description of weights.
+
+    Raises
+    ------
+    ValueError
+        If there are none of that name; it lists the known names.
+    """
     known = list_weights(folder)
     if name not in known:
         raise ValueError(f"There are no weights {name!r}; there are {', '.join(known)}.")
@@ -61,41 +56,58 @@ def read_record(name: str, folder: Path = FOLDER) -> WeightsRecord:
     return WeightsRecord(**record | {"image_shape": tuple(record["image_shape"])})
 
 
-def read_weights(name: str, folder: Path = FOLDER) -> StoredWeights:
-    """Return weights; a missing or changed file is an error."""
+def read_model(name: str, folder: Path = FOLDER) -> bytes:
+    """Return the ONNX model that holds weights, which is read once in a process.
+
+    Raises
+    ------
+    ValueError
+        If there are no weights of that name, or the file is missing or has been changed.
+    """
     record = read_record(name, folder)
-    path = folder / f"{name}.npz"
+    return _read_checked(folder / record.file, record.sha256)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_checked(path: Path, sha256: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ValueError(
-            f"The weights file {str(path)!r} can't be read ({error.strerror}): install skfer again."
+            f"The weights file {str(path)!r} can't be read ({error.strerror}): reinstall skfer."
         ) from error
     found = hashlib.sha256(content).hexdigest()
-    if found != record.sha256:
+    if found != sha256:
         raise ValueError(
             f"The weights file {str(path)!r} has been changed: its SHA-256 is {found}, not "
-            f"{record.sha256}. Install skfer again."
+            f"{sha256}. Reinstall skfer."
         )
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        arrays = [read_array(archive, info) for info in archive.infolist()]
-    return StoredWeights(record, [array.astype(np.float32) for array in arrays])
+    return content
 
 
 def write_weights(
-    record: WeightsRecord, arrays: list[np.ndarray], folder: Path = FOLDER
-) -> WeightsRecord:
-    """Write a record and its arrays, in half precision where that loses little.
+    records: list[WeightsRecord], model: bytes, file: str, folder: Path = FOLDER
+) -> list[WeightsRecord]:
+    """Write a model and the records of the weights that it holds.
 
-    Variances of batch normalisation may be too small for half precision; vectors stay float32.
+    Parameters
+    ----------
+    records : list of WeightsRecord
+    model : bytes
+        ONNX model with a network for each record, called as the record.
+    file : str
+        Name of the model's file.
+    folder : Path
+
+    Returns
+    -------
+    list of WeightsRecord
+        The records with the name and the checksum of the file.
     """
-    stored = io.BytesIO()
-    with zipfile.ZipFile(stored, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for index, array in enumerate(arrays):
-            kept = array.astype(np.float32 if array.ndim < 2 else np.float16)
-            add_array(archive, f"{index:03}.npy", kept, compress=True)
-    (folder / f"{record.name}.npz").write_bytes(stored.getvalue())
-    record = record._replace(sha256=hashlib.sha256(stored.getvalue()).hexdigest())
-    text = json.dumps(record._asdict(), indent=1, ensure_ascii=False) + "\n"
-    (folder / f"{record.name}.json").write_text(text, encoding="utf-8")
-    return record
+    (folder / file).write_bytes(model)
+    checksum = hashlib.sha256(model).hexdigest()
+    written = [record._replace(file=file, sha256=checksum) for record in records]
+    for record in written:
+        text = json.dumps(record._asdict(), indent=1, ensure_ascii=False) + "\n"
+        (folder / f"{record.name}.json").write_text(text, encoding="utf-8")
+    return written

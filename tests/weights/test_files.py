@@ -1,68 +1,57 @@
-"""Files of weights: what is written comes back, and what was changed is refused."""
+"""Files of weights: written, read again, and refused if they were changed."""
 
 from __future__ import annotations
 
-import zipfile
+import json
 
 import numpy as np
+import onnx
 import pytest
 
-from skfer.weights import WeightsRecord, list_weights, read_weights, write_weights
+from skfer.weights import WeightsRecord, list_weights, read_model, read_record, write_weights
+from skfer.weights._files import FOLDER
 
 RECORD = WeightsRecord(
-    *("mine", "", "mini_resnet", (48, 48, 1), ["happy", "sad"], [0.6, 0.4], 1.0),
+    *("mine", "", "", "mini_resnet", (48, 48, 1), ["happy", "sad"], [0.6, 0.4], 1.0),
     *({}, {}, 0, {}, "", "", {}, {}),
 )
+MODEL = bytes(range(256)) * 4
 
 
-@pytest.fixture
-def arrays():
-    generator = np.random.default_rng(0)
-    return [
-        generator.normal(0, 0.05, (3, 3, 8, 16)).astype(np.float32),
-        np.full(16, 1e-7, np.float32),  # too small for half precision
-    ]
-
-
-def test_weights_come_back_in_half_precision_and_vectors_as_they_were(tmp_path, arrays):
-    written = write_weights(RECORD, arrays, tmp_path)
-    record, again = read_weights("mine", tmp_path)
-    assert record == written
-    assert all(array.dtype == np.float32 for array in again)
-    np.testing.assert_allclose(again[0], arrays[0], rtol=1e-3, atol=1e-6)
-    assert np.array_equal(again[1], arrays[1])
-
-
-def test_equal_weights_are_an_equal_file(tmp_path, arrays):
-    first = write_weights(RECORD, arrays, tmp_path)
-    assert write_weights(RECORD, arrays, tmp_path).sha256 == first.sha256
+def test_weights_are_read_as_they_were_written(tmp_path):
+    (written,) = write_weights([RECORD], MODEL, "mine.onnx", tmp_path)
+    assert written.file == "mine.onnx"
+    assert read_record("mine", tmp_path) == written
+    assert read_model("mine", tmp_path) == MODEL
 
 
 @pytest.mark.parametrize("place", [0, 300, -1])
-def test_a_flipped_byte_is_refused_by_name(place, tmp_path, arrays):
-    write_weights(RECORD, arrays, tmp_path)
-    file = tmp_path / "mine.npz"
-    content = bytearray(file.read_bytes())
-    content[place] ^= 1
-    file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"mine\.npz' has been changed.*SHA-256"):
-        read_weights("mine", tmp_path)
+def test_a_changed_file_is_refused_by_name(place, tmp_path):
+    changed = bytearray(MODEL)
+    changed[place] ^= 1
+    write_weights([RECORD], MODEL, "mine.onnx", tmp_path)
+    (tmp_path / "mine.onnx").write_bytes(changed)
+    with pytest.raises(ValueError, match=r"mine\.onnx' has been changed.*SHA-256"):
+        read_model("mine", tmp_path)
 
 
-def test_a_missing_file_is_named(tmp_path, arrays):
-    write_weights(RECORD, arrays, tmp_path)
-    (tmp_path / "mine.npz").unlink()
-    with pytest.raises(ValueError, match=r"mine\.npz' can't be read"):
-        read_weights("mine", tmp_path)
+def test_a_missing_file_is_named(tmp_path):
+    write_weights([RECORD], MODEL, "mine.onnx", tmp_path)
+    (tmp_path / "mine.onnx").unlink()
+    with pytest.raises(ValueError, match=r"mine\.onnx' can't be read"):
+        read_model("mine", tmp_path)
 
 
-def test_what_is_shipped_is_small_and_holds_numbers_only():
-    from skfer.weights._files import FOLDER
-
-    files = [FOLDER / f"{name}.npz" for name in list_weights()]
-    assert sum(file.stat().st_size for file in files) <= 6_000_000
-    for file in files:
-        with zipfile.ZipFile(file) as archive:
-            assert all(name.endswith(".npy") for name in archive.namelist())
-        with np.load(file, allow_pickle=False) as stored:
-            assert {stored[key].dtype.kind for key in stored.files} == {"f"}
+def test_shipped_weights_are_one_small_file_without_code_or_paths():
+    (file,) = {read_record(name).file for name in list_weights()}
+    assert [path.name for path in FOLDER.glob("*.onnx")] == [file]
+    assert (FOLDER / file).stat().st_size < 3_500_000
+    model = onnx.load(FOLDER / file)
+    assert not model.functions
+    assert {node.domain for node in model.graph.node} == {""}
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+    kinds = {onnx.helper.tensor_dtype_to_np_dtype(t.data_type) for t in model.graph.initializer}
+    assert kinds == {np.dtype(kind) for kind in ("float16", "float32", "int64")}
+    onnx.checker.check_model(model, full_check=True)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert sorted(json.loads(metadata["networks"])) == list_weights()
