@@ -22,7 +22,7 @@ _PUBLIC = {
     "ImageResizer": "skfer.preprocessing",
     "LBPDescriptor": "skfer.preprocessing",
     "annotate": "skfer.recognition",
-    "export_onnx": "skfer.persistence",
+    "export_onnx": "skfer.persistence._onnx",
     "expressions_to_affect": "skfer.metrics._affect",
     "list_pretrained": "skfer.pretrained",
     "load": "skfer.persistence",

@@ -9,6 +9,7 @@ import re
 import reprlib
 import stat
 import sys
+from collections.abc import Callable
 from numbers import Integral
 from typing import IO, Any
 
@@ -30,6 +31,17 @@ _KINDS = {
 }
 
 _forked_in_use = False
+
+
+def lazy_names(modules: dict[str, str]) -> Callable[[str], Any]:
+    """Return a module's `__getattr__` that imports each name from its module on first use."""
+
+    def __getattr__(name: str) -> Any:  # noqa: N807
+        if name not in modules:
+            raise AttributeError(f"there is no name {name!r}")
+        return getattr(importlib.import_module(modules[name]), name)
+
+    return __getattr__
 
 
 def open_regular(path: str | os.PathLike) -> IO[bytes]:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skfer._inference import OnnxNetwork
 from skfer.estimators._classifier import FacialExpressionClassifier
 from skfer.preprocessing import FaceCropper, GrayscaleResizer
-from skfer.weights import WeightsRecord, list_weights, read_record
+from skfer.weights import WeightsRecord, list_weights, read_model, read_record
 
 
 def list_pretrained() -> list[dict[str, Any]]:
@@ -89,10 +90,13 @@ def load_pretrained(name: str = "fer2013") -> Pipeline:
 
 def _classifier(record: WeightsRecord) -> FacialExpressionClassifier:
     classifier = FacialExpressionClassifier(
-        record.network, weights=record.name, **record.parameters
+        record.network,
+        weights=record.name,
+        **record.parameters,
     )
     classifier.classes_ = np.array(record.classes)
     classifier.class_prior_ = np.array(record.class_prior)
-    classifier._build_untrained(record.image_shape, len(record.classes))
     classifier.temperature_ = record.temperature
+    network = OnnxNetwork(read_model(record.name), record.name)
+    classifier._use_stored_network(network, record.image_shape)
     return classifier

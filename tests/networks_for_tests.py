@@ -81,11 +81,12 @@ def local_network(input_shape, n_outputs):
 
 
 def answers_and_threads(classifier, images):
-    """What a worker process answers, and how many threads TensorFlow and OpenCV use in it."""
+    """Return the answers of each backend in a worker process, and the threads that it uses."""
     import cv2
     import tensorflow as tf
 
-    answers = classifier.predict_proba(images)
+    backends = ("onnx", "keras")
+    answers = [classifier.set_params(backend=name).predict_proba(images) for name in backends]
     threading = tf.config.threading
     return answers, (
         threading.get_intra_op_parallelism_threads(),

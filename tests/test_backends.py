@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -14,9 +13,7 @@ from networks_for_tests import small_network
 from sklearn.frozen import FrozenEstimator
 
 from skfer import ExpressionEmbedder, FacialExpressionClassifier, load_pretrained
-from skfer._inference import KerasBackend
-from skfer._inference._keras import WeightMonitor, largest_batch
-from skfer._inference._onnx import OnnxBackend
+from skfer._inference._keras import KerasBackend, WeightMonitor, keras_backend, largest_batch
 from skfer.datasets import make_faces
 
 
@@ -181,14 +178,6 @@ def test_features_are_the_same(fitted, faces):
     np.testing.assert_allclose(by_onnx, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_missing_package_is_named_before_the_fit(faces, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    classifier = FacialExpressionClassifier(small_network, epochs=1, backend="onnx")
-    with pytest.raises(ImportError, match=r"backend='onnx' needs onnxruntime.*skfer\[onnx\]"):
-        classifier.fit(faces.images, faces.labels)
-    assert not hasattr(classifier, "network_")
-
-
 @pytest.mark.parametrize(("side", "fewest", "most"), [(24, 64, 64), (2048, 1, 4)])
 def test_large_images_go_through_a_few_at_a_time(side, fewest, most):
     network = small_network((side, side, 1), 2)
@@ -196,9 +185,42 @@ def test_large_images_go_through_a_few_at_a_time(side, fewest, most):
     assert fewest <= largest_batch(graph) <= most
 
 
-@pytest.mark.parametrize("compiled", [KerasBackend, OnnxBackend])
-def test_answers_do_not_hang_on_how_many_go_through_at_a_time(compiled, faces, monkeypatch):
+def test_outputs_do_not_depend_on_the_size_of_a_batch(faces, monkeypatch):
     network, images = small_network((24, 24, 1), 2), faces.images[:5, ..., np.newaxis]
-    together = compiled(network)(images)
-    monkeypatch.setattr(sys.modules[compiled.__module__], "largest_batch", lambda graph: 2)
-    np.testing.assert_allclose(compiled(network)(images), together, atol=1e-6)
+    together = KerasBackend(network)(images)
+    monkeypatch.setattr("skfer._inference._keras.largest_batch", lambda graph: 2)
+    np.testing.assert_allclose(KerasBackend(network)(images), together, atol=1e-6)
+    monkeypatch.setattr("skfer._inference._onnx_graph._MOST_IMAGES", 2)
+    np.testing.assert_allclose(keras_backend(network, "onnx")(images), together, atol=1e-6)
+
+
+class Doubled(keras.layers.Layer):
+    """A layer of a user."""
+
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def network_with_a_layer_of_its_own(input_shape, n_outputs):
+    images = keras.Input(input_shape)
+    x = keras.layers.Flatten()(Doubled()(images))
+    return keras.Model(images, keras.layers.Dense(n_outputs, activation="softmax")(x))
+
+
+def test_auto_takes_keras_for_layers_that_cannot_be_exported(faces):
+    classifier = FacialExpressionClassifier(
+        network_with_a_layer_of_its_own, epochs=1, random_state=0
+    ).fit(faces.images, faces.labels)
+    expected = of_keras(classifier, faces.images)
+    np.testing.assert_allclose(classifier.predict_proba(faces.images), expected, atol=1e-5)
+    for backend in ("keras", "onnx", "onnx-int8"):
+        answers = classifier.set_params(backend=backend).predict_proba(faces.images)
+        np.testing.assert_allclose(answers, expected, atol=0.05 if "int8" in backend else 1e-5)
+    loaded = pickle.loads(pickle.dumps(classifier.set_params(backend="auto")))
+    np.testing.assert_allclose(loaded.predict_proba(faces.images), expected, atol=1e-5)
+
+
+def test_an_unknown_backend_is_refused(fitted, faces):
+    classifier = pickle.loads(pickle.dumps(fitted)).set_params(backend="onnx-int4")
+    with pytest.raises(ValueError, match="backend must be one of"):
+        classifier.predict(faces.images)

@@ -143,7 +143,7 @@ def test_labels_that_parameters_name_survive_the_label_report(network, faces, pa
     proba, classes = out_of_fold(classifier, X, y, params)
     own = proba[report["row"], np.searchsorted(classes, y[report["row"]])]
     np.testing.assert_allclose(report["self_confidence"], own, rtol=1e-4)
-    message = "places of the sorted labels.*cross_val_label_report"
+    message = "indices of the sorted labels.*cross_val_label_report"
     with pytest.raises(ValueError, match=message):
         cross_val_predict(classifier, X, y, cv=3, method="predict_proba", params=params)
     if params is None:

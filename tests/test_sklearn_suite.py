@@ -85,7 +85,7 @@ ESTIMATORS = [
     LBPDescriptor(),
     ExpressionEmbedder(
         FacialExpressionClassifier(
-            "tiny_network", **_SETTINGS | {"epochs": 1, "learning_rate": 1e-3}
+            "tiny_network", **_SETTINGS | {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3}
         )
     ),
     FacialExpressionClassifier("tiny_network", **_SETTINGS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from typing import Any, NamedTuple
 
@@ -208,3 +209,30 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(seconds, 0):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class EpochTasks(keras.callbacks.Callback):
+    """Report each epoch as a task of a fit to scikit-learn's callbacks.
+
+    `task` has a `context` and the `arguments` of its calls. `history` is set at the start of each
+    phase.
+    """
+
+    def __init__(self, task: Any):
+        super().__init__()
+        self.history: dict[str, list[float]] = {}
+        self._task = task
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._epoch = self._task.context.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._task.arguments)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, [math.nan] * epoch).append(float(value))
+        history = {name: list(values) for name, values in self.history.items()}
+        fitted = {"history_": history, "n_iter_": epoch + 1}
+        if self._epoch.call_on_fit_task_end(
+            **self._task.arguments, reconstruction_attributes=fitted
+        ):
+            self.model.stop_training = True

@@ -19,8 +19,6 @@ from skfer._training._augmentation import Augmentation
 
 # Votes make a label acceptable from this share on (Barsoum et al. 2016).
 _ACCEPTED_SHARE = 0.3
-VOTE_MODES = ("majority", "probabilistic", "cross_entropy", "multi_target")
-
 # Folded into seeds, so that the order of epoch 3 and the augmentation of step 3 are independent.
 _TARGETS, _MIXUP, _ORDER = 1, 2, 3
 

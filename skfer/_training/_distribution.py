@@ -15,9 +15,6 @@ from skfer._training._tensorflow import build_optimizer_state, isolated_random_s
 from skfer.networks._copies import network_from_state, network_state
 from skfer.networks._layers import all_layers, set_trainable, trainable_flags
 
-# Values of the parameter `distribution`, besides strategies, functions and None.
-DISTRIBUTIONS = ("mirrored",)
-
 
 class PickledStrategy:
     """Placeholder of a strategy in a pickle; strategies are bound to the devices of a process.

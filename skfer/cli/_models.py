@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,6 @@ import click
 
 def load_model(model: str | None) -> Any:
     """A pretrained Pipeline by its name, or a saved one by its path."""
-    quiet_tensorflow()
     from skfer import list_pretrained, load_pretrained
 
     if model is None:
@@ -89,35 +85,3 @@ def find_detector(detector: str | None) -> Any:
     from skfer.detection import YuNetDetector
 
     return YuNetDetector(detector)
-
-
-def quiet_tensorflow() -> None:
-    """Load TensorFlow without its notes on processors and graphics cards.
-
-    It writes some of them before it reads its own setting for them. An error that it raises is
-    seen as ever.
-    """
-    if "tensorflow" in sys.modules:
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _standard_error_kept_back():
-        import tensorflow  # noqa: F401 - for what it writes
-
-
-@contextlib.contextmanager
-def _standard_error_kept_back() -> Iterator[None]:
-    """Capture file descriptor 2, also from C++; show it if the block fails."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept:
-        original = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-        failed = True
-        try:
-            yield
-            failed = False
-        finally:
-            os.dup2(original, 2)
-            os.close(original)
-            if failed:
-                kept.seek(0)
-                os.write(2, kept.read())

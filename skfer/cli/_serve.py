@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from skfer.cli._models import find_detector, load_model, quiet_tensorflow
+from skfer.cli._models import find_detector, load_model
 from skfer.cli._options import detector_option, model_option
 
 
@@ -26,7 +26,6 @@ def serve(host: str, port: int, model: str | None, detector: str | None) -> None
       skfer serve
       skfer serve --port 9000 --model mine.skfer
     """
-    quiet_tensorflow()
     # Without a model the page offers all that come with the package.
     pipeline = None if model is None else load_model(model)
     from skfer import web

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from skfer.cli._data import load_labelled
-from skfer.cli._models import check_savable, find_detector, quiet_tensorflow, save_model
+from skfer.cli._models import check_savable, find_detector, save_model
 from skfer.cli._options import data_options, echo, output_file
 
 # Images smaller than this are faces already, as FER2013's 48 pixels are.
@@ -115,7 +115,9 @@ def train(
     """
     values = _parsed(settings)
     labelled = load_labelled(data, "Training", **labels)
-    quiet_tensorflow()
+    from skfer.networks._keras_settings import import_keras
+
+    import_keras()
     from sklearn.pipeline import Pipeline
 
     from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer

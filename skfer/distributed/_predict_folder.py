@@ -13,7 +13,7 @@ import numpy as np
 from skfer._images._batch import IMAGE_SUFFIXES, read_image
 from skfer._pipelines import split_pipeline
 from skfer.distributed._on_dask import copies_kept, last_client
-from skfer.recognition import class_columns, import_pandas, set_column_types
+from skfer.recognition import class_columns, set_column_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,8 @@ def predict_folder(
     >>> with Client("scheduler:8786") as client:  # doctest: +SKIP
     ...     table = predict_folder("/data/photos", load_pretrained(), client=client)
     """
-    pd = import_pandas("predict_folder")
+    import pandas as pd
+
     if not isinstance(partition_size, Integral) or partition_size < 1:
         raise ValueError(f"partition_size must be a positive int; got {partition_size!r}.")
     parts = split_pipeline(pipeline, None)

@@ -4,59 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib.metadata
 import os
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import keras
 import numpy as np
 import sklearn
-import tensorflow as tf
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, _check_y
 
 import skfer
+from skfer import _training
 from skfer._base import ImageEstimator
 from skfer._images._dense import dense_images
 from skfer._images._pixel_range import PixelRange
-from skfer._inference import BACKENDS, VIEWS, KerasBackend
+from skfer._inference import BACKENDS, VIEWS, OnnxBackend, OnnxNetwork
 from skfer._storage import iter_blocks
-from skfer._training import (
-    SCHEDULES,
-    CheckpointFile,
-    Examples,
-    FineTuning,
-    FitResult,
-    FitSettings,
-    count_epochs,
-    fit_fingerprint,
-    fit_network,
-    isolated_random_state,
-    plan_partial_fit,
-    plan_phases,
-    prepare_tensorflow,
-    release_graphs,
-)
-from skfer._training._distribution import DISTRIBUTIONS, PickledStrategy
 from skfer._utils import page, tensorflow_is_usable
-from skfer.estimators._network import (
-    add_scaling,
-    body_from_model,
-    build_body,
-    load_weights_into,
-    resolve_network,
-    scaling,
-    warn_if_scaled_twice,
-)
-from skfer.estimators._sklearn_callbacks import CallbackSupportMixin, EpochTasks, FitTask
-from skfer.networks._copies import network_from_state, network_state
-from skfer.networks._keras_file import is_model, model_name
+from skfer.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from skfer.networks._keras_settings import standard_keras
-from skfer.networks._layers import feature_extractor, set_trainable, trainable_flags
+
+if TYPE_CHECKING:
+    import keras
+
+    from skfer._training._checkpoint import CheckpointFile
+    from skfer._training._data import Examples
+    from skfer._training._phases import FitSettings
 
 # Default share of the images that early stopping and a plateau watch.
 _VALIDATION_FRACTION = 0.1
@@ -83,7 +62,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     """
 
     _parameter_constraints: dict = {
-        "network": [str, os.PathLike, keras.Model, callable, None],
+        "network": [str, os.PathLike, callable, None],
         "weights": [str, os.PathLike, FrozenEstimator, None],
         "network_params": [dict, None],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
@@ -95,8 +74,8 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         "epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
-        "optimizer": [str, keras.optimizers.Optimizer],
-        "schedule": [StrOptions({"auto", *SCHEDULES}), None],
+        "optimizer": [str, HasMethods(["get_config", "apply_gradients"])],
+        "schedule": [StrOptions({"auto", *_training.SCHEDULES}), None],
         "augment": [str, dict, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
         "early_stopping": ["boolean", Interval(Integral, 1, None, closed="left")],
@@ -105,7 +84,12 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         "fine_tune": [dict, None],
         "checkpoint_dir": [str, os.PathLike, None],
         "mixed_precision": [StrOptions({"auto", "bfloat16", "float16"}), None],
-        "distribution": [StrOptions(set(DISTRIBUTIONS)), tf.distribute.Strategy, callable, None],
+        "distribution": [
+            StrOptions(set(_training.DISTRIBUTIONS)),
+            HasMethods(["scope", "run"]),
+            callable,
+            None,
+        ],
         "warm_start": ["boolean"],
         "callbacks": [list, None],
         "verbose": ["verbose", StrOptions({"auto"})],
@@ -184,22 +168,24 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         """Return the epochs of a fit on images that are not checked yet; None if not known."""
         if not hasattr(X, "__len__"):
             return self.epochs
-        frozen_epochs = FineTuning.from_parameter(self.fine_tune).frozen_epochs
-        return count_epochs(len(X), self.epochs, self.weights is not None, frozen_epochs)
+        frozen_epochs = _training.FineTuning.from_parameter(self.fine_tune).frozen_epochs
+        return _training.count_epochs(len(X), self.epochs, self.weights is not None, frozen_epochs)
 
     @contextlib.contextmanager
     def _restore_on_error(self) -> Iterator[None]:
         """Restore the fitted state if the fit raises."""
         before = self.__dict__.copy()
-        network = before.get("network_")
-        if network is not None:
+        network = before.get("_network")
+        if network is not None and not isinstance(network, OnnxNetwork):
+            from skfer.networks._layers import set_trainable, trainable_flags
+
             weights, trainable = network.get_weights(), trainable_flags(network)
         try:
             yield
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
-            if network is not None:
+            if network is not None and not isinstance(network, OnnxNetwork):
                 network.set_weights(weights)
                 set_trainable(network, trainable)
             raise
@@ -216,18 +202,18 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         task: FitTask | None = None,
     ) -> None:
         """Train a new network or the fitted one; `partial` is for `partial_fit`."""
-        prepare_tensorflow()
+        _training.prepare_tensorflow()
         # The next call of partial_fit uses the kernels again.
-        with release_graphs(keep_kernels=partial and not new):
+        with _training.release_graphs(keep_kernels=partial and not new):
             callbacks = _copy_callbacks(self.callbacks or [])
             if new:
                 self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
                 self._build(examples.images, n_outputs)
             settings = self._fit_settings(examples.targets, n_outputs)
             if partial:
-                phases, checkpoint_file = plan_partial_fit(settings, new), None
+                phases, checkpoint_file = _training.plan_partial_fit(settings, new), None
             else:
-                phases = plan_phases(settings, len(examples.images))
+                phases = _training.plan_phases(settings, len(examples.images))
                 checkpoint_file = self._checkpoint_file(examples, validation)
             examples = self._on_scale(examples).without_zero_weights()
             if validation is not None:
@@ -235,18 +221,23 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             elif not partial:
                 examples, validation = self._hold_out(examples)
             examples = self._normalized(examples, partial=partial)
-            average = self._average if partial else None
-            result = fit_network(
+            before = _training.FitResult(
+                self.history_,
+                self.n_iter_,
+                self.fine_tune_epoch_,
+                self._average if partial else None,
+            )
+            result = _training.fit_network(
                 self.network_,
                 examples,
                 None if validation is None else validation.normalized(),
                 settings,
                 phases,
                 rows=self._epoch_rows(examples),
-                before=FitResult(self.history_, self.n_iter_, self.fine_tune_epoch_, average),
+                before=before,
                 callbacks=callbacks,
                 checkpoint_file=checkpoint_file,
-                monitor=None if task is None else EpochTasks(task),
+                monitor=None if task is None else _training.EpochTasks(task),
             )
             self._set_network(self.network_)  # graphs that predicted during the fit are outdated
             self.history_, self.n_iter_ = result.history, result.n_epochs
@@ -254,10 +245,10 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             self.callbacks_ = callbacks
 
     def _fit_settings(self, targets: np.ndarray, n_outputs: int) -> FitSettings:
-        return FitSettings(
+        return _training.FitSettings(
             **{name: getattr(self, name) for name in _FIT_PARAMETERS},
             **self._objective(targets, n_outputs),
-            fine_tuning=FineTuning.from_parameter(self.fine_tune),
+            fine_tuning=_training.FineTuning.from_parameter(self.fine_tune),
             seed=self._seed,
             pixel_limits=(self.pixel_range_.low, self.pixel_range_.high),
             default_network=self.network is None and self.weights is None,
@@ -282,8 +273,8 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             for name, value in self.get_params(deep=False).items()
             if name not in _NOT_IN_FINGERPRINT
         }
-        fingerprint = fit_fingerprint(self.network_, settings, examples, validation)
-        return CheckpointFile(self.checkpoint_dir, fingerprint)
+        fingerprint = _training.fit_fingerprint(self.network_, settings, examples, validation)
+        return _training.CheckpointFile(self.checkpoint_dir, fingerprint)
 
     def _hold_out(self, examples: Examples) -> tuple[Examples, Examples | None]:
         """Return training and validation examples."""
@@ -313,13 +304,15 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     # Network
 
     @standard_keras()
-    @release_graphs()
     def _build(self, images: np.ndarray, n_outputs: int) -> None:
         """Build the network for images like these, with the weights that a fit starts from."""
-        prepare_tensorflow()
+        from skfer.estimators._network import load_weights_into, resolve_network
+        from skfer.networks._keras_file import is_model, model_name
+
+        _training.prepare_tensorflow()
         self.image_shape_ = images.shape[1:]
         self.pixel_range_ = PixelRange.from_images(images)
-        with isolated_random_state(self._seed):
+        with _training.release_graphs(), _training.isolated_random_state(self._seed):
             if is_model(self.network):
                 if self.weights is not None:
                     raise ValueError(
@@ -340,12 +333,13 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         self._build(np.zeros((1, *image_shape), np.uint8), n_outputs)
 
     @standard_keras()
-    @release_graphs()
     def _build_from_model(self, n_outputs: int) -> None:
         """Set the fitted state to that of a Keras model, for images of the size it takes."""
-        prepare_tensorflow()
+        from skfer.networks._keras_file import model_name
+
+        _training.prepare_tensorflow()
         self._seed = self._fixed_seed()
-        with isolated_random_state(self._seed):
+        with _training.release_graphs(), _training.isolated_random_state(self._seed):
             body = self._model_body(n_outputs, new_head=False)
             if None in body.input_shape[1:]:
                 raise ValueError(
@@ -364,11 +358,15 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         return int(check_random_state(random_state).randint(2**31 - 1))
 
     def _build_body(self, network: Any, options: dict[str, Any], n_outputs: int) -> keras.Model:
+        from skfer.estimators._network import build_body, scaling
+
         body = build_body(network, options, self.image_shape_, n_outputs)
         self._built_with = network, options, scaling(self.pixel_range_, self.pixel_range)
         return self._adapt_head(body)
 
     def _model_body(self, n_outputs: int, *, new_head: bool) -> keras.Model:
+        from skfer.estimators._network import body_from_model, warn_if_scaled_twice
+
         targets = self._describe_targets(n_outputs)
         model, same_head = body_from_model(self, n_outputs, targets, new_head=new_head)
         warn_if_scaled_twice(self.network, model, self.pixel_range)
@@ -377,6 +375,9 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def _use_body(self, body: keras.Model, n_outputs: int) -> None:
         """Set the fitted state to a new network: scaling and body."""
+        from skfer.estimators._network import add_scaling, scaling
+        from skfer.networks._layers import trainable_flags
+
         name = f"The network {body.name if self.network is None else self.network!r}"
         if body.input_shape[1:] != self.image_shape_:
             raise ValueError(
@@ -398,6 +399,9 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def _rebuild(self, n_outputs: int) -> keras.Model:
         """Build the network again, with weights to be set."""
+        from skfer.estimators._network import add_scaling, resolve_network, scaling
+        from skfer.networks._keras_file import is_model
+
         built_with = getattr(self, "_built_with", None)
         if built_with is None:
             if is_model(self.network):
@@ -408,39 +412,89 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         self._built_with = built_with
         return add_scaling(body, self.image_shape_, scale)
 
+    @property
+    def network_(self) -> keras.Model:
+        """The fitted network, from pixels to outputs. It is built on first access."""
+        if "_network" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'network_'")
+        if isinstance(self._network, OnnxNetwork):
+            self._set_network(self._keras_network(self._network))
+        return self._network
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_network" in vars(self)
+
+    @standard_keras()
+    def _keras_network(self, stored: OnnxNetwork) -> keras.Model:
+        """Build the Keras network of a stored one."""
+        from skfer.networks._described import build_described
+        from skfer.networks._layers import trainable_flags
+
+        _training.prepare_tensorflow()
+        with _training.release_graphs(), _training.isolated_random_state(self._seed):
+            network = build_described(*stored.read())
+            if not hasattr(self, "_trained_at_first"):
+                self._trained_at_first = trainable_flags(network.layers[-1])
+        return network
+
+    def _use_stored_network(self, network: OnnxNetwork, image_shape: tuple[int, ...]) -> None:
+        """Set the fitted state to a trained network for uint8 images."""
+        self._seed = self._fixed_seed()
+        self.image_shape_ = image_shape
+        self.pixel_range_ = PixelRange(0.0, 255.0)
+        self.history_, self.n_iter_ = {}, 0
+        self.fine_tune_epoch_ = self._average = None
+        self._built_with = None
+        self._set_network(network)
+
     # Prediction
 
-    def _set_network(self, network: keras.Model) -> None:
-        self.network_ = network
-        self._backend = self._create_backend(network, self.test_time_augmentation)
-        self._feature_backend: KerasBackend | None = None
+    def _set_network(self, network: keras.Model | OnnxNetwork) -> None:
+        self._network = network
+        # By name, test-time augmentation, and whether they return features.
+        self._backends: dict[tuple, Callable[[np.ndarray], np.ndarray]] = {}
         # Graphs that `skfer.inspection` traced, by what they compute.
         self._inspecting: dict[Any, Any] = {}
 
-    def _create_backend(self, network: keras.Model, views: str | None = None) -> KerasBackend:
-        pixels = self.pixel_range_
-        return BACKENDS[self.backend](network, views, (pixels.low, pixels.high))
-
-    @standard_keras()
     def _forward(self, X: Any) -> np.ndarray:
         """Return the outputs of the network, ``(n, n_outputs)`` float32."""
-        prepare_tensorflow()
         images = self._checked_images(X)
-        views = self.test_time_augmentation
-        if type(self._backend) is not BACKENDS[self.backend] or self._backend.views != views:
-            self._backend = self._create_backend(self.network_, views)
-        return self._run(self._backend, images)
+        return self._run(self._backend(self.test_time_augmentation, features=False), images)
 
-    @standard_keras()
     def _embed(self, X: Any) -> np.ndarray:
         """Return the inputs of the last layer of the network, ``(n, n_features)`` float32."""
-        prepare_tensorflow()
         images = self._checked_images(X)
-        if type(self._feature_backend) is not BACKENDS[self.backend]:
-            self._feature_backend = self._create_backend(self._feature_network())
-        return self._run(self._feature_backend, images)
+        return self._run(self._backend(None, features=True), images)
 
-    def _run(self, backend: KerasBackend, images: np.ndarray) -> np.ndarray:
+    def _backend(self, views: str | None, *, features: bool) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function from images on the fitted scale to outputs or features."""
+        if not isinstance(self._network, OnnxNetwork) or self.backend == "keras":
+            _training.prepare_tensorflow()
+        key = (self.backend, views, features)
+        if key not in self._backends:
+            self._backends[key] = self._create_backend(views, features=features)
+        return self._backends[key]
+
+    def _create_backend(
+        self, views: str | None, *, features: bool
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend must be one of {list(BACKENDS)}; got {self.backend!r}.")
+        pixels = (self.pixel_range_.low, self.pixel_range_.high)
+        if isinstance(self._network, OnnxNetwork) and self.backend != "keras":
+            calibration = pixels if self.backend == "onnx-int8" else None
+            return OnnxBackend(self._network, views, features=features, calibration=calibration)
+        from skfer._inference._keras import keras_backend
+
+        network = self.network_
+        return keras_backend(network, self.backend, views, features=features, pixel_range=pixels)
+
+    def _n_features(self) -> int:
+        """Return the number of inputs of the last layer."""
+        blank = np.zeros((1, *self.image_shape_), np.uint8)
+        return self._run(self._backend(None, features=True), blank).shape[1]
+
+    def _run(self, backend: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
         """Return the outputs for images, which are scaled part by part."""
         outputs = [backend(self.pixel_range_.scaled(part)) for part in iter_blocks(images)]
         joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
@@ -451,12 +505,6 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
                 "damaged, or its training diverged."
             )
         return joined
-
-    @standard_keras()
-    def _feature_network(self) -> keras.Model:
-        """Return the network without its last layer."""
-        scale, body = self.network_.layers[1:]
-        return keras.Model(self.network_.inputs[0], feature_extractor(body)(scale.output))
 
     def _checked_images(self, X: Any) -> np.ndarray:
         """Return the images as one array, of the shape and on a scale of those of the fit."""
@@ -480,46 +528,81 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def __sklearn_clone__(self) -> NetworkEstimator:
         clone = super().__sklearn_clone__()
-        if isinstance(self.distribution, tf.distribute.Strategy):
+        if _is_strategy(self.distribution):
             clone.distribution = self.distribution  # a process may have only one of a strategy
         return clone
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
         # Callbacks hold the network, and may hold what cannot be pickled.
-        for name in ("_backend", "_feature_backend", "_inspecting", "callbacks_"):
+        for name in ("_backends", "_inspecting", "callbacks_"):
             state.pop(name, None)
         if "_average" in state:
             state["_average"] = None  # of use in a continued fit only, like the optimizer
-        if isinstance(state["distribution"], tf.distribute.Strategy):
-            state["distribution"] = PickledStrategy(type(state["distribution"]).__name__)
-        if isinstance(state.get("network"), keras.Model):
-            state["network"] = network_state(state["network"])
-        if "network_" in state:
-            state["network_"] = network_state(state["network_"])
+        if _is_strategy(state["distribution"]):
+            name = type(state["distribution"]).__name__
+            state["distribution"] = _training.PickledStrategy(name)
+        if is_keras_model(state.get("network")):
+            state["network"] = _network_data(state["network"])
+        if "_network" in state:
+            if is_keras_model(state["_network"]):
+                state["_network"] = _network_data(state["_network"], export=True)
             state["_versions"] = package_versions()
         return state
 
-    @standard_keras()
-    @release_graphs()
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = state.copy()
         _warn_of_other_versions(type(self).__name__, state.pop("_versions", None))
-        network = state.pop("network_", None)
+        network = state.pop("_network", None)
         super().__setstate__(state)
+        if isinstance(network, OnnxNetwork):
+            self._set_network(network)
+            network = None
+        if network is None and not isinstance(self.network, dict):
+            return
         if not tensorflow_is_usable():
             # Prediction raises the error. A pool of processes whose task cannot be unpickled waits
             # forever.
             if network is not None:
-                self.network_ = network
+                self._set_network(network)
             return
-        if isinstance(self.network, dict):
-            prepare_tensorflow()
-            self.network = network_from_state(self.network, _refuse_copy)
-        if network is not None:
-            prepare_tensorflow()
-            with isolated_random_state(self._seed):
-                self._set_network(network_from_state(network, self._rebuild))
+        self._restore_keras_models(network)
+
+    @standard_keras()
+    def _restore_keras_models(self, network: dict[str, Any] | None) -> None:
+        """Build the models that a pickle holds as data."""
+        from skfer.networks._copies import network_from_state
+
+        _training.prepare_tensorflow()
+        with _training.release_graphs():
+            if isinstance(self.network, dict):
+                self.network = network_from_state(self.network, _refuse_copy)
+            if network is not None:
+                with _training.isolated_random_state(self._seed):
+                    self._set_network(network_from_state(network, self._rebuild))
+
+
+def is_keras_model(value: Any) -> bool:
+    """Return whether a value is a Keras model. Keras is not imported."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(value, keras.Model)
+
+
+def _is_strategy(value: Any) -> bool:
+    """Return whether a value is a strategy of TensorFlow, which is not imported."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(value, tensorflow.distribute.Strategy)
+
+
+def _network_data(network: keras.Model, *, export: bool = False) -> OnnxNetwork | dict[str, Any]:
+    """Return a network as data: in ONNX, or as its config if it cannot be exported."""
+    from skfer._inference._keras import export_network
+    from skfer.networks._copies import network_state
+
+    if export:
+        with contextlib.suppress(ValueError):
+            return export_network(network)
+    return network_state(network)
 
 
 def _copy_callbacks(callbacks: list[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
@@ -546,8 +629,9 @@ def _refuse_copy(n_outputs: int) -> NoReturn:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of packages that are saved with a network."""
-    packages = (skfer, keras, tf, sklearn, np)
-    return {package.__name__: package.__version__ for package in packages}
+    versions = {package: importlib.metadata.version(package) for package in ("keras", "tensorflow")}
+    own = {module.__name__: module.__version__ for module in (skfer, sklearn, np)}
+    return {"skfer": own["skfer"], **versions, **own}
 
 
 def _warn_of_other_versions(name: str, recorded: dict[str, str] | None) -> None:

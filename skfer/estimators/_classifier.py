@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array
@@ -18,29 +16,19 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from skfer import _training
 from skfer._labels import encoded_labels_hint, is_missing, label_array, label_codes
-from skfer._training._augmentation import Augmentation
-from skfer._training._data import (
-    VOTE_MODES,
-    Examples,
-    TargetTransform,
-    oversampled_rows,
-    vote_targets,
-)
-from skfer._training._losses import multi_target_loss
 from skfer._utils import page, shorten
 from skfer.estimators._base import NetworkEstimator
 from skfer.estimators._sklearn_callbacks import begin_fit, end_fit
 from skfer.metrics import apply_class_prior, apply_temperature
-from skfer.networks._copies import copy_network
-from skfer.networks._keras_file import (
-    is_json_text,
-    is_model,
-    load_model_file,
-    load_weights,
-    model_name,
-)
 from skfer.networks._keras_settings import standard_keras
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from skfer._training._data import Examples
 
 
 class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
@@ -152,13 +140,13 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         `class_prior_`. "uniform" expects equal shares: rare classes are found more often, at the
         cost of accuracy where they are rare. None expects the shares of the training.
         `skfer.metrics.estimate_class_prior` estimates shares from unlabelled images.
-    backend : {"keras", "onnx", "onnx-int8"}, default="keras"
-        Runtime of predictions: the Keras network as a TensorFlow graph, or ONNX Runtime on the
-        CPU (extra ``onnx``), which is faster for single images and slower for many.
-        Probabilities agree to 1e-5. "onnx-int8" computes in 8 bits, calibrated on drawn faces, in
-        less than half the time. With the weights "fer2013" on FER2013's PublicTest, 1.6 % of the
-        labels change; a probability changes by 0.001 in the median, by 0.09 at the 99.9 %
-        quantile, and by 0.31 at most.
+    backend : {"auto", "keras", "onnx", "onnx-int8"}, default="auto"
+        Runtime of predictions. "onnx" is ONNX Runtime on the CPU, "keras" the Keras network as a
+        TensorFlow graph; probabilities agree to 1e-5. "auto" is "onnx", and "keras" for a network
+        with layers that skfer can't export. "onnx-int8" computes in 8 bits, calibrated on drawn
+        faces, in less than half the time (extra ``onnx``). With the weights "fer2013" on
+        FER2013's PublicTest, 1.6 % of the labels change; a probability changes by 0.001 in the
+        median, by 0.09 at the 99.9 % quantile, and by 0.31 at most.
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
         Precision of the training. None is float32; "auto" is the fastest on this machine. Weights
         and predictions are always float32.
@@ -190,7 +178,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         Shares of the classes in training: the mean target, with weights, `oversample` and
         `label_smoothing`. For a saved model, set it before `class_prior` is used.
     network_ : keras.Model
-        The fitted network, from pixels to probabilities.
+        The fitted network, from pixels to probabilities. If it was loaded, it is built on first
+        access, which imports Keras.
     temperature_ : float
         Temperature that is used if `temperature` is None: fitted in `skfer.load_pretrained`, and 1
         after a fit.
@@ -255,7 +244,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         "oversample": ["boolean", Interval(Real, 0, 1, closed="right")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither"), None],
-        "vote_mode": [StrOptions(set(VOTE_MODES))],
+        "vote_mode": [StrOptions(set(_training.VOTE_MODES))],
     }
 
     def __init__(
@@ -286,7 +275,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         test_time_augmentation: str | None = None,
         temperature: float | None = None,
         class_prior: str | Sequence[float] | np.ndarray | None = None,
-        backend: str = "keras",
+        backend: str = "auto",
         mixed_precision: str | None = None,
         distribution: str | tf.distribute.Strategy | Callable | None = None,
         pixel_range: tuple[float, float] = (0.0, 1.0),
@@ -391,7 +380,10 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         >>> classifier.predict_proba(make_faces(3, random_state=0).images).shape
         (3, 2)
         """
-        if weights is not None and isinstance(model, keras.Model):
+        from skfer.networks._copies import copy_network
+        from skfer.networks._keras_file import is_json_text, is_model, load_model_file, load_weights
+
+        if weights is not None and hasattr(model, "get_config"):
             model = copy_network(model)
             load_weights(model, weights)
         elif weights is not None or is_json_text(model):
@@ -449,14 +441,14 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         task = begin_fit(self, X, y, sample_weight, epochs=self._expected_epochs(X))
         with self._restore_on_error():
             examples, labels = self._examples(X, y, sample_weight, reset=True)
-            new = not (self.warm_start and hasattr(self, "network_"))
+            new = not (self.warm_start and self.__sklearn_is_fitted__())
             if new:
                 self.classes_ = self._sorted_classes(labels)
             self._check_class_weight()
             targets = codes = self._codes(labels)
             if votes is not None:
                 votes = _checked_votes(votes, len(labels), self.classes_)
-                targets = vote_targets(votes, self.vote_mode)
+                targets = _training.vote_targets(votes, self.vote_mode)
             examples = examples._replace(codes=codes, targets=targets)
             self.class_prior_ = self._target_shares(examples)
             self._fit_network(
@@ -507,7 +499,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 "weights, as sklearn.utils.class_weight.compute_class_weight returns."
             )
         with self._restore_on_error():
-            first = not hasattr(self, "network_")
+            first = not self.__sklearn_is_fitted__()
             examples, y = self._examples(X, y, sample_weight, reset=first)
             if first:
                 if classes is None and self.classes is None:
@@ -549,7 +541,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
             If an image cannot be read or has another size or scale than the training images, or
             `class_prior` does not fit the classes.
         """
-        check_is_fitted(self, "network_")
+        check_is_fitted(self)
         expected = self._expected_prior()
         proba = apply_temperature(self._forward(X), self._temperature())
         if expected is None:
@@ -586,13 +578,13 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
             y = y if getattr(y, "ndim", 1) == 2 else labels
         images, y = self._image_and_target_arrays(X, y, reset=reset)
         check_classification_targets(y)
-        return Examples(images, y, y, self._checked_weights(sample_weight, images)), y
+        return _training.Examples(images, y, y, self._checked_weights(sample_weight, images)), y
 
     def _validation_examples(self, X: Any, y: Any) -> Examples:
         examples, y = self._examples(X, y, None, reset=False, name="y_val")
         # Without class weights, which are part of the training loss only.
         codes = self._codes(y)
-        return Examples(examples.images, codes, codes)
+        return _training.Examples(examples.images, codes, codes)
 
     def _sorted_classes(self, y: Any = None) -> np.ndarray:
         if y is None or self.classes is not None:
@@ -652,7 +644,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         return np.asarray(self.class_prior, dtype=float)
 
     def _objective(self, targets: np.ndarray, n_outputs: int) -> dict[str, Any]:
-        augmentation = Augmentation.from_parameter(self.augment)
+        augmentation = _training.Augmentation.from_parameter(self.augment)
         mixes = augmentation is not None and augmentation.mixup > 0
         multi_target = targets.ndim == 2 and self.vote_mode == "multi_target"
         if multi_target and (mixes or self.label_smoothing):
@@ -667,8 +659,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         sample = targets.ndim == 2 and self.vote_mode == "probabilistic"
         return {
             **objective,
-            "loss": multi_target_loss if multi_target else "categorical_crossentropy",
-            "target_transform": TargetTransform(
+            "loss": _training.multi_target_loss if multi_target else "categorical_crossentropy",
+            "target_transform": _training.TargetTransform(
                 n_outputs, self.label_smoothing, sample, multi_target
             ),
         }
@@ -695,9 +687,11 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     def _epoch_rows(self, examples: Examples) -> np.ndarray | None:
         if not self.oversample or examples.codes is None:
             return None
-        return oversampled_rows(examples.codes, self.oversample)
+        return _training.oversampled_rows(examples.codes, self.oversample)
 
     def _check_outputs(self) -> None:
+        from skfer.networks._keras_file import is_model, model_name
+
         probe = np.random.default_rng(0).integers(0, 256, (2, *self.image_shape_), dtype=np.uint8)
         outputs = np.asarray(self.network_(self.pixel_range_.convert(probe), training=False))
         if outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
@@ -717,6 +711,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         order = np.argsort(np.asarray(labels_in_order(self.classes)))
         if (order == np.arange(len(order))).all():
             return model
+        import keras
+
         # Outputs are in the order of the model, columns of predict_proba in sorted order.
         outputs = keras.ops.take(model.outputs[0], order.tolist(), axis=-1)
         return keras.Model(model.inputs[0], outputs, name=model.name)

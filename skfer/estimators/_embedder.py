@@ -125,7 +125,7 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
 
     @property
     def _n_features_out(self) -> int:
-        return self._classifier()._feature_network().output_shape[-1]
+        return self._classifier()._n_features()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

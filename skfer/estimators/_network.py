@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from skfer._images._pixel_range import PixelRange
+from skfer._inference import OnnxNetwork
 from skfer._pipelines import flat_steps
 from skfer._utils import page
 from skfer.networks import build_network
@@ -20,7 +21,7 @@ from skfer.networks._copies import copy_network, has_strided_pointwise
 from skfer.networks._keras_file import image_model, is_model, load_model_file, model_name
 from skfer.networks._layers import all_layers
 from skfer.networks._registry import DEFAULT_NETWORK
-from skfer.weights import list_weights, read_record, read_weights
+from skfer.weights import list_weights, read_model, read_record
 
 Weights: TypeAlias = str | os.PathLike | FrozenEstimator
 
@@ -208,8 +209,8 @@ def _arrays_and_classes(weights: Weights) -> tuple[list[np.ndarray], np.ndarray 
         fitted = _fitted(weights)
         return fitted.network_.get_weights(), getattr(fitted, "classes_", None)
     if weights in list_weights():
-        stored = read_weights(weights)
-        return stored.arrays, np.array(stored.record.classes)
+        record = read_record(os.fspath(weights))
+        return OnnxNetwork(read_model(record.name), record.name).read()[1], np.array(record.classes)
     if not Path(weights).is_file():
         raise ValueError(_unknown_weights(weights))
     return load_model_file(weights).get_weights(), None

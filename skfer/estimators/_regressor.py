@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from skfer._training._data import Examples
-from skfer._training._losses import Concordance, concordance_loss
+from skfer import _training
 from skfer.estimators._base import NetworkEstimator
 from skfer.estimators._sklearn_callbacks import begin_fit, end_fit
-from skfer.networks._layers import replace_softmax
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from skfer._training._data import Examples
 
 
 class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
@@ -151,7 +153,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         fine_tune: dict | None = None,
         checkpoint_dir: str | os.PathLike | None = None,
         test_time_augmentation: str | None = None,
-        backend: str = "keras",
+        backend: str = "auto",
         mixed_precision: str | None = None,
         distribution: str | tf.distribute.Strategy | Callable | None = None,
         pixel_range: tuple[float, float] = (0.0, 1.0),
@@ -220,7 +222,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         """
         task = begin_fit(self, X, y, sample_weight, epochs=self._expected_epochs(X))
         with self._restore_on_error():
-            new = not (self.warm_start and hasattr(self, "network_"))
+            new = not (self.warm_start and self.__sklearn_is_fitted__())
             examples = self._examples(X, y, sample_weight, reset=True, new=new)
             self._fit_network(
                 examples,
@@ -258,7 +260,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
             If one of `callbacks` cannot be copied.
         """
         with self._restore_on_error():
-            first = not hasattr(self, "network_")
+            first = not self.__sklearn_is_fitted__()
             examples = self._examples(X, y, sample_weight, reset=first, new=first)
             self._fit_network(examples, None, n_outputs=self.n_outputs_, new=first, partial=True)
         return self
@@ -281,7 +283,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         ValueError
             If an image cannot be read or has another size or scale than the training images.
         """
-        check_is_fitted(self, "network_")
+        check_is_fitted(self)
         low, high = self.target_range_.T
         estimates = (low + high) / 2 + (high - low) / 2 * self._forward(X)
         return estimates[:, 0] if self._one_column else estimates
@@ -300,11 +302,13 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
             self.n_outputs_ = columns.shape[1]
             self.target_range_ = _rating_range(columns, self.target_range)
         targets = self._targets(ratings, "y")
-        return Examples(images, None, targets, self._checked_weights(sample_weight, images))
+        return _training.Examples(
+            images, None, targets, self._checked_weights(sample_weight, images)
+        )
 
     def _validation_examples(self, X: Any, y: Any) -> Examples:
         images, ratings = self._image_and_rating_arrays(X, y, reset=False, name="y_val")
-        return Examples(images, None, self._targets(ratings, "y_val"))
+        return _training.Examples(images, None, self._targets(ratings, "y_val"))
 
     def _image_and_rating_arrays(
         self, X: Any, y: Any, *, reset: bool, name: str = "y"
@@ -337,12 +341,14 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
                 "none to compare: set a larger batch_size, or loss='mse'."
             )
         return {
-            "loss": "mean_squared_error" if self.loss == "mse" else concordance_loss,
-            "metrics": lambda: [Concordance(n_outputs)],
+            "loss": "mean_squared_error" if self.loss == "mse" else _training.concordance_loss,
+            "metrics": lambda: [_training.Concordance(n_outputs)],
             "target_transform": None,
         }
 
     def _adapt_head(self, body: keras.Model) -> keras.Model:
+        from skfer.networks._layers import replace_softmax
+
         replace_softmax(body, "tanh")
         return body
 

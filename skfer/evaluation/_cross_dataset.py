@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, _safe_indexing, check_consistent_length, check_
 from sklearn.utils.validation import column_or_1d
 
 from skfer._labels import canonical_labels, label_array, shared_labels
-from skfer._utils import check_int, import_extra
+from skfer._utils import check_int
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,8 @@ def cross_dataset_matrix(
     0   drawn      20         0  angry, happy, sad, surprise, neutral
     3    more       3         1                          angry, happy
     """
-    pd = import_extra("pandas", "cross_dataset_matrix", "evaluation")
+    import pandas as pd
+
     check_interval(n_bootstrap, confidence)
     if outside not in ("restrict", "wrong"):
         raise ValueError(f"outside={outside!r} must be 'restrict' or 'wrong'.")

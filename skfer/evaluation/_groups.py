@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
 
 from skfer._labels import label_array
-from skfer._utils import check_int, import_extra
+from skfer._utils import check_int
 from skfer.evaluation._cross_dataset import check_interval, percentile_interval
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def group_report(
     1  happy  0.00    old   young
     2    sad  0.50    old   young
     """
-    pd = import_extra("pandas", "group_report", "evaluation")
+    import pandas as pd
+
     check_interval(n_bootstrap, confidence)
     check_int("min_images", min_images)
     y_true, y_pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")

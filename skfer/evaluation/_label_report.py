@@ -10,7 +10,6 @@ from sklearn.model_selection import cross_validate
 from sklearn.utils import _safe_indexing, check_array, column_or_1d
 
 from skfer._labels import label_array, label_codes
-from skfer._utils import import_extra
 from skfer.metrics._probabilities import codes_and_probabilities, column_classes
 
 if TYPE_CHECKING:
@@ -87,7 +86,8 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
     3     4    0  happy     happy              0.9     0.8  False
     4     5    3    sad       sad              0.9     0.8  False
     """
-    pd = import_extra("pandas", "label_report", "evaluation")
+    import pandas as pd
+
     given, proba = codes_and_probabilities(y, y_proba, labels)
     names = column_classes(y, labels)
     rows = np.arange(len(given))
@@ -168,7 +168,6 @@ def cross_val_label_report(
     >>> int(report["row"][0])
     7
     """
-    import_extra("pandas", "cross_val_label_report", "evaluation")
     y = label_array(y)
     # cross_val_predict would encode the labels as numbers, which the classes, class_weight and
     # votes of the estimator do not refer to.
@@ -236,7 +235,8 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
     happy        0.4  0.0
     sad          0.2  0.4
     """
-    pd = import_extra("pandas", "label_noise", "evaluation")
+    import pandas as pd
+
     given, proba = codes_and_probabilities(y, y_proba, labels)
     names = column_classes(y, labels)
     confident = _confident_classes(given, proba)
@@ -345,7 +345,8 @@ def votes_on_report(report: Any, votes: Any, *, labels: Sequence[Any]) -> pd.Dat
     others        4       0.85             0.0                 0.85
     all           5       0.70             0.2                 0.86
     """
-    pd = import_extra("pandas", "votes_on_report", "evaluation")
+    import pandas as pd
+
     rows = report["row"].to_numpy()
     votes = check_array(votes, input_name="votes", dtype=np.float64)
     if len(rows) and rows.max() >= len(votes):

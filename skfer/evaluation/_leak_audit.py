@@ -13,7 +13,7 @@ from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 from skfer._base import ImageEstimator
 from skfer._images._batch import content_key, float_scale
 from skfer._images._pixel_range import PixelRange
-from skfer._utils import check_int, import_extra
+from skfer._utils import check_int
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,8 @@ def leak_audit(
     >>> audit.leaked.tolist()
     [True, True, True, False]
     """
-    pd = import_extra("pandas", "leak_audit", "evaluation")
+    import pandas as pd
+
     if not isinstance(similarity, Real) or not 0 < similarity <= 1:
         raise ValueError(f"similarity={similarity!r} must be above 0 and at most 1, such as 0.85.")
     check_int("n_candidates", n_candidates)

@@ -14,7 +14,6 @@ from sklearn.utils import check_random_state
 
 from skfer._images._batch import image_sequence
 from skfer._images._pixel_range import PixelRange
-from skfer._utils import import_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -271,7 +270,8 @@ def robustness_report(
     1      noise         1    0.1       0.5
     2      noise         2    0.2       0.5
     """
-    pd = import_extra("pandas", "robustness_report", "evaluation")
+    import pandas as pd
+
     levels = _levels(corruptions)
     score = _scorer(estimator, scoring)
     seed = int(check_random_state(random_state).randint(2**31 - 1))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sklearn.exceptions import NotFittedError
 
 from skfer._pipelines import flat_steps
-from skfer._utils import import_extra
 from skfer.inspection._plotting import Display, pyplot
 
 if TYPE_CHECKING:
@@ -286,7 +285,8 @@ def layer_table(
     >>> int(table["parameters"].sum())
     4478727
     """
-    pd = import_extra("pandas", "layer_table", "table")
+    import pandas as pd
+
     model = _keras_model(network, input_shape, n_outputs)
     return pd.DataFrame(
         {

@@ -26,7 +26,7 @@ _OF_NETWORKS = {
 }
 # Attributes that are created when a file is read, or that another process cannot use.
 NOT_SAVED = {
-    *("_backend", "_feature_backend", "_inspecting", "_average", "_built_with"),
+    *("_backends", "_inspecting", "_average", "_built_with"),
     *("_metadata_request", "_sklearn_version", "_callback_fit_ctx", "callbacks_"),
 }
 

@@ -24,7 +24,6 @@ import skfer
 from skfer._storage import READ_ERRORS, add_array, archive_entry, partial_file, read_array
 from skfer._utils import page, shorten, tensorflow_is_usable
 from skfer.estimators._base import package_versions
-from skfer.networks._keras_settings import standard_keras
 from skfer.persistence._plain_data import Reader, Writer
 
 # Increased when older versions cannot read new files. tests/persistence/models/ has files of each
@@ -144,7 +143,6 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
     return path
 
 
-@standard_keras()
 def load(path: str | os.PathLike, *, trusted: bool = False) -> Any:
     """Load an estimator from a file that `save` wrote.
 

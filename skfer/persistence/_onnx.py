@@ -17,7 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 import skfer
 from skfer._inference._keras import network_function
-from skfer._inference._onnx import convert_to_onnx, create_session, require_onnx, run_session
+from skfer._inference._onnx import create_session, require_onnx, run_session
+from skfer._inference._tf2onnx import convert_to_onnx
 from skfer._pipelines import flat_steps
 from skfer._storage import partial_file
 from skfer.estimators._classifier import FacialExpressionClassifier

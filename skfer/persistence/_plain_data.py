@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from skfer import _training
 from skfer._images._pixel_range import PixelRange
-from skfer._training import isolated_random_state, prepare_tensorflow
+from skfer._inference import OnnxBackend, OnnxNetwork
+from skfer._inference._onnx_graph import UnsupportedLayerError, build_onnx_model
 from skfer._utils import page, printable, shorten
-from skfer.estimators._network import resolve_network
+from skfer.estimators._base import is_keras_model
 from skfer.networks import list_networks
-from skfer.networks._keras_file import is_model
-from skfer.persistence import _network_graph as network_graph
+from skfer.networks._description import NetworkLimits, check_weights, count_layers, with_indices
+from skfer.networks._keras_settings import standard_keras
+from skfer.networks._registry import is_model_file
 from skfer.persistence._allowed_classes import (
     ALLOWED,
     NOT_SAVED,
@@ -108,7 +111,7 @@ class Writer:
             for name, value in vars(estimator).items()
             if name not in values and name not in NOT_SAVED
         }
-        network = attributes.pop("network_", None)
+        network = attributes.pop("_network", None)
         for name, value in attributes.items():
             read = value.item() if isinstance(value, np.generic) else value
             if not is_allowed_attribute(cls, name, read):
@@ -143,15 +146,20 @@ class Writer:
             return self._array(value, where)
         if isinstance(value, Path):
             return {"path": str(value)}
-        if isinstance(value, keras.Model):
+        if is_keras_model(value):
             return {"model": self._network(value, where)}
-        if isinstance(value, keras.optimizers.Optimizer):
+        if _is_optimizer(value):
             return self._optimizer(value, where)
         if hasattr(value, "get_params"):
             return {"estimator": self.estimator(value, where)}
         raise ValueError(_refusal(value, where))
 
-    def _network(self, network: keras.Model, where: str) -> dict[str, Any]:
+    def _network(self, network: Any, where: str) -> dict[str, Any]:
+        if isinstance(network, OnnxNetwork):
+            description, arrays = network.read()
+            return with_indices(description, lambda index: self._add(arrays[index]))
+        from skfer.networks import _described as network_graph
+
         try:
             return network_graph.describe(network, self._add)
         except ValueError as error:
@@ -224,13 +232,27 @@ class Reader:
     def _set_network(self, estimator: Any, description: dict[str, Any]) -> None:
         _check_network_attributes(estimator)
         self._count_layers(description)
-        prepare_tensorflow()
+        estimator._built_with = None
+        try:
+            network = _onnx_network(description, self._arrays)
+        except UnsupportedLayerError:
+            self._set_keras_network(estimator, description)
+            return
+        _check_fits(estimator, network.input_shape, network.output_shape)
+        estimator._set_network(network)
+
+    @standard_keras()
+    def _set_keras_network(self, estimator: Any, description: dict[str, Any]) -> None:
+        """Set a network that can't be exported to ONNX."""
+        from skfer.networks import _described as network_graph
+
+        _training.prepare_tensorflow()
         network = _known_network(estimator, description)
         if network is None or not network_graph.set_weights(network, description, self._arrays):
             network = network_graph.build(description, self._arrays)
             estimator._built_with = None
             self.free_graphs.append(estimator)
-        _check_fits(estimator, network)
+        _check_fits(estimator, network.input_shape[1:], network.output_shape[1:])
         estimator._set_network(network)
 
     def value(self, value: Any) -> Any:
@@ -259,19 +281,24 @@ class Reader:
         return readers[kind](held)
 
     def _count_layers(self, description: dict[str, Any]) -> None:
-        self._n_layers += network_graph.count_layers(description)
+        self._n_layers += count_layers(description)
         if self._n_layers > _MAX_LAYERS:
             raise ValueError(f"its networks have more than {_MAX_LAYERS:,} layers")
 
-    def _model(self, description: dict[str, Any]) -> keras.Model:
+    @standard_keras()
+    def _model(self, description: dict[str, Any]) -> Any:
+        from skfer.networks import _described as network_graph
+
         self._count_layers(description)
-        prepare_tensorflow()
+        _training.prepare_tensorflow()
         return network_graph.build(description, self._arrays)
 
     def _optimizer(self, entry: dict[str, Any]) -> Any:
         settings = self.value(entry["settings"])
         if entry["class"] not in _OPTIMIZERS or not all(map(_is_plain, settings.values())):
             raise ValueError(f"it holds an optimiser {entry['class']!r}, which is not known")
+        import keras
+
         return getattr(keras.optimizers, entry["class"])(**settings)
 
 
@@ -281,6 +308,8 @@ def _known_network(estimator: Any, description: dict[str, Any]) -> Any:
     The parameters are those of the file, so only networks with default parameters are built, for
     small images.
     """
+    from skfer.estimators._network import resolve_network
+
     try:
         network, _ = resolve_network(estimator)
     except ValueError:  # of weights that do not tell their network
@@ -292,7 +321,7 @@ def _known_network(estimator: Any, description: dict[str, Any]) -> Any:
     n_outputs = getattr(estimator, "n_outputs_", None) or len(estimator.classes_)
     if n_outputs > _MAX_KNOWN_OUTPUTS:
         return None
-    with isolated_random_state(0):
+    with _training.isolated_random_state(0):
         try:
             return estimator._rebuild(n_outputs)
         except (ValueError, TypeError):
@@ -316,16 +345,44 @@ def _check_network_attributes(estimator: Any) -> None:
         raise ValueError(f"{name}.pixel_range_ is {low:g} to {high:g}")
 
 
-def _check_fits(estimator: Any, network: Any) -> None:
+def _onnx_network(description: dict[str, Any], arrays: Sequence[np.ndarray]) -> OnnxNetwork:
+    """Return a described network in ONNX, which has answered for a blank image."""
+    weights: list[np.ndarray] = []  # those of this network
+
+    def add(index: int) -> int:
+        weights.append(arrays[index])
+        return len(weights) - 1
+
+    check_weights(description, arrays)
+    try:
+        networks = {"network": (with_indices(description, add), weights)}
+        network = OnnxNetwork(build_onnx_model(networks, limits=NetworkLimits()))
+    except UnsupportedLayerError:
+        raise
+    except Exception as error:  # a description of another form raises many types
+        raise ValueError(f"its network can't be built: {error}") from error
+    blank = np.zeros((1, *network.input_shape), np.float32)
+    try:
+        OnnxBackend(network)(blank)
+    except Exception as error:  # ONNX Runtime raises many types
+        raise ValueError(f"its network can't be run: {error}") from error
+    return network
+
+
+def _is_optimizer(value: Any) -> bool:
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(value, keras.optimizers.Optimizer)
+
+
+def _check_fits(
+    estimator: Any, input_shape: tuple[int, ...], output_shape: tuple[int, ...]
+) -> None:
     classes = getattr(estimator, "classes_", None)
     n_outputs = estimator.n_outputs_ if classes is None else len(classes)
-    if network.input_shape[1:] != estimator.image_shape_ or network.output_shape != (
-        None,
-        n_outputs,
-    ):
+    if input_shape != estimator.image_shape_ or output_shape != (n_outputs,):
         raise ValueError(
-            f"its network takes {network.input_shape} and gives {network.output_shape}, which "
-            "does not fit its images and classes"
+            f"its network takes images of shape {input_shape} and gives outputs of shape "
+            f"{output_shape}, which does not fit its images and classes"
         )
 
 
@@ -334,6 +391,8 @@ def _renamed(parameters: dict[str, Any]) -> dict[str, Any]:
     former = {
         name: parameters.pop(name) for name in (*_FINE_TUNE_KEYS, "patience") if name in parameters
     }
+    if "patience" in former and parameters.get("backend") == "keras":
+        parameters["backend"] = "auto"  # the default
     patience = former.pop("patience", None)
     if patience is not None and parameters.get("early_stopping"):
         parameters["early_stopping"] = max(patience, 1)  # 0 stopped in the same epoch
@@ -347,7 +406,7 @@ def _without_path(cls: type, name: str, value: Any) -> Any:
     """Return the parameter, or None for a path: a file that is loaded opens no path it names."""
     if name in _FOLDERS:
         return None
-    if name == "network" and isinstance(value, str | Path) and is_model(value):
+    if name == "network" and is_model_file(value):
         return f"loaded from {Path(value).name}"  # not a file name: a later fit can't open it
     named = {"weights": [*list_weights(), "imagenet"], "model": []}
     if name in named and isinstance(value, str | Path) and value not in named[name]:

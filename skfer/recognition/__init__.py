@@ -22,7 +22,6 @@ from skfer.recognition._recognize import (
     class_columns,
     escape_formula,
     image_files,
-    import_pandas,
     progress_bar,
     recognize,
     set_column_types,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skfer._images._batch import IMAGE_SUFFIXES
-from skfer._utils import import_extra, printable
+from skfer._utils import printable
 from skfer.detection import FaceDetector
 from skfer.recognition._reader import FaceReader, FaceReading, Region, make_reader
 
@@ -112,7 +112,8 @@ def recognize(
     >>> table.columns[-4:].tolist()
     ['expression', 'probability', 'happy', 'sad']
     """
-    pd = import_pandas("recognize")
+    import pandas as pd
+
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
         images = image_files(Path(images))
     reader = make_reader(pipeline, detector, n_jobs, region)
@@ -242,11 +243,6 @@ def set_column_types(table: Any, classes: Sequence[Any]) -> Any:
     return table.astype(types)
 
 
-def import_pandas(caller: str) -> Any:
-    """Import `pandas`; an `ImportError` names the extra to install."""
-    return import_extra("pandas", caller, "table")
-
-
 def escape_formula(value: Any) -> Any:
     """Escape control characters, and formulas by an apostrophe, for a CSV file."""
     if not isinstance(value, str):
@@ -278,5 +274,6 @@ def progress_bar(
     """Return a context manager with a method ``update(count)``: a bar of tqdm if `shown`."""
     if not shown:
         return contextlib.nullcontext(_NoProgress())
-    tqdm = import_extra("tqdm", "progress=True", "table")
+    import tqdm
+
     return tqdm.tqdm(total=total, desc=description, unit=f" {unit}")

@@ -12,7 +12,6 @@ from skfer._utils import import_extra
 from skfer.recognition import (
     class_columns,
     escape_formula,
-    import_pandas,
     set_column_types,
     unescape_formula,
 )
@@ -105,7 +104,8 @@ def suffix_of(path: str | os.PathLike) -> str:
 
 def read_rows(path: str | os.PathLike, caller: str) -> pd.DataFrame:
     """The table of a file that was written here."""
-    pd = import_pandas(caller)
+    import pandas as pd
+
     if Path(path).suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     # "None" may be the name of a class: only an empty cell is a missing value.
@@ -121,7 +121,6 @@ class RowsInMemory:
     """Rows that become a pandas table."""
 
     def __init__(self, columns: list[str], classes: Sequence[Any]):
-        self._pandas = import_pandas("recognize_video")
         self._columns, self._classes = columns, classes
         self._rows: list[Row] = []
 
@@ -134,9 +133,9 @@ class RowsInMemory:
 
     def table(self) -> pd.DataFrame:
         """All rows."""
-        return set_column_types(
-            self._pandas.DataFrame(self._rows, columns=self._columns), self._classes
-        )
+        import pandas as pd
+
+        return set_column_types(pd.DataFrame(self._rows, columns=self._columns), self._classes)
 
 
 class _CsvRows:

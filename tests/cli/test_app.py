@@ -71,14 +71,6 @@ def test_help_needs_no_tensorflow():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_without_click(monkeypatch):
-    import skfer.cli
-
-    monkeypatch.setitem(sys.modules, "click", None)
-    with pytest.raises(SystemExit, match=r"skfer\[cli\]"):
-        skfer.cli.main()
-
-
 @pytest.mark.slow
 def test_export_writes_onnx(skfer, model, tmp_path):
     runtime = pytest.importorskip("onnxruntime")

@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,12 +8,9 @@ from sklearn.pipeline import make_pipeline
 from skfer import HOGDescriptor
 from skfer.datasets import make_faces
 from skfer.evaluation import (
-    cross_dataset_matrix,
     cross_val_label_report,
     label_noise,
     label_report,
-    leak_audit,
-    robustness_report,
     vote_agreement,
     votes_on_report,
 )
@@ -132,16 +127,6 @@ def test_label_noise(faces):
     assert noise.to_numpy().sum() == pytest.approx(1)
     assert 1 - np.trace(noise) == pytest.approx(wrong.mean(), abs=0.03)
     np.testing.assert_allclose(noise.sum(axis=1), [np.mean(y == name) for name in noise.index])
-
-
-@pytest.mark.parametrize(
-    "function", [cross_dataset_matrix, label_noise, label_report, leak_audit, robustness_report]
-)
-def test_missing_pandas_is_named(function, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    arguments = [None] * (3 if function is robustness_report else 2)
-    with pytest.raises(ImportError, match=r'pip install "skfer\[evaluation\]"'):
-        function(*arguments)
 
 
 @pytest.fixture

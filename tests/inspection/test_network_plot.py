@@ -1,4 +1,3 @@
-import sys
 from types import SimpleNamespace
 
 import keras
@@ -177,9 +176,3 @@ def test_invalid_networks(show):
         show(FacialExpressionClassifier())
     with pytest.raises(ValueError, match="'loose' is not built"):
         show(keras.Sequential([layers.Dense(2)], name="loose"))
-
-
-def test_missing_pandas_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r'layer_table.*pip install "skfer\[table\]"'):
-        layer_table("cnn4")

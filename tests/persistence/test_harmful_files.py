@@ -190,7 +190,9 @@ def test_network_beyond_the_limits_is_refused(sealed, layers, message):
 
 def test_a_network_that_ends_the_process_is_refused(sealed, monkeypatch):
     """The trial runs in a child process, whose end is an error here."""
-    path = sealed(graph([layer("up", "start", "UpSampling2D", size=2)]), HEAD)
+    path = sealed(
+        graph([layer("up", "start", "UpSampling2D", size=2, interpolation="bilinear")]), HEAD
+    )
     monkeypatch.setattr("skfer.persistence._model_file._TRIAL_CODE", "import os; os.abort()")
     with pytest.raises(ValueError, match=r"sealed\.skfer' is not loaded.*in a process of its own"):
         skfer.load(path)

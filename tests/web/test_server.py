@@ -279,7 +279,6 @@ main()
 
 @pytest.mark.slow
 def test_the_command_ends_with_sigterm_amid_work(encoded, tmp_path):
-    pytest.importorskip("click", reason='pip install "skfer[cli]"')
     process = subprocess.Popen(
         [sys.executable, "-c", _COMMAND],
         stderr=subprocess.PIPE,

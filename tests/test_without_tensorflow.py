@@ -1,0 +1,98 @@
+"""Predictions in new processes, which import none of the packages of training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("tensorflow", "keras", "scikeras", "matplotlib")
+CHECK = f"""
+import sys
+found = [name for name in {HEAVY} if name in sys.modules]
+assert not found, found
+"""
+
+
+def run(code, *arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-c", code + CHECK, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A photo, a fitted Pipeline as a pickle, and as a file of `skfer.save`."""
+    import cv2
+    import joblib
+
+    import skfer
+    from skfer.datasets import make_faces
+
+    folder = tmp_path_factory.mktemp("files")
+    faces = make_faces(60, classes=["happy", "sad"], size=24, random_state=0)
+    pipeline = skfer.load_pretrained().set_params(resizer__size=24)
+    pipeline.set_params(
+        classifier=skfer.FacialExpressionClassifier("small_cnn", epochs=1, random_state=0)
+    )
+    pipeline.fit(list(faces.images), faces.labels)
+    joblib.dump(pipeline, folder / "model.joblib")
+    skfer.save(pipeline, folder / "model.skfer")
+    photo = make_faces(1, size=128, color=True, random_state=0).images[0]
+    cv2.imwrite(str(folder / "photo.png"), photo[..., ::-1])
+    return folder
+
+
+ACTIONS = {
+    "import": "from skfer import FacialExpressionClassifier, load_pretrained, recognize",
+    "predict": "import skfer; assert len(skfer.load_pretrained().predict([sys.argv[1]])) == 1",
+    "predict_proba": (
+        "import skfer; p = skfer.load_pretrained('ferplus').predict_proba([sys.argv[1]]);"
+        "assert p.shape == (1, 8)"
+    ),
+    "int8": (
+        "import skfer; m = skfer.load_pretrained().set_params(classifier__backend='onnx-int8');"
+        "m.predict([sys.argv[1]])"
+    ),
+    "embed": (
+        "import skfer; from sklearn.frozen import FrozenEstimator as F;"
+        "m = skfer.load_pretrained(); e = skfer.ExpressionEmbedder(F(m[1:])).fit([sys.argv[1]]);"
+        "assert e.transform([sys.argv[1]]).shape[1] > 10"
+    ),
+    "recognize": "import skfer; skfer.recognize([sys.argv[1]])",
+    "annotate": "import skfer; skfer.annotate(sys.argv[1], skfer.recognize([sys.argv[1]]))",
+    "load": "import skfer; assert len(skfer.load(sys.argv[2]).predict([sys.argv[1]])) == 1",
+    "unpickle": "import joblib; assert len(joblib.load(sys.argv[3]).predict([sys.argv[1]])) == 1",
+    "shell": "from skfer.cli._app import app; app(['predict', sys.argv[1]], standalone_mode=False)",
+}
+
+
+@pytest.mark.filterwarnings("ignore:.* no face found")
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_answer_imports_no_package_of_training(action, folder):
+    files = (folder / name for name in ("photo.png", "model.skfer", "model.joblib"))
+    done = run("import sys;" + ACTIONS[action], *files)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "no face" not in line]
+    assert not [line for line in lines if "warn" not in line.lower()], done.stderr
+
+
+def test_a_loaded_model_predicts_as_before_it_was_saved(folder):
+    import joblib
+
+    import skfer
+
+    photos = [str(folder / "photo.png")]
+    saved, pickled = skfer.load(folder / "model.skfer"), joblib.load(folder / "model.joblib")
+    expected = saved.predict_proba(photos)
+    assert (pickled.predict_proba(photos) == expected).all()
+    saved["classifier"].network_  # noqa: B018
+    assert (saved.predict_proba(photos) == expected).all()
+    saved.set_params(classifier__backend="keras")
+    assert abs(saved.predict_proba(photos) - expected).max() < 1e-5
