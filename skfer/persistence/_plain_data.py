@@ -353,7 +353,6 @@ def _onnx_network(description: dict[str, Any], arrays: Sequence[np.ndarray]) -> 
         weights.append(arrays[index])
         return len(weights) - 1
 
-    check_weights(description, arrays)
     try:
         networks = {"network": (with_indices(description, add), weights)}
         network = OnnxNetwork(build_onnx_model(networks, limits=NetworkLimits()))
@@ -361,6 +360,7 @@ def _onnx_network(description: dict[str, Any], arrays: Sequence[np.ndarray]) -> 
         raise
     except Exception as error:  # a description of another form raises many types
         raise ValueError(f"its network can't be built: {error}") from error
+    check_weights(description, arrays)
     blank = np.zeros((1, *network.input_shape), np.float32)
     try:
         OnnxBackend(network)(blank)
