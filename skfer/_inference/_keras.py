@@ -15,6 +15,7 @@ import tensorflow as tf
 from skfer._inference._onnx import (
     VIEW_SHIFT,
     VIEWS,
+    Backend,
     OnnxBackend,
     OnnxNetwork,
     require_onnx,
@@ -37,8 +38,6 @@ _ROWS = 8
 _MOST_COPIED = 10_000_000
 # Values of each variable that are compared to detect a change.
 _SAMPLED = 1024
-
-Backend = Callable[[np.ndarray], np.ndarray]
 
 
 def keras_backend(

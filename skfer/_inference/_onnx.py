@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ import numpy as np
 import onnxruntime
 
 from skfer._utils import missing_package, threads_allowed
+
+# A function from a batch of images to outputs.
+Backend = Callable[[np.ndarray], np.ndarray]
 
 # Values of `test_time_augmentation`, besides None.
 VIEWS = ("flip", "ten")

@@ -46,7 +46,18 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
 }
-_MERGES = {"Add": "Add", "Multiply": "Mul", "Subtract": "Sub", "Maximum": "Max", "Minimum": "Min"}
+_POOLINGS = {
+    f"{name}ing2D": name
+    for name in ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
+}
+_MERGES = {
+    "Add": "Add",
+    "Average": "Add",
+    "Multiply": "Mul",
+    "Subtract": "Sub",
+    "Maximum": "Max",
+    "Minimum": "Min",
+}
 # Layers that change nothing in prediction.
 _TRAINING_ONLY = {
     *("ActivityRegularization", "Dropout", "GaussianDropout", "GaussianNoise"),
@@ -189,7 +200,7 @@ class _GraphBuilder:
         result = self.model(description, images)
         features = self._features or images
         if len(features.shape) == 3:
-            features = self._global_pooling("GlobalAveragePool", {}, features)
+            features = self._global_pooling("GlobalAveragePooling2D", {}, features)
         return result, features, weights
 
     def batch_size(self) -> int:
@@ -292,9 +303,7 @@ class _GraphBuilder:
         if kind in _TRAINING_ONLY:
             return inputs[0]
         add: Callable[..., _Tensor] | None = getattr(self, f"_{kind}", None)
-        if kind in _MERGES or kind == "Average":
-            add = self._merge
-        if add is None:
+        if add is None and kind not in {*_POOLINGS, *_MERGES}:
             raise UnsupportedLayerError(f"the layer {entry['name']!r} is a {kind}")
         inputs = [self.channels_first(tensor) for tensor in inputs]
         indices = entry.get("weights", ())
@@ -302,9 +311,13 @@ class _GraphBuilder:
             self._features = inputs[0]
         weights = [self._weight(index) for index in indices]
         try:
-            if add == self._merge:
+            if kind in _POOLINGS:
+                pool = self._global_pooling if kind.startswith("Global") else self._pooling
+                result = pool(kind, settings, inputs[0])
+            elif kind in _MERGES:
                 result = self._merge(kind, *inputs)
             else:
+                assert add is not None
                 result = add(settings, *inputs, *weights)
         except UnsupportedLayerError as error:
             raise UnsupportedLayerError(f"the layer {entry['name']!r} ({kind}): {error}") from None
@@ -317,7 +330,7 @@ class _GraphBuilder:
     def _merge(self, kind: str, *inputs: _Tensor) -> _Tensor:
         _require(len({len(tensor.shape) for tensor in inputs}) == 1, "its inputs differ in rank")
         shape = np.broadcast_shapes(*(tensor.shape for tensor in inputs))
-        operation = _MERGES.get(kind, "Add")
+        operation = _MERGES[kind]
         result = inputs[0].name
         for tensor in inputs[1:]:
             result = self.node(operation, [result, tensor.name])
@@ -514,26 +527,15 @@ class _GraphBuilder:
 
     # Pooling
 
-    def _MaxPooling2D(self, settings: dict, x: _Tensor) -> _Tensor:
-        return self._pooling("MaxPool", settings, x)
-
-    def _AveragePooling2D(self, settings: dict, x: _Tensor) -> _Tensor:
-        return self._pooling("AveragePool", settings, x)
-
-    def _pooling(self, operation: str, settings: dict, x: _Tensor) -> _Tensor:
+    def _pooling(self, kind: str, settings: dict, x: _Tensor) -> _Tensor:
         size, strides = pair(settings["pool_size"]), pair(settings["strides"])
         sides, pads = _window(x.shape[:2], size, strides, settings["padding"])
-        result = self.node(operation, [x.name], kernel_shape=size, strides=strides, pads=pads)
+        windows = {"kernel_shape": size, "strides": strides, "pads": pads}
+        result = self.node(_POOLINGS[kind], [x.name], **windows)
         return _Tensor(result, (*sides, x.shape[2]))
 
-    def _GlobalAveragePooling2D(self, settings: dict, x: _Tensor) -> _Tensor:
-        return self._global_pooling("GlobalAveragePool", settings, x)
-
-    def _GlobalMaxPooling2D(self, settings: dict, x: _Tensor) -> _Tensor:
-        return self._global_pooling("GlobalMaxPool", settings, x)
-
-    def _global_pooling(self, operation: str, settings: dict, x: _Tensor) -> _Tensor:
-        pooled = self.node(operation, [x.name])
+    def _global_pooling(self, kind: str, settings: dict, x: _Tensor) -> _Tensor:
+        pooled = self.node(_POOLINGS[kind], [x.name])
         if settings.get("keepdims"):
             return _Tensor(pooled, (1, 1, x.shape[2]))
         return _Tensor(self.node("Flatten", [pooled]), x.shape[2:])

@@ -98,12 +98,12 @@ class FitSettings:
 
     @property
     def head_first_by_default(self) -> bool:
-        """Whether the head is trained first because the network has trained weights."""
+        """True if the head is trained first because the network has trained weights."""
         return self.fine_tuning.frozen_epochs is None and self.from_weights
 
     @property
     def head_first(self) -> bool:
-        """Whether the head is trained first."""
+        """True if the head is trained first."""
         return bool(self.fine_tuning.frozen_epochs) or self.head_first_by_default
 
     @property

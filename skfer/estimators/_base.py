@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,7 +24,7 @@ from skfer import _training
 from skfer._base import ImageEstimator
 from skfer._images._dense import dense_images
 from skfer._images._pixel_range import PixelRange
-from skfer._inference import BACKENDS, VIEWS, OnnxBackend, OnnxNetwork
+from skfer._inference import BACKENDS, VIEWS, Backend, OnnxBackend, OnnxNetwork
 from skfer._storage import iter_blocks
 from skfer._utils import page, tensorflow_is_usable
 from skfer.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
@@ -221,12 +221,8 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             elif not partial:
                 examples, validation = self._hold_out(examples)
             examples = self._normalized(examples, partial=partial)
-            before = _training.FitResult(
-                self.history_,
-                self.n_iter_,
-                self.fine_tune_epoch_,
-                self._average if partial else None,
-            )
+            average = self._average if partial else None
+            fitted = self.history_, self.n_iter_, self.fine_tune_epoch_, average
             result = _training.fit_network(
                 self.network_,
                 examples,
@@ -234,7 +230,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
                 settings,
                 phases,
                 rows=self._epoch_rows(examples),
-                before=before,
+                before=_training.FitResult(*fitted),
                 callbacks=callbacks,
                 checkpoint_file=checkpoint_file,
                 monitor=None if task is None else _training.EpochTasks(task),
@@ -452,7 +448,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     def _set_network(self, network: keras.Model | OnnxNetwork) -> None:
         self._network = network
         # By name, test-time augmentation, and whether they return features.
-        self._backends: dict[tuple, Callable[[np.ndarray], np.ndarray]] = {}
+        self._backends: dict[tuple, Backend] = {}
         # Graphs that `skfer.inspection` traced, by what they compute.
         self._inspecting: dict[Any, Any] = {}
 
@@ -466,7 +462,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         images = self._checked_images(X)
         return self._run(self._backend(None, features=True), images)
 
-    def _backend(self, views: str | None, *, features: bool) -> Callable[[np.ndarray], np.ndarray]:
+    def _backend(self, views: str | None, *, features: bool) -> Backend:
         """Return the function from images on the fitted scale to outputs or features."""
         if not isinstance(self._network, OnnxNetwork) or self.backend == "keras":
             _training.prepare_tensorflow()
@@ -475,12 +471,10 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             self._backends[key] = self._create_backend(views, features=features)
         return self._backends[key]
 
-    def _create_backend(
-        self, views: str | None, *, features: bool
-    ) -> Callable[[np.ndarray], np.ndarray]:
+    def _create_backend(self, views: str | None, *, features: bool) -> Backend:
         if self.backend not in BACKENDS:
             raise ValueError(f"backend must be one of {list(BACKENDS)}; got {self.backend!r}.")
-        pixels = (self.pixel_range_.low, self.pixel_range_.high)
+        pixels = self.pixel_range_.low, self.pixel_range_.high
         if isinstance(self._network, OnnxNetwork) and self.backend != "keras":
             calibration = pixels if self.backend == "onnx-int8" else None
             return OnnxBackend(self._network, views, features=features, calibration=calibration)
@@ -494,7 +488,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         blank = np.zeros((1, *self.image_shape_), np.uint8)
         return self._run(self._backend(None, features=True), blank).shape[1]
 
-    def _run(self, backend: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    def _run(self, backend: Backend, images: np.ndarray) -> np.ndarray:
         """Return the outputs for images, which are scaled part by part."""
         outputs = [backend(self.pixel_range_.scaled(part)) for part in iter_blocks(images)]
         joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
@@ -540,8 +534,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         if "_average" in state:
             state["_average"] = None  # of use in a continued fit only, like the optimizer
         if _is_strategy(state["distribution"]):
-            name = type(state["distribution"]).__name__
-            state["distribution"] = _training.PickledStrategy(name)
+            state["distribution"] = _training.PickledStrategy(type(self.distribution).__name__)
         if is_keras_model(state.get("network")):
             state["network"] = _network_data(state["network"])
         if "_network" in state:
