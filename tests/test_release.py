@@ -43,8 +43,9 @@ def test_wheel_is_small_and_holds_weights_and_types_but_no_tests(built):
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
 
-    assert wheel.stat().st_size < 10 * MEGABYTE
-    assert {"skfer/py.typed", "skfer/weights/fer2013.npz", "skfer/weights/ferplus.npz"} <= {*names}
+    assert wheel.stat().st_size < 4 * MEGABYTE
+    weights = ("fer2013.json", "ferplus.json", "mini_resnet.onnx")
+    assert {"skfer/py.typed", *(f"skfer/weights/{name}" for name in weights)} <= {*names}
     assert {name.split("/")[0] for name in names} == {
         "skfer",
         f"skfer-{skfer.__version__}.dist-info",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -96,3 +97,10 @@ def test_a_loaded_model_predicts_as_before_it_was_saved(folder):
     assert (saved.predict_proba(photos) == expected).all()
     saved.set_params(classifier__backend="keras")
     assert abs(saved.predict_proba(photos) - expected).max() < 1e-5
+
+
+def test_nothing_is_left_in_the_temporary_folder(folder, tmp_path):
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = run("import sys;" + ACTIONS["predict"], folder / "photo.png", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())

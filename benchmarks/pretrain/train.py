@@ -28,7 +28,6 @@ from augment import augmented
 from recipes import RUNS
 from shrink import shrink
 
-from skfer._inference._onnx_graph import read_onnx_model
 from skfer.networks import build_network
 from skfer.weights import read_model
 
@@ -54,6 +53,8 @@ def scaled(images: np.ndarray) -> np.ndarray:
 
 def shipped_weights() -> list[np.ndarray]:
     """Weights of one network with both heads, from the file that ships."""
+    from skfer._inference._onnx_graph import read_onnx_model
+
     labels, votes = (read_onnx_model(read_model(name), name)[1] for name in ("fer2013", "ferplus"))
     heads = zip(labels[-2:], votes[-2:], strict=True)
     return [*labels[:-2], *(np.concatenate(pair, axis=-1) for pair in heads)]

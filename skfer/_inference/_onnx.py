@@ -17,9 +17,14 @@ from typing import Any
 import cv2
 import joblib
 import numpy as np
-import onnxruntime
 
 from skfer._utils import missing_package, threads_allowed
+
+# ONNX Runtime 1.27 writes a session file into the temporary folder when it is imported, for
+# measurements that it would send.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
 
 # A function from a batch of images to outputs.
 Backend = Callable[[np.ndarray], np.ndarray]
