@@ -59,10 +59,8 @@ _MERGES = {
     "Minimum": "Min",
 }
 # Layers that change nothing in prediction.
-_TRAINING_ONLY = {
-    *("ActivityRegularization", "Dropout", "GaussianDropout", "GaussianNoise"),
-    "SpatialDropout2D",
-}
+_TRAINING_ONLY = {"ActivityRegularization", "Dropout", "GaussianDropout", "GaussianNoise"}
+_TRAINING_ONLY |= {"SpatialDropout2D"}
 
 
 class UnsupportedLayerError(ValueError):
@@ -402,7 +400,8 @@ class _GraphBuilder:
         strides, dilations = pair(settings["strides"]), pair(settings["dilation_rate"])
         reach = [1 + (side - 1) * gap for side, gap in zip(size, dilations, strict=True)]
         sides, pads = _window(x.shape[:2], reach, strides, settings["padding"])
-        _require(all(weight.shape == (n_outputs,) for weight in bias), "its bias does not fit")
+        _require_bias(bias, n_outputs)
+        _require(min(dilations) > 0 and groups > 0, "its dilation or its groups are not positive")
         result = self.node(
             "Conv",
             [x.name, kernel, *(weight.name for weight in bias)],
@@ -418,7 +417,7 @@ class _GraphBuilder:
         n_inputs, n_outputs = kernel.shape
         _require(n_inputs == x.shape[-1], "its kernel does not fit its input")
         _require(settings["units"] == n_outputs, "its kernel does not fit")
-        _require(all(weight.shape == (n_outputs,) for weight in bias), "its bias does not fit")
+        _require_bias(bias, n_outputs)
         if len(x.shape) == 3:  # a convolution of single pixels
             weights = self.arranged(kernel, (1, 0), (n_outputs, n_inputs, 1, 1))
             options = {"strides": 1, "dilation_rate": 1, "padding": "valid"}
@@ -497,9 +496,7 @@ class _GraphBuilder:
         return self.activation(settings["activation"], x)
 
     def _Softmax(self, settings: dict, x: _Tensor) -> _Tensor:
-        axes = _list(settings.get("axis", -1))
-        if axes not in ([-1], [len(x.shape)]):
-            raise UnsupportedLayerError(f"its axis is {axes}")
+        _require_last_axis(settings, x)
         return self.activation("softmax", x)
 
     def _ReLU(self, settings: dict, x: _Tensor) -> _Tensor:
@@ -621,6 +618,10 @@ def _require(condition: bool, problem: str) -> None:
         raise UnsupportedLayerError(problem)
 
 
+def _require_bias(bias: Sequence[_Weight], n_outputs: int) -> None:
+    _require([weight.shape for weight in bias] in ([], [(n_outputs,)]), "its bias does not fit")
+
+
 def _window(
     sides: Sequence[int], sizes: Sequence[int], strides: Sequence[int], padding: str
 ) -> tuple[list[int], list[int]]:
@@ -649,8 +650,7 @@ def _axis(axis: int, x: _Tensor) -> int:
 
 def _require_last_axis(settings: dict, x: _Tensor) -> None:
     axes = _list(settings.get("axis", -1))
-    if axes not in ([-1], [len(x.shape)]):
-        raise UnsupportedLayerError(f"its axis is {axes}")
+    _require(axes in ([-1], [len(x.shape)]), f"its axis is {axes}")
 
 
 def _list(value: Any) -> list[int]:

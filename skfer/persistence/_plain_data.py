@@ -361,9 +361,8 @@ def _onnx_network(description: dict[str, Any], arrays: Sequence[np.ndarray]) -> 
     except Exception as error:  # a description of another form raises many types
         raise ValueError(f"its network can't be built: {error}") from error
     check_weights(description, arrays)
-    blank = np.zeros((1, *network.input_shape), np.float32)
     try:
-        OnnxBackend(network)(blank)
+        OnnxBackend(network)(np.zeros((1, *network.input_shape), np.float32))
     except Exception as error:  # ONNX Runtime raises many types
         raise ValueError(f"its network can't be run: {error}") from error
     return network

@@ -172,6 +172,8 @@ def _own_models(folder: Path) -> dict[str, bytes]:
     named.classes_ = np.array(["happy", "sad"])
     named._build_untrained((32, 32, 1), 2)
     images = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
+    for backend in ("keras", "onnx", "auto"):  # what TensorFlow starts once is no case's work
+        named.set_params(backend=backend).predict_proba(images)
     cropper = skfer.FaceCropper(whole_below=64)
     edges = (skfer.GrayscaleResizer(32), skfer.HOGDescriptor(), StandardScaler())
     plain = make_pipeline(cropper, *edges, LogisticRegression())

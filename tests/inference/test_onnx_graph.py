@@ -214,3 +214,17 @@ def test_a_class_that_is_no_layer_is_refused(kind):
     description |= {"input": "images", "output": "x"}
     with pytest.raises(UnsupportedLayerError, match="the layer 'x'"):
         build_onnx_model({"network": (description, [])})
+
+
+@pytest.mark.parametrize(
+    ("settings", "n_biases", "problem"),
+    [({}, 3, "bias"), ({"dilation_rate": 0}, 1, "dilation"), ({"strides": 0}, 1, "strides")],
+)
+def test_a_damaged_convolution_is_refused(settings, n_biases, problem):
+    network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)])
+    description, (kernel, bias) = describe_network(network)
+    (entry,) = description["layers"]
+    entry["settings"] |= settings
+    entry["weights"] = [0, *[1] * n_biases]
+    with pytest.raises(UnsupportedLayerError, match=problem):
+        build_onnx_model({"network": (description, [kernel, bias])})
