@@ -63,6 +63,7 @@ def test_scores(blobs, fitted):
     assert classifier.score(X, y) < fitted.score(X, y) < accuracy
 
 
+@pytest.mark.slow
 def test_fitted_pipeline_needs_no_fit(faces, pipeline):
     threshold = threshold_for_coverage(pipeline.predict_proba(faces.images), 0.5)
     classifier = AbstainingClassifier(pipeline, threshold=threshold)

@@ -35,6 +35,7 @@ def fitted(faces):
     return classifier().fit(*faces)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7], np.array([1, 1, 3])])
 def test_prior_is_applied_after_the_temperature(faces, fitted, class_prior):
     images, _ = faces
@@ -49,6 +50,7 @@ def test_prior_is_applied_after_the_temperature(faces, fitted, class_prior):
     assert (plain.predict(images) == plain.classes_[expected.argmax(axis=1)]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "fit_arguments", "expected"),
     [
@@ -66,6 +68,7 @@ def test_training_prior_includes_weights(faces, parameters, fit_arguments, expec
     np.testing.assert_allclose(model.class_prior_, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_partial_fit_averages_priors(faces):
     images, labels = faces
     model = classifier(classes=["happy", "sad", "surprise"])
@@ -75,6 +78,7 @@ def test_partial_fit_averages_priors(faces):
     np.testing.assert_allclose(model.class_prior_, [0.5, 0.25, 0.25])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("class_prior", "message"),
     [
@@ -100,6 +104,7 @@ def test_keras_model_needs_a_training_prior(tmp_path, faces, fitted):
     np.testing.assert_allclose(model.predict_proba(faces[0]).sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_file_keeps_both_priors(tmp_path):
     model = load_pretrained()["classifier"].set_params(class_prior=[1, 2, 3, 4, 3, 2, 1])
     images = make_faces(8, random_state=0).images
@@ -109,6 +114,7 @@ def test_saved_file_keeps_both_priors(tmp_path):
     np.testing.assert_allclose(loaded.predict_proba(images), model.predict_proba(images), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fer2013", "ferplus"])
 def test_shipped_weights_have_a_training_prior(name):
     model = load_pretrained(name)["classifier"]

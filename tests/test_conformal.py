@@ -31,6 +31,7 @@ def frozen(blobs):
     return FrozenEstimator(LogisticRegression().fit(X[:1000], y[:1000]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["lac", "aps"])
 @pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95])
 def test_coverage_equals_the_confidence(blobs, frozen, method, confidence):
@@ -145,6 +146,7 @@ def test_unknown_label(blobs, frozen):
         ConformalClassifier(frozen).fit(X[:20], np.append(y[:19], "fear"))
 
 
+@pytest.mark.slow
 def test_pipeline(photo_files):
     import networks_for_tests
 
@@ -160,6 +162,7 @@ def test_pipeline(photo_files):
     assert predicted.any(axis=1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_coverage_of_public_test(fer2013):
     from skfer import load_pretrained

@@ -99,6 +99,7 @@ def test_integer_cv_is_stratified(classifier, pipeline):
         assert isinstance(folds, StratifiedKFold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["drawn", pytest.param("fer2013", marks=pytest.mark.real_data)])
 def test_cross_validated_probabilities_are_better_than_chance(pipeline, data, request):
     if data == "drawn":
@@ -181,6 +182,7 @@ np.save("probabilities.npy", [model.predict_proba(faces) for model in models])
 """
 
 
+@pytest.mark.slow
 def test_pickles_hold_the_weights_once_and_predict_the_same(pipeline, tmp_path):
     faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
     pipeline.set_params(classifier__network=wide_network, classifier__epochs=1)
@@ -213,6 +215,7 @@ def test_pickle_of_another_version_warns(classifier, monkeypatch):
         pickle.loads(pickled)
 
 
+@pytest.mark.slow
 def test_repeated_fits_print_and_log_nothing(classifier, capfd, caplog):
     faces = make_faces(40, classes=EXPRESSIONS, size=24, random_state=0)
     classifier.set_params(epochs=1, early_stopping=True)

@@ -49,6 +49,7 @@ def fitted(two_lights):
     return new_regressor().fit(*two_lights)
 
 
+@pytest.mark.slow
 def test_estimates_both_ratings(fitted, two_lights):
     X, y = two_lights
     assert is_regressor(fitted)
@@ -118,6 +119,7 @@ def test_the_scale_of_the_data_bounds_what_is_predicted(two_lights):
     np.testing.assert_array_equal(predicted[:, 1], 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "concordance"])
 @pytest.mark.parametrize(("weight", "least"), [(0.0, 0.9), (0.05, 0.7)])
 def test_images_of_small_weight_count_little_and_of_weight_zero_nothing(

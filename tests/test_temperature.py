@@ -47,6 +47,7 @@ def test_fitted_temperature(faces, fitted):
     )
 
 
+@pytest.mark.slow
 def test_search_of_temperatures(faces):
     classifier = FacialExpressionClassifier(
         networks_for_tests.tiny_network, epochs=1, random_state=0

@@ -189,6 +189,7 @@ def test_invalid_fine_tune_is_named(fine_tune, message, faces, small_network):
         classifier.fit(faces.images, faces.labels)
 
 
+@pytest.mark.slow
 def test_search_over_fine_tune(faces, tiny_network):
     grid = {"fine_tune": [{"frozen_epochs": 2}, {"frozen_epochs": 1, "learning_rate": 1e-4}]}
     classifier = FacialExpressionClassifier(tiny_network, epochs=3, random_state=0)
@@ -203,6 +204,7 @@ def test_search_over_fine_tune(faces, tiny_network):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("early_stopping", "patience"), [(True, 5), (np.True_, 5), (1, 1), (3, 3)])
 def test_early_stopping_waits_for_the_given_epochs(early_stopping, patience, faces, tiny_network):
     # With this rate, no epoch is better than the first.

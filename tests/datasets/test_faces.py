@@ -137,6 +137,7 @@ def test_noise_occlusion_and_brightness_change_the_picture():
         assert (make_faces(1, **{**plain, name: 0.99}).images != reference).mean() > 0.05
 
 
+@pytest.mark.slow
 def test_haar_cascade_finds_the_faces_in_scenes():
     faces = make_faces(60, scene=True, random_state=0)
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")

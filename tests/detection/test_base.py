@@ -57,6 +57,7 @@ def test_large_images_are_reduced_to_max_pixels(shape):
     assert faces.landmarks[0, 4].tolist() == [shape[1], shape[0]]
 
 
+@pytest.mark.slow
 def test_max_pixels():
     detect_faces(Whole(), np.zeros((100, 100), np.uint8), max_pixels=10_000)
     detect_faces(Whole(), np.zeros((4000, 4000), np.uint8))
@@ -82,6 +83,7 @@ def test_min_face_size_is_scaled_with_the_image(tmp_path):
     assert SEEN[2:] == [(20, 100, 100), (5, 100, 100)]
 
 
+@pytest.mark.slow
 def test_small_faces_in_a_reduced_photo(astronaut, yunet_model):
     face = astronaut[30:180, 145:305]
     photo = np.full((2000, 2400, 3), 128, np.uint8)

@@ -58,6 +58,7 @@ class Pixels(DummyClassifier):
     """Classifier of images that needs no training."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_grid_search_detects_each_image_once(counting, photo_files, tmp_path, n_jobs):
     photos = [cv2.imread(str(path))[..., ::-1] for path in photo_files]
@@ -165,6 +166,7 @@ with _lock(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_lock_of_a_killed_process_is_released(cropper, photo_files, entry):
     claim = entry.with_suffix(".claim")
     other = subprocess.Popen([sys.executable, "-c", CLAIM, claim], stdout=subprocess.PIPE)
@@ -197,6 +199,7 @@ def _lock_of_the_future(path):
     os.utime(path, (4e9, 4e9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

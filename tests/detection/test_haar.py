@@ -63,6 +63,7 @@ def test_small_images_have_no_face(shape):
     assert faces.scores.shape == (0,)
 
 
+@pytest.mark.slow
 def test_threads_copies_and_pickles_give_the_same_faces(two_faces):
     detector = HaarDetector(min_neighbors=3)
     boxes = detector.detect(two_faces).boxes

@@ -90,6 +90,7 @@ def test_face_and_order_of_landmarks(yunet, astronaut):
     np.testing.assert_allclose(gray.landmarks, [ASTRONAUT], atol=6)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("scale", [0.5, 3])
 def test_results_are_in_pixels_of_the_photo(yunet, astronaut, scale):
@@ -143,6 +144,7 @@ def test_narrow_images_have_no_face(yunet, shape):
     assert faces.boxes.shape == (0, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_threads_copies_and_pickles_give_the_same_faces(yunet, astronaut):
     photos = [astronaut[:300], astronaut[:400, 100:], astronaut] * 3

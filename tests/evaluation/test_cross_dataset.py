@@ -67,6 +67,7 @@ def test_scores_equal_scikit_learn(many):
     assert table["images"].tolist() == [400] * 3
 
 
+@pytest.mark.slow
 def test_intervals_equal_a_bootstrap_of_images(many):
     classifier, X, y = many
     table = cross_dataset_matrix({"c": classifier}, {"many": (X, y)}, n_bootstrap=4000)

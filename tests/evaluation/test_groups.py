@@ -59,6 +59,7 @@ def test_true_gaps_are_significant(report):
     assert report.small == []
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_for_random_groups():
     rng = np.random.default_rng(1)
     y = np.repeat(["happy", "sad"], 150)

@@ -54,6 +54,7 @@ def report(faces, pipeline, noisy):
     return cross_val_label_report(pipeline, faces.images, noisy[0], cv=3)
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_flagged(faces, noisy, report):
     _, wrong = noisy
     flagged = report[report["issue"]]
@@ -75,6 +76,7 @@ def test_order_of_the_report(noisy, report):
     assert ((report["given"] != report["suggested"]) == report["issue"]).all()
 
 
+@pytest.mark.slow
 def test_cross_validation_equals_scikit_learn(faces, pipeline, noisy, report):
     proba = cross_val_predict(
         pipeline, faces.images, noisy[0], cv=StratifiedKFold(3), method="predict_proba"

@@ -35,6 +35,7 @@ def smaller(image):
     return cv2.resize(image, (40, 40), interpolation=cv2.INTER_AREA)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [cropped, recompressed, darker, smaller])
 def test_near_copies(train, change):
     audit = leak_audit(train, [change(image) for image in train[10:20]])
@@ -120,6 +121,7 @@ def test_invalid_arguments(train, options, message):
         leak_audit(train, train[:1], **options)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_copies_in_fer2013(skfer_data):
     path = skfer_data / "data" / "fer2013.npz"

@@ -116,6 +116,7 @@ def report(faces, pipeline):
     return robustness_report(pipeline, faces.images[200:], faces.labels[200:])
 
 
+@pytest.mark.slow
 def test_one_row_for_each_corruption_and_level(report):
     assert len(report) == 1 + 5 * len(CORRUPTIONS)
     assert report.loc[0, ["corruption", "strength", "unit"]].tolist() == ["none", 0, ""]

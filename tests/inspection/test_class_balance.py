@@ -69,6 +69,7 @@ def test_normalised_and_precomputed_counts():
         ClassBalanceDisplay([1, 2, 3], classes=["sad", "happy"]).plot()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_sets", [1, 4])
 def test_text_is_inside_the_figure(n_sets):
     names = ["a rather long name of a class", *"bcdefgh"]

@@ -109,6 +109,7 @@ def test_number_of_markers():
     assert long.lines_[0].get_markevery() >= 20
 
 
+@pytest.mark.slow
 def test_legend_is_inside_the_figure():
     names = [f"a fit with a rather long name {number}" for number in range(6)]
     display = HistoryDisplay.from_histories(dict.fromkeys(names, HISTORY))
@@ -155,6 +156,7 @@ def test_unknown_metrics(metrics):
         HistoryDisplay(HISTORY).plot(metrics=metrics)
 
 
+@pytest.mark.slow
 def test_pipeline(tiny_network):
     faces = make_faces(40, classes=["happy", "sad"], size=24, random_state=0)
     classifier = FacialExpressionClassifier(

@@ -44,6 +44,7 @@ def case(request):
     return request.param, classifier, images, labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_map_is_concentrated_on_the_part(case, name, request):
     part, classifier, images, _ = case
@@ -70,6 +71,7 @@ def test_importance_of_the_part(case):
     assert abs(decreases[other]) < 0.1
 
 
+@pytest.mark.slow
 def test_deletion_and_insertion_rank_maps(case):
     _, classifier, images, _ = case
     result = occlusion_sensitivity(classifier, images)

@@ -36,6 +36,7 @@ FUNCTIONS = [saliency, grad_cam, occlusion_sensitivity]
 CLASSES = ["happy", "sad", "surprise"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_one_map_for_each_image(fitted, faces, function):
     result = function(fitted, faces.images)
@@ -143,6 +144,7 @@ def test_pipelines_and_wrappers(photos, function):
     assert function(inside, scenes).target.tolist() == result.target.tolist()
 
 
+@pytest.mark.slow
 def test_colour_and_float_images():
     faces = make_faces(30, classes=["happy", "sad"], size=16, color=True, random_state=0)
     scaled = (faces.images / 255).astype(np.float32)
@@ -168,6 +170,7 @@ def test_classifiers_without_network(faces):
     assert region_importance(linear, images, labels).score == linear.score(images, labels)
 
 
+@pytest.mark.slow
 def test_backend_and_changed_weights(fitted, faces):
     expected = saliency(fitted, faces.images).maps
     other = pickle.loads(pickle.dumps(fitted)).set_params(backend="onnx")
@@ -178,6 +181,7 @@ def test_backend_and_changed_weights(fitted, faces):
     assert not np.allclose(grad_cam(classifier, faces.images).maps, before)
 
 
+@pytest.mark.slow
 def test_threads_share_a_classifier(fitted, faces):
     classifier = pickle.loads(pickle.dumps(fitted))
     unused = pickle.dumps(classifier)
@@ -202,6 +206,7 @@ def test_function_is_traced_once(fitted, faces):
     assert graph._graphs == traced
 
 
+@pytest.mark.slow
 def test_network_with_residual_connections():
     images = make_faces(4, classes=["happy", "sad"], size=32, random_state=0).images
     classifier = FacialExpressionClassifier("mini_xception", random_state=0)
@@ -226,6 +231,7 @@ def test_all_networks(name):
     assert any(map(np.any, maps))
 
 
+@pytest.mark.slow
 def test_pretrained_network(astronaut):
     result = grad_cam(load_pretrained(), [astronaut])
     assert result.target.tolist() == ["happy"]
@@ -234,6 +240,7 @@ def test_pretrained_network(astronaut):
     assert result.maps[0, 24:].sum() > result.maps[0, :24].sum()
 
 
+@pytest.mark.slow
 def test_nested_saved_model(tmp_path, faces):
     base = keras.Sequential(
         [keras.Input((24, 24, 1)), keras.layers.Conv2D(4, 3, name="inside")], name="base"
@@ -257,6 +264,7 @@ def flat_network(input_shape, n_outputs):
     return keras.Sequential([keras.Input(input_shape), *layers])
 
 
+@pytest.mark.slow
 def test_network_without_convolutions(faces):
     classifier = FacialExpressionClassifier(flat_network, epochs=1, random_state=0)
     classifier.fit(faces.images, faces.labels)

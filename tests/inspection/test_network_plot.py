@@ -132,6 +132,7 @@ def test_subclassed_network():
     assert layer_table(network)["output_shape"].isna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [residual_network, lambda: "cnn4", lambda: "little_vgg"])
 @pytest.mark.parametrize("small", [False, True])
 def test_text_does_not_overlap(make, small):
@@ -154,6 +155,7 @@ def test_text_does_not_overlap(make, small):
         assert extent.y1 <= area.y1 + 1
 
 
+@pytest.mark.slow
 def test_pipeline(tiny_network):
     faces = make_faces(20, classes=["happy", "sad"], size=24, random_state=0)
     pipeline = Pipeline(

@@ -102,6 +102,7 @@ def deepest(content):
     return network["layers"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
@@ -199,6 +200,7 @@ def test_a_network_that_ends_the_process_is_refused(sealed, monkeypatch):
     assert skfer.load(path, trusted=True).classes_.tolist() == ["happy", "sad"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [1e30, -1.0])
 def test_weights_that_give_nan_are_an_error_of_predict(known, sealed, value):
     """Each weight is finite, and so is the variance of -1 of a batch normalisation."""
@@ -210,6 +212,7 @@ def test_weights_that_give_nan_are_an_error_of_predict(known, sealed, value):
         loaded.predict(images)
 
 
+@pytest.mark.slow
 def test_networks_without_number_are_refused(sealed):
     content = graph([layer("x", "start", "ReLU")])
     models = [{"model": content["estimator"]["network"]}] * 1200

@@ -128,6 +128,7 @@ def test_features_are_invariant_to_brightness_dtype_and_colour(descriptor, photo
     np.testing.assert_array_equal(floats, before)
 
 
+@pytest.mark.slow
 @both
 def test_output_is_the_same_in_every_way_of_calling(descriptor, photos, tmp_path):
     paths = [tmp_path / f"{index}.png" for index in range(len(photos))]
@@ -145,6 +146,7 @@ def test_output_is_the_same_in_every_way_of_calling(descriptor, photos, tmp_path
         np.testing.assert_array_equal(same.fit(paths).transform(paths), features)
 
 
+@pytest.mark.slow
 @both
 def test_a_linear_classifier_learns_from_them(descriptor, faces):
     classifier = make_pipeline(clone(descriptor), StandardScaler(), LogisticRegression(C=1e-3))
@@ -152,6 +154,7 @@ def test_a_linear_classifier_learns_from_them(descriptor, faces):
     assert classifier.score(faces.images[180:], faces.labels[180:]) > 0.8
 
 
+@pytest.mark.slow
 def test_grid_search_with_both_descriptors(faces, tmp_path):
     pipeline = Pipeline(
         [

@@ -195,6 +195,7 @@ def test_invalid_parameters(wrong, astronaut):
             getattr(FaceCropper(**wrong), method)([astronaut])
 
 
+@pytest.mark.slow
 def test_crops_are_the_same_in_every_way_of_calling(photo_files, tmp_path):
     cropper = FaceCropper(HaarDetector(min_neighbors=4), margin=0.2, memory=tmp_path / "cache")
     crops = cropper.fit_transform(photo_files)

@@ -51,6 +51,7 @@ def detector():
     return FixedDetector((150, 40, 60, 60), (160, 60, 100, 100))
 
 
+@pytest.mark.slow
 def test_one_row_for_each_face_or_image_without_a_face(two_faces, detector, fitted_pipeline):
     table = recognize(two_faces, fitted_pipeline, detector=detector)
     assert table.columns.tolist() == [
@@ -68,6 +69,7 @@ def test_one_row_for_each_face_or_image_without_a_face(two_faces, detector, fitt
     np.testing.assert_array_equal(found["probability"], found[CLASSES].max(axis=1))
 
 
+@pytest.mark.slow
 def test_probabilities_are_those_of_the_pipeline(photo_files, fitted_pipeline):
     table = recognize(photo_files, fitted_pipeline)
     expected = fitted_pipeline.predict_proba(photo_files)
@@ -76,6 +78,7 @@ def test_probabilities_are_those_of_the_pipeline(photo_files, fitted_pipeline):
     np.testing.assert_allclose(largest[CLASSES], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_result_does_not_depend_on_batch_size_and_threads(photo_files, fitted_pipeline):
     photos = photo_files * 3
     together = recognize(photos, fitted_pipeline)
@@ -104,6 +107,7 @@ def test_folder(photo_files, fitted_pipeline, tmp_path, monkeypatch):
         recognize([film], fitted_pipeline)
 
 
+@pytest.mark.slow
 def test_unreadable_image(photo_files, fitted_pipeline, astronaut):
     photo_files[2].write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"X\[2\] .*gray\.png.* can't be decoded"):
