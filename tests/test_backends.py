@@ -190,7 +190,7 @@ def test_outputs_do_not_depend_on_the_size_of_a_batch(faces, monkeypatch):
     together = KerasBackend(network)(images)
     monkeypatch.setattr("skfer._inference._keras.largest_batch", lambda graph: 2)
     np.testing.assert_allclose(KerasBackend(network)(images), together, atol=1e-6)
-    monkeypatch.setattr("skfer._inference._onnx_graph._MOST_IMAGES", 2)
+    monkeypatch.setattr("skfer._inference._onnx_graph.MOST_IMAGES", 2)
     np.testing.assert_allclose(keras_backend(network, "onnx")(images), together, atol=1e-6)
 
 
@@ -218,6 +218,21 @@ def test_auto_takes_keras_for_layers_that_cannot_be_exported(faces):
         np.testing.assert_allclose(answers, expected, atol=0.05 if "int8" in backend else 1e-5)
     loaded = pickle.loads(pickle.dumps(classifier.set_params(backend="auto")))
     np.testing.assert_allclose(loaded.predict_proba(faces.images), expected, atol=1e-5)
+
+
+def test_equal_networks_share_a_session_that_is_kept():
+    one, two = (load_pretrained()["classifier"]._network for _ in range(2))
+    session = one.session()
+    assert one.input_shape == (48, 48, 1)
+    assert two.session() is one.session() is session
+    assert load_pretrained("ferplus")["classifier"]._network.session() is session
+
+
+def test_unknown_views_are_refused(fitted, faces):
+    classifier = pickle.loads(pickle.dumps(fitted)).set_params(test_time_augmentation="five")
+    for backend in ("keras", "onnx"):
+        with pytest.raises(ValueError, match="test_time_augmentation must be one of"):
+            classifier.set_params(backend=backend).predict(faces.images)
 
 
 def test_an_unknown_backend_is_refused(fitted, faces):

@@ -14,20 +14,17 @@ import tensorflow as tf
 
 from skfer._inference._onnx import (
     VIEW_SHIFT,
-    VIEWS,
     Backend,
     OnnxBackend,
     OnnxNetwork,
+    n_views,
     require_onnx,
 )
-from skfer._inference._onnx_graph import INPUT, build_onnx_model
+from skfer._inference._onnx_graph import INPUT, LARGEST_ARRAY, MOST_IMAGES, build_onnx_model
 from skfer.networks._described import describe_network
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._layers import feature_extractor
 
-# Most images of a call, and most bytes of the largest array of a call, which stays near the caches.
-_MOST_IMAGES = 64
-_LARGEST_ARRAY = 64e6
 # Bytes of all arrays of a call: kept together for a gradient, and alive together at worst.
 _MOST_KEPT = 1e9
 _MOST_ALIVE = 4e9
@@ -261,21 +258,17 @@ def largest_batch(graph: tf.types.experimental.ConcreteFunction, *, keeps_all: b
     ]
     sizes = [math.prod(s[1:]) for s in shapes if s[0] is None and None not in s[1:]]
     limit = _MOST_KEPT if keeps_all else _MOST_ALIVE
-    largest = _LARGEST_ARRAY / (4 * max(sizes, default=1))
+    largest = LARGEST_ARRAY / (4 * max(sizes, default=1))
     batch_size = min(largest, limit / (4 * max(sum(sizes), 1)))
-    return int(min(max(batch_size, 1), _MOST_IMAGES))
+    return int(min(max(batch_size, 1), MOST_IMAGES))
 
 
 def average_over_views(
     function: Callable[[tf.Tensor], tf.Tensor], views: str | None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Average a function of images over the copies of each image, see `image_views`."""
-    if views is None:
+    if n_views(views) == 1:
         return function
-    if views not in VIEWS:
-        raise ValueError(
-            f"test_time_augmentation must be one of {list(VIEWS)} or None; got {views!r}."
-        )
 
     def averaged(images: tf.Tensor) -> tf.Tensor:
         copies = [images] if views == "flip" else _shifted_copies(images)

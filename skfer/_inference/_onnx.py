@@ -61,16 +61,36 @@ class OnnxNetwork:
     def __init__(self, model: bytes, name: str = "network"):
         self.model = model
         self.name = name
+        self._digest = hashlib.sha256(model).digest()
+        self._session: _Session | None = None  # in float32; sessions without users are closed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_session": None}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Height, width and channels of the images."""
-        return _session_of(self, None).shape("images")
+        return self.session().shape("images")
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the outputs for an image."""
-        return _session_of(self, None).shape(self.name)
+        return self.session().shape(self.name)
+
+    def session(self, calibration: tuple[float, float] | None = None) -> _Session:
+        """Return the session of this process, which equal networks share."""
+        key = (self._digest, calibration, threads_allowed())
+        with _sessions_lock:
+            session = _sessions.get(key)
+            if session is not None and session.process != os.getpid():
+                _inherited.append(session)
+                session = None
+            if session is None:
+                model = self.model if calibration is None else _quantize(self.model, calibration)
+                session = _sessions[key] = _Session(model)
+            if calibration is None:
+                self._session = session
+            return session
 
     def read(self) -> tuple[dict[str, Any], list[np.ndarray]]:
         """Return the description of the network and its weights in the order of Keras."""
@@ -131,7 +151,7 @@ class OnnxBackend:
     def _current_session(self) -> _Session:
         session = self._session
         if session is None or session.process != os.getpid():
-            session = self._session = _session_of(self._network, self._calibration)
+            session = self._session = self._network.session(self._calibration)
         return session
 
 
@@ -153,24 +173,14 @@ class _Session:
         return self._session.run([output], {"images": images})[0]
 
 
-def _session_of(network: OnnxNetwork, calibration: tuple[float, float] | None) -> _Session:
-    """Return the session of a network, which equal networks in this process share."""
-    digest = hashlib.sha256(network.model).digest()
-    key = (digest, calibration, threads_allowed())
-    with _sessions_lock:
-        session = _sessions.get(key)
-        if session is not None and session.process != os.getpid():
-            _inherited.append(session)
-            session = None
-        if session is None:
-            model = network.model if calibration is None else _quantize(network.model, calibration)
-            session = _sessions[key] = _Session(model)
-        return session
-
-
 def n_views(views: str | None) -> int:
     """Return the number of copies of an image in test-time augmentation."""
-    return {None: 1, "flip": 2, "ten": 10}[views]
+    counts = {None: 1, "flip": 2, "ten": 10}
+    if views not in counts:
+        raise ValueError(
+            f"test_time_augmentation must be one of {list(VIEWS)} or None; got {views!r}."
+        )
+    return counts[views]
 
 
 def image_views(images: np.ndarray, views: str | None) -> np.ndarray:
