@@ -44,7 +44,7 @@ pytest: $(VENV)/.installed-dev ## all tests and doctests, without checks
 fuzz: $(VENV)/.installed-dev ## harmful files (FUZZ="--cases 500" for fewer)
 	nice -n 19 $(BIN)/python tests/fuzz/run.py $(FUZZ)
 test-dist: $(VENV)/.installed-dev ## Dask workers and training on two devices
-	$(BIN)/pytest -m dist tests/distributed tests/test_distribution.py $(ARGS)
+	$(BIN)/pytest -m dist tests/distributed tests/training/test_distribution.py $(ARGS)
 test-lowest: $(LOWEST)/.installed ## all tests on the lowest version of every dependency
 	$(LOWEST)/bin/python -m pytest $(ARGS)
 docs: $(VENV)/.installed-docs ## documentation into build/html; warnings are errors

@@ -95,7 +95,7 @@ def _png(width: int, height: int, depth: int, color: int, rest: bytes) -> bytes:
 
 def bombs(folder: Path) -> dict[str, tuple[str, bytes]]:
     """Ten small files that unfold, or promise to: name to path and content."""
-    from videos_for_tests import countless_samples, hidden_frames
+    from _videos import countless_samples, hidden_frames
 
     photo = jpeg(astronaut())
     sof = photo.index(b"\xff\xc0")

@@ -55,23 +55,23 @@ def figures_in_memory():
 @pytest.fixture
 def tiny_network():
     """A function (input_shape, n_outputs) -> keras.Model that worker processes can import."""
-    import networks_for_tests
+    import _utils
 
-    return networks_for_tests.tiny_network
+    return _utils.tiny_network
 
 
 @pytest.fixture
 def small_network():
     """The same with batch normalisation and dropout: a network that has a state."""
-    import networks_for_tests
+    import _utils
 
-    return networks_for_tests.small_network
+    return _utils.small_network
 
 
 @pytest.fixture(scope="session")
 def fitted_pipeline():
     """Photos in, "happy", "sad" or "surprise" out; fitted on drawn faces in a moment."""
-    from networks_for_tests import tiny_network
+    from _utils import tiny_network
     from sklearn.pipeline import Pipeline
 
     from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer

@@ -7,8 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from networks_for_tests import tiny_network
-from pages_for_tests import (
+from _pages import (
     DOCS,
     run_page,
     write_fer2013,
@@ -16,6 +15,7 @@ from pages_for_tests import (
     write_photos,
     write_video,
 )
+from _utils import tiny_network
 from sklearn.pipeline import Pipeline
 
 import skfer

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from clips_for_tests import picture, write_clip
+from _videos import picture, write_clip
+from _web import BrightnessReader
 from PIL import Image
-from web_for_tests import BrightnessReader
 
 from skfer import GrayscaleResizer
 from skfer._images._batch import read_image

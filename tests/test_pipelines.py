@@ -43,7 +43,7 @@ def photos():
 
 @pytest.fixture(scope="module")
 def classifier(faces):
-    from networks_for_tests import tiny_network
+    from _utils import tiny_network
 
     classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
     return classifier.fit(faces.images, faces.labels)

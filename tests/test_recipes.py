@@ -10,7 +10,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
-from pages_for_tests import DOCS, run_page
+from _pages import DOCS, run_page
 
 import skfer
 from skfer import FaceCropper

@@ -12,10 +12,10 @@ import cv2
 import joblib
 import numpy as np
 import pytest
+from _utils import tiny_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from networks_for_tests import tiny_network
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
+from _utils import answers_and_threads
 from joblib import Parallel, delayed
-from networks_for_tests import answers_and_threads
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 

@@ -11,14 +11,15 @@ import av
 import cv2
 import numpy as np
 import pytest
-from clips_for_tests import picture, write_clip
-from videos_for_tests import (
+from _videos import (
     copied,
     countless_samples,
     cut,
     edited,
     hidden_frames,
+    picture,
     steady,
+    write_clip,
     write_long,
 )
 

@@ -8,9 +8,9 @@ import sys
 import tempfile
 import time
 
+import _work as work
 import numpy as np
 import pytest
-import work_for_tests as work
 
 from skfer._worker import Worker, WorkerError, WorkerPool, WorkLimits
 

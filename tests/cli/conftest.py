@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 import joblib
 import pytest
+from _videos import picture, write_clip
 from click.testing import CliRunner
-from clips_for_tests import picture, write_clip
 
 from skfer.cli._app import app
 from skfer.datasets import make_faces

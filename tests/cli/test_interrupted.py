@@ -9,7 +9,7 @@ import signal
 import subprocess
 
 import pytest
-from clips_for_tests import write_clip
+from _videos import write_clip
 
 from skfer.datasets import make_faces
 

@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import cv2
 import pandas as pd
-from clips_for_tests import write_clip
-from videos_for_tests import copied, write_long
+from _videos import copied, write_clip, write_long
 
 from skfer.datasets import make_faces
 

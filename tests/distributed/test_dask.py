@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dask_for_tests import LeavesWordOfArrivals, LeavesWordOfFits, words_by_process
-from networks_for_tests import tiny_network
+from _dask import LeavesWordOfArrivals, LeavesWordOfFits, words_by_process
+from _utils import tiny_network
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 
 from skfer import FacialExpressionClassifier

@@ -155,7 +155,7 @@ _IMAGE = np.full((1, 32, 32), 90, np.uint8)
 
 def _models(_: Path) -> dict[str, bytes]:
     sys.path.insert(0, str(TESTS))
-    from saved_models_for_tests import MODELS, is_too_new
+    from _utils import MODELS, is_too_new
 
     return {path.stem: path.read_bytes() for path in MODELS if not is_too_new(path)}
 
@@ -447,7 +447,7 @@ _client: list[Any] = []
 def _page() -> Any:
     if not _client:
         sys.path.insert(0, str(TESTS))
-        from web_for_tests import BrightnessReader
+        from _web import BrightnessReader
 
         from skfer.web import create_app
 
@@ -477,7 +477,7 @@ def _send_photo(data: bytes, name: str, folder: Path) -> None:
 
 def _clips(folder: Path) -> dict[str, bytes]:
     sys.path.insert(0, str(TESTS))
-    from clips_for_tests import picture, write_clip
+    from _videos import picture, write_clip
 
     pictures = [picture((10 + place, 20)) for place in range(6)]
     names = ("clip.mp4", "clip.mkv", "clip.avi")
@@ -517,7 +517,7 @@ def _request(data: bytes, name: str, folder: Path) -> None:
     starting = not _address
     if starting:
         sys.path.insert(0, str(TESTS))
-        from web_for_tests import BrightnessReader, served
+        from _web import BrightnessReader, served
 
         url = _running.enter_context(served(BrightnessReader()))
         _address.append(url.removeprefix("http://").rstrip("/"))

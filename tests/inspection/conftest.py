@@ -1,5 +1,5 @@
 import pytest
-from networks_for_tests import small_network
+from _utils import small_network
 
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces

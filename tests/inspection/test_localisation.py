@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from _utils import local_network
 from faces_for_tests import faces_differing_in
-from networks_for_tests import local_network
 
 from skfer import FacialExpressionClassifier
 from skfer.inspection import (

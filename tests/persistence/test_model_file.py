@@ -9,8 +9,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from networks_for_tests import small_network, tiny_network
-from saved_models_for_tests import MODELS, is_too_new, told_of
+from _utils import MODELS, is_too_new, small_network, tiny_network, told_of
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV

@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import tensorflow
-from networks_for_tests import small_network
+from _utils import small_network
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from clips_for_tests import BrightSquares, picture, write_clip
+from _videos import BrightSquares, picture, write_clip
 
 from skfer import recognize
 from skfer.recognition import FaceReader

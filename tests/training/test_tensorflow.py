@@ -9,7 +9,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from networks_for_tests import small_network
+from _utils import small_network
 
 from skfer import FacialExpressionClassifier
 from skfer._training import isolated_random_state

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from clips_for_tests import BrightSquares, picture, write_clip
+from _videos import BrightSquares, picture, write_clip
 
 
 @pytest.fixture

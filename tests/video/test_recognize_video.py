@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from clips_for_tests import BrightSquares, picture, write_clip
+from _videos import BrightSquares, picture, write_clip
 
 from skfer import recognize
 from skfer.video import follow_faces, recognize_video

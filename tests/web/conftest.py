@@ -3,7 +3,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from web_for_tests import BrightnessReader
+from _web import BrightnessReader
 
 from skfer.web import create_app
 

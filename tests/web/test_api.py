@@ -6,11 +6,11 @@ import struct
 import threading
 import zlib
 
+import _work
 import cv2
 import numpy as np
 import pytest
-import work_for_tests
-from web_for_tests import RECOGNIZE, VIDEO, message
+from _web import RECOGNIZE, VIDEO, message
 
 from skfer.web import Limits, Readers, create_app
 
@@ -133,9 +133,9 @@ def test_a_small_file_of_many_pixels_is_refused_by_its_header(client, reader):
 @pytest.mark.parametrize(
     ("decode", "status", "problem"),
     [
-        (work_for_tests.decode_slowly, 413, "more than 5 seconds"),
-        (work_for_tests.decode_into_memory, 413, "more than the 750 MB of memory"),
-        (work_for_tests.decode_and_crash, 422, "SIGSEGV"),
+        (_work.decode_slowly, 413, "more than 5 seconds"),
+        (_work.decode_into_memory, 413, "more than the 750 MB of memory"),
+        (_work.decode_and_crash, 422, "SIGSEGV"),
     ],
 )
 def test_a_photo_that_takes_too_much_to_decode_is_refused(

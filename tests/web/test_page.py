@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from web_for_tests import BrightnessReader, served
+from _web import BrightnessReader, served
 
 from skfer.web import Readers
 

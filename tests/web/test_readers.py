@@ -14,12 +14,10 @@ from skfer.web import Readers, create_app
 
 @pytest.fixture(scope="module")
 def pipeline():
-    import networks_for_tests
+    import _utils
 
     photos = make_faces(40, classes=["happy", "sad"], scene=True, random_state=0)
-    classifier = FacialExpressionClassifier(
-        networks_for_tests.tiny_network, epochs=1, random_state=0
-    )
+    classifier = FacialExpressionClassifier(_utils.tiny_network, epochs=1, random_state=0)
     pipeline = Pipeline(
         [
             ("cropper", FaceCropper(on_missing="blank")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from web_for_tests import RECOGNIZE, message
+from _web import RECOGNIZE, message
 
 from skfer.web import create_app
 

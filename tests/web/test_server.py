@@ -12,12 +12,12 @@ import time
 import urllib.request
 from urllib.parse import urlsplit
 
+import _work
 import cv2
 import numpy as np
 import pytest
-import work_for_tests
-from videos_for_tests import hidden_frames
-from web_for_tests import BrightnessReader, served
+from _videos import hidden_frames
+from _web import BrightnessReader, served
 
 from skfer.web import Limits, Readers, create_app, serve
 from skfer.web._server import make_server
@@ -221,7 +221,7 @@ def test_work_on_a_photo_ends_when_its_client_leaves(encoded, monkeypatch):
     limits = Limits(concurrent=1, patience=60, photo_seconds=600)
     with served(BrightnessReader(), limits=limits) as url:
         with monkeypatch.context() as patched:
-            patched.setattr("skfer.web._uploads.decode", work_for_tests.decode_slowly)
+            patched.setattr("skfer.web._uploads.decode", _work.decode_slowly)
             with connected(url) as connection:
                 connection.sendall(header(url, "recognize", len(photo)) + photo)
                 time.sleep(1)
@@ -234,8 +234,8 @@ _PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's child ignores it
 from skfer.web import Readers, serve
-from videos_for_tests import hidden_frames
-from web_for_tests import BrightnessReader
+from _videos import hidden_frames
+from _web import BrightnessReader
 Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
 serve(port=0)
 print("ended")
@@ -265,13 +265,13 @@ def test_serve_says_where_it_is_and_ends_with_ctrl_c():
 
 _COMMAND = """
 import sys
-import work_for_tests
+import _work
 from skfer.cli import main
 from skfer.web import Readers, _server, _uploads
-from web_for_tests import BrightnessReader
+from _web import BrightnessReader
 Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
 _server.warm_up = lambda *_: None
-_uploads.decode = work_for_tests.decode_slowly
+_uploads.decode = _work.decode_slowly
 sys.argv[1:] = ["serve", "--port", "0"]
 main()
 """

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from videos_for_tests import copied, countless_samples, cut, hidden_frames, steady, write_long
-from web_for_tests import RECOGNIZE, VIDEO, message
+from _videos import copied, countless_samples, cut, hidden_frames, steady, write_long
+from _web import RECOGNIZE, VIDEO, message
 
 from skfer.web import Limits, create_app
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import networks_for_tests
+import _utils
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -25,9 +25,7 @@ def faces():
 
 
 def classifier(**parameters):
-    return FacialExpressionClassifier(
-        networks_for_tests.tiny_network, epochs=1, random_state=0, **parameters
-    )
+    return FacialExpressionClassifier(_utils.tiny_network, epochs=1, random_state=0, **parameters)
 
 
 @pytest.fixture(scope="module")

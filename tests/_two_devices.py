@@ -1,6 +1,6 @@
 """Fits under `tf.distribute` in a process whose processor counts as two devices.
 
-Run as ``python -m two_devices_for_tests CASE FOLDER``: a process can say so only once, before
+Run as ``python -m _two_devices CASE FOLDER``: a process can say so only once, before
 TensorFlow looks at its devices. What happened goes into ``FOLDER/facts.json``.
 """
 
@@ -11,7 +11,7 @@ import pickle
 import sys
 from pathlib import Path
 
-from networks_for_tests import tiny_network
+from _utils import tiny_network
 
 EXPRESSIONS = ["happy", "sad", "surprise"]
 
@@ -120,6 +120,6 @@ def main(case, folder):
 
 if __name__ == "__main__":
     # By its name, so that pickles name a module that others can import.
-    import two_devices_for_tests
+    import _two_devices
 
-    two_devices_for_tests.main(sys.argv[1], Path(sys.argv[2]))
+    _two_devices.main(sys.argv[1], Path(sys.argv[2]))

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parent.parent / "benchmarks" / "pretrain"
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "pretrain"
 MODULES = ("augment", "recipes", "shrink", "train")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import sklearn
 import tensorflow as tf
-from networks_for_tests import assert_same_weights
+from _utils import assert_same_weights
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline

@@ -148,10 +148,10 @@ def test_unknown_label(blobs, frozen):
 
 @pytest.mark.slow
 def test_pipeline(photo_files):
-    import networks_for_tests
+    import _utils
 
     faces = make_faces(60, classes=["happy", "sad"], random_state=0)
-    network = networks_for_tests.tiny_network
+    network = _utils.tiny_network
     classifier = FacialExpressionClassifier(network, epochs=1, random_state=0)
     pipeline = make_pipeline(GrayscaleResizer(24), classifier)
     pipeline.fit(faces.images[:40], faces.labels[:40])

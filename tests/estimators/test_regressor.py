@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pickle
 
+import _utils
 import keras
-import networks_for_tests
 import numpy as np
 import pytest
 from sklearn.base import clone, is_regressor
@@ -38,7 +38,7 @@ def two_lights():
     return X, light / 50 - 1
 
 
-def new_regressor(network=networks_for_tests.tiny_network, **parameters):
+def new_regressor(network=_utils.tiny_network, **parameters):
     settings = {"epochs": 8, "batch_size": 16, "learning_rate": 1e-2, "schedule": None}
     settings |= {"augment": None, "random_state": 0}
     return FacialAffectRegressor(network, **settings | parameters)
@@ -197,7 +197,7 @@ def test_the_networks_of_the_classifier_end_in_tanh(two_lights, network):
 @pytest.mark.slow
 def test_what_a_classifier_learnt_is_a_start(two_lights):
     X, y = two_lights
-    classifier = FacialExpressionClassifier(networks_for_tests.tiny_network, epochs=1)
+    classifier = FacialExpressionClassifier(_utils.tiny_network, epochs=1)
     classifier.fit(X, np.where(y[:, 0] > 0, "happy", "sad"))
     # Two classes and two outputs: the last layer means something else all the same.
     regressor = new_regressor(

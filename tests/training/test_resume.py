@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from networks_for_tests import assert_same_weights
+from _utils import assert_same_weights
 from sklearn.frozen import FrozenEstimator
 
 from skfer import FacialExpressionClassifier
@@ -254,7 +254,7 @@ def test_unusable_checkpoint_is_named(faces, tiny_network, tmp_path):
 PROGRAM = """
 import sys
 import keras
-from networks_for_tests import small_network
+from _utils import small_network
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
 
@@ -276,7 +276,7 @@ def start(folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        cwd=Path(__file__).parent,
+        cwd=Path(__file__).parents[1],
     )
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from networks_for_tests import small_network
+from _utils import small_network
 from sklearn.frozen import FrozenEstimator
 
 from skfer import ExpressionEmbedder, FacialExpressionClassifier, load_pretrained

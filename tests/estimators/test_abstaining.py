@@ -36,9 +36,9 @@ def faces():
 
 @pytest.fixture(scope="module")
 def pipeline(faces):
-    import networks_for_tests
+    import _utils
 
-    network = networks_for_tests.tiny_network
+    network = _utils.tiny_network
     classifier = FacialExpressionClassifier(network, epochs=1, random_state=0)
     return make_pipeline(GrayscaleResizer(24), classifier).fit(faces.images, faces.labels)
 

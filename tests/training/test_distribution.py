@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from _two_devices import drawn_faces, small_classifier
 from sklearn.base import clone
-from two_devices_for_tests import drawn_faces, small_classifier
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def on_two_devices(case, folder):
-    """Facts of a case of `two_devices_for_tests`, run in a process of its own."""
+    """Facts of a case of `_two_devices`, run in a process of its own."""
     path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
-        [sys.executable, "-m", "two_devices_for_tests", case, str(folder)],
+        [sys.executable, "-m", "_two_devices", case, str(folder)],
         env={**os.environ, "PYTHONPATH": path},
         check=True,
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 
-import networks_for_tests
+import _utils
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
@@ -20,7 +20,7 @@ def faces():
 @pytest.fixture(scope="module")
 def fitted(faces):
     return FacialExpressionClassifier(
-        networks_for_tests.tiny_network, epochs=5, learning_rate=1e-2, random_state=0
+        _utils.tiny_network, epochs=5, learning_rate=1e-2, random_state=0
     ).fit(faces.images[:40], faces.labels[:40])
 
 
@@ -49,9 +49,7 @@ def test_fitted_temperature(faces, fitted):
 
 @pytest.mark.slow
 def test_search_of_temperatures(faces):
-    classifier = FacialExpressionClassifier(
-        networks_for_tests.tiny_network, epochs=1, random_state=0
-    )
+    classifier = FacialExpressionClassifier(_utils.tiny_network, epochs=1, random_state=0)
     search = GridSearchCV(
         classifier,
         {"temperature": [1.0, 4.0]},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+import _utils
 import matplotlib
-import networks_for_tests
 import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
 from skfer.datasets import make_faces
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CLASSES = ["happy", "sad", "surprise"]
 
 
@@ -42,7 +42,7 @@ def judged(script):
 def pipeline():
     faces = make_faces(45, classes=CLASSES, random_state=0)
     classifier = FacialExpressionClassifier(
-        networks_for_tests.tiny_network, epochs=3, temperature=1.3, random_state=0
+        _utils.tiny_network, epochs=3, temperature=1.3, random_state=0
     )
     steps = [
         ("cropper", FaceCropper(on_missing="whole")),

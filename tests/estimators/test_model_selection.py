@@ -11,7 +11,7 @@ import cv2
 import joblib
 import numpy as np
 import pytest
-from networks_for_tests import wide_network
+from _utils import wide_network
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import (

@@ -9,7 +9,7 @@ import threading
 import keras
 import numpy as np
 import pytest
-from networks_for_tests import assert_same_weights
+from _utils import assert_same_weights
 from sklearn.base import clone
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import log_loss

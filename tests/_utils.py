@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import sklearn
+from sklearn.utils.fixes import parse_version
+
+# Files that earlier releases saved.
+MODELS = sorted(Path(__file__).parent.joinpath("persistence", "models").glob("*.skfer"))
+
+
+def told_of(path: Path) -> dict:
+    """What a model answered when it was saved, and what it needs."""
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def is_too_new(path: Path) -> bool:
+    """Whether it holds parameters that this scikit-learn refuses.
+
+    LogisticRegression has a penalty "deprecated" since scikit-learn 1.8.
+    """
+    needed = told_of(path).get("scikit-learn", "0")
+    return parse_version(sklearn.__version__) < parse_version(needed)
+
 
 def assert_same_weights(one, other, rtol=0, atol=0):
     """The networks of two estimators have equal weights, within a tolerance."""

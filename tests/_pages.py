@@ -9,8 +9,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from _videos import picture, write_clip
 from click.testing import CliRunner
-from clips_for_tests import picture, write_clip
 from skimage.data import astronaut
 
 from skfer.cli._app import app

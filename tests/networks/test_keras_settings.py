@@ -7,7 +7,7 @@ import pickle
 import keras
 import numpy as np
 import pytest
-from networks_for_tests import small_network, tiny_network
+from _utils import small_network, tiny_network
 from sklearn.frozen import FrozenEstimator
 
 import skfer

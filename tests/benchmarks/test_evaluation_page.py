@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 
 from skfer.datasets import load_image_folder, make_faces
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CLASSES = ["happy", "sad", "surprise"]
 
 
