@@ -1,7 +1,5 @@
 """What the workers of a Dask cluster import, and leave word of themselves with."""
 
-from __future__ import annotations
-
 import os
 import uuid
 from pathlib import Path

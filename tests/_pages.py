@@ -1,7 +1,5 @@
 """Pages of docs/, run as they stand, and the files they speak of."""
 
-from __future__ import annotations
-
 import csv
 import re
 import shlex

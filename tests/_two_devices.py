@@ -4,8 +4,6 @@ Run as ``python -m _two_devices CASE FOLDER``: a process can say so only once, b
 TensorFlow looks at its devices. What happened goes into ``FOLDER/facts.json``.
 """
 
-from __future__ import annotations
-
 import json
 import pickle
 import sys

@@ -1,7 +1,5 @@
 """Networks and helpers of the tests, in a module that worker processes can import."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Synthetic videos, whole and damaged, and a detector of the faces in them."""
 
-from __future__ import annotations
-
 import struct
 from fractions import Fraction
 

@@ -1,7 +1,5 @@
 """A reader whose answers can be foretold, and a server for it; processes can import it."""
 
-from __future__ import annotations
-
 import threading
 from contextlib import contextmanager
 

@@ -1,5 +1,3 @@
-"""What is a table of rows, and what scikit-learn remembers of it."""
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,3 @@
-"""The documentation names everything that is public, and what it points to is there."""
-
-from __future__ import annotations
-
 import importlib
 import re
 import shutil

@@ -12,8 +12,6 @@ Of numpydoc's checks (`numpydoc.validate`) these are left out:
 PR04 (no type) is `without_type`: "As in `name`" does, where `name` has the parameter with a type.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import inspect

@@ -1,7 +1,3 @@
-"""Errors and estimators lead to the pages of the documentation."""
-
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

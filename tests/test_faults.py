@@ -1,7 +1,3 @@
-"""Full disks, killed processes, broken files, little memory: an error, and all else as it was."""
-
-from __future__ import annotations
-
 import errno
 import os
 import signal

@@ -1,20 +1,9 @@
-"""The guide's pages run as they stand, with less of everything."""
-
-from __future__ import annotations
-
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
-from _pages import (
-    DOCS,
-    run_page,
-    write_fer2013,
-    write_photo,
-    write_photos,
-    write_video,
-)
+from _pages import DOCS, run_page, write_fer2013, write_photo, write_photos, write_video
 from _utils import tiny_network
 from sklearn.pipeline import Pipeline
 

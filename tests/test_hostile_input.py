@@ -1,5 +1,3 @@
-"""Files made to do harm: bombs, links, formulas, playlists. Each is an error and nothing more."""
-
 import csv
 import gzip
 import io
@@ -120,8 +118,7 @@ def test_size_of_a_tiff_whose_width_is_named_twice(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "data",
-    [b"P6" + b" " * 60 + b"x", b"P6" + b" " * 3_000_000, b"P6 #" + b"a" * 3_000_000],
+    "data", [b"P6" + b" " * 60 + b"x", b"P6" + b" " * 3_000_000, b"P6 #" + b"a" * 3_000_000]
 )
 def test_header_of_blanks_is_read_at_once(data):
     started = time.process_time()

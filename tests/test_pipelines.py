@@ -1,5 +1,3 @@
-"""Croppers, resizers and classifiers are found inside whatever scikit-learn puts around them."""
-
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV

@@ -1,7 +1,3 @@
-"""What comes with the package answers at once, and as well as its record says."""
-
-from __future__ import annotations
-
 import ctypes
 import gc
 import os

@@ -1,7 +1,3 @@
-"""What docs/development/ tells to add works, and is as short as it says."""
-
-from __future__ import annotations
-
 import pickle
 import re
 import sys

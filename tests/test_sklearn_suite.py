@@ -4,8 +4,6 @@ They feed flat rows of a few numbers, which are strips one pixel high here. The 
 are tested on images in each estimator's own test file.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from _utils import tiny_network

@@ -1,5 +1,3 @@
-"""One fitted Pipeline in many threads, and estimators in worker processes."""
-
 import copy
 import multiprocessing
 import os
@@ -55,7 +53,6 @@ def test_eight_threads_get_the_answers_of_one(fitted_pipeline, photos, state):
         "copied": lambda: copy.deepcopy(fitted_pipeline),
         "unpickled": lambda: pickle.loads(pickle.dumps(fitted_pipeline)),
     }[state]()
-
     for answers in in_threads(lambda: pipeline.predict_proba(photos)):
         np.testing.assert_array_equal(answers, expected)
 
@@ -74,12 +71,10 @@ def test_workers_answer_alike_and_share_the_cores(fitted_pipeline):
     images = make_faces(5, random_state=1).images
     classifier = fitted_pipeline[-1]
     expected = classifier.predict_proba(images)
-
     with joblib.parallel_config("loky", inner_max_num_threads=1):
         found = Parallel(n_jobs=2)(
             delayed(answers_and_threads)(classifier, images) for _ in range(2)
         )
-
     for answers, threads in found:
         for answer in answers:
             np.testing.assert_allclose(answer, expected, atol=1e-6)

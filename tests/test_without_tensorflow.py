@@ -1,7 +1,3 @@
-"""Predictions in new processes, which import none of the packages of training."""
-
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

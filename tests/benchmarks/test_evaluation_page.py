@@ -1,7 +1,3 @@
-"""The script behind docs/evaluation.md, on classifiers that are fitted in a moment."""
-
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 
@@ -85,7 +81,6 @@ def test_the_page_and_its_pictures(script, found, tmp_path, monkeypatch, figures
         "images/prediction_sets.png",
         "build/leaks_copy.png",
     }
-
     monkeypatch.setattr(script._results, "read", lambda name: figures)
     monkeypatch.setattr("sys.argv", ["evaluation.py", "--again", "--docs", str(tmp_path)])
     script.main()

@@ -1,7 +1,3 @@
-"""The script that writes the model cards, on a small classifier."""
-
-from __future__ import annotations
-
 import importlib
 from pathlib import Path
 

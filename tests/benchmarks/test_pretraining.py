@@ -1,7 +1,3 @@
-"""The loop that trains the weights, on a handful of images."""
-
-from __future__ import annotations
-
 import importlib
 import json
 import os
@@ -72,7 +68,6 @@ def test_a_stopped_run_continues_as_if_it_had_not_been(train, data, tmp_path):
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 1, 2]
     assert lines[1]["loss"] == pytest.approx(lines[3]["loss"], abs=1e-3)
-
     run.snapshot()
     recipe, weights = train.snapshot_weights("tiny")
     assert recipe["epochs"] == 2

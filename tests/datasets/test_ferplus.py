@@ -1,5 +1,3 @@
-"""FER+: votes beside the images of FER2013."""
-
 import csv
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Tables of labels, and of valence and arousal, in the layouts of public data sets."""
-
 import gzip
 import os
 
@@ -13,12 +11,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from skfer.datasets import load_affect_table, load_image_table, make_faces
 
 HEADER = "subDirectory_filePath,face_x,expression,valence,arousal"
-ROWS = [
-    "1/a.png,10,1,0.9,0.2",
-    "1/b.png,10,10,-2,-2",
-    "2/c.png,12,6,-0.5,0.7",
-    "2/d.png,12,9,,0.1",
-]
+ROWS = ["1/a.png,10,1,0.9,0.2", "1/b.png,10,10,-2,-2", "2/c.png,12,6,-0.5,0.7", "2/d.png,12,9,,0.1"]
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-"""`FacialExpressionClassifier` as its users use it."""
-
 import copy
 import pickle
 import random
@@ -128,7 +126,6 @@ def test_early_stopping_keeps_the_best_epoch(classifier, bright_halves):
     classifier.set_params(schedule=None).fit(X, noisy)  # a course would depend on the epochs
     losses = classifier.history_["val_loss"]
     assert classifier.n_iter_ == len(losses) == int(np.argmin(losses)) + 3
-
     # The held-out part is not known here, but the whole fit is repeatable: stopping at the best
     # epoch gives the weights that were kept.
     short = clone(classifier).set_params(epochs=int(np.argmin(losses)) + 1).fit(X, noisy)
@@ -197,7 +194,6 @@ def test_a_failed_fit_leaves_the_classifier_as_it_was(classifier, bright_halves)
     with pytest.raises(RuntimeError, match="enough"):
         unfitted.fit(X, y)
     assert not hasattr(unfitted, "network_")
-
     before = classifier.fit(X, y).predict_proba(X)
     classifier.set_params(callbacks=[FailsAfterAnEpoch()])
     for warm_start in (False, True):
@@ -298,7 +294,6 @@ def test_from_keras_predicts_and_fine_tunes(tmp_path, tiny_network, bright_halve
     path = tmp_path / f"emotions{suffix}"
     model.save(path)
     outputs = np.asarray(model(X[..., None] / np.float32(255)))
-
     classifier = FacialExpressionClassifier.from_keras(
         path, classes=["surprise", "happy"], epochs=8, batch_size=16, learning_rate=1e-2
     )

@@ -1,5 +1,3 @@
-"""Bad input is met with an error that says what, where and how to go on."""
-
 import math
 
 import keras

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pickle
 
 import numpy as np
@@ -122,7 +120,6 @@ def test_scikit_learn_interface(blobs, frozen):
     np.testing.assert_array_equal(again.predict_set(X[:50]), sets.predict_set(X[:50]))
     with pytest.raises(NotFittedError):
         clone(sets).predict_set(X)
-
     inner = ConformalClassifier(LogisticRegression(), random_state=0)
     assert cross_val_score(inner, X[:300], y[:300], cv=2).min() > 0.4
     search = GridSearchCV(inner, {"estimator__C": [0.1, 1]}, cv=2).fit(X[:200], y[:200])

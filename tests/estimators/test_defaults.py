@@ -1,7 +1,3 @@
-"""Defaults of a fit: its network, its length, its phases, and what it prints."""
-
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest

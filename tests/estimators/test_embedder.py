@@ -1,7 +1,3 @@
-"""A network's features for other estimators."""
-
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sklearn.base import clone

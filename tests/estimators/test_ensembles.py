@@ -1,7 +1,3 @@
-"""Networks in scikit-learn's ensembles, over images and over rows."""
-
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

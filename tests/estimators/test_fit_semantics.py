@@ -1,7 +1,3 @@
-"""Weights, validation, callbacks and repeated calls of a fit, for classifier and regressor."""
-
-from __future__ import annotations
-
 import os
 import pickle
 import threading

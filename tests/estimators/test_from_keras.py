@@ -1,7 +1,3 @@
-"""Classifiers and regressors around models that were made elsewhere."""
-
-from __future__ import annotations
-
 import copy
 import pickle
 

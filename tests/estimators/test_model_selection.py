@@ -1,7 +1,3 @@
-"""Classifier and Pipeline inside scikit-learn's model selection, ensembles and pickles."""
-
-from __future__ import annotations
-
 import os
 import pickle
 import subprocess
@@ -187,7 +183,6 @@ def test_pickles_hold_the_weights_once_and_predict_the_same(pipeline, tmp_path):
     faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
     pipeline.set_params(classifier__network=wide_network, classifier__epochs=1)
     expected = pipeline.fit(faces.images, faces.labels).predict_proba(faces.images)
-
     np.save(tmp_path / "faces.npy", faces.images)
     joblib.dump(pipeline[-1], tmp_path / "classifier.joblib")
     joblib.dump(pipeline, tmp_path / "pipeline.joblib")
@@ -195,7 +190,6 @@ def test_pickles_hold_the_weights_once_and_predict_the_same(pipeline, tmp_path):
     weights = sum(w.nbytes for w in pipeline[-1].network_.get_weights())
     for name in ("classifier.joblib", "pipeline.joblib", "pipeline.pickle"):
         assert weights < (tmp_path / name).stat().st_size < 1.02 * weights
-
     # The other process finds the network as this one does.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run(

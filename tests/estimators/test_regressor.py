@@ -1,7 +1,3 @@
-"""`FacialAffectRegressor` as its users use it."""
-
-from __future__ import annotations
-
 import pickle
 
 import _utils
@@ -208,7 +204,6 @@ def test_what_a_classifier_learnt_is_a_start(two_lights):
     np.testing.assert_array_equal(kernel, classifier.network_.get_weights()[0])
     assert not np.allclose(head, classifier.network_.get_weights()[2], atol=0.05)
     assert bias.shape == (4,)
-
     again = new_regressor(weights=FrozenEstimator(regressor), learning_rate=1e-12, epochs=1)
     np.testing.assert_allclose(again.fit(X, y).predict(X), regressor.predict(X), atol=1e-5)
 

@@ -1,7 +1,3 @@
-"""scikit-learn's own callbacks hear of every epoch."""
-
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, mean_squared_error

@@ -1,7 +1,3 @@
-"""Labels of several annotators: fit(X, y, votes=...)."""
-
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Targets with one planted fault each, which `run.py` must notice."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import tempfile

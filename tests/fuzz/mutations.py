@@ -1,7 +1,5 @@
 """Files made wrong, by a seeded generator: the same number is the same wrong file everywhere."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

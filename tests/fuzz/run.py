@@ -9,8 +9,6 @@ process. With strace, which is used if it is installed, that holds for C code to
 cases are kept in the folder that is printed. The exit code is the number of failures, up to 99.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import json

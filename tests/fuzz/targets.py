@@ -1,7 +1,5 @@
 """What wrong files are given to, and which of its answers are right."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,3 @@
-"""A short sample of `make fuzz`, and what it is made of."""
-
-from __future__ import annotations
-
 import contextlib
 import json
 import os

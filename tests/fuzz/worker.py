@@ -6,8 +6,6 @@ much memory, leaves files or threads behind, writes outside its folder, starts a
 connection. `run.py` adds the time, the exit status, and what C code writes and connects to.
 """
 
-from __future__ import annotations
-
 import contextlib
 import faulthandler
 import gc

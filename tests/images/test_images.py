@@ -1,5 +1,3 @@
-"""What a batch of images may be, and what becomes of it."""
-
 import base64
 import io
 import sys

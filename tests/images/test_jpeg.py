@@ -1,5 +1,3 @@
-"""Whole JPEGs pass, whatever they hold; damaged ones are told from them."""
-
 import io
 
 import cv2

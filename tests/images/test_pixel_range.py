@@ -1,5 +1,3 @@
-"""A batch on another scale than the fitted one is told from one that is a little off."""
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,3 @@
-"""What predicts: Keras's network as a TensorFlow graph, or ONNX Runtime."""
-
-from __future__ import annotations
-
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,18 +1,10 @@
-"""ONNX graphs of networks: the outputs of Keras, without Keras."""
-
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest
 
 from skfer._inference import OnnxBackend, OnnxNetwork
 from skfer._inference._keras import export_network, network_function
-from skfer._inference._onnx_graph import (
-    UnsupportedLayerError,
-    build_onnx_model,
-    read_onnx_model,
-)
+from skfer._inference._onnx_graph import UnsupportedLayerError, build_onnx_model, read_onnx_model
 from skfer.networks import build_network, list_networks
 from skfer.networks._described import build_described, describe_network
 from skfer.networks._description import NetworkLimits

@@ -1,7 +1,3 @@
-"""Answers averaged over changed copies of an image."""
-
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,5 +1,3 @@
-"""Maps and importances point to the only part of the face in which the classes differ."""
-
 import keras
 import numpy as np
 import pytest
@@ -32,12 +30,7 @@ def case(request):
     """The part that differs, a classifier fitted on it, and new images."""
     images, labels = faces_differing_in(request.param, 400)
     classifier = FacialExpressionClassifier(
-        local_network,
-        epochs=15,
-        batch_size=32,
-        learning_rate=3e-3,
-        augment=None,
-        random_state=0,
+        local_network, epochs=15, batch_size=32, learning_rate=3e-3, augment=None, random_state=0
     ).fit(images, labels)
     images, labels = faces_differing_in(request.param, 40, seed=1)
     assert classifier.score(images, labels) > 0.95

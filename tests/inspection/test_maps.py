@@ -1,5 +1,3 @@
-"""Saliency, Grad-CAM and occlusion sensitivity."""
-
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 

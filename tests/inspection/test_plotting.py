@@ -1,5 +1,3 @@
-"""Properties that all displays share."""
-
 import inspect
 import sys
 

@@ -1,7 +1,3 @@
-"""Copies of models in which a layer is exchanged."""
-
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

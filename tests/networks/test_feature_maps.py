@@ -1,7 +1,3 @@
-"""Feature maps of a network, whoever built it."""
-
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest

@@ -1,7 +1,3 @@
-"""Models from files that other programs wrote."""
-
-from __future__ import annotations
-
 import io
 import json
 import pickle

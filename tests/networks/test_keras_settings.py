@@ -1,7 +1,3 @@
-"""Settings that a process makes for its own Keras networks don't reach those of skfer."""
-
-from __future__ import annotations
-
 import pickle
 
 import keras

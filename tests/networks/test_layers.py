@@ -1,7 +1,3 @@
-"""Head, base and features of a network, whoever built it."""
-
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest

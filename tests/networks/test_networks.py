@@ -1,5 +1,3 @@
-"""The zoo: sizes as their documents state them, and how networks are asked for."""
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,3 @@
-"""Every network by its name: sizes, a step of training, prediction, a pickle."""
-
-from __future__ import annotations
-
 import pickle
 
 import keras

@@ -1,7 +1,3 @@
-"""Contents of model files, and files with changed contents."""
-
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -1,7 +1,3 @@
-"""Model files with a valid checksum and harmful contents are refused or used within limits."""
-
-from __future__ import annotations
-
 import copy
 import subprocess
 import sys

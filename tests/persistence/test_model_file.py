@@ -1,7 +1,3 @@
-"""`save` and `load`: what comes back, what is refused, and what a file can't do."""
-
-from __future__ import annotations
-
 import json
 import zipfile
 
@@ -66,7 +62,6 @@ def test_a_pipeline_comes_back_whole(classifier, tmp_path, astronaut):
     )
     path = skfer.save(pipeline, tmp_path / "faces.skfer")
     loaded = skfer.load(str(path))
-
     np.testing.assert_array_equal(
         loaded.predict_proba([astronaut]), pipeline.predict_proba([astronaut])
     )
@@ -101,7 +96,6 @@ def test_a_network_with_a_state_of_its_own_and_other_settings(faces, tmp_path):
         random_state=0,
     ).fit(faces.images.astype(np.float32) / 255, faces.target)
     loaded = skfer.load(skfer.save(classifier, tmp_path / "small.skfer"))
-
     np.testing.assert_array_equal(
         loaded.predict_proba(faces.images), classifier.predict_proba(faces.images)
     )

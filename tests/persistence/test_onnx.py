@@ -1,7 +1,3 @@
-"""`export_onnx`, read as another program would read its files."""
-
-from __future__ import annotations
-
 import copy
 import json
 import logging

@@ -1,5 +1,3 @@
-"""Detection in a region of an image."""
-
 import numpy as np
 import pytest
 from _videos import BrightSquares, picture, write_clip

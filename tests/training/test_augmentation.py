@@ -1,5 +1,3 @@
-"""Random changes to training images."""
-
 import numpy as np
 import pytest
 

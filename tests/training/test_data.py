@@ -1,5 +1,3 @@
-"""Batches, epochs and targets of a fit."""
-
 import itertools
 
 import numpy as np

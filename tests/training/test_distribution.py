@@ -1,7 +1,3 @@
-"""Training under `tf.distribute`: what comes out, and what clones and pickles make of it."""
-
-from __future__ import annotations
-
 import json
 import os
 import pickle
@@ -43,7 +39,6 @@ def test_a_fit_on_two_devices_is_as_good_as_on_one(tmp_path):
     assert facts["steps of fit"] == 6 * 19
     assert facts["steps of partial_fit"] == 19
     assert "batch_size=1 for 2 devices" in facts["batch of one"]
-
     here = pickle.loads((tmp_path / "classifier.pickle").read_bytes())
     there = np.load(tmp_path / "test.npz")
     assert here.distribution == "mirrored"

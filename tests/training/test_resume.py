@@ -1,7 +1,3 @@
-"""A fit that was interrupted goes on as if it had not been."""
-
-from __future__ import annotations
-
 import json
 import os
 import random
@@ -75,10 +71,8 @@ def test_an_interrupted_fit_ends_with_the_weights_of_an_unbroken_one(
     fit_params = {"votes": votes} if "votes" in recipe else {}
     unbroken = FacialExpressionClassifier(small_network, **settings)
     unbroken.fit(faces.images, faces.labels, **fit_params)
-
     broken = FacialExpressionClassifier(small_network, checkpoint_dir=tmp_path, **settings)
     interrupt(broken, faces, cut, **fit_params).fit(faces.images, faces.labels, **fit_params)
-
     assert broken.n_iter_ == unbroken.n_iter_
     assert broken.history_ == unbroken.history_
     assert broken.fine_tune_epoch_ == unbroken.fine_tune_epoch_

@@ -1,7 +1,3 @@
-"""Workarounds for Keras and TensorFlow."""
-
-from __future__ import annotations
-
 import gc
 import random
 import threading

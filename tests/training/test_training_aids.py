@@ -1,7 +1,3 @@
-"""What helps a fit along: filled-up classes, options of a network, callbacks of others."""
-
-from __future__ import annotations
-
 import keras
 import numpy as np
 import pytest

@@ -1,7 +1,3 @@
-"""Weights from elsewhere, and fits in two phases."""
-
-from __future__ import annotations
-
 import copy
 
 import keras

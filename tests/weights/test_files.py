@@ -1,7 +1,3 @@
-"""Files of weights: written, read again, and refused if they were changed."""
-
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -6,8 +6,6 @@ Run once for each new FORMAT of skfer/persistence/_model_file.py, with its numbe
 before stay as they are. Each is a few kilobytes: the network has 8 filters.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path
