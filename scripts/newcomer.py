@@ -1,10 +1,10 @@
-"""Do what the README and the getting-started page say, word for word, in a clean clone.
+"""Run the README or the getting-started page as written, in a clean clone.
 
     python scripts/newcomer.py docs/getting_started.md
     python scripts/newcomer.py README.md
 
-Commands go to one shell and Python to one interpreter after another, in the order of the page, as
-someone would paste them. Photos that the README takes for granted are drawn first.
+Shell blocks run in one shell, and Python blocks in one interpreter between two shell blocks. The
+photos that the README uses are created first.
 """
 
 from __future__ import annotations
@@ -18,43 +18,26 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# What the README's reader has and a clean clone hasn't: photos and a video.
 PHOTOS_OF_README = """
-import av, cv2
+import cv2
 from pathlib import Path
 from skfer.datasets import make_faces
+from skimage.data import astronaut
 
-classes = ["happy", "sad", "surprise"]
-drawn = make_faces(240, classes=classes, scene=True, color=True, random_state=1)
-names = ["photo.jpg", "party.jpg", "portrait.png", "me1.jpg", "me2.jpg", "me3.jpg", "me4.jpg"]
+cv2.imwrite("photo.jpg", cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+drawn = make_faces(240, classes=["happy", "sad", "surprise"], scene=True, random_state=0)
 for number, (picture, label) in enumerate(zip(drawn.images, drawn.labels)):
-    folder = Path("photos", label)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{number:03}.png"] + names[number:number + 1]
-    for path in paths:
-        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-with av.open("talk.mp4", "w") as out:
-    stream = out.add_stream("libx264", rate=25)
-    stream.height, stream.width = drawn.images[0].shape[:2]
-    stream.pix_fmt = "yuv420p"
-    for picture in drawn.images[:50]:
-        out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-    out.mux(stream.encode())
-"""
-# A server doesn't end by itself: it is asked how it is, and stopped.
-SERVED = """
-skfer serve & server=$!
-for _ in $(seq 60); do curl -sf http://127.0.0.1:8000/api/v1/health && break; sleep 1; done
-kill $server; wait $server || true
+    file = Path("photos", label, f"p{number % 20:02}-{number:03}.png")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 """
 
 
 def script_of(page: Path) -> str:
-    """The blocks of a page as one shell script."""
+    """Return the blocks of a page as one shell script."""
     text = page.read_text(encoding="utf-8")
     parts = ["set -ex"]
     is_readme = page.name == "README.md"
-    # Blocks of Python that follow each other are one session.
     session: list[str] = []
 
     def end_session() -> None:
@@ -67,19 +50,18 @@ def script_of(page: Path) -> str:
             session.append(block)
         elif language == "console" or (is_readme and not language):
             end_session()
-            parts.append(block.replace("skfer serve\n", SERVED) if is_readme else block)
+            parts.append(block)
             if is_readme and "pip install" in block:
-                parts.append('pip install ".[all]"')
                 parts.append(f"python - <<'END_OF_PYTHON'{PHOTOS_OF_README}END_OF_PYTHON")
     end_session()
     return "\n".join(parts)
 
 
 def main() -> None:
-    """Clone, follow, say how long it took."""
+    """Clone, run, print the time."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("page", type=Path, help="README.md or docs/getting_started.md")
-    parser.add_argument("--show", action="store_true", help="print the script, and run nothing")
+    parser.add_argument("--show", action="store_true", help="print the script without running it")
     arguments = parser.parse_args()
     if arguments.show:
         print(script_of(arguments.page))
