@@ -23,11 +23,11 @@ from PIL import Image
 from skfer import GrayscaleResizer
 from skfer._images._batch import read_image
 from skfer._images._limits import MAX_PIXELS
+from skfer._video_file import VideoFile
 from skfer.datasets import load_fer2013, load_ferplus, load_image_folder, load_image_table
 from skfer.detection import YuNetDetector
 from skfer.recognition import escape_formula, image_files, table_to_csv, unescape_formula
 from skfer.video._face_tables import read_rows, row_sink
-from skfer.video._sources import VideoFile
 from skfer.web import create_app
 
 STATIC = Path(__file__, "../../skfer/web/static").resolve()

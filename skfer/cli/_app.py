@@ -1,4 +1,4 @@
-"""The group of commands, and how all of them end."""
+"""The command group, with ``skfer export`` and ``skfer serve``."""
 
 from __future__ import annotations
 
@@ -8,78 +8,85 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
 import skfer
 from skfer._utils import printable
-from skfer.cli._evaluate import evaluate
-from skfer.cli._export import export
-from skfer.cli._options import echo
+from skfer.cli._options import OUTPUT_FILE, detector_option, echo, load_model, model_option
 from skfer.cli._predict import predict
-from skfer.cli._serve import serve
-from skfer.cli._train import train
-from skfer.cli._video import video
-from skfer.cli._webcam import webcam
+from skfer.cli._train import evaluate, train
+from skfer.cli._video import video, webcam
 
 _EPILOG = """\
 \b
 Exit codes:
-  0    all is done
-  1    it failed; standard error says why
-  2    the command was called wrongly
-  3    it is done, except for input that could not be read
-  130  it was interrupted (Ctrl-C); no file was left half-written
-  143  it was ended by SIGTERM (129: SIGHUP), likewise
+  0    success
+  1    failure; standard error states the reason
+  2    wrong arguments
+  3    success, except for input that could not be read
+  130  interrupted by Ctrl-C; no incomplete file is left
+  143  ended by SIGTERM (129: SIGHUP); no incomplete file is left
 
-Data go to standard output; progress, warnings and errors to standard error.
+Results go to standard output; progress, warnings and errors to standard error.
 """
 
 
-class _Group(click.Group):
-    """Errors that a user can mend become one line; others show where they come from."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("always", category=UserWarning)
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
-            try:
-                with _signals_interrupt():
-                    return super().invoke(ctx)
-            except KeyboardInterrupt as interrupt:
-                click.echo("Interrupted.", err=True)
-                number = interrupt.number if isinstance(interrupt, _Ended) else signal.SIGINT
-                ctx.exit(128 + number)
-            except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-                if getattr(error, "errno", None) == errno.EPIPE:  # `skfer predict ... | head`
-                    raise
-                raise click.ClickException(printable(str(error), keep="\n")) from error
-
-
-class _Ended(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, which leave as little behind as Ctrl-C."""
+class _Interrupted(KeyboardInterrupt):
+    """SIGINT, SIGTERM or SIGHUP; temporary and incomplete files are removed."""
 
     def __init__(self, number: int):
         super().__init__()
         self.number = number
 
 
+class _Group(click.Group):
+    """Commands whose expected errors are one line, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", category=UserWarning)
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            try:
+                with _raise_on_signals():
+                    return super().invoke(ctx)
+            except (Exception, KeyboardInterrupt) as error:
+                if number := _signal_number(error):
+                    click.echo("Interrupted.", err=True)
+                    ctx.exit(128 + number)
+                expected = ValueError, TypeError, OSError, ImportError, MemoryError
+                # click handles a closed pipe, as in `skfer predict ... | head`.
+                if not isinstance(error, expected) or getattr(error, "errno", 0) == errno.EPIPE:
+                    raise
+                raise click.ClickException(printable(str(error), keep="\n")) from error
+
+
+def _signal_number(error: BaseException | None) -> int | None:
+    """Return the signal that caused an exception; an interrupted import may raise ImportError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return getattr(error, "number", signal.SIGINT)
+        error = error.__cause__ or error.__context__
+    return None
+
+
 @contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Raise an exception for SIGTERM and SIGHUP, so that drafts and temporary files are deleted."""
+def _raise_on_signals() -> Iterator[None]:
+    def interrupt(number: int, _: Any) -> None:
+        if number != signal.SIGINT:
+            signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleanup
+        raise _Interrupted(number)
 
-    def end(number: int, _: Any) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough; the rest is cleaning up
-        raise _Ended(number)
-
-    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    names = ["SIGINT", "SIGTERM", "SIGHUP"]
+    if threading.current_thread() is not threading.main_thread():
+        names = []
     before = {}
-    for name in names:
-        number = getattr(signal, name, None)
-        # A signal that is ignored, as SIGHUP is under nohup, stays so.
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            before[number] = signal.signal(number, end)
+    for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
+        # An ignored signal, as SIGHUP under nohup, stays ignored.
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            before[number] = signal.signal(number, interrupt)
     try:
         yield
     finally:
@@ -105,9 +112,58 @@ def app() -> None:
       skfer train photos/ --output mine.skfer
       skfer serve
 
-    Each command has examples too: skfer predict --help
+    Each command has examples: skfer predict --help
     """
 
 
-for _command in (predict, video, webcam, train, evaluate, export, serve):
+@app.command()
+@model_option
+@click.option(
+    "-o", "--output", type=OUTPUT_FILE, required=True, metavar="FILE.onnx", help="ONNX file."
+)
+def export(model: str | None, output: Path) -> None:
+    """Write a model as ONNX, which runs without Python.
+
+    The ONNX model classifies one face. It does not detect faces.
+
+    \b
+    Examples:
+      skfer export --output fer2013.onnx
+      skfer export --model mine.skfer --output mine.onnx
+    """
+    pipeline = load_model(model)
+    from skfer import export_onnx
+
+    echo(str(export_onnx(pipeline, output)))
+
+
+@app.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on. The default accepts connections from this machine only.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="TCP port."
+)
+@model_option
+@detector_option
+def serve(host: str, port: int, model: str | None, detector: Any) -> None:
+    """Serve a web page for photos, videos and a live camera.
+
+    Ctrl-C stops the server. Without --model, the page offers all pretrained models.
+
+    \b
+    Examples:
+      skfer serve
+      skfer serve --port 9000 --model mine.skfer
+    """
+    pipeline = None if model is None else load_model(model)
+    from skfer import web
+
+    web.serve(pipeline, detector=detector, host=host, port=port)
+
+
+for _command in (predict, video, webcam, train, evaluate):
     app.add_command(_command)

@@ -1,8 +1,10 @@
-"""Options that several commands have."""
+"""Options, output and models of several commands."""
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,84 +13,47 @@ import click
 
 from skfer._utils import printable
 
-# What `ctx.exit` is given when some input could not be read.
+# Exit code if some input could not be read.
 SOME_UNREADABLE = 3
-
-Decorated = Callable[..., Any]
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line. Control characters in names of files and classes are escaped."""
+    """Print a line, with control characters of file and class names escaped."""
     click.echo(printable(text, keep="\n"), err=err)
 
 
-def model_option(command: Decorated) -> Decorated:
-    """``--model``."""
-    return click.option(
-        "-m",
-        "--model",
-        metavar="NAME|FILE",
-        help="A pretrained model (fer2013, ferplus), or the file of one, such as skfer train "
-        "writes. A file named .joblib is a pickle, which runs the code of whoever made it: take "
-        "none from people you don't trust.  [default: fer2013]",
-    )(command)
+def combine(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a decorator that adds several options to a command."""
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
-def detector_option(command: Decorated) -> Decorated:
-    """``--detector``."""
-    return click.option(
-        "-d",
-        "--detector",
-        metavar="NAME|FILE",
-        help="What finds the faces: haar, yunet, mtcnn, or the path of YuNet's .onnx file.  "
-        "[default: the model's own]",
-    )(command)
+class _OutputFile(click.Path):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path: Any = super().convert(value, param, ctx)
+        if not path.parent.is_dir():  # reported before the work starts
+            self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
+        return path
 
 
-def data_options(command: Decorated) -> Decorated:
-    """Add the options that say where the labels of DATA stand."""
-    for option in (
-        click.option(
-            "--images",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            metavar="FOLDER",
-            help="Folder of the images of a table.  [default: the table's own]",
-        ),
-        click.option(
-            "--columns",
-            nargs=2,
-            metavar="IMAGE LABEL",
-            help="DATA is a table: its columns with the path and the label of each image, by name "
-            "or, in a file without names, by number from 0.",
-        ),
-        click.option(
-            "--codes",
-            metavar="NAME",
-            help="Labels are numbered as in affectnet, ck+, fer2013 or raf-db.",
-        ),
-        click.option(
-            "--names",
-            metavar="NAME|PATTERN",
-            help="File names tell the label: jaffe, kdef, or a regular expression with a group "
-            "called label.",
-        ),
-    ):
-        command = option(command)
-    return command
+OUTPUT_FILE = _OutputFile(path_type=Path, dir_okay=False)
 
 
-def region_option(command: Decorated) -> Decorated:
-    """``--region``."""
-    return click.option(
-        "--region",
-        callback=_region,
-        metavar="L,T,R,B",
-        help="Look for faces only between these left, top, right and bottom edges: shares of the "
-        "width and height if none is above 1 (0.25,0,0.75,1), otherwise pixels.",
-    )(command)
+def to_detector(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """Return the name of a detector, or the YuNet detector of a file."""
+    if value is None or not value.endswith(".onnx"):
+        return value
+    from skfer.detection import YuNetDetector
+
+    return YuNetDetector(value)
 
 
-def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+def _to_region(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
     if value is None:
         return None
     from skfer.recognition import validate_region
@@ -99,28 +64,97 @@ def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> An
         raise click.BadParameter(str(error)) from error
 
 
-def progress_option(command: Decorated) -> Decorated:
-    """``--progress``."""
-    return click.option(
-        "--progress/--no-progress",
-        default=None,
-        help="Show a bar on standard error.  [default: if that is a terminal]",
-    )(command)
+def _to_progress(ctx: click.Context, param: click.Parameter, value: bool | None) -> bool:
+    return sys.stderr.isatty() if value is None else value
 
 
-class _OutputFile(click.Path):
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path: Any = super().convert(value, param, ctx)
-        if not path.parent.is_dir():  # told now, not after an hour's work
-            self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
-        return path
+model_option = click.option(
+    "-m",
+    "--model",
+    metavar="NAME|FILE",
+    help="Pretrained model (fer2013, ferplus), or a file that skfer train or skfer.save wrote. A "
+    "file named .joblib is a pickle, which can run any code: load it only if you trust its "
+    "author.  [default: fer2013]",
+)
+detector_option = click.option(
+    "-d",
+    "--detector",
+    callback=to_detector,
+    metavar="NAME|FILE",
+    help="Face detector: haar, yunet, mtcnn, or the path of a YuNet .onnx file.  "
+    "[default: detector of the model]",
+)
+region_option = click.option(
+    "--region",
+    callback=_to_region,
+    metavar="L,T,R,B",
+    help="Left, top, right and bottom edge of the area to search: shares of the width and height "
+    "if none is above 1 (0.25,0,0.75,1), otherwise pixels.  [default: the whole image]",
+)
+progress_option = click.option(
+    "--progress/--no-progress",
+    default=None,
+    callback=_to_progress,
+    help="Show a progress bar on standard error.  [default: only in a terminal]",
+)
 
 
-def output_file() -> click.Path:
-    """The type of a file that is to be written, in a folder that is there."""
-    return _OutputFile(path_type=Path, dir_okay=False)
+def load_model(model: str | None) -> Any:
+    """Return a pretrained Pipeline by name, or a saved one by path."""
+    from skfer import list_pretrained, load, load_pretrained
+
+    if model is None:
+        return load_pretrained()
+    # Names come first: a folder of data may have the name of a model.
+    names = [known["name"] for known in list_pretrained()]
+    if model in names:
+        return load_pretrained(model)
+    if not os.path.exists(model):
+        raise click.BadParameter(
+            f"{model!r} is neither a file nor one of the pretrained models: {', '.join(names)}.",
+            param_hint="--model",
+        )
+    # The user chooses the format by the name. The author of the file chooses its content.
+    if not _is_pickle_name(Path(model)):
+        return load(model)
+    import joblib
+
+    click.echo(
+        f"Warning: {model!r} is a pickle, which can run any code while it is loaded. Load it only "
+        "if you trust its author. Files that skfer train writes as .skfer contain no code.",
+        err=True,
+    )
+    try:
+        return joblib.load(model)
+    except Exception as error:  # a damaged pickle may raise anything
+        raise click.ClickException(
+            f"{model!r} can't be loaded as a model ({type(error).__name__}: {error}). It must be "
+            "a fitted Pipeline or classifier that joblib.dump wrote."
+        ) from error
 
 
-def is_shown(progress: bool | None) -> bool:
-    """Return whether to show a progress bar."""
-    return sys.stderr.isatty() if progress is None else progress
+def save_model(pipeline: Any, path: Path) -> None:
+    """Write a model as a pickle if its suffix is one of joblib, otherwise with `skfer.save`."""
+    if not _is_pickle_name(path):
+        from skfer import save
+
+        save(pipeline, path)
+        return
+    import joblib
+
+    from skfer._storage import partial_file
+
+    with partial_file(path) as part:
+        joblib.dump(pipeline, part)
+
+
+def check_savable(pipeline: Any, path: Path) -> None:
+    """Raise the error of `save_model` before the fit."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".skfer-") as folder:
+        save_model(pipeline, Path(folder) / path.name)
+
+
+def _is_pickle_name(path: Path) -> bool:
+    from skfer.persistence import PICKLE_SUFFIXES
+
+    return path.suffix.lower() in PICKLE_SUFFIXES

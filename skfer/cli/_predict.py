@@ -1,4 +1,4 @@
-"""``skfer predict``: faces in photos."""
+"""``skfer predict``: the faces of photos as text, JSON or a table."""
 
 from __future__ import annotations
 
@@ -10,181 +10,176 @@ from typing import Any
 import click
 
 from skfer._utils import printable, shorten
-from skfer.cli._models import find_detector, load_model
 from skfer.cli._options import (
+    OUTPUT_FILE,
     SOME_UNREADABLE,
     detector_option,
     echo,
-    is_shown,
+    load_model,
     model_option,
-    output_file,
     progress_option,
     region_option,
 )
 
-_KINDS = ("text", "json", "csv", "parquet")
+_FORMATS = ("json", "csv", "parquet")
 
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO|FOLDER...")
+@click.option("-r", "--recursive", is_flag=True, help="Include the subfolders of folders.")
 @model_option
 @detector_option
 @region_option
-@click.option("--json", "kind", flag_value="json", help="Print JSON: an object for each photo.")
-@click.option("--csv", "kind", flag_value="csv", help="Print CSV: a row for each face.")
+@click.option("--json", "format", flag_value="json", help="Print JSON: an object for each photo.")
+@click.option("--csv", "format", flag_value="csv", help="Print CSV: a row for each face.")
 @click.option(
     "-o",
     "--output",
-    type=output_file(),
+    type=OUTPUT_FILE,
     metavar="FILE",
-    help="Write to this file instead, of the kind its name says: .json, .csv or .parquet.",
+    help="Write to this file. Its suffix sets the format: .json, .csv or .parquet.",
 )
 @click.option(
     "--annotate",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write a copy of each photo with the faces drawn in into this folder.",
+    help="Write a copy of each photo with boxes and labels to this folder.",
 )
-@click.option("--overwrite", is_flag=True, help="Let copies replace what lies in that folder.")
+@click.option("--overwrite", is_flag=True, help="Allow copies to replace files in that folder.")
 @progress_option
 @click.pass_context
 def predict(
     ctx: click.Context,
     photos: tuple[str, ...],
+    recursive: bool,
     model: str | None,
-    detector: str | None,
+    detector: Any,
     region: Any,
-    kind: str | None,
+    format: str | None,
     output: Path | None,
     folder: Path | None,
     overwrite: bool,
-    progress: bool | None,
+    progress: bool,
 ) -> None:
-    """Name the expression of every face in photos.
+    """Classify the expression of every face in photos.
 
-    A folder stands for the images in it. A photo that can't be read is told on standard error,
-    keeps its place in the result, and makes the exit code 3.
+    A folder means the image files in it. A photo that can't be read is reported on standard
+    error, and the result contains its error. The exit code is then 3.
 
     \b
     Examples:
       skfer predict party.jpg
       skfer predict *.jpg --json | python -m json.tool
-      skfer predict holidays/ --output faces.csv --annotate drawn/
+      skfer predict holidays/ --recursive --output faces.csv --annotate drawn/
       skfer predict party.jpg --model mine.skfer --detector yunet
     """
-    kind = _kind_of(output, kind)
-    paths = _paths(photos)
-    copies = {} if folder is None else _copies(paths, folder, overwrite)
+    if output is not None and format is None:
+        format = output.suffix.lower().removeprefix(".")
+        if format not in _FORMATS:
+            raise click.BadParameter(
+                f"{str(output)!r} must end in .json, .csv or .parquet, or add --json or --csv.",
+                param_hint="--output",
+            )
+    paths = _list_photos(photos, recursive)
+    copies = {} if folder is None else _name_copies(paths, folder, overwrite)
     pipeline = load_model(model)
     from skfer import recognize
 
     table = recognize(
         paths,
         pipeline,
-        detector=find_detector(detector),
+        detector=detector,
         on_error="keep",
         region=region,
-        progress=is_shown(progress),
+        progress=progress,
     )
-    table["error"] = [
-        None if _missing(error) else _plain(error, image)
+    errors = [
+        None if _is_missing(error) else _remove_index(error, image)
         for image, error in zip(table["image"], table["error"], strict=True)
     ]
-    table["error"] = table["error"].astype("string")  # all missing, it is still text
-    _write_annotated(table, copies)
-    _write(table, kind, output)
-    unreadable = table[table["error"].notna()]
-    for image, error in zip(unreadable["image"], unreadable["error"], strict=True):
-        echo(f"Error: {image}: {error}", err=True)
-    if len(unreadable):
+    table["error"] = errors
+    table["error"] = table["error"].astype("string")  # also if all are missing
+    _write_copies(table, copies)
+    _write(table, format or "text", output)
+    for image, error in zip(table["image"], errors, strict=True):
+        if error is not None:
+            echo(f"Error: {image}: {error}", err=True)
+    if any(errors):
         ctx.exit(SOME_UNREADABLE)
 
 
-def _kind_of(output: Path | None, kind: str | None) -> str:
-    if output is None:
-        return kind or "text"
-    named = output.suffix.lower().removeprefix(".")
-    if kind is None and named not in _KINDS[1:]:
-        raise click.BadParameter(
-            f"{str(output)!r} has to end in .json, .csv or .parquet, or add --json or --csv.",
-            param_hint="--output",
-        )
-    return kind or named
-
-
-def _paths(photos: tuple[str, ...]) -> list[str]:
+def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
     from skfer.recognition import image_files
 
     paths: list[str] = []
     for photo in photos:
-        paths += map(str, image_files(Path(photo))) if os.path.isdir(photo) else [photo]
+        if os.path.isdir(photo):
+            paths += map(str, image_files(Path(photo), recursive=recursive))
+        else:
+            paths.append(photo)
     return paths
 
 
-def _plain(error: str, image: str) -> str:
-    """The message without the place in the batch, which a user of files never sees."""
-    place, named, rest = error.partition(f" ({shorten(image)}) ")
-    return rest if named and place.startswith("X[") else error
+def _remove_index(error: str, image: str) -> str:
+    """Return a message without the index in the batch, which is unknown in the shell."""
+    index, path, rest = error.partition(f" ({shorten(image)}) ")
+    return rest if path and index.startswith("X[") else error
 
 
-def _write(table: Any, kind: str, output: Path | None) -> None:
+def _write(table: Any, format: str, output: Path | None) -> None:
     from skfer._storage import partial_file
 
     if output is None:
-        click.echo(_as_text(table, kind), nl=False)
+        click.echo(_to_text(table, format), nl=False)
         return
     with partial_file(output) as part:
-        if kind == "parquet":
+        if format == "parquet":
             words = table.select_dtypes(include=["object", "string"]).columns
-            shown = {name: table[name].map(_shown) for name in words}
-            table.assign(**shown).rename(columns=printable).to_parquet(part, index=False)
+            escaped = {name: table[name].map(printable, na_action="ignore") for name in words}
+            table.assign(**escaped).rename(columns=printable).to_parquet(part, index=False)
         else:
-            part.write_text(_as_text(table, kind), encoding="utf-8")
+            part.write_text(_to_text(table, format), encoding="utf-8")
 
 
-def _as_text(table: Any, kind: str) -> str:
-    if kind == "csv":
+def _to_text(table: Any, format: str) -> str:
+    if format == "csv":
         from skfer.recognition import table_to_csv
 
         return table_to_csv(table, float_format="%.6g")
-    if kind == "json":
-        text = json.dumps(_photos(table), indent=2, ensure_ascii=False)
+    if format == "json":
+        text = json.dumps(_group_by_photo(table), indent=2, ensure_ascii=False)
         return printable(text, keep="\n") + "\n"
     readable = table[table["error"].isna()]
     return "".join(printable(_line(row)) + "\n" for row in readable.to_dict("records"))
 
 
-def _shown(value: Any) -> Any:
-    return printable(value) if isinstance(value, str) else value
-
-
-def _missing(value: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     import pandas as pd
 
     return bool(pd.isna(value))
 
 
 def _line(row: dict[str, Any]) -> str:
-    if _missing(row["expression"]):
+    if _is_missing(row["expression"]):
         return f"{row['image']}: no face"
     where = f"{row['width']} x {row['height']} at {row['x']}, {row['y']}"
     percent = 100 * row["probability"]
     return f"{row['image']}: face {row['face']}: {row['expression']} {percent:.0f} % ({where})"
 
 
-def _photos(table: Any) -> list[dict[str, Any]]:
-    """The rows as an object for each photo, with a list of its faces."""
-    after = table.columns.get_loc("probability") + 1
-    classes = [name for name in table.columns[after:] if name != "error"]
+def _group_by_photo(table: Any) -> list[dict[str, Any]]:
+    """Return an object for each photo, with a list of its faces."""
+    first = table.columns.get_loc("probability") + 1
+    classes = [name for name in table.columns[first:] if name != "error"]
     photos: list[dict[str, Any]] = []
     for row in table.to_dict("records"):
-        # The first row of a photo is its face 0, or says that there is none.
-        if _missing(row["face"]) or row["face"] == 0:
+        # The first row of a photo has face 0, or no face.
+        if _is_missing(row["face"]) or row["face"] == 0:
             photos.append({"image": row["image"], "faces": []})
-        if not _missing(row["error"]):
+        if not _is_missing(row["error"]):
             photos[-1]["error"] = row["error"]
-        if not _missing(row["face"]):
+        if not _is_missing(row["face"]):
             photos[-1]["faces"].append(
                 {
                     "box": {name: int(row[name]) for name in ("x", "y", "width", "height")},
@@ -197,40 +192,43 @@ def _photos(table: Any) -> list[dict[str, Any]]:
     return photos
 
 
-def _write_annotated(table: Any, copies: dict[str, Path]) -> None:
+def _write_copies(table: Any, copies: dict[str, Path]) -> None:
     import cv2
 
     from skfer import annotate
     from skfer._storage import partial_file
 
-    readable = table[table["error"].isna()]
+    faces = table[table["error"].isna()].drop(columns="error")
+    rows_of = dict(list(faces.groupby("image")))
     for path, target in copies.items():
-        rows = readable[readable["image"] == printable(path, controls=False)]
-        if rows.empty:
+        rows = rows_of.get(printable(path, controls=False))
+        if rows is None:
             continue
-        drawn = annotate(path, rows.drop(columns="error").drop_duplicates(), bars=True)
+        drawn = annotate(path, rows.drop_duplicates(), bars=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         _, encoded = cv2.imencode(target.suffix, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         with partial_file(target) as part:
             part.write_bytes(encoded.tobytes())
 
 
-def _copies(paths: list[str], folder: Path, overwrite: bool) -> dict[str, Path]:
-    """Return the path of the copy of each photo; equal names are numbered."""
+def _name_copies(paths: list[str], folder: Path, overwrite: bool) -> dict[str, Path]:
+    """Return the path of the copy of each photo; equal names get a number."""
     photos = {os.path.realpath(path) for path in paths}
     copies: dict[str, Path] = {}
+    used: set[Path] = set()
     for path in dict.fromkeys(paths):
         source = Path(path)
         suffix = source.suffix.lower() if source.suffix.lower() in (".jpg", ".jpeg") else ".png"
         target, number = folder / f"{source.stem}{suffix}", 2
-        while target in copies.values():
+        while target in used:
             target, number = folder / f"{source.stem}_{number}{suffix}", number + 1
-        lost = None
+        problem = None
         if os.path.realpath(target) in photos:
-            lost = "is one of the photos, which would be lost: choose another folder."
+            problem = "is one of the photos. Choose another folder."
         elif target.exists() and not overwrite:
-            lost = "is there already: choose another folder, or add --overwrite."
-        if lost:
-            raise click.BadParameter(f"{str(target)!r} {lost}", param_hint="--annotate")
+            problem = "exists already. Choose another folder, or add --overwrite."
+        if problem:
+            raise click.BadParameter(f"{str(target)!r} {problem}", param_hint="--annotate")
+        used.add(target)
         copies[path] = target
     return copies

@@ -1,86 +1,153 @@
-"""``skfer train``: a model from labelled photos."""
+"""``skfer train`` and ``skfer evaluate``, and the labelled images that they read."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from skfer.cli._data import load_labelled
-from skfer.cli._models import check_savable, find_detector, save_model
-from skfer.cli._options import data_options, echo, output_file
+from skfer._utils import printable
+from skfer.cli._options import (
+    OUTPUT_FILE,
+    check_savable,
+    combine,
+    detector_option,
+    echo,
+    load_model,
+    model_option,
+    save_model,
+    to_detector,
+)
 
-# Images smaller than this are faces already, as FER2013's 48 pixels are.
+if TYPE_CHECKING:
+    import numpy as np
+
+# Smaller images, such as those of FER2013, are faces.
 _FACES_BELOW = 64
+
+_data_options = combine(
+    click.argument("data", type=click.Path(exists=True, path_type=Path)),
+    click.option(
+        "--names",
+        metavar="NAME|PATTERN",
+        help="Read the labels from file names: jaffe, kdef, or a regular expression with a group "
+        "named label.  [default: from folder names]",
+    ),
+    click.option(
+        "--codes",
+        metavar="NAME",
+        help="Numbering of the labels: affectnet, ck+, fer2013 or raf-db.  "
+        "[default: labels are names]",
+    ),
+    click.option(
+        "--columns",
+        nargs=2,
+        metavar="IMAGE LABEL",
+        help="DATA is a table. Its columns with the path and the label of each image, by name, or "
+        "by number from 0 if the file has no column names.  [default: DATA is no table]",
+    ),
+    click.option(
+        "--images",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Folder of the images of a table.  [default: folder of the table]",
+    ),
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.command()
-@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@_data_options
 @click.option(
     "-o",
     "--output",
-    type=output_file(),
+    type=OUTPUT_FILE,
     required=True,
     metavar="FILE.skfer",
-    help="The model. A file named .joblib becomes a pickle, which runs code when it is loaded.",
+    help="File of the model. The suffix .joblib writes a pickle, which can run any code while it "
+    "is loaded.",
 )
 @click.option(
     "--weights",
-    default=None,
     metavar="NAME",
-    help="Weights to start from, such as fer2013, which needs few photos. Default: none.",
+    help="Pretrained weights to start from: fer2013 or ferplus. They need few photos.  "
+    "[default: random weights]",
 )
 @click.option(
     "--network",
-    default=None,
     metavar="NAME",
-    help="Its name in skfer. Default: that of the weights, and small_cnn without.",
+    help="Network, such as cnn5, mini_xception, mini_resnet or resnet50; "
+    "skfer.networks.list_networks() lists all.  [default: network of --weights, otherwise "
+    "small_cnn]",
 )
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
-    default=None,
-    help="Default: by the number of images, from 80 for few to 12 for many; with weights from "
-    "30 to 5.",
+    help="Number of epochs.  [default: from 80 for few images to 12 for many; with --weights "
+    "from 30 to 5]",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=None)
-@click.option("--augment", default="light", show_default=True, help="none, flip, light, strong.")
-@click.option("--size", type=click.IntRange(min=16), default=48, show_default=True, help="Pixels.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Number of images in a training step.",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Learning rate.  [default: chosen by the optimizer, the network and --weights]",
+)
+@click.option(
+    "--augment",
+    type=click.Choice(["none", "flip", "light", "strong"]),
+    default="light",
+    show_default=True,
+    help="Random changes of the training images.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=16),
+    default=48,
+    show_default=True,
+    help="Width and height of the faces in pixels.",
+)
 @click.option(
     "-d",
     "--detector",
     default="haar",
     show_default=True,
+    callback=to_detector,
     metavar="NAME|FILE",
-    help="What finds the face in a photo: haar, yunet, mtcnn, or the path of YuNet's .onnx file.",
+    help="Face detector: haar, yunet, mtcnn, or the path of a YuNet .onnx file.",
 )
 @click.option(
     "--faces",
     is_flag=True,
-    help="The images are faces already, of any size: look for none in them. Images below 64 "
-    "pixels, such as FER2013's, are taken for faces without it.",
+    help="The images are faces: skip the face detection. Images below 64 pixels, such as those of "
+    "FER2013, are always used as faces.",
 )
 @click.option(
     "--validation",
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     default=0.1,
     show_default=True,
-    help="Share of the images that is watched and not learnt from.",
+    help="Fraction of the images for validation.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Any parameter of the Pipeline, such as cropper__margin=0.2; may be repeated.",
+    help="Parameter of the Pipeline, such as cropper__margin=0.2. Can be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the history as JSON.")
-@data_options
+@_json_option
 def train(
     data: Path,
     output: Path,
@@ -91,7 +158,7 @@ def train(
     learning_rate: float | None,
     augment: str,
     size: int,
-    detector: str,
+    detector: Any,
     faces: bool,
     validation: float,
     seed: int,
@@ -99,11 +166,14 @@ def train(
     as_json: bool,
     **labels: Any,
 ) -> None:
-    """Train a model and save it.
+    """Train a model on labelled images and save it.
 
-    DATA is a folder that has a folder of images for each class (happy/1.jpg), or FER2013:
-    fer2013.csv, .csv.gz, .npz, or its folder with train and test. Of FER2013, Training is learnt.
-    --columns reads a table of images, --names labels from file names.
+    DATA is a folder with a folder of images for each class (happy/1.jpg), or FER2013:
+    fer2013.csv, .csv.gz, .npz, or a folder with train and test. Of FER2013, only the part
+    Training is used. --columns reads a table, --names reads labels from file names.
+
+    A fit of more than a minute reports its progress on standard error; --set
+    classifier__verbose=2 reports each epoch of any fit.
 
     \b
     Examples:
@@ -113,18 +183,17 @@ def train(
       skfer train labels.csv --columns file emotion --images faces/ --output mine.skfer
       skfer train photos/ -o mine.skfer --set cropper__margin=0.2 --detector yunet
     """
-    values = _parsed(settings)
-    labelled = load_labelled(data, "Training", **labels)
+    values = _parse_settings(settings)
+    labelled = _load_labelled(data, "Training", **labels)
     from skfer.networks._keras_settings import import_keras
 
     import_keras()
     from sklearn.pipeline import Pipeline
 
     from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
-    from skfer.cli._epoch_lines import EpochLines
     from skfer.networks._registry import DEFAULT_NETWORK
 
-    cropper = FaceCropper(find_detector(detector), whole_below=_FACES_BELOW, n_jobs=-1)
+    cropper = FaceCropper(detector, whole_below=_FACES_BELOW, n_jobs=-1)
     classifier = FacialExpressionClassifier(
         network,
         weights=weights,
@@ -139,24 +208,22 @@ def train(
     steps = [("cropper", cropper), ("resizer", GrayscaleResizer(size)), ("classifier", classifier)]
     pipeline = Pipeline(steps).set_params(**values)
     check_savable(pipeline, output)
-    own = {name: classifier.get_params()[name] for name in ("callbacks", "verbose")}
-    classifier.set_params(callbacks=[EpochLines()], verbose=0)
-    by_default = f"the network of {weights}" if weights else DEFAULT_NETWORK
-    echo(f"{labelled.description}; training {network or by_default} ...", err=True)
-    # The cropper is part of what is saved either way: photos are what it will be given.
-    learner = pipeline[1:] if faces else pipeline
-    learner.fit(labelled.images, labelled.labels)
-    classifier.set_params(**own)
+    default = f"the network of {weights}" if weights else DEFAULT_NETWORK
+    echo(f"{labelled.description}; training {network or default} ...", err=True)
+    # The saved model has the cropper in any case, for photos.
+    with contextlib.redirect_stdout(sys.stderr):
+        (pipeline[1:] if faces else pipeline).fit(labelled.images, labelled.labels)
     save_model(pipeline, output)
-    history = {name: [float(v) for v in values] for name, values in classifier.history_.items()}
+    classes = classifier.classes_.tolist()
     if as_json:
-        result = {"model": str(output), "classes": classifier.classes_.tolist()}
-        echo(json.dumps({**result, "history": history}, indent=2))
+        history = {name: [float(v) for v in values] for name, values in classifier.history_.items()}
+        result = {"model": str(output), "classes": classes, "history": history}
+        echo(json.dumps(result, indent=2))
     else:
-        echo(f"{output}: {', '.join(map(str, classifier.classes_.tolist()))}")
+        echo(f"{output}: {', '.join(map(str, classes))}")
 
 
-def _parsed(settings: tuple[str, ...]) -> dict[str, Any]:
+def _parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
@@ -167,5 +234,161 @@ def _parsed(settings: tuple[str, ...]) -> dict[str, Any]:
         try:
             values[name] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            values[name] = text  # a word
+            values[name] = text
     return values
+
+
+@click.command()
+@_data_options
+@model_option
+@detector_option
+@click.option(
+    "--usage",
+    metavar="NAME",
+    help="Part of FER2013: PublicTest, PrivateTest or Training; in some copies Validation or "
+    "Test.  [default: PublicTest, otherwise Validation or Test]",
+)
+@click.option("--faces", is_flag=True, help="The images are faces: skip the face detection.")
+@_json_option
+def evaluate(
+    data: Path,
+    model: str | None,
+    detector: Any,
+    usage: str | None,
+    faces: bool,
+    as_json: bool,
+    **labels: Any,
+) -> None:
+    """Score the predictions of a model on labelled images.
+
+    DATA is a folder with a folder of images for each class, or FER2013, as for skfer train.
+    Choose between models on PublicTest. Use PrivateTest only once, for the final model.
+
+    \b
+    Examples:
+      skfer evaluate photos/ --model mine.skfer
+      skfer evaluate fer2013.csv --json
+    """
+    import numpy as np
+
+    labelled = _load_labelled(data, usage, **labels)
+    pipeline = _set_croppers(load_model(model), faces, detector)
+    classes = np.asarray(pipeline.classes_)
+    unknown = sorted(set(labelled.labels.tolist()) - set(classes.tolist()))
+    if unknown:
+        raise click.ClickException(
+            f"The data has the class {unknown[0]!r}, which the model does not know. It knows: "
+            f"{', '.join(map(str, classes.tolist()))}."
+        )
+    scores = _score(labelled.labels, pipeline.predict_proba(labelled.images), classes)
+    result = {"data": str(data), "images": len(labelled.labels), **scores}
+    echo(json.dumps(result, indent=2) if as_json else _to_text(result))
+
+
+def _set_croppers(model: Any, faces: bool, detector: Any) -> Any:
+    """Return the model without its `FaceCropper`, or with another detector in it."""
+    from skfer._pipelines import flat_steps, join_steps
+    from skfer.preprocessing import FaceCropper
+
+    steps = flat_steps(model)
+    croppers = [step for step in steps if isinstance(step, FaceCropper)]
+    if detector is not None and (faces or not croppers):
+        reason = "--faces skips the detection" if faces else "the model has no FaceCropper"
+        raise click.BadParameter(f"No detector is used: {reason}.", param_hint="--detector")
+    if faces:
+        steps = [step for step in steps if not isinstance(step, FaceCropper)]
+    elif detector is not None:
+        for cropper in croppers:
+            cropper.set_params(detector=detector)
+    return join_steps(steps)
+
+
+def _score(labels: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> dict[str, Any]:
+    from sklearn.metrics import (
+        accuracy_score,
+        confusion_matrix,
+        log_loss,
+        precision_recall_fscore_support,
+    )
+
+    predicted = classes[probabilities.argmax(axis=1)]
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=classes, zero_division=0
+    )
+    columns = {"images": support, "precision": precision, "recall": recall, "f1": f1}
+    return {
+        "accuracy": float(accuracy_score(labels, predicted)),
+        "balanced_accuracy": float(recall[support > 0].mean()),
+        "macro_f1": float(f1[support > 0].mean()),
+        "log_loss": float(log_loss(labels, probabilities, labels=classes)),
+        "classes": {
+            str(label): {name: column[index].item() for name, column in columns.items()}
+            for index, label in enumerate(classes.tolist())
+        },
+        "confusion": confusion_matrix(labels, predicted, labels=classes).tolist(),
+    }
+
+
+def _to_text(result: dict[str, Any]) -> str:
+    names = [printable(name) for name in result["classes"]]
+    width = max(10, *(len(name) + 2 for name in names))
+    lines = [f"{result['images']} images of {result['data']}"]
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
+        lines.append(f"{name.replace('_', ' '):18} {result[name]:.3f}")
+    lines += ["", f"{'':{width}}{'images':>8}{'precision':>11}{'recall':>8}{'f1':>7}"]
+    for name, row in zip(names, result["classes"].values(), strict=True):
+        lines.append(
+            f"{name:{width}}{row['images']:8d}{row['precision']:11.3f}{row['recall']:8.3f}"
+            f"{row['f1']:7.3f}"
+        )
+    lines += ["", "confusion matrix (rows: labels, columns: predictions)"]
+    for name, row in zip(names, result["confusion"], strict=True):
+        lines.append(f"{name:{width}}" + "".join(f"{count:7d}" for count in row))
+    return "\n".join(lines)
+
+
+class _Labelled(NamedTuple):
+    images: Any
+    labels: np.ndarray
+    description: str
+
+
+def _load_labelled(
+    data: Path,
+    usage: str | None,
+    *,
+    names: str | None,
+    codes: str | None,
+    columns: tuple[str, str] | None,
+    images: Path | None,
+) -> _Labelled:
+    """Load FER2013, or list the images of a folder or a table."""
+    from skfer.datasets import load_fer2013, load_image_folder, load_image_table
+    from skfer.datasets._fer2013 import FER2013_SUFFIXES
+    from skfer.datasets._files import TRAINING, entries_of, split_of
+
+    if columns is not None:
+        image, label = (int(column) if column.isdigit() else column for column in columns)
+        table: Any = load_image_table(
+            data, image=image, label=label, folder=images, names=names, codes=codes
+        )
+        return _Labelled(table.paths, table.labels, f"{len(table.labels)} images")
+    if data.is_file() and data.suffix and not data.name.lower().endswith(FER2013_SUFFIXES):
+        raise ValueError(
+            f"{str(data)!r} is neither FER2013 nor a folder. For a table of images, add --columns "
+            "IMAGE LABEL."
+        )
+    has_parts = data.is_dir() and any(
+        split_of(entry.name) == TRAINING for entry in entries_of(data) if entry.is_dir()
+    )
+    if not data.is_file() and (not has_parts or names or codes):
+        folder: Any = load_image_folder(data, names=names, codes=codes)
+        return _Labelled(folder.paths, folder.labels, f"{len(folder.labels)} images")
+    faces: Any = load_fer2013(data, usage=usage)
+    if usage is not None:
+        return _Labelled(faces.images, faces.labels, f"{len(faces.labels)} faces, {usage}")
+    index = faces.public_test_index
+    if len(index) == 0:
+        raise ValueError(f"{str(data)!r} has no test part. Name a part with --usage.")
+    part = faces.usage[index[0]]
+    return _Labelled(faces.images[index], faces.labels[index], f"{len(index)} faces, {part}")

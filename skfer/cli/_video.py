@@ -1,26 +1,100 @@
-"""``skfer video``: faces in a video file."""
+"""``skfer video`` and ``skfer webcam``."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from skfer.cli._following import followed, following_options
-from skfer.cli._options import SOME_UNREADABLE, echo, is_shown, output_file, progress_option
+from skfer.cli._options import (
+    OUTPUT_FILE,
+    SOME_UNREADABLE,
+    combine,
+    detector_option,
+    echo,
+    load_model,
+    model_option,
+    progress_option,
+    region_option,
+)
 
 if TYPE_CHECKING:
-    from skfer.video import VideoReport
+    from skfer.video import VideoFrame, VideoReport
+
+_TITLE = "skfer - press q to quit"
+_ESCAPE = 27
+
+_tracking_options = combine(
+    click.option(
+        "-o",
+        "--output",
+        type=OUTPUT_FILE,
+        metavar="FILE.mp4",
+        help="Write the video with boxes, labels and bars (H.264, without sound).",
+    ),
+    click.option(
+        "--csv",
+        type=OUTPUT_FILE,
+        metavar="FILE",
+        help="Write a row for each face of each frame: .csv or .parquet.",
+    ),
+    model_option,
+    detector_option,
+    region_option,
+    click.option(
+        "--every",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Detect faces in every N-th frame; faces keep their box in the frames between.",
+    ),
+    click.option(
+        "--smoothing",
+        type=click.FloatRange(min=0),
+        default=0.3,
+        show_default=True,
+        metavar="SECONDS",
+        help="Time constant of the smoothing of probabilities; 0 turns it off.",
+    ),
+)
+
+
+@contextlib.contextmanager
+def _recognized(
+    source: str | int, model: str | None, csv: Path | None, **options: Any
+) -> Iterator[VideoReport]:
+    """Provide the report of a video or camera, and print its counts.
+
+    Without `csv`, the rows are in a temporary file, as a camera may run for days.
+    """
+    pipeline = load_model(model)
+    from skfer.video import recognize_video
+
+    with tempfile.TemporaryDirectory(prefix="skfer-") as folder:
+        report = recognize_video(source, pipeline, csv=csv or Path(folder, "rows.csv"), **options)
+        yield report
+    frames, faces = _count(report.n_frames, "frame"), _count(report.n_faces, "face")
+    echo(f"{frames}, {report.seconds:.1f} s, {faces}.", err=True)
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @click.command()
 @click.argument("source", metavar="VIDEO", type=click.Path(exists=True, dir_okay=False))
-@following_options
+@_tracking_options
 @click.option(
     "--timeline",
-    type=output_file(),
+    type=OUTPUT_FILE,
     metavar="FILE.png",
     help="Draw the expressions over time: .png, .svg or .pdf.",
 )
@@ -30,32 +104,29 @@ if TYPE_CHECKING:
     default=4000,
     show_default=True,
     metavar="MB",
-    help="Memory of the process that decodes the video; a damaged file may ask for any amount.",
+    help="Memory limit of the process that decodes the video. A damaged file may need any amount.",
 )
-@click.option("--bars/--no-bars", default=True, help="Bars beside the faces.  [default: bars]")
+@click.option(
+    "--bars/--no-bars",
+    default=True,
+    show_default=True,
+    help="Draw bars of the probabilities beside the faces.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 @progress_option
 @click.pass_context
 def video(
     ctx: click.Context,
     source: str,
-    output: Path | None,
-    table: Path | None,
     timeline: Path | None,
-    model: str | None,
-    detector: str | None,
-    region: Any,
-    every: int,
-    smoothing: float,
     memory_limit: int,
-    bars: bool,
     as_json: bool,
-    progress: bool | None,
+    **options: Any,
 ) -> None:
-    """Follow the faces of a video and name their expressions over time.
+    """Track the faces of a video and their expressions.
 
-    Without --output, --csv, --timeline and --json, the rows are printed as CSV. A file that is
-    cut short or damaged is read as far as it goes, and makes the exit code 3.
+    Without --output, --csv, --timeline and --json, the rows are printed as CSV. A truncated or
+    damaged file is read as far as possible; the exit code is then 3.
 
     \b
     Examples:
@@ -64,29 +135,20 @@ def video(
       skfer video talk.mp4 --json
       skfer video talk.mp4 > faces.csv
     """
-    if timeline is not None:
-        _prepare_to_draw()
+    if timeline is not None:  # a missing package is reported before the video is read
+        from skfer._utils import import_extra
+
+        import_extra("matplotlib", "--timeline", "plot").use("Agg")
     from skfer.video import WorkLimits
 
-    with followed(
-        source,
-        model,
-        detector,
-        table,
-        output=output,
-        every=every,
-        smoothing=smoothing,
-        region=region,
-        limits=WorkLimits(memory=memory_limit * 10**6),
-        bars=bars,
-        progress=is_shown(progress),
-    ) as report:
+    limits = WorkLimits(memory=memory_limit * 10**6)
+    with _recognized(source, limits=limits, **options) as report:
         if timeline is not None:
-            draw_timeline(report, timeline)
+            _draw_timeline(report, timeline)
         if as_json:
-            echo(json.dumps(summary(report, source), indent=2, ensure_ascii=False))
-        elif output is None and table is None and timeline is None:
-            assert report.csv is not None  # it was given
+            echo(json.dumps(_summarize(report, source), indent=2, ensure_ascii=False))
+        elif not (options["output"] or options["csv"] or timeline):
+            assert report.csv is not None
             with report.csv.open(encoding="utf-8", newline="") as rows:
                 for row in rows:
                     click.echo(row, nl=False)
@@ -94,34 +156,28 @@ def video(
         ctx.exit(SOME_UNREADABLE)
 
 
-def _prepare_to_draw() -> None:
-    """Say before the video is read, not after it, that matplotlib is missing."""
-    from skfer._utils import import_extra
-
-    import_extra("matplotlib", "--timeline", "plot").use("Agg")
-
-
-def draw_timeline(report: VideoReport, path: Path) -> None:
-    """Write the timeline of a report to a file."""
+def _draw_timeline(report: VideoReport, path: Path) -> None:
     from skfer._storage import partial_file
     from skfer.video import TimelineDisplay
 
     if report.n_faces == 0:
-        echo(f"Warning: no face was found, so {str(path)!r} is not drawn.", err=True)
+        echo(f"Warning: no face was found, so {str(path)!r} is not written.", err=True)
         return
     figure = TimelineDisplay.from_table(report.faces).figure_
     with partial_file(path) as part:
         figure.savefig(part, dpi=150)
 
 
-def summary(report: VideoReport, source: str) -> dict[str, Any]:
-    """Return the summary of a video for JSON: each face with its times and expressions."""
+def _summarize(report: VideoReport, source: str) -> dict[str, Any]:
     table = report.faces
-    after = table.columns.get_loc("probability") + 1
-    columns = dict(zip(map(str, report.classes), table.columns[after:], strict=True))
-    faces = []
-    for face_id, rows in table[table["face_id"].notna()].groupby("face_id"):
-        faces.append(
+    first = table.columns.get_loc("probability") + 1
+    columns = dict(zip(map(str, report.classes), table.columns[first:], strict=True))
+    return {
+        "video": source,
+        "frames": report.n_frames,
+        "frames_without_a_face": int(table["face_id"].isna().sum()),
+        "seconds": round(report.seconds, 6),
+        "faces": [
             {
                 "face_id": int(face_id),
                 "first": float(rows["timestamp"].iloc[0]),
@@ -135,12 +191,83 @@ def summary(report: VideoReport, source: str) -> dict[str, Any]:
                     name: round(float(rows[column].mean()), 6) for name, column in columns.items()
                 },
             }
-        )
-    return {
-        "video": source,
-        "frames": report.n_frames,
-        "frames_without_a_face": int(table["face_id"].isna().sum()),
-        "seconds": round(report.seconds, 6),
-        "faces": faces,
+            for face_id, rows in table[table["face_id"].notna()].groupby("face_id")
+        ],
         "problem": report.problem,
     }
+
+
+@click.command()
+@click.option(
+    "--camera",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Number of the camera.",
+)
+@click.option(
+    "--window/--no-window",
+    default=True,
+    show_default=True,
+    help="Show the camera in a window. Without it, print a line when an expression changes.",
+)
+@_tracking_options
+@click.option(
+    "--seconds",
+    "max_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Stop after this time.  [default: no limit]",
+)
+def webcam(camera: int, window: bool, **options: Any) -> None:
+    """Show the expressions in front of a camera, live.
+
+    q in the window or Ctrl-C stops it and keeps the recorded files. Pictures stay on this
+    machine. Ask people before you point a camera at them.
+
+    \b
+    Examples:
+      skfer webcam
+      skfer webcam --output me.mp4 --csv me.csv --seconds 60
+      skfer webcam --no-window
+      skfer webcam --region 0.25,0,0.75,1
+    """
+    # On Linux, OpenCV ends the process if there is no screen.
+    screens = "DISPLAY", "WAYLAND_DISPLAY"
+    if window and sys.platform.startswith("linux") and not any(map(os.environ.get, screens)):
+        raise click.UsageError("There is no screen for a window. Add --no-window.")
+    show = _show_in_window if window else _ChangePrinter()
+    with _recognized(camera, on_frame=show, **options):
+        pass
+
+
+def _show_in_window(frame: VideoFrame, picture: Any) -> bool:
+    """Show a frame; return False if a key or the window's button ends the recording."""
+    import cv2
+
+    picture = frame.annotated() if picture is None else picture
+    try:
+        cv2.imshow(_TITLE, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        key = cv2.waitKey(1) & 0xFF
+        is_open = cv2.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) >= 1
+    except cv2.error as error:
+        raise click.ClickException(
+            "OpenCV can't open a window here; opencv-python-headless never can. Add --no-window."
+        ) from error
+    return is_open and key not in (_ESCAPE, ord("q"))
+
+
+class _ChangePrinter:
+    """Print a line when the expression of a face changes."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, Any] = {}
+
+    def __call__(self, frame: VideoFrame, picture: Any) -> None:
+        for face in frame.faces:
+            if self._last.get(face.face_id) != face.expression:
+                percent = 100 * float(face.probabilities.max())
+                echo(
+                    f"{frame.timestamp:.2f} s: face {face.face_id}: "
+                    f"{face.expression} {percent:.0f} %"
+                )
+        self._last = {face.face_id: face.expression for face in frame.faces}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,14 +156,16 @@ def _face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]
     ]
 
 
-def image_files(folder: Path) -> list[Path]:
-    """List the image files of a folder, sorted by name.
+def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """List the image files of a folder, sorted by path.
 
     Parameters
     ----------
     folder : Path
-        Subfolders and names that begin with a dot are ignored. HEIC files are listed even if
-        they can't be read, so that a table contains every photo.
+        Names that begin with a dot are ignored. HEIC files are listed even if they can't be
+        read, so that a table contains every photo.
+    recursive : bool, default=False
+        Whether to list the files of subfolders, but not of links to folders.
 
     Returns
     -------
@@ -187,20 +189,30 @@ def image_files(folder: Path) -> list[Path]:
     """
     from skfer.datasets._files import entries_of, refuse_link_out
 
-    # A broken link is listed as a photo that can't be read.
-    files = sorted(
-        file
-        for file in entries_of(folder)
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and not file.name.startswith(".")
-        and (file.is_file() or (file.is_symlink() and not file.exists()))
-    )
+    def images_below(parent: Path) -> Iterator[Path]:
+        for entry in entries_of(parent):
+            if entry.name.startswith("."):
+                continue
+            if recursive and entry.is_dir() and not entry.is_symlink():
+                yield from images_below(entry)
+            # A broken link is listed as a photo that can't be read.
+            elif entry.suffix.lower() in IMAGE_SUFFIXES and (
+                entry.is_file() or (entry.is_symlink() and not entry.exists())
+            ):
+                yield entry
+
+    files = sorted(images_below(folder))
     for file in files:
         refuse_link_out(file, folder)
     if not files:
+        subfolders = (
+            ""
+            if recursive
+            else " Subfolders are searched only by image_files(folder, recursive=True) and by "
+            "skfer predict --recursive."
+        )
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_SUFFIXES)}). "
-            "Subfolders are not searched: give a list of paths instead."
+            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_SUFFIXES)}).{subfolders}"
         )
     return files
 

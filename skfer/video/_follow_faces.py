@@ -1,17 +1,21 @@
-"""`follow_faces`: the frames of a video one after another, with the faces in them."""
+"""`follow_faces`: the frames of a video file or camera, with the faces in them."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from numbers import Integral, Real
 from typing import Any
 
+import cv2
 import numpy as np
 
+from skfer._video_file import IsolatedVideo, Timed, VideoFile
 from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
 from skfer.recognition import (
@@ -27,7 +31,6 @@ from skfer.recognition import (
     make_reader,
     probability_bars,
 )
-from skfer.video._sources import Source, open_source
 
 # Frames that go through the network together, and the bytes that they may take.
 _READ_TOGETHER = 16
@@ -211,12 +214,12 @@ def follow(
     while held := _some(frames, source.lives):
         searched = [picture for index, (_, picture) in held if index % every == 0]
         readings = iter(reader.read(searched) if searched else [])
-        for index, (time, picture) in held:
+        for index, (timestamp, picture) in held:
             if index % every == 0:
-                faces = follower.follow(next(readings), time)
+                faces = follower.follow(next(readings), timestamp)
             elif faces and faces[0].detected:
                 faces = [replace(face, detected=False) for face in faces]
-            yield VideoFrame(index, time, picture, faces, reader.classes)
+            yield VideoFrame(index, timestamp, picture, faces, reader.classes)
 
 
 def _some(frames: Iterator[Any], lives: bool) -> list[Any]:
@@ -226,3 +229,58 @@ def _some(frames: Iterator[Any], lives: bool) -> list[Any]:
         fit = _HELD_BYTES // held[0][1][1].nbytes
         held += itertools.islice(frames, max(0, min(_READ_TOGETHER, fit) - 1))
     return held
+
+
+class Camera:
+    """The frames of a camera as they come, with the seconds since the first."""
+
+    lives = True
+    n_frames = None
+    seconds = None
+    problem = None
+
+    def __init__(self, index: int):
+        self.name = f"camera {index}"
+        self._capture = cv2.VideoCapture(index)
+        if not self._capture.isOpened():
+            self.close()
+            raise OSError(
+                f"Camera {index} can't be opened: is it plugged in, free, and may this program "
+                "use it? The first camera is 0."
+            )
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = Fraction(rate if 1 <= rate <= 240 else 30).limit_denominator(1001)
+
+    def __iter__(self) -> Iterator[Timed]:
+        start: float | None = None
+        while True:
+            got, frame = self._capture.read()
+            now = time.monotonic()
+            if not got:
+                if start is None:
+                    raise OSError(
+                        f"{self.name.capitalize()} is open and gives no picture: is another "
+                        "program using it, or its cover closed?"
+                    )
+                return
+            start = now if start is None else start
+            yield now - start, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        self._capture.release()
+
+
+Source = VideoFile | IsolatedVideo | Camera
+
+
+def open_source(source: str | os.PathLike | int, limits: WorkLimits | None = None) -> Source:
+    """Open the camera of that number, or the file at that path, in a child process if limited."""
+    if isinstance(source, int) and not isinstance(source, bool):
+        return Camera(source)
+    if not isinstance(source, str | os.PathLike):
+        raise ValueError(
+            f"source is of type {type(source).__name__}; give the path of a video, or the number "
+            "of a camera, such as 0."
+        )
+    return VideoFile(source) if limits is None else IsolatedVideo(source, limits)

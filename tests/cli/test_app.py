@@ -30,7 +30,7 @@ def test_help_lists_the_commands_and_the_exit_codes(skfer):
         (["predict"], 2, "Missing argument"),
         (["predict", "a.jpg", "-o", "nowhere/faces.csv"], 2, "There is no folder 'nowhere'"),
         (["predict", "a.jpg", "--model", "nobody"], 2, "nor one of the pretrained models"),
-        (["predict", "a.jpg", "--output", "faces.txt"], 2, "has to end in .json"),
+        (["predict", "a.jpg", "--output", "faces.txt"], 2, "must end in .json"),
         (["predict", "a.jpg", "--model", __file__], 1, "no model that skfer.save wrote"),
         (["video", "nowhere.mp4"], 2, "does not exist"),
         (["train", ".", "--output", "m.joblib", "--set", "epochs"], 2, "NAME=VALUE"),

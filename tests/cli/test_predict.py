@@ -21,7 +21,7 @@ def test_predict_prints_a_line_for_each_face(skfer, model, photo_files):
     lines = result.stdout.splitlines()
     assert len(lines) >= 4
     assert lines[0].startswith(f"{photo_files[0]}: face 0: ")
-    assert "from people you trust" in result.stderr
+    assert "only if you trust its author" in result.stderr
 
 
 def test_predict_prints_json(skfer, model, photo_files):
@@ -105,7 +105,7 @@ def test_predict_draws_over_what_lies_there_only_if_asked(skfer, model, photo_fi
     arguments = ("predict", photo_files[0], "-m", model, "--annotate", folder)
     refused = skfer(*arguments)
     assert refused.exit_code == 2
-    assert "is there already" in refused.stderr
+    assert "exists already" in refused.stderr
     assert namesake.read_text() == "somebody's own"
     assert skfer(*arguments, "--overwrite").exit_code == 0
     assert cv2.imread(str(namesake)) is not None

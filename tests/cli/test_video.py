@@ -71,7 +71,9 @@ def test_webcam_without_a_window(skfer, model, monkeypatch):
 
     # A face is forgotten after seconds, and the machine may be busy.
     clock = itertools.count(0, 0.04)
-    monkeypatch.setattr("skfer.video._sources.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(
+        "skfer.video._follow_faces.time", SimpleNamespace(monotonic=lambda: next(clock))
+    )
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
     result = skfer("webcam", "--no-window", "--model", model)
     assert result.exit_code == 0, result.stderr

@@ -12,7 +12,7 @@ from sklearn.model_selection import PredefinedSplit
 
 from skfer._images._batch import HEIC_SUFFIXES, IMAGE_SUFFIXES, read_image
 from skfer.datasets import load_fer2013, load_image_folder
-from skfer.distributed._predict_folder import _image_files as predicted_files
+from skfer.distributed._dask import _image_files as predicted_files
 from skfer.recognition import image_files
 
 FER2013_NAMES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skfer.distributed import predict_folder
-from skfer.distributed._predict_folder import _probabilities
+from skfer.distributed._dask import _probabilities
 
 
 def test_an_empty_or_missing_folder_is_named(fitted_pipeline, tmp_path):
@@ -26,7 +26,7 @@ def test_without_dask_the_extra_is_named(fitted_pipeline, tmp_path, monkeypatch)
 
 
 def test_a_partition_size_of_none_is_refused(fitted_pipeline, tmp_path):
-    with pytest.raises(ValueError, match="partition_size must be a positive int; got 0"):
+    with pytest.raises(ValueError, match="partition_size=0 must be an int"):
         predict_folder(tmp_path, fitted_pipeline, client=object(), partition_size=0)
 
 

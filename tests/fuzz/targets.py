@@ -483,7 +483,7 @@ def _clips(folder: Path) -> dict[str, bytes]:
 
 
 def _read_video(data: bytes, name: str, folder: Path) -> None:
-    from skfer.video._sources import VideoFile
+    from skfer._video_file import VideoFile
 
     path = folder / name
     path.write_bytes(data)
