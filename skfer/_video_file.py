@@ -1,4 +1,4 @@
-"""`VideoFile`, and `IsolatedVideo`, which decodes the same in a child process."""
+"""Frames of a video file: `VideoFile` in this process, `IsolatedVideo` in a child process."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from skfer._images._limits import max_pixels
 from skfer._utils import import_extra, page
 from skfer._worker import Worker, WorkerError, WorkLimits
 
-# Seconds that a file may declare and not have.
+# A file may declare a duration longer than its frames by these seconds.
 _SECONDS_ALLOWED = 0.5
-# Time that runs back by more seconds than this begins again.
+# Timestamps that decrease by more seconds are those of another recording in the same file.
 _BACKWARDS = 0.1
-# A lower rate than one frame a day is no rate. A higher one than this is that of a clock.
+# A rate below one frame a day is an error in the file. One above 1000 is the rate of a clock.
 _LOWEST_RATE, _HIGHEST_RATE = Fraction(1, 86_400), Fraction(1000)
-_USUAL_RATE = Fraction(25)
-# Each decoding thread holds frames of its own.
+_DEFAULT_RATE = Fraction(25)
+# Each decoding thread has its own frames in memory.
 _THREADS = 4
 
-# What a file may be. A playlist, which FFmpeg knows by its content, whatever its name, would make
-# it open other files, or addresses in the network.
+# Playlists are excluded: they could open other files or network addresses. FFmpeg detects formats
+# by content, not by name.
 _FORMATS = (
     "3g2,3gp,apng,asf,avi,dv,flv,gif,h264,hevc,ivf,m4a,m4v,matroska,mj2,mov,mp4,mpeg,mpegts,"
     "mpegvideo,mxf,nut,ogg,rm,webm,wtv,yuv4mpegpipe"
 )
 _ATTACHED_PICTURE = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
 
+# Seconds since the first frame, and the frame.
 Timed = tuple[float, np.ndarray]
 
 
 class VideoTooLargeError(ValueError):
-    """A video whose frames have more pixels than are decoded."""
+    """Video whose frames have more pixels than allowed."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,17 @@ class Decoding:
     Parameters
     ----------
     name : str, default=None
-        Name for error messages; None takes the path.
+        Name for error messages. None means the path.
     container : str, default=None
-        FFmpeg's name of the only format to try. None tries all that are allowed.
+        FFmpeg's name of the format. None detects it.
     pixels : int, default=None
-        Width times height of the largest frame; None takes `skfer._images._limits.max_pixels`.
+        Largest width times height of a frame. None means `skfer._images._limits.max_pixels`.
     rate : float, default=None
-        Frames a second to keep at most; None keeps all.
+        Largest number of frames a second. None keeps all frames.
     longer_side : int, default=None
-        Frames are reduced to this longer side.
+        Length to which the longer side of larger frames is reduced.
     end : float, default=None
-        Seconds after which reading ends.
+        Time in seconds at which reading ends.
     """
 
     name: str | None = None
@@ -73,33 +74,28 @@ class Decoding:
 
 
 def import_av(caller: str) -> Any:
-    """Import `av`, or raise an error that says what to install."""
+    """Import PyAV."""
     return import_extra("av", caller, "video")
 
 
 class VideoFile:
-    """The frames of a file, upright, with the seconds since the first.
-
-    Parameters
-    ----------
-    source : str, os.PathLike or binary file
-    decoding : Decoding
+    """Iterable over the upright frames of a file, with the seconds since the first.
 
     Attributes
     ----------
     n_frames : int or None
-        Number of frames that the file declares to show.
+        Declared number of visible frames.
     rate : Fraction
-        Frames a second, on average.
+        Average number of frames a second.
     seconds : float or None
         Declared duration.
     width, height : int
-        Declared size, before the picture is turned upright; 0 if it is not known.
+        Declared size, before the rotation; 0 if unknown.
     problem : str or None
-        After the frames were read: what could not be, and where.
+        After the iteration: description of what could not be read.
     """
 
-    lives = False
+    is_live = False
 
     def __init__(self, source: str | os.PathLike | BinaryIO, decoding: Decoding = Decoding()):
         self._av = import_av("recognize_video")
@@ -107,32 +103,36 @@ class VideoFile:
         self._pixels = decoding.pixels or max_pixels()
         path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
         self.name = path or "the video"
-        self._called = decoding.name or repr(path or "The video")
-        self._container = self._opened(path if path is not None else source)
+        self._label = decoding.name or repr(path or "The video")
+        self._container = self._open(path if path is not None else source)
         try:
-            self._look()
+            self._read_header()
         except BaseException:
             self.close()
             raise
 
-    def _look(self) -> None:
-        """Read what the file declares."""
+    def _read_header(self) -> None:
         streams = self._container.streams.video
-        moving = [stream for stream in streams if not _is_cover(stream)]
-        if not moving:
-            others = (
-                ", only other tracks" if len(self._container.streams) else " and no other track"
-            )
-            only = ", only a cover picture" if streams else others
-            raise ValueError(f"{self._called} holds no video{only}.")
-        self._stream = stream = moving[0]
+        videos = [stream for stream in streams if not stream.disposition.value & _ATTACHED_PICTURE]
+        if not videos:
+            if streams:
+                other = ", only a cover picture"
+            else:
+                others = len(self._container.streams)
+                other = ", only other tracks" if others else " and no other track"
+            raise ValueError(f"{self._label} holds no video{other}.")
+        self._stream = stream = videos[0]
         if stream.codec_context is None:
-            raise ValueError(f"{self._called} holds a video in a coding that isn't known.")
+            raise ValueError(f"{self._label} has an unknown video codec.")
         self.width, self.height = stream.width, stream.height
-        self._refuse_pixels(self.width, self.height)
+        if self.width * self.height > self._pixels:
+            raise VideoTooLargeError(
+                f"{self._label} has frames of {self.width} x {self.height} pixels; at most "
+                f"{self._pixels / 1e6:g} million are decoded."
+            )
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
-        # Frames may also become larger than the file says: the decoder doesn't begin with those.
+        # The decoder rejects frames that are larger than the header declares.
         stream.codec_context.options = {"max_pixels": str(self._pixels)}
         self.rate = self._declared_rate()
         self.seconds = self._declared_seconds()
@@ -150,22 +150,22 @@ class VideoFile:
             if frame is None:
                 lost += 1
                 continue
-            moment = frame.time
-            if moment is not None and not math.isfinite(moment):
-                moment = None
+            timestamp = frame.time
+            if timestamp is not None and not math.isfinite(timestamp):
+                timestamp = None
             if first is None:
-                first = moment or 0.0
-            if moment is None:  # a file without time stamps has a steady rate
-                moment = count / float(self.rate)
-            elif now - (moment - first) > _BACKWARDS:  # another recording was appended
-                first = moment - now - 1 / float(self.rate)
-                moment = moment - first
+                first = timestamp or 0.0
+            if timestamp is None:
+                elapsed = count / float(self.rate)
+            elif now - (timestamp - first) > _BACKWARDS:  # another recording follows
+                first = timestamp - now - 1 / float(self.rate)
+                elapsed = timestamp - first
             else:
-                moment = moment - first
-            now = max(now, moment)
+                elapsed = timestamp - first
+            now = max(now, elapsed)
             if self._decoding.end is not None and now > self._decoding.end:
                 self.problem = (
-                    f"{self._called} is longer than {self._decoding.end:g} seconds: the rest was "
+                    f"{self._label} is longer than {self._decoding.end:g} seconds: the rest was "
                     "not read."
                 )
                 return
@@ -180,84 +180,73 @@ class VideoFile:
                 continue
             yield now, picture
         if count == 0:
-            # Without a size, the decoder refused it, or found none.
-            or_large = f", or of more than {self._pixels / 1e6:g} million pixels"
+            # The size is unknown if the decoder rejected it.
+            large = "" if self.width else f", or of more than {self._pixels / 1e6:g} million pixels"
             raise ValueError(
-                f"{self._called} holds no frame that can be decoded: all are damaged"
-                f"{'' if self.width else or_large}."
+                f"{self._label} holds no frame that can be decoded: all are damaged{large}."
             )
-        self.problem = self._missing(count, now, lost)
+        self.problem = self._describe_loss(count, now, lost)
 
     def close(self) -> None:
         """Close the file."""
         self._container.close()
 
-    def _opened(self, source: Any) -> Any:
-        # The streams' decoders get these options too, and so refuse large frames from the start.
+    def _open(self, source: Any) -> Any:
+        # The decoders of the streams get these options, too.
         options = {"max_pixels": str(self._pixels)}
-        is_file = not isinstance(source, str) or os.path.exists(source)
-        if is_file:
+        if not isinstance(source, str) or os.path.exists(source):
             if isinstance(source, str) and _is_device(source):
-                raise ValueError(f"{self._called} can't be opened: it is a device, not a file.")
+                raise ValueError(f"{self._label} can't be opened: it is a device, not a file.")
             options |= {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
         try:
-            # Titles and the like, in whatever letters: they are not read here.
             return self._av.open(
                 source,
                 "r",
                 format=self._decoding.container,
                 options=options,
-                metadata_errors="replace",
+                metadata_errors="replace",  # titles may have any encoding
             )
         except MemoryError:
             raise
         except (OSError, ValueError, ArithmeticError, self._av.FFmpegError) as error:
-            raise self._unopened(source, error) from error
+            raise self._open_error(source, error) from error
 
-    def _unopened(self, source: Any, error: Any) -> ValueError:
+    def _open_error(self, source: Any, error: Any) -> ValueError:
         number = getattr(error, "errno", None)
-        # EINVAL is what FFmpeg says of a format that is none of ours.
-        damaged = isinstance(error, self._av.error.InvalidDataError) or number == errno.EINVAL
-        if not damaged:
-            why = getattr(error, "strerror", None) or str(error)
-            return ValueError(f"{self._called} can't be opened: {why}.")
+        # FFmpeg reports EINVAL for a format that is not allowed.
+        if not isinstance(error, self._av.error.InvalidDataError) and number != errno.EINVAL:
+            reason = getattr(error, "strerror", None) or str(error)
+            return ValueError(f"{self._label} can't be opened: {reason}.")
         if isinstance(source, str):
             with open(source, "rb") as file:
                 head = file.read(12)
         else:
             source.seek(0)
             head = source.read(12)
-        why = "it is no video, or of a kind that isn't read"
+        reason = "it is no video, or of an unknown format"
         if not head:
-            why = "the file is empty"
+            reason = "the file is empty"
         elif head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
-            why = "it is a photo (HEIC)"
+            reason = "it is a photo (HEIC)"
         elif head[4:8] in (b"ftyp", b"mdat", b"wide"):
-            why = (
-                "it is damaged or not complete; its table of frames (moov) is missing, as in a "
-                "copy or recording cut short"
+            reason = (
+                "it is damaged or not complete: its table of frames (moov) is missing, as in a "
+                "truncated copy or recording"
             )
         return ValueError(
-            f"{self._called} can't be read as a video: {why}. See {page('guide/video')}"
+            f"{self._label} can't be read as a video: {reason}. See {page('guide/video')}"
         )
 
-    def _refuse_pixels(self, width: int, height: int) -> None:
-        if width * height > self._pixels:
-            raise VideoTooLargeError(
-                f"{self._called} has frames of {width} x {height} pixels; at most "
-                f"{self._pixels / 1e6:g} million are decoded."
-            )
-
     def _frames(self) -> Iterator[Any]:
-        """Yield every frame; None for a piece that can't be decoded."""
+        """Yield every frame, and None for each part that can't be decoded."""
         self._packets, self._reached = 0, 0.0
-        # All streams: sound may go on after the pictures, and tells that the file is whole.
+        # All streams: sound after the last frame shows that the file is complete.
         packets = self._container.demux()
         while True:
             try:
                 packet = next(packets, None)
             except self._av.FFmpegError:
-                packet = None  # the file is broken off where this packet should be
+                packet = None  # the file is truncated
             if packet is None:
                 return
             if packet.pts is not None and packet.time_base:
@@ -265,9 +254,9 @@ class VideoFile:
                 self._reached = max(self._reached, float(end))
             if packet.stream.index != self._stream.index:
                 continue
-            # The last packet of a stream is empty: it takes the frames that the decoder holds.
+            # The last packet of a stream is empty: it makes the decoder return its frames.
             self._packets += packet.size > 0
-            if packet.is_corrupt:  # cut short, and its lower half would be gray
+            if packet.is_corrupt:  # truncated: a part of the frame would be gray
                 yield None
                 continue
             try:
@@ -275,39 +264,39 @@ class VideoFile:
             except self._av.FFmpegError:
                 yield None
 
-    def _missing(self, count: int, last: float, lost: int) -> str | None:
-        """Say what the file declares and does not hold.
+    def _describe_loss(self, count: int, last: float, lost: int) -> str | None:
+        """Describe what the file declares but does not contain.
 
-        Packets are counted, not frames: an edit list hides frames, and two packets may be one
-        frame.
+        Packets are compared, not frames: an edit list hides frames, and a frame may have two
+        packets.
         """
         reached = f"frame {count - 1} ({last:.3f} s)"
+        declared = None
         if self._n_packets is not None:
             if self._packets < self._n_packets:
                 end = "" if self.seconds is None else f" ({self.seconds:.3f} s)"
-                return (
-                    f"{self._called} breaks off after {reached}: it declares {self._n_packets} "
-                    f"frames{end}. The {count} frames that could be read were processed."
-                )
+                declared = f"{self._n_packets} frames{end}"
         elif self.seconds is not None and self.seconds - self._reached > _SECONDS_ALLOWED:
+            declared = f"a duration of {self.seconds:.3f} s"
+        if declared:
             return (
-                f"{self._called} breaks off after {reached}: it declares a duration of "
-                f"{self.seconds:.3f} s. The {count} frames that could be read were processed."
+                f"{self._label} is truncated after {reached}: it declares {declared}. The {count} "
+                "frames before were processed."
             )
         if lost:
             return (
-                f"{self._called} is damaged: {lost} of its packets can't be decoded, up to "
-                f"{reached}. The {count} frames that can were processed."
+                f"{self._label} is damaged: {lost} of its packets up to {reached} can't be "
+                f"decoded. The {count} other frames were processed."
             )
         return None
 
     def _declared_rate(self) -> Fraction:
         rates = (self._stream.average_rate, self._stream.guessed_rate)
-        rate = next((rate for rate in rates if rate and rate <= _HIGHEST_RATE), _USUAL_RATE)
+        rate = next((rate for rate in rates if rate and rate <= _HIGHEST_RATE), _DEFAULT_RATE)
         if rate < _LOWEST_RATE:
             raise ValueError(
-                f"{self._called} declares one frame in {float(1 / rate):.3g} seconds, which can't "
-                "be right: its header is damaged."
+                f"{self._label} declares one frame in {float(1 / rate):.3g} seconds: its header is "
+                "damaged."
             )
         return Fraction(rate)
 
@@ -320,23 +309,23 @@ class VideoFile:
         return None
 
     def _declared_packets(self) -> int | None:
-        """Return the number of packets that the file should hold, if it says so."""
+        """Return the declared number of packets."""
         if not self._stream.frames:
             return None
-        # An edit list may leave samples out, and an AVI counts frames that only repeat another.
+        # An edit list may omit samples, and the header of an AVI counts repeated frames.
         names = set(self._container.format.name.split(","))
         index = self._stream.index_entries
         if "mov" in names and len(index):
             return len(index)
         if "avi" in names and len(index) and self.seconds is not None:
-            # The index is at the end of the file: a part of it is of no use.
+            # The index is at the end of the file and may be truncated.
             last = float(index[-1].timestamp * self._stream.time_base)
             if self.seconds - last < _SECONDS_ALLOWED + 1 / self.rate:
                 return len(index)
         return self._stream.frames
 
     def _upright(self, frame: Any) -> np.ndarray | None:
-        """Return the pixels of a frame as it is meant to be seen; None if they can't be had."""
+        """Return the rotated frame as RGB; None if it can't be converted."""
         width, height = frame.width, frame.height
         if self._decoding.longer_side is not None:
             scale = min(1.0, self._decoding.longer_side / max(width, height))
@@ -345,7 +334,7 @@ class VideoFile:
             picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
         except (ValueError, self._av.FFmpegError):
             return None
-        # Rows may be padded; contiguous arrays also travel faster between processes.
+        # Rows may be padded.
         return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
 
 
@@ -355,23 +344,22 @@ class IsolatedVideo:
     Parameters
     ----------
     source : str, os.PathLike, bytes or binary file with a descriptor
-        A file must be at its beginning.
+        A file must be at its start.
     worker : Worker or WorkLimits
-        Limits start a worker for this video alone.
+        Worker, or limits of a worker for this video.
     decoding : Decoding
     seconds : float, default=None
-        Time for all of it, from opening to the last frame; None takes that of the limits.
+        Time limit from opening to the last frame. None means that of the limits.
     abandoned : callable, default=None
         As for `Worker.stream`.
 
     Attributes
     ----------
     n_frames, rate, seconds, width, height, problem
-        As for `VideoFile`. Frames that were read before a limit was exceeded are a problem, not
-        an error.
+        As for `VideoFile`. A limit that is exceeded after the first frame sets `problem`.
     """
 
-    lives = False
+    is_live = False
 
     def __init__(
         self,
@@ -383,10 +371,10 @@ class IsolatedVideo:
         abandoned: Callable[[], bool] | None = None,
     ):
         import_av("recognize_video")
-        self._own: Worker | None = None
+        self._private_worker: Worker | None = None
         if isinstance(worker, WorkLimits):
             seconds = worker.seconds if seconds is None else seconds
-            worker = self._own = Worker(worker.memory)
+            worker = self._private_worker = Worker(worker.memory)
         file: Any = None
         args: tuple[Any, ...] = (decoding,)
         if isinstance(source, str | os.PathLike):
@@ -401,17 +389,17 @@ class IsolatedVideo:
         self.problem: str | None = None
         self._items = worker.stream(decode, *args, file=file, seconds=seconds, abandoned=abandoned)
         try:
-            declared = next(self._items)
+            header = next(self._items)
         except BaseException as error:
             self.close()
             if isinstance(error, WorkerError):
-                raise self._explained(error) from error
+                raise self._describe(error) from error
             raise
-        self.n_frames: int | None = declared["n_frames"]
-        self.rate: Fraction = declared["rate"]
-        self.seconds: float | None = declared["seconds"]
-        self.width: int = declared["width"]
-        self.height: int = declared["height"]
+        self.n_frames: int | None = header["n_frames"]
+        self.rate: Fraction = header["rate"]
+        self.seconds: float | None = header["seconds"]
+        self.width: int = header["width"]
+        self.height: int = header["height"]
 
     def __iter__(self) -> Iterator[Timed]:
         count, now = 0, 0.0
@@ -425,30 +413,24 @@ class IsolatedVideo:
                 count += 1
         except WorkerError as error:
             if count == 0 or error.reason == "abandoned":
-                raise self._explained(error) from error
+                raise self._describe(error) from error
             self.problem = (
                 f"{self.name} was read up to frame {count - 1} ({now:.3f} s): {error} The rest was "
                 "not read."
             )
 
     def close(self) -> None:
-        """End the decoding."""
+        """Stop the decoding."""
         self._items.close()  # type: ignore[attr-defined]
-        if self._own is not None:
-            self._own.close()
+        if self._private_worker is not None:
+            self._private_worker.close()
 
-    def _explained(self, error: WorkerError) -> WorkerError:
+    def _describe(self, error: WorkerError) -> WorkerError:
         return WorkerError(f"{self.name} can't be read as a video: {error}", error.reason)
 
 
 def decode(source: str | bytes | BinaryIO, decoding: Decoding) -> Iterator[Any]:
-    """Decode a video in a child process.
-
-    Yields
-    ------
-    dict, then (float, ndarray) for each frame, then str or None
-        What the file declares, the frames, and the `problem`.
-    """
+    """Yield the header as a dict, the frames with their times, and the `problem`."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with closing(VideoFile(file, decoding)) as video:
         names = ("n_frames", "rate", "seconds", "width", "height")
@@ -460,8 +442,3 @@ def decode(source: str | bytes | BinaryIO, decoding: Decoding) -> Iterator[Any]:
 def _is_device(path: str) -> bool:
     kind = os.stat(path).st_mode
     return stat.S_ISBLK(kind) or stat.S_ISCHR(kind)
-
-
-def _is_cover(stream: Any) -> bool:
-    """Tell whether a stream is the picture of a song or a title, not a video."""
-    return bool(stream.disposition.value & _ATTACHED_PICTURE)

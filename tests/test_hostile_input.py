@@ -27,7 +27,7 @@ from skfer._video_file import VideoFile
 from skfer.datasets import load_fer2013, load_ferplus, load_image_folder, load_image_table
 from skfer.detection import YuNetDetector
 from skfer.recognition import escape_formula, image_files, table_to_csv, unescape_formula
-from skfer.video._face_tables import read_rows, row_sink
+from skfer.video._face_tables import read_rows, row_writer
 from skfer.web import create_app
 
 STATIC = Path(__file__, "../../skfer/web/static").resolve()
@@ -400,12 +400,12 @@ def test_tables_of_faces_hold_no_formulas(tmp_path):
     assert header == ["image", "confidence", "'=sum"]
     assert rows == [["'=cmd()", "-1.5", "0.1"], ["b.jpg", "2.0", "0.9"]]
     path = tmp_path / "rows.csv"
-    sink = row_sink(path, ".csv", ["=sum", "sad"])
+    sink = row_writer(path, ".csv", ["=sum", "sad"])
     sink.write([(0, 0.0, 0, 1, 2, 3, 4, -0.5, True, "=sum", 0.9, 0.9, 0.1)])
     sink.close()
     assert '"' not in path.read_text()
     assert "'=sum" in path.read_text().splitlines()[0]
-    read = read_rows(path, "test")
+    read = read_rows(path)
     assert read["expression"].tolist() == ["=sum"]
     assert read["=sum"].tolist() == [0.9]
     assert read["confidence"].tolist() == [-0.5]
@@ -447,13 +447,13 @@ def test_a_video_in_an_unknown_coding_is_an_error(tmp_path):
     """Found by fuzzing: there is a stream, and nothing that could decode it."""
     clip = write_clip(tmp_path / "clip.mp4", [picture()] * 3)
     clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
-    with pytest.raises(ValueError, match="in a coding that isn't known"):
+    with pytest.raises(ValueError, match="has an unknown video codec"):
         VideoFile(clip)
     answer = (
         create_app(BrightnessReader()).test_client().post("/api/v1/video", data=clip.read_bytes())
     )
     assert answer.status_code == 422
-    assert "a coding that isn't known" in answer.json["error"]["message"]
+    assert "has an unknown video codec" in answer.json["error"]["message"]
 
 
 def test_the_title_of_a_video_may_be_in_any_letters(tmp_path):

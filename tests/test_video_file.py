@@ -67,7 +67,7 @@ def test_a_trimmed_file_that_is_cut_in_the_middle_breaks_off(long, tmp_path, ear
     )
     times, problem = times_and_problem(cut(whole, tmp_path / "cut.mp4", 0.7))
     assert 10 < len(times) < 90
-    assert "cut.mp4' breaks off after frame" in problem
+    assert "cut.mp4' is truncated after frame" in problem
 
 
 @pytest.mark.parametrize("name", ["cut.mkv", "cut.avi"])
@@ -77,7 +77,7 @@ def test_other_containers_that_are_cut_break_off(tmp_path, name):
     assert problem is None
     times, problem = times_and_problem(cut(whole, tmp_path / name, 0.6))
     assert 0 < len(times) < 90
-    assert "breaks off after frame" in problem
+    assert "is truncated after frame" in problem
 
 
 def test_an_avi_whose_frames_stand_long_is_whole(tmp_path):
@@ -150,7 +150,7 @@ def test_times_that_are_missing_or_run_backwards_stay_in_order(long, monkeypatch
     given = [0.0, None, float("nan"), 0.5, 0.45, float("-inf"), 1.0, 0.2, 0.24]
     video = VideoFile(long)
     monkeypatch.setattr(VideoFile, "_frames", lambda self: map(_Frame, given))
-    monkeypatch.setattr(VideoFile, "_missing", lambda *_: None)
+    monkeypatch.setattr(VideoFile, "_describe_loss", lambda *_: None)
     with closing(video):
         times = [time for time, _ in video]
     assert times == pytest.approx([0, 0.04, 0.08, 0.5, 0.5, 0.5, 1.0, 1.04, 1.08])
@@ -246,7 +246,7 @@ def test_a_child_process_gives_the_same_frames(long, tmp_path):
     limits = WorkLimits(memory=600_000_000)
     with closing(IsolatedVideo(long, limits)) as video:
         assert (video.n_frames, video.rate, video.seconds) == (100, 25, 4)
-        assert (video.width, video.height, video.lives) == (160, 96, False)
+        assert (video.width, video.height, video.is_live) == (160, 96, False)
         found = list(video)
     assert video.problem is None
     assert [time for time, _ in found] == [time for time, _ in expected]
@@ -332,5 +332,5 @@ def test_the_clock_also_holds_for_frames_that_are_not_shown(tmp_path):
 
 def test_decoding_ends_when_nobody_waits_for_it(tmp_path):
     path = hidden_frames(tmp_path / "hidden.webm", 20_000)
-    with Worker(600_000_000) as worker, pytest.raises(WorkerError, match="no longer wanted"):
+    with Worker(600_000_000) as worker, pytest.raises(WorkerError, match="no longer waits"):
         list(IsolatedVideo(path, worker, abandoned=lambda: True))

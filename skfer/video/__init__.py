@@ -1,4 +1,4 @@
-"""Faces in videos: found, followed from frame to frame, drawn, written down and plotted."""
+"""Tracking of the faces and expressions of videos: tables, annotated videos and plots."""
 
 from skfer._worker import WorkLimits
 from skfer.recognition import FollowedFace

@@ -1,4 +1,4 @@
-"""Rows of faces to CSV, Parquet or memory, one frame after another."""
+"""Rows of faces, written frame by frame to CSV, Parquet or memory."""
 
 from __future__ import annotations
 
@@ -21,42 +21,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
-    "frame",
-    "timestamp",
-    "face_id",
-    "x",
-    "y",
-    "width",
-    "height",
-    "confidence",
-    "detected",
-    "expression",
-    "probability",
+    *("frame", "timestamp", "face_id", "x", "y", "width", "height"),
+    *("confidence", "detected", "expression", "probability"),
 )
 SUFFIXES = (".csv", ".parquet")
-# Rows that Parquet keeps together: a few hundred kilobytes.
-_ROW_GROUP = 2000
+_ROWS_PER_GROUP = 2000  # of a Parquet file
 
 Row = tuple[Any, ...]
 
 
-class RowSink(Protocol):
-    """Takes rows as they come."""
+class RowWriter(Protocol):
+    """Writer of rows."""
 
     def write(self, rows: list[Row]) -> None:
         """Add rows."""
 
     def close(self) -> None:
-        """Write what is still held back."""
+        """Write the buffered rows."""
 
 
 def frame_rows(frame: VideoFrame) -> list[Row]:
-    """A row for each face of a frame, or one without a face."""
+    """Return a row for each face of a frame, or one row without a face."""
     start = (frame.index, round(frame.timestamp, 6))
     if not frame.faces:
-        missing = len(COLUMNS) - 2 + len(frame.classes)
-        # `detected` says whether the frame was searched, which it was, in vain.
-        return [(*start, *(None if place != 6 else False for place in range(missing)))]
+        missing = dict.fromkeys(COLUMNS[2:]) | {"detected": False}
+        return [(*start, *missing.values(), *(None for _ in frame.classes))]
     return [
         (
             *start,
@@ -65,50 +54,39 @@ def frame_rows(frame: VideoFrame) -> list[Row]:
             round(face.confidence, 6),
             face.detected,
             face.expression,
-            *(round(share, 6) for share in (face.probabilities.max(), *face.probabilities)),
+            *(round(value, 6) for value in (face.probabilities.max(), *face.probabilities)),
         )
         for face in frame.faces
     ]
 
 
-def row_sink(path: str | os.PathLike | None, suffix: str, classes: Sequence[Any]) -> RowSink:
-    """Writer of rows to a file of the kind of its suffix, or to memory."""
+def row_writer(path: str | os.PathLike | None, suffix: str, classes: Sequence[Any]) -> RowWriter:
+    """Return a writer to a file of the type `suffix`, or to memory."""
     columns = [*COLUMNS, *class_columns(classes)]
     if path is None:
         return RowsInMemory(columns, classes)
     if suffix == ".parquet":
-        return _ParquetRows(path, columns, classes)
-    return _CsvRows(path, columns)
+        return _ParquetWriter(path, columns, classes)
+    return _CSVWriter(path, columns)
 
 
-def suffix_of(path: str | os.PathLike) -> str:
-    """The kind of table that a path asks for.
-
-    Raises
-    ------
-    ValueError
-        If it is none of `SUFFIXES`.
-    ImportError
-        If what writes it isn't installed.
-    """
+def validate_suffix(path: str | os.PathLike) -> str:
+    """Return the suffix of a table, or raise if it is unknown or needs a missing package."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(
-            f"csv={os.fspath(path)!r}: the name says how rows are written, and has to end in "
-            f"{' or '.join(SUFFIXES)}."
-        )
+        raise ValueError(f"csv={os.fspath(path)!r} must end in {' or '.join(SUFFIXES)}.")
     if suffix == ".parquet":
         _import_pyarrow()
     return suffix
 
 
-def read_rows(path: str | os.PathLike, caller: str) -> pd.DataFrame:
-    """The table of a file that was written here."""
+def read_rows(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a table from a file of a writer."""
     import pandas as pd
 
     if Path(path).suffix.lower() == ".parquet":
         return pd.read_parquet(path)
-    # "None" may be the name of a class: only an empty cell is a missing value.
+    # A class may be named "None": only an empty cell is a missing value.
     table = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(
         columns=unescape_formula
     )
@@ -129,16 +107,16 @@ class RowsInMemory:
         self._rows += rows
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing."""
 
     def table(self) -> pd.DataFrame:
-        """All rows."""
+        """Return the rows as a table."""
         import pandas as pd
 
         return set_column_types(pd.DataFrame(self._rows, columns=self._columns), self._classes)
 
 
-class _CsvRows:
+class _CSVWriter:
     def __init__(self, path: str | os.PathLike, columns: list[str]):
         self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close
         self._writer = csv.writer(self._file)
@@ -151,41 +129,41 @@ class _CsvRows:
         self._file.close()
 
 
-class _ParquetRows:
+class _ParquetWriter:
     def __init__(self, path: str | os.PathLike, columns: list[str], classes: Sequence[Any]):
         self._pyarrow, parquet = _import_pyarrow()
-        text = all(isinstance(label, str) for label in classes)
-        kinds: dict[str, Any] = {name: self._pyarrow.float64() for name in columns}
-        whole = ("frame", "face_id", "x", "y", "width", "height")
-        kinds |= dict.fromkeys(whole, self._pyarrow.int64())
-        kinds["detected"] = self._pyarrow.bool_()
-        kinds["expression"] = self._pyarrow.string() if text else self._pyarrow.int64()
-        self._schema = self._pyarrow.schema(list(kinds.items()))
+        is_text = all(isinstance(label, str) for label in classes)
+        types: dict[str, Any] = dict.fromkeys(columns, self._pyarrow.float64())
+        integers = ("frame", "face_id", "x", "y", "width", "height")
+        types |= dict.fromkeys(integers, self._pyarrow.int64())
+        types["detected"] = self._pyarrow.bool_()
+        types["expression"] = self._pyarrow.string() if is_text else self._pyarrow.int64()
+        self._schema = self._pyarrow.schema(list(types.items()))
         self._writer = parquet.ParquetWriter(os.fspath(path), self._schema)
-        self._held: list[Row] = []
+        self._buffer: list[Row] = []
 
     def write(self, rows: list[Row]) -> None:
-        self._held += rows
-        if len(self._held) >= _ROW_GROUP:
+        self._buffer += rows
+        if len(self._buffer) >= _ROWS_PER_GROUP:
             self._flush()
 
     def close(self) -> None:
         try:
-            if self._held:
+            if self._buffer:
                 self._flush()
         finally:
             self._writer.close()
 
     def _flush(self) -> None:
-        columns = list(zip(*self._held, strict=True))
+        columns = zip(*self._buffer, strict=True)
         arrays = [
             self._pyarrow.array(values, field.type)
             for values, field in zip(columns, self._schema, strict=True)
         ]
         self._writer.write_table(self._pyarrow.table(arrays, schema=self._schema))
-        self._held = []
+        self._buffer = []
 
 
 def _import_pyarrow() -> tuple[Any, Any]:
-    needs = ("a Parquet file", "parquet", "give a name that ends in .csv")
+    needs = ("a Parquet file", "parquet", "use the suffix .csv")
     return import_extra("pyarrow", *needs), import_extra("pyarrow.parquet", *needs)

@@ -9,17 +9,17 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import cv2
 import numpy as np
 
+from skfer._utils import check_int
 from skfer._video_file import IsolatedVideo, Timed, VideoFile
 from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
 from skfer.recognition import (
-    Color,
     FaceFollower,
     FaceMark,
     FaceReader,
@@ -32,28 +32,29 @@ from skfer.recognition import (
     probability_bars,
 )
 
-# Frames that go through the network together, and the bytes that they may take.
-_READ_TOGETHER = 16
-_HELD_BYTES = 64 * 2**20
-_BARS_IN_PLACE = 8
+# Largest number and size of the frames whose faces are classified together.
+_BATCH_FRAMES = 16
+_BATCH_BYTES = 64 * 2**20
+# With more classes, only bars of the most probable ones are drawn.
+_MOST_BARS = 8
 
 
 @dataclass(frozen=True, eq=False)
 class VideoFrame:
-    """A frame and the faces in it.
+    """A frame and its faces.
 
     Parameters
     ----------
     index : int
-        Its number, from 0.
+        Number of the frame, from 0.
     timestamp : float
         Seconds since the first frame.
     picture : ndarray of shape (H, W, 3), uint8
         RGB, upright.
     faces : list of FollowedFace
-        In the order of their numbers.
+        Faces, sorted by their number.
     classes : list
-        What the probabilities stand for.
+        Classes of the probabilities.
 
     Examples
     --------
@@ -72,12 +73,12 @@ class VideoFrame:
     classes: list[Any]
 
     def annotated(self, *, bars: bool = True) -> np.ndarray:
-        """A copy of the picture with boxes and labels.
+        """Return a copy of the picture with boxes and labels.
 
         Parameters
         ----------
         bars : bool, default=True
-            Whether a bar for each probability is drawn too.
+            Whether to draw bars of the probabilities.
 
         Returns
         -------
@@ -90,20 +91,20 @@ class VideoFrame:
 
     def _mark(self, face: FollowedFace, bars: bool) -> FaceMark:
         probability = float(face.probabilities.max())
-        shares = dict(zip(map(str, self.classes), face.probabilities.tolist(), strict=True))
+        names = [str(label) for label in self.classes]
+        probabilities = dict(zip(names, face.probabilities.tolist(), strict=True))
+        if not bars:
+            drawn = {}
+        elif len(names) > _MOST_BARS:
+            drawn = probability_bars(probabilities)
+        else:  # each class has the same place in all frames
+            drawn = {name: (probabilities[name], expression_color(name, names)) for name in names}
         return FaceMark(
             box=face.box,
             text=face_label(face.expression, probability, face.face_id),
             color=expression_color(face.expression, self.classes),
-            bars=self._bars(shares) if bars else {},
+            bars=drawn,
         )
-
-    def _bars(self, shares: dict[str, float]) -> dict[str, tuple[float, Color]]:
-        """All classes, each at its place in every frame; of very many, the most probable."""
-        if len(shares) > _BARS_IN_PLACE:
-            return probability_bars(shares)
-        names = list(shares)
-        return {name: (shares[name], expression_color(name, names)) for name in names}
 
 
 def follow_faces(
@@ -117,29 +118,29 @@ def follow_faces(
     limits: WorkLimits | None = None,
     n_jobs: int | None = None,
 ) -> Iterator[VideoFrame]:
-    """Go through a video frame by frame, with the faces of each.
+    """Iterate over the frames of a video, with the faces of each.
 
-    A few frames are in memory at a time, however long the video is.
+    Only a few frames are in memory at a time.
 
     Parameters
     ----------
     source : str, os.PathLike or int
-        Path of a video file, or the number of a camera.
+        Path of a video file, or number of a camera.
     pipeline : Pipeline, classifier or FaceReader, default=None
-        As for `skfer.recognition.FaceReader`; None stands for ``skfer.load_pretrained()``.
+        As for `skfer.recognition.FaceReader`. None means ``skfer.load_pretrained()``.
     detector : str or FaceDetector, default=None
-        Finds the faces in place of the detector of the Pipeline's cropper.
+        Detector that replaces that of the Pipeline's cropper.
     every : int, default=1
-        Search every n-th frame; in those between, faces stay where they were.
+        Detect faces in every n-th frame. Faces keep their box in the frames between.
     smoothing : float, default=0.3
-        Time constant of the exponential smoothing of probabilities, in seconds; 0 for none.
+        Time constant of the exponential smoothing of probabilities, in seconds. 0 turns it off.
     region : tuple of 4 numbers, default=None
-        Part of the frame in which faces are looked for, as for `skfer.recognition.FaceReader`.
+        Part of the frame to search, as for `skfer.recognition.FaceReader`.
     limits : WorkLimits, default=None
-        Opens and decodes a file in a child process with limits on memory and time; for files of
-        unknown origin. None decodes in this process. It has no effect on a camera.
+        Limits on memory and time for files of unknown origin, which are then decoded in a child
+        process. None decodes in this process. Ignored for a camera.
     n_jobs : int, default=None
-        Threads that detect. None and -1 take one for each core.
+        Number of threads that detect faces. None and -1 mean one for each core.
 
     Returns
     -------
@@ -148,14 +149,15 @@ def follow_faces(
     Raises
     ------
     ValueError
-        If the source can't be read, a parameter is out of range, or the Pipeline can't read faces.
+        If the source can't be read, a parameter is out of range, or the Pipeline can't classify
+        faces.
     TypeError, NotFittedError
-        If the Pipeline gives no probabilities, or is not fitted.
+        If the Pipeline has no `predict_proba`, or is not fitted.
 
     Warns
     -----
     UserWarning
-        If a file is damaged or breaks off; the last frame read and its time are named.
+        If a file is damaged or truncated. The message contains the last frame and its time.
 
     Examples
     --------
@@ -177,44 +179,37 @@ def follow_faces(
     """
     check_options(every, smoothing)
     reader = make_reader(pipeline, detector, n_jobs, region)
-    return _opened_and_followed(source, reader, int(every), float(smoothing), limits)
+
+    def frames() -> Iterator[VideoFrame]:
+        opened = open_source(source, limits)
+        try:
+            yield from follow(opened, reader, int(every), float(smoothing))
+        finally:
+            opened.close()
+        if opened.problem:
+            warnings.warn(opened.problem, UserWarning, stacklevel=2)
+
+    return frames()
 
 
 def check_options(every: int, smoothing: float) -> None:
-    """Refuse an `every` or a `smoothing` that means nothing."""
-    if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
-        raise ValueError(f"every must be a positive int, the n of every n-th frame; got {every!r}.")
+    """Raise `ValueError` for an invalid `every` or `smoothing`."""
+    check_int("every", every)
     if not isinstance(smoothing, Real) or not 0 <= smoothing < float("inf"):
-        raise ValueError(f"smoothing must be seconds, 0 for none; got {smoothing!r}.")
-
-
-def _opened_and_followed(
-    source: str | os.PathLike | int,
-    reader: FaceReader,
-    every: int,
-    smoothing: float,
-    limits: WorkLimits | None,
-) -> Iterator[VideoFrame]:
-    opened = open_source(source, limits)
-    try:
-        yield from follow(opened, reader, every, smoothing)
-    finally:
-        opened.close()
-    if opened.problem:
-        warnings.warn(opened.problem, UserWarning, stacklevel=2)
+        raise ValueError(f"smoothing={smoothing!r} must be a number of seconds of at least 0.")
 
 
 def follow(
     source: Source, reader: FaceReader, every: int, smoothing: float
 ) -> Iterator[VideoFrame]:
-    """The frames of a source that is open, with their faces."""
+    """Iterate over the frames of an open source, with their faces."""
     follower = FaceFollower(reader.expressions, smoothing)
     faces: list[FollowedFace] = []
     frames = enumerate(source)
-    while held := _some(frames, source.lives):
-        searched = [picture for index, (_, picture) in held if index % every == 0]
+    while batch := _next_batch(frames, source.is_live):
+        searched = [picture for index, (_, picture) in batch if index % every == 0]
         readings = iter(reader.read(searched) if searched else [])
-        for index, (timestamp, picture) in held:
+        for index, (timestamp, picture) in batch:
             if index % every == 0:
                 faces = follower.follow(next(readings), timestamp)
             elif faces and faces[0].detected:
@@ -222,21 +217,20 @@ def follow(
             yield VideoFrame(index, timestamp, picture, faces, reader.classes)
 
 
-def _some(frames: Iterator[Any], lives: bool) -> list[Any]:
-    """The next frames that are read together: of a camera, the one that is there."""
-    held = list(itertools.islice(frames, 1))
-    if held and not lives:
-        fit = _HELD_BYTES // held[0][1][1].nbytes
-        held += itertools.islice(frames, max(0, min(_READ_TOGETHER, fit) - 1))
-    return held
+def _next_batch(frames: Iterator[Any], is_live: bool) -> list[Any]:
+    """Return the next frames of a file, or the current one of a camera."""
+    batch = list(itertools.islice(frames, 1))
+    if batch and not is_live:
+        most = min(_BATCH_FRAMES, _BATCH_BYTES // batch[0][1][1].nbytes)
+        batch += itertools.islice(frames, max(0, most - 1))
+    return batch
 
 
 class Camera:
-    """The frames of a camera as they come, with the seconds since the first."""
+    """The current frames of a camera, with the seconds since the first."""
 
-    lives = True
+    is_live = True
     n_frames = None
-    seconds = None
     problem = None
 
     def __init__(self, index: int):
@@ -245,8 +239,8 @@ class Camera:
         if not self._capture.isOpened():
             self.close()
             raise OSError(
-                f"Camera {index} can't be opened: is it plugged in, free, and may this program "
-                "use it? The first camera is 0."
+                f"Camera {index} can't be opened. Check that it is connected, not used by another "
+                "program, and that this program is allowed to use it. The first camera is 0."
             )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = Fraction(rate if 1 <= rate <= 240 else 30).limit_denominator(1001)
@@ -254,20 +248,20 @@ class Camera:
     def __iter__(self) -> Iterator[Timed]:
         start: float | None = None
         while True:
-            got, frame = self._capture.read()
+            success, frame = self._capture.read()
             now = time.monotonic()
-            if not got:
+            if not success:
                 if start is None:
                     raise OSError(
-                        f"{self.name.capitalize()} is open and gives no picture: is another "
-                        "program using it, or its cover closed?"
+                        f"{self.name.capitalize()} is open but sends no picture. Check that no "
+                        "other program uses it and that it is not covered."
                     )
                 return
             start = now if start is None else start
             yield now - start, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         self._capture.release()
 
 
@@ -275,12 +269,12 @@ Source = VideoFile | IsolatedVideo | Camera
 
 
 def open_source(source: str | os.PathLike | int, limits: WorkLimits | None = None) -> Source:
-    """Open the camera of that number, or the file at that path, in a child process if limited."""
+    """Open a camera by number, or a file by path; with limits, the file is decoded in a child."""
     if isinstance(source, int) and not isinstance(source, bool):
         return Camera(source)
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
-            f"source is of type {type(source).__name__}; give the path of a video, or the number "
-            "of a camera, such as 0."
+            f"source must be the path of a video or the number of a camera; got a "
+            f"{type(source).__name__}."
         )
     return VideoFile(source) if limits is None else IsolatedVideo(source, limits)

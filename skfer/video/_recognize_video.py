@@ -1,11 +1,11 @@
-"""`recognize_video`: a whole video to a table and an annotated video."""
+"""`recognize_video`: a table and an annotated video of the faces of a video."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -20,12 +20,11 @@ from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
 from skfer.recognition import Region, make_reader, progress_bar, set_column_types
 from skfer.video._face_tables import (
-    RowSink,
     RowsInMemory,
     frame_rows,
     read_rows,
-    row_sink,
-    suffix_of,
+    row_writer,
+    validate_suffix,
 )
 from skfer.video._follow_faces import VideoFrame, check_options, follow, open_source
 
@@ -38,22 +37,22 @@ _TIME_BASE = Fraction(1, 90_000)
 
 @dataclass(eq=False)
 class VideoReport:
-    """Result of `recognize_video`: what was read, and the files that were written.
+    """Result of `recognize_video`.
 
     Attributes
     ----------
     n_frames : int
-        How many were read.
+        Number of frames that were read.
     seconds : float
-        From the first frame to the last.
+        Time from the first to the last frame.
     n_faces : int
-        How many faces were told apart.
+        Number of different faces.
     classes : list
-        What the probabilities stand for.
+        Classes of the probabilities.
     output, csv : Path or None
-        The files that were written.
+        Files that were written.
     problem : str or None
-        What could not be read, if the file is damaged or breaks off.
+        Description of what could not be read, if the file is damaged or truncated.
 
     Examples
     --------
@@ -73,25 +72,25 @@ class VideoReport:
 
     @property
     def faces(self) -> pd.DataFrame:
-        """The table: a row for each face of each frame, and one for a frame without a face.
+        """Table with a row for each face of each frame, and one for a frame without faces.
 
-        It is read from the file if there is one.
+        It is read from `csv` if that was written.
 
         ========================== =========================================================
         frame, timestamp           number of the frame from 0, and seconds since the first
-        face_id                    number of the face, the same in every frame
-        x, y, width, height        its box in pixels
-        confidence                 the detector's, on its own scale
-        detected                   whether it was found in this frame; not if the frame was
-                                   left out by `every`, or shows no face
+        face_id                    number of the face, the same in all frames
+        x, y, width, height        box in pixels
+        confidence                 score of the detector, on its own scale
+        detected                   whether the face was detected in this frame; False for
+                                   frames that `every` leaves out, and frames without faces
         expression, probability    the most probable class, after smoothing over time
-        one column for each class  its smoothed probability; named as in `skfer.recognize`
+        one column for each class  smoothed probability; named as by `skfer.recognize`
         ========================== =========================================================
         """
         if self._rows is not None:
             return self._rows.table()
-        assert self.csv is not None  # rows are in memory or in a file
-        return set_column_types(read_rows(self.csv, "VideoReport.faces"), self.classes)
+        assert self.csv is not None  # the rows are in memory or in a file
+        return set_column_types(read_rows(self.csv), self.classes)
 
 
 def recognize_video(
@@ -111,67 +110,67 @@ def recognize_video(
     limits: WorkLimits | None = None,
     n_jobs: int | None = None,
 ) -> VideoReport:
-    """Find the faces of a video, follow them, and name their expressions over time.
+    """Track the faces of a video and recognise their expressions over time.
 
-    Files appear when they are complete: if it fails or is interrupted, none is left behind and
-    older ones stay. Memory doesn't grow with the length of the video if `csv` is given.
+    Files are written completely or not at all: after an error or interruption, existing files are
+    unchanged. With `csv`, memory does not grow with the length of the video.
 
     Parameters
     ----------
     source : str, os.PathLike or int
-        Path of a video file, or the number of a camera: 0 is the first. A camera is read until
-        `max_seconds`, until `on_frame` says so, or until Ctrl-C, which ends the files properly.
+        Path of a video file, or number of a camera: 0 is the first. A camera is read until
+        `max_seconds`, until `on_frame` returns False, or until Ctrl-C, which completes the files.
     pipeline : Pipeline, classifier or FaceReader, default=None
-        As for `skfer.recognition.FaceReader`; None stands for ``skfer.load_pretrained()``.
+        As for `skfer.recognition.FaceReader`; None means ``skfer.load_pretrained()``.
     output : str or os.PathLike, default=None
-        An MP4 file (H.264) to write, with boxes and labels drawn in; without sound.
+        MP4 file (H.264, without sound) to write, with boxes and labels.
     csv : str or os.PathLike, default=None
-        A file for the rows, ``.csv`` or ``.parquet``. Without one they are kept in memory.
+        File for the rows, ``.csv`` or ``.parquet``. None keeps them in memory.
     detector : str or FaceDetector, default=None
-        Finds the faces in place of the detector of the Pipeline's cropper.
+        Detector that replaces that of the Pipeline's cropper.
     every : int, default=1
-        Search every n-th frame; in those between, faces stay where they were.
+        Detect faces in every n-th frame. Faces keep their box in the frames between.
     smoothing : float, default=0.3
-        Time constant of the exponential smoothing of probabilities, in seconds; 0 for none.
+        Time constant of the exponential smoothing of probabilities, in seconds. 0 turns it off.
     bars : bool, default=True
-        Whether `output` shows a bar for each probable class beside the face.
+        Whether `output` has bars of the probabilities beside the faces.
     max_seconds : float, default=None
-        Stop there; above 0.
+        Time after which reading stops. None reads to the end.
     on_frame : callable, default=None
-        Called with each `VideoFrame` and the annotated picture (None without `output`). If it
-        returns False, the video ends there.
+        Function that is called with each `VideoFrame` and the annotated picture (None without
+        `output`). Reading stops if it returns False.
     progress : bool, default=False
-        Whether to show a bar on standard error.
+        Whether to show a progress bar on standard error.
     region : tuple of 4 numbers, default=None
-        Part of the frame in which faces are looked for, as for `skfer.recognition.FaceReader`.
+        Part of the frame to search, as for `skfer.recognition.FaceReader`.
     limits : WorkLimits, default=None
-        Opens and decodes a file in a child process with limits on memory and time; for files of
-        unknown origin. None decodes in this process. It has no effect on a camera.
+        Limits on memory and time for files of unknown origin, which are then decoded in a child
+        process. None decodes in this process. Ignored for a camera.
     n_jobs : int, default=None
-        Threads that detect. None and -1 take one for each core.
+        Number of threads that detect faces. None and -1 mean one for each core.
 
     Returns
     -------
     VideoReport
-        Its `faces` is the table.
+        Counts, and the table as `faces`.
 
     Raises
     ------
     ValueError
         If the source can't be read as a video, a parameter is out of range, or the Pipeline can't
-        read faces.
+        classify faces.
     TypeError, NotFittedError
-        If the Pipeline gives no probabilities, or is not fitted.
+        If the Pipeline has no `predict_proba`, or is not fitted.
 
     Warns
     -----
     UserWarning
-        If a file is damaged or breaks off: what could be read was processed. The last frame and
-        its time are named.
+        If a file is damaged or truncated. The frames before are processed. The message contains
+        the last frame and its time.
 
     See Also
     --------
-    follow_faces : The frames one by one.
+    follow_faces : Iterate over the frames.
 
     Examples
     --------
@@ -191,12 +190,15 @@ def recognize_video(
     (2, 1, [0, 0])
     """
     check_options(every, smoothing)
-    suffix = "" if csv is None else suffix_of(csv)
-    if output is not None and Path(output).suffix.lower() not in (".mp4", ".m4v"):
-        raise ValueError(f"output={os.fspath(output)!r}: an MP4 is written; name it so, x.mp4.")
+    suffix = "" if csv is None else validate_suffix(csv)
+    if output is not None:
+        if Path(output).suffix.lower() not in (".mp4", ".m4v"):
+            raise ValueError(f"output={os.fspath(output)!r} must end in .mp4.")
+        exist = not isinstance(source, int) and os.path.exists(source) and os.path.exists(output)
+        if exist and os.path.samefile(source, output):
+            raise ValueError(f"output={os.fspath(output)!r} is the video itself. Use another name.")
     if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"max_seconds must be above 0, or None for no end; got {max_seconds!r}.")
-    _refuse_to_overwrite(source, output)
+        raise ValueError(f"max_seconds={max_seconds!r} must be above 0, or None.")
     reader = make_reader(pipeline, detector, n_jobs, region)
     report = VideoReport(
         classes=reader.classes,
@@ -208,23 +210,36 @@ def recognize_video(
         stack.callback(opened.close)
         video_part = None if output is None else stack.enter_context(partial_file(output))
         table_part = None if csv is None else stack.enter_context(partial_file(csv))
-        # The writers close first, then their files take their places.
-        rows = row_sink(table_part, suffix, reader.classes)
+        # The stack closes the writers before it renames their files.
+        rows = row_writer(table_part, suffix, reader.classes)
         stack.callback(rows.close)
-        video = None if video_part is None else VideoWriter(video_part, opened.rate)
+        video = None if video_part is None else _VideoWriter(video_part, opened.rate)
         if video is not None:
             stack.callback(video.close)
-
         frames = follow(opened, reader, int(every), float(smoothing))
-        sinks = _Sinks(rows, video, bars, on_frame, max_seconds)
+        stack.callback(frames.close)  # type: ignore[attr-defined]
+        bar = stack.enter_context(
+            progress_bar(opened.name, opened.n_frames, "frames", shown=progress)
+        )
         try:
-            with progress_bar(opened.name, opened.n_frames, "frames", shown=progress) as bar:
-                sinks.take(frames, report, bar)
+            for frame in frames:
+                if max_seconds is not None and frame.timestamp >= max_seconds:
+                    break
+                picture = None
+                if video is not None:
+                    picture = frame.annotated(bars=bars)
+                    video.write(picture, frame.timestamp)
+                rows.write(frame_rows(frame))
+                bar.update(1)
+                report.n_frames = frame.index + 1
+                report.seconds = frame.timestamp
+                highest = max((face.face_id for face in frame.faces), default=-1)
+                report.n_faces = max(report.n_faces, highest + 1)
+                if on_frame is not None and on_frame(frame, picture) is False:
+                    break
         except KeyboardInterrupt:
-            if not opened.lives or report.n_frames == 0:
+            if not opened.is_live or report.n_frames == 0:
                 raise
-        finally:
-            frames.close()  # type: ignore[attr-defined]
     if isinstance(rows, RowsInMemory):
         report._rows = rows
     report.problem = opened.problem
@@ -233,55 +248,10 @@ def recognize_video(
     return report
 
 
-def _refuse_to_overwrite(source: str | os.PathLike | int, output: Any) -> None:
-    if isinstance(source, int) or output is None or not os.path.exists(output):
-        return
-    if os.path.exists(source) and os.path.samefile(source, output):
-        raise ValueError(
-            f"output={os.fspath(output)!r} is the video itself, which would be lost: give another "
-            "name."
-        )
+class _VideoWriter:
+    """Writer of an MP4 file: H.264 with 4:2:0 colour, index at the start, without sound.
 
-
-@dataclass
-class _Sinks:
-    """Outputs of a frame and its faces."""
-
-    rows: RowSink
-    video: VideoWriter | None
-    bars: bool
-    on_frame: Callable[[VideoFrame, np.ndarray | None], Any] | None
-    max_seconds: float | None
-
-    def take(self, frames: Iterable[VideoFrame], report: VideoReport, bar: Any) -> None:
-        for frame in frames:
-            if self.max_seconds is not None and frame.timestamp >= self.max_seconds:
-                return
-            picture = None
-            if self.video is not None:
-                picture = frame.annotated(bars=self.bars)
-                self.video.write(picture, frame.timestamp)
-            self.rows.write(frame_rows(frame))
-            bar.update(1)
-            report.n_frames = frame.index + 1
-            report.seconds = frame.timestamp
-            # Numbers are given in order: the highest tells how many there were.
-            highest = max((face.face_id for face in frame.faces), default=-1)
-            report.n_faces = max(report.n_faces, highest + 1)
-            if self.on_frame is not None and self.on_frame(frame, picture) is False:
-                return
-
-
-class VideoWriter:
-    """Write an MP4 file: H.264 with 4:2:0 colour, its index in front, without sound.
-
-    H.264 needs even sides: of an odd one the last row or column is left out.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-    rate : Fraction
-        Frames a second, on average; each frame is shown at its own time.
+    H.264 needs even sides: the last row or column of an odd side is dropped.
     """
 
     def __init__(self, path: str | os.PathLike, rate: Fraction):
@@ -294,12 +264,12 @@ class VideoWriter:
         self._last = -1
 
     def write(self, picture: np.ndarray, seconds: float) -> None:
-        """Add an RGB picture that is shown from `seconds` on."""
+        """Add an RGB picture with its time."""
         if self._stream is None:
-            self._stream = self._new_stream(picture)
+            self._stream = self._add_stream(picture)
         size = self._stream.width, self._stream.height
         picture = picture[: size[1], : size[0]]
-        if picture.shape[1::-1] != size:  # some files change their size on the way
+        if picture.shape[1::-1] != size:  # the size of the frames may change
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.time_base = _TIME_BASE
@@ -307,17 +277,17 @@ class VideoWriter:
         self._file.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what is still in the encoder, and the index."""
+        """Write the frames in the encoder, and the index."""
         try:
             if self._stream is not None:
                 self._file.mux(self._stream.encode(None))
         finally:
             self._file.close()
 
-    def _new_stream(self, picture: np.ndarray) -> Any:
+    def _add_stream(self, picture: np.ndarray) -> Any:
         height, width = picture.shape[:2]
         if min(height, width) < 2:
-            raise ValueError(f"A video of {width} x {height} pixels can't be written as H.264.")
+            raise ValueError(f"H.264 can't contain frames of {width} x {height} pixels.")
         options = {"preset": "veryfast", "crf": "20"}
         stream = self._file.add_stream("libx264", rate=self._rate, options=options)
         stream.width, stream.height = width // 2 * 2, height // 2 * 2

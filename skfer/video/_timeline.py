@@ -1,4 +1,4 @@
-"""`TimelineDisplay`: how expressions change over a video."""
+"""`TimelineDisplay`: expressions over the time of a video."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDTH, _PANEL_HEIGHT, _LEGEND_HEIGHT = 9.0, 1.9, 0.7
-# A line is broken where a face was away for this many steps between frames.
-_GAP_STEPS = 3
+# Lines are interrupted where a face is missing for more than this number of frames.
+_MOST_MISSING = 3
 
 
 class TimelineDisplay:
-    """Probabilities of expressions over the seconds of a video, a panel for each face.
+    """Probabilities of expressions over time, with a panel for each face.
 
-    The strip at the foot of a panel has the colour of the most probable expression.
+    The strip below a panel has the colour of the most probable expression.
 
     It is recommended to use `from_table`. Parameters are stored as attributes.
 
     Parameters
     ----------
     faces : pandas.DataFrame
-        The table of a `VideoReport`.
+        Table of a `VideoReport`.
     classes : list of str, default=None
-        Columns to draw; None draws every class.
+        Columns to draw. None means all classes.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes, shape (n_faces,)
-        A panel for every face.
+        Panels.
     figure_ : matplotlib Figure
     lines_ : list of matplotlib Line2D
-        Face after face, in each the classes in order.
+        Lines of the classes, face by face.
 
     Examples
     --------
@@ -69,18 +69,18 @@ class TimelineDisplay:
         classes: list[str] | None = None,
         n_faces: int = 4,
     ) -> TimelineDisplay:
-        """Draw a table of faces, or the file that holds it.
+        """Draw a table of faces from memory or from a file.
 
         Parameters
         ----------
         faces : pandas.DataFrame or path
-            The table of a `VideoReport`, or the ``.csv`` or ``.parquet`` that was written.
+            Table of a `VideoReport`, or its ``.csv`` or ``.parquet`` file.
         ax : matplotlib Axes or sequence of them, default=None
-            One for every face. None makes a new figure.
+            One for each face. None creates a figure.
         classes : list of str, default=None
-            Columns to draw; None draws every class.
+            Columns to draw. None means all classes.
         n_faces : int, default=4
-            At most so many faces are drawn, those that are seen in most frames.
+            Largest number of faces. Those in most frames are drawn.
 
         Returns
         -------
@@ -89,11 +89,10 @@ class TimelineDisplay:
         Raises
         ------
         ValueError
-            If the table has not what is drawn, or there are more or fewer axes than faces.
+            If the table has no faces or lacks a column, or the number of axes is wrong.
         """
-        pyplot(f"{cls.__name__}.from_table")
         if isinstance(faces, str | os.PathLike):
-            faces = read_rows(faces, f"{cls.__name__}.from_table")
+            faces = read_rows(faces)
         return cls(faces, classes=classes).plot(ax, n_faces=n_faces)
 
     def plot(self, ax: Any = None, *, n_faces: int = 4) -> TimelineDisplay:
@@ -102,9 +101,9 @@ class TimelineDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or sequence of them, default=None
-            One for every face. None makes a new figure.
+            One for each face. None creates a figure.
         n_faces : int, default=4
-            At most so many faces are drawn, those that are seen in most frames.
+            Largest number of faces. Those in most frames are drawn.
 
         Returns
         -------
@@ -113,21 +112,23 @@ class TimelineDisplay:
         Raises
         ------
         ValueError
-            If the table has not what is drawn, or there are more or fewer axes than faces.
+            If the table has no faces or lacks a column, or the number of axes is wrong.
         """
         plt = pyplot(f"{type(self).__name__}.plot")
-        classes = self._classes()
+        classes = self._validate()
+        colors = {name: expression_hex_color(name, classes) for name in classes}
         seen = self.faces[self.faces["face_id"].notna()]
-        often = seen["face_id"].value_counts().head(n_faces).index
-        ids = sorted(int(face_id) for face_id in often)
+        ids = sorted(map(int, seen["face_id"].value_counts().head(n_faces).index))
         if not ids:
-            raise ValueError("The table has no face in any frame: there is nothing to draw.")
+            raise ValueError("The table has no face in any frame.")
         if ax is None:
             size = (_WIDTH, _PANEL_HEIGHT * len(ids) + _LEGEND_HEIGHT)
             ax = plt.subplots(len(ids), 1, figsize=size, layout="constrained", sharex=True)[1]
-            ax = np.array(ax, dtype=object).ravel()
-            ax[0].figure.legend(
-                handles=[self._key(plt, name, classes) for name in classes],
+            np.ravel(ax)[0].figure.legend(
+                handles=[
+                    plt.Line2D([], [], color=color, linewidth=4, label=name)
+                    for name, color in colors.items()
+                ],
                 loc="outside upper center",
                 ncols=len(classes),
                 frameon=False,
@@ -137,18 +138,19 @@ class TimelineDisplay:
             )
         self.axes_ = np.array(ax, dtype=object).ravel()
         if len(self.axes_) != len(ids):
-            raise ValueError(
-                f"ax holds {len(self.axes_)} axes, but {len(ids)} are needed, one for each face."
-            )
+            raise ValueError(f"ax has {len(self.axes_)} axes for {len(ids)} faces.")
         self.figure_ = self.axes_[0].figure
         self.lines_: list[Any] = []
-        step = self._step()
+        times = np.unique(self.faces["timestamp"].to_numpy(float))
+        step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
         for axis, face_id in zip(self.axes_, ids, strict=True):
-            self._draw(axis, seen[seen["face_id"] == face_id], face_id, classes, step)
+            self._draw(axis, seen[seen["face_id"] == face_id], colors, step)
+            axis.set_title(f"face {face_id}", loc="left", fontsize="medium")
         self.axes_[-1].set_xlabel("seconds")
         return self
 
-    def _classes(self) -> list[str]:
+    def _validate(self) -> list[str]:
+        """Check the columns and return the classes to draw."""
         names = list(self.faces.columns)
         missing = [name for name in COLUMNS if name not in names]
         if missing:
@@ -163,36 +165,20 @@ class TimelineDisplay:
             raise ValueError(f"classes={self.classes!r} must be a list of some of {known}.")
         return list(self.classes)
 
-    def _step(self) -> float:
-        """Seconds from frame to frame, usually."""
-        moments = np.unique(self.faces["timestamp"].to_numpy(float))
-        return float(np.median(np.diff(moments))) if len(moments) > 1 else 1.0
-
-    def _key(self, plt: Any, name: str, classes: list[str]) -> Any:
-        color = expression_hex_color(name, classes)
-        return plt.Line2D([], [], color=color, linewidth=4, label=name)
-
-    def _draw(
-        self, axis: Any, rows: pd.DataFrame, face_id: int, classes: list[str], step: float
-    ) -> None:
-        seconds = rows["timestamp"].to_numpy(float)
-        breaks = np.flatnonzero(np.diff(seconds) > _GAP_STEPS * step) + 1
-        for name in classes:
-            # A missing value in each gap, so that no line leads across it.
-            values = np.insert(rows[name].to_numpy(float), breaks, np.nan)
-            moments = np.insert(seconds, breaks, np.nan)
+    def _draw(self, axis: Any, rows: pd.DataFrame, colors: dict[str, str], step: float) -> None:
+        times = rows["timestamp"].to_numpy(float)
+        # A missing value in each gap interrupts the line.
+        gaps = np.flatnonzero(np.diff(times) > _MOST_MISSING * step) + 1
+        for name, color in colors.items():
+            values = np.insert(rows[name].to_numpy(float), gaps, np.nan)
             self.lines_ += axis.plot(
-                moments,
-                values,
-                color=expression_hex_color(name, classes),
-                linewidth=1.6,
-                label=name,
+                np.insert(times, gaps, np.nan), values, color=color, linewidth=1.6, label=name
             )
         for name in rows["expression"].unique():
-            at = seconds[(rows["expression"] == name).to_numpy(bool)]
-            spans = [(moment, 1.02 * step) for moment in at]
-            axis.broken_barh(spans, (-0.14, 0.1), facecolors=expression_hex_color(name, classes))
+            starts = times[(rows["expression"] == name).to_numpy(bool)]
+            spans = [(start, 1.02 * step) for start in starts]
+            color = expression_hex_color(name, list(colors))
+            axis.broken_barh(spans, (-0.14, 0.1), facecolors=color)
         axis.axhline(0, color="0.8", linewidth=0.6, zorder=0)
         axis.set(ylim=(-0.16, 1.03), ylabel="probability", yticks=[0, 0.5, 1])
-        axis.set_title(f"face {face_id}", loc="left", fontsize="medium")
         axis.spines[["top", "right"]].set_visible(False)

@@ -45,7 +45,7 @@ def test_video_that_is_cut_short(skfer, model, tmp_path):
     cut.write_bytes(content[: len(content) // 2])
     result = skfer("video", cut, "--model", model, "--json")
     assert result.exit_code == 3
-    assert "breaks off after frame" in result.stderr
+    assert "is truncated after frame" in result.stderr
     assert json.loads(result.stdout)["frames"] < 30
 
 
@@ -117,4 +117,4 @@ def test_a_trimmed_video_ends_well(skfer, model, tmp_path):
     trimmed = copied(write_long(tmp_path / "a.mp4"), tmp_path / "trimmed.mp4", earlier=1.5)
     result = skfer("video", trimmed, "--model", model, "--json")
     assert (result.exit_code, json.loads(result.stdout)["frames"]) == (0, 62), result.stderr
-    assert "breaks off" not in result.stderr
+    assert "is truncated" not in result.stderr

@@ -157,7 +157,7 @@ def test_a_truncated_file_is_processed_up_to_its_break(tmp_path, reader, noisy, 
     content = clip.read_bytes()
     clip.write_bytes(content[: len(content) // 2])
     output = tmp_path / "drawn.mp4"
-    with pytest.warns(UserWarning, match=r"cut\.m.* breaks off after frame \d+ \(\d\.\d+ s\)"):
+    with pytest.warns(UserWarning, match=r"cut\.m.* is truncated after frame \d+ \(\d\.\d+ s\)"):
         report = recognize_video(clip, reader, output=output)
     assert 5 < report.n_frames < 35
     assert f"after frame {report.n_frames - 1} " in report.problem
@@ -172,7 +172,7 @@ def test_a_damaged_middle_is_told(tmp_path, reader, noisy):
     middle = len(content) // 2
     content[middle : middle + 3000] = bytes(3000)
     clip.write_bytes(content)
-    with pytest.warns(UserWarning, match="breaks off|is damaged"):
+    with pytest.warns(UserWarning, match="is truncated|is damaged"):
         report = recognize_video(clip, reader)
     assert report.seconds > 1.4
 
@@ -299,7 +299,7 @@ def test_a_camera_that_is_not_there(monkeypatch, reader):
 def test_a_camera_that_gives_no_picture(monkeypatch, reader, tmp_path):
     monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
     monkeypatch.setattr(FakeCamera, "read", lambda self: (False, None))
-    with pytest.raises(OSError, match="Camera 0 is open and gives no picture"):
+    with pytest.raises(OSError, match="Camera 0 is open but sends no picture"):
         recognize_video(0, reader, output=tmp_path / "me.mp4")
     assert not list(tmp_path.iterdir())
 

@@ -227,7 +227,7 @@ def test_a_trimmed_video_is_complete_for_the_page_too(client, tmp_path):
     broken = cut(whole, tmp_path / "cut.mp4", 0.7)
     found = client.post(f"{VIDEO}?rate=60", data=broken.read_bytes()).json
     assert not found["complete"]
-    assert found["message"].startswith("The video breaks off after frame")
+    assert found["message"].startswith("The video is truncated after frame")
 
 
 def test_a_rate_of_nothing_is_refused(client, tmp_path):
