@@ -23,10 +23,10 @@ have such a majority.""",
 INTENDED = """\
 ## Intended use
 
-Recognition of facial expressions in research, teaching and own tools: sorting photos, stimuli and
+Recognition of facial expressions in research, teaching and your own tools: photos, stimuli and
 videos of people who agreed, a starting point for other labels
-(`FacialExpressionClassifier("{network}", weights="{name}")`), a baseline. An image is one upright,
-frontal face that fills the image; in the Pipeline, `FaceCropper` cuts such faces out of photos.
+(`FacialExpressionClassifier("{network}", weights="{name}")`), a baseline. The network takes one
+upright, frontal face; in the Pipeline, `FaceCropper` cuts such faces out of photos.
 
 ## Out of scope
 
@@ -51,19 +51,16 @@ UNKNOWN = """\
   many of them posed. Expect lower accuracy elsewhere.
 - **Glasses, beards, masks, make-up, profiles** occur in the data, but have no labels.
 - **PrivateTest** was not used."""
+TRAINING = """\
+## Training
+
+The [changelog of the weights](../weights_changelog.md) describes the recipe and how it was chosen.
+The record in `skfer/weights/` has every setting."""
 REFERENCES = """\
 ## References
 
-- Barrett, L. F., Adolphs, R., Marsella, S., Martinez, A. M. & Pollak, S. D. (2019). Emotional
-  expressions reconsidered: challenges to inferring emotion from human facial movements.
-  Psychological Science in the Public Interest 20(1).
-- Barsoum, E., Zhang, C., Canton Ferrer, C. & Zhang, Z. (2016). Training deep networks for facial
-  expression recognition with crowd-sourced label distribution. ICMI.
-- Goodfellow, I. et al. (2013). Challenges in representation learning: a report on three machine
-  learning contests. ICONIP.
-- Mitchell, M. et al. (2019). Model cards for model reporting. FAT*.
-- Regulation (EU) 2024/1689 of 13 June 2024 laying down harmonised rules on artificial
-  intelligence."""
+[Responsible use](../responsible_use.md) lists the sources. The form follows Mitchell, M. et al.
+(2019). Model cards for model reporting. FAT*."""
 
 
 def card_text(figures: dict[str, Any]) -> str:
@@ -73,7 +70,7 @@ def card_text(figures: dict[str, Any]) -> str:
         _head(figures),
         INTENDED.format(name=name, network=figures["model"]["network"]),
         _data(figures),
-        _recipe(figures["model"]),
+        TRAINING,
         _accuracy(figures),
         _by_class(figures),
         _calibration(figures),
@@ -148,27 +145,7 @@ def _data(figures: dict[str, Any]) -> str:
 {table(["class", "Training", "PublicTest"], rows)}
 
 {counts["copies"]} images of PublicTest are identical to images of Training. Accuracy is stated with
-and without them."""
-
-
-def _recipe(model: dict[str, Any]) -> str:
-    lines = "\n".join(
-        f"- {key.replace('_', ' ')}: {_plain(value)}" for key, value in model["recipe"].items()
-    )
-    return f"""\
-## Training
-
-{lines}
-
-The [changelog of the weights](../weights_changelog.md) describes how they were chosen."""
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return "; then ".join(map(_plain, value))
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+and without these copies."""
 
 
 def _accuracy(figures: dict[str, Any]) -> str:
@@ -186,8 +163,8 @@ def _accuracy(figures: dict[str, Any]) -> str:
     return f"""\
 ## Accuracy
 
-In percent; +- is half of the 95 % interval. The recipe and the temperature were chosen on
-PublicTest too, so the figures are slightly optimistic.
+In percent; +- is half of the 95 % interval. The recipe was chosen on PublicTest, so the figures
+are slightly optimistic.
 
 {table(head, rows)}
 
@@ -202,9 +179,8 @@ def _by_class(figures: dict[str, Any]) -> str:
         for row in figures["by_class"]
     ]
     rare = [row for row in figures["by_class"] if row["images"] < 100]
-    note = "".join(
-        f" Figures of `{row['class']}` are uncertain ({row['images']} images)." for row in rare
-    )
+    note = ", ".join(f"{row['class']} ({row['images']} images)" for row in rare)
+    note = note and f" Uncertain, because they are rare: {note}."
     priors = figures["class_prior"]
     classes = [row["class"] for row in figures["by_class"]]
     prior_rows = [
@@ -246,18 +222,18 @@ def _calibration(figures: dict[str, Any]) -> str:
         ]
         rows += [
             [
-                f"{title}, temperature fitted on {fitted} half, measured on the other "
-                f"({half['before']:.4f} before)",
+                f"{title}, fitted on {fitted} ({half['before']:.4f} before)",
                 half["temperature"],
                 f"{half['after']:.4f}",
             ]
-            for fitted, half in zip(("one", "the other"), whole["halves"], strict=True)
+            for fitted, half in zip(("one half", "the other half"), whole["halves"], strict=True)
         ]
     return f"""\
 ## Calibration
 
 Expected calibration error in 15 bins of the predicted probability. The shipped temperature was
-fitted on PublicTest; the rows of two halves show what to expect on new images.
+fitted on PublicTest. In the other rows it is fitted on one half of PublicTest and measured on the
+other half, as an estimate for new images.
 
 {table(["probabilities", "temperature", "calibration error"], rows)}
 

@@ -1,4 +1,4 @@
-"""What ``evaluation.py`` measured, as a page of the documentation."""
+"""Documentation page with the figures of ``evaluation.py``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _METHODS = {
 
 
 def page(figures: dict[str, Any]) -> str:
-    """The whole page, in Markdown."""
+    """Return the page as Markdown."""
     parts = (_head(), _matrix(figures), _leaks(figures), _conformal(figures), _foot(figures))
     return "\n\n".join(parts) + "\n"
 
 
 def table(head: list[str], rows: list[list[Any]], words: int = 1) -> str:
-    """A table whose first columns are words and the others numbers."""
+    """Return a table whose first `words` columns are left-aligned."""
     lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
@@ -29,12 +29,13 @@ def _percent(share: float) -> str:
 
 def _head() -> str:
     return """\
-# On other data, for whom, and how sure
+# Evaluation of the shipped weights
 
-What `skfer.evaluation` and `ConformalClassifier` say of the weights that come with skfer. This
-page is written by `python benchmarks/evaluation.py --data fer2013.npz`; its figures are in
-`benchmarks/results/evaluation.json`. Faces are given to the networks as they are. The recipe of
-the weights was chosen on PublicTest too; PrivateTest was not looked at."""
+After this page you know the accuracy of the shipped weights on several data sets, how many images
+of FER2013's PublicTest are also in Training, and the coverage of prediction sets.
+`python benchmarks/evaluation.py --data fer2013.npz` writes it; its figures are in
+`benchmarks/results/evaluation.json`. Faces are not cropped. The recipe of the weights was chosen on
+PublicTest, so the figures are slightly optimistic; PrivateTest was not used."""
 
 
 def _matrix(figures: dict[str, Any]) -> str:
@@ -60,25 +61,24 @@ def _matrix(figures: dict[str, Any]) -> str:
             ]
         )
     head = ["weights", "data", "labels", "images", "left out", "accuracy"]
-    head += ["weighted F1", "balanced accuracy", "answers outside"]
+    head += ["weighted F1", "balanced accuracy", "labels replaced"]
     sets = {row["labels"]: row["n_labels"] for row in figures["matrix"]}
     shared = "\n".join(f"- {count} labels: {names}" for names, count in sets.items())
     return f"""\
-## Every model on every data set
+## Accuracy on several data sets
 
-`cross_dataset_matrix` maps labels to those that both sides know: images with other labels are
-left out, and an answer that is no label of the data is replaced by the most probable one that is
-(how often, stands under "answers outside"). In percent, with the interval of 95 % of the
-bootstrap samples.
+`cross_dataset_matrix` compares labels that the model and the data set have in common. Images with
+other labels are left out. A predicted label that the data set lacks is replaced by the most
+probable one that it has; the last column is the share of such predictions. In percent, with 95 %
+bootstrap intervals.
 
 {table(head, rows, words=2)}
 
 {shared}
 
-The last data set is a folder in the layout of CK+ (`S010_004_00000017.png`) with
-{figures["people"]} people an expression and {figures["frames"]} frames each; its people, not its
-images, were drawn for the intervals. Its faces are drawings: networks that have seen photos alone
-read them badly, and the row says nothing about CK+ itself, which can't be given out.
+The last data set has drawn faces in files named as in CK+ (`S010_004_00000017.png`), with
+{figures["people"]} people per expression and {figures["frames"]} frames each. Its intervals are
+over people. The weights were trained on photos only, and this row says nothing about CK+.
 
 ![Accuracy of every model on every data set](images/cross_dataset.png)"""
 
@@ -103,23 +103,23 @@ def _leaks(figures: dict[str, Any]) -> str:
         ]
         for row in figures["leak_gaps"]
     ]
-    head = ["weights", "all", "leaked", "unseen", "gap", "p"]
+    head = ["weights", "all", "with a copy", "without", "gap", "p"]
     return f"""\
-## What of FER2013's PublicTest stands in Training
+## Images of PublicTest that are also in Training
 
 `leak_audit` on {counts["train"]:,} images of Training and {counts["test"]:,} of PublicTest:
 
 {table(["kind", "images", "% of PublicTest", "labels differ"], rows)}
 
-A near copy is the same photo cut, scaled, lit or compressed otherwise, with or without a
-watermark. The rows of all pairs, counted as in `fer2013.csv`, are in the figures under
-`leaks.pairs`; the script writes contact sheets of them to `build/` (FER2013's images are not ours
-to give out). Pairs drawn by lot from 0.85 up were looked at when the bound was chosen, and all of
-them showed one photo. It is no full count: a larger `n_candidates` finds some more.
+A near copy is the same photo cropped, scaled, lit or compressed differently, with or without a
+watermark. All pairs with their rows in `fer2013.csv` are in the figures under `leaks.pairs`; the
+script also writes contact sheets to `build/`. A random sample of pairs with a similarity of at
+least 0.85 was checked by eye when the limit was chosen, and all showed the same photo. A larger
+`n_candidates` finds some more.
 
-Accuracy on leaked and unseen images, in percent, the gap by `group_report`. Not all of the gap
-need be memory: photos that were found twice on the web may show clearer expressions. (Its p-value
-allows for differing classes.)
+Accuracy in percent on images with and without a copy in Training, with the gap of `group_report`.
+Memory is not the only possible reason for the gap: photos that are on the web twice may show
+clearer expressions. The p-value takes different class shares into account.
 
 {table(head, gaps)}"""
 
@@ -139,14 +139,14 @@ def _conformal(figures: dict[str, Any]) -> str:
         for row in found["rows"]
     ]
     head = ["sets", "stated, %", "coverage, %", "deviation", "lowest class, %"]
-    head += ["labels a set", "single, %"]
+    head += ["labels per set", "single, %"]
     first = found["rows"][0]
     return f"""\
-## Sets of labels that hold the right one
+## Prediction sets
 
-`ConformalClassifier` around `{found["model"]}`, calibrated on a random half of PublicTest and
-measured on the other ({first["images"]:,} images): means over {first["splits"]} such splits, and
-the deviation from split to split. The lowest class is the one covered least.
+`ConformalClassifier` with `{found["model"]}`, calibrated on a random half of PublicTest and
+measured on the other half ({first["images"]:,} images): means over {first["splits"]} such splits,
+and the standard deviation over the splits. The lowest class is the one with the smallest coverage.
 
 {table(head, rows)}
 
@@ -155,4 +155,4 @@ the deviation from split to split. The lowest class is the one covered least.
 
 def _foot(figures: dict[str, Any]) -> str:
     used = ", ".join(f"{name} {value}" for name, value in figures["versions"].items())
-    return f"With {used}."
+    return f"Measured with {used}."

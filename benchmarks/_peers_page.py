@@ -1,13 +1,13 @@
-"""What ``peers.py`` measured, in Markdown."""
+"""Documentation page with the figures of ``peers.py``."""
 
 from __future__ import annotations
 
 
 def table(result: dict) -> str:
-    """The systems that ran, in Markdown."""
+    """Return the table of the systems that ran."""
     lines = [
-        "| system | accuracy | one face, ms | own call, ms | faces a second | photo, ms |"
-        " ready, s | import, s | peak memory, MB | on disk, MB |",
+        "| system | accuracy | one face, ms | public call, ms | faces per second | photo, ms |"
+        " first label, s | import, s | peak memory, MB | on disk, MB |",
         "|---|" + "---:|" * 9,
     ]
     for name, found in result["systems"].items():
@@ -34,23 +34,26 @@ def failures(result: dict) -> list[str]:
 
 
 def page(result: dict) -> str:
-    """The whole result as a page of the documentation."""
+    """Return the page as Markdown."""
     lines = [
-        "# skfer beside its peers",
+        "# Comparison with other packages",
         "",
-        f"Measured by `python benchmarks/peers.py` on {result['images']} faces of FER2013's "
-        "PublicTest and one photo, in one run, the systems in turns.",
-        "Accuracy is that of the network with its own scaling on the whole crop. *One face* is an "
-        "aligned face by the quickest call there is, *own call* the same by the package's public "
-        "call, *photo* a photo of 512 x 512 pixels to a label, *ready* a new process to its first "
-        "label.",
+        "After this page you know how accurate and fast skfer is compared with packages that run "
+        "offline, and which packages could not be compared.",
+        "",
+        f"`python benchmarks/peers.py` measured {result['images']} faces of FER2013's PublicTest "
+        "and one photo, in one run, with the systems in alternation. Accuracy is that of the "
+        "network on the whole crop, with its own scaling. *One face* is the fastest call for an "
+        "aligned face, *public call* the documented call, *photo* a photo of 512 x 512 pixels "
+        "including detection, *first label* a new process including imports.",
         "",
         table(result),
         "",
-        "skfer against fer; above 1, or above 0 points, skfer is ahead:",
+        "Ratios of skfer to fer. skfer is better if a ratio is above 1, or the difference of "
+        "accuracies above 0:",
         "",
-        "| system | against | accuracy, points | one face | one face to fer's own call | own call "
-        "| faces a second | photo | ready |",
+        "| system | compared with | accuracy, points | one face | one face to fer's public call "
+        "| public call | faces per second | photo | first label |",
         "|---|---|" + "---:|" * 7,
     ]
     lines += [
@@ -64,21 +67,22 @@ def page(result: dict) -> str:
         for call, beside in found.get("beside_keras", {}).items():
             lines += [
                 "",
-                f"{name}: {beside['ratio']:.2f} times the faces a second of `keras.Model.predict` "
-                f"with a batch size of {call.rsplit('_', 1)[1]}, the same network in float32.",
+                f"{name}: {beside['ratio']:.2f} times the faces per second of "
+                f"`keras.Model.predict` with a batch size of {call.rsplit('_', 1)[1]}, the same "
+                "network in float32.",
             ]
-    lines += ["", "fer's own call, which is told the box of the face, widens it by 10 pixels:", ""]
+    lines += ["", "fer's public call enlarges the given box by 10 pixels. Its accuracy:", ""]
     lines += [
         f"- {name}: {found['own_call_accuracy']:.3f} on {found['own_call_images']} of the faces"
         for name, found in result["systems"].items()
         if name.startswith("fer") and "error" not in found
     ]
-    lines += ["", "What fer's documented imports do:", ""]
+    lines += ["", "Results of fer's documented imports:", ""]
     lines += [
         f"- {found['installed']}, `{found['statement']}`: {found['outcome']}"
         for found in result["fer_imports"]
     ]
-    lines += ["", "What could not run on a machine without access to the network, and why:", ""]
+    lines += ["", "These packages could not run without access to the network:", ""]
     lines += [f"- {failure}" for failure in failures(result)]
     used = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
-    return "\n".join([*lines, "", f"With {used}.", ""])
+    return "\n".join([*lines, "", f"Measured with {used}.", ""])

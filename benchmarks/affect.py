@@ -10,7 +10,7 @@ With FER2013 and its votes, a regressor starts from the "ferplus" weights and le
 Training for a few epochs. Nobody rated these images: the targets are the shares of FER+'s votes
 mapped by `expressions_to_affect`, so they hold no more than the votes do. Weak targets; the figures
 say that learning and transfer work, not how well feelings are read. Measured is PublicTest without
-the images that also stand in Training; the weights were chosen on PublicTest.
+the images that are also in Training; the weights were chosen on PublicTest.
 """
 
 from __future__ import annotations

@@ -264,7 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, help="FER2013 with votes, as .npz")
     parser.add_argument(
-        "--again", action="store_true", help="write the page anew from what was measured before"
+        "--again", action="store_true", help="write the page from the stored figures"
     )
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="for contact sheets")

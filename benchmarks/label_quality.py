@@ -3,7 +3,7 @@
     python benchmarks/label_quality.py --data fer2013.npz
 
 asks it of FER2013's PublicTest, where the votes of FER+ judge: a flag is right if another
-expression has more votes than the label. Images that also stand in Training are left out, for the
+expression has more votes than the label. Images that are also in Training are left out, for the
 weights that describe the faces were fitted on Training, on its labels and on its votes. So they
 know how FER+'s voters see faces, though not these; the figure is that of a good reader, and not
 of flags from FER2013's labels alone. Copies within PublicTest share a fold.
@@ -109,7 +109,7 @@ def on_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str, Any
     if picture is not None:
         draw(report, faces["images"], picture)
     return {
-        "part": "PublicTest, FER+ expressions, without images that also stand in Training",
+        "part": "PublicTest, FER+ expressions, without copies",
         "left_out": faces["left_out"],
         "classifier": PUBLIC_TEST_CLASSIFIER | {"features": "pretrained fer2013"},
         "folds": N_FOLDS,

@@ -39,7 +39,7 @@ DOCS = Path(__file__).parent.parent / "docs" / "models"
 VIEWS = (None, "flip", "ten")
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 ALL = "all"
-COPIES = "without images that also stand in Training"
+COPIES = "without copies"
 PAPER = "majority as in the FER+ paper"
 
 
@@ -292,7 +292,7 @@ def draw(
 def write_card(
     name: str, pipeline: Pipeline, model: dict[str, Any], judged: Judged, docs: Path, **options: Any
 ) -> dict[str, Any]:
-    """Measure, draw and write one card; the figures come back."""
+    """Measure, plot and write one card; return the figures."""
     figures, pictures = measured(pipeline, model, judged, **options)
     draw(name, docs / "images", judged, pipeline[-1].classes_, pictures)
     (docs / f"{name}.md").write_text(card_text(figures), encoding="utf-8")
@@ -304,7 +304,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="weights; all if none is named")
     parser.add_argument("--data", type=Path, help="FER2013 with votes, as .npz")
     parser.add_argument(
-        "--again", action="store_true", help="write the text anew from what was measured before"
+        "--again", action="store_true", help="write the text from the stored figures"
     )
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the cards")
     arguments = parser.parse_args()

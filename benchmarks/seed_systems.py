@@ -3,7 +3,7 @@
     python benchmarks/seed_systems.py --system cnn4 --data fer2013.npz
 
 prints what the system reaches on PublicTest beside what its document reports, with and
-without the PublicTest images that also stand in Training, and keeps the same with the
+without the PublicTest images that are also in Training, and keeps the same with the
 history and the library versions in ``benchmarks/results/``.
 
     python benchmarks/seed_systems.py --all --data fer2013.npz
@@ -11,7 +11,7 @@ history and the library versions in ``benchmarks/results/``.
 trains whatever has no result yet and prints one table of all. A run that was stopped goes on
 from its last epoch when it is started again (``benchmarks/checkpoints/``).
 
-PublicTest, without the images that also stand in Training, is watched during the fit (plateaus,
+PublicTest, without the images that are also in Training, is watched during the fit (plateaus,
 early stopping), as the documents watched their validation part; PrivateTest is not in the data and
 is never looked at.
 """

@@ -109,5 +109,5 @@ def test_a_data_set_speaks_the_words_of_skfer(run, tmp_path):
     (tmp_path / "coded" / "KA.XX1.1.tiff").touch()
     with pytest.raises(ValueError, match=r"KA\.XX1\.1\.tiff"):
         page["load_coded"](tmp_path / "coded")
-    with pytest.raises(ValueError, match="holds no"):
+    with pytest.raises(ValueError, match="contains no"):
         page["load_coded"](tmp_path)

@@ -4,7 +4,7 @@ What the systems learn, and from what
 =====================================
 
 Accuracy on FER2013's PublicTest of every system trained so far, the price in parameters, and how
-much of it is memory of images that also stand in Training. All numbers are read from
+much of it is memory of images that are also in Training. All numbers are read from
 `benchmarks/results/`, where `seed_systems.py`, `model_card.py` and `transfer.py` left them.
 """
 

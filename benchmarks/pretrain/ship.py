@@ -3,7 +3,7 @@
     python benchmarks/pretrain/ship.py RUN --data fer2013.npz
 
 Both heads of the network become weights of their own, "fer2013" and "ferplus". The temperature is
-fitted on PublicTest without the images that also stand in Training. Ship only what is better than
+fitted on PublicTest without the images that are also in Training. Ship only what is better than
 the weights before on PublicTest and in the table of corruptions (``model_card.py``).
 """
 
