@@ -1,4 +1,4 @@
-"""The peers: what is installed for each, in a virtual environment of its own."""
+"""Virtual environments of the compared packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMEOUT = 900  # seconds for one process
 
 @dataclass(frozen=True)
 class Peer:
-    """A package: what is installed for it (without what those depend on), and its systems."""
+    """Package with its requirements (without their dependencies) and its systems."""
 
     name: str
     requirements: tuple[str, ...]
@@ -24,10 +24,10 @@ class Peer:
     note: str = ""
 
 
-_NO_TORCH = "torch and what comes with it, gigabytes, were not installed for it"
-# Pinned where a figure depends on it; the newest otherwise. moviepy 1 and what it needs is for
-# fer alone. Packages that need torch are tried without: theirs is a download of gigabytes, and
-# none of them carries weights anyway.
+_NO_TORCH = "torch and its dependencies (gigabytes) were not installed"
+# Pinned if a figure depends on it, otherwise the newest. moviepy 1 and its requirements are for fer
+# only. Packages that need torch are tried without it: it takes gigabytes, and none of these
+# packages contains weights.
 PEERS = (
     Peer(
         "fer",
@@ -93,7 +93,7 @@ PEERS = (
 
 
 class Environment:
-    """A virtual environment for one peer, on top of the packages of this one."""
+    """Virtual environment of one package, on top of the packages of this one."""
 
     def __init__(self, peer: Peer, work: Path):
         self.peer = peer
@@ -102,7 +102,7 @@ class Environment:
         self.downloads = work / "wheels"
 
     def make(self) -> None:
-        """Make it unless it is there, complete, from the last time."""
+        """Create the environment unless it is complete."""
         done = self.folder / "installed.txt"
         wanted = "\n".join(self.peer.requirements)
         if done.exists() and done.read_text() == wanted:
@@ -126,7 +126,7 @@ class Environment:
         return run_python(self.python, ["-c", code], self.folder).stdout.strip()
 
     def carries_weights(self) -> bool:
-        """Whether any file of the distribution looks like a network's weights."""
+        """Whether a file of the distribution looks like weights of a network."""
         name = self.peer.requirements[0].split("=")[0]
         code = f"from importlib.metadata import files; print(*files({name!r}), sep='\\n')"
         listed = run_python(self.python, ["-c", code], self.folder).stdout.split("\n")
@@ -136,7 +136,7 @@ class Environment:
 def run_python(
     python: Path | str, arguments: Sequence[str], home: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run it with a home of its own, so that nobody's cached weights are used or left behind."""
+    """Run Python with an empty home folder, so that no cached weights are used or left behind."""
     variables = os.environ | {
         "HOME": str(home),
         "TF_CPP_MIN_LOG_LEVEL": "3",

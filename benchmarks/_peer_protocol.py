@@ -1,4 +1,4 @@
-"""What is asked of every system that is compared."""
+"""Protocol of the compared systems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BATCH = 64
 
 
 class System:
-    """What is asked of every system; a face is (48, 48) uint8, gray."""
+    """Calls to a system; a face is (48, 48) uint8, gray."""
 
     #: Distributions whose files it is made of, and the module that is imported.
     distributions: tuple[str, ...] = ()
@@ -25,15 +25,15 @@ class System:
         raise NotImplementedError
 
     def batch(self, faces: np.ndarray) -> list[str]:
-        """Labels of many faces, the quickest way that the package has."""
+        """Labels of many faces, by the fastest call of the package."""
         return [self.own(face) for face in faces]
 
     def one(self, face: np.ndarray) -> str:
-        """Label of one face without searching for it, the quickest way."""
+        """Label of one face without detection, by the fastest call."""
         return self.batch(face[None])[0]
 
     def own(self, face: np.ndarray) -> str:
-        """Label of one face by the package's public call, without searching if it can."""
+        """Label of one face by the package's public call, without detection if possible."""
         return self.one(face)
 
     def photo(self, path: str) -> str:
@@ -41,12 +41,12 @@ class System:
         raise NotImplementedError
 
     def extras(self, faces: np.ndarray) -> dict[str, Any]:
-        """Anything else to be measured."""
+        """Further measurements."""
         return {}
 
 
 def in_color(face: np.ndarray) -> np.ndarray:
-    """The gray face in three equal channels."""
+    """Repeat the gray face in three channels."""
     return np.repeat(face[..., None], 3, axis=2)
 
 

@@ -1,4 +1,4 @@
-"""How skfer is asked beside its peers."""
+"""Calls to skfer in the comparison."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Skfer(System):
         return str(self.pipeline.predict([path])[0])
 
     def extras(self, faces):
-        """How many faces a second beside `keras.Model.predict` of the same network, in turns."""
+        """Compare with `keras.Model.predict` of the same network, in alternation."""
         other = self.classifier.backend == "onnx-int8"  # no equal precision to compare at
         if other or self.classifier.test_time_augmentation is not None:
             return {}

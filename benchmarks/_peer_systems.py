@@ -1,7 +1,6 @@
-"""How each peer is asked, behind one small protocol.
+"""Calls to each package in the comparison.
 
-Used by ``_peer.py`` inside each system's own environment: what a system needs is imported when it
-is loaded.
+``_peer.py`` uses them inside the environment of each package, so that imports are in `load`.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from _peer_skfer import Skfer
 
 
 class Fer(System):
-    """fer with its hdf5 network, or with the quantised one that newer releases use by default."""
+    """fer with its hdf5 network, or with the quantised default network of newer releases."""
 
     distributions = ("fer",)
     module = "fer.fer"
@@ -59,7 +58,7 @@ class Fer(System):
 
 
 class OldFer(Fer):
-    """The last release whose documented import works, where moviepy is older than 2."""
+    """Last release whose documented import works, if moviepy is older than 2."""
 
     module = "fer"
 
@@ -212,7 +211,7 @@ class Rmn(System):
 
 
 class PyFeat(System):
-    """Imported and built only: it takes files, not faces."""
+    """Imported and built only, because it takes files and not faces."""
 
     distributions = ("py-feat",)
     module = "feat"

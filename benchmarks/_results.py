@@ -1,4 +1,4 @@
-"""Where the benchmarks keep what they measured, and which versions it was measured with."""
+"""Files of results, and the versions that they depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PACKAGES = ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy"
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a figure depends on."""
+    """Versions that a figure depends on."""
     return {package: version(package) for package in _PACKAGES} | {
         "python": platform.python_version(),
         "cores": str(os.cpu_count()),
@@ -24,18 +24,18 @@ def versions() -> dict[str, str]:
 
 
 def line_of(found: dict[str, str]) -> str:
-    """Versions as the last line of a report."""
+    """Format versions as the last line of a report."""
     return "  " + ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def read(name: str) -> dict | None:
-    """A result that was written before."""
+    """Read a result."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def write(name: str, result: dict) -> None:
-    """Keep a result, and say where."""
+    """Write a result and print its path."""
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
@@ -43,7 +43,7 @@ def write(name: str, result: dict) -> None:
 
 
 def plain(parameters: dict) -> dict:
-    """Parameters as they can be written: an optimiser by its settings, a file by its name."""
+    """Convert parameters to JSON values: an optimizer to its settings, a path to its name."""
     return {name: _plain_value(value) for name, value in parameters.items()}
 
 
@@ -56,7 +56,7 @@ def _plain_value(value: object) -> object:
 
 
 def _processor() -> str:
-    """Its vector instructions: they decide how fast which precision is."""
+    """Vector instructions of the processor, which determine the speed of each precision."""
     flags = Path("/proc/cpuinfo")
     known = flags.read_text().split() if flags.exists() else []
     wide = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in known]

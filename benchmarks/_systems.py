@@ -1,6 +1,6 @@
-"""The systems that skfer reproduces: what each trains, and what its document says it reached.
+"""Settings of the systems that skfer reproduces, and the results that their sources report.
 
-"Derived" marks what a document doesn't state.
+"Derived" marks what a source does not state.
 """
 
 from __future__ import annotations
@@ -8,22 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# Also where ``--save`` is to put a network that another system goes on from.
+# Also the folder for ``--save`` of a network that another system continues.
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 FIVE = ("angry", "happy", "neutral", "sad", "surprise")
-# Backbones made for ImageNet's weights. They can't be had on every machine: from random ones,
-# two epochs on part of the data show that a network trains, and nothing more.
+# Networks designed for ImageNet weights, which are not available on every machine. Two epochs from
+# random weights on part of the data only show that a network trains.
 _SMOKE = {"epochs": 2, "batch_size": 64, "learning_rate": 1e-4, "augment": "flip"}
 _SMOKE_IMAGES = 5000
 
 
 @dataclass(frozen=True)
 class System:
-    """One system: its classes, its classifier, and what its document says it reached.
+    """System with its classes, its classifier and the result of its source.
 
-    `n_images` is how many of Training are taken, all if None; `row` is the seed system it
-    belongs to.
+    `n_images` is the number of images of Training, None for all; `row` is the source of the system.
     """
 
     row: str
@@ -33,9 +32,9 @@ class System:
     n_images: int | None = None
 
 
-# 64 a batch and mirrored images as in the Kathak study of the same network; rates and their
-# fall as in the web page's log. The patience is not stated: with 2 the rate fell after epoch 8,
-# before the log's did, and PublicTest ended at 0.629.
+# Batch size and mirrored images as in the Kathak study of the same network; learning rates as in
+# the log of the web page. The patience is not stated: with 2, the rate fell after epoch 8, earlier
+# than in the log, and PublicTest ended at 0.629.
 _CNN4 = {
     "network": "cnn4",
     "epochs": 15,
@@ -44,7 +43,7 @@ _CNN4 = {
     "reduce_lr": {"factor": 0.1, "patience": 3, "min_lr": 1e-5},
     "augment": "flip",
 }
-# Accuracy on AffectNet's 8 classes with ImageNet weights: the document's first table, its second.
+# Accuracy on AffectNet's 8 classes with ImageNet weights: first and second table of the source.
 _S4_TABLES = {
     "efficientnetb0": (0.536, 0.444),
     "efficientnetb3": (0.488, 0.439),
@@ -89,8 +88,8 @@ SYSTEMS = {
         "0.549 after 5 epochs, over PublicTest and PrivateTest together (derived)",
         _CNN4 | {"activation": "elu", "epochs": 5},
     ),
-    # Batch, optimiser, mirrored images and filled-up classes are the study's; it doesn't say how
-    # far it fills them up. Schedule and average are ours.
+    # Batch size, optimizer, mirrored images and oversampling are those of the study, which does not
+    # state the amount of oversampling. Schedule and average are ours.
     "cnn4_oversampled": System(
         "S5",
         "0.667 after 15 epochs, over PublicTest and PrivateTest together (derived)",
@@ -105,8 +104,8 @@ SYSTEMS = {
             "oversample": 0.5,
         },
     ),
-    # The same network trained on, with images also turned, moved and zoomed: mirrored ones alone
-    # are learnt by heart (0.73 of the training images right, 0.62 of new ones).
+    # The same network continued with rotation, shift and zoom: with mirrored images alone it
+    # overfits (accuracy 0.73 on training images, 0.62 on new ones).
     "cnn4_oversampled_on": System(
         "S5",
         "0.667 after 15 epochs, over PublicTest and PrivateTest together (derived)",

@@ -1,16 +1,14 @@
-"""Valence and arousal: on drawn faces, whose own are known, and on FER2013 with weak targets.
+"""Measure `FacialAffectRegressor` on drawn faces and on FER2013.
 
     python benchmarks/affect.py [--data fer2013.npz]
 
-trains `FacialAffectRegressor` on drawn faces with noise, occlusion and turned heads, and measures
-it on faces drawn from other seeds. Beside it stands what needs no ratings: a classifier of the same
-network, images and epochs, its probabilities mapped by `expressions_to_affect`.
+On drawn faces, whose valence and arousal are known, a regressor is compared with a classifier of
+the same network, images and epochs, whose probabilities are mapped by `expressions_to_affect`.
 
-With FER2013 and its votes, a regressor starts from the "ferplus" weights and learns from a part of
-Training for a few epochs. Nobody rated these images: the targets are the shares of FER+'s votes
-mapped by `expressions_to_affect`, so they hold no more than the votes do. Weak targets; the figures
-say that learning and transfer work, not how well feelings are read. Measured is PublicTest without
-the images that are also in Training; the weights were chosen on PublicTest.
+FER2013 has no ratings: with ``--data``, a regressor starts from the "ferplus" weights and learns
+the mapped votes of FER+ for a few epochs. These targets contain no more than the votes. The figures
+are those of PublicTest without the images that are also in Training. The weights were chosen on
+PublicTest.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from skfer.metrics import concordance_correlation, sign_agreement
 
 NOISE, OCCLUSION, POSE = 0.05, 0.2, 20.0
 TRAINED_ON, TESTED_ON = 0, (1, 2, 3)
-# Chosen beforehand, not tuned.
+# Chosen in advance, not tuned.
 DRAWN = {
     "network": "mini_resnet",
     "batch_size": 32,
@@ -60,7 +58,7 @@ NAMES = ("valence", "arousal")
 
 
 def figures(y: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, float]]:
-    """Concordance, error and agreement in sign, of valence and of arousal."""
+    """Concordance, error and sign agreement of valence and arousal."""
     measures = {
         "concordance": concordance_correlation,
         "rmse": root_mean_squared_error,
@@ -78,7 +76,7 @@ def figures(y: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, float]]
 
 
 def drawn(n_faces: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images, their valence and arousal, and the names of the expressions."""
+    """Images, their valence and arousal, and their labels."""
     faces = make_faces(n_faces, noise=NOISE, occlusion=OCCLUSION, pose=POSE, random_state=seed)
     return faces.images, np.column_stack([faces.valence, faces.arousal]), faces.labels
 
@@ -143,9 +141,11 @@ def on_fer2013(path: Path, n_faces: int, epochs: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--faces", type=int, default=3000, help="drawn faces to train on")
-    parser.add_argument("--epochs", type=int, default=12, help="on drawn faces")
+    parser.add_argument("--epochs", type=int, default=12, help="epochs on drawn faces")
     parser.add_argument("--data", type=Path, help="FER2013 with votes, as .npz")
-    parser.add_argument("--real-faces", type=int, default=4000, help="of FER2013 to train on")
+    parser.add_argument(
+        "--real-faces", type=int, default=4000, help="images of FER2013 to train on"
+    )
     parser.add_argument("--real-epochs", type=int, default=3)
     arguments = parser.parse_args()
     result = _results.read("affect") or {}

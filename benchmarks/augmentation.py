@@ -1,9 +1,9 @@
-"""How much longer an epoch takes with augmentation, as ratios measured in one run.
+"""Measure the time of an epoch with augmentation, relative to one without.
 
     python benchmarks/augmentation.py
 
-times an epoch of 48x48 faces (the second of each fit: the first compiles) with each preset, in
-turns, and writes the ratios to "none" to ``benchmarks/results/augmentation.json``.
+The second epoch of a fit is measured, because the first one compiles. The presets alternate. The
+ratios are written to ``benchmarks/results/augmentation.json``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PRESETS = ("none", "light", "strong", "strong and mixup")
 
 
 class SecondsAnEpoch(keras.callbacks.Callback):
-    """Of the class: a fit works on a copy."""
+    """Record the seconds of each epoch, on the class, because a fit copies its callbacks."""
 
     last = 0.0
 

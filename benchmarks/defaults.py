@@ -1,13 +1,12 @@
-"""The default network and schedule beside HOG with an SVC, on few and many images.
+"""Compare the default classifier with HOG and an SVC, on few and many images.
 
     python benchmarks/defaults.py --data fer2013.npz --sizes 200 --seeds 0 1 2
     python benchmarks/defaults.py --data fer2013.npz --sizes 2000 --seeds 0 1
 
-fits each system on so many images, drawn from FER2013's Training by the seed, and scores it on
-1,500 images of PublicTest, the same for all. The systems are `FacialExpressionClassifier()`; the
-same with ``weights="fer2013"``; HOG with an SVC; and the weights with five images for each of
-three labels of one's own. The defaults were chosen on other images of Training. A row of the
-result that is measured again is replaced; the others stay.
+Each system is fitted on a random sample of FER2013's Training and measured on the same 1,500 images
+of PublicTest. The systems are `FacialExpressionClassifier()`, the same with ``weights="fer2013"``,
+HOG with an SVC, and the weights with five images for each of three new labels. The defaults were
+chosen on other images of Training. A new row replaces the one with the same key.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ SYSTEMS: dict[str, Callable[[int], Any]] = {
 
 
 def draw(path: Path, size: int, seed: int) -> tuple[np.ndarray, ...]:
-    """Images of Training and the test images, with their labels."""
+    """Sample images of Training; return them and the test images, with labels."""
     faces = load_fer2013(path)
     train = np.random.default_rng(seed).permutation(faces.train_index)[:size]
     test = np.random.default_rng(0).permutation(faces.public_test_index)[:N_TEST]
@@ -56,7 +55,7 @@ def draw(path: Path, size: int, seed: int) -> tuple[np.ndarray, ...]:
 
 
 def measured(system: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float | int]:
-    """Fit, and return how long it took."""
+    """Fit, and return the times."""
     started, cpu = time.perf_counter(), _cpu_seconds()
     system.fit(X, y)
     row: dict[str, float | int] = {
@@ -67,7 +66,7 @@ def measured(system: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float | int
 
 
 def own_labels(path: Path, seed: int) -> dict[str, Any]:
-    """Fine-tune on a few images for each of three labels that the weights don't know."""
+    """Fine-tune on a few images of three labels that the weights do not have."""
     X, y, X_test, y_test = draw(path, 2_000, seed)
     y, y_test = (np.array([OWN_LABELS[name] for name in labels]) for labels in (y, y_test))
     few = np.concatenate([np.flatnonzero(y == name)[:IMAGES_A_LABEL] for name in np.unique(y)])
@@ -108,7 +107,7 @@ def main() -> None:
 
 
 def keep(key: dict[str, Any], row: dict[str, Any]) -> None:
-    """Put a row into the result, in the place of one with the same key."""
+    """Insert a row into the result, or replace the one with the same key."""
     before = (_results.read("defaults") or {}).get("rows", [])
     others = [old for old in before if any(old[name] != key[name] for name in key)]
     rows = sorted([*others, key | row], key=lambda old: [old[name] for name in key])

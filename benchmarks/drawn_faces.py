@@ -1,11 +1,11 @@
-"""Show that the drawn faces are hard for pixels, learnable for a CNN, and found by Haar.
+"""Check that drawn faces are difficult for pixels, learnable for a CNN, and detected by Haar.
 
     python benchmarks/drawn_faces.py
 
-prints, at the default difficulty of `make_faces`, the accuracy of a logistic regression on
-pixels (wanted below 0.7) and of ``cnn4`` (above 0.9) on other faces than they were fitted on,
-and the share of faces that Haar finds in scenes (at least 0.9) with the median overlap of the
-boxes (at least 0.5).
+At the default difficulty of `make_faces`, it prints the accuracy of logistic regression on pixels
+(wanted: below 0.7) and of ``cnn4`` (above 0.9) on new faces, the share of faces that Haar detects
+in
+scenes (at least 0.9), and the median overlap of the boxes (at least 0.5).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def cnn4(n_train: int, epochs: int) -> float:
 
 
 def haar(n_scenes: int) -> tuple[float, float]:
-    """Share of faces found, and median overlap of the best box over all scenes."""
+    """Share of detected faces, and median overlap of the best box over all scenes."""
     scenes = make_faces(n_scenes, scene=True, random_state=0)
     found = FaceCropper().detect(scenes.images)
     overlaps = [

@@ -1,15 +1,15 @@
-"""Judge the weights that come with skfer across data sets, audit FER2013 for leaks, check coverage.
+"""Measure the shipped weights on several data sets, find copies in FER2013, and check coverage.
 
     python benchmarks/evaluation.py --data fer2013.npz
 
-writes ``docs/evaluation.md``, its pictures in ``docs/images/`` and its figures in
-``benchmarks/results/evaluation.json``. Contact sheets of the leaks show images of FER2013, which
-are not ours to give out: they go into ``build/``. PrivateTest is not looked at.
+It writes ``docs/evaluation.md``, its plots in ``docs/images/`` and its figures in
+``benchmarks/results/evaluation.json``. Contact sheets with images of FER2013, which may not be
+distributed, are written to ``build/``. PrivateTest is not used.
 
-Three data sets: FER2013's PublicTest (with and without the images that have a copy in Training),
-the same images with the labels of FER+, and a folder in the layout and with the file names of CK+.
-Its images are drawn faces, 30 people an expression with a clip of 3 frames each; frames differ by
-noise. They show that labels, names and groups go the whole way, and how far off drawings are.
+The data sets are FER2013's PublicTest (with and without the images that have a copy in Training),
+the same images with the labels of FER+, and a folder with the layout and file names of CK+. Its
+images are drawn faces, 30 people per expression with 3 frames each, which differ by noise. They
+test labels, names and groups.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ KINDS = ("copy", "near copy", "mirrored copy")
 
 
 class Given(ClassifierMixin, BaseEstimator):
-    """A classifier whose images are their probabilities, worked out once for all splits."""
+    """Classifier whose images are their probabilities, which are computed once for all splits."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -59,7 +59,7 @@ class Given(ClassifierMixin, BaseEstimator):
 
 
 class Remembering(ClassifierMixin, BaseEstimator):
-    """A fitted model that looks at every image once: the same ones stand in several data sets."""
+    """Fitted model that predicts each image once, although data sets share images."""
 
     def __init__(self, model):
         self.model = model
@@ -79,7 +79,7 @@ class Remembering(ClassifierMixin, BaseEstimator):
 
 
 def drawn_folder(root: Path, people: int = PEOPLE) -> Path:
-    """Drawn faces as files named as in CK+: a person and clip for every face."""
+    """Write drawn faces to files named as in CK+, and return the folder."""
     faces = make_faces(people * len(EXPRESSIONS), classes=list(EXPRESSIONS), random_state=0)
     for frame in range(FRAMES):
         images = corrupt_images(faces.images, "noise", 0.02, random_state=frame)[..., 0]
@@ -92,7 +92,7 @@ def drawn_folder(root: Path, people: int = PEOPLE) -> Path:
 
 
 def conformal(proba: np.ndarray, labels: np.ndarray, n_splits: int = N_SPLITS) -> list[dict]:
-    """Coverage and size of sets: means over random halves for calibration and test."""
+    """Mean coverage and size of sets over random halves for calibration and test."""
     given = FrozenEstimator(Given().fit(proba, labels))
     splits = [
         train_test_split(np.arange(len(labels)), train_size=CALIBRATING, random_state=seed)
@@ -136,7 +136,7 @@ def conformal(proba: np.ndarray, labels: np.ndarray, n_splits: int = N_SPLITS) -
 
 
 def audited(audit: Bunch, training: Bunch, test: Bunch) -> dict[str, Any]:
-    """Counts of an audit, and rows of its pairs where the data count them from their source."""
+    """Counts of an audit, and the rows of its pairs if the data has row numbers."""
     pairs = audit.pairs
     differ = pairs["label_test"] != pairs["label_train"]
     row_of = [
@@ -145,7 +145,7 @@ def audited(audit: Bunch, training: Bunch, test: Bunch) -> dict[str, Any]:
     return {
         "counts": audit.counts,
         "labels_differ": {kind: int(differ[pairs["kind"] == kind].sum()) for kind in KINDS},
-        # A line each: rows of the test and the training image, kind, similarity.
+        # Row of the test image, row of the training image, kind, similarity.
         "pairs": [
             f"{row_of[0][a]} {row_of[1][b]} {kind} {likeness:.3f}"
             for a, b, kind, likeness in pairs[["test", "train", "kind", "similarity"]].to_numpy()
@@ -156,7 +156,7 @@ def audited(audit: Bunch, training: Bunch, test: Bunch) -> dict[str, Any]:
 def leak_gaps(
     models: dict[str, Any], proba: dict[str, np.ndarray], test: Bunch, leaked: np.ndarray
 ) -> list[dict]:
-    """Accuracy of models with FER2013's labels on images that leaked and on the others."""
+    """Accuracy of models with the labels of FER2013 on images with and without a copy."""
     rows = []
     for name, model in models.items():
         if set(model.classes_) != set(test.labels):
@@ -188,7 +188,7 @@ def draw(
     docs: Path,
     build: Path,
 ) -> None:
-    """Pictures for the page, and the contact sheets, which stay out of it."""
+    """Draw the plots of the page and the contact sheets."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -226,7 +226,7 @@ def measured(
     people: int = PEOPLE,
     n_splits: int = N_SPLITS,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All figures of the page, and what its pictures are drawn from."""
+    """Return all figures of the page, and the data of its plots."""
     audit = leak_audit(training.images, test.images, y_train=training.labels, y_test=test.labels)
     models = {name: Remembering(model) for name, model in models.items()}
     unseen = Bunch(images=test.images[~audit.leaked], labels=test.labels[~audit.leaked])
@@ -277,7 +277,7 @@ def main() -> None:
         training, test = (
             load_fer2013(arguments.data, usage=part) for part in ("Training", "PublicTest")
         )
-        # Faces as they are: these images need no cropper.
+        # The images are faces already and need no cropper.
         models = {model["name"]: load_pretrained(model["name"])[1:] for model in list_pretrained()}
         figures, pictures = measured(
             training, test, load_ferplus(arguments.data, usage="PublicTest"), models

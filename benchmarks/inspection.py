@@ -1,17 +1,16 @@
-"""Whether maps find what a network looks at, and how fast they are.
+"""Measure the quality and the speed of explanation maps.
 
     python benchmarks/inspection.py --data fer2013.npz
 
-judges maps of the pretrained network by deletion and insertion, on images drawn by lot from
-FER2013's PublicTest, beside maps of chance; and times saliency of 1000 drawn faces beside an epoch
-of `fit` on as many, in turns. It writes ``benchmarks/results/inspection.json``. PrivateTest is not
-looked at.
+Maps of the pretrained network are compared with random maps by deletion and insertion, on a random
+sample of FER2013's PublicTest. The time of saliency for 1000 drawn faces is compared with an epoch
+of `fit` on as many, in alternation. Results are in ``benchmarks/results/inspection.json``.
+PrivateTest is not used.
 
-Squares of 4 pixels a side are taken away in 10 steps, and the blurred image stands in for them
-(`--baseline mean` takes its mean). The squares were chosen on images of Training: with single
-pixels, blurred, plain saliency was ahead of chance by 0.03 only, and by 0.09 with squares. One map
-of chance is noise from pixel to pixel, the other is as coarse as a feature map: noise of 6 x 6
-values, enlarged.
+Squares of 4 x 4 pixels are replaced by the blurred image (``--baseline mean``: its mean) in 10
+steps. This size was chosen on images of Training: with single pixels, saliency was better than
+random by 0.03, and with squares by 0.09. One random map is noise for each pixel, the other an
+enlarged map of 6 x 6 values, as coarse as a feature map.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ N_STEPS = 10
 COARSE = 6
 N_BOOTSTRAPS = 2000
 CHANCE = ("chance", "coarse chance")
-# Wanted of every map: the area of chance less its own, and of saliency: its speed beside fit's.
+# Wanted: area of a random map minus that of the map; time of saliency relative to that of fit.
 WANTED = {"deletion_gain": 0.05, "saliency_speed": 0.3}
 
 
 def maps_of(pipeline: Pipeline, images: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Maps of every kind, and two of chance, by name; how long they take is printed."""
+    """Compute maps of every kind and two random ones, by name, and print the times."""
     makers: dict[str, Callable] = {
         "saliency": saliency,
         "saliency, smooth=10": lambda *data: saliency(*data, smooth=10),
@@ -80,7 +79,7 @@ def interval(values: np.ndarray, rng: np.random.Generator) -> list[float]:
 def compared(
     pipeline: Pipeline, images: np.ndarray, maps: dict[str, np.ndarray], baseline: str, seed: int
 ) -> list[dict]:
-    """A row for each map: its areas, and by how much they are better than those of chance."""
+    """Return a row for each map: its areas, and the difference to those of random maps."""
     rows, areas = [], {}
     for name, of_each in maps.items():
         areas[name] = [
@@ -119,7 +118,7 @@ def line(row: dict) -> str:
 
 
 def speeds(network: str, n_images: int, rounds: int, seed: int) -> dict:
-    """Seconds of an epoch of fit and of saliency, of as many images, in turns."""
+    """Seconds of an epoch of fit and of saliency for as many images, in alternation."""
     faces = make_faces(n_images, random_state=seed)
     classifier = FacialExpressionClassifier(
         network, epochs=1, batch_size=64, augment=None, warm_start=True, random_state=seed
@@ -139,7 +138,7 @@ def speeds(network: str, n_images: int, rounds: int, seed: int) -> dict:
         "images": n_images,
         "fit_seconds": [round(seconds, 2) for seconds in fits],
         "saliency_seconds": [round(seconds, 2) for seconds in maps],
-        # Graphs are traced in each of them: a fit makes new ones.
+        # Each fit creates new graphs, which are traced again.
         "speed_beside_fit": round(statistics.median(ratios), 2),
         "from_to": [round(min(ratios), 2), round(max(ratios), 2)],
         "wanted": WANTED["saliency_speed"],
@@ -149,9 +148,11 @@ def speeds(network: str, n_images: int, rounds: int, seed: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="FER2013, as .npz")
-    parser.add_argument("--images", type=int, default=500, help="of PublicTest")
-    parser.add_argument("--baseline", default="blur", help="what stands in: blur or mean")
-    parser.add_argument("--rounds", type=int, default=2, help="fits and saliencies timed")
+    parser.add_argument("--images", type=int, default=500, help="number of images of PublicTest")
+    parser.add_argument(
+        "--baseline", default="blur", help="replacement of deleted pixels: blur or mean"
+    )
+    parser.add_argument("--rounds", type=int, default=2, help="number of measurements")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     load = os.getloadavg()[0]

@@ -2,15 +2,14 @@
 
     python benchmarks/label_quality.py --data fer2013.npz
 
-asks it of FER2013's PublicTest, where the votes of FER+ judge: a flag is right if another
-expression has more votes than the label. Images that are also in Training are left out, for the
-weights that describe the faces were fitted on Training, on its labels and on its votes. So they
-know how FER+'s voters see faces, though not these; the figure is that of a good reader, and not
-of flags from FER2013's labels alone. Copies within PublicTest share a fold.
+On FER2013's PublicTest, a flag is right if another expression has more votes of FER+ than the
+label. Images that are also in Training are left out, because the weights that compute the features
+were fitted on Training with its labels and votes. Features without FER+ would be less accurate.
+Copies within PublicTest are in one fold.
 
-The second part exchanges labels of drawn faces, so that it is known which are wrong.
+In the second part, labels of drawn faces are replaced, so that the wrong ones are known.
 
-The contact sheet goes into ``build/``: FER2013's images are not ours to give out.
+The contact sheet with images of FER2013 is written to ``build/``.
 """
 
 from __future__ import annotations
@@ -45,13 +44,13 @@ BUILD = Path(__file__).parent.parent / "build"
 N_FOLDS = 5
 TOPS = (50, 100, 200, 400)
 SHARES = (0.05, 0.1, 0.2)
-# Chosen beforehand, not tuned.
+# Chosen in advance, not tuned.
 PUBLIC_TEST_CLASSIFIER = {"C": 0.01, "max_iter": 1000}
 DRAWN_CLASSIFIER = {"C": 0.1, "max_iter": 1000}
 
 
 def public_test(data: Path) -> dict[str, Any]:
-    """PublicTest without copies from Training, with FER2013's labels and FER+'s votes."""
+    """PublicTest without copies of Training, with FER2013's labels and FER+'s votes."""
     fer2013, ferplus = (load(data, usage="PublicTest") for load in (load_fer2013, load_ferplus))
     place = np.searchsorted(fer2013.row, ferplus.row)
     new = ~copies(ferplus.images, load_fer2013(data, usage="Training").images)
@@ -68,7 +67,7 @@ def public_test(data: Path) -> dict[str, Any]:
 
 
 def share(right: np.ndarray) -> dict[str, Any]:
-    """A share with its 95 % interval (Wilson)."""
+    """Share with its 95 % interval (Wilson)."""
     interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
     return {
         "images": len(right),
@@ -78,7 +77,7 @@ def share(right: np.ndarray) -> dict[str, Any]:
 
 
 def pretrained_features() -> ExpressionEmbedder:
-    """What the network that ships sees in a face; nothing is fitted."""
+    """Features of the shipped network, without a fit."""
     faces = Pipeline(load_pretrained("fer2013").steps[1:])
     return ExpressionEmbedder(FrozenEstimator(faces))
 
@@ -134,7 +133,7 @@ def on_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str, Any
 
 
 def draw(report: Any, images: np.ndarray, path: Path) -> None:
-    """The contact sheet of the worst."""
+    """Write the contact sheet of the most doubtful labels."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -152,7 +151,7 @@ def draw(report: Any, images: np.ndarray, path: Path) -> None:
 def exchanged(
     labels: np.ndarray, part: float, kind: str, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The labels with some exchanged, for any other or always for the next; and which are."""
+    """Return labels with some replaced, by random ones or by the next one, and a mask of these."""
     rng = np.random.default_rng(seed)
     names, codes = np.unique(labels, return_inverse=True)
     wrong = np.zeros(len(labels), bool)
@@ -194,7 +193,7 @@ def on_drawn_faces(n: int, n_seeds: int) -> dict[str, Any]:
 
 
 def found(report: Any, wrong: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """How the flags, and the answers of the model by themselves, meet the labels exchanged."""
+    """Compare the flags and the wrong predictions of the model with the replaced labels."""
     wrong, truth = wrong[report["row"]], truth[report["row"]]
     flagged = report["issue"].to_numpy()
     unlike = (report["margin"] < 0).to_numpy()
@@ -216,8 +215,8 @@ def found(report: Any, wrong: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
-    parser.add_argument("--drawn", type=int, default=2000, help="drawn faces")
-    parser.add_argument("--seeds", type=int, default=3, help="of drawn faces")
+    parser.add_argument("--drawn", type=int, default=2000, help="number of drawn faces")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds of drawn faces")
     parser.add_argument("--picture", type=Path, default=BUILD / "label_quality.png")
     arguments = parser.parse_args()
     real = on_public_test(public_test(arguments.data), arguments.picture)

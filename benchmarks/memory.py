@@ -1,10 +1,9 @@
-"""How the memory of one process grows from fit to fit, as over the folds of a search.
+"""Measure the growth of memory over many fits in one process, as in a search.
 
     python benchmarks/memory.py
 
-fits a new classifier again and again, lets go of it, and writes the resident memory after
-each fit to ``benchmarks/results/memory.json``. Printed is the slope over the fits after the
-first five, which fill caches that stay.
+A new classifier is fitted and deleted repeatedly. The resident memory after each fit is written to
+``benchmarks/results/memory.json``. The slope is that after the first five fits, which fill caches.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def resident_megabytes() -> float:
 
 
 def measure(network: str, n_fits: int, n_images: int) -> list[float]:
-    """Resident memory after each of so many fits with predictions, in MB."""
+    """Resident memory in MB after each of some fits with predictions."""
     faces = make_faces(n_images, random_state=0)
     held_out = n_images // 4
     memory = []
@@ -64,7 +63,7 @@ def main() -> None:
         "wanted": WANTED,
         "versions": _results.versions(),
     }
-    print(f"{growth:.2f} MB a fit after the first {WARM_UP}; wanted <= {WANTED:g}")
+    print(f"{growth:.2f} MB per fit after the first {WARM_UP}; wanted <= {WANTED:g}")
     _results.write("memory", result)
 
 

@@ -1,10 +1,9 @@
-"""Measure what a model card says of the weights that come with skfer, and write the cards.
+"""Measure the shipped weights on PublicTest and write their model cards.
 
     python benchmarks/model_card.py --data fer2013.npz
 
-judges them on PublicTest and writes ``docs/models/NAME.md``, its pictures in
-``docs/models/images/`` and its figures in ``benchmarks/results/model_card_NAME.json``.
-PrivateTest is not looked at.
+It writes ``docs/models/NAME.md``, its plots in ``docs/models/images/`` and its figures in
+``benchmarks/results/model_card_NAME.json``. PrivateTest is not used.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ PAPER = "majority as in the FER+ paper"
 
 @dataclass
 class Judged:
-    """Images to judge a model by, and of which subsets accuracy is told."""
+    """Test images with labels, and the subsets whose accuracy is stated."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -68,7 +67,7 @@ def ferplus(data: Path) -> Judged:
     training, test = (load_ferplus(data, usage=part) for part in ("Training", "PublicTest"))
     every = {part: load_fer2013(data, usage=part) for part in ("Training", "PublicTest")}
     new = ~copies(test.images, every["Training"].images)
-    # All ten columns, which load_ferplus leaves two out of.
+    # All ten columns; load_ferplus leaves out two.
     row = np.searchsorted(every["PublicTest"].row, test.row)
     majority = paper_majority(every["PublicTest"].votes[row])
     found = counts(training.labels, test.labels, new)
@@ -99,7 +98,7 @@ def counts(training: np.ndarray, test: np.ndarray, new: np.ndarray) -> dict[str,
 
 
 def probabilities(pipeline: Pipeline, judged: Judged) -> dict[str | None, np.ndarray]:
-    """Of the faces as they are, at temperature 1, by test-time augmentation."""
+    """Probabilities at temperature 1, by test-time augmentation."""
     faces = Pipeline(pipeline.steps[1:])
     before = faces.get_params()
     found = {}
@@ -114,14 +113,14 @@ def probabilities(pipeline: Pipeline, judged: Judged) -> dict[str | None, np.nda
 def accuracies(
     judged: Judged, classes: np.ndarray, proba: dict[str | None, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """A row for each subset: images, and accuracy by test-time augmentation."""
+    """Return a row for each subset: number of images, and accuracy by test-time augmentation."""
     rows = []
     for name, chosen in judged.subsets.items():
         row: dict[str, Any] = {"subset": name, "images": int(chosen.sum())}
         for views, answers in proba.items():
             right = classes[answers.argmax(axis=1)] == judged.labels
             row[views or "none"] = round(float(right[chosen].mean()), 4)
-        # Half of the interval that holds the figure of as many other images in 95 of 100 cases.
+        # Half of the 95 % interval.
         share = row["none"]
         row["half_interval"] = round(1.96 * (share * (1 - share) / row["images"]) ** 0.5, 4)
         rows.append(row)
@@ -146,7 +145,7 @@ def by_class(judged: Judged, classes: np.ndarray, proba: np.ndarray) -> list[dic
 
 
 def prior_row(prior: str, judged: Judged, classes: np.ndarray, proba: np.ndarray) -> dict[str, Any]:
-    """Accuracy, balanced accuracy and recall of each class at one setting of `class_prior`."""
+    """Accuracy, balanced accuracy and recall of each class for one `class_prior`."""
     right = classes[proba.argmax(axis=1)] == judged.labels
     recalls = {str(name): float(right[judged.labels == name].mean()) for name in classes}
     return {
@@ -160,7 +159,7 @@ def prior_row(prior: str, judged: Judged, classes: np.ndarray, proba: np.ndarray
 def calibration(
     labels: np.ndarray, classes: np.ndarray, proba: np.ndarray, shipped: float
 ) -> dict[str, Any]:
-    """Calibration error, as trained, as shipped, and with a temperature from the other half."""
+    """Calibration error as trained, as shipped, and with the temperature of the other half."""
     halves = train_test_split(
         np.arange(len(labels)), test_size=0.5, stratify=labels, random_state=0
     )
@@ -207,7 +206,7 @@ def coverage(labels: np.ndarray, classes: np.ndarray, proba: np.ndarray) -> list
 def measured(
     pipeline: Pipeline, model: dict[str, Any], judged: Judged, *, corruptions: Any = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All figures of a card, and what its pictures are drawn from."""
+    """Return all figures of a card, and the data of its plots."""
     classifier = pipeline[-1]
     classes, shipped = classifier.classes_, float(classifier.temperature_)
     even = np.full(len(classes), 1 / len(classes))
@@ -257,7 +256,7 @@ def measured(
 def draw(
     name: str, folder: Path, judged: Judged, classes: np.ndarray, pictures: dict[str, Any]
 ) -> None:
-    """The pictures of a card, as PNG files."""
+    """Write the plots of a card as PNG files."""
     import matplotlib
 
     matplotlib.use("Agg")

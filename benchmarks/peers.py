@@ -1,16 +1,16 @@
-"""skfer beside the packages people use, on the same images in one run.
+"""Compare skfer with other packages, on the same images in one run.
 
     python benchmarks/peers.py --data fer2013.npz
 
-Each peer gets a virtual environment of its own under ``--work`` and runs in a process of its own;
-what those environments share with this one (NumPy, TensorFlow, ...) is not installed twice. A peer
-that can't run says why in one line. The systems take turns, ``--rounds`` times, and each time is
-the median over the rounds. Results go to ``benchmarks/results/peers.json``, and with ``--table``
-to a Markdown page.
+Each package has its own virtual environment under ``--work`` and its own process. These
+environments share NumPy, TensorFlow and others with this one. A package that does not run is listed
+with its error. The systems alternate for ``--rounds`` rounds; each time is the median over the
+rounds. Results are written to ``benchmarks/results/peers.json``, and with ``--table`` to a Markdown
+page.
 
-Accuracy is that of PublicTest. "One face" is an aligned face by the quickest call there is, "own
-call" the same face by the package's public call, told where the face is if it can be told; "ready"
-is a new process up to its first label.
+Accuracy is that on PublicTest. "One face" is the fastest call for an aligned face, "own call" the
+public call of the package, with the box of the face if it takes one, and "ready" the time of a new
+process until its first label.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from _peers_page import failures, page, table
 
 HERE = Path(__file__).parent
 OURS = tuple(name for name in SYSTEMS if name.startswith("skfer"))
-# Which documented import of fer works: (what is installed, what is written first in its README).
+# Documented imports of fer: (installed packages, first statement of its README).
 FER_IMPORTS = (
     ("fer 25.10.3", "fer", "from fer import FER"),
     ("fer 25.10.3", "fer", "from fer.fer import FER"),
@@ -65,7 +65,7 @@ def run_system(
 
 
 def import_seconds(system: str, python: Path | str, work: Path) -> float | None:
-    """Seconds of its import statement in new processes; None if it fails."""
+    """Seconds of the import in new processes; None if it fails."""
     module = SYSTEMS[system]().module
     code = f"import time; s = time.perf_counter(); import {module}; print(time.perf_counter() - s)"
     seconds = []
@@ -78,7 +78,7 @@ def import_seconds(system: str, python: Path | str, work: Path) -> float | None:
 
 
 def merged(rounds: list[dict]) -> dict:
-    """The first round, which has all figures, with the medians of all times."""
+    """Return the figures of the first round, with the medians of all times."""
     result = dict(rounds[0])
     for name in result:
         if name.endswith("_seconds") or name == "faces_a_second":
@@ -87,7 +87,7 @@ def merged(rounds: list[dict]) -> dict:
 
 
 def prepare(data: Path, work: Path, n_images: int | None) -> int:
-    """The faces and the photo that every system gets, as plain files."""
+    """Write the faces and the photo that every system reads."""
     from skimage.data import astronaut
 
     from skfer.datasets import load_fer2013
@@ -101,7 +101,7 @@ def prepare(data: Path, work: Path, n_images: int | None) -> int:
 
 
 def ratios(systems: dict[str, dict]) -> dict[str, dict[str, dict]]:
-    """Each skfer against each fer; above 1, or above 0 points, skfer is ahead."""
+    """Ratios of each skfer to each fer; skfer is better above 1, or above 0 points."""
     ran = {name: found for name, found in systems.items() if "error" not in found}
     ours = {name: found for name, found in ran.items() if name.startswith("skfer")}
     fers = {name: found for name, found in ran.items() if name.startswith("fer")}
@@ -124,7 +124,7 @@ def compared(ours: dict, fer: dict) -> dict[str, float]:
 
 
 def fer_imports(environments: dict[str, Environment], work: Path) -> list[dict[str, str]]:
-    """What fer's documented imports do."""
+    """Results of fer's documented imports."""
     found = []
     for title, peer, statement in FER_IMPORTS:
         if peer not in environments:
@@ -165,7 +165,7 @@ def run(arguments: argparse.Namespace) -> dict:
             if peer.note:
                 about[name]["note"] = peer.note
             if not environment.carries_weights():
-                about[name]["weights"] = "its package carries no weights, they are downloaded"
+                about[name]["weights"] = "it contains no weights and downloads them"
     rounds: dict[str, list[dict]] = {name: [] for name in pythons}
     for turn in range(arguments.rounds):
         for name, python in pythons.items():
@@ -208,10 +208,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="FER2013")
-    parser.add_argument("--work", type=Path, default=HERE / ".peers", help="the environments")
+    parser.add_argument(
+        "--work", type=Path, default=HERE / ".peers", help="folder of the environments"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--images", type=int, help="only the first so many faces")
-    parser.add_argument("--only", nargs="+", help="names of peers, or skfer")
+    parser.add_argument("--images", type=int, help="number of faces")
+    parser.add_argument("--only", nargs="+", help="names of packages to measure")
     parser.add_argument(
         "--pipeline", type=Path, help="a Pipeline saved with joblib instead of the shipped one"
     )
@@ -224,9 +226,9 @@ def main() -> None:
         for other, found in others.items():
             print(f"{name} to {other}: {found}")
     for failure in failures(result):
-        print(f"can't run: {failure}")
+        print(f"failed: {failure}")
     if result["load_before"] > 0.5:
-        print(f"not alone: the load was {result['load_before']} before; figures may be off")
+        print(f"The load before was {result['load_before']}; times may be wrong.")
     _results.write(arguments.name, result)
     if arguments.table:
         arguments.table.write_text(page(result))

@@ -1,14 +1,14 @@
-"""How much faster `recognize` is on a folder of photos than photo by photo, in one run.
+"""Compare `recognize` on a folder of photos with `recognize` photo by photo.
 
     python benchmarks/recognition.py
 
-writes 200 photos (frames of a video, or drawn scenes) to a folder, recognises the folder in one
-call and photo by photo with the same loaded Pipeline, in turns, checks that the answers are the
-same, and writes the ratio to ``benchmarks/results/recognition.json``.
+200 photos (frames of a video, or drawn scenes) are recognised in one call and one by one with the
+same loaded Pipeline, in alternation. The results must be equal. The ratio is written to
+``benchmarks/results/recognition.json``.
 
-What a call costs beside the photo (the network asked for one face, the table) is saved; reading
-and searching a photo are only spread over the cores. So the ratio falls towards the number of
-cores as photos grow, and several sizes are measured (``--sides``).
+One call saves the overhead of each call (the network, the table); reading and detection are only
+distributed over the cores. The ratio therefore approaches the number of cores for large photos, and
+several sizes are measured (``--sides``).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from skfer import recognize
 from skfer.datasets import make_faces
 
 WANTED = 3.0
-# The network adds the same numbers in another order when images come together.
+# In a batch, the network adds the same numbers in another order.
 TOLERANCE = 1e-4
 
 
 def write_photos(folder: Path, photos: list[np.ndarray], n_photos: int, side: int) -> None:
-    """So many photos whose longer side is that; over again if there are too few."""
+    """Write a number of photos with this longer side, repeated if there are too few."""
     for place in range(n_photos):
         photo = photos[place % len(photos)]
         scale = side / max(photo.shape[:2])
@@ -87,7 +87,7 @@ def build_detector(name: str | None, file: str | None):
 
 
 def measure(folder: Path, rounds: int, pipeline, detector) -> dict:
-    """Seconds in turns, and their ratio; the answers have to be the same."""
+    """Measure in alternation; return seconds and ratio. The results must be equal."""
     paths = sorted(folder.iterdir())
     one_by_one(paths[:2], pipeline, detector)  # what only the first call has to do
     alone, at_once = [], []
@@ -110,10 +110,10 @@ def measure(folder: Path, rounds: int, pipeline, detector) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", help="a Pipeline saved by joblib; else the pretrained one")
-    parser.add_argument("--detector", help="a detector's name; else that of the Pipeline")
-    parser.add_argument("--yunet", help="the file of YuNet, which is then the detector")
-    parser.add_argument("--video", help="a video whose frames are the photos; else drawn scenes")
+    parser.add_argument("--model", help="Pipeline saved with joblib; default: pretrained")
+    parser.add_argument("--detector", help="name of a detector; default: that of the Pipeline")
+    parser.add_argument("--yunet", help="file of YuNet, which is then the detector")
+    parser.add_argument("--video", help="video whose frames are the photos; default: drawn scenes")
     parser.add_argument("--photos", type=int, default=200)
     parser.add_argument(
         "--sides", type=int, nargs="+", default=[320, 596], help="longer sides of the photos"

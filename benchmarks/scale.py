@@ -1,14 +1,14 @@
-"""What millions of images cost: memory and time against their number, and two workers against one.
+"""Measure memory and time for up to a million images, and two workers against one.
 
     python benchmarks/scale.py
 
-fits and predicts on a million crops in memory, fits and predicts on folders of 1,000 to 100,000
-photos through a whole Pipeline, and searches four candidates with one worker and with two. It
-prints what each took beside what was wanted, and writes it to ``benchmarks/results/scale.json``.
-``--scale 0.1`` takes a tenth of the images and of the search.
+It fits and predicts on a million crops in memory and on folders of 1,000 to 100,000 photos through
+a whole Pipeline, and searches four candidates with one worker and with two. Results are compared
+with the wanted figures and written to ``benchmarks/results/scale.json``. ``--scale 0.1`` uses a
+tenth of the images and of the search.
 
-Each case is a process of its own, whose peak of resident memory is the figure. It counts
-pages of files too, which the system would take back if it needed them.
+Each case runs in its own process, whose peak of resident memory is the figure. It includes pages of
+files, which the system could take back.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WANTED = {"peak of crops": 4000, "files": 200, "ratio": 1.0}  # MB, MB more or l
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--scale", type=float, default=1.0, help="share of the images")
-    parser.add_argument("--only", choices=("crops", "files", "search"), help="one of the parts")
+    parser.add_argument("--only", choices=("crops", "files", "search"), help="run one part only")
     parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
@@ -71,14 +71,14 @@ def measure(scale: float, only: str | None) -> None:
 
 
 def in_process(name: str, *values: object) -> dict:
-    """What one case returns in a process of its own."""
+    """Run a case in its own process and return its result."""
     command = [sys.executable, __file__, "--case", name, *map(str, values)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def peak_megabytes() -> int:
-    """Of this process alone: ``ru_maxrss`` would count its parent's, from before it began."""
+    """Peak of this process; ``ru_maxrss`` would include that of its parent."""
     return int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) // 1000
 
 
@@ -96,7 +96,7 @@ def classifier(**parameters: object):
 
 
 def stop_after(steps: int):
-    """A callback that ends the fit amid its first epoch."""
+    """Return a callback that stops the fit within its first epoch."""
     import keras
 
     class Stop(keras.callbacks.Callback):
@@ -107,7 +107,7 @@ def stop_after(steps: int):
 
 
 def crops(n: str) -> dict:
-    """Fit for 200 steps on crops that are in memory, and predict all of them."""
+    """Fit for 200 steps on crops in memory, and predict all of them."""
     import numpy as np
 
     images = np.random.default_rng(0).integers(0, 256, (int(n), 48, 48), dtype=np.uint8)
@@ -122,7 +122,7 @@ def crops(n: str) -> dict:
 
 
 def draw(folder: str, n: str) -> dict:
-    """Write so many photos, with a face somewhere in each."""
+    """Write photos with a face in each."""
     import cv2
 
     from skfer.datasets import make_faces
@@ -135,7 +135,7 @@ def draw(folder: str, n: str) -> dict:
 
 
 def files(folder: str, n: str) -> dict:
-    """Predict with a Pipeline on so many photos, then fit it to them, for 200 steps at most."""
+    """Predict photos with a Pipeline, then fit it on them for at most 200 steps."""
     import warnings
 
     import numpy as np
@@ -166,7 +166,7 @@ def files(folder: str, n: str) -> dict:
 
 
 def search(seconds: str) -> dict:
-    """Search four candidates, which take about so long each alone, in one worker and in two."""
+    """Search four candidates of about equal cost with one worker and with two."""
     import numpy as np
     from sklearn.model_selection import GridSearchCV
 
@@ -224,7 +224,7 @@ def table(rows: list[dict]) -> str:
 
 
 def verdict(result: dict) -> str:
-    """What was wanted, and what came out."""
+    """Return the wanted and the measured figures."""
     lines = []
     if "crops" in result:
         (row,) = result["crops"]

@@ -1,19 +1,17 @@
-"""Train the systems that skfer reproduces on real FER2013, through the Pipeline.
+"""Train the systems that skfer reproduces on FER2013, through the Pipeline.
 
     python benchmarks/seed_systems.py --system cnn4 --data fer2013.npz
 
-prints what the system reaches on PublicTest beside what its document reports, with and
-without the PublicTest images that are also in Training, and keeps the same with the
-history and the library versions in ``benchmarks/results/``.
+prints the accuracy on PublicTest with and without the images that are also in Training, beside that
+of the source, and writes it with history and library versions to ``benchmarks/results/``.
 
     python benchmarks/seed_systems.py --all --data fer2013.npz
 
-trains whatever has no result yet and prints one table of all. A run that was stopped goes on
-from its last epoch when it is started again (``benchmarks/checkpoints/``).
+trains all systems without a result and prints a table. An interrupted run continues from its last
+epoch (``benchmarks/checkpoints/``).
 
-PublicTest, without the images that are also in Training, is watched during the fit (plateaus,
-early stopping), as the documents watched their validation part; PrivateTest is not in the data and
-is never looked at.
+PublicTest without the images that are also in Training is the validation data (plateaus, early
+stopping), as in the sources. PrivateTest is not in the data.
 """
 
 from __future__ import annotations
@@ -35,12 +33,12 @@ from sklearn.pipeline import Pipeline
 from skfer import FacialExpressionClassifier, GrayscaleResizer
 
 NAMES = np.array(["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"])
-# Where a document says nothing: the images as they are, all layers, at a constant rate.
+# Defaults if a source states nothing: unchanged images, all layers, a constant rate.
 _UNSTATED = {"schedule": None, "augment": None, "fine_tune": {"frozen_epochs": 0}}
 
 
 class EpochLog(keras.callbacks.Callback):
-    """One line an epoch, so that a long run can be watched; and how long epochs took."""
+    """Print a line for each epoch and record its time."""
 
     seconds: list[float] = []  # of the class: a fit uses a copy of its callbacks
 
@@ -54,7 +52,7 @@ class EpochLog(keras.callbacks.Callback):
 
 
 def load_split(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images and names of Training and PublicTest, of the given classes only."""
+    """Images and labels of Training and PublicTest, of the given classes only."""
     data = np.load(path)
     labels = NAMES[data["target"]]
     known = np.isin(labels, classes)
@@ -66,7 +64,7 @@ def load_split(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[np.ndarr
 
 
 def part_of(split: tuple, n_images: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """So many of the images, with the classes as frequent as in all."""
+    """Return a stratified sample of the images."""
     if n_images is None:
         return split
     X, _, y, _ = train_test_split(*split, train_size=n_images, stratify=split[1], random_state=seed)
@@ -126,7 +124,7 @@ def run(
 
 
 def report(result: dict) -> str:
-    """The result as a person reads it."""
+    """Format the result as text."""
     images = result["images"]
     return "\n".join(
         [
@@ -146,7 +144,7 @@ def report(result: dict) -> str:
 
 
 def table(results: list[dict]) -> str:
-    """All systems in one table; "smoke" marks a short run that shows only that it trains."""
+    """Format all results as a table; "smoke" marks short runs."""
     lines = [
         "| row | system | classes | parameters | epochs | s an epoch | PublicTest | "
         "without images in Training | the document |",
@@ -168,10 +166,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--system", choices=sorted(SYSTEMS))
-    which.add_argument("--all", action="store_true", help="what has no result yet; then the table")
-    which.add_argument("--table", action="store_true", help="the table of the results there are")
+    which.add_argument(
+        "--all", action="store_true", help="train systems without a result, then print the table"
+    )
+    which.add_argument("--table", action="store_true", help="print the table of all results")
     parser.add_argument("--data", type=Path, help="FER2013 as .npz")
-    parser.add_argument("--save", type=Path, help="folder to keep the fitted networks in")
+    parser.add_argument("--save", type=Path, help="folder for the fitted networks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mixed-precision", default="auto", choices=["auto", "bfloat16", "none"])
     arguments = parser.parse_args()
@@ -192,7 +192,7 @@ def main() -> None:
         _results.write(f"seed_{name}", result)
         if arguments.save is not None:
             arguments.save.mkdir(parents=True, exist_ok=True)
-            # Without the scaling layer: as weights= and from_keras take it.
+            # Without the scaling layer, as `weights` and `from_keras` expect.
             pipeline[-1].network_.layers[-1].save(arguments.save / f"{name}.keras")
     if not arguments.system:
         results = [_results.read(f"seed_{name}") for name in SYSTEMS]

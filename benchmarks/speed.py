@@ -1,13 +1,12 @@
-"""How fast skfer is beside plain Keras: ratios, measured in one run.
+"""Compare the speed of skfer with plain Keras, in one run.
 
     python benchmarks/speed.py
 
-measures the epochs of a fit, predictions of one image and of many, and the import, prints
-them beside the wanted figures, and writes them to ``benchmarks/results/speed.json``.
+It measures the epochs of a fit, predictions of one image and of many, and the import, prints them
+with the wanted figures, and writes them to ``benchmarks/results/speed.json``.
 
-skfer and Keras take turns, epoch by epoch and call by call, so that whatever else the machine
-does slows both; a ratio is the median of the ratios of neighbours. `--quick` takes fewer of
-them.
+skfer and Keras alternate, epoch by epoch and call by call, so that other work on the machine
+affects both. A ratio is the median over neighbouring pairs. ``--quick`` measures fewer pairs.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ print(seconds, *{"tensorflow", "keras"}.intersection(sys.modules))
 
 
 class Turns(keras.callbacks.Callback):
-    """Times the epochs of a fit, and waits between two of them for one of the other fit."""
+    """Callback that times epochs and alternates with another fit."""
 
     def __init__(self, mine: threading.Semaphore, others: threading.Semaphore):
         super().__init__()
@@ -67,7 +66,7 @@ class Turns(keras.callbacks.Callback):
 
 
 def time_fits(n_images: int, epochs: int) -> tuple[list[float], list[float]]:
-    """Seconds of each epoch of cnn4 but the first, which compiles, in skfer and in Keras."""
+    """Seconds of each epoch of cnn4 in skfer and in Keras, without the first, which compiles."""
     faces = make_faces(n_images, random_state=0)
     images = faces.images[..., np.newaxis]
     skfer_turn, keras_turn = threading.Semaphore(1), threading.Semaphore(0)
@@ -106,7 +105,7 @@ def time_fits(n_images: int, epochs: int) -> tuple[list[float], list[float]]:
 
 
 def time_predictions(n_images: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds of a prediction by one fitted little_vgg, through skfer and through Keras."""
+    """Seconds of a prediction of one fitted little_vgg through skfer and through Keras."""
     faces = make_faces(max(n_images, 64), random_state=0)
     classifier = FacialExpressionClassifier("little_vgg", epochs=1, random_state=0)
     network = classifier.fit(faces.images, faces.target).network_
@@ -130,7 +129,7 @@ def seconds_of(function: Callable[[], object]) -> float:
 
 
 def time_import(rounds: int) -> tuple[list[float], list[str]]:
-    """Seconds of `import skfer` in new processes, and which heavy packages came with it."""
+    """Seconds of `import skfer` in new processes, and the heavy packages that it imports."""
     answers = [
         subprocess.run([sys.executable, "-c", IMPORT], check=True, capture_output=True, text=True)
         .stdout.strip()
@@ -172,7 +171,7 @@ def run(quick: bool) -> dict:
 
 
 def report(result: dict) -> str:
-    """The result as a person reads it."""
+    """Format the result as text."""
     titles = {
         "fit": "fit, cnn4, epoch of 640 images",
         "predict 1": "predict_proba, little_vgg, 1 image",

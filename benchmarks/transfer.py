@@ -1,13 +1,12 @@
-"""Transfer to a new label set from few images, beside the same network from scratch.
+"""Measure transfer to new labels from few images, compared with random weights.
 
     python benchmarks/transfer.py --data fer2013.npz
 
-trains one network on half of FER2013's Training with its 7 labels. Then, from 5, 20 and 100
-images a class of the other half, with the 8 labels of FER+ (contempt is new), it fits the same
-network twice: in two phases from those weights, and from scratch with as many epochs. Each is
-drawn 5 times; measured is balanced accuracy on PublicTest, without the images that also stand
-in Training. Draws and seeds are the same for both. The fits from scratch get the optimiser's own
-rate, and as many passes over the images.
+A network is trained on half of FER2013's Training with its 7 labels. On 5, 20 and 100 images per
+class of the other half, with the 8 labels of FER+ (contempt is new), the same network is then
+fitted twice: in two phases from those weights, and from random weights with as many epochs and the
+default rate of the optimizer. Balanced accuracy on PublicTest without the images that are also in
+Training is measured for 5 samples, which are the same for both.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from skfer.datasets import load_fer2013, load_ferplus
 
 SIZES = (5, 20, 100)
 N_DRAWS = 5
-# Of the first network; the recipe of the weights that ship, but for its later phases.
+# Settings of the first network: the first phase of the shipped weights.
 RECIPE = {
     "network": "mini_resnet",
     "batch_size": 128,
@@ -48,7 +47,7 @@ RECIPE = {
         "erasing": 0.4,
     },
 }
-# Chosen beforehand, not tuned: a head first, then all layers at a tenth of the rate.
+# Chosen in advance, not tuned: first the head, then all layers at a tenth of the rate.
 FEW = {
     "network": "mini_resnet",
     "epochs": 30,
@@ -60,7 +59,7 @@ FEW = {
 
 
 def data(path: Path, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Half of Training with 7 labels, the other half and PublicTest with 8."""
+    """Half of Training with 7 labels, and the other half and PublicTest with 8."""
     faces = load_ferplus(path)
     seven = load_fer2013(path)
     place_of = {row: place for place, row in enumerate(np.load(path)["row"])}
@@ -82,7 +81,7 @@ def data(path: Path, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def some_of_each(y: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Places of so many images of every class."""
+    """Indices of a number of images of every class."""
     generator = np.random.default_rng(seed)
     return np.concatenate(
         [generator.choice(np.flatnonzero(y == name), n, replace=False) for name in np.unique(y)]
@@ -90,7 +89,7 @@ def some_of_each(y: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 
 def interval(values: list[float]) -> list[float]:
-    """95 % interval of the mean over the draws (Student's t)."""
+    """95 % interval of the mean over the samples (Student's t)."""
     low, high = stats.t.interval(
         0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
     )

@@ -1,9 +1,9 @@
-"""How fast a video is followed, and whether memory grows with its length.
+"""Measure frames per second of a video, and whether memory grows with its length.
 
     python benchmarks/video.py --video clip.mp4 --yunet face_detection_yunet.onnx
 
-recognises the video, writing rows and the annotated file, and then the same repeated 20 times,
-each in a process of its own, and writes frames a second and peak memory to
+The video is recognised with a table and an annotated file, and then the same video repeated 20
+times, each in its own process. Frames per second and peak memory are written to
 ``benchmarks/results/video.json``.
 """
 
@@ -29,7 +29,7 @@ WANTED_RATE, WANTED_GROWTH = 25.0, 50.0
 
 
 def repeated(clip: str, times: int, path: Path) -> None:
-    """The packets of the clip over again, undecoded."""
+    """Repeat the packets of the clip without decoding them."""
     with av.open(str(path), "w") as written:
         stream = None
         for turn in range(times):
@@ -47,7 +47,7 @@ def repeated(clip: str, times: int, path: Path) -> None:
 
 
 def measure(clip: str, yunet: str | None) -> dict:
-    """In this process: its peak memory is the video's."""
+    """Recognise the video in this process, whose peak memory is then that of the video."""
     reader = FaceReader(load_pipeline(), detector=YuNetDetector(yunet) if yunet else None)
     reader.read(make_first(clip))
     with tempfile.TemporaryDirectory() as name:
@@ -66,7 +66,7 @@ def measure(clip: str, yunet: str | None) -> dict:
 
 
 def make_first(clip: str) -> list:
-    """Its first frame: what only the first call has to do isn't part of the rate."""
+    """Write its first frame; a call on it does all work that happens only once."""
     with av.open(clip) as read:
         return [next(read.decode(video=0)).to_ndarray(format="rgb24")]
 

@@ -1,16 +1,15 @@
-"""The web page under attack, and its latency; on this machine's loopback only.
+"""Attack the web page and measure its latency, on the loopback interface.
 
     python benchmarks/web_attacks.py [--before CHECKOUT]
 
-starts ``skfer serve`` in a process of its own and runs, one after another: the largest allowed
-photos with every detector, ten harmful files at once, a hundred slow clients, and SIGTERM amid
-work. Meanwhile another client sends an ordinary photo twice a second. It writes peak memory of the
-server and its child processes above idle, the answers to the other client, and what is left of
-temporary files to ``benchmarks/results/web_attacks.json``. With ``--before``, an ordinary photo is
-also sent to a server of that checkout, by turns: wall-clock and processor time of both.
+It starts ``skfer serve`` in its own process and runs in sequence: the largest allowed photos with
+every detector, ten harmful files at once, a hundred slow clients, and SIGTERM during work. Another
+client sends an ordinary photo twice a second. Peak memory of the server with its child processes
+above idle, the answers to the other client, and remaining temporary files are written to
+``benchmarks/results/web_attacks.json``. With ``--before``, an ordinary photo is also sent to a
+server of that checkout in alternation, for wall-clock and processor time of both.
 
-It needs the extras web, cli, video and mtcnn, and reads YuNet's file from $SKFER_DATA/models, if it
-is there.
+It needs the extras web, video and mtcnn, and uses YuNet's file in $SKFER_DATA/models, if it exists.
 """
 
 from __future__ import annotations
@@ -57,14 +56,14 @@ def jpeg(image: np.ndarray, **options: object) -> bytes:
 
 
 def tiled(side: int, face_side: int) -> np.ndarray:
-    """A square full of faces."""
+    """Return a square image with many faces."""
     face = cv2.resize(astronaut()[40:200, 150:310], (face_side, face_side))
     count = side // face_side + 1
     return np.ascontiguousarray(np.tile(face, (count, count, 1))[:side, :side])
 
 
 def largest_photos() -> dict[str, bytes]:
-    """Photos of nearly 50 million pixels: few faces, many faces, and a kind that takes memory."""
+    """Photos of nearly 50 million pixels: few faces, many faces, and a format that needs memory."""
     portrait = cv2.resize(astronaut(), (7070, 7070), interpolation=cv2.INTER_CUBIC)
     alpha = np.dstack([portrait, np.full((7070, 7070), 255, np.uint8)])
     png = io.BytesIO()
@@ -94,7 +93,7 @@ def _png(width: int, height: int, depth: int, color: int, rest: bytes) -> bytes:
 
 
 def bombs(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """Ten small files that unfold, or promise to: name to path and content."""
+    """Write ten small files that declare or unpack to much; return their names and paths."""
     from _videos import countless_samples, hidden_frames
 
     photo = jpeg(astronaut())
@@ -142,7 +141,7 @@ def bombs(folder: Path) -> dict[str, tuple[str, bytes]]:
 
 
 class Watch:
-    """Memory of the server with its children, and the answers that another client gets."""
+    """Record memory of the server with its children, and answers to another client."""
 
     def __init__(self, place: str, pid: int, idle: float):
         self.place, self.process, self.idle = place, psutil.Process(pid), idle
@@ -192,7 +191,7 @@ class Watch:
 
 
 def megabytes(process: psutil.Process) -> float:
-    """Memory of a process and its children; what they share counts once."""
+    """Memory of a process and its children, with shared pages counted once."""
     total = 0.0
     for one in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.Error, OSError):
@@ -202,7 +201,7 @@ def megabytes(process: psutil.Process) -> float:
 
 
 def at_once(place: str, requests: list[tuple[str, bytes]]) -> list[dict]:
-    """Answers to requests that are sent at the same time."""
+    """Answers to simultaneous requests."""
     answers: list[dict] = [{} for _ in requests]
 
     def ask(number: int, path: str, body: bytes) -> None:
@@ -225,7 +224,7 @@ def at_once(place: str, requests: list[tuple[str, bytes]]) -> list[dict]:
 
 @contextlib.contextmanager
 def slow_clients(place: str, count: int) -> Iterator[list[socket.socket]]:
-    """Clients that send a byte a second: of a header, a photo or a video; a fifth send nothing."""
+    """Run clients that send one byte a second of a header, photo or video, or nothing."""
     host, port = place.split(":")
     starts = [
         b"POST /api/v1/recognize HTTP/1.1\r\nX-Slow: ",
@@ -262,7 +261,7 @@ def slow_clients(place: str, count: int) -> Iterator[list[socket.socket]]:
 
 
 def still_open(clients: list[socket.socket]) -> int:
-    """How many connections the server has not closed."""
+    """Number of connections that the server has not closed."""
     count = 0
     for client in clients:
         client.setblocking(False)
@@ -276,7 +275,7 @@ def still_open(clients: list[socket.socket]) -> int:
 
 
 def attacked(place: str, pid: int, scratch: Path) -> dict:
-    """Results of all attacks but the last one."""
+    """Results of all attacks except the last one."""
     process, photo = psutil.Process(pid), jpeg(astronaut())
     detectors = ["haar", "mtcnn", "yunet"]
     ready = []
@@ -292,7 +291,7 @@ def attacked(place: str, pid: int, scratch: Path) -> dict:
     for kind, data in largest_photos().items():
         for name in ready:
             with Watch(place, pid, idle) as watch:
-                # Two, as many as are worked on at once.
+                # Two, as many as are processed at once.
                 answers = at_once(place, [(f"{RECOGNIZE}?detector={name}", data)] * 2)
                 time.sleep(1)
             found = {"answers": answers} | watch.result()
@@ -301,7 +300,7 @@ def attacked(place: str, pid: int, scratch: Path) -> dict:
     files = bombs(scratch)
     with Watch(place, pid, idle) as watch:
         answers = at_once(place, list(files.values()))
-        # Those that were refused because of the others, alone.
+        # Repeat those that were refused because of the others.
         alone = {
             name: at_once(place, [files[name]])[0]
             for name, answer in zip(files, answers, strict=True)
@@ -322,7 +321,7 @@ def attacked(place: str, pid: int, scratch: Path) -> dict:
 
 
 def ended(scratch: Path, temporary: Path) -> dict:
-    """SIGTERM while two large photos, or a photo and a video, are worked on."""
+    """Send SIGTERM while two large photos, or a photo and a video, are processed."""
     results = {}
     photo = largest_photos()["JPEG of one face"]
     video = bombs(scratch)["WebM of frames that are never shown"]
@@ -354,7 +353,7 @@ def ended(scratch: Path, temporary: Path) -> dict:
 
 
 def latency(before: Path, n_requests: int) -> dict:
-    """Wall-clock and processor time of an ordinary photo, with both checkouts by turns."""
+    """Wall-clock and processor time of an ordinary photo with both checkouts in alternation."""
     photo = jpeg(astronaut(), quality=90)
     seconds: dict[str, list[float]] = {"before": [], "after": []}
     cpu: dict[str, list[float]] = {"before": [], "after": []}

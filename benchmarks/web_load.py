@@ -1,11 +1,11 @@
-"""The web page under load, and fed with what is no picture; on this machine's loopback only.
+"""Measure the web page under load and with invalid uploads, on the loopback interface.
 
     python benchmarks/web_load.py
 
-starts `skfer serve` in a process of its own, lets clients send photos to it until so many are
-answered, then sends malformed uploads. It writes how often each status came, how long answers took
-and the server's resident memory before, during and after to ``benchmarks/results/web_load.json``.
-It stops by itself: every request and the whole run have a limit in seconds.
+It starts `skfer serve` in its own process, sends photos from several clients until a number of them
+is answered, and then invalid uploads. The number of each status, response times, and the server's
+resident memory before, during and after are written to ``benchmarks/results/web_load.json``. Every
+request and the whole run have a time limit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SERVER = "import sys; from skfer.cli import main; sys.argv[1:] = {arguments!r};
 def server(
     *arguments: str, checkout: Path = ROOT, environment: dict[str, str] | None = None
 ) -> Iterator[tuple[str, subprocess.Popen]]:
-    """`skfer serve` of a checkout on a free port of the loopback: where it is, and its process."""
+    """Start `skfer serve` of a checkout on a free port; return its address and process."""
     code = _SERVER.format(arguments=["serve", "--port", "0", *arguments])
     paths = {"PYTHONPATH": str(checkout), "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(
@@ -87,7 +87,7 @@ def photos() -> list[bytes]:
 
 
 def send(place: str, path: str, body: bytes) -> tuple[int, float, float]:
-    """Status, seconds, and the seconds after which to come again."""
+    """Status, seconds, and the value of Retry-After."""
     start = time.perf_counter()
     connection = http.client.HTTPConnection(place, timeout=REQUEST_SECONDS)
     try:
@@ -103,7 +103,7 @@ def send(place: str, path: str, body: bytes) -> tuple[int, float, float]:
 
 
 def load(place: str, pid: int, n_requests: int, n_clients: int) -> dict:
-    """Answers to so many photos, asked for by so many clients at once."""
+    """Answers to a number of photos from a number of clients at once."""
     bodies, lock, end = photos(), threading.Lock(), time.monotonic() + RUN_SECONDS
     statuses: collections.Counter[int] = collections.Counter()
     seconds: list[float] = []
@@ -144,9 +144,9 @@ def load(place: str, pid: int, n_requests: int, n_clients: int) -> dict:
 
 
 def malformed(place: str) -> dict:
-    """Status and seconds of uploads that are no pictures."""
+    """Status and seconds of uploads that are not images."""
     jpeg = photos()[-1]
-    # 30000 x 30000 pixels by its header.
+    # Its header declares 30000 x 30000 pixels.
     bomb = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     bomb = bomb[:16] + 2 * (30_000).to_bytes(4, "big") + bomb[24:]
     cases = {

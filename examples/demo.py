@@ -1,6 +1,6 @@
-"""Fit, tune, save and reload a Pipeline on drawn faces, then read a real photo.
+"""Fit, tune, save and load a Pipeline on drawn faces, then classify a real photo.
 
-Run by ``make demo``. Writes its picture and its model to ``demo_output/``.
+``make demo`` runs it. It writes a plot and the model to ``demo_output/``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def main() -> None:
     OUTPUT.mkdir(exist_ok=True)
     start = time.perf_counter()
 
-    def say(what: str) -> None:
-        print(f"[{time.perf_counter() - start:4.0f} s] {what}", flush=True)
+    def log(message: str) -> None:
+        print(f"[{time.perf_counter() - start:4.0f} s] {message}", flush=True)
 
-    say("Drawing 600 pictures with a face in each ...")
+    log("Drawing 600 pictures with a face in each ...")
     photos = make_faces(600, scene=True, classes=["happy", "sad", "surprise"], random_state=0)
     X_train, X_test, y_train, y_test = train_test_split(
         photos.images, photos.labels, test_size=150, stratify=photos.labels, random_state=0
@@ -44,24 +44,24 @@ def main() -> None:
             ),
         ]
     )
-    say("Fitting cropper, resizer and classifier (6 epochs) ...")
+    log("Fitting cropper, resizer and classifier (6 epochs) ...")
     pipeline.fit(X_train, y_train)
     first = pipeline.score(X_test, y_test)
-    # The cropper has said how many pictures lack a face; every fold would say it again.
+    # The first fit has printed this warning; each fold would repeat it.
     warnings.filterwarnings("ignore", ".* no face found", UserWarning)
 
-    say("Searching two crop margins over 2 folds; faces are detected once ...")
+    log("Searching two crop margins over 2 folds; faces are detected once ...")
     search = GridSearchCV(pipeline, {"cropper__margin": [0.0, 0.15]}, cv=2, verbose=1)
     search.fit(X_train, y_train)
     tuned = search.score(X_test, y_test)
 
-    say("Saving and loading the fitted Pipeline with joblib ...")
+    log("Saving and loading the fitted Pipeline with joblib ...")
     path = OUTPUT / "pipeline.joblib"
     joblib.dump(search.best_estimator_, path)
     loaded = joblib.load(path)
     same = (loaded.predict_proba(X_test) == search.predict_proba(X_test)).all()
 
-    say("Reading a real photo with the weights that come with skfer ...")
+    log("Classifying a real photo with the shipped weights ...")
     photo = astronaut()
     pretrained = load_pretrained("fer2013")
     probabilities = pretrained.predict_proba([photo])[0]
@@ -69,25 +69,22 @@ def main() -> None:
 
     expression = pretrained.classes_[probabilities.argmax()]
     rows = [
-        ("pictures to train and to test", f"{len(X_train)} and {len(X_test)}, 3 expressions"),
-        ("accuracy, default crop", f"{first:.3f}"),
-        (f"accuracy, margin {search.best_params_['cropper__margin']:g} chosen", f"{tuned:.3f}"),
-        ("probabilities after joblib", "identical" if same else "DIFFERENT"),
+        ("training and test images", f"{len(X_train)} and {len(X_test)}, 3 expressions"),
+        ("accuracy before tuning", f"{first:.3f}"),
+        (f"accuracy with margin {search.best_params_['cropper__margin']:g}", f"{tuned:.3f}"),
+        ("probabilities after joblib", "identical" if same else "different"),
         ("file size", f"{path.stat().st_size / 1e6:.1f} MB"),
-        (
-            "the real photo",
-            f"{expression} ({probabilities.max():.2f})",
-        ),
+        ("real photo", f"{expression} ({probabilities.max():.2f})"),
     ]
     print()
     for name, value in rows:
         print(f"  {name:<34}{value}")
-    print("\n  The drawings were read by the network fitted here, the photo by the pretrained one.")
-    say(f"Done. The picture is {picture.resolve()}")
+    print("\n  The real photo was classified by the pretrained network.")
+    log(f"Done. The plot is {picture.resolve()}")
 
 
-def draw(pipeline: Pipeline, photo, probabilities, scenes, answers) -> Path:
-    """One picture: the real photo with its box and bars, and four drawn photos below."""
+def draw(pipeline: Pipeline, photo, probabilities, scenes, predictions) -> Path:
+    """Plot the real photo with its box and probabilities, and four drawn photos."""
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -98,8 +95,8 @@ def draw(pipeline: Pipeline, photo, probabilities, scenes, answers) -> Path:
         layout="constrained",
     )
     cropper = pipeline["cropper"]
-    pictures = [("photo", photo, "a real photo, read by the pretrained network")]
-    pictures += [(str(i), scene, answers[i]) for i, scene in enumerate(scenes)]
+    pictures = [("photo", photo, "real photo, pretrained network")]
+    pictures += [(str(i), scene, predictions[i]) for i, scene in enumerate(scenes)]
     for name, image, title in pictures:
         axes[name].imshow(image)
         for x, y, width, height in cropper.detect([image])[0].boxes[:1]:
@@ -109,11 +106,11 @@ def draw(pipeline: Pipeline, photo, probabilities, scenes, answers) -> Path:
         axes[name].set_title(title)
     crop = pipeline[:-1].transform([photo])[0, ..., 0]
     axes["crop"].imshow(crop, cmap="gray")
-    axes["crop"].set_title("what the network sees")
+    axes["crop"].set_title("input of the network")
     for name in ("photo", "crop", "0", "1", "2", "3"):
         axes[name].axis("off")
     axes["bars"].barh(pipeline.classes_, probabilities, color="tab:green")
-    axes["bars"].set(xlim=(0, 1), title="its answer")
+    axes["bars"].set(xlim=(0, 1), title="probabilities")
     path = OUTPUT / "demo.png"
     figure.savefig(path, dpi=110)
     return path

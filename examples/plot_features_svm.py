@@ -1,18 +1,18 @@
 """
-=======================================================
-An SVM on orientations, textures and what a network saw
-=======================================================
+============================================
+Train an SVM on HOG, LBP and learnt features
+============================================
 
-Before networks, faces were described by hand: by the orientations of their edges (HOG) or by
-their textures (LBP). A network learns its own features. All of them are transformers, so an SVM
-can be given any of them, or several side by side.
+`HOGDescriptor` computes histograms of oriented gradients, `LBPDescriptor` local binary patterns,
+and `ExpressionEmbedder` the features of a network. All are transformers, so that an SVM can use
+any of them or several together.
 """
 
 # %%
-# Four kinds of features
-# ----------------------
-# `ExpressionEmbedder` fits a network and gives its last layer's inputs. `FeatureUnion` puts
-# features side by side.
+# Define four kinds of features
+# -----------------------------
+# `ExpressionEmbedder` fits a network and returns the inputs of its last layer. `FeatureUnion`
+# concatenates features.
 
 import matplotlib.pyplot as plt
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -28,8 +28,8 @@ network = FacialExpressionClassifier(
     "mini_xception", epochs=10, batch_size=32, learning_rate=5e-3, random_state=0
 )
 features = {
-    "textures (LBP)": LBPDescriptor(),
-    "orientations (HOG)": HOGDescriptor(),
+    "LBP": LBPDescriptor(),
+    "HOG": HOGDescriptor(),
     "learnt": ExpressionEmbedder(network),
     "learnt and HOG": FeatureUnion(
         [("learnt", ExpressionEmbedder(network)), ("hog", HOGDescriptor())]
@@ -37,8 +37,8 @@ features = {
 }
 
 # %%
-# How well an SVM does with each
-# ------------------------------
+# Compare them in an SVM
+# ----------------------
 
 accuracies = {}
 for name, transformer in features.items():
@@ -53,9 +53,9 @@ axes.set_xlabel("accuracy in 3 folds")
 plt.show()
 
 # %%
-# Search over both
-# ----------------
-# The parameters of the network and of the SVM are those of one Pipeline; here, of the network.
+# Tune the network inside the Pipeline
+# ------------------------------------
+# A search can set the parameters of the network and of the SVM.
 
 search = GridSearchCV(
     make_pipeline(ExpressionEmbedder(network), StandardScaler(), SVC()),

@@ -1,17 +1,15 @@
 """
-==================================================
-Choose crop margin, network and rate by GridSearch
-==================================================
+===============================================
+Tune cropper, network and learning rate at once
+===============================================
 
-Every step of the Pipeline has parameters, and `GridSearchCV` tunes them together: how much of
-the picture around the face is kept, which network looks at it, how fast it learns. Each photo
-is searched for faces once, however many candidates and folds there are, because the cropper
-keeps its boxes in the folder given as `memory`.
+`GridSearchCV` tunes the parameters of all steps of a Pipeline. The cropper stores the boxes of the
+faces in the folder `memory`, so that each photo is searched for faces only once.
 """
 
 # %%
-# A small grid on drawn photos
-# ----------------------------
+# Search
+# ------
 
 import tempfile
 
@@ -42,8 +40,8 @@ search.fit(photos.images, photos.labels)
 print(search.best_params_)
 
 # %%
-# What each candidate reached
-# ---------------------------
+# Compare the candidates
+# ----------------------
 
 import matplotlib.pyplot as plt
 

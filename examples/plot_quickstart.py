@@ -1,19 +1,17 @@
 """
-=========================================
-Name the expression on faces in ten lines
-=========================================
+==============================
+Classify expressions in photos
+==============================
 
-Photos go in, labels come out: `FaceCropper` finds the face in each photo, `GrayscaleResizer`
-brings it to 48 x 48 gray pixels and `FacialExpressionClassifier` names its expression. The
-photos are drawn by `make_faces`, so that nothing has to be downloaded; a list of paths of your
-own photos is taken just as well.
+`FaceCropper` finds the face in each photo, `GrayscaleResizer` resizes it to 48 x 48 gray pixels and
+`FacialExpressionClassifier` classifies its expression. `make_faces` draws the photos; a list of
+paths works in the same way.
 """
 
 # %%
 # Fit a Pipeline
 # --------------
-# Pictures of people who look happy, sad or surprised. ``weights="fer2013"`` starts from weights
-# that know faces, so that 180 of them are enough.
+# ``weights="fer2013"`` starts from the shipped weights, so that 180 photos are enough.
 
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
@@ -37,9 +35,9 @@ pipeline.fit(X_train, y_train)
 print(f"accuracy on new photos: {pipeline.score(X_test, y_test):.2f}")
 
 # %%
-# Look at the answers
-# -------------------
-# `FaceCropper.detect` returns every box, `predict_proba` how sure the network is.
+# Plot the predictions
+# --------------------
+# `FaceCropper.detect` returns the boxes of the faces, and `predict_proba` the probabilities.
 
 import matplotlib.pyplot as plt
 
@@ -54,5 +52,5 @@ for axis, photo, box, row in zip(axes.flat, shown, boxes, probabilities, strict=
         axis.add_patch(plt.Rectangle((x, y), width, height, fill=False, color="lime", lw=2))
     axis.set_title(f"{pipeline.classes_[row.argmax()]}  {row.max():.2f}")
     axis.axis("off")
-figure.suptitle("Faces found and named")
+figure.suptitle("Detected faces with expression and probability")
 plt.show()

@@ -1,19 +1,17 @@
 """
-=====================================================
-Look at the data, the curves of a fit and the network
-=====================================================
+================================================
+Plot the data, the training curves and a network
+================================================
 
-Before a fit: how many images each class has, and what they look like. After it: whether the
-network still learns, whether it learns by heart, and which images it gets wrong. The displays
-of `skfer.inspection` draw all of it, as those of scikit-learn do: from an estimator, from data,
-or into axes of your own.
+The displays of `skfer.inspection` plot the classes and images of a data set, the history of a fit,
+wrong predictions and the layers of a network. As in scikit-learn, they are created from an
+estimator or from data, and can draw into given axes.
 """
 
 # %%
-# What there is to learn from
-# ---------------------------
-# Drawn faces of four expressions; of surprise, most are left out, as some expression is rare in
-# every collection.
+# Data
+# ----
+# Drawn faces of four expressions. Most images of surprise are left out, so that one class is rare.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,17 +33,17 @@ ClassBalanceDisplay.from_labels({"training": y_train, "test": y_test})
 plt.show()
 
 # %%
-# Five images of each class, drawn by lot.
+# Five random images of each class:
 
 ImageGridDisplay.from_data(X_train, y_train, random_state=0)
 plt.show()
 
 # %%
-# The curves of a fit
-# -------------------
-# Solid is what was trained on, dashed the part held out by `validation_fraction`. Training may
-# stand below validation at first: dropout is at work in training alone. Where validation gets
-# worse while training gets better, the network learns by heart.
+# Training curves
+# ---------------
+# Solid lines are the training images, dashed lines those held out by `validation_fraction`. At
+# first, training accuracy can be below validation accuracy, because dropout is only active in
+# training. If validation gets worse while training gets better, the network overfits.
 
 from skfer import FacialExpressionClassifier
 from skfer.inspection import HistoryDisplay
@@ -57,10 +55,10 @@ HistoryDisplay.from_estimator(classifier)
 plt.show()
 
 # %%
-# Two fits side by side
-# ---------------------
-# The second one starts where the first one ended: three epochs for its head alone, and then
-# fine-tuning of all layers, from the dashed vertical line on.
+# Compare two fits
+# ----------------
+# The second fit starts from the weights of the first. It trains the head for three epochs, and
+# then all layers; the dashed vertical line marks the change.
 
 from sklearn.frozen import FrozenEstimator
 
@@ -72,9 +70,9 @@ HistoryDisplay.from_histories({"from random weights": classifier, "from the firs
 plt.show()
 
 # %%
-# Which images it gets wrong
-# --------------------------
-# A cross and a thick frame mark what was named wrong.
+# Wrong predictions
+# -----------------
+# A cross and a thick frame mark wrong predictions.
 
 predicted = classifier.predict(X_test)
 print(f"accuracy on new faces: {np.mean(predicted == y_test):.2f}")
@@ -84,16 +82,15 @@ plt.show()
 # %%
 # The network
 # -----------
-# Every layer of a fitted network has a row in the table.
+# The table has a row for each layer.
 
 from skfer.inspection import layer_table, plot_network
 
 print(layer_table(classifier).to_string(index=False))
 
 # %%
-# In the picture, a box is a run of layers; beside it stand the shape that comes out of it and
-# its number of parameters. A network that is only named is drawn as well. This one is residual:
-# the arcs are its short cuts.
+# In the diagram, a box is a sequence of layers, with its output shape and number of parameters.
+# The name of a network is sufficient. The arcs are the shortcuts of this residual network.
 
 plot_network("mini_xception", input_shape=(48, 48, 1), n_outputs=7)
 plt.show()

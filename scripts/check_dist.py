@@ -1,8 +1,8 @@
-"""Install the built wheel into an empty environment and let it answer there without a network.
+"""Install the built wheel into an empty environment and predict a photo without a network.
 
     python scripts/check_dist.py dist photo.jpg
 
-`make dist` builds what is checked. Opening any connection fails the check.
+`make dist` builds the wheel. Opening a connection fails the check.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import os, sys
 def refuse(event, arguments):
     if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo"):
         print(f"{event}: {arguments}", flush=True)
-        os._exit(1)  # an exception would end a thread only
+        os._exit(1)  # an exception would only end a thread
 
 sys.addaudithook(refuse)
 from skfer import load_pretrained, list_pretrained
@@ -34,7 +34,7 @@ for name in (record["name"] for record in list_pretrained()):
 
 
 def main() -> None:
-    """Install, then ask each pretrained model about the photo."""
+    """Install the wheel, then predict the photo with each pretrained model."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("dist", type=Path)
     parser.add_argument("photo", type=Path)

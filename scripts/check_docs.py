@@ -2,8 +2,8 @@
 
     python scripts/check_docs.py build/html build/screenshots
 
-Ends 1 if a link within the site leads nowhere, a page takes something from another site, or the
-browser complains. Needs Debian's chromium and chromium-driver.
+The exit code is 1 if a link within the site is dead, a page loads something from another site, or
+the browser logs an error. Needs Debian's chromium and chromium-driver.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from bs4 import BeautifulSoup
 from selenium import webdriver
 
-# What a reader of the README would look at first.
 SCREENSHOTS = {
     "front": "index.html",
     "guide": "guide/own_photos.html",
@@ -33,15 +32,15 @@ SCREENSHOTS = {
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a line for each."""
+    """Serve files without a log."""
 
     def log_message(self, *args: object) -> None:
-        """Say nothing of each request."""
+        """Do not log requests."""
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of the folder on this machine's own network."""
+    """Serve the folder on the loopback interface; yield the address."""
     handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -53,7 +52,7 @@ def served(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def chromium() -> Iterator[webdriver.Chrome]:
-    """A browser without a window."""
+    """Yield a browser without a window."""
     programs = [shutil.which("chromium"), shutil.which("chromedriver")]
     if None in programs:
         sys.exit("No Chromium: apt-get install -y chromium chromium-driver")
@@ -71,40 +70,40 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 @functools.cache
 def soup_of(page: Path) -> BeautifulSoup:
-    """A page, parsed once."""
+    """Parse a page once."""
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
 @functools.cache
 def anchors(page: Path) -> set[str]:
-    """What a link may end with on that page."""
+    """Anchors of a page."""
     return {tag["id"] for tag in soup_of(page).find_all(id=True)} | {""}
 
 
 def dead_links(page: Path, site: Path) -> Iterator[str]:
-    """What of a page leads nowhere, comes from other sites, or shows where it was built."""
+    """Yield dead links, resources of other sites, and paths of the machine that built the page."""
     if "site-packages" in soup_of(page).get_text():
-        yield "shows a path of the machine it was built on"
+        yield "shows a path of the machine that built it"
     for tag in soup_of(page).find_all(["a", "link", "script", "img", "source", "iframe"]):
         target = tag.get("href") or tag.get("src")
         if target is None or target.startswith(("data:", "mailto:", "javascript:")):
             continue
         if urlsplit(target).netloc:
             if tag.name != "a" and tag.get("rel") != ["canonical"]:
-                yield f"takes {target} from another site"
+                yield f"loads {target} from another site"
             continue
         address, anchor = urldefrag(urljoin(page.as_uri(), target))
         path = Path(unquote(urlsplit(address).path))
         if path.is_dir():
             path /= "index.html"
         if not path.is_relative_to(site) or not path.exists():
-            yield f"links to {target}, which is not there"
+            yield f"links to {target}, which does not exist"
         elif path.suffix == ".html" and unquote(anchor) not in anchors(path):
-            yield f"links to {target}, and there is no such place on that page"
+            yield f"links to {target}, but that page has no such anchor"
 
 
 def complaints(browser: webdriver.Chrome, address: str) -> Iterator[str]:
-    """What the browser's console says of a page."""
+    """Yield errors and warnings in the browser's console."""
     browser.get(address)
     for line in browser.get_log("browser"):
         if line["level"] in ("SEVERE", "WARNING"):
@@ -112,7 +111,7 @@ def complaints(browser: webdriver.Chrome, address: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Look at every page, then take the pictures."""
+    """Check every page, then take the screenshots."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("site", type=Path)
     parser.add_argument("screenshots", type=Path)

@@ -1,9 +1,9 @@
-"""Say which system packages to install when OpenCV cannot find its libraries."""
+"""Print the system packages to install if OpenCV cannot find its libraries."""
 
 import sys
 
 try:
-    import cv2  # noqa: F401 - whether it imports is the question
+    import cv2  # noqa: F401
 except ImportError as error:
     if "cannot open shared object file" not in str(error):
         raise

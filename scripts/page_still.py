@@ -1,4 +1,4 @@
-"""Take the README's picture of the live page: drawn faces before Chromium's camera.
+"""Take the picture of the live page for the README: drawn faces before Chromium's camera.
 
     python scripts/page_still.py docs/images/page.jpg
 
@@ -32,7 +32,7 @@ FRAMES_A_FACE, RATE = 100, 25
 
 
 def film(path: Path) -> None:
-    """One drawn person after another, as Chromium's camera plays them."""
+    """Write one drawn person after another to a video for Chromium's camera."""
     classes = ["happy", "surprise"]
     faces = make_faces(
         4, classes=classes, scene=SIZE, color=True, pose=0, occlusion=0, random_state=4
@@ -79,7 +79,7 @@ def take(url: str, camera: Path, picture: Path) -> None:
 
 
 def main() -> None:
-    """Film, serve, look."""
+    """Write the video, serve the page and take the picture."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("picture", type=Path)
     arguments = parser.parse_args()

@@ -1,19 +1,18 @@
 """
-=====================================
-What the systems learn, and from what
-=====================================
+========================
+Accuracy of the networks
+========================
 
-Accuracy on FER2013's PublicTest of every system trained so far, the price in parameters, and how
-much of it is memory of images that are also in Training. All numbers are read from
-`benchmarks/results/`, where `seed_systems.py`, `model_card.py` and `transfer.py` left them.
+Accuracy on FER2013's PublicTest, number of parameters, training curves and transfer to new labels.
+All figures are read from `benchmarks/results/`, which `seed_systems.py`, `model_card.py` and
+`transfer.py` write.
 """
 
 # %%
-# Parameters against accuracy
-# ---------------------------
-# Short runs that only show that a network trains ("smoke" in the table of results) are left out.
-# The line goes from all of PublicTest down to the images that don't stand in Training. Systems of
-# one network are drawn side by side.
+# Parameters and accuracy
+# -----------------------
+# Each line connects the accuracy on all of PublicTest with that on images that are not in Training.
+# Systems with the same network are drawn side by side. Short runs are left out.
 
 import json
 from pathlib import Path
@@ -33,13 +32,13 @@ runs = {path.stem: json.loads(path.read_text()) for path in sorted(results.glob(
 systems = [
     run
     for name, run in runs.items()
-    if name == f"seed_{run['system']}"  # not an earlier run, which has more in its name
+    if name == f"seed_{run['system']}"  # other names are earlier runs
     and run["images"]["Training"] > SMOKE_IMAGES
     and len(run["classes"]) == 7
 ]
 figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-for place, system in enumerate(systems):
-    same = sum(other["weights"] == system["weights"] for other in systems[:place])
+for index, system in enumerate(systems):
+    same = sum(other["weights"] == system["weights"] for other in systems[:index])
     weights = system["weights"] * 1.08**same
     accuracies = [system["accuracy"], system["accuracy_without_images_in_training"]]
     label = f"{system['system']}, {system['epochs']} epochs"
@@ -50,13 +49,13 @@ pretrained = [subset["none"] for subset in card["accuracy"]]
 axes.semilogx([weights] * 2, pretrained, "D-", color="black", label='"fer2013", one view')
 axes.set(xlabel="parameters", ylabel="accuracy on PublicTest")
 axes.legend(fontsize="small", ncols=2)
-figure.suptitle("Seven classes, one run of one seed each")
+figure.suptitle("Seven classes, one run each")
 plt.show()
 
 # %%
-# How each of them learnt
-# -----------------------
-# Training accuracy is of augmented images, so it can lie below that of new ones.
+# Training curves
+# ---------------
+# Training accuracy is measured on augmented images, so it can be below validation accuracy.
 
 best = sorted(systems, key=lambda system: -system["accuracy"])[:6]
 figure, grid = plt.subplots(2, 3, figsize=(10, 6), sharey=True, layout="constrained")
@@ -69,10 +68,10 @@ grid[0, 0].legend()
 plt.show()
 
 # %%
-# Few images: from a trained network, and from scratch
-# ----------------------------------------------------
-# A network that learnt 7 classes on half of Training goes on to the 8 of FER+, with so many images
-# of each from the other half. Five draws; the bars are their 95 % intervals.
+# Transfer to new labels
+# ----------------------
+# A network that was trained on 7 classes with half of Training is fitted on the 8 classes of FER+
+# with few images of the other half. Means of five samples with 95 % intervals.
 
 transfer = read("transfer")
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
@@ -82,6 +81,6 @@ for way in ("transfer", "scratch"):
     low, high = np.array([row[f"{way}_interval"] for row in transfer["rows"]]).T
     axes.errorbar(few, mean, yerr=[mean - low, high - mean], marker="o", capsize=4, label=way)
 axes.set(xscale="log", xticks=few, xticklabels=few)
-axes.set(xlabel="images of each class", ylabel=transfer["score"])
+axes.set(xlabel="images per class", ylabel=transfer["score"])
 axes.legend()
 plt.show()

@@ -1,18 +1,17 @@
 """
-=========================
-How fast, and beside what
-=========================
+=====
+Speed
+=====
 
-Seconds differ from machine to machine, so what is compared was measured in one run on one. All
-numbers are read from `benchmarks/results/`, where `benchmarks/peers.py`, `speed.py` and
-`recognition.py` left them.
+Speed compared with other packages and with plain Keras. Compared figures were measured in one run
+on one machine. All are read from `benchmarks/results/`, which `peers.py`, `speed.py` and
+`recognition.py` write.
 """
 
 # %%
 # Accuracy and speed of packages that work offline
 # -------------------------------------------------
-# Up and to the right is better; circles are ours. "flip" and "ten" are views of test-time
-# augmentation, "onnx" and "int8" the backends.
+# Circles are skfer. "flip" and "ten" are test-time augmentation, "onnx" and "int8" backends.
 
 import json
 from pathlib import Path
@@ -34,8 +33,8 @@ for name, system in peers["systems"].items():
         marker = "o" if name.startswith("skfer") else "s"
         axes.plot(system["faces_a_second"], 100 * system["accuracy"], marker, ls="", label=name)
 figure.legend(loc="outside right upper", fontsize="small")
-axes.set(xscale="log", xlabel="faces a second, in batches")
-axes.set(ylabel=f"% right of {peers['images']} PublicTest images")
+axes.set(xscale="log", xlabel="faces per second, in batches")
+axes.set(ylabel=f"accuracy on {peers['images']} images of PublicTest, %")
 plt.show()
 
 # %%
@@ -46,16 +45,16 @@ rows = {name: system for name, system in peers["systems"].items() if "one_face_s
 figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
 bars = axes.barh(list(rows), [1000 * row["one_face_seconds"] for row in rows.values()])
 axes.bar_label(bars, fmt="%.2g", padding=3)
-axes.set(xlabel="milliseconds, of one aligned face")
+axes.set(xlabel="milliseconds for one aligned face")
 axes.margins(x=0.1)
 axes.invert_yaxis()
 plt.show()
 
 # %%
-# What the wrapper costs
-# ----------------------
-# Time of skfer as a share of plain Keras doing the same, in pairs one after the other: below 1 is
-# quicker. And how many times as fast `recognize` is as a loop over the photos.
+# Compared with Keras
+# -------------------
+# Time of skfer relative to plain Keras, as the median of alternating pairs, and speed of
+# `recognize` relative to a loop over the photos.
 
 speed = read("speed")
 for what in ("fit", "predict 1", "predict 512"):

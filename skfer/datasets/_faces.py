@@ -187,6 +187,7 @@ def make_faces(
             Crops: shape (n_samples, size, size), or (n_samples, size, size, 3) with `color`.
             Scenes: shape (n_samples, height, width, 3). Colour is RGB.
         labels : ndarray of str, shape (n_samples,)
+            Label of each image.
         target : ndarray of int64, shape (n_samples,)
             Labels as indices into `target_names`.
         target_names : ndarray of str, shape (n_classes,)

@@ -86,9 +86,11 @@ def load_fer2013(
         images : ndarray of uint8, shape (n, 48, 48)
             Gray faces.
         labels : ndarray of str, shape (n,)
+            Label of each image.
         target : ndarray of int64, shape (n,)
             FER2013's codes, indices into `target_names`.
         target_names : ndarray of str, shape (7,)
+            Labels that `target` refers to.
         usage : ndarray of str, shape (n,)
             Part of each image.
         test_fold : ndarray of int64, shape (n,), or None

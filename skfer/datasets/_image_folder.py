@@ -80,9 +80,11 @@ def load_image_folder(
         paths : ndarray of pathlib.Path, shape (n,)
             Sorted within each class.
         labels : ndarray of str, shape (n,)
+            Label of each image.
         target : ndarray of int64, shape (n,)
             Labels as indices into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
+            Labels that `target` refers to.
         DESCR : str
             Number of images in each class, and of ignored files by suffix.
         subjects, clips, frames : ndarray of shape (n,)

@@ -87,10 +87,13 @@ def load_image_table(
         In the order of the table, with the attributes
 
         paths : ndarray of pathlib.Path, shape (n,)
+            Paths of the images.
         labels : ndarray of str, shape (n,)
+            Label of each image.
         target : ndarray of int64, shape (n,)
             Labels as indices into `target_names`.
         target_names : ndarray of str, shape (n_classes,)
+            Labels that `target` refers to.
         row : ndarray of int64, shape (n,)
             Row of each image in the table, from 0.
         n_dropped : int
@@ -222,6 +225,7 @@ def load_affect_table(
         In the order of the table, with the attributes
 
         paths : ndarray of pathlib.Path, shape (n,)
+            Paths of the images.
         target : ndarray of float64, shape (n, 2)
             Valence and arousal, on the scale of the table.
         target_names : ndarray of str, shape (2,)

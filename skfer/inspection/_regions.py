@@ -86,6 +86,7 @@ def region_weights(maps: Any, regions: Mapping[str, Any] | None = None) -> Bunch
         areas : ndarray of shape (n, n_regions)
             Fraction of the pixels in the region, which is the weight of a constant map.
         regions : list of str
+            Names of the regions.
 
     Raises
     ------
@@ -206,6 +207,7 @@ def region_importance(
         importances_mean, importances_std : ndarray of shape (n_regions,)
             Over the repeats.
         regions : list of str
+            Names of the regions.
         areas : ndarray of shape (n_regions,)
             Fraction of the image in the region.
         score : float
