@@ -48,7 +48,7 @@ def script_of(page: Path) -> str:
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
         if language == "python":
             session.append(block)
-        elif language == "console" or (is_readme and not language):
+        elif language == "console":
             end_session()
             parts.append(block)
             if is_readme and "pip install" in block:

@@ -20,6 +20,11 @@ pytestmark = [
 
 # What the tests have no time for, page by page. Each is on the page once.
 LESS = {
+    "../README.md": {
+        'FacialExpressionClassifier(weights="fer2013", random': (
+            'FacialExpressionClassifier(weights="fer2013", epochs=1, random'
+        ),
+    },
     "getting_started.md": {
         "n_photos = 240": "n_photos = 48",
         "epochs=8": "epochs=2",
@@ -114,6 +119,18 @@ def data(request, monkeypatch):
 def test_every_page_of_the_guide_is_run():
     pages = {path.relative_to(DOCS).as_posix() for path in (DOCS / "guide").glob("*.md")}
     assert pages - {"guide/index.md"} == {page for page in LESS if page.startswith("guide/")}
+
+
+@pytest.mark.slow
+def test_readme(run, tmp_path, capsys):
+    write_photo(tmp_path / "photo.jpg")
+    write_photos(tmp_path / "photos")
+    page = run("../README.md")
+    assert capsys.readouterr().out.startswith("['happy']\nangry")
+    assert page["table"]["image"].nunique() == 16
+    assert len(list((tmp_path / "drawn").iterdir())) == 16
+    saved = skfer.load(tmp_path / "mine.skfer")
+    assert np.array_equal(saved.predict(page["X_test"]), page["pipeline"].predict(page["X_test"]))
 
 
 @pytest.mark.slow
