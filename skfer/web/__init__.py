@@ -1,4 +1,12 @@
-"""The web page and its JSON API (extra ``web``): everything stays on the machine it runs on."""
+"""Web page and JSON API for photos, videos and the camera (extra ``web``)."""
+
+from skfer._utils import missing_package
+
+try:
+    import flask  # noqa: F401
+    import waitress  # noqa: F401
+except ImportError as error:
+    raise missing_package(error.name or "flask", "The web page", "web") from error
 
 from skfer.web._app import create_app
 from skfer.web._limits import Limits

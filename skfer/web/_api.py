@@ -1,44 +1,49 @@
-"""The JSON API: photos and videos in, faces out."""
+"""JSON API: routes below ``/api/v1``, and faces as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from flask import Blueprint, Response, jsonify, request, stream_with_context
 from werkzeug.exceptions import BadRequest
 
 from skfer import __version__
 from skfer._utils import printable, shorten
 from skfer._worker import WorkerPool
-from skfer.recognition import FaceFollower
-from skfer.web._answers import face_records, followed_records, namer
-from skfer.web._known_faces import follower_of, known_of
-from skfer.web._limits import Limits, Places, release_memory
-from skfer.web._readers import Reader, Readers
-from skfer.web._uploads import decoded_photo, sent_file
-from skfer.web._video import SentVideo
+from skfer.web._limits import Limits, WorkSlots, release_memory
+from skfer.web._readers import Reader, Readers, label_function
+from skfer.web._uploads import UploadedVideo, decode_photo, uploaded_file
 
+# Imported on use, so that the server starts without scikit-learn.
+if TYPE_CHECKING:
+    from skfer.recognition import FaceFollower, FaceReading, FollowedFace, KnownFace
+
+VIDEO_PATH = "/api/v1/video"
 _LINES = "application/x-ndjson"
 # Frames of a video read in one call.
 _BATCH = 8
-# Bytes of a photo after which memory is given back.
-_LARGE = 10_000_000
-_DEFAULT_RATE, _MOST_RATE = 5.0, 60.0
-_DEFAULT_SMOOTHING, _MOST_SECONDS = 0.3, 1e9
+# Memory is released after photos with more bytes than this.
+_LARGE_PHOTO = 10_000_000
+_DEFAULT_RATE, _MAX_RATE = 5.0, 60.0
+_DEFAULT_SMOOTHING, _MAX_SECONDS = 0.3, 1e9
+_MAX_KNOWN_FACES = 1000
+# Of coordinates, times and numbers of known faces.
+_MAX_NUMBER = 1e9
 
 
-def make_api(readers: Readers, limits: Limits, places: Places, workers: WorkerPool) -> Blueprint:
-    """The routes below ``/api/v1``."""
+def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: WorkerPool) -> Blueprint:
+    """Return the routes below ``/api/v1``."""
     api = Blueprint("api", __name__, url_prefix="/api/v1")
 
     @api.get("/health")
     def health() -> Response:
-        return jsonify(status="ok", version=__version__)
+        return jsonify(status="loading" if readers.loading else "ok", version=__version__)
 
     @api.get("/options")
     def options() -> Response:
@@ -46,50 +51,58 @@ def make_api(readers: Readers, limits: Limits, places: Places, workers: WorkerPo
 
     @api.post("/recognize")
     def recognize() -> Response:
-        time, smoothing = _time(), _smoothing()
-        with places.taken() as work:
-            data = sent_file(request, limits.photo_bytes).read()
-            gone = request.environ.get("waitress.client_disconnected")
-            photo = decoded_photo(data, limits, workers, gone)
-            reader = work(_chosen_reader, readers, request.args.copy())
+        time = _seconds("time", 0.0) if "time" in request.args else None
+        smoothing = _seconds("smoothing", _DEFAULT_SMOOTHING)
+        with slots.acquire() as run:
+            data = uploaded_file(request, limits.photo_bytes).read()
+            disconnected = request.environ.get("waitress.client_disconnected")
+            photo = decode_photo(data, limits, workers, disconnected)
+            reader = run(_chosen_reader, readers, request.args.copy())
             follower = None
             if time is not None:
-                follower = follower_of(request.form.get("known"), reader, smoothing, time)
-            [reading] = work(reader.read, [photo])
+                follower = _restore_follower(request.form.get("known"), reader, smoothing, time)
+            [reading] = run(reader.read, [photo])
             height, width = photo.shape[:2]
-            if photo.size > _LARGE:
+            if photo.size > _LARGE_PHOTO:
                 del photo
                 release_memory()
-        head = {"width": width, "height": height, "classes": _names(reader)}
+        head = {"width": width, "height": height, "classes": _class_names(reader)}
         if follower is None or time is None:
-            return jsonify(**head, faces=face_records(reading, reader))
-        faces = followed_records(follower.follow(reading, time), reader)
-        return jsonify(**head, faces=faces, known=known_of(follower, reader))
+            return jsonify(**head, faces=_face_records(reading, reader))
+        faces = _followed_records(follower.follow(reading, time), reader)
+        return jsonify(**head, faces=faces, known=_known_faces(follower, reader))
 
     @api.post("/video")
     def video() -> Response:
-        rate, smoothing = _rate(), _smoothing()
-        # What is opened here is closed when the answer has been sent, or given up.
+        rate = _number("rate", _DEFAULT_RATE)
+        if not 0 < rate <= _MAX_RATE:
+            raise BadRequest(
+                f"rate={shorten(request.args['rate'])} must be in frames a second, above 0 and at "
+                f"most {_MAX_RATE:g}."
+            )
+        smoothing = _seconds("smoothing", _DEFAULT_SMOOTHING)
+        # Closed when the response has been sent or abandoned.
         with ExitStack() as stack:
-            work = stack.enter_context(places.taken(video=True))
-            upload = sent_file(request, limits.video_bytes)
-            gone = request.environ.get("waitress.client_disconnected")
-            sent = stack.enter_context(SentVideo(upload, limits, workers, rate, gone))
-            reader = work(_chosen_reader, readers, request.args.copy())
+            run = stack.enter_context(slots.acquire(video=True))
+            upload = uploaded_file(request, limits.video_bytes)
+            disconnected = request.environ.get("waitress.client_disconnected")
+            film = stack.enter_context(UploadedVideo(upload, limits, workers, rate, disconnected))
+            reader = run(_chosen_reader, readers, request.args.copy())
             head = {
-                "width": sent.width,
-                "height": sent.height,
-                "duration": sent.duration,
-                "classes": _names(reader),
+                "width": film.width,
+                "height": film.height,
+                "duration": film.duration,
+                "classes": _class_names(reader),
             }
-            records = _frame_records(sent, reader, work, smoothing)
+            frames = _frame_records(film, reader, run, smoothing)
             if request.accept_mimetypes.best == _LINES:
-                lines = (json.dumps(line) + "\n" for line in _typed(head, records, sent))
+                lines = (json.dumps(line) + "\n" for line in _typed(head, frames, film))
                 response = Response(stream_with_context(lines), mimetype=_LINES)
                 response.call_on_close(stack.pop_all().close)
                 return response
-            frames = list(records)
-            return jsonify(**head, frames=frames, complete=not sent.problem, message=sent.problem)
+            all_frames = list(frames)
+            end = {"complete": not film.problem, "message": film.problem}
+            return jsonify(**head, frames=all_frames, **end)
 
     return api
 
@@ -100,36 +113,18 @@ def _chosen_reader(readers: Readers, query: Mapping[str, str]) -> Reader:
     except KeyError as error:
         raise BadRequest(error.args[0]) from error
     except (ImportError, OSError, ValueError) as error:
-        # A detector whose package or file is not here: an answer to who chose it.
-        raise BadRequest(f"This choice can't be had here. {error}") from error
+        # The package or the file of the detector is missing.
+        raise BadRequest(f"This model or detector can't be used. {error}") from error
 
 
-def _names(reader: Reader) -> list[str]:
+def _class_names(reader: Reader) -> list[str]:
     return [printable(str(name)) for name in reader.classes]
-
-
-def _rate() -> float:
-    rate = _number("rate", _DEFAULT_RATE)
-    if not 0 < rate <= _MOST_RATE:
-        raise BadRequest(
-            f"rate is {shorten(request.args['rate'])}; it is frames a second, above 0 up to "
-            f"{_MOST_RATE:g}."
-        )
-    return rate
-
-
-def _smoothing() -> float:
-    return _seconds("smoothing", _DEFAULT_SMOOTHING)
-
-
-def _time() -> float | None:
-    return _seconds("time", 0.0) if "time" in request.args else None
 
 
 def _seconds(name: str, default: float) -> float:
     seconds = _number(name, default)
-    if not 0 <= seconds <= _MOST_SECONDS:
-        raise BadRequest(f"{name} is {shorten(request.args[name])}; it is seconds, 0 or more.")
+    if not 0 <= seconds <= _MAX_SECONDS:
+        raise BadRequest(f"{name}={shorten(request.args[name])} must be seconds, 0 or more.")
     return seconds
 
 
@@ -140,22 +135,152 @@ def _number(name: str, default: float) -> float:
         return math.nan
 
 
+# Records of faces --------------------------------------------------------------------------------
+
+
+def _face_records(reading: FaceReading, reader: Reader) -> list[dict[str, Any]]:
+    """Return the faces of one image, largest first."""
+    found, probabilities = reading.detections, reading.probabilities
+    labels = label_function(reader)(probabilities)
+    faces = zip(found.boxes.tolist(), found.scores, labels, probabilities, strict=True)
+    return [_record(*face, reader) for face in faces]
+
+
+def _followed_records(faces: Sequence[FollowedFace], reader: Reader) -> list[dict[str, Any]]:
+    """Return the tracked faces of a frame, largest first."""
+    return [
+        {"id": face.face_id}
+        | _record(face.box, face.confidence, face.expression, face.probabilities, reader)
+        for face in sorted(faces, key=lambda face: -face.box[2] * face.box[3])
+    ]
+
+
+def _record(
+    box: Sequence[int], score: float, expression: Any, row: np.ndarray, reader: Reader
+) -> dict[str, Any]:
+    return {
+        "box": dict(zip(("x", "y", "width", "height"), box, strict=True)),
+        "confidence": round(float(score), 4),
+        "expression": printable(str(expression)),
+        "probability": round(float(np.max(row)), 4),
+        "probabilities": {
+            name: round(float(value), 4)
+            for name, value in zip(_class_names(reader), row, strict=True)
+        },
+    }
+
+
 def _frame_records(
-    sent: SentVideo, reader: Reader, work: Callable[..., Any], smoothing: float
+    film: UploadedVideo, reader: Reader, run: Callable[..., Any], smoothing: float
 ) -> Iterator[dict[str, Any]]:
-    """Yield the frames with their faces, until the end or a break."""
-    follower = FaceFollower(namer(reader), smoothing)
-    for batch in sent.batches(_BATCH):
-        readings = work(reader.read, [frame for _, frame in batch])
-        for (moment, _), reading in zip(batch, readings, strict=True):
-            faces = followed_records(follower.follow(reading, moment), reader)
-            yield {"time": round(moment, 4), "faces": faces}
+    """Yield the frames of a video with their faces."""
+    from skfer.recognition import FaceFollower
+
+    follower = FaceFollower(label_function(reader), smoothing)
+    for batch in film.batches(_BATCH):
+        readings = run(reader.read, [frame for _, frame in batch])
+        for (time, _), reading in zip(batch, readings, strict=True):
+            faces = _followed_records(follower.follow(reading, time), reader)
+            yield {"time": round(time, 4), "faces": faces}
 
 
 def _typed(
-    head: dict[str, Any], records: Iterator[dict[str, Any]], sent: SentVideo
+    head: dict[str, Any], frames: Iterator[dict[str, Any]], film: UploadedVideo
 ) -> Iterator[dict[str, Any]]:
     yield {"type": "video", **head}
-    for record in records:
-        yield {"type": "frame", **record}
-    yield {"type": "end", "complete": not sent.problem, "message": sent.problem}
+    for frame in frames:
+        yield {"type": "frame", **frame}
+    yield {"type": "end", "complete": not film.problem, "message": film.problem}
+
+
+# Tracked faces of a camera, which the client sends back with the next frame: the server keeps no
+# state between requests.
+
+
+def _known_faces(follower: FaceFollower, reader: Reader) -> dict[str, Any]:
+    """Return the tracked faces, from which `_restore_follower` continues."""
+    return {
+        "classes": [str(name) for name in reader.classes],
+        "next": follower.next_id,
+        "time": follower.last,
+        "faces": [
+            {
+                "id": face.face_id,
+                "box": [round(float(side), 1) for side in face.box],
+                "seen": face.seen,
+                "probabilities": None
+                if face.probabilities is None
+                else [round(float(value), 5) for value in face.probabilities],
+            }
+            for face in follower.known
+        ],
+    }
+
+
+def _restore_follower(
+    known: str | None, reader: Reader, smoothing: float, now: float
+) -> FaceFollower:
+    """Return a follower that continues from the `known` of a response, or a new one without it.
+
+    If the reader has other classes, faces keep their numbers and the smoothing starts again.
+    Faces seen after `now` are ignored.
+
+    Raises
+    ------
+    werkzeug.exceptions.BadRequest
+        If no response can have this `known`.
+    """
+    from skfer.recognition import FaceFollower
+
+    if not known:
+        return FaceFollower(label_function(reader), smoothing)
+    try:
+        state = json.loads(known)
+        same = state["classes"] == [str(name) for name in reader.classes]
+        n_classes = len(reader.classes) if same else None
+        faces = [_parse_face(face, n_classes) for face in state["faces"]]
+        next_id = _parse_count(state["next"])
+        (last,) = _parse_numbers([state["time"]], 1)
+        if len(faces) > _MAX_KNOWN_FACES or any(face.face_id >= next_id for face in faces):
+            raise ValueError("too many faces, or a face without a number")
+    # RecursionError: JSON that is nested too deeply.
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadRequest(
+            "known is not valid: send the `known` of the previous response unchanged, or omit it."
+        ) from error
+    return FaceFollower(
+        label_function(reader),
+        smoothing,
+        known=[face for face in faces if face.seen <= now],
+        next_id=next_id,
+        last=float(last),
+    )
+
+
+def _parse_face(face: dict[str, Any], n_classes: int | None) -> KnownFace:
+    from skfer.recognition import KnownFace
+
+    box = _parse_numbers(face["box"], 4)
+    if box[2:].min() <= 0:
+        raise ValueError("a box without area")
+    (seen,) = _parse_numbers([face["seen"]], 1)
+    row = face["probabilities"]
+    probabilities = None if row is None or n_classes is None else _parse_numbers(row, n_classes)
+    return KnownFace(_parse_count(face["id"]), box, float(seen), probabilities)
+
+
+def _parse_numbers(values: list[Any], count: int) -> np.ndarray:
+    try:
+        numbers = np.array(values, np.float64)
+    except OverflowError as error:
+        raise ValueError("an int that is too large") from error
+    # Also False for NaN.
+    if numbers.shape != (count,) or not (np.abs(numbers) <= _MAX_NUMBER).all():
+        raise ValueError(f"not {count} numbers of at most {_MAX_NUMBER:g}")
+    return numbers
+
+
+def _parse_count(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value <= _MAX_NUMBER:
+        raise ValueError("not the number of a face")
+    return value

@@ -2,68 +2,93 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
-from skfer._utils import import_extra
+from flask import Flask, Request, Response, jsonify, render_template, request
+from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, TooManyRequests
+
+from skfer import __version__
 from skfer._worker import WorkerPool
-from skfer.web._limits import Limits, Places
+from skfer.web._api import make_api
+from skfer.web._limits import BusyError, Limits, WorkSlots
 from skfer.web._readers import Reader, Readers
+from skfer.web._uploads import UploadRequest
 
-if TYPE_CHECKING:
-    from flask import Flask
+RETRY_AFTER = 1  # second
 
-_OWN_NAMES = ("localhost",)
+# Only scripts, styles and requests of the page itself, and nothing inline.
+_POLICY = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' blob:",
+    "media-src": "'self' blob:",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+}
+_HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items()),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 def create_app(
     reader: Reader | Readers, *, limits: Limits | None = None, hosts: Collection[str] = ()
 ) -> Flask:
-    """The web page and its JSON API as a Flask application, for a WSGI server of your own.
+    """Return the web page and its JSON API as a Flask application, for any WSGI server.
 
-    Nothing of an upload is kept: a photo stays in memory, a video in a temporary file without a
-    name, until the answer is sent. The WSGI server may buffer uploads in files of its own.
+    Uploads are not stored: a photo stays in memory, and a video in a temporary file without a
+    name, until the response is sent. The WSGI server may buffer uploads in files.
 
     Parameters
     ----------
     reader : FaceReader, object with ``read(images)`` and ``classes``, or Readers
-        What reads the faces. With `Readers`, the page offers a choice of models and detectors.
+        Detects and classifies faces. With `Readers`, the page offers a choice of models and
+        detectors.
     limits : Limits, default=None
-        What is taken at most; None is ``Limits()``.
+        Limits on uploads. None means ``Limits()``.
     hosts : collection of str, default=()
-        Names, beside localhost and any address, by which the page may be reached.
+        Host names of the page. Requests for other names are refused, except for localhost and
+        IP addresses.
 
     Returns
     -------
     flask.Flask
 
-    Raises
-    ------
-    ImportError
-        If Flask is not installed.
-
     See Also
     --------
-    serve : The same, served.
+    serve : Serve the application.
 
     Notes
     -----
     ==========================  ======================================================
     ``GET /``                   the page
-    ``POST /api/v1/recognize``  the bytes of a photo, alone or as a form's file; its
-                                faces with boxes and probabilities
-    ``POST /api/v1/video``      the same of a video, frame by frame; a line for each
-                                with ``Accept: application/x-ndjson``
+    ``POST /api/v1/recognize``  faces of a photo with boxes and probabilities; the
+                                body is the photo, or a form with one file
+    ``POST /api/v1/video``      faces of each frame of a video; one line for each
+                                frame with ``Accept: application/x-ndjson``
     ``GET /api/v1/options``     models, detectors and limits
-    ``GET /api/v1/health``      whether it lives
+    ``GET /api/v1/health``      ``status`` "ok", or "loading" before the first model
+                                is loaded
     ==========================  ======================================================
 
-    ``?model=``, ``?detector=`` and, for a video, ``?rate=`` (frames a second) choose. An error is
-    ``{"error": {"status": ..., "name": ..., "message": ...}}``.
+    ``?model=`` and ``?detector=`` choose, and ``?rate=`` sets the frames a second of a video. An
+    error is ``{"error": {"status": ..., "name": ..., "message": ...}}``.
 
-    Faces of a video have an `id`, the same in every frame, and probabilities smoothed over time
-    (``?smoothing=`` seconds, 0.3). So have those of single frames of a camera that come with
-    ``?time=`` (seconds): a form's field ``known`` takes what the answer before said of that name.
+    A face of a video has the same `id` in each frame, and probabilities smoothed over time
+    (``?smoothing=`` seconds, 0.3). So has a face of single frames of a camera sent with ``?time=``
+    (seconds) and a form's field ``known``, the `known` of the previous response.
 
     Examples
     --------
@@ -77,30 +102,21 @@ def create_app(
     >>> create_app(Blind()).test_client().get("/api/v1/health").json["status"]
     'ok'
     """
-    import_extra("flask", "The web page", "web")
-    from flask import Flask, Response, render_template, request
-
-    from skfer import __version__
-    from skfer.web._api import make_api
-    from skfer.web._errors import answer_in_json
-    from skfer.web._security import add_headers, refuse_foreign_names, refuse_other_sites
-    from skfer.web._uploads import UploadRequest
-
     limits = limits or Limits()
     readers = reader if isinstance(reader, Readers) else Readers.only(reader)
-    names = {*_OWN_NAMES, *(name.lower() for name in hosts)}
+    names = {"localhost", *(name.lower() for name in hosts)}
 
     app = Flask("skfer.web")
     app.request_class = UploadRequest
-    # Forms of any other size than a view's own are refused unread.
+    # Applies to requests that no view reads; the views set their limits.
     app.config["MAX_CONTENT_LENGTH"] = limits.photo_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
     @app.before_request
     def check_sender() -> None:
-        refuse_foreign_names(request, names)
+        _check_host(request, names)
         if request.method not in ("GET", "HEAD"):
-            refuse_other_sites(request)
+            _check_origin(request)
 
     @app.get("/")
     def page() -> str:
@@ -110,9 +126,78 @@ def create_app(
     def icon() -> Response:
         return app.send_static_file("icon.svg")
 
-    app.after_request(add_headers)
-    answer_in_json(app)
+    @app.errorhandler(HTTPException)
+    def error_response(error: HTTPException) -> Response:
+        status = error.code or 500
+        response = jsonify(error_body(status, error.name, error.description or error.name))
+        response.status_code = status
+        for name, value in error.get_headers():
+            if name not in ("Content-Type", "Content-Length"):
+                response.headers[name] = value
+        return response
+
+    @app.errorhandler(BusyError)
+    def busy_response(error: BusyError) -> Response:
+        message = "Too many uploads are being processed. Try again later."
+        return error_response(TooManyRequests(message, retry_after=RETRY_AFTER))
+
+    app.after_request(_add_headers)
     workers = app.extensions["skfer-workers"] = WorkerPool(limits.work_memory)
-    places = Places(limits.concurrent, limits.patience)
-    app.register_blueprint(make_api(readers, limits, places, workers))
+    slots = WorkSlots(limits.concurrent, limits.patience)
+    app.register_blueprint(make_api(readers, limits, slots, workers))
     return app
+
+
+def error_body(status: int, name: str, message: str) -> dict[str, Any]:
+    """Return the JSON of an error."""
+    return {"error": {"status": status, "name": name, "message": message}}
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    if not response.cache_control:
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _check_host(request: Request, names: Collection[str]) -> None:
+    """Raise `BadRequest` for an unknown host name, against DNS rebinding.
+
+    Another site's name can be made to resolve to 127.0.0.1, and its pages would then have the
+    same origin as this one. This needs a name, so IP addresses are accepted.
+    """
+    name = _split(f"//{request.host}", "Host").hostname or ""
+    if name not in names and not _is_address(name):
+        raise BadRequest(
+            f"This page does not have the host name {name!r}. Open it as localhost, or start it "
+            f"with hosts=[{name!r}]."
+        )
+
+
+def _check_origin(request: Request) -> None:
+    """Raise `Forbidden` for a request of another site's page, against cross-site request forgery.
+
+    Browsers send ``Origin`` and ``Sec-Fetch-Site``, which scripts can't change. Other programs
+    send neither.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and _split(origin, "Origin").netloc != request.host
+    if foreign or site not in ("same-origin", "none"):
+        raise Forbidden("Pages of other sites can't send uploads to this server.")
+
+
+def _split(address: str, header: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError as error:  # such as an unclosed bracket
+        raise BadRequest(f"The {header} header is not a valid address.") from error
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

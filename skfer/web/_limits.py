@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-# Uploads that wait for a place, each in a thread of the server.
-MOST_WAITING = 8
+# Uploads that wait for a slot, each in a thread of the server.
+MAX_WAITING = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Limits:
     video_seconds : float, default=180.0
         Duration of a video. One that declares more is refused; otherwise reading ends there.
     work_seconds : float, default=600.0
-        Time to work on a video. The answer holds the frames that were read until then.
+        Time to process a video. The answer has the frames that were read until then.
     work_memory : int, default=750_000_000
         Bytes of memory of the child process that decodes a photo or video, at least 200 million.
         Enforced on Linux only.
     concurrent : int, default=2
-        Uploads that are worked on at once. Above 1, videos leave one place to photos.
+        Uploads that are processed at once. Above 1, videos leave one slot to photos.
     patience : float, default=2.0
-        Seconds that an upload waits for a place. Up to 8 wait; others get status 429 at once.
+        Seconds that an upload waits for a slot. Up to 8 wait; others get status 429 at once.
 
     Raises
     ------
@@ -74,55 +74,44 @@ class Limits:
             value = getattr(self, field.name)
             lowest = {"patience": 0, "work_memory": 200_000_000}.get(field.name, 1)
             if not (value >= lowest and math.isfinite(value)):
-                raise ValueError(f"{field.name} is {value!r}; it has to be at least {lowest}.")
+                raise ValueError(f"{field.name}={value!r} must be finite and at least {lowest}.")
 
 
 class BusyError(Exception):
-    """All places are taken."""
+    """No slot is free."""
 
 
-class Places:
-    """Limit concurrent work; a few more callers wait briefly, the others are refused at once.
+class WorkSlots:
+    """Limit concurrent work. A few more callers wait briefly, and others are refused at once.
 
-    The work is done by threads of its own, as many as there are places. Detectors and the
-    allocator keep memory for each thread that ever worked, and a server has many threads: with
-    eight of them it came to 600 MB.
-
-    Parameters
-    ----------
-    count : int
-    patience : float
-        Seconds.
+    The work runs in as many threads as there are slots, not in the many threads of the server:
+    detectors and the allocator keep memory for each thread that has worked (600 MB for eight).
     """
 
     def __init__(self, count: int, patience: float):
         self._free = threading.BoundedSemaphore(count)
+        # Videos take minutes. They leave one slot to photos, if there are several.
         self._free_for_videos = threading.BoundedSemaphore(max(1, count - 1))
-        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
+        self._waiting = threading.BoundedSemaphore(MAX_WAITING)
         self._patience = patience
         self._threads = ThreadPoolExecutor(count, "skfer-web")
 
     @contextmanager
-    def taken(self, *, video: bool = False) -> Iterator[Callable[..., Any]]:
-        """Hold a place; yields a function that calls another in one of the threads.
-
-        Parameters
-        ----------
-        video : bool, default=False
-            Videos take minutes. They leave one place to photos, if there are several.
+    def acquire(self, *, video: bool = False) -> Iterator[Callable[..., Any]]:
+        """Hold a slot, and yield a function that calls another one in one of the threads.
 
         Raises
         ------
         BusyError
-            If too many wait already, or no place became free in time.
+            If too many callers wait, or no slot became free in time.
         """
         with ExitStack() as stack:
             for semaphore in (self._free_for_videos, self._free) if video else (self._free,):
-                self._acquire(semaphore)
+                self._wait_for(semaphore)
                 stack.callback(semaphore.release)
             yield lambda function, *arguments: self._threads.submit(function, *arguments).result()
 
-    def _acquire(self, semaphore: threading.Semaphore) -> None:
+    def _wait_for(self, semaphore: threading.Semaphore) -> None:
         if semaphore.acquire(blocking=False):
             return
         if not self._waiting.acquire(blocking=False):
@@ -135,7 +124,7 @@ class Places:
 
 
 def release_memory() -> None:
-    """Give freed memory back to the system, which glibc keeps after work on large arrays."""
+    """Return freed memory to the system; glibc keeps that of large arrays."""
     if sys.platform.startswith("linux"):
         with suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)

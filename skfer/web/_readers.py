@@ -2,39 +2,53 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 
+import skfer
 from skfer._utils import shorten
+from skfer.weights import list_weights, read_record
 
-# Pixels that are searched for faces at most. In a photo of 50 million pixels, a face of 120 pixels
-# is found.
-SEARCHED_PIXELS = 2_000_000
+# Faces of 120 pixels in a photo of 50 million pixels are still found.
+_SEARCHED_PIXELS = 2_000_000
 
 
 class Reader(Protocol):
-    """Anything that finds and reads the faces of images, as `skfer.recognition.FaceReader` does."""
+    """Detect and classify the faces of images, as `skfer.recognition.FaceReader` does."""
 
     classes: list[Any]
 
     def read(self, images: Sequence[np.ndarray]) -> list[Any]:
-        """`detections` and `probabilities` of each image."""
+        """Return `detections` and `probabilities` of each image."""
         ...
 
 
+def label_function(reader: Reader) -> Callable[[np.ndarray], list[Any]]:
+    """Return the function from probabilities of shape (k, n_classes) to k labels.
+
+    It is the reader's method `expressions`, which may abstain, or otherwise the most probable
+    class.
+    """
+    if hasattr(reader, "expressions"):
+        return reader.expressions
+    return lambda probabilities: [reader.classes[index] for index in probabilities.argmax(axis=1)]
+
+
 class Readers:
-    """Readers by the names of a model and a detector, made when first asked for and kept.
+    """Readers for each model and detector, created on first use and kept.
 
     Parameters
     ----------
     make : callable
         ``make(model, detector)`` returns a `Reader`.
-    models, detectors : sequence of str
-        Names that can be chosen; the first one is what is taken where none is named.
+    models : sequence of str
+        Names of models; the first one is the default.
+    detectors : sequence of str, or callable that returns one
+        Names of detectors; the first one is the default. A callable is called on first use.
 
     Examples
     --------
@@ -48,17 +62,27 @@ class Readers:
         self,
         make: Callable[[str, str], Reader],
         models: Sequence[str],
-        detectors: Sequence[str],
+        detectors: Sequence[str] | Callable[[], Sequence[str]],
     ):
         self.models = list(models)
-        self.detectors = list(detectors)
+        self.loading = False  # True while `serve` loads the first reader
+        self._detectors = detectors if callable(detectors) else list(detectors)
         self._make = make
         self._made: dict[tuple[str, str], Reader] = {}
+        # Also for imports: two threads must not import scikit-learn at the same time.
         self._lock = threading.Lock()
+
+    @property
+    def detectors(self) -> list[str]:
+        """Names of the detectors."""
+        with self._lock:
+            if callable(self._detectors):
+                self._detectors = list(self._detectors())
+            return self._detectors
 
     @classmethod
     def only(cls, reader: Reader) -> Readers:
-        """No choice: always that reader.
+        """Return readers without a choice.
 
         Parameters
         ----------
@@ -72,15 +96,15 @@ class Readers:
 
     @classmethod
     def of(cls, pipeline: Any = None, detector: Any = None) -> Readers:
-        """The models and detectors there are, and the user's own before them.
+        """Return readers for the given or all pretrained Pipelines and for all detectors.
 
         Parameters
         ----------
         pipeline : Pipeline, str, mapping of str to Pipeline, or None
-            A fitted Pipeline, the name of a pretrained one, or several by names of yours. None:
-            all that come with the package.
+            A fitted Pipeline, the name of a pretrained one, or several by name. None means all
+            pretrained ones.
         detector : str, FaceDetector or None
-            What the page starts with. None: what `skfer.recognition.FaceReader` takes.
+            The default detector. None means that of `skfer.recognition.FaceReader`.
 
         Returns
         -------
@@ -91,36 +115,46 @@ class Readers:
         ValueError
             If no Pipeline or detector has that name.
         """
-        from skfer.detection import list_detectors
-
         pipelines = _pipelines(pipeline)
-        known = list_detectors()
-        chosen = (
+        default = (
             detector if isinstance(detector, str) else "automatic" if detector is None else "yours"
         )
-        if isinstance(detector, str) and detector not in known:
-            raise ValueError(f"No face detector is called {detector!r}. Known: {known}.")
+
+        # Deferred, as it imports scikit-learn.
+        def detectors() -> list[str]:
+            from skfer.detection import list_detectors
+
+            return [default, *(name for name in list_detectors() if name != default)]
+
+        if isinstance(detector, str):
+            from skfer.detection import build_detector
+
+            build_detector(detector, min_face_size=48)  # raises if it is unknown
+
+        @functools.cache  # all detectors share one network
+        def load(model: str) -> Any:
+            known = pipelines[model]
+            return skfer.load_pretrained(model) if known is None else known
 
         def make(model: str, name: str) -> Reader:
             from skfer.datasets import make_faces
             from skfer.recognition import FaceReader
 
-            own = None if name == "automatic" else detector if name == "yours" else name
-            reader = FaceReader(pipelines[model](), detector=own, max_pixels=SEARCHED_PIXELS)
-            # What lacks a package or a file says so now; and whoever asks first doesn't wait for
-            # the network to be compiled.
+            chosen = {"automatic": None, "yours": detector}.get(name, name)
+            reader = FaceReader(load(model), detector=chosen, max_pixels=_SEARCHED_PIXELS)
+            # Raise the error of a missing package or file now, and warm up the network.
             reader.read(make_faces(1, scene=True, random_state=0).images)
             return reader
 
-        return cls(make, list(pipelines), [chosen, *(name for name in known if name != chosen)])
+        return cls(make, list(pipelines), detectors)
 
     def get(self, model: str | None = None, detector: str | None = None) -> Reader:
-        """The reader of that model and detector.
+        """Return the reader of a model and a detector.
 
         Parameters
         ----------
         model, detector : str, default=None
-            None takes the first of `models` or `detectors`.
+            None means the first of `models` or `detectors`.
 
         Returns
         -------
@@ -129,46 +163,39 @@ class Readers:
         Raises
         ------
         KeyError
-            If there is no such model or detector; its text says which there are.
+            If there is no such model or detector. The message lists the names.
         """
         names = (
-            _one_of(self.models, model, "model"),
-            _one_of(self.detectors, detector, "detector"),
+            _validate_name("model", model, self.models),
+            _validate_name("detector", detector, self.detectors),
         )
-        if names in self._made:  # who wants these doesn't wait while others are loaded
+        # Without the lock, so that loaded readers work while another one is loaded.
+        if names in self._made:
             return self._made[names]
-        with self._lock:  # loading takes seconds: once is enough
+        with self._lock:
             if names not in self._made:
                 self._made[names] = self._make(*names)
             return self._made[names]
 
 
-def _pipelines(pipeline: Any) -> Mapping[str, Callable[[], Any]]:
+def _pipelines(pipeline: Any) -> dict[str, Any]:
+    """Return Pipelines by name; None for a pretrained one, which is loaded on first use."""
     if isinstance(pipeline, Mapping):
         if not pipeline:
             raise ValueError("pipeline is an empty mapping: at least 1 Pipeline is required.")
-        return {name: partial(_itself, one) for name, one in pipeline.items()}
+        return dict(pipeline)
     if pipeline is not None and not isinstance(pipeline, str):
-        return {"yours": partial(_itself, pipeline)}
-
-    from skfer import list_pretrained, load_pretrained
-
-    names = [model["name"] for model in list_pretrained()]
+        return {"yours": pipeline}
+    names = list_weights()
     if pipeline is not None:
-        if pipeline not in names:
-            raise ValueError(f"No pretrained pipeline is called {pipeline!r}. Known: {names}.")
-        names = [pipeline, *(name for name in names if name != pipeline)]
-    # One network for all detectors.
-    return {name: cache(partial(load_pretrained, name)) for name in names}
+        names = [read_record(pipeline).name, *(name for name in names if name != pipeline)]
+    return dict.fromkeys(names)
 
 
-def _itself(pipeline: Any) -> Any:
-    return pipeline
-
-
-def _one_of(names: list[str], name: str | None, what: str) -> str:
+def _validate_name(kind: str, name: str | None, known: list[str]) -> str:
+    """Return a name, or the first known one if it is None."""
     if name is None:
-        return names[0]
-    if name not in names:
-        raise KeyError(f"No {what} is called {shorten(name)}. There are: {', '.join(names)}.")
+        return known[0]
+    if name not in known:
+        raise KeyError(f"Unknown {kind} {shorten(name)}. Known {kind}s: {', '.join(known)}.")
     return name

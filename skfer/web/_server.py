@@ -1,31 +1,54 @@
-"""`serve`: the page behind a WSGI server that is made for it."""
+"""`serve`: the page behind a waitress server with limits on uploads and connections."""
 
 from __future__ import annotations
 
 import copy
 import ipaddress
+import json
 import logging
+import signal
 import socket
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
-from skfer._utils import import_extra, page
-from skfer.web._app import create_app
-from skfer.web._limits import MOST_WAITING, Limits
+from flask import Flask
+from waitress import create_server
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.task import ErrorTask
+from waitress.utilities import Error
+
+from skfer._utils import page
+from skfer.web._api import VIDEO_PATH
+from skfer.web._app import RETRY_AFTER, create_app, error_body
+from skfer.web._limits import MAX_WAITING, Limits
 from skfer.web._readers import Readers
 from skfer.web._uploads import warm_up
 
-if TYPE_CHECKING:
-    from flask import Flask
-
-# Beside those that work on uploads or wait to: for the page itself, refusals and health.
+# In addition to those for uploads: for the page, refusals and health.
 _SPARE_THREADS = 4
-_MOST_CONNECTIONS = 500
-# At the end, for threads to finish their answers.
+_MAX_CONNECTIONS = 500
+_MAX_HEADER_BYTES = 32_768
+# Room in a form for more than its file.
+_FORM_BYTES = 10_000
+# A connection is closed if it is idle for this time, or if its upload is slower than this number
+# of bytes a second after that time.
+_IDLE_SECONDS = 20.0
+_MIN_UPLOAD_RATE = 10_000
+# Uploads held at once, in files of the largest size. The oldest unfinished one is closed for a new
+# one.
+_MAX_PHOTOS_HELD = 10
+_MAX_VIDEOS_HELD = 4
+# After an early refusal, the rest of the upload is read and discarded for this time. Closing at
+# once would reset the connection, and the client might not see the response.
+_LINGER_SECONDS = 2.0
+# At the end, for threads to finish their responses.
 _END_SECONDS = 1.0
-_MOST_HEADER_BYTES = 32_768
 
 
 def serve(
@@ -40,23 +63,26 @@ def serve(
 ) -> None:
     """Serve the web page until it is stopped (Ctrl-C).
 
+    The server answers while the first model is loaded; uploads wait for the model.
+
     Parameters
     ----------
     pipeline : Pipeline, str, mapping of str to Pipeline, or None
-        A fitted Pipeline, the name of a pretrained one, or several by names of yours. None: the
-        page offers all that come with the package.
+        A fitted Pipeline, the name of a pretrained one, or several by name. None means all
+        pretrained ones.
     detector : str or FaceDetector, default=None
-        The detector that the page starts with; None is the Pipeline's own. It offers the others.
+        Default detector of the page, which offers the others too. None means the Pipeline's.
     host : str, default="127.0.0.1"
-        Address to listen on. The default is reached from this machine only. "0.0.0.0" listens on
-        every address of the machine. There is no password: whoever reaches the address can use
-        the page, so any other address than a loopback one gives a warning.
+        Address to listen on. The default is reachable from this machine only, and "0.0.0.0"
+        listens on every address of the machine. There is no password: everyone who reaches the
+        address can use the page.
     port : int, default=8000
-        0 takes any that is free.
+        0 means any free port.
     limits : Limits, default=None
-        What is taken at most.
+        Limits on uploads. None means ``Limits()``.
     hosts : collection of str, default=()
-        Names, beside localhost and any address, by which the page may be reached.
+        Host names of the page. Requests for other names are refused, except for localhost, `host`
+        and IP addresses.
     verbose : int, default=1
         0 does not print the address.
 
@@ -64,10 +90,8 @@ def serve(
     ------
     ValueError
         If no Pipeline or detector has that name.
-    ImportError
-        If Flask or waitress is not installed.
     OSError
-        If the port is taken.
+        If the port is in use.
 
     Warns
     -----
@@ -76,8 +100,8 @@ def serve(
 
     Notes
     -----
-    Browsers give a camera to pages from localhost and to pages over HTTPS only. For another
-    machine's camera, put a server that speaks HTTPS before this one.
+    Browsers allow cameras only on pages from localhost or over HTTPS. For the camera of another
+    machine, put an HTTPS server in front of this one.
 
     Examples
     --------
@@ -90,10 +114,19 @@ def serve(
     app = create_app(readers, limits=limits, hosts=(host, *hosts))
     server = make_server(app, host, port, limits)
     workers = app.extensions["skfer-workers"]
+    errors: list[Exception] = []
+
+    def load() -> None:
+        try:
+            workers.start(limits.concurrent)
+            readers.get()
+            readers.loading = False
+            warm_up(workers, limits.concurrent)
+        except Exception as error:
+            errors.append(error)
+
+    loading = threading.Thread(target=load, name="skfer-load")
     try:
-        workers.start(limits.concurrent)
-        readers.get()  # the first visitor doesn't wait for the model
-        warm_up(workers, limits.concurrent)
         if verbose:
             print(f"skfer is at {address(server)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
         ip = _ip(server)
@@ -101,55 +134,59 @@ def serve(
             everywhere = ", at every address of this machine" if ip.is_unspecified else ""
             warnings.warn(
                 f"Other machines can reach the page{everywhere}, and it has no password. For "
-                f"public use, put a reverse proxy before it: see {page('guide/web')}",
+                f"public use, put a reverse proxy in front of it: see {page('guide/web')}",
                 stacklevel=2,
             )
-        _run(server)
+        readers.loading = True
+        loading.start()
+        _run(server, errors)
     except KeyboardInterrupt as interrupt:
-        if type(interrupt) is not KeyboardInterrupt:
-            raise  # a signal that the command turns into an exit status
+        # The command turns other signals into an exit status.
+        if getattr(interrupt, "number", signal.SIGINT) != signal.SIGINT:
+            raise
     finally:
         workers.close()  # first, so that no thread waits for one
         server.task_dispatcher.shutdown(timeout=_END_SECONDS)
         server.close()
+        if loading.is_alive():
+            loading.join()
+            workers.close()
 
 
-def _run(server: Any) -> None:
-    """Answer requests until an exception. `server.run()` would wait for unfinished work first."""
-    server.asyncore.loop(timeout=server.adj.asyncore_loop_timeout, map=server._map, use_poll=True)
+def _run(server: Any, errors: list[Exception]) -> None:
+    """Answer requests until there is an error.
+
+    `server.run()` would wait for unfinished work at the end.
+    """
+    while not errors:
+        timeout = server.adj.asyncore_loop_timeout
+        server.asyncore.loop(timeout=timeout, map=server._map, use_poll=True, count=1)
+    raise errors[0]
 
 
 def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:
-    """Return a waitress server that listens, and answers once its ``run()`` is called.
-
-    It refuses an upload that is too large by its declared length, before it is sent.
-    """
-    import_extra("waitress", "The web page", "web")
-    from waitress import create_server
-
-    from skfer.web import _connections
-
-    # It warns of requests that wait for a thread, which a page that sends frames makes usual.
+    """Return a listening waitress server, which answers once its ``run()`` is called."""
+    # It warns of requests that wait for a thread, which frames of a camera often do.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     server = create_server(
         app,
-        sockets=[_bound(host, port)],
-        threads=limits.concurrent + MOST_WAITING + _SPARE_THREADS,
-        max_request_body_size=limits.video_bytes + _connections.FORM_BYTES,
-        max_request_header_size=_MOST_HEADER_BYTES,
+        sockets=[_listen(host, port)],
+        threads=limits.concurrent + MAX_WAITING + _SPARE_THREADS,
+        max_request_body_size=limits.video_bytes + _FORM_BYTES,
+        max_request_header_size=_MAX_HEADER_BYTES,
         recv_bytes=65_536,
         ident=None,
-        connection_limit=_MOST_CONNECTIONS,
-        channel_timeout=_connections.PATIENCE_SECONDS,
+        connection_limit=_MAX_CONNECTIONS,
+        channel_timeout=_IDLE_SECONDS,
         cleanup_interval=5,
         asyncore_use_poll=True,
-        # Reading on while a request is worked on is how a client that left is noticed.
+        # Reading on while a request is processed detects clients that disconnect.
         channel_request_lookahead=1,
     )
     photo_adj = copy.copy(server.adj)
-    photo_adj.max_request_body_size = limits.photo_bytes + _connections.FORM_BYTES
+    photo_adj.max_request_body_size = limits.photo_bytes + _FORM_BYTES
     photo_adj.inbuf_overflow = photo_adj.max_request_body_size
-    server.channel_class = _connections.channel_class(limits, photo_adj)
+    server.channel_class = type("Channel", (_Channel,), {"limits": limits, "photo_adj": photo_adj})
     return server
 
 
@@ -165,14 +202,156 @@ def _ip(server: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return ipaddress.ip_address(host.partition("%")[0])  # without the zone of fe80::1%eth0
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket of that address: waitress would leave its own behind where the port is taken."""
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; waitress would leave its own open if the port is in use."""
     try:
-        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(place[:2], family=family)
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
     except OSError as error:
         raise OSError(
             error.errno,
-            f"{host}, port {port}, can't be listened on ({error.strerror}). Another program may "
-            "use the port: give another one, or 0 for any that is free",
+            f"Can't listen on {host}, port {port} ({error.strerror}). If another program uses the "
+            "port, give another one, or 0 for any free port",
         ) from error
+
+
+class _BusyError(Error):
+    code = 429
+    reason = "Too Many Requests"
+
+
+class _Parser(HTTPRequestParser):
+    """Parser that keeps a photo in memory and a video in a temporary file.
+
+    Uploads that are too large, or too many, are refused after their header.
+    """
+
+    completed: bool
+
+    def __init__(self, adj: Any, channel: _Channel):
+        super().__init__(adj)
+        self.channel = channel
+        self.started = time.time()
+        self.is_video = False
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        self.is_video = self.path == VIDEO_PATH
+        if not self.is_video:
+            self.adj = self.channel.photo_adj
+            if self.body_rcv is not None:
+                self.body_rcv.getbuf().overflow = self.adj.inbuf_overflow
+
+    def received(self, data: bytes) -> int:
+        had_header = self.headers_finished
+        consumed = super().received(data)
+        body_starts = self.body_rcv is not None and not had_header and not self.completed
+        if body_starts and not self.channel.make_room(self):
+            self.error = _BusyError("Too many uploads are being received. Try again later.")
+            self.completed = True
+        if self.error:
+            self.expect_continue = False  # it would ask for the body
+        return consumed
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body, or their limit if the length is not declared."""
+        if self.body_rcv is None or self.error:
+            return 0
+        return self.adj.max_request_body_size if self.chunked else self.content_length
+
+    def is_too_slow(self, now: float) -> bool:
+        return now > self.started + _IDLE_SECONDS + self.body_bytes_received / _MIN_UPLOAD_RATE
+
+
+class _ErrorTask(ErrorTask):
+    """Send errors of the server in the form of the API's."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        text = self.channel.error_text(self.request)
+        body = json.dumps(error_body(error.code, error.reason, text)).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        if error.code == _BusyError.code:
+            self.response_headers.append(("Retry-After", str(RETRY_AFTER)))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.channel.lingers = True
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    """Connection with limits on its uploads. Subclasses set `limits` and `photo_adj`."""
+
+    error_task_class = _ErrorTask
+    limits: Limits
+    photo_adj: Any  # waitress's settings for everything but videos
+    will_close: bool
+    lingers = False
+    _lingering_since: float | None = None
+
+    def parser_class(self, adj: Any) -> _Parser:
+        return _Parser(adj, self)
+
+    def make_room(self, request: _Parser) -> bool:
+        """Close the oldest unfinished uploads until a new one fits; return whether it fits."""
+        limit = (
+            _MAX_VIDEOS_HELD * self.limits.video_bytes
+            if request.is_video
+            else _MAX_PHOTOS_HELD * self.limits.photo_bytes
+        )
+        total = request.size
+        unfinished = []
+        for channel in self.server.active_channels.values():
+            held = [one for one in channel.requests if one.is_video == request.is_video]
+            total += sum(one.size for one in held)
+            one = channel.request
+            if channel is self or channel.will_close or one is None or not one.size:
+                continue
+            if one.is_video == request.is_video:
+                total += one.size
+                unfinished.append(channel)
+        unfinished.sort(key=lambda channel: -channel.request.started)
+        while total > limit and unfinished:
+            oldest = unfinished.pop()
+            total -= oldest.request.size
+            oldest.will_close = True
+        return total <= limit
+
+    def error_text(self, request: _Parser) -> str:
+        if request.error.code != 413:
+            return str(request.error.body)
+        video, photo = self.limits.video_bytes / 1e6, self.limits.photo_bytes / 1e6
+        if request.is_video:
+            return f"The upload is larger than {video:g} MB, the limit for a video."
+        return (
+            f"The upload is larger than {photo:g} MB, the limit for a photo. The limit for a "
+            f"video is {video:g} MB."
+        )
+
+    def writable(self) -> bool:
+        # Called every second and at each event.
+        if not self.will_close and self._is_too_slow(time.time()):
+            self.will_close = True
+        return bool(super().writable())
+
+    def _is_too_slow(self, now: float) -> bool:
+        if self._lingering_since is not None:
+            return now > self._lingering_since + _LINGER_SECONDS
+        if self.total_outbufs_len:
+            return now > self.last_activity + _IDLE_SECONDS
+        request = self.request
+        return request is not None and not self.requests and request.is_too_slow(now)
+
+    def received(self, data: bytes) -> bool:
+        return self._lingering_since is None and super().received(data)
+
+    def handle_close(self) -> None:
+        if self.lingers and self._lingering_since is None and self.connected:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                self._lingering_since = time.time()
+                self.will_close = False
+                return
+        super().handle_close()

@@ -1,12 +1,13 @@
-"""Uploads: their bytes, and the photo in them."""
+"""Uploaded photos and videos, decoded in child processes within limits."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
-from tempfile import TemporaryFile
+from itertools import chain, islice
 from typing import IO
 from urllib.parse import unquote_plus
 
@@ -19,80 +20,87 @@ from werkzeug.exceptions import (
     UnprocessableEntity,
     UnsupportedMediaType,
 )
+from werkzeug.exceptions import NotImplemented as NotInstalled
 
 from skfer._images._decoding import decode, describe_text
 from skfer._images._limits import TooManyPixelsError
+from skfer._utils import import_extra
+from skfer._video_file import Decoding, IsolatedVideo, VideoTooLargeError
 from skfer._worker import WorkerError, WorkerPool
 from skfer.web._limits import Limits
 
-_MEGA = 1_000_000
 _PHOTO = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|BM", re.DOTALL)
 _JSON = re.compile(r"\s*(?:[{\[]|\"(?:data:|[A-Za-z0-9+/=]{16}))")
 _FIELD = re.compile(r"[\w.\[\]-]{1,40}=")
+# Offset and first bytes of a file, and FFmpeg's name of the format. FFmpeg must not guess the
+# format: it could take a file for a playlist, and open other files of this machine.
+_CONTAINERS = (
+    (4, b"ftyp", "mov"),
+    (4, b"moov", "mov"),
+    (4, b"mdat", "mov"),
+    (4, b"wide", "mov"),
+    (0, b"\x1aE\xdf\xa3", "matroska"),
+    (8, b"AVI ", "avi"),
+    (0, b"OggS", "ogg"),
+)
+_CHUNK = 1 << 20
+# Larger frames are reduced to this longer side: the same faces are found in less time.
+_LONGER_SIDE = 1280
 
 
 class UploadRequest(Request):
-    """A request whose form keeps a photo in memory. A video goes to a temporary file."""
+    """Request whose forms keep a photo in memory and a video in a temporary file."""
 
     def _get_file_stream(self, *_: object, **__: object) -> IO[bytes]:
-        return TemporaryFile() if self.endpoint == "api.video" else BytesIO()
+        return tempfile.TemporaryFile() if self.endpoint == "api.video" else BytesIO()
 
 
-def sent_file(request: Request, most_bytes: int) -> IO[bytes]:
-    """The one file of a request, from its beginning: the body itself, or a form's file.
+def uploaded_file(request: Request, max_bytes: int) -> IO[bytes]:
+    """Return the one file of a request: its body, or the file of a form.
 
     Raises
     ------
     werkzeug.exceptions.RequestEntityTooLarge
-        If it is declared to be, or turns out to be, larger than `most_bytes`.
+        If it is larger than `max_bytes`, by its declared or its real length.
     werkzeug.exceptions.BadRequest
         If there is none, or several.
     """
-    request.max_content_length = most_bytes
+    request.max_content_length = max_bytes
     declared = request.content_length
-    if declared is not None and declared > most_bytes:
+    if declared is not None and declared > max_bytes:
         raise RequestEntityTooLarge(
-            f"The upload has {declared / _MEGA:,.1f} MB; at most {most_bytes / _MEGA:g} MB are "
-            "taken. Make it smaller, or use skfer from Python, which has no such limit."
+            f"The upload has {declared / 1e6:,.1f} MB; the limit is {max_bytes / 1e6:g} MB. Make "
+            "it smaller, or use skfer from Python, which has no such limit."
         )
     if request.mimetype != "multipart/form-data":
         return request.stream
     files = [file for _, file in request.files.items(multi=True)]
     if len(files) != 1:
-        raise BadRequest(f"The form holds {len(files)} files; send one a request.")
+        raise BadRequest(f"The form has {len(files)} files; send one file in each request.")
     return files[0].stream
 
 
-def decoded_photo(
+def decode_photo(
     data: bytes,
     limits: Limits,
     workers: WorkerPool,
     abandoned: Callable[[], bool] | None = None,
 ) -> np.ndarray:
-    """Decode a photo in a child process, upright.
+    """Decode a photo in a child process and apply its orientation.
 
-    Parameters
-    ----------
-    data : bytes
-    limits : Limits
-    workers : WorkerPool
-    abandoned : callable, default=None
-        Tells whether the client has left, which ends the work.
+    `abandoned` returns whether the client has disconnected, which ends the work.
 
     Raises
     ------
     werkzeug.exceptions.HTTPException
-        400 for nothing, 413 for too many pixels or too much work, 415 for what is no photo, 422
-        for one that is damaged.
+        400 without data, 413 for too many pixels or too much work, 415 for other formats, 422 for
+        a damaged photo.
     """
     if not data:
-        raise BadRequest("Nothing was sent: the body has to be the bytes of a photo.")
+        raise BadRequest("The body is empty: send the bytes of a photo.")
     if not _PHOTO.match(data):
-        refuse_text(data[:4096], "photo.jpg")
-        raise UnsupportedMediaType(
-            "This is no photo that can be read, whatever its name says: send a JPEG, PNG, WebP "
-            "or BMP."
-        )
+        _refuse_text(data[:4096], "photo.jpg")
+        raise UnsupportedMediaType("The file is not a JPEG, PNG, WebP or BMP, whatever its name.")
     with workers.worker() as worker:
         try:
             return worker.call(
@@ -114,36 +122,134 @@ def decoded_photo(
 
 
 def warm_up(workers: WorkerPool, count: int) -> None:
-    """Decode a small photo in as many workers, which imports what they need."""
+    """Decode a small photo in each worker, so that it imports what it needs."""
     photo = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     with ExitStack() as stack:
         for worker in [stack.enter_context(workers.worker()) for _ in range(count)]:
             worker.call(decode, photo, "The photo", 64)
 
 
-def refuse_text(start: bytes, name: str) -> None:
-    """Refuse text where a file is expected: JSON, a data URL, base64, or fields of a form.
+class UploadedVideo:
+    """Video in a temporary file without a name, decoded in a child process within limits.
 
     Parameters
     ----------
-    start : bytes
-        How the upload begins.
-    name : str
-        The name of a file for the example.
+    upload : file of bytes
+    limits : Limits
+    workers : WorkerPool
+    rate : float
+        Maximum number of frames per second that are read.
+    abandoned : callable, default=None
+        Returns whether the client has disconnected, which ends the work.
 
-    Raises
-    ------
-    werkzeug.exceptions.UnsupportedMediaType
+    Attributes
+    ----------
+    width, height : int
+        Of the frames, with the video's rotation applied.
+    duration : float or None
+        Seconds, if the file declares them.
+    """
+
+    def __init__(
+        self,
+        upload: IO[bytes],
+        limits: Limits,
+        workers: WorkerPool,
+        rate: float,
+        abandoned: Callable[[], bool] | None = None,
+    ):
+        try:
+            import_extra("av", "Reading videos", "video")
+        except ImportError as error:
+            raise NotInstalled(str(error)) from error
+        with ExitStack() as stack:
+            file = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+            while chunk := upload.read(_CHUNK):
+                file.write(chunk)
+            decoding = Decoding(
+                name="The video",
+                container=_container_of(file),
+                pixels=limits.video_pixels,
+                rate=rate,
+                longer_side=_LONGER_SIDE,
+                end=limits.video_seconds,
+            )
+            worker = stack.enter_context(workers.worker())
+            with _errors_as_responses():
+                self._video = IsolatedVideo(
+                    file, worker, decoding, seconds=limits.work_seconds, abandoned=abandoned
+                )
+                stack.callback(self._video.close)
+                self.duration = self._video.seconds
+                if self.duration is not None and self.duration > limits.video_seconds:
+                    raise RequestEntityTooLarge(
+                        f"The video is {self.duration:.0f} seconds long; the limit is "
+                        f"{limits.video_seconds:g} seconds. Cut it, or use skfer from Python, "
+                        "which has no such limit."
+                    )
+                self._frames = iter(self._video)
+                self._first = next(self._frames)
+            self.height, self.width = self._first[1].shape[:2]
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> UploadedVideo:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def problem(self) -> str | None:
+        """Why reading stopped before the end of the video, or None."""
+        return self._video.problem
+
+    def batches(self, size: int) -> Iterator[list[tuple[float, np.ndarray]]]:
+        """Yield batches of times in seconds and frames (RGB, uint8)."""
+        frames = chain([self._first], self._frames)
+        while batch := list(islice(frames, size)):
+            yield batch
+
+
+def _container_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    start = file.read(4096)
+    file.seek(0)
+    if not start:
+        raise BadRequest("The body is empty: send the bytes of a video.")
+    for offset, signature, container in _CONTAINERS:
+        if start[offset : offset + len(signature)] == signature:
+            return container
+    _refuse_text(start, "talk.mp4")
+    raise UnsupportedMediaType(
+        "The file is not an MP4, MOV, WebM, MKV, AVI or Ogg video, whatever its name."
+    )
+
+
+@contextmanager
+def _errors_as_responses() -> Iterator[None]:
+    """Raise errors of the decoder as HTTP errors."""
+    try:
+        yield
+    except VideoTooLargeError as error:
+        raise RequestEntityTooLarge(f"{error} Make it smaller.") from error
+    except ValueError as error:
+        raise UnprocessableEntity(str(error)) from error
+
+
+def _refuse_text(start: bytes, name: str) -> None:
+    """Raise the error for JSON, a data URL, base64 or form fields instead of a file.
+
+    `start` is the beginning of the upload, and `name` a file name for the example in the message.
     """
     text = unquote_plus(start.decode("latin-1"))
     field = _FIELD.match(text)
     if _JSON.match(text):
-        what = "This is JSON, which is not taken"
-    elif instead := describe_text(text[field.end() :] if field else text):
-        what = f"This is {instead.partition(':')[0]}, which is not taken"
+        kind = "JSON"
+    elif described := describe_text(text[field.end() :] if field else text):
+        kind = described.partition(":")[0]
     else:
         return
     raise UnsupportedMediaType(
-        f"{what}. Send the bytes of the file itself: as the body, curl --data-binary @{name}, or "
-        f"as the one file of a form, curl -F file=@{name}."
+        f"The upload is {kind}, which is not accepted. Send the bytes of the file: as the body, "
+        f"curl --data-binary @{name}, or as the one file of a form, curl -F file=@{name}."
     )

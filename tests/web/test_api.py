@@ -75,8 +75,8 @@ def test_a_photo_lying_on_its_side_is_turned_by_its_orientation(client, astronau
 
 
 def test_nothing_sent(client):
-    assert "Nothing was sent" in message(client.post(RECOGNIZE), 400)
-    assert "Nothing was sent" in message(client.post(VIDEO), 400)
+    assert "body is empty" in message(client.post(RECOGNIZE), 400)
+    assert "body is empty" in message(client.post(VIDEO), 400)
 
 
 def test_a_form_without_a_file_and_with_two(client, encoded):
@@ -106,12 +106,12 @@ DATA_URL = "data:image/jpeg;base64,/9j/4AAQSkZJRg" + "AAAA" * 5000
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ({"json": {"image": DATA_URL}}, "This is JSON, which is not taken"),
-        ({"json": [DATA_URL]}, "This is JSON, which is not taken"),
-        ({"data": json.dumps({"image": DATA_URL})}, "This is JSON, which is not taken"),
-        ({"data": {"image": DATA_URL}}, "This is a data URL, which is not taken"),
-        ({"data": DATA_URL.encode(), "content_type": "text/plain"}, "This is a data URL"),
-        ({"data": DATA_URL.partition(",")[2].encode()}, "This is base64 text, which is not taken"),
+        ({"json": {"image": DATA_URL}}, "is JSON, which is not accepted"),
+        ({"json": [DATA_URL]}, "is JSON, which is not accepted"),
+        ({"data": json.dumps({"image": DATA_URL})}, "is JSON, which is not accepted"),
+        ({"data": {"image": DATA_URL}}, "is a data URL, which is not accepted"),
+        ({"data": DATA_URL.encode(), "content_type": "text/plain"}, "is a data URL, which"),
+        ({"data": DATA_URL.partition(",")[2].encode()}, "is base64 text, which is not accepted"),
     ],
 )
 def test_text_in_place_of_a_file_is_told_how_to_post(client, route, body, problem):
@@ -167,7 +167,7 @@ def test_an_upload_too_large_is_refused_unread(client):
 def test_a_form_too_large_is_refused(reader, encoded):
     client = create_app(reader, limits=Limits(photo_bytes=1000)).test_client()
     form = {"photo": (io.BytesIO(encoded(".png")), "me.png")}
-    assert "at most 0.001 MB" in message(client.post(RECOGNIZE, data=form), 413)
+    assert "limit is 0.001 MB" in message(client.post(RECOGNIZE, data=form), 413)
 
 
 # --- choices -----------------------------------------------------------------------------------
@@ -194,9 +194,9 @@ def test_models_and_detectors_are_chosen_by_name(reader, encoded):
 def test_a_choice_there_is_not(client, encoded):
     photo = encoded(".jpg")
     said = message(client.post(f"{RECOGNIZE}?model=huge", data=photo), 400)
-    assert said == "No model is called 'huge'. There are: default."
+    assert said == "Unknown model 'huge'. Known models: default."
     said = message(client.post(f"{RECOGNIZE}?detector=eyes", data=photo), 400)
-    assert "No detector is called 'eyes'" in said
+    assert "Unknown detector 'eyes'" in said
 
 
 def test_a_choice_that_lacks_its_package(encoded):
@@ -327,7 +327,7 @@ def test_more_work_than_places_is_turned_away(encoded):
 
 
 def test_more_work_than_may_wait_is_refused_at_once(encoded, monkeypatch):
-    monkeypatch.setattr("skfer.web._limits.MOST_WAITING", 1)
+    monkeypatch.setattr("skfer.web._limits.MAX_WAITING", 1)
     reader, photo = SlowReader(), encoded(".jpg")
     app = create_app(reader, limits=Limits(concurrent=1, patience=60))
     statuses = []
@@ -359,9 +359,9 @@ def test_a_refused_upload_gives_its_place_back(reader, encoded):
 
 
 def test_limits_that_make_no_sense():
-    with pytest.raises(ValueError, match="concurrent is 0"):
+    with pytest.raises(ValueError, match="concurrent=0"):
         Limits(concurrent=0)
-    with pytest.raises(ValueError, match="video_seconds is nan"):
+    with pytest.raises(ValueError, match="video_seconds=nan"):
         Limits(video_seconds=float("nan"))
 
 

@@ -255,7 +255,7 @@ def test_photos_are_dropped_and_looked_at_one_by_one(page, photo, astronaut):
         files,
     )
     page.until(lambda: page.text("status") == "3 faces in 2 photos.", "all answers")
-    assert page.text("problem-text").startswith("notes.jpg: This is no photo")
+    assert page.text("problem-text").startswith("notes.jpg: The file is not a JPEG")
     page.screenshot("photos")
     assert page.text("faces") == "Face 1\nFace 2"
     page.driver.find_elements("css selector", "#faces button")[1].click()
@@ -295,7 +295,7 @@ def test_a_file_that_is_neither(page, tmp_path):
     notes = tmp_path / "notes.txt"
     notes.write_text("To whom it may concern")
     page.send_files(notes)
-    page.until(lambda: "notes.txt: This is no photo" in page.text("problem"), "the reason")
+    page.until(lambda: "notes.txt: The file is not a JPEG" in page.text("problem"), "the reason")
     assert page.text("status") == "Ready."
     page.click("problem-close")
     assert not page.element("problem").is_displayed()

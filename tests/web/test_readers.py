@@ -61,9 +61,9 @@ def test_a_detector_that_lacks_its_package_is_an_answer(pipeline, encoded, monke
 
 
 def test_names_there_are_not(pipeline):
-    with pytest.raises(ValueError, match="No face detector is called 'eyes'"):
+    with pytest.raises(ValueError, match="Unknown face detector 'eyes'"):
         Readers.of(pipeline, "eyes")
-    with pytest.raises(ValueError, match="No pretrained pipeline is called 'huge'"):
+    with pytest.raises(ValueError, match="no weights 'huge'"):
         Readers.of("huge")
     with pytest.raises(ValueError, match="at least 1"):
         Readers.of({})

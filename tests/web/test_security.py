@@ -25,7 +25,7 @@ def test_other_sites_may_not_send(client, encoded, headers):
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//]"])
 def test_an_origin_that_is_no_address_is_refused(client, encoded, origin):
     answer = client.post(RECOGNIZE, data=encoded(".jpg"), headers={"Origin": origin})
-    assert "Origin holds no address" in message(answer, 400)
+    assert "Origin header is not a valid address" in message(answer, 400)
 
 
 @pytest.mark.parametrize("host", ["[", "[::1", "]", "[x]:80"])

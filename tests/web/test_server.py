@@ -62,11 +62,11 @@ def test_a_body_in_chunks(url, encoded):
 @pytest.mark.parametrize(
     ("path", "size", "most"),
     [
-        ("recognize", 21_000_000, "20 MB, which is the most for a photo; for a video it is 50 MB"),
-        ("recognize", 10**9, "20 MB, which is the most for a photo"),
-        ("video", 51_000_000, "50 MB, which is the most for a video"),
-        ("vide%6f", 51_000_000, "50 MB, which is the most for a video"),
-        ("../nowhere", 21_000_000, "20 MB, which is the most for a photo"),
+        ("recognize", 21_000_000, "20 MB, the limit for a photo. The limit for a video is 50 MB"),
+        ("recognize", 10**9, "20 MB, the limit for a photo"),
+        ("video", 51_000_000, "50 MB, the limit for a video"),
+        ("vide%6f", 51_000_000, "50 MB, the limit for a video"),
+        ("../nowhere", 21_000_000, "20 MB, the limit for a photo"),
     ],
 )
 def test_an_upload_too_large_is_refused_by_its_header(url, path, size, most, expect):
@@ -127,7 +127,6 @@ def test_a_photo_stays_in_memory_in_a_form_too(large_photo, monkeypatch):
         raise AssertionError("a temporary file")
 
     monkeypatch.setattr("tempfile.TemporaryFile", refused)
-    monkeypatch.setattr("skfer.web._uploads.TemporaryFile", refused)
     monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refused)
     form = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="me.png"\r\n\r\n'
     form += large_photo + b"\r\n--x--\r\n"
@@ -153,7 +152,7 @@ def test_a_hundred_slow_clients_shut_nobody_out(encoded, monkeypatch):
 
 
 def test_an_upload_that_is_too_slow_is_closed(monkeypatch):
-    monkeypatch.setattr("skfer.web._connections.PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr("skfer.web._server._IDLE_SECONDS", 1.0)
     with served(BrightnessReader()) as url, connected(url) as body, connected(url) as head:
         body.sendall(header(url, "recognize", 5_000_000))
         head.sendall(b"POST /api/v1/recognize HTTP/1.1\r\nX-Slow: ")
@@ -315,7 +314,7 @@ def test_an_address_that_others_reach_is_shown_as_it_is_with_a_warning(
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6")
     monkeypatch.setattr(Readers, "of", classmethod(lambda cls, *_: cls.only(BrightnessReader())))
-    monkeypatch.setattr("skfer.web._server._run", lambda server: None)
+    monkeypatch.setattr("skfer.web._server._run", lambda *_: None)
     expected = pytest.warns(UserWarning, match=warned) if warned else contextlib.nullcontext()
     with expected:
         serve(host=host, port=0)
