@@ -75,10 +75,11 @@ class Readers:
     @property
     def detectors(self) -> list[str]:
         """Names of the detectors."""
-        with self._lock:
-            if callable(self._detectors):
-                self._detectors = list(self._detectors())
-            return self._detectors
+        if callable(self._detectors):
+            with self._lock:
+                if callable(self._detectors):
+                    self._detectors = list(self._detectors())
+        return self._detectors
 
     @classmethod
     def only(cls, reader: Reader) -> Readers:

@@ -15,24 +15,28 @@ from _web import RECOGNIZE, VIDEO, message
 from skfer.web import Limits, Readers, create_app
 
 
-def png(width, height):
-    """A PNG whose header promises that size, with hardly any pixels behind it."""
-
-    def chunk(kind, content):
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(1_000_000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
+def png_of(image):
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
-# --- photos ------------------------------------------------------------------------------------
+def png_declaring(width, height):
+    """A small PNG whose header declares this size."""
+    data = bytearray(png_of(np.zeros((8, 8, 3), np.uint8)))
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
 
 
-@pytest.mark.parametrize("ending", [".jpg", ".png", ".webp", ".bmp"])
-def test_faces_of_a_photo(client, encoded, ending):
-    answer = client.post(RECOGNIZE, data=encoded(ending))
+def form_of(*files, **fields):
+    return {f"file{i}": (io.BytesIO(data), "me.jpg") for i, data in enumerate(files)} | fields
+
+
+# Photos ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
+def test_faces_of_a_photo(client, encoded, suffix):
+    answer = client.post(RECOGNIZE, data=encoded(suffix))
     assert answer.status_code == 200
     found = answer.json
     assert (found["width"], found["height"], found["classes"]) == (512, 512, ["happy", "sad"])
@@ -42,6 +46,7 @@ def test_faces_of_a_photo(client, encoded, ending):
     assert face["expression"] == max(face["probabilities"], key=face["probabilities"].get)
     assert face["probability"] == max(face["probabilities"].values())
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    assert client.post(RECOGNIZE, data=form_of(encoded(suffix))).json == found
 
 
 def test_a_reader_may_abstain(reader, encoded):
@@ -50,52 +55,37 @@ def test_a_reader_may_abstain(reader, encoded):
     assert [face["expression"] for face in answer.json["faces"]] == ["unsure"]
 
 
-def test_a_form_says_the_same_as_the_bare_bytes(client, encoded):
-    photo = encoded(".png")
-    form = {"photo": (io.BytesIO(photo), "me.png")}
-    assert client.post(RECOGNIZE, data=form).json == client.post(RECOGNIZE, data=photo).json
-
-
 def test_a_photo_without_a_face_has_no_faces(client):
-    answer = client.post(RECOGNIZE, data=png_of(np.zeros((200, 300, 3), np.uint8)))
-    assert answer.json["faces"] == []
-    assert (answer.json["width"], answer.json["height"]) == (300, 200)
+    found = client.post(RECOGNIZE, data=png_of(np.zeros((200, 300, 3), np.uint8))).json
+    assert (found["width"], found["height"], found["faces"]) == (300, 200, [])
 
 
-def png_of(image):
-    return cv2.imencode(".png", image)[1].tobytes()
-
-
-def test_a_photo_lying_on_its_side_is_turned_by_its_orientation(client, astronaut):
-    lying = np.rot90(astronaut)[..., ::-1]
-    data = cv2.imencode(".jpg", np.ascontiguousarray(lying))[1].tobytes()
+def test_exif_orientation_is_applied(client, astronaut):
+    rotated = np.ascontiguousarray(np.rot90(astronaut)[..., ::-1])
+    data = cv2.imencode(".jpg", rotated)[1].tobytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    turned = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
-    assert len(client.post(RECOGNIZE, data=turned).json["faces"]) == 1
+    data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
+    assert len(client.post(RECOGNIZE, data=data).json["faces"]) == 1
 
 
-def test_nothing_sent(client):
-    assert "body is empty" in message(client.post(RECOGNIZE), 400)
-    assert "body is empty" in message(client.post(VIDEO), 400)
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [(20_000, "JPEG that is truncated: its end is missing"), (50, "header is damaged")],
+)
+def test_a_truncated_photo_is_refused(client, encoded, end, problem):
+    assert problem in message(client.post(RECOGNIZE, data=encoded(".jpg")[:end]), 422)
 
 
-def test_a_form_without_a_file_and_with_two(client, encoded):
-    form = {"multipart": "yes"}
-    kind = "multipart/form-data"
-    assert "0 files" in message(client.post(RECOGNIZE, data=form, content_type=kind), 400)
-    two = {name: (io.BytesIO(encoded(".jpg")), name) for name in ("a.jpg", "b.jpg")}
-    assert "2 files" in message(client.post(RECOGNIZE, data=two), 400)
+@pytest.mark.parametrize("route", [RECOGNIZE, VIDEO])
+def test_a_request_has_one_file(client, route):
+    assert "body is empty" in message(client.post(route), 400)
+    multipart = {"content_type": "multipart/form-data"}
+    assert "0 files" in message(client.post(route, data={"no": "file"}, **multipart), 400)
+    assert "2 files" in message(client.post(route, data=form_of(b"a", b"b")), 400)
 
 
-def test_a_photo_cut_short(client, encoded):
-    photo = encoded(".jpg")
-    said = message(client.post(RECOGNIZE, data=photo[: len(photo) // 2]), 422)
-    assert said == "The photo is a JPEG that is truncated: its end is missing."
-    assert "header is damaged" in message(client.post(RECOGNIZE, data=photo[:50]), 422)
-
-
-def test_a_text_called_jpg(client):
-    form = {"photo": (io.BytesIO(b"To whom it may concern"), "photo.jpg")}
+def test_text_named_jpg_is_refused(client):
+    form = form_of(b"To whom it may concern")
     assert "JPEG, PNG, WebP" in message(client.post(RECOGNIZE, data=form), 415)
 
 
@@ -104,30 +94,30 @@ DATA_URL = "data:image/jpeg;base64,/9j/4AAQSkZJRg" + "AAAA" * 5000
 
 @pytest.mark.parametrize("route", [RECOGNIZE, VIDEO])
 @pytest.mark.parametrize(
-    ("body", "problem"),
+    ("body", "kind"),
     [
-        ({"json": {"image": DATA_URL}}, "is JSON, which is not accepted"),
-        ({"json": [DATA_URL]}, "is JSON, which is not accepted"),
-        ({"data": json.dumps({"image": DATA_URL})}, "is JSON, which is not accepted"),
-        ({"data": {"image": DATA_URL}}, "is a data URL, which is not accepted"),
-        ({"data": DATA_URL.encode(), "content_type": "text/plain"}, "is a data URL, which"),
-        ({"data": DATA_URL.partition(",")[2].encode()}, "is base64 text, which is not accepted"),
+        ({"json": {"image": DATA_URL}}, "JSON"),
+        ({"json": [DATA_URL]}, "JSON"),
+        ({"data": json.dumps({"image": DATA_URL})}, "JSON"),
+        ({"data": {"image": DATA_URL}}, "a data URL"),
+        ({"data": DATA_URL.encode(), "content_type": "text/plain"}, "a data URL"),
+        ({"data": DATA_URL.partition(",")[2].encode()}, "base64 text"),
     ],
 )
-def test_text_in_place_of_a_file_is_told_how_to_post(client, route, body, problem):
-    said = message(client.post(route, **body), 415)
-    assert problem in said
-    assert "curl --data-binary @" in said
-    assert len(said) < 300
+def test_the_error_for_text_shows_how_to_post(client, route, body, kind):
+    text = message(client.post(route, **body), 415)
+    assert f" is {kind}, " in text
+    assert "curl --data-binary @" in text
+    assert len(text) < 300
 
 
-def test_a_small_file_of_many_pixels_is_refused_by_its_header(client, reader):
-    said = message(client.post(RECOGNIZE, data=png(30_000, 30_000)), 413)
-    assert "30000 x 30000" in said
-    # Damaged pixels would be an error of another kind.
+def test_a_small_file_with_many_pixels_is_refused_by_its_header(client, reader):
+    text = message(client.post(RECOGNIZE, data=png_declaring(30_000, 30_000)), 413)
+    assert "30000 x 30000" in text
+    # Decoding would raise another error.
     client = create_app(reader, limits=Limits(photo_pixels=10_000)).test_client()
-    said = message(client.post(RECOGNIZE, data=png(101, 100)), 413)
-    assert said.startswith("The photo has 101 x 100 pixels; at most 0.01 million are taken.")
+    text = message(client.post(RECOGNIZE, data=png_declaring(101, 100)), 413)
+    assert text.startswith("The photo has 101 x 100 pixels; at most 0.01 million")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +128,7 @@ def test_a_small_file_of_many_pixels_is_refused_by_its_header(client, reader):
         (_work.decode_and_crash, 422, "SIGSEGV"),
     ],
 )
-def test_a_photo_that_takes_too_much_to_decode_is_refused(
+def test_a_photo_beyond_the_limits_of_decoding_is_refused(
     reader, encoded, monkeypatch, decode, status, problem
 ):
     client = create_app(reader, limits=Limits(photo_seconds=5, concurrent=1)).test_client()
@@ -148,29 +138,27 @@ def test_a_photo_that_takes_too_much_to_decode_is_refused(
     assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
 
 
-def test_an_upload_too_large_is_refused_unread(client):
-    class Untouched(io.RawIOBase):
+@pytest.mark.parametrize(("route", "limit"), [(RECOGNIZE, "20 MB"), (VIDEO, "200 MB")])
+def test_a_large_upload_is_refused_unread(client, route, limit):
+    class Unreadable(io.RawIOBase):
         def readable(self):
             return True
 
         def readinto(self, buffer):
             raise AssertionError("it was read")
 
-    for path, most in ((RECOGNIZE, "20 MB"), (VIDEO, "200 MB")):
-        sent = {"CONTENT_LENGTH": "1000000000", "wsgi.input": Untouched()}
-        answer = client.post(path, environ_overrides=sent)
-        said = message(answer, 413)
-        assert "1,000.0 MB" in said
-        assert most in said
+    sent = {"CONTENT_LENGTH": "1000000000", "wsgi.input": Unreadable()}
+    text = message(client.post(route, environ_overrides=sent), 413)
+    assert "1,000.0 MB" in text
+    assert limit in text
 
 
-def test_a_form_too_large_is_refused(reader, encoded):
+def test_a_large_form_is_refused(reader, encoded):
     client = create_app(reader, limits=Limits(photo_bytes=1000)).test_client()
-    form = {"photo": (io.BytesIO(encoded(".png")), "me.png")}
-    assert "limit is 0.001 MB" in message(client.post(RECOGNIZE, data=form), 413)
+    assert "0.001 MB" in message(client.post(RECOGNIZE, data=form_of(encoded(".png"))), 413)
 
 
-# --- choices -----------------------------------------------------------------------------------
+# Models and detectors ----------------------------------------------------------------------------
 
 
 def test_models_and_detectors_are_chosen_by_name(reader, encoded):
@@ -189,63 +177,53 @@ def test_models_and_detectors_are_chosen_by_name(reader, encoded):
     for query in ("", "?model=large", "?model=large&detector=yunet", "?model=small"):
         assert client.post(RECOGNIZE + query, data=photo).status_code == 200
     assert made == [("small", "haar"), ("large", "haar"), ("large", "yunet")]
+    for query, problem in (("?model=huge", "small, large"), ("?detector=eyes", "haar, yunet")):
+        assert problem in message(client.post(RECOGNIZE + query, data=photo), 400)
 
 
-def test_a_choice_there_is_not(client, encoded):
-    photo = encoded(".jpg")
-    said = message(client.post(f"{RECOGNIZE}?model=huge", data=photo), 400)
-    assert said == "Unknown model 'huge'. Known models: default."
-    said = message(client.post(f"{RECOGNIZE}?detector=eyes", data=photo), 400)
-    assert "Unknown detector 'eyes'" in said
-
-
-def test_a_choice_that_lacks_its_package(encoded):
+def test_a_detector_without_its_package_is_refused(encoded):
     def make(model, detector):
         raise ImportError('mtcnn is not installed: pip install "skfer[mtcnn]".')
 
     client = create_app(Readers(make, ["fer2013"], ["mtcnn"])).test_client()
-    said = message(client.post(RECOGNIZE, data=encoded(".jpg")), 400)
-    assert "skfer[mtcnn]" in said
+    assert "skfer[mtcnn]" in message(client.post(RECOGNIZE, data=encoded(".jpg")), 400)
 
 
-# --- frames of a camera ------------------------------------------------------------------------
+# Frames of a camera ------------------------------------------------------------------------------
 
 
-def frame_sent(client, photo, time, known=None, query=""):
-    form = {"frame": (io.BytesIO(photo), "frame.jpg")}
+def post_frame(client, photo, time, known=None, query=""):
+    fields = {}
     if known is not None:
-        form["known"] = known if isinstance(known, str) else json.dumps(known)
-    return client.post(f"{RECOGNIZE}?time={time}{query}", data=form)
+        fields["known"] = known if isinstance(known, str) else json.dumps(known)
+    return client.post(f"{RECOGNIZE}?time={time}{query}", data=form_of(photo, **fields))
 
 
-def test_faces_of_a_camera_are_followed_by_what_the_answer_before_said(client, astronaut):
-    bright = cv2.imencode(".png", astronaut[..., ::-1])[1].tobytes()
-    dark = cv2.imencode(".png", astronaut[..., ::-1] // 3)[1].tobytes()
-    first = frame_sent(client, bright, 0.0).json
+def test_faces_of_a_camera_are_tracked_by_the_previous_answer(client, astronaut):
+    bright, dark = png_of(astronaut[..., ::-1]), png_of(astronaut[..., ::-1] // 3)
+    first = post_frame(client, bright, 0.0).json
     [face] = first["faces"]
     assert (face["id"], face["expression"]) == (0, "happy")
-    second = frame_sent(client, dark, 0.1, first["known"]).json
-    [calm] = second["faces"]
-    assert (calm["id"], calm["expression"]) == (0, "happy")
-    [hasty] = frame_sent(client, dark, 0.1, first["known"], "&smoothing=0").json["faces"]
-    assert (hasty["id"], hasty["expression"]) == (0, "sad")
-    assert calm["probability"] < face["probability"]
-    # Away for long, it is somebody else; nothing was kept on the server.
-    assert frame_sent(client, bright, 60.0, second["known"]).json["faces"][0]["id"] == 1
-    assert frame_sent(client, bright, 60.0).json["faces"][0]["id"] == 0
+    second = post_frame(client, dark, 0.1, first["known"]).json
+    [smoothed] = second["faces"]
+    assert (smoothed["id"], smoothed["expression"]) == (0, "happy")
+    [unsmoothed] = post_frame(client, dark, 0.1, first["known"], "&smoothing=0").json["faces"]
+    assert (unsmoothed["id"], unsmoothed["expression"]) == (0, "sad")
+    assert smoothed["probability"] < face["probability"]
+    # After a minute it is a new face. The server keeps nothing.
+    assert post_frame(client, bright, 60.0, second["known"]).json["faces"][0]["id"] == 1
+    assert post_frame(client, bright, 60.0).json["faces"][0]["id"] == 0
     assert "known" not in client.post(RECOGNIZE, data=bright).json
 
 
-def test_another_model_goes_on_with_the_same_faces(reader, encoded):
+def test_another_model_continues_with_the_same_faces(reader, encoded):
     other = type(reader)()
     other.classes = ["glad", "grim"]
     readers = {"one": reader, "other": other}
     client = create_app(Readers(lambda model, _: readers[model], list(readers), ["haar"]))
     client = client.test_client()
-    photo = encoded(".jpg")
-    first = frame_sent(client, photo, 0.0).json
-    second = frame_sent(client, photo, 0.1, first["known"], "&model=other").json
-    [face] = second["faces"]
+    first = post_frame(client, encoded(".jpg"), 0.0).json
+    [face] = post_frame(client, encoded(".jpg"), 0.1, first["known"], "&model=other").json["faces"]
     assert (face["id"], face["expression"]) == (0, "glad")
 
 
@@ -274,38 +252,38 @@ def known_face(number, box):
         30_000 * '{"classes":',
     ],
 )
-def test_what_no_answer_said_is_refused(client, encoded, known):
-    assert message(frame_sent(client, encoded(".jpg"), 1.0, known), 400).startswith("known ")
+def test_invalid_known_faces_are_refused(client, encoded, known):
+    assert message(post_frame(client, encoded(".jpg"), 1.0, known), 400).startswith("known ")
 
 
 @pytest.mark.parametrize(
     "query", ["time=-1", f"time={10**4000}", "time=soon", "time=nan", "time=1&smoothing=-1"]
 )
-def test_seconds_that_make_no_sense(client, encoded, query):
-    said = message(client.post(f"{RECOGNIZE}?{query}", data=encoded(".jpg")), 400)
-    assert "seconds" in said
-    assert len(said) < 200
+def test_invalid_seconds_are_refused(client, encoded, query):
+    text = message(client.post(f"{RECOGNIZE}?{query}", data=encoded(".jpg")), 400)
+    assert "seconds" in text
+    assert len(text) < 200
 
 
-# --- work at once ------------------------------------------------------------------------------
+# Concurrent work ---------------------------------------------------------------------------------
 
 
 class SlowReader:
     classes = ["happy"]
 
     def __init__(self):
-        self.began, self.go_on = threading.Event(), threading.Event()
+        self.started, self.go_on = threading.Event(), threading.Event()
 
     def read(self, images):
         from skfer.detection import Detections
         from skfer.recognition import FaceReading
 
-        self.began.set()
+        self.started.set()
         assert self.go_on.wait(20)
         return [FaceReading(Detections.none(), np.empty((0, 1))) for _ in images]
 
 
-def test_more_work_than_places_is_turned_away(encoded):
+def test_excess_requests_are_refused_and_health_is_answered(encoded):
     reader, photo = SlowReader(), encoded(".jpg")
     app = create_app(reader, limits=Limits(concurrent=1, patience=0))
     answers = []
@@ -313,7 +291,7 @@ def test_more_work_than_places_is_turned_away(encoded):
         target=lambda: answers.append(app.test_client().post(RECOGNIZE, data=photo))
     )
     first.start()
-    assert reader.began.wait(20)
+    assert reader.started.wait(20)
 
     second = app.test_client().post(RECOGNIZE, data=photo)
     assert "Try again" in message(second, 429)
@@ -326,19 +304,16 @@ def test_more_work_than_places_is_turned_away(encoded):
     assert app.test_client().post(RECOGNIZE, data=photo).status_code == 200
 
 
-def test_more_work_than_may_wait_is_refused_at_once(encoded, monkeypatch):
+def test_more_requests_than_may_wait_are_refused_at_once(encoded, monkeypatch):
     monkeypatch.setattr("skfer.web._limits.MAX_WAITING", 1)
     reader, photo = SlowReader(), encoded(".jpg")
     app = create_app(reader, limits=Limits(concurrent=1, patience=60))
     statuses = []
-    threads = [
-        threading.Thread(
-            target=lambda: statuses.append(
-                app.test_client().post(RECOGNIZE, data=photo).status_code
-            )
-        )
-        for _ in range(5)
-    ]
+
+    def post():
+        statuses.append(app.test_client().post(RECOGNIZE, data=photo).status_code)
+
+    threads = [threading.Thread(target=post) for _ in range(5)]
     for thread in threads:
         thread.start()
     while len(statuses) < 3:  # within the patience of the one that waits
@@ -350,7 +325,7 @@ def test_more_work_than_may_wait_is_refused_at_once(encoded, monkeypatch):
     assert statuses == [429] * 3 + [200] * 2
 
 
-def test_a_refused_upload_gives_its_place_back(reader, encoded):
+def test_a_refused_upload_frees_its_slot(reader, encoded):
     client = create_app(reader, limits=Limits(concurrent=1, patience=0)).test_client()
     for _ in range(3):
         message(client.post(RECOGNIZE, data=b"no photo"), 415)
@@ -358,29 +333,27 @@ def test_a_refused_upload_gives_its_place_back(reader, encoded):
     assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
 
 
-def test_limits_that_make_no_sense():
-    with pytest.raises(ValueError, match="concurrent=0"):
-        Limits(concurrent=0)
-    with pytest.raises(ValueError, match="video_seconds=nan"):
-        Limits(video_seconds=float("nan"))
+@pytest.mark.parametrize(("name", "value"), [("concurrent", 0), ("video_seconds", float("nan"))])
+def test_invalid_limits_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        Limits(**{name: value})
 
 
-# --- errors ------------------------------------------------------------------------------------
+# Errors ------------------------------------------------------------------------------------------
 
 
-def test_errors_of_the_server_itself_are_json_too(client):
+def test_errors_of_routing_are_json(client):
     assert message(client.get("/api/v2"), 404)
     assert message(client.get(RECOGNIZE), 405)
 
 
-def test_a_failing_reader_is_an_error_without_its_insides(encoded):
+def test_the_error_of_a_failing_reader_has_no_details(encoded):
     class Broken:
         classes = ["happy"]
 
         def read(self, images):
             raise RuntimeError("secret")
 
-    client = create_app(Broken()).test_client()
-    answer = client.post(RECOGNIZE, data=encoded(".jpg"))
+    answer = create_app(Broken()).test_client().post(RECOGNIZE, data=encoded(".jpg"))
     assert message(answer, 500)
     assert "secret" not in answer.text

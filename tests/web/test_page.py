@@ -154,7 +154,7 @@ def test_the_camera_waits_for_consent(page):
     page.click("camera")
     assert page.run("return document.getElementById('consent').open")
     assert "this computer" in page.text("consent")
-    assert "not at what a person feels" in page.text("consent")
+    assert "not of what a person feels" in page.text("consent")
     assert not page.element("consent-start").is_enabled()
     page.screenshot("consent")
     page.click("agreed")
@@ -356,4 +356,4 @@ def test_everything_has_a_name_for_a_screen_reader(page, photo):
     assert "Start camera" in seen["button"]
     assert {"Model", "Face detector"} <= set(seen["combobox"])
     assert "astronaut.jpg: 1 face" in seen["image"]
-    assert any("What this can" in heading for heading in seen["heading"])
+    assert any("Limitations" in heading for heading in seen["heading"])

@@ -130,7 +130,7 @@ def test_a_video_cut_short(client, film):
 
 def test_a_video_too_long_or_too_large(reader, film):
     client = create_app(reader, limits=Limits(video_seconds=1)).test_client()
-    assert "2 seconds long; at most 1" in message(client.post(VIDEO, data=film()), 413)
+    assert "2 seconds long; the limit is 1" in message(client.post(VIDEO, data=film()), 413)
     client = create_app(reader, limits=Limits(video_pixels=10_000)).test_client()
     assert "256 x 256 pixels" in message(client.post(VIDEO, data=film(codec="libx264")), 413)
     # This decoder is not even opened, so nobody knows the size.

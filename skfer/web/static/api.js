@@ -1,4 +1,4 @@
-// The JSON API of the server that this page came from.
+// Client of the JSON API.
 
 export class ApiError extends Error {
   constructor(status, message, retryAfter) {
@@ -8,13 +8,13 @@ export class ApiError extends Error {
   }
 }
 
-async function answered(response) {
+async function checked(response) {
   if (response.ok) return response;
-  let message = `The server answered ${response.status}.`;
+  let message = `The server returned status ${response.status}.`;
   try {
     message = (await response.json()).error.message;
   } catch {
-    // Not from the API: the number has to do.
+    // Not an error of the API: it has no message.
   }
   throw new ApiError(response.status, message, Number(response.headers.get("Retry-After")) || 1);
 }
@@ -29,22 +29,22 @@ async function post(path, parameters, body, options = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "skfer does not answer. Is it still running?", 2);
+    throw new ApiError(0, "The server does not respond. Check that it is running.", 2);
   }
-  return answered(response);
+  return checked(response);
 }
 
 export async function readOptions() {
-  return (await answered(await fetch("/api/v1/options"))).json();
+  return (await checked(await fetch("/api/v1/options"))).json();
 }
 
-// A photo's width, height, classes and faces.
+// Return the width, height, classes and faces of a photo.
 export async function readPhoto(photo, choice, signal) {
   return (await post("recognize", choice, photo, { signal })).json();
 }
 
-// The same of a frame of a camera at `time` seconds; its faces have ids. `known` is that of the
-// answer to the frame before: the server itself keeps nothing.
+// Return the same for a camera frame at `time` seconds; its faces have ids. `known` is that of the
+// previous response, as the server keeps no state.
 export async function readFrame(frame, choice, time, known, signal) {
   const form = new FormData();
   form.append("frame", frame, "frame.jpg");
@@ -52,7 +52,7 @@ export async function readFrame(frame, choice, time, known, signal) {
   return (await post("recognize", { ...choice, time }, form, { signal })).json();
 }
 
-// Calls `onLine` with each line of the answer: the video, its frames, its end.
+// Call `onLine` with each line of the response: the video, its frames, its end.
 export async function readVideo(video, choice, onLine, signal) {
   const headers = { Accept: "application/x-ndjson" };
   const response = await post("video", choice, video, { headers, signal });

@@ -1,13 +1,13 @@
-// The camera: its picture on the page, and single frames as JPEG.
+// The camera: its picture on the page, and frames as JPEG.
 
-const LONGER_SIDE = 640; // of the frames that are sent: faces are found in them, quickly
+const LONGER_SIDE = 640; // of frames sent to the server
 const QUALITY = 0.85;
 
 const REASONS = {
-  NotAllowedError: "The camera was not allowed. Allow it beside the page's address, then start it again.",
-  NotFoundError: "There is no camera.",
+  NotAllowedError: "Access to the camera was denied. Allow it in the address bar, then start the camera again.",
+  NotFoundError: "No camera was found.",
   NotReadableError: "Another program is using the camera.",
-  OverconstrainedError: "That camera is gone. Choose another one.",
+  OverconstrainedError: "This camera is not available. Choose another one.",
 };
 
 export class Camera {
@@ -23,7 +23,7 @@ export class Camera {
 
   async start(device, onLost) {
     if (!navigator.mediaDevices) {
-      throw new Error("Browsers give a camera to pages from this computer (localhost) or over HTTPS only.");
+      throw new Error("Browsers allow cameras only on pages from localhost or over HTTPS.");
     }
     this.stop();
     const wanted = { width: { ideal: 1280 }, height: { ideal: 720 } };
@@ -47,7 +47,7 @@ export class Camera {
     this.video.srcObject = null;
   }
 
-  // The cameras there are; they have names once one was allowed.
+  // Return the cameras. Browsers hide their names until access to one is allowed.
   async devices() {
     const devices = await navigator.mediaDevices.enumerateDevices();
     return devices.filter((device) => device.kind === "videoinput");

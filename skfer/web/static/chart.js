@@ -1,8 +1,8 @@
-// The history of one face: a line for each expression.
+// History of one face: a line for each expression.
 
-import { colorOf, themeColor } from "./colors.js";
+import { colorOf, themeColor } from "./expressions.js";
 
-const GAP = 1.2; // seconds without the face that break a line
+const GAP = 1.2; // seconds without the face after which a line is interrupted
 const MARGIN = { left: 50, right: 92, top: 10, bottom: 24 };
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 
@@ -35,7 +35,7 @@ export class Chart {
     if (cursor !== null) this.#cursor(cursor);
   }
 
-  // The second at a place on the canvas; null outside.
+  // Return the second at a horizontal position on the canvas; null outside.
   secondAt(x) {
     if (!this.area || x < this.area.left || x > this.area.right) return null;
     const share = (x - this.area.left) / (this.area.right - this.area.left);
@@ -84,7 +84,7 @@ export class Chart {
     context.beginPath();
     let before = -Infinity;
     for (const { time, probabilities } of points) {
-      if (!(name in probabilities)) continue; // read by a model of other classes
+      if (!(name in probabilities)) continue; // from a model with other classes
       const [x, y] = [this.#x(time), this.#y(probabilities[name])];
       if (time - before > GAP) context.moveTo(x, y);
       else context.lineTo(x, y);
@@ -94,7 +94,7 @@ export class Chart {
     context.globalAlpha = 1;
   }
 
-  // Names at the ends of the lines, the strongest first, as many as don't touch.
+  // Draw names at the ends of the lines, most probable first, without overlap.
   #ends(point, classes) {
     const { context, area } = this;
     const order = [...classes].sort((a, b) => share(point, b) - share(point, a));

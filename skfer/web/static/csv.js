@@ -1,9 +1,8 @@
-// What was read as a table: a row for each face, and one for a frame without any.
+// Results as CSV: a row for each face, and one for a frame without a face.
 
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
-// A word that begins as a formula gets an apostrophe, or a spreadsheet would compute it.
-// Control characters are escaped.
+// Prefix text that a spreadsheet would compute with an apostrophe, and escape control characters.
 function field(value) {
   if (typeof value === "string")
     value = value.replace(CONTROL, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
@@ -12,7 +11,7 @@ function field(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-// `records`: {source, time, model, faces}, time null for a photo. `classes`: of all their models.
+// `records`: {source, time, model, faces}, with time null for a photo. `classes`: of all models.
 export function asCsv(records, classes) {
   const head = ["source", "time", "model", "face", "x", "y", "width", "height", "confidence", "expression", "probability"];
   const rows = [[...head, ...classes]];

@@ -1,16 +1,16 @@
-// Files that were chosen or dropped.
+// Chosen or dropped files.
 
-const READ_AS_THEY_ARE = ["image/jpeg", "image/png", "image/webp", "image/bmp"];
-const LONGER_SIDE = 4096; // of a photo that had to be made smaller
+const ACCEPTED = ["image/jpeg", "image/png", "image/webp", "image/bmp"];
+const LONGER_SIDE = 4096; // of a reduced photo
 
 export function isVideo(file) {
   return file.type.startsWith("video/") || /\.(mp4|m4v|mov|webm|mkv|avi|ogv)$/i.test(file.name);
 }
 
-// A photo as the server takes it. What only the browser can read (AVIF, GIF) or is too large is
-// made a JPEG here; what the browser can't read either is left to the server to judge.
+// Return a photo that the server accepts. Other formats (AVIF, GIF) and large photos are converted
+// to JPEG. What the browser can't decode is sent unchanged, and the server returns the error.
 export async function readyPhoto(file, mostBytes) {
-  if (file.size <= mostBytes && (READ_AS_THEY_ARE.includes(file.type) || !file.type.startsWith("image/"))) {
+  if (file.size <= mostBytes && (ACCEPTED.includes(file.type) || !file.type.startsWith("image/"))) {
     return file;
   }
   let bitmap;

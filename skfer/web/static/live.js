@@ -1,4 +1,4 @@
-// The camera: asked for, watched frame by frame, let go.
+// Live camera: consent, recognition frame by frame, and stop.
 
 import { readFrame } from "./api.js";
 import {
@@ -6,7 +6,7 @@ import {
 } from "./stage.js";
 import { drawHistory, show } from "./view.js";
 
-const SHORTEST_TURN = 40; // milliseconds from one sent frame to the next
+const MIN_INTERVAL = 40; // minimum milliseconds between two frames
 
 export async function watch() {
   const signal = begin("camera");
@@ -30,7 +30,7 @@ export async function watch() {
   while (!signal.aborted) {
     const turn = performance.now();
     try {
-      // One at a time: the next frame is taken when the answer is there, so none ever waits.
+      // The next frame is taken after the response, so that frames never queue.
       const frame = await camera.frame();
       const [time, chosen] = [(turn - start) / 1000, choice()];
       const answer = await readFrame(frame, chosen, time, known, signal);
@@ -51,12 +51,12 @@ export async function watch() {
       if (error.status === 0) problem(error.message);
       await pause(1000 * error.retryAfter);
     }
-    await pause(Math.max(0, SHORTEST_TURN - (performance.now() - turn)));
+    await pause(Math.max(0, MIN_INTERVAL - (performance.now() - turn)));
     while (document.hidden && !signal.aborted) await pause(200);
   }
 }
 
-// Let go of the camera; what was read stays, to be downloaded.
+// Stop the camera, and keep the results for download.
 export function leave(text) {
   const before = state.session;
   begin("idle");

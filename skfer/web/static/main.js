@@ -1,4 +1,4 @@
-// The page: what its visitor does.
+// Event handlers of the page.
 
 import { readOptions } from "./api.js";
 import { asCsv, save } from "./csv.js";
@@ -46,11 +46,11 @@ video.addEventListener("loadedmetadata", () => {
   if (state.mode === "camera") shapeStage(video.videoWidth, video.videoHeight);
 });
 video.addEventListener("error", () => {
-  if (state.mode === "video") problem("This browser can't play the video; what skfer reads in it is shown below.");
+  if (state.mode === "video") problem("This browser can't play the video. The results are shown below.");
 });
 
 const stage = byId("stage");
-let entered = 0; // drag events come from every element that is crossed
+let entered = 0; // every element under the pointer sends drag events
 addEventListener("dragenter", (event) => {
   entered += 1;
   stage.classList.toggle("dropping", event.dataTransfer.types.includes("Files"));
@@ -77,9 +77,9 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 
 async function start() {
   if (!/^(localhost|127\..*|\[::1\])$/.test(location.hostname)) {
-    byId("where").textContent = `Everything stays on ${location.hostname}`;
+    byId("where").textContent = `All data stays on ${location.hostname}`;
     byId("consent-where").textContent =
-      `Its pictures are sent to ${location.hostname}, which runs skfer, and read there. None goes further, and none is kept.`;
+      `Its pictures are sent to ${location.hostname}, processed there and not stored.`;
   }
   let options;
   try {

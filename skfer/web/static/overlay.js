@@ -1,17 +1,16 @@
 // Boxes, labels and bars over the picture.
 
-import { colorOverPicture } from "./colors.js";
-import { labelOf } from "./faces.js";
+import { colorOverPicture, labelOf } from "./expressions.js";
 
-const GLIDE = 0.07; // seconds in which a box goes most of the way to where its face is now
+const GLIDE = 0.07; // time constant of moving boxes, in seconds
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
-const MOST_BARS = 4;
+const MAX_BARS = 4;
 
 export class Overlay {
   constructor(canvas) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
-    this.shown = new Map(); // id -> the box as drawn last
+    this.shown = new Map(); // id -> last box
     this.last = 0;
   }
 
@@ -20,7 +19,7 @@ export class Overlay {
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
-  // `size`: of the picture that boxes are measured in. `chosen`: the face that gets bars.
+  // `size`: of the picture, for the coordinates of boxes. `chosen`: id of the face with bars.
   draw(faces, size, { classes, chosen, mirrored = false, glide = false, now = 0 }) {
     const { canvas, context } = this;
     const ratio = window.devicePixelRatio || 1;
@@ -46,7 +45,7 @@ export class Overlay {
         x: left + x * scale, y: top + box.y * scale, width: box.width * scale, height: box.height * scale,
       };
     });
-    // The chosen one last: on top.
+    // The chosen face is drawn last, on top.
     placed.sort((a, b) => (a.face.id === chosen) - (b.face.id === chosen));
     for (const place of placed) {
       const color = colorOverPicture(place.face.expression, classes);
@@ -93,9 +92,9 @@ export class Overlay {
     context.fillText(text, left + 9, top + 13.5);
   }
 
-  // The label and the strongest expressions beside the face; false where there is no room.
+  // Draw the label and the most probable expressions beside the face; return false without room.
   #bars({ face, x, y, width, height }, classes, within, tall) {
-    const ranked = Object.entries(face.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MOST_BARS);
+    const ranked = Object.entries(face.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MAX_BARS);
     const wide = 176;
     const high = 46 + ranked.length * 22;
     if (tall < high + 8) return false;

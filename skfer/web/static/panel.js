@@ -1,18 +1,17 @@
-// What stands beside the picture: the face that is looked at, its label and bars, in words too.
+// Panel beside the picture: label and bars of one face, also for screen readers.
 
-import { colorOf } from "./colors.js";
-import { labelOf } from "./faces.js";
+import { colorOf, labelOf } from "./expressions.js";
 
-const HELD = 800; // milliseconds a new expression lasts before a screen reader is told
-const MOST_BUTTONS = 12;
+const ANNOUNCE_AFTER = 800; // milliseconds before a new expression is announced
+const MAX_BUTTONS = 12;
 
 const byId = (id) => document.getElementById(id);
 
 export class Panel {
   constructor() {
     this.onChoose = () => {};
-    this.wanted = null; // the face that was chosen by hand
-    this.said = "";
+    this.wanted = null; // id of the face that the user chose
+    this.announced = "";
     this.pending = "";
     this.classes = [];
     this.buttons = "";
@@ -21,7 +20,7 @@ export class Panel {
   reset(classes) {
     this.classes = classes;
     this.wanted = null;
-    this.said = "";
+    this.announced = "";
     byId("bars").replaceChildren(...classes.map((name) => this.#bar(name)));
     this.show([]);
   }
@@ -32,7 +31,7 @@ export class Panel {
     }
   }
 
-  // The face that is shown: the one chosen by hand while it is there, else the largest.
+  // Return the face that the user chose, or else the largest.
   chosen(faces) {
     return faces.find((face) => face.id === this.wanted) ?? faces[0] ?? null;
   }
@@ -52,7 +51,7 @@ export class Panel {
       item.querySelector(".track span").style.width = `${100 * share}%`;
       item.querySelector(".value").textContent = face ? `${Math.round(100 * share)} %` : "–";
     }
-    this.#tell(face ? `${faces.length > 1 ? `Face ${face.id}: ` : ""}${name}` : "No face", atOnce);
+    this.#announce(face ? `${faces.length > 1 ? `Face ${face.id}: ` : ""}${name}` : "No face", atOnce);
   }
 
   #bar(name) {
@@ -72,9 +71,9 @@ export class Panel {
 
   #choices(faces, face) {
     const group = byId("faces");
-    const ids = faces.map((one) => one.id).sort((a, b) => a - b).slice(0, MOST_BUTTONS);
+    const ids = faces.map((one) => one.id).sort((a, b) => a - b).slice(0, MAX_BUTTONS);
     group.hidden = ids.length < 2;
-    // Made anew only when they change: the one with the focus stays.
+    // Replaced only when they change, so that a button keeps the focus.
     if (this.buttons !== ids.join()) {
       this.buttons = ids.join();
       group.replaceChildren(...ids.map((id) => {
@@ -94,18 +93,18 @@ export class Panel {
     }
   }
 
-  #tell(text, atOnce) {
+  #announce(text, atOnce) {
     if (text === this.pending && !atOnce) return;
     this.pending = text;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      if (text !== this.said && this.classes.length) byId("announcer").textContent = text;
-      this.said = text;
-    }, atOnce ? 0 : HELD);
+      if (text !== this.announced && this.classes.length) byId("announcer").textContent = text;
+      this.announced = text;
+    }, atOnce ? 0 : ANNOUNCE_AFTER);
   }
 }
 
-// How much of the time each expression was shown, most first.
+// Return the share of the frames with each expression, largest first.
 export function summaryOf(points) {
   if (!points?.length) return "";
   const counts = new Map();

@@ -1,24 +1,24 @@
-// What was read since something was started: the records that become the CSV, and the history.
+// Results of one camera, video or set of photos, for the CSV and the history.
 
-const MOST_RECORDS = 36000; // an hour of a camera at ten frames a second
+const MAX_RECORDS = 36000; // an hour of a camera at ten frames a second
 
 export class Session {
   constructor(classes, size) {
-    this.classes = classes; // of the model that reads now
-    this.allClasses = [...classes]; // of every model that has read
-    this.size = size; // of the picture that boxes are measured in
+    this.classes = classes; // of the current model
+    this.allClasses = [...classes]; // of all models so far
+    this.size = size; // of the picture, for the coordinates of boxes
     this.records = [];
     this.series = new Map(); // id -> [{time, expression, probabilities}]
-    this.faces = []; // of the latest record
+    this.faces = []; // of the last record
   }
 
-  // Another model reads from now on; what was read stays.
+  // Change the model; earlier results stay.
   change(classes) {
     this.classes = classes;
     this.allClasses.push(...classes.filter((name) => !this.allClasses.includes(name)));
   }
 
-  // A frame of a camera or video, whose faces have ids from 0.
+  // Add a frame of a camera or video, whose faces have ids from 0.
   addFrame(source, time, found, model) {
     const faces = found.map((face) => ({ ...face, id: face.id + 1 }));
     for (const { id, expression, probabilities } of faces) {
@@ -28,13 +28,13 @@ export class Session {
     return this.#add({ source, time, model, faces });
   }
 
-  // A photo: faces are numbered, nobody is followed from one photo to the next.
+  // Add a photo. Faces are numbered, but not tracked between photos.
   addPhoto(source, found, model, size) {
     const faces = found.map((face, index) => ({ ...face, id: index + 1 }));
     return this.#add({ source, time: null, model, faces, size });
   }
 
-  // The faces at a second of a video: between two frames, boxes are in between too.
+  // Return the faces at a second of a video, with boxes interpolated between frames.
   facesAt(time) {
     const { records } = this;
     let next = records.findIndex((record) => record.time > time);
@@ -54,7 +54,7 @@ export class Session {
 
   #add(record) {
     this.records.push(record);
-    if (this.records.length > MOST_RECORDS) {
+    if (this.records.length > MAX_RECORDS) {
       this.records.shift();
       for (const [id, points] of this.series) {
         while (points.length && points[0].time < this.records[0].time) points.shift();

@@ -1,4 +1,4 @@
-// What is on the stage, and what belongs to it: one camera, video or set of photos at a time.
+// State of the page: one camera, video or set of photos at a time.
 
 import { Camera } from "./camera.js";
 import { Overlay } from "./overlay.js";
@@ -18,13 +18,13 @@ export const panel = new Panel();
 export const state = {
   mode: "idle", // or "camera", "photo", "video"
   session: null,
-  stale: true, // whether the overlay has to be drawn again
+  stale: true, // whether the overlay must be redrawn
 };
 
 let job = new AbortController();
 let urls = [];
 
-// Clear the stage for what comes next. The signal is raised when something else begins.
+// Reset the page for another source. The signal is aborted when the source changes again.
 export function begin(next) {
   job.abort();
   job = new AbortController();
@@ -52,7 +52,7 @@ export function begin(next) {
   return job.signal;
 }
 
-// The session of frames or photos, which are now read by a model of those classes.
+// Return the session, with the classes of the current model.
 export function sessionFor(classes, size) {
   if (!state.session) {
     state.session = new Session(classes, size);
@@ -73,7 +73,7 @@ export function urlOf(file) {
 }
 
 export function status(text) {
-  // A screen reader is told what is set, even if it stood there before.
+  // A screen reader would announce the same text again.
   if (byId("status").textContent !== text) byId("status").textContent = text;
 }
 

@@ -1,4 +1,4 @@
-// Photos and videos from files.
+// Recognition of photos and videos from files.
 
 import { readPhoto, readVideo } from "./api.js";
 import { isVideo, readyPhoto } from "./files.js";
@@ -8,7 +8,7 @@ import {
 } from "./stage.js";
 import { drawHistory, show } from "./view.js";
 
-const VIDEO_RATE = 10; // frames a second read in a video
+const VIDEO_RATE = 10; // frames a second
 
 let limits = {};
 let files = [];
@@ -23,7 +23,7 @@ export async function readFiles(chosen = files) {
   const film = files.find(isVideo);
   if (film) await readFilm(film);
   else await readPhotos(files);
-  if (film && files.length > 1) problem(`Only ${film.name} was read: one video at a time.`);
+  if (film && files.length > 1) problem(`Only ${film.name} was processed: one video at a time.`);
 }
 
 async function readPhotos(photos) {
@@ -34,7 +34,7 @@ async function readPhotos(photos) {
     status(photos.length > 1 ? `Reading ${index + 1} of ${photos.length} …` : `Reading ${file.name} …`);
     setProgress(photos.length > 1 ? index / photos.length : null);
     try {
-      const answer = await patiently(async () => {
+      const answer = await withRetries(async () => {
         return readPhoto(await readyPhoto(file, limits.photo_bytes), chosen, signal);
       }, signal);
       if (signal.aborted) return;
@@ -90,7 +90,7 @@ async function readFilm(file) {
   const most = limits.video_bytes;
   if (file.size > most) {
     begin("idle");
-    problem(`${file.name} has ${Math.round(file.size / 1e6)} MB; at most ${most / 1e6} MB are taken.`);
+    problem(`${file.name} has ${Math.round(file.size / 1e6)} MB; the limit is ${most / 1e6} MB.`);
     return;
   }
   video.src = urlOf(file);
@@ -99,7 +99,7 @@ async function readFilm(file) {
   let head = null;
   let end = null;
   try {
-    await patiently(() => readVideo(file, { ...chosen, rate: VIDEO_RATE }, (line) => {
+    await withRetries(() => readVideo(file, { ...chosen, rate: VIDEO_RATE }, (line) => {
       if (signal.aborted) return;
       if (line.type === "video") {
         head = line;
@@ -117,7 +117,7 @@ async function readFilm(file) {
   } catch (error) {
     if (signal.aborted) return;
     if (!head) begin("idle");
-    status(head ? "The video was not read to its end." : "Ready.");
+    status(head ? "The video was read only in part." : "Ready.");
     problem(`${file.name}: ${error.message}`);
     return;
   }
@@ -125,14 +125,14 @@ async function readFilm(file) {
   const { records } = state.session;
   const seen = records.filter((record) => record.faces.length).length;
   status(`${records.length} frames read, ${seen} with a face.`);
-  problem(end ? (end.message ?? "") : "The answer broke off.");
+  problem(end ? (end.message ?? "") : "The response is incomplete.");
   video.controls = true;
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) video.play().catch(() => {});
   show({ atOnce: true });
 }
 
-// Once more, a few times, while the server is busy.
-async function patiently(ask, signal) {
+// Retry a few times while the server is busy.
+async function withRetries(ask, signal) {
   for (let turn = 0; ; turn += 1) {
     try {
       return await ask();

@@ -1,4 +1,4 @@
-// What is drawn and written: boxes over the picture, the panel beside it, the history below.
+// Drawing: boxes over the picture, the panel and the history.
 
 import { Chart } from "./chart.js";
 import { summaryOf } from "./panel.js";

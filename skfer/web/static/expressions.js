@@ -1,7 +1,7 @@
-// A colour for each expression, from the style sheet: it knows light from dark.
+// Labels and colours of expressions. Colours are in the style sheet, for light and dark.
 
 const OTHERS = ["--contempt", "--happy", "--sad", "--fear", "--disgust", "--angry", "--surprise", "--neutral"];
-// Over pictures chips are dark, whatever the page is.
+// Over pictures the background is always dark.
 const OVER_PICTURE = {
   "--happy": "#ffc94d", "--sad": "#7fb2ff", "--angry": "#ff7b6e", "--surprise": "#ff93c4",
   "--fear": "#b79cff", "--disgust": "#8fce6a", "--neutral": "#c3ccd6", "--contempt": "#5fd6d2",
@@ -11,8 +11,8 @@ const OVER_PICTURE = {
 function variableOf(name, classes) {
   const own = `--${name}`;
   if (own in OVER_PICTURE) return own;
-  const place = classes.indexOf(name);
-  return place < 0 ? "--unsure" : OTHERS[place % OTHERS.length]; // no class: the word of abstention
+  const index = classes.indexOf(name);
+  return index < 0 ? "--unsure" : OTHERS[index % OTHERS.length]; // not a class: the model abstained
 }
 
 export function colorOf(name, classes) {
@@ -25,4 +25,9 @@ export function colorOverPicture(name, classes) {
 
 export function themeColor(variable) {
   return getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
+}
+
+// Return the label of a face. A model that abstains ("unsure") names no class, so without probability.
+export function labelOf({ expression, probability, probabilities }) {
+  return expression in probabilities ? `${expression} ${Math.round(100 * probability)} %` : expression;
 }
