@@ -46,7 +46,13 @@ def test_faces_of_a_photo(client, encoded, suffix):
     assert face["expression"] == max(face["probabilities"], key=face["probabilities"].get)
     assert face["probability"] == max(face["probabilities"].values())
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
-    assert client.post(RECOGNIZE, data=form_of(encoded(suffix))).json == found
+
+
+def test_a_form_and_a_body_have_the_same_answer(client, encoded):
+    photo = encoded(".jpg")
+    assert (
+        client.post(RECOGNIZE, data=form_of(photo)).json == client.post(RECOGNIZE, data=photo).json
+    )
 
 
 def test_a_reader_may_abstain(reader, encoded):
