@@ -239,7 +239,7 @@ def test_evaluation(run):
     assert page["audit"].counts["leaked"] == 0
     assert page["model"].temperature == page["temperature"]
     assert page["prior"].sum() == pytest.approx(1)
-    assert page["careful"].selective_score(
+    assert page["abstaining"].selective_score(
         page["faces"].images[page["tune"]], page["faces"].labels[page["tune"]]
     ).coverage == pytest.approx(0.8, abs=0.05)
     assert set(page["report"].groups["group"]) == {"faint", "clear"}
