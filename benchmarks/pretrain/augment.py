@@ -132,7 +132,7 @@ def _on_both_axes(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
 
 
 def _gaussian(size: int, deviation: np.ndarray) -> np.ndarray:
-    """Matrices of a Gaussian filter, one an image."""
+    """Matrices of a Gaussian filter, one for each image."""
     distance = np.arange(size)[:, None] - np.arange(size)
     weights = np.exp(-0.5 * (distance / deviation[:, None, None]) ** 2)
     return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)
@@ -154,7 +154,7 @@ def _triangle(target: int, source: int) -> np.ndarray:
 
 
 def _compressed(images: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """As after JPEG: the coefficients of 8x8 blocks are rounded."""
+    """Round the coefficients of 8x8 blocks, as JPEG does."""
     n, size, _ = images.shape
     place = np.arange(8)
     cosines = np.cos(np.pi * (2 * place + 1) * place[:, None] / 16) / 2
@@ -180,7 +180,7 @@ def relit(
     gamma = np.exp(draw("gamma"))
     images = np.clip(images, 1e-4, 1) ** gamma
     mean = images.mean(axis=(1, 2), keepdims=True)
-    # Contrast is as often divided by a factor as multiplied by it.
+    # Contrast is multiplied or divided by a factor, equally often.
     return mean + (images - mean) * np.exp(draw("contrast")) + draw("brightness")
 
 
@@ -212,7 +212,7 @@ def mixed(
     random: np.random.Generator,
     settings: dict[str, float],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mix some images with others of the batch: a rectangle of it, or both laid over each other."""
+    """Mix images of the batch: insert a rectangle of another image, or blend both."""
     n, size, _ = images.shape
     cut, laid = settings.get("cutmix", 0.0), settings.get("mixup", 0.0)
     if not cut and not laid:

@@ -2,16 +2,16 @@
 
     python benchmarks/pretrain/data.py fer2013.npz faces.npz
 
-PrivateTest is not read. The file of 53 MiB holds
+PrivateTest is not read. The file of 53 MiB contains
 
-- ``images`` (n, 48, 48) uint8, each pixel less its left neighbour modulo 256, which compresses
-  better; ``train.read_data`` undoes it
+- ``images`` (n, 48, 48) uint8, each pixel minus its left neighbour modulo 256, which compresses
+  better; ``train.read_data`` reverses it
 - ``labels`` (n,) int8, FER2013's label as an index into ``label_names``
-- ``votes`` (n, 8) float16, shares of FER+'s votes for ``vote_names``; 0 where nobody voted for
-  an expression
-- ``voted`` (n,) int8, the label of FER+ by majority, -1 where there is none
+- ``votes`` (n, 8) float16, shares of FER+'s votes for ``vote_names``; 0 without votes for an
+  expression
+- ``voted`` (n,) int8, the label of FER+ by majority, -1 if there is none
 - ``training`` (n,) bool, Training or PublicTest
-- ``copied`` (n,) bool, images of PublicTest that also stand in Training
+- ``copied`` (n,) bool, images of PublicTest that are also in Training
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from skfer.datasets import load_fer2013, load_ferplus
 
 
 def pack(source: Path) -> dict[str, np.ndarray]:
-    """Arrays of Training and PublicTest."""
+    """Return the arrays of Training and PublicTest."""
     parts = ["Training", "PublicTest"]
     faces, voted = load_fer2013(source, usage=parts), load_ferplus(source, usage=parts)
     training = faces.usage == "Training"

@@ -1,4 +1,4 @@
-"""The runs of ``train.py``: networks and how each is trained."""
+"""Recipes of the runs of ``train.py``: networks and settings."""
 
 from __future__ import annotations
 

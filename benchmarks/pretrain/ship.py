@@ -1,10 +1,10 @@
-"""Write the weights of a run into the package, with the accuracies they reach on PublicTest.
+"""Write the weights of a run into the package, with their accuracy on PublicTest.
 
     python benchmarks/pretrain/ship.py RUN --data fer2013.npz
 
-Both heads of the network become weights of their own, "fer2013" and "ferplus". The temperature is
-fitted on PublicTest without the images that are also in Training. Ship only what is better than
-the weights before on PublicTest and in the table of corruptions (``model_card.py``).
+The two heads of the network become the weights "fer2013" and "ferplus". The temperature is fitted
+on PublicTest without the images that are also in Training. Ship weights only if they are better
+than the previous ones on PublicTest and in the robustness table (``model_card.py``).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import _results
 from _rules import paper_majority
 from data import pack
 
-# FER2013's faces fill their images as the box of the Haar cascade does, with no margin (median
-# width of the box 0.98 of the image, on 481 of 600 faces found).
+# Images of FER2013 have the frame of Haar's box without a margin (median width of the box: 0.98 of
+# the image, on 481 of 600 detected faces).
 PREPROCESSING = {"cropper": {"margin": 0.0, "whole_below": 64}, "resizer": {"size": 48}}
 HEADS = {"fer2013": slice(0, N_LABELS), "ferplus": slice(N_LABELS, N_LABELS + N_VOTES)}
 DATA = {
@@ -108,7 +108,7 @@ def measured(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help='a run with a snapshot, or "shipped" to measure anew')
+    parser.add_argument("run", help='a run with a snapshot, or "shipped" to measure again')
     parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
     parser.add_argument("--folder", type=Path, required=True, help="where to write the weights")
     arguments = parser.parse_args()

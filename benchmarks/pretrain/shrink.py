@@ -1,8 +1,8 @@
-"""Start a narrow network from a wide one: keep the channels that matter most.
+"""Initialise a narrow network with the most important channels of a wide one.
 
-A channel's importance is the root mean square of its activation over some images, times the norm
-of the weights that read it. Both networks are `mini_resnet` and differ in width only. What the
-narrow one answers at first is poor, but it learns in a few epochs what takes tens from scratch.
+The importance of a channel is the root mean square of its activation over some images, times the
+norm of the weights that read it. Both networks are `mini_resnet` and differ only in width. The
+narrow one is inaccurate at first and needs fewer epochs than from random weights.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-# Layers whose output channels are others than their input channels.
+# Layers that change the channels.
 _MIXING = (layers.Conv2D, layers.Dense)
 
 
@@ -47,7 +47,7 @@ def shrink(wide: keras.Model, narrow: keras.Model, images: np.ndarray) -> None:
 
 
 def _groups(network: keras.Model) -> dict[int, int]:
-    """A group for every tensor, by its id; tensors with the same channels are in one group."""
+    """Map each tensor id to a group; tensors with the same channels are in one group."""
     group: dict[int, int] = {}
     for layer in network.layers:
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]

@@ -1,10 +1,10 @@
-"""Compute soft targets: what trained networks answer for every image of Training.
+"""Compute soft targets: predictions of trained networks for every image of Training.
 
     python benchmarks/pretrain/teach.py faces.npz targets/NAME.npz --views ten shipped [RUN ...]
 
-The networks are runs with a snapshot, or the weights that ship with skfer ("shipped"). A stopped
-call continues when it is given again. The file holds the mean over networks and views, ``(n, 15)``
-float16: 7 columns for FER2013's labels, 8 for FER+'s votes. Each of the two parts sums to 0.5.
+The networks are runs with a snapshot, or the shipped weights ("shipped"). An interrupted run
+continues with the same command. The file contains the mean over networks and views, ``(n, 15)``
+float16: 7 columns for FER2013's labels and 8 for FER+'s votes. Each of the two parts sums to 0.5.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STEP = 2  # pixels between the five places of ten views
 
 
 def view_images(images: np.ndarray, views: str) -> list[np.ndarray]:
-    """Copies of a batch of images: mirrored, and for "ten" also shifted to the four corners."""
+    """Return copies of a batch: mirrored, and for "ten" also shifted to the four corners."""
     copies = [images]
     if views == "ten":
         padded = np.pad(images, ((0, 0), (STEP, STEP), (STEP, STEP), (0, 0)), mode="symmetric")
@@ -45,7 +45,7 @@ def balanced_heads(probabilities: np.ndarray) -> np.ndarray:
 def predict(network: keras.Model, images: np.ndarray, views: str, draft: Path) -> np.ndarray:
     """Probabilities ``(n, 15)`` of uint8 images, averaged over views.
 
-    What is done is kept in a draft, from which a stopped call continues.
+    Finished parts are stored in a draft, from which an interrupted call continues.
     """
     found = np.load(draft) if draft.exists() else np.zeros((0, N_LABELS + N_VOTES), np.float32)
     for first in range(len(found), len(images), CHUNK):
@@ -77,7 +77,7 @@ def main() -> None:
         draft = arguments.target.with_name(f"{arguments.target.stem}.{name}.draft.npy")
         means.append(predict(network, images, arguments.views, draft))
         right = (means[-1][:, :N_LABELS].argmax(axis=1) == labels).mean()
-        print(f"{name}: {right:.4f} of Training right", flush=True)
+        print(f"{name}: accuracy on Training {right:.4f}", flush=True)
     np.savez_compressed(arguments.target, targets=np.mean(means, axis=0).astype(np.float16))
 
 

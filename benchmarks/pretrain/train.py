@@ -2,13 +2,13 @@
 
     python benchmarks/pretrain/train.py RUN --data faces.npz --minutes 60
 
-`RUN` is a name from ``recipes.py``. A stopped run continues when the same command is given again:
-the order and the augmentation of the images depend on the seed, the epoch and the step only. The
+`RUN` is a name from ``recipes.py``. An interrupted run continues with the same command: the order
+and the augmentation of the images depend only on seed, epoch and step. The
 state is saved every three minutes, after every epoch and when the time is over. Every epoch adds a
 line to ``logs/RUN.jsonl``. ``--snapshot`` also writes the averaged weights to ``snapshots/RUN.npz``
 in half precision; a run without a state continues from there.
 
-Needs Keras, one of its backends and NumPy. TensorFlow and scikit-learn may be missing.
+Needs Keras, one of its backends and NumPy, but not TensorFlow or scikit-learn.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ AVERAGE_EVERY = 4  # steps between two updates of the averaged weights
 
 
 def read_data(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of the file that ``data.py`` wrote."""
+    """Read the file that ``data.py`` wrote."""
     with np.load(path) as stored:
         data = dict(stored)
     data["images"] = data["images"].cumsum(axis=2, dtype=np.uint8)
@@ -47,12 +47,12 @@ def read_data(path: Path) -> dict[str, np.ndarray]:
 
 
 def scaled(images: np.ndarray) -> np.ndarray:
-    """Images of uint8 as the networks take them, ``(n, height, width, 1)`` in [0, 1]."""
+    """Convert uint8 images to the input of the networks, ``(n, height, width, 1)`` in [0, 1]."""
     return images[..., None].astype("float32") / 255
 
 
 def shipped_weights() -> list[np.ndarray]:
-    """Weights of one network with both heads, from the file that ships."""
+    """Weights of one network with both heads, from the shipped file."""
     from skfer._inference._onnx_graph import read_onnx_model
 
     labels, votes = (read_onnx_model(read_model(name), name)[1] for name in ("fer2013", "ferplus"))
@@ -69,8 +69,8 @@ def build(recipe: dict, size: int) -> keras.Model:
 def targets_of(data: dict[str, np.ndarray], recipe: dict) -> np.ndarray:
     """Target distribution over 15 outputs for the images of Training, ``(n, 15)``.
 
-    Labels and votes are half of it each, or the labels all of it where nobody voted. A recipe
-    with ``teacher`` mixes in the soft targets of that file.
+    Labels and votes have half of the weight each; labels have all of it for images without votes. A
+    recipe with ``teacher`` mixes in the soft targets of that file.
     """
     train = data["training"]
     smoothing, share = recipe["label_smoothing"], recipe.get("taught", 0.0)
@@ -86,7 +86,7 @@ def targets_of(data: dict[str, np.ndarray], recipe: dict) -> np.ndarray:
 
 
 def values_of(holder: keras.Model | keras.optimizers.Optimizer) -> list[np.ndarray]:
-    """All variables, those of dropout's random numbers among them."""
+    """All variables, including those of the random numbers of dropout."""
     return [keras.ops.convert_to_numpy(variable) for variable in holder.variables]
 
 
@@ -96,18 +96,18 @@ def assign_all(holder: keras.Model | keras.optimizers.Optimizer, values: list[np
 
 
 def learning_rate(recipe: dict, progress: float) -> float:
-    """Rate at a share of the steps: a linear warm-up, a plateau, a linear decay to 0."""
+    """Rate at a share of the steps: linear warm-up, plateau, linear decay to 0."""
     warm_up, decay = recipe["warm_up"], recipe["decay"]
     return recipe["learning_rate"] * min(1.0, progress / warm_up, (1 - progress) / decay)
 
 
 def image_size(recipe: dict, epoch: int) -> int:
-    """Side of the training images: smaller crops cost less, the last epochs see all of them."""
+    """Side of the training images: smaller crops are faster; the last epochs use whole images."""
     return SIDE if epoch >= recipe["epochs"] - recipe["full_size_epochs"] else recipe["crop"]
 
 
 class Run:
-    """State of a run: a network in training, the average of its weights and the next step."""
+    """State of a run: the network, the average of its weights and the next step."""
 
     def __init__(self, name: str, states: Path, images: np.ndarray):
         self.name, self.recipe = name, RUNS[name]
@@ -129,7 +129,7 @@ class Run:
             self.average = self.network.get_weights()
 
     def _compile(self, size: int) -> None:
-        """Build the network for images of another size, with the state of the one before."""
+        """Build the network for images of another size, with the present state."""
         before = (self.network, self.optimizer) if self.size else None
         self.network = build(self.recipe, size)
         self.optimizer = keras.optimizers.SGD(
@@ -157,13 +157,13 @@ class Run:
         self.loss_sum += float(self.network.train_on_batch(images, targets))
         self.step += 1
         if self.step % AVERAGE_EVERY == 0:
-            # The average forgets faster at first, when the weights are far from where they go.
+            # The average decays faster at first, when the weights change most.
             kept = min(self.recipe["average"] ** AVERAGE_EVERY, (1 + total) / (20 + total))
             for mean, value in zip(self.average, self.network.get_weights(), strict=True):
                 mean += (1 - kept) * (value - mean)
 
     def save(self) -> None:
-        """Write the state to a file that is whole at any time."""
+        """Write the state; the file is always complete."""
         arrays = {
             f"{kind}{place:03}": value
             for kind, values in (
@@ -196,7 +196,7 @@ class Run:
         np.savez_compressed(path, progress=[self.epoch, self.step, 0, self.minutes], **arrays)
 
     def _restore_snapshot(self) -> None:
-        """Go on from averaged weights, with a new momentum, at the start of the epoch."""
+        """Continue from averaged weights, with a new momentum, at the start of the epoch."""
         with np.load(FOLDER / "snapshots" / f"{self.name}.npz") as stored:
             self.epoch, self.minutes = int(stored["progress"][0]), float(stored["progress"][3])
             self.average = _numbered({name: stored[name] for name in stored.files}, "average")
@@ -204,7 +204,7 @@ class Run:
 
 
 def _half(array: np.ndarray) -> np.ndarray:
-    """Half precision, but for vectors: variances may be too small for it."""
+    """Convert to half precision, except vectors: variances may be too small for it."""
     return array.astype(np.float16 if array.ndim > 1 else np.float32)
 
 
@@ -225,7 +225,7 @@ def snapshot_weights(name: str) -> tuple[dict, list[np.ndarray]]:
 def batches(
     images: np.ndarray, targets: np.ndarray, run: Run, workers: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Augmented batches of the rest of an epoch, made by threads a few steps ahead."""
+    """Yield augmented batches of the rest of an epoch, prepared by threads in advance."""
     recipe, size = run.recipe, image_size(run.recipe, run.epoch)
     epoch, batch_size = run.epoch, recipe["batch_size"]
     order = np.random.default_rng((recipe["seed"], epoch)).permutation(len(images))
@@ -246,7 +246,7 @@ def batches(
 
 
 def evaluate(network: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
-    """Accuracies on PublicTest with one view."""
+    """Accuracy on PublicTest with one view."""
     test, new = ~data["training"], ~data["copied"][~data["training"]]
     images, labels, voted = data["images"][test], data["labels"][test], data["voted"][test]
     found = np.concatenate(
@@ -267,7 +267,7 @@ def evaluate(network: keras.Model, data: dict[str, np.ndarray]) -> dict[str, flo
 
 
 def train(run: Run, data: dict[str, np.ndarray], until: float, workers: int) -> bool:
-    """Train until the recipe's last epoch or a time; True if the run is done."""
+    """Train to the last epoch of the recipe or until the time is over; return True at the end."""
     images, targets = data["images"][data["training"]], targets_of(data, run.recipe)
     n_steps = len(images) // run.recipe["batch_size"]
     judged = build(run.recipe, SIDE)
@@ -304,9 +304,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", choices=sorted(RUNS))
     parser.add_argument("--data", type=Path, required=True, help="file that data.py wrote")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after these")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="time limit")
     parser.add_argument("--states", type=Path, default=FOLDER / "checkpoints")
-    parser.add_argument("--workers", type=int, default=1, help="threads that change images")
+    parser.add_argument("--workers", type=int, default=1, help="number of threads for augmentation")
     parser.add_argument("--snapshot", action="store_true", help="write a snapshot at the end")
     arguments = parser.parse_args()
     until = time.time() + 60 * arguments.minutes
