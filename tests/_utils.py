@@ -10,12 +10,12 @@ from sklearn.utils.fixes import parse_version
 MODELS = sorted(Path(__file__).parent.joinpath("persistence", "models").glob("*.skfer"))
 
 
-def told_of(path: Path) -> dict:
+def told_of(path):
     """What a model answered when it was saved, and what it needs."""
     return json.loads(path.with_suffix(".json").read_text())
 
 
-def is_too_new(path: Path) -> bool:
+def is_too_new(path):
     """Whether it holds parameters that this scikit-learn refuses.
 
     LogisticRegression has a penalty "deprecated" since scikit-learn 1.8.
@@ -80,24 +80,6 @@ def small_network(input_shape, n_outputs, dropout=0.2):
             keras.layers.Dense(n_outputs, activation="softmax"),
         ],
         name="small_network",
-    )
-
-
-def local_network(input_shape, n_outputs):
-    """A CNN that sees 13 pixels at a time and keeps of each sign the strongest."""
-    import keras
-
-    return keras.Sequential(
-        [
-            keras.Input(input_shape),
-            keras.layers.Conv2D(8, 5, strides=2, padding="same", activation="relu"),
-            keras.layers.Conv2D(16, 3, padding="same", activation="relu"),
-            keras.layers.Conv2D(32, 3, padding="same", activation="relu", name="signs"),
-            keras.layers.SpatialDropout2D(0.3),
-            keras.layers.GlobalMaxPooling2D(),
-            keras.layers.Dense(n_outputs, activation="softmax"),
-        ],
-        name="local_network",
     )
 
 

@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import _utils
 import cv2
 import pytest
 from skimage import data
@@ -53,30 +54,33 @@ def figures_in_memory():
 @pytest.fixture
 def tiny_network():
     """A function (input_shape, n_outputs) -> keras.Model that worker processes can import."""
-    import _utils
-
     return _utils.tiny_network
 
 
 @pytest.fixture
 def small_network():
     """The same with batch normalisation and dropout: a network that has a state."""
-    import _utils
-
     return _utils.small_network
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """70 drawn faces of three classes, 24 x 24 pixels."""
+    from skfer.datasets import make_faces
+
+    return make_faces(70, classes=["happy", "sad", "surprise"], size=24, random_state=0)
 
 
 @pytest.fixture(scope="session")
 def fitted_pipeline():
     """Photos in, "happy", "sad" or "surprise" out; fitted on drawn faces in a moment."""
-    from _utils import tiny_network
     from sklearn.pipeline import Pipeline
 
     from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
     from skfer.datasets import make_faces
 
     faces = make_faces(60, classes=["happy", "sad", "surprise"], random_state=0)
-    classifier = FacialExpressionClassifier(tiny_network, epochs=3, random_state=0)
+    classifier = FacialExpressionClassifier(_utils.tiny_network, epochs=3, random_state=0)
     classifier.fit(faces.images, faces.labels)
     return Pipeline(
         [

@@ -21,12 +21,12 @@ from skfer.datasets import make_faces
         [["a.png"], ["b.png"]],
     ],
 )
-def test_a_table_with_a_column_of_images_is_no_batch(X):
+def test_table_of_images_is_refused(X):
     with pytest.raises(ValueError, match=r"type (str|str_|ndarray), .*give the column itself"):
         GrayscaleResizer().fit(X)
 
 
-def test_a_table_of_numbers():
+def test_table_of_numbers():
     rows = np.arange(8.0).reshape(2, 4)
     np.testing.assert_array_equal(
         GrayscaleResizer(8).fit_transform(rows.astype(object)), GrayscaleResizer(8).transform(rows)
@@ -39,12 +39,14 @@ def test_a_table_of_numbers():
     assert not hasattr(resizer, "n_features_in_")
     assert not hasattr(resizer, "feature_names_in_")
     assert resizer.transform(np.zeros((2, 16))).shape == (2, 48, 48, 1)
+    with pytest.raises(ValueError, match="transform='arrow' must be one of"):
+        GrayscaleResizer().set_output(transform="arrow")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* no face found")
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_images_pass_unchanged_where_tables_are_asked_for(library):
+def test_images_are_no_dataframes(library):
     frames = pytest.importorskip(library)
     faces = make_faces(20, classes=["happy", "sad"], scene=True, random_state=0)
     steps = [FaceCropper(whole_below=64), GrayscaleResizer(48), HOGDescriptor()]
@@ -67,7 +69,7 @@ def test_images_pass_unchanged_where_tables_are_asked_for(library):
 
 @pytest.mark.filterwarnings("ignore:.* no face found")
 @pytest.mark.parametrize("index", [[3, 2, 1, 0], list("abcd")])
-def test_features_stay_beside_their_rows_in_a_column_transformer(index):
+def test_column_transformer(index):
     images = make_faces(4, random_state=0).images
     table = pd.DataFrame({"image": list(images), "age": np.arange(4.0)}, index=index)
     steps = FaceCropper(whole_below=64), GrayscaleResizer(32), HOGDescriptor()
@@ -78,8 +80,3 @@ def test_features_stay_beside_their_rows_in_a_column_transformer(index):
     out = columns.fit_transform(table)
     assert out.index.tolist() == index
     np.testing.assert_allclose(out.to_numpy(), np.column_stack([features, np.arange(4.0)]))
-
-
-def test_an_unknown_container_is_refused():
-    with pytest.raises(ValueError, match="transform='arrow' must be one of"):
-        GrayscaleResizer().set_output(transform="arrow")

@@ -2,11 +2,22 @@ import importlib
 import re
 import shutil
 import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
+from sklearn.pipeline import make_pipeline
+from test_docstrings import NAMES
 
 import skfer
+from skfer import AbstainingClassifier, ConformalClassifier, FaceCropper, GrayscaleResizer
+from skfer._utils import SITE
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (
@@ -17,7 +28,6 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 
 
 def reference():
-    """Public names of the API reference, with their packages."""
     package, names = "", set()
     for line in (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8").splitlines():
         if module := re.fullmatch(r"\.\. currentmodule:: (\S+)", line):
@@ -28,7 +38,6 @@ def reference():
 
 
 def public_names():
-    """What `skfer` and its public packages offer, each under its first name."""
     at_the_top = set(skfer.__all__) - {"__version__"}
     names = {f"skfer.{name}" for name in at_the_top}
     for package in PACKAGES:
@@ -37,13 +46,16 @@ def public_names():
     return names
 
 
-def test_reference_names_everything_that_is_public_and_nothing_else():
+def test_api_reference_and_tests_named_in_reliability():
     # FollowedFace of skfer.video is the one of skfer.recognition.
     assert reference() == public_names() - {"skfer.video.FollowedFace"}
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    code = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py"))
+    assert set(re.findall(r"`(test_\w+)`", text)) <= set(re.findall(r"def (test_\w+)", code))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_between_pages_lead_somewhere(page):
+def test_links_between_pages(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
         place = page.parent / target
@@ -52,15 +64,9 @@ def test_links_between_pages_lead_somewhere(page):
         assert made or place.exists(), f"{page.name} links to {target}"
 
 
-def test_tests_named_on_the_page_of_faults_exist():
-    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-    code = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py"))
-    assert set(re.findall(r"`(test_\w+)`", text)) <= set(re.findall(r"def (test_\w+)", code))
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-def test_a_fresh_machine_installs_what_builds_the_site(tmp_path):
+def test_docs_environment(tmp_path):
     plan = subprocess.run(
         ["make", "--dry-run", "docs", f"VENV={tmp_path}/venv"],
         cwd=ROOT,
@@ -70,3 +76,90 @@ def test_a_fresh_machine_installs_what_builds_the_site(tmp_path):
     ).stdout
     assert "--editable '.[dev,docs]'" in plan
     assert "-b html docs build/html" in plan
+
+
+ESTIMATORS = [
+    name
+    for name, public in NAMES.items()
+    if isinstance(public, type) and issubclass(public, BaseEstimator)
+]
+# The pages that the source names, each with a file that does.
+NAMED = {
+    name: file
+    for file in sorted(ROOT.glob("skfer/**/*.py"))
+    for name in re.findall(r"""\{page\(['"]([^'"]+)['"]\)\}""", file.read_text(encoding="utf-8"))
+}
+
+
+def new(cls):
+    return cls(DummyClassifier()) if cls in (AbstainingClassifier, ConformalClassifier) else cls()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimator_links_to_its_page(name):
+    html = new(NAMES[name])._repr_html_()
+    assert f'href="{SITE}/api/generated/{name}.html"' in html
+
+
+def test_links_and_site_address():
+    html = make_pipeline(FaceCropper(), GrayscaleResizer(), DummyClassifier())._repr_html_()
+    for step in ("FaceCropper", "GrayscaleResizer"):
+        assert f'href="{SITE}/api/generated/skfer.{step}.html"' in html
+    assert "https://scikit-learn.org/" in html
+
+    class Mine(FaceCropper):
+        pass
+
+    assert SITE not in Mine()._repr_html_()
+    blank = np.zeros((1, 64, 64), np.uint8)
+    with pytest.raises(ValueError, match=rf"See {SITE}/guide/own_photos\.html$"):
+        FaceCropper(on_missing="raise").transform(blank)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["urls"]["Documentation"] == SITE
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_page_named_by_an_error_exists(name):
+    assert (ROOT / "docs" / f"{name}.md").is_file(), f"{NAMED[name].name} names docs/{name}.md"
+
+
+MEGABYTE = 2**20
+
+
+def test_versions_agree():
+    newest = re.search(r"^## \[(\d\S*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert newest[1] == skfer.__version__
+    assert f"\nversion: {newest[1]}\ndate-released: {newest[2]}\n" in citation
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    for kind in ("wheel", "sdist"):
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(folder)],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
+    return folder
+
+
+def test_wheel_and_source_archive(built):
+    (wheel,) = built.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert wheel.stat().st_size < 4 * MEGABYTE
+    weights = ("fer2013.json", "ferplus.json", "mini_resnet.onnx")
+    assert {"skfer/py.typed", *(f"skfer/weights/{name}" for name in weights)} <= {*names}
+    assert {name.split("/")[0] for name in names} == {
+        "skfer",
+        f"skfer-{skfer.__version__}.dist-info",
+    }
+    (archive,) = built.glob("*.tar.gz")
+    top = f"skfer-{skfer.__version__}"
+    with tarfile.open(archive) as opened:
+        names = {name.removeprefix(f"{top}/") for name in opened.getnames()}
+    for name in ("tests/conftest.py", "docs/index.md", "examples/demo.py", "Makefile"):
+        assert name in names
+    assert not [name for name in names if name.startswith(("build/", ".venv", "dist/"))]

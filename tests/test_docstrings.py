@@ -12,15 +12,17 @@ Of numpydoc's checks (`numpydoc.validate`) these are left out:
 PR04 (no type) is `without_type`: "As in `name`" does, where `name` has the parameter with a type.
 """
 
+import ast
 import dataclasses
 import importlib
 import inspect
 import re
+import textwrap
 
 import pytest
-from errors_for_tests import ERRORS, raised_by
 from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import Validator, validate
+from sklearn.exceptions import NotFittedError
 
 from skfer import GrayscaleResizer
 
@@ -39,13 +41,16 @@ NOT_RUN = {
     "skfer.distributed.predict_folder": "needs a cluster",
     "skfer.web.serve": "serves until it is stopped",
 }
+# Errors that wrong arguments cause.
+ERRORS = {
+    error.__name__: error for error in (ValueError, TypeError, FileNotFoundError, NotFittedError)
+}
 # Arrays and batches, and what tells of a shape.
 ARRAY = re.compile(r"\barray|ndarray|tensor\b|\bbatch\b")
 SHAPE = re.compile(r"\bshape \(|\bof (n|k|n_train) ")
 
 
 def public_names():
-    """Classes and functions by the first name that they are imported by."""
     found = {}
     for package in ("skfer", *(f"skfer.{name}" for name in PACKAGES)):
         module = importlib.import_module(package)
@@ -60,7 +65,6 @@ NAMES = public_names()
 
 
 def methods(cls):
-    """Public methods and properties that skfer wrote; Keras says what its hooks are for."""
     for name in dir(cls):
         base = next(base for base in cls.__mro__ if name in vars(base))
         written = vars(base)[name]
@@ -78,8 +82,6 @@ def is_ours(thing):
 
 
 class FieldsAreParameters(Validator):
-    """Fields of a named tuple or dataclass may stand under Attributes; a protocol takes nothing."""
-
     def __init__(self, obj_name):
         super().__init__(get_doc_object(obj_name))
 
@@ -105,7 +107,6 @@ def field_names(cls):
 
 
 def complaints(name, thing, cls=None):
-    """All that the docstring of a class, function or method (of `cls`) lacks."""
     doc = get_doc_object(thing)
     errors = validate(thing, validator_cls=FieldsAreParameters)["errors"]
     found = [text for code, text in errors if code not in {*LEFT_OUT, "PR04"}]
@@ -123,7 +124,6 @@ def complaints(name, thing, cls=None):
 
 
 def without_type(doc, cls):
-    """Parameters that neither have a type nor name where it stands."""
     for parameter in doc["Parameters"]:
         if not parameter.type:
             told = re.match(r"As (?:in|for) `([\w.]+)`", " ".join(parameter.desc))
@@ -134,7 +134,6 @@ def without_type(doc, cls):
 
 
 def typed_parameters(name, cls):
-    """The parameters with a type of a public name, or of a method of this class or another."""
     where, _, attribute = name.rpartition(".")
     found = getattr(cls, name, None)
     for full_name, public in NAMES.items():
@@ -154,7 +153,6 @@ def without_shape(doc):
 
 
 def without_raises(doc, thing, cls):
-    """Errors that are raised, and stand neither in this docstring nor in that of the class."""
     sections = doc["Raises"] + (get_doc_object(cls)["Raises"] if cls else [])
     names = {name for section in sections for name in (section.type or section.name).split(", ")}
     documented = tuple(ERRORS[name] for name in names if name in ERRORS)
@@ -166,11 +164,35 @@ def without_raises(doc, thing, cls):
 def raised(thing, cls):
     if not inspect.isclass(thing):
         return raised_by(thing, cls)
-    return {
-        error: where
-        for name in ("__init__", "__post_init__", "__call__")
-        for error, where in raised_by(inspect.getattr_static(thing, name, None), thing).items()
-    }
+    methods = ("__init__", "__post_init__", "__call__")
+    found = [raised_by(inspect.getattr_static(thing, name, None), thing) for name in methods]
+    return {error: where for errors in found for error, where in errors.items()}
+
+
+def raised_by(function, owner, known=()):
+    """Errors raised outside of `try` by a function and the functions and methods that it calls."""
+    function = getattr(function, "fget", getattr(function, "__func__", function))
+    function = inspect.unwrap(function) if inspect.isfunction(function) else None
+    if function is None or function in known or not is_ours(function):
+        return {}
+    if function.__code__.co_filename.startswith("<"):  # made by @dataclass
+        return {}
+    found, nodes = {}, [ast.parse(textwrap.dedent(inspect.getsource(function)))]
+    while nodes:
+        node = nodes.pop()
+        children = list(ast.iter_child_nodes(node))
+        nodes += [one for one in children if not (isinstance(node, ast.Try) and one in node.body)]
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(node, ast.Raise):
+            name = getattr(getattr(node.exc, "func", node.exc), "id", None)
+            if name in ERRORS:
+                found.setdefault(name, f"{function.__module__}.{function.__qualname__}")
+        elif isinstance(called, ast.Name):
+            found |= raised_by(function.__globals__.get(called.id), None, (*known, function))
+        elif isinstance(called, ast.Attribute) and getattr(called.value, "id", None) == "self":
+            method = inspect.getattr_static(owner, called.attr, None) if owner else None
+            found |= raised_by(method, owner, (*known, function))
+    return found
 
 
 def without_example(name, doc):
@@ -200,7 +222,7 @@ def halved(image, threshold):
     return image / 2
 
 
-def test_what_a_docstring_lacks_is_told():
+def test_complaints_about_a_docstring():
     assert complaints("halved", halved) == [
         "Parameters {'threshold'} not documented",
         "Parameters: image is 'ndarray': of which shape?",
@@ -208,7 +230,7 @@ def test_what_a_docstring_lacks_is_told():
     ]
 
 
-def test_errors_are_found_through_calls_and_methods():
+def test_errors_raised_by_calls_and_methods():
     undocumented = get_doc_object(halved)
     (told,) = without_raises(undocumented, GrayscaleResizer.transform, GrayscaleResizer)
     assert re.fullmatch(r"ValueError, raised in skfer\.\S+, is not documented", told)

@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def python(code, *arguments, cwd):
-    """Run it in a process of its own, which may be killed."""
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
         cwd=cwd,
@@ -34,7 +33,6 @@ def python(code, *arguments, cwd):
 
 @pytest.fixture
 def full_disk(tmp_path):
-    """A file system of 64 kB."""
     folder = tmp_path / "full"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
@@ -48,7 +46,7 @@ def full_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_leaves_the_model_that_was_there(full_disk):
+def test_full_disk_keeps_the_previous_model(full_disk):
     path = skfer.save(GrayscaleResizer(48), full_disk / "faces.skfer")
     with pytest.raises(OSError, match=r"faces\.skfer' can't be written: No space left") as told:
         skfer.save(skfer.load_pretrained("fer2013"), path)
@@ -58,7 +56,7 @@ def test_a_full_disk_leaves_the_model_that_was_there(full_disk):
 
 
 @pytest.mark.slow
-def test_a_limit_on_the_size_of_files_is_told_as_a_full_disk_is(tmp_path):
+def test_file_size_limit_is_reported(tmp_path):
     code = """
         import resource, signal, sys
         import skfer
@@ -75,7 +73,7 @@ def test_a_limit_on_the_size_of_files_is_told_as_a_full_disk_is(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_every_file_that_is_written_in_parts_names_itself_on_a_full_disk(tmp_path):
+def test_full_disk_names_the_file(tmp_path):
     def write():
         with partial_file(tmp_path / "rows.csv") as part, part.open("w") as file:
             file.write("half")
@@ -87,7 +85,7 @@ def test_every_file_that_is_written_in_parts_names_itself_on_a_full_disk(tmp_pat
 
 
 @pytest.mark.slow
-def test_a_process_killed_amid_a_save_leaves_the_model_that_was_there(tmp_path):
+def test_killed_save_keeps_the_previous_model(tmp_path):
     path = skfer.save(GrayscaleResizer(48), tmp_path / "faces.skfer")
     before = path.read_bytes()
     code = """
@@ -111,7 +109,7 @@ def test_a_process_killed_amid_a_save_leaves_the_model_that_was_there(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", ["cut", "folder", "missing", "text"])
-def test_an_unreadable_file_amid_a_batch_is_named(photo_files, tmp_path, broken):
+def test_unreadable_file_of_a_batch_is_named(photo_files, tmp_path, broken):
     bad = tmp_path / f"{broken}.jpg"
     if broken == "cut":
         bad.write_bytes(photo_files[1].read_bytes()[:1000])
@@ -128,13 +126,45 @@ def test_an_unreadable_file_amid_a_batch_is_named(photo_files, tmp_path, broken)
     assert table.loc[table["error"].notna(), "image"].tolist() == [str(bad)]
 
 
-def test_what_does_not_fit_into_memory_and_onto_the_disk_is_refused_with_its_size(monkeypatch):
+def test_arrays_too_large_for_memory_and_disk(monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=8_000_000_000))
     batch = [np.zeros((4, 4, 3), np.uint8)] * 3000
     with pytest.raises(OSError, match=r"12\.6 GB with images of shape \(3000, 2048, 2048, 1\)"):
         GrayscaleResizer(2048).transform(batch)
-
-
-def test_what_no_disk_holds_is_refused_in_the_same_words():
     with pytest.raises(OSError, match=r"4,000,000,000\.0 GB with images of shape"):
         empty_images((1_000_000, 1_000_000, 1_000_000, 1), np.float32)
+
+
+def test_partial_file_is_renamed_when_complete(tmp_path):
+    target = tmp_path / "rows.csv"
+    with partial_file(target) as part:
+        part.write_text("half")
+        assert not target.exists()
+        assert part.suffix == ".csv"
+    assert target.read_text() == "half"
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    assert target.stat().st_mode == ordinary.stat().st_mode
+    with (
+        pytest.raises(FileNotFoundError, match=r"nowhere.* can't be written"),
+        partial_file(tmp_path / "nowhere" / "rows.csv"),
+    ):
+        pass
+    with pytest.raises(IsADirectoryError, match="is a folder"), partial_file(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_failure_leaves_no_partial_file(tmp_path, failure):
+    target = tmp_path / "rows.csv"
+    target.write_text("old")
+
+    def write():
+        with partial_file(target) as part:
+            part.write_text("half")
+            raise failure
+
+    with pytest.raises(failure):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+    assert target.read_text() == "old"

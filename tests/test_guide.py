@@ -89,7 +89,6 @@ LESS = {
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a page in an empty folder."""
     monkeypatch.chdir(tmp_path)
     register_network("tiny_network", tiny_network)
     return lambda page, **namespace: run_page(page, namespace, LESS[page])
@@ -97,7 +96,6 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def named_pipeline():
-    """A Pipeline for photos, fitted in a moment, that `skfer.save` takes."""
     register_network("tiny_network", tiny_network)
     faces = make_faces(60, classes=["happy", "sad", "surprise"], random_state=0)
     classifier = FacialExpressionClassifier("tiny_network", epochs=2, random_state=0)
@@ -108,7 +106,6 @@ def named_pipeline():
 
 @pytest.fixture(params=["drawn faces", pytest.param("fer2013", marks=pytest.mark.real_data)])
 def data(request, monkeypatch):
-    """Whether the page finds real data."""
     if request.param == "fer2013":
         request.getfixturevalue("fer2013")
     else:
@@ -116,7 +113,7 @@ def data(request, monkeypatch):
     return request.param
 
 
-def test_every_page_of_the_guide_is_run():
+def test_every_guide_page_is_tested():
     pages = {path.relative_to(DOCS).as_posix() for path in (DOCS / "guide").glob("*.md")}
     assert pages - {"guide/index.md"} == {page for page in LESS if page.startswith("guide/")}
 
@@ -248,7 +245,7 @@ def test_evaluation(run):
 
 
 @pytest.mark.slow
-def test_questions(run, tmp_path):
+def test_faq(run, tmp_path):
     write_photo(tmp_path / "photo.jpg")
     page = run("faq.md")
     assert page["table"]["expression"].isna().tolist() == [False, True]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from _utils import tiny_network
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
@@ -8,17 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from skfer import (
-    AbstainingClassifier,
-    ConformalClassifier,
-    ExpressionEmbedder,
-    FaceCropper,
-    FacialExpressionClassifier,
-    GrayscaleResizer,
-    HOGDescriptor,
-    export_onnx,
-    recognize,
-)
+import skfer
 from skfer._pipelines import find_abstaining, flat_steps, image_shape, split_pipeline
 from skfer.datasets import make_faces
 from skfer.inspection import HistoryDisplay, grad_cam
@@ -41,20 +32,21 @@ def photos():
 
 @pytest.fixture(scope="module")
 def classifier(faces):
-    from _utils import tiny_network
-
-    classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
+    classifier = skfer.FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
     return classifier.fit(faces.images, faces.labels)
 
 
 @pytest.fixture(scope="module")
 def pipeline(classifier):
-    steps = [("c", FaceCropper(margin=0.1)), ("r", GrayscaleResizer(32)), ("n", classifier)]
+    steps = [
+        ("c", skfer.FaceCropper(margin=0.1)),
+        ("r", skfer.GrayscaleResizer(32)),
+        ("n", classifier),
+    ]
     return Pipeline(steps)
 
 
 def searched(estimator, faces):
-    """A search that is fitted, with that estimator as the best."""
     search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2)
     search.fit(faces.images.reshape(40, -1), faces.labels)
     search.best_estimator_ = estimator
@@ -62,7 +54,7 @@ def searched(estimator, faces):
 
 
 def conformal(estimator, faces):
-    sets = ConformalClassifier(FrozenEstimator(estimator))
+    sets = skfer.ConformalClassifier(FrozenEstimator(estimator))
     return sets.fit(faces.images, faces.labels)
 
 
@@ -70,12 +62,12 @@ WRAPPED = {
     "FrozenEstimator": lambda inner, faces: FrozenEstimator(inner),
     "ConformalClassifier": conformal,
     "search": searched,
-    "AbstainingClassifier": lambda inner, faces: AbstainingClassifier(inner, threshold=0),
+    "AbstainingClassifier": lambda inner, faces: skfer.AbstainingClassifier(inner, threshold=0),
     "search in FrozenEstimator": lambda inner, faces: FrozenEstimator(searched(inner, faces)),
     "sets around abstention": lambda inner, faces: conformal(
-        AbstainingClassifier(FrozenEstimator(inner), threshold=0), faces
+        skfer.AbstainingClassifier(FrozenEstimator(inner), threshold=0), faces
     ),
-    "abstention around a search": lambda inner, faces: AbstainingClassifier(
+    "abstention around a search": lambda inner, faces: skfer.AbstainingClassifier(
         searched(inner, faces), threshold=0
     ),
 }
@@ -83,85 +75,85 @@ WRAPPED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
-def test_a_wrapped_pipeline_reads_faces_as_the_pipeline_does(wrap, pipeline, faces, photos):
-    expected = recognize(photos, pipeline)
-    found = recognize(photos, wrap(pipeline, faces))
+def test_wrapped_pipeline_recognizes_faces(wrap, pipeline, faces, photos):
+    expected = skfer.recognize(photos, pipeline)
+    found = skfer.recognize(photos, wrap(pipeline, faces))
     assert found.equals(expected)
     assert found["expression"].notna().any()
 
 
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
-def test_a_wrapped_classifier_reads_faces_as_the_classifier_does(wrap, classifier, faces, photos):
-    expected = recognize(photos, classifier)
-    assert recognize(photos, wrap(classifier, faces)).equals(expected)
-    last = make_pipeline(FaceCropper(), GrayscaleResizer(32), wrap(classifier, faces))
-    assert recognize(photos, last).equals(expected)
+def test_wrapped_classifier_recognizes_faces(wrap, classifier, faces, photos):
+    expected = skfer.recognize(photos, classifier)
+    assert skfer.recognize(photos, wrap(classifier, faces)).equals(expected)
+    last = make_pipeline(skfer.FaceCropper(), skfer.GrayscaleResizer(32), wrap(classifier, faces))
+    assert skfer.recognize(photos, last).equals(expected)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
-def test_a_wrapped_classifier_is_explained_embedded_and_exported(wrap, classifier, faces, tmp_path):
+def test_wrapped_classifier_in_other_functions(wrap, classifier, faces, tmp_path):
     wrapped, X = wrap(classifier, faces), faces.images[:4]
     np.testing.assert_array_equal(grad_cam(wrapped, X).maps, grad_cam(classifier, X).maps)
     HistoryDisplay.from_estimator(wrapped)
-    embedder = ExpressionEmbedder(FrozenEstimator(wrapped)).fit(X)
+    embedder = skfer.ExpressionEmbedder(FrozenEstimator(wrapped)).fit(X)
     np.testing.assert_array_equal(embedder.transform(X), classifier._embed(X))
-    fit = FacialExpressionClassifier(
+    fit = skfer.FacialExpressionClassifier(
         classifier.network, weights=FrozenEstimator(wrapped), epochs=1, learning_rate=1e-9
     ).fit(faces.images, faces.labels)
     np.testing.assert_allclose(fit.predict_proba(X), classifier.predict_proba(X), atol=1e-4)
-    assert export_onnx(wrapped, tmp_path / "wrapped.onnx").is_file()
+    assert skfer.export_onnx(wrapped, tmp_path / "wrapped.onnx").is_file()
 
 
-def test_a_calibrated_classifier_reads_faces(classifier, faces, photos):
+def test_calibrated_classifiers_and_ensembles(classifier, faces, photos):
     calibrated = CalibratedClassifierCV(FrozenEstimator(classifier), cv=2)
     calibrated.fit(faces.images, faces.labels)
-    table = recognize(photos, calibrated)
-    behind = make_pipeline(FaceCropper(), GrayscaleResizer(32), calibrated)
-    assert table.equals(recognize(photos, behind))
-    assert not table.equals(recognize(photos, classifier))
-
-
-def test_an_ensemble_and_descriptors_read_faces_of_any_size(classifier, faces, photos):
+    table = skfer.recognize(photos, calibrated)
+    behind = make_pipeline(skfer.FaceCropper(), skfer.GrayscaleResizer(32), calibrated)
+    assert table.equals(skfer.recognize(photos, behind))
+    assert not table.equals(skfer.recognize(photos, classifier))
     vote = VotingClassifier([("a", FrozenEstimator(classifier))], voting="soft")
     vote.fit(faces.images, faces.labels)
-    hog = make_pipeline(HOGDescriptor(), LogisticRegression()).fit(faces.images, faces.labels)
-    embedded = make_pipeline(ExpressionEmbedder(FrozenEstimator(classifier)), LogisticRegression())
+    hog = make_pipeline(skfer.HOGDescriptor(), LogisticRegression()).fit(faces.images, faces.labels)
+    embedded = make_pipeline(
+        skfer.ExpressionEmbedder(FrozenEstimator(classifier)), LogisticRegression()
+    )
     embedded.fit(faces.images, faces.labels)
     for estimator in (vote, hog, embedded):
-        resized = make_pipeline(FaceCropper(), GrayscaleResizer(32), *flat_steps(estimator))
-        assert recognize(photos, estimator).equals(recognize(photos, resized))
+        resized = make_pipeline(
+            skfer.FaceCropper(), skfer.GrayscaleResizer(32), *flat_steps(estimator)
+        )
+        assert skfer.recognize(photos, estimator).equals(skfer.recognize(photos, resized))
 
 
-def test_the_outermost_abstention_counts(pipeline, classifier, faces):
-    inner = AbstainingClassifier(pipeline, threshold=0.7)
-    outer = AbstainingClassifier(FrozenEstimator(inner), threshold=0.9)
+def test_outermost_abstention_and_image_shape(pipeline, classifier, faces):
+    inner = skfer.AbstainingClassifier(pipeline, threshold=0.7)
+    outer = skfer.AbstainingClassifier(FrozenEstimator(inner), threshold=0.9)
     assert find_abstaining(pipeline) is None
     assert find_abstaining(FrozenEstimator(inner)) is inner
     assert find_abstaining(conformal(inner, faces)) is inner
     assert find_abstaining(outer) is outer
-    assert find_abstaining(make_pipeline(GrayscaleResizer(32), FrozenEstimator(outer))) is outer
+    assert (
+        find_abstaining(make_pipeline(skfer.GrayscaleResizer(32), FrozenEstimator(outer))) is outer
+    )
     assert split_pipeline(outer, None).threshold == 0.9
     assert split_pipeline(conformal(inner, faces), None).unsure == "unsure"
-
-
-def test_what_is_not_fitted_is_named(pipeline, classifier, faces, photos):
-    with pytest.raises(NotFittedError, match="ConformalClassifier instance is not fitted"):
-        recognize(photos, ConformalClassifier(pipeline))
-    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2, refit=False)
-    with pytest.raises(NotFittedError, match="GridSearchCV instance is not fitted"):
-        recognize(photos, search)
-    search.fit(faces.images.reshape(40, -1), faces.labels)
-    with pytest.raises(NotFittedError, match="refit=False"):
-        recognize(photos, search)
-    with pytest.raises(NotFittedError, match="FacialExpressionClassifier is not fitted"):
-        recognize(photos, FrozenEstimator(FacialExpressionClassifier()))
-    with pytest.raises(NotFittedError, match="CalibratedClassifierCV is not fitted"):
-        recognize(photos, CalibratedClassifierCV(FacialExpressionClassifier()))
-
-
-def test_the_shape_of_images_is_found_inside(classifier, pipeline):
     assert image_shape(FrozenEstimator(classifier)) == (32, 32, 1)
     assert image_shape(pipeline) is None
     assert image_shape(make_pipeline(classifier)) == (32, 32, 1)
     assert image_shape(LogisticRegression()) is None
+
+
+def test_unfitted_estimators_are_named(pipeline, classifier, faces, photos):
+    with pytest.raises(NotFittedError, match="ConformalClassifier instance is not fitted"):
+        skfer.recognize(photos, skfer.ConformalClassifier(pipeline))
+    search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2, refit=False)
+    with pytest.raises(NotFittedError, match="GridSearchCV instance is not fitted"):
+        skfer.recognize(photos, search)
+    search.fit(faces.images.reshape(40, -1), faces.labels)
+    with pytest.raises(NotFittedError, match="refit=False"):
+        skfer.recognize(photos, search)
+    with pytest.raises(NotFittedError, match="FacialExpressionClassifier is not fitted"):
+        skfer.recognize(photos, FrozenEstimator(skfer.FacialExpressionClassifier()))
+    with pytest.raises(NotFittedError, match="CalibratedClassifierCV is not fitted"):
+        skfer.recognize(photos, CalibratedClassifierCV(skfer.FacialExpressionClassifier()))

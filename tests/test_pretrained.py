@@ -21,33 +21,14 @@ def fer2013_pipeline():
 
 
 @pytest.mark.slow
-def test_names_a_face_in_a_photo(fer2013_pipeline, astronaut, photo_files):
+def test_predict_photos_and_fit(fer2013_pipeline, astronaut, photo_files):
     assert fer2013_pipeline.predict([astronaut]).tolist() == ["happy"]
     probabilities = fer2013_pipeline.predict_proba(photo_files)
     assert probabilities.shape == (len(photo_files), 7)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-
-
-def test_ferplus_knows_contempt(astronaut):
     pipeline = load_pretrained("ferplus")
     assert "contempt" in pipeline.classes_
     assert pipeline.predict([astronaut]).tolist() == ["happy"]
-
-
-def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, ferplus"):
-        load_pretrained("affectnet")
-
-
-def test_the_list_says_what_there_is():
-    models = {model["name"]: model for model in list_pretrained()}
-    assert set(models) == {"fer2013", "ferplus"}
-    assert models["fer2013"]["n_weights"] == 1_551_567
-    assert 0.5 < models["ferplus"]["accuracy"]["PublicTest"] < 1
-
-
-@pytest.mark.slow
-def test_a_fit_starts_from_the_weights_and_has_labels_of_its_own(fer2013_pipeline):
     faces = make_faces(12, classes=["happy", "sad"], random_state=0)
     mine = clone(fer2013_pipeline["classifier"]).set_params(
         epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
@@ -58,10 +39,20 @@ def test_a_fit_starts_from_the_weights_and_has_labels_of_its_own(fer2013_pipelin
     assert np.array_equal(mine.network_.get_weights()[0], theirs[0])
 
 
-def test_weights_of_another_network_are_refused_with_theirs():
+def test_unknown_names_and_networks():
+    with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, ferplus"):
+        load_pretrained("affectnet")
+    models = {model["name"]: model for model in list_pretrained()}
+    assert set(models) == {"fer2013", "ferplus"}
+    assert models["fer2013"]["n_weights"] == 1_551_567
+    assert 0.5 < models["ferplus"]["accuracy"]["PublicTest"] < 1
     classifier = FacialExpressionClassifier("little_vgg", weights="fer2013")
     with pytest.raises(ValueError, match=r"'mini_resnet' and \(48, 48, 1\)"):
         classifier.fit(np.zeros((4, 48, 48), np.uint8), ["a", "b", "a", "b"])
+    shipped = load_pretrained("fer2013")["classifier"]
+    with pytest.raises(ValueError, match="at least 2 classes"):
+        shipped.fit(make_faces(4, random_state=0).images, ["happy"] * 4)
+    assert shipped.temperature_ == pytest.approx(0.942)
 
 
 @pytest.fixture(scope="module")
@@ -72,23 +63,18 @@ def public_test(fer2013):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_reaches_what_its_record_says(fer2013_pipeline, public_test):
+def test_accuracy_equals_the_record(fer2013_pipeline, public_test):
     images, labels = public_test
     record = next(model for model in list_pretrained() if model["name"] == "fer2013")
     found = fer2013_pipeline["classifier"].score(images, labels)
     assert found == pytest.approx(record["accuracy"]["PublicTest"], abs=0.001)
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-def test_cropped_faces_are_not_spoilt_by_the_cropper(fer2013_pipeline, public_test):
     images, labels = public_test[0][:500], public_test[1][:500]
     without = Pipeline([("cropper", "passthrough"), *fer2013_pipeline.steps[1:]])
     assert fer2013_pipeline.score(images, labels) == without.score(images, labels)
 
 
 @pytest.mark.slow
-def test_the_shipped_temperature_belongs_to_the_weights():
+def test_shipped_temperature_and_random_states():
     X = make_faces(3, random_state=0).images
     shipped = load_pretrained("fer2013")["classifier"]
     assert shipped.temperature is None
@@ -99,16 +85,6 @@ def test_the_shipped_temperature_belongs_to_the_weights():
     shipped.set_params(temperature=1)
     np.testing.assert_allclose(apply_temperature(shipped.predict_proba(X), 0.942), softened, 1e-4)
 
-
-def test_a_failed_fit_keeps_the_temperature():
-    shipped = load_pretrained("fer2013")["classifier"]
-    with pytest.raises(ValueError, match="at least 2 classes"):
-        shipped.fit(make_faces(4, random_state=0).images, ["happy"] * 4)
-    assert shipped.temperature_ == pytest.approx(0.942)
-
-
-@pytest.mark.slow
-def test_loading_draws_no_number_of_the_process():
     def states():
         kind, keys, place, *_ = np.random.get_state()  # noqa: NPY002
         return kind, keys.tolist(), place, random.getstate()
@@ -121,7 +97,7 @@ def test_loading_draws_no_number_of_the_process():
 
 
 @pytest.mark.slow
-def test_loading_leaves_nothing_in_memory():
+def test_loading_releases_memory():
     def megabytes():
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)  # what is free, but kept for later, is no leak

@@ -19,7 +19,6 @@ RECIPES = ["add_a_network.md", "add_a_detector.md", "add_a_dataset.md"]
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a recipe in an empty folder, as a module that pickles find."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_registry, "_REGISTERED", dict(_registry._REGISTERED))
 
@@ -32,7 +31,6 @@ def run(tmp_path, monkeypatch):
 
 
 def overlap(a, b):
-    """Intersection over union of two boxes."""
     corner = np.maximum(a[:2], b[:2])
     sides = np.clip(np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - corner, 0, None)
     shared = sides.prod()
@@ -40,14 +38,14 @@ def overlap(a, b):
 
 
 @pytest.mark.parametrize("page", RECIPES)
-def test_a_recipe_is_under_30_lines(page):
+def test_length_of_recipes(page):
     text = (DOCS / "development" / page).read_text(encoding="utf-8")
     recipe = re.search(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
     assert len([line for line in recipe.splitlines() if line.strip()]) < 30
 
 
 @pytest.mark.slow
-def test_a_network_is_fitted_saved_and_loaded_by_its_name(run, tmp_path):
+def test_add_a_network(run, tmp_path):
     page = run("add_a_network.md")
     assert "three_blocks" in list_networks()
     # 3x3 kernels without biases, four numbers for each filter's normalisation, and the last layer.
@@ -65,7 +63,7 @@ def test_a_network_is_fitted_saved_and_loaded_by_its_name(run, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.* no face found")
-def test_a_detector_finds_drawn_faces_for_the_cropper(run):
+def test_add_a_detector(run):
     page = run("add_a_detector.md")
     detector = page["cropper"].detector
     assert isinstance(detector, FaceDetector)
@@ -89,7 +87,7 @@ def test_a_detector_finds_drawn_faces_for_the_cropper(run):
 
 
 @pytest.mark.slow
-def test_a_data_set_speaks_the_words_of_skfer(run, tmp_path):
+def test_add_a_dataset(run, tmp_path):
     codes = {"angry": "AN", "happy": "HA", "sad": "SA", "surprise": "SU"}
     faces = make_faces(24, classes=list(codes), random_state=0)
     (tmp_path / "coded").mkdir()

@@ -10,18 +10,7 @@ from _utils import tiny_network
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skfer import (
-    AbstainingClassifier,
-    ConformalClassifier,
-    ExpressionEmbedder,
-    FaceCropper,
-    FacialAffectRegressor,
-    FacialExpressionClassifier,
-    GrayscaleResizer,
-    HOGDescriptor,
-    ImageResizer,
-    LBPDescriptor,
-)
+import skfer
 from skfer.networks import register_network
 
 # By name, as a function's repr is another in every process and part of the ids of the tests.
@@ -31,7 +20,7 @@ register_network("tiny_network", tiny_network)
 pytestmark = pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
 
 
-class FaceCropperIntoOneArray(FaceCropper):
+class FaceCropperIntoOneArray(skfer.FaceCropper):
     """The cropper with a dense result, which crops of one size allow.
 
     Passes every check: what `FaceCropper` fails is due to the form of its result alone.
@@ -53,7 +42,7 @@ _MINIBATCHES = (
 
 # Estimator class -> {check: why it can't pass}. An entry that passes after all is an error.
 EXPECTED_FAILED_CHECKS = {
-    FaceCropper: dict.fromkeys(
+    skfer.FaceCropper: dict.fromkeys(
         (
             "check_estimators_pickle",
             "check_fit_idempotent",
@@ -65,8 +54,10 @@ EXPECTED_FAILED_CHECKS = {
         ),
         _RAGGED,
     ),
-    FacialExpressionClassifier: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
-    FacialAffectRegressor: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
+    skfer.FacialExpressionClassifier: {
+        "check_sample_weight_equivalence_on_dense_data": _MINIBATCHES
+    },
+    skfer.FacialAffectRegressor: {"check_sample_weight_equivalence_on_dense_data": _MINIBATCHES},
 }
 
 _SETTINGS = {"epochs": 20, "batch_size": 16, "learning_rate": 2e-2, "schedule": None}
@@ -75,25 +66,25 @@ _SETTINGS |= {"augment": None, "random_state": 0}
 
 # Every estimator of the package belongs here.
 ESTIMATORS = [
-    FaceCropper(),
+    skfer.FaceCropper(),
     FaceCropperIntoOneArray(),
-    GrayscaleResizer(),
-    ImageResizer(color="rgb"),
-    HOGDescriptor(),
-    LBPDescriptor(),
-    ExpressionEmbedder(
-        FacialExpressionClassifier(
+    skfer.GrayscaleResizer(),
+    skfer.ImageResizer(color="rgb"),
+    skfer.HOGDescriptor(),
+    skfer.LBPDescriptor(),
+    skfer.ExpressionEmbedder(
+        skfer.FacialExpressionClassifier(
             "tiny_network", **_SETTINGS | {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3}
         )
     ),
-    FacialExpressionClassifier("tiny_network", **_SETTINGS),
+    skfer.FacialExpressionClassifier("tiny_network", **_SETTINGS),
     # The suite's targets have no scale of their own.
-    FacialAffectRegressor("tiny_network", target_range=None, **_SETTINGS),
+    skfer.FacialAffectRegressor("tiny_network", target_range=None, **_SETTINGS),
     # Of three classes one always has more than 0.3. The suite holds answers against the largest
     # probability, which an abstention rightly doesn't follow: for those see test_abstaining.py.
-    AbstainingClassifier(LogisticRegression(), threshold=0.3),
+    skfer.AbstainingClassifier(LogisticRegression(), threshold=0.3),
     # So little confidence that the suite's few samples suffice.
-    ConformalClassifier(LogisticRegression(), confidence=0.5, random_state=0),
+    skfer.ConformalClassifier(LogisticRegression(), confidence=0.5, random_state=0),
 ]
 
 

@@ -32,7 +32,6 @@ def photos():
 
 
 def in_threads(function):
-    """What a function returns in eight threads that all begin at the same time."""
     start = threading.Barrier(N_THREADS)
 
     def task():
@@ -45,7 +44,7 @@ def in_threads(function):
 
 
 @pytest.mark.parametrize("state", ["fitted", "copied", "unpickled"])
-def test_eight_threads_get_the_answers_of_one(fitted_pipeline, photos, state):
+def test_threads_predict_the_same(fitted_pipeline, photos, state):
     expected = fitted_pipeline.predict_proba(photos)
     pipeline = {
         "fitted": lambda: fitted_pipeline,
@@ -57,7 +56,7 @@ def test_eight_threads_get_the_answers_of_one(fitted_pipeline, photos, state):
         np.testing.assert_array_equal(answers, expected)
 
 
-def test_eight_threads_get_the_features_of_one(fitted_pipeline, photos):
+def test_threads_embed_the_same(fitted_pipeline, photos):
     pipelines = fitted_pipeline, pickle.loads(pickle.dumps(fitted_pipeline))
     one, other = (ExpressionEmbedder(FrozenEstimator(p)).fit(photos) for p in pipelines)
     expected = one.transform(photos)
@@ -66,7 +65,7 @@ def test_eight_threads_get_the_features_of_one(fitted_pipeline, photos):
 
 
 @pytest.mark.slow
-def test_workers_answer_alike_and_share_the_cores(fitted_pipeline):
+def test_workers_predict_with_limited_threads(fitted_pipeline):
     # TensorFlow has been used here, in the parent: workers must not wait for its threads.
     images = make_faces(5, random_state=1).images
     classifier = fitted_pipeline[-1]
@@ -84,7 +83,7 @@ def test_workers_answer_alike_and_share_the_cores(fitted_pipeline):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_predicts_and_refuses_to_fit(fitted_pipeline):
+def test_forked_process_predicts_but_does_not_fit(fitted_pipeline):
     faces = make_faces(20, classes=["happy", "sad"], random_state=0)
     fitted = fitted_pipeline[-1]
     expected = fitted.predict(faces.images).tolist()
@@ -97,7 +96,6 @@ def test_a_forked_process_predicts_and_refuses_to_fit(fitted_pipeline):
 
 
 def in_a_fork(function):
-    """What a function returns, or raises, in a child process that is a fork of this one."""
     ours, theirs = multiprocessing.Pipe()
 
     def answer():
@@ -118,7 +116,7 @@ def in_a_fork(function):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_face_reader_in_a_forked_process_does_not_hang(fitted_pipeline, photos):
+def test_forked_reader_and_mtcnn_are_refused(fitted_pipeline, photos):
     reader = FaceReader(fitted_pipeline, n_jobs=2)
     assert any(len(reading) for reading in reader.read(photos))  # its threads are at work
     error = in_a_fork(lambda: reader.read(photos))
@@ -128,11 +126,6 @@ def test_a_face_reader_in_a_forked_process_does_not_hang(fitted_pipeline, photos
     # Without a face, no network is asked.
     blank = [np.zeros((96, 128, 3), np.uint8)] * 3
     assert in_a_fork(lambda: [len(reading) for reading in reader.read(blank)]) == [0, 0, 0]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="forks")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_mtcnn_in_a_forked_process_says_what_to_use(fitted_pipeline, photos):
     fitted_pipeline.predict(photos)  # TensorFlow is at work, with or without the package mtcnn
     error = in_a_fork(lambda: MTCNNDetector().detect(photos[0]))
     assert isinstance(error, RuntimeError)
@@ -143,6 +136,6 @@ def test_mtcnn_in_a_forked_process_says_what_to_use(fitted_pipeline, photos):
     ("words", "threads"),
     [("1", 1), ("100000", os.cpu_count()), ("1,4", 1), ("0", None), ("9" * 50, None), ("x", None)],
 )
-def test_number_of_threads_is_at_most_that_of_the_cores(monkeypatch, words, threads):
+def test_number_of_threads(monkeypatch, words, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", words)
     assert threads_allowed() == threads

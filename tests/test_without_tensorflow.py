@@ -25,7 +25,6 @@ def run(code, *arguments, **options):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A photo, a fitted Pipeline as a pickle, and as a file of `skfer.save`."""
     import cv2
     import joblib
 
@@ -72,7 +71,7 @@ ACTIONS = {
 
 @pytest.mark.filterwarnings("ignore:.* no face found")
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_answer_imports_no_package_of_training(action, folder):
+def test_prediction_imports_no_training_packages(action, folder):
     files = (folder / name for name in ("photo.png", "model.skfer", "model.joblib"))
     done = run("import sys;" + ACTIONS[action], *files)
     assert done.returncode == 0, done.stderr
@@ -80,7 +79,7 @@ def test_an_answer_imports_no_package_of_training(action, folder):
     assert not [line for line in lines if "warn" not in line.lower()], done.stderr
 
 
-def test_a_loaded_model_predicts_as_before_it_was_saved(folder):
+def test_loaded_models_predict_the_same(folder, tmp_path):
     import joblib
 
     import skfer
@@ -93,9 +92,6 @@ def test_a_loaded_model_predicts_as_before_it_was_saved(folder):
     assert (saved.predict_proba(photos) == expected).all()
     saved.set_params(classifier__backend="keras")
     assert abs(saved.predict_proba(photos) - expected).max() < 1e-5
-
-
-def test_nothing_is_left_in_the_temporary_folder(folder, tmp_path):
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     done = run("import sys;" + ACTIONS["predict"], folder / "photo.png", env=environment)
     assert done.returncode == 0, done.stderr

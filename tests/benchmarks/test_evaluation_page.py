@@ -13,8 +13,6 @@ CLASSES = ["happy", "sad", "surprise"]
 
 
 class ByLot(ClassifierMixin, BaseEstimator):
-    """Probabilities that chance decides."""
-
     def __init__(self, classes):
         self.classes = classes
         self.classes_ = np.array(classes)
@@ -45,7 +43,7 @@ def found(script):
 
 
 @pytest.mark.slow
-def test_leaks_are_told_by_rows_of_the_source(found):
+def test_leaks(found):
     (figures, _), _, _ = found
     leaks = figures["leaks"]
     assert leaks["counts"]["copy"] == 40
@@ -55,15 +53,12 @@ def test_leaks_are_told_by_rows_of_the_source(found):
     assert gap["gap"] == pytest.approx(abs(gap["leaked"] - gap["unseen"]), abs=2e-4)
 
 
-def test_every_model_meets_every_data_set(found):
+def test_matrix_and_drawn_folder(found, script, tmp_path):
     (figures, _), _, _ = found
     assert len(figures["matrix"]) == 2 * 4 * 3
     drawn = [row for row in figures["matrix"] if row["dataset"] == "drawn, as CK+"]
     assert {row["groups"] for row in drawn} == {6, 8}
     assert {row["images"] for row in drawn} == {18, 24}
-
-
-def test_the_folder_is_named_as_in_ck(script, tmp_path):
     data = load_image_folder(script.drawn_folder(tmp_path, people=1), names="ck+")
     assert len(data.paths) == 24
     assert sorted(set(data.subjects)) == [f"S{number:03d}" for number in range(8)]
@@ -72,7 +67,7 @@ def test_the_folder_is_named_as_in_ck(script, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_page_and_its_pictures(script, found, tmp_path, monkeypatch, figures_in_memory):
+def test_page_and_pictures(script, found, tmp_path, monkeypatch, figures_in_memory):
     (figures, pictures), training, test = found
     script.draw(training=training, test=test, docs=tmp_path, build=tmp_path / "build", **pictures)
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}

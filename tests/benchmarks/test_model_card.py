@@ -67,13 +67,27 @@ def card(script, judged, pipeline, tmp_path_factory):
     return figures, (folder / "fer2013.md").read_text(), folder
 
 
-def test_copies_are_found_and_counted(script, judged):
+def test_copies_votes_and_calibration(script, judged, pipeline, card):
     assert judged.counts["copies"] == 5
     assert judged.subsets[script.COPIES].sum() == 45
+    votes = np.zeros((5, 10), np.uint8)
+    votes[0, [0, 1]] = 6, 4  # more than half
+    votes[1, [0, 1]] = 5, 5  # not more than half
+    votes[2, [0, 1, 2, 3]] = 4, 3, 1, 1  # more than half once single votes are dropped
+    votes[3, 8] = 9  # most say "unknown"
+    votes[4, :8] = 1  # nothing is left
+    assert script.paper_majority(votes).tolist() == [True, False, True, False, False]
+    classifier = pipeline["classifier"]
+    assert classifier.temperature == 1.3
+    assert classifier.test_time_augmentation is None
+    for views in ("none", "flip"):
+        halves = card[0]["calibration"][views]["halves"]
+        assert [half["images"] for half in halves] == [25, 25]
+        assert halves[0]["temperature"] != halves[1]["temperature"]
 
 
 @pytest.mark.slow
-def test_the_figures_are_those_of_the_pipeline(script, judged, pipeline, card):
+def test_figures_of_the_pipeline(script, judged, pipeline, card):
     figures, _, _ = card
     whole, new = figures["accuracy"]
     score = pipeline.score(judged.images, judged.labels)
@@ -86,20 +100,7 @@ def test_the_figures_are_those_of_the_pipeline(script, judged, pipeline, card):
     assert figures["coverage"][0]["answered"] == 1
 
 
-def test_the_pipeline_is_left_as_it_was(pipeline, card):
-    classifier = pipeline["classifier"]
-    assert classifier.temperature == 1.3
-    assert classifier.test_time_augmentation is None
-
-
-def test_temperature_is_fitted_on_either_half(card):
-    for views in ("none", "flip"):
-        halves = card[0]["calibration"][views]["halves"]
-        assert [half["images"] for half in halves] == [25, 25]
-        assert halves[0]["temperature"] != halves[1]["temperature"]
-
-
-def test_card_has_every_section_and_figure(card):
+def test_sections_of_the_card(card):
     figures, text, folder = card
     assert "{" not in text
     for heading in (
@@ -116,19 +117,9 @@ def test_card_has_every_section_and_figure(card):
         assert (folder / "images" / f"fer2013_{what}.png").stat().st_size > 5000
 
 
-def test_majority_of_the_ferplus_paper(script):
-    votes = np.zeros((5, 10), np.uint8)
-    votes[0, [0, 1]] = 6, 4  # more than half
-    votes[1, [0, 1]] = 5, 5  # not more than half
-    votes[2, [0, 1, 2, 3]] = 4, 3, 1, 1  # more than half once single votes are dropped
-    votes[3, 8] = 9  # most say "unknown"
-    votes[4, :8] = 1  # nothing is left
-    assert script.paper_majority(votes).tolist() == [True, False, True, False, False]
-
-
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_images_of_real_data_are_counted(script, skfer_data):
+def test_images_of_real_data(script, skfer_data):
     path = skfer_data / "data" / "fer2013.npz"
     if not path.exists():
         pytest.skip(f"there is no {path}")

@@ -15,7 +15,6 @@ MODULES = ("augment", "recipes", "shrink", "train")
 
 @pytest.fixture(scope="module")
 def modules():
-    """Modules of the folder, which are no part of any package."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(FOLDER)
         yield {name: importlib.import_module(name) for name in MODULES}
@@ -38,7 +37,6 @@ def data():
 
 @pytest.fixture
 def train(modules, tmp_path, monkeypatch):
-    """The module with a tiny run of two epochs of three steps, at two sizes."""
     module = modules["train"]
     recipe = modules["recipes"].RUNS["small"] | {
         **{"start": None, "taught": 0.0, "epochs": 2, "full_size_epochs": 1, "batch_size": 16},
@@ -50,7 +48,7 @@ def train(modules, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_continues_as_if_it_had_not_been(train, data, tmp_path):
+def test_stopped_run_continues(train, data, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
         folder.mkdir()
@@ -75,7 +73,7 @@ def test_a_stopped_run_continues_as_if_it_had_not_been(train, data, tmp_path):
         np.testing.assert_allclose(stored, kept, rtol=1e-3, atol=1e-4)
 
 
-def test_targets_hold_labels_and_votes_in_equal_parts(train, data):
+def test_targets_rates_and_augmentation(train, data, modules):
     recipe = train.RUNS["tiny"]
     targets = train.targets_of(data, recipe)
     assert targets.shape == (48, 15)
@@ -83,16 +81,21 @@ def test_targets_hold_labels_and_votes_in_equal_parts(train, data):
     np.testing.assert_allclose(targets[1:, :7].sum(axis=1), 0.5, rtol=1e-2)
     assert targets[0, 7:].sum() == 0  # nobody voted
     assert (targets[:, :7].argmax(axis=1) == data["labels"][:48]).all()
-
-
-def test_the_rate_warms_up_stays_and_falls_to_zero(train):
     recipe = {"learning_rate": 0.1, "warm_up": 0.1, "decay": 0.5}
     rates = [train.learning_rate(recipe, progress) for progress in (0.05, 0.1, 0.5, 0.75, 1.0)]
     np.testing.assert_allclose(rates, [0.05, 0.1, 0.1, 0.05, 0.0])
+    images = data["images"]
+    found, _ = modules["augment"].augmented(
+        images, np.zeros((60, 15), np.float32), np.random.default_rng(0), 48, {}
+    )
+    same = np.isclose(found[..., 0], images / 255, atol=2e-3).all(axis=(1, 2))
+    mirrored = np.isclose(found[..., 0], images[:, :, ::-1] / 255, atol=2e-3).all(axis=(1, 2))
+    assert (same | mirrored).all()
+    assert 10 < same.sum() < 50
 
 
 @pytest.mark.parametrize("size", [48, 40])
-def test_augmented_images_stay_images(modules, data, size):
+def test_augmentation_keeps_shape_and_range(modules, data, size):
     settings = dict.fromkeys(("blur", "resolution", "jpeg", "noise", "erasing"), 0.5)
     settings |= {"rotation": 15, "zoom": 0.2, "shift": 4, "shear": 0.1, "cutmix": 0.3, "mixup": 0.3}
     settings |= {"gamma": 0.4, "contrast": 0.3, "brightness": 0.2}
@@ -108,19 +111,8 @@ def test_augmented_images_stay_images(modules, data, size):
     np.testing.assert_array_equal(first, again)
 
 
-def test_without_any_change_the_image_or_its_mirror_image_comes_out(modules, data):
-    images = data["images"]
-    found, _ = modules["augment"].augmented(
-        images, np.zeros((60, 15), np.float32), np.random.default_rng(0), 48, {}
-    )
-    same = np.isclose(found[..., 0], images / 255, atol=2e-3).all(axis=(1, 2))
-    mirrored = np.isclose(found[..., 0], images[:, :, ::-1] / 255, atol=2e-3).all(axis=(1, 2))
-    assert (same | mirrored).all()
-    assert 10 < same.sum() < 50
-
-
 @pytest.mark.slow
-def test_a_narrow_network_keeps_all_it_can_of_a_wide_one(modules, data):
+def test_shrinking_a_network(modules, data):
     train, shrink = modules["train"], modules["shrink"]
     wide, same = (train.build({}, 24) for _ in range(2))
     images = train.scaled(data["images"][:8, :24, :24])
@@ -135,7 +127,7 @@ def test_a_narrow_network_keeps_all_it_can_of_a_wide_one(modules, data):
 
 
 @pytest.mark.slow
-def test_the_loop_needs_neither_tensorflow_nor_scikit_learn():
+def test_training_imports_no_tensorflow():
     code = """
 import sys, train
 train.build({"network_params": {"width": 0.5}}, 48)

@@ -10,19 +10,17 @@ EIGHT = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "con
 
 
 def rows(images):
-    """One row of pixels in [0, 1] per picture."""
     return images.reshape(len(images), -1) / np.float32(255)
 
 
 def overlap(box, other):
-    """Intersection over union of two (x, y, width, height) boxes."""
     (x, y, w, h), (u, v, k, m) = box, other
     across = max(0, min(x + w, u + k) - max(x, u))
     down = max(0, min(y + h, v + m) - max(y, v))
     return across * down / (w * h + k * m - across * down)
 
 
-def test_defaults():
+def test_defaults_and_random_state():
     faces = make_faces(70, random_state=0)
     assert faces.images.shape == (70, 48, 48)
     assert faces.images.dtype == np.uint8
@@ -33,9 +31,6 @@ def test_defaults():
     images, labels = make_faces(70, random_state=0, return_X_y=True)
     np.testing.assert_array_equal(images, faces.images)
     np.testing.assert_array_equal(labels, faces.labels)
-
-
-def test_random_state():
     one, same, other = (make_faces(12, random_state=seed) for seed in (3, 3, 4))
     for field in ("images", "labels", "valence", "boxes"):
         np.testing.assert_array_equal(one[field], same[field])
@@ -47,73 +42,25 @@ def test_random_state():
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002 - the global state is what is tested
 
 
-@pytest.mark.parametrize(
-    ("options", "shape"),
-    [
+def test_shapes_and_boxes():
+    for options, shape in [
         ({"size": 64}, (64, 64)),
         ({"size": 32, "color": True}, (32, 32, 3)),
         ({"scene": True}, (240, 320, 3)),
         ({"scene": (120, 200)}, (120, 200, 3)),
-    ],
-)
-def test_picture_shape(options, shape):
-    faces = make_faces(2, random_state=0, **options)
-    assert faces.images.shape == (2, *shape)
-    assert faces.images.dtype == np.uint8
-
-
-@pytest.mark.parametrize(
-    ("name", "valence", "arousal"),
-    [
-        ("angry", -1, 1),
-        ("disgust", -1, 1),
-        ("fear", -1, 1),
-        ("happy", 1, 1),
-        ("sad", -1, -1),
-        ("surprise", 1, 1),
-        ("neutral", 0, 0),
-        ("contempt", -1, 1),
-    ],
-)
-def test_affect_lies_in_the_quadrant_of_the_circumplex(name, valence, arousal):
-    faces = make_faces(10, classes=[name], random_state=0)
-    assert faces.valence.dtype == faces.arousal.dtype == np.float32
-    assert (np.sign(faces.valence) == valence).all()
-    assert (np.sign(faces.arousal) == arousal).all()
-
-
-def test_affect_and_classes():
-    faces = make_faces(40, classes=["happy", "neutral"], random_state=0)
-    happy = faces.labels == "happy"
-    assert (faces.intensity[~happy] == 0).all()
-    assert faces.intensity[happy].min() >= 0.65
-    assert np.ptp(faces.valence[happy] / faces.intensity[happy]) < 1e-6
-    assert max(np.abs(faces.valence).max(), np.abs(faces.arousal).max()) <= 1
-    faces = make_faces(9, classes=["sad", "contempt", "happy"], random_state=0)
-    assert faces.target_names.tolist() == ["sad", "contempt", "happy"]
-    assert set(faces.labels) == {"sad", "contempt", "happy"}
-    assert (faces.labels[faces.target == 1] == "contempt").all()
-
-
-@pytest.mark.parametrize("options", [{}, {"scene": True}, {"scene": (96, 400), "pose": 45}])
-def test_boxes_lie_inside_the_picture(options):
-    faces = make_faces(40, random_state=0, **options)
-    height, width = faces.images.shape[1:3]
-    x, y, w, h = faces.boxes.T
-    assert faces.boxes.dtype == np.int32
-    assert (np.minimum(x, y) >= 0).all()
-    assert (x + w <= width).all()
-    assert (y + h <= height).all()
-    assert (np.minimum(w, h) >= 20).all()
-
-
-def test_boxes_in_scenes_are_square_and_vary():
-    boxes = make_faces(40, scene=True, random_state=0).boxes
-    assert (np.abs(boxes[:, 2] - boxes[:, 3]) <= 1).all()
-    assert (np.ptp(boxes, axis=0) > [100, 40, 30, 30]).all()
-
-
-def test_without_disturbance_the_pose_is_frontal_and_the_light_even():
+    ]:
+        faces = make_faces(2, random_state=0, **options)
+        assert faces.images.shape == (2, *shape)
+        assert faces.images.dtype == np.uint8
+    for options in [{}, {"scene": True}, {"scene": (96, 400), "pose": 45}]:
+        faces = make_faces(40, random_state=0, **options)
+        height, width = faces.images.shape[1:3]
+        x, y, w, h = faces.boxes.T
+        assert faces.boxes.dtype == np.int32
+        assert (np.minimum(x, y) >= 0).all()
+        assert (x + w <= width).all()
+        assert (y + h <= height).all()
+        assert (np.minimum(w, h) >= 20).all()
     faces = make_faces(
         4, classes=["happy"], noise=0, occlusion=0, brightness=0, pose=0, random_state=0
     )
@@ -128,7 +75,36 @@ def test_without_disturbance_the_pose_is_frontal_and_the_light_even():
     )
 
 
-def test_noise_occlusion_and_brightness_change_the_picture():
+@pytest.mark.parametrize(
+    ("valence", "arousal", "names"),
+    [
+        (-1, 1, ["angry", "disgust", "fear", "contempt"]),
+        (1, 1, ["happy", "surprise"]),
+        (-1, -1, ["sad"]),
+        (0, 0, ["neutral"]),
+    ],
+)
+def test_affect_of_expressions(valence, arousal, names):
+    faces = make_faces(40, classes=names, random_state=0)
+    assert faces.valence.dtype == faces.arousal.dtype == np.float32
+    assert (np.sign(faces.valence) == valence).all()
+    assert (np.sign(faces.arousal) == arousal).all()
+
+
+def test_affect_boxes_and_disturbances():
+    faces = make_faces(40, classes=["happy", "neutral"], random_state=0)
+    happy = faces.labels == "happy"
+    assert (faces.intensity[~happy] == 0).all()
+    assert faces.intensity[happy].min() >= 0.65
+    assert np.ptp(faces.valence[happy] / faces.intensity[happy]) < 1e-6
+    assert max(np.abs(faces.valence).max(), np.abs(faces.arousal).max()) <= 1
+    faces = make_faces(9, classes=["sad", "contempt", "happy"], random_state=0)
+    assert faces.target_names.tolist() == ["sad", "contempt", "happy"]
+    assert set(faces.labels) == {"sad", "contempt", "happy"}
+    assert (faces.labels[faces.target == 1] == "contempt").all()
+    boxes = make_faces(40, scene=True, random_state=0).boxes
+    assert (np.abs(boxes[:, 2] - boxes[:, 3]) <= 1).all()
+    assert (np.ptp(boxes, axis=0) > [100, 40, 30, 30]).all()
     plain = {"noise": 0, "occlusion": 0, "brightness": 0, "random_state": 0}
     reference = make_faces(1, **plain).images.astype(float)
     noisy = make_faces(1, **{**plain, "noise": 0.1}).images - reference
@@ -138,7 +114,7 @@ def test_noise_occlusion_and_brightness_change_the_picture():
 
 
 @pytest.mark.slow
-def test_haar_cascade_finds_the_faces_in_scenes():
+def test_haar_cascade_finds_faces():
     faces = make_faces(60, scene=True, random_state=0)
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     best = [
@@ -158,7 +134,7 @@ def test_haar_cascade_finds_the_faces_in_scenes():
 
 
 @pytest.mark.slow
-def test_linear_model_of_the_pixels_does_not_solve_it():
+def test_linear_model_is_not_sufficient():
     (X, y), (X_test, y_test) = (
         make_faces(n, random_state=seed, return_X_y=True) for n, seed in ((1000, 0), (500, 1))
     )
@@ -188,6 +164,6 @@ def test_linear_model_of_the_pixels_does_not_solve_it():
         ({"random_state": "seed"}, "'random_state'"),
     ],
 )
-def test_bad_arguments_are_named(options, message):
+def test_invalid_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         make_faces(**{"n_samples": 2, **options})

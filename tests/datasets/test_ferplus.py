@@ -40,8 +40,6 @@ def images():
 
 @pytest.fixture
 def write_votes(tmp_path):
-    """Writes fer2013new.csv, with rows changed if asked for, and returns its path."""
-
     def write(header=HEADER, change=None, encoding="utf-8"):
         rows = [
             [usage, f"fer{index:07}.png", *votes] for index, (usage, votes, _) in enumerate(ROWS)
@@ -58,8 +56,6 @@ def write_votes(tmp_path):
 
 @pytest.fixture
 def write_faces(tmp_path, images):
-    """Writes fer2013.csv and returns its path; FER2013's own labels differ from the votes."""
-
     def write(name="fer2013.csv", with_usage=True):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -90,7 +86,7 @@ def write_npz(tmp_path, images):
     return write
 
 
-def test_votes_beside_their_images(write_votes, write_faces, images):
+def test_votes_and_images(write_votes, write_faces, images):
     write_faces()
     faces = load_ferplus(write_votes())
     kept = [0, 2, 3, 5]
@@ -118,9 +114,7 @@ def test_votes_beside_their_images(write_votes, write_faces, images):
     np.testing.assert_array_equal(y, faces.labels)
 
 
-def test_of_equal_votes_the_first_name_wins_and_an_expression_before_unknown(
-    write_votes, write_faces
-):
+def test_equal_votes(write_votes, write_faces):
     ties = [
         ten_votes(sadness=5, anger=5),
         ten_votes(surprise=5, neutral=5),
@@ -140,7 +134,7 @@ def test_of_equal_votes_the_first_name_wins_and_an_expression_before_unknown(
     np.testing.assert_array_equal(faces.votes.argmax(axis=1), faces.target)
 
 
-def test_parts_as_in_load_fer2013(write_votes, write_faces):
+def test_usage_equals_load_fer2013(write_votes, write_faces):
     write_faces()
     path = write_votes()
     faces = load_ferplus(path)
@@ -160,7 +154,7 @@ def test_parts_as_in_load_fer2013(write_votes, write_faces):
         load_ferplus(path, usage="test")
 
 
-def test_the_ways_to_name_the_files(write_votes, write_faces, write_npz, tmp_path):
+def test_npz_of_some_rows(write_votes, write_npz, images, write_faces, tmp_path):
     elsewhere = write_faces("images/faces.csv")
     votes = write_votes()
     expected = load_ferplus(votes, fer2013=elsewhere)
@@ -176,9 +170,6 @@ def test_the_ways_to_name_the_files(write_votes, write_faces, write_npz, tmp_pat
         assert set(same) == set(expected)
         for name in ("images", "labels", "votes", "row", "usage", "test_fold"):
             np.testing.assert_array_equal(same[name], expected[name])
-
-
-def test_npz_with_some_of_the_rows(write_votes, write_npz, images):
     some = np.array([0, 3, 4, 7])
     npz = write_npz(
         images=images[some],
@@ -194,32 +185,17 @@ def test_npz_with_some_of_the_rows(write_votes, write_npz, images):
     assert faces.n_dropped == 1
 
 
-def test_header_in_another_form(write_votes, write_faces):
+def test_header_variants_and_row_mismatches(write_votes, write_faces, write_npz):
     write_faces(with_usage=False)
     faces = load_ferplus(write_votes([f" {name.upper()}" for name in HEADER], encoding="utf-8-sig"))
     # The images' file tells no parts: they are those of the votes.
     assert faces.usage.tolist() == ["Training", "Training", "PublicTest", "PublicTest"]
-
-
-def test_missing_files_are_named_with_where_to_get_them(tmp_path, write_votes, write_npz):
-    with pytest.raises(ValueError, match=r"no file .*fer2013new.csv.*microsoft/FERPlus"):
-        load_ferplus(tmp_path)
-    with pytest.raises(ValueError, match=r"no file .*votes.csv.*microsoft/FERPlus"):
-        load_ferplus(tmp_path / "votes.csv")
-    with pytest.raises(ValueError, match=r"no file or folder '.*faces.csv'"):
-        load_ferplus(write_votes(), fer2013=tmp_path / "faces.csv")
-    with pytest.raises(ValueError, match=r"no votes of 8 rows.*microsoft/FERPlus.*fer2013='"):
-        load_ferplus(write_npz(votes=None))
-
-
-def test_sources_of_images_that_do_not_fit(write_npz, write_faces, write_votes, tmp_path):
-    with pytest.raises(ValueError, match=r"fer2013='.*fer2013.csv' is one source .* too many"):
-        load_ferplus(write_npz(), fer2013=write_faces())
-    with pytest.raises(ValueError, match=r"fer2013='.*' is a folder, whose images are in no order"):
-        load_ferplus(write_votes(), fer2013=tmp_path)
-
-
-def test_other_rows_than_the_images_are_an_error(write_votes, write_faces, write_npz):
+    faces = write_faces()
+    header = [name for name in HEADER if name not in ("Usage", "fear")]
+    with pytest.raises(ValueError, match=r"line 1: no column Usage, fear; the columns are \['Ima"):
+        load_ferplus(write_votes(header))
+    with pytest.raises(ValueError, match=r"line 1: no column neutral, .*'emotion', 'pixels'"):
+        load_ferplus(faces)
     write_faces()
     with pytest.raises(ValueError, match=r"has 7 rows and .* 8 images"):
         load_ferplus(write_votes(change=lambda rows: rows.pop()))
@@ -229,6 +205,21 @@ def test_other_rows_than_the_images_are_an_error(write_votes, write_faces, write
         load_ferplus(write_votes(), fer2013=write_npz(row=np.arange(1, 9)))
     with pytest.raises(ValueError, match=r"row is \(8,\) float64; expected the rows"):
         load_ferplus(write_votes(), fer2013=write_npz(row=np.arange(8.0)))
+
+
+def test_missing_and_ambiguous_files_are_named(tmp_path, write_votes, write_npz, write_faces):
+    with pytest.raises(ValueError, match=r"no file .*fer2013new.csv.*microsoft/FERPlus"):
+        load_ferplus(tmp_path)
+    with pytest.raises(ValueError, match=r"no file .*votes.csv.*microsoft/FERPlus"):
+        load_ferplus(tmp_path / "votes.csv")
+    with pytest.raises(ValueError, match=r"no file or folder '.*faces.csv'"):
+        load_ferplus(write_votes(), fer2013=tmp_path / "faces.csv")
+    with pytest.raises(ValueError, match=r"no votes of 8 rows.*microsoft/FERPlus.*fer2013='"):
+        load_ferplus(write_npz(votes=None))
+    with pytest.raises(ValueError, match=r"fer2013='.*fer2013.csv' is one source .* too many"):
+        load_ferplus(write_npz(), fer2013=write_faces())
+    with pytest.raises(ValueError, match=r"fer2013='.*' is a folder, whose images are in no order"):
+        load_ferplus(write_votes(), fer2013=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -241,19 +232,10 @@ def test_other_rows_than_the_images_are_an_error(write_votes, write_faces, write
         (lambda rows: rows.clear(), "holds no votes"),
     ],
 )
-def test_damaged_votes_are_an_error_that_names_the_line(write_votes, write_faces, change, problem):
+def test_damaged_votes_name_the_line(write_votes, write_faces, change, problem):
     write_faces()
     with pytest.raises(ValueError, match=problem):
         load_ferplus(write_votes(change=change))
-
-
-def test_missing_columns_are_named(write_votes, write_faces):
-    faces = write_faces()
-    header = [name for name in HEADER if name not in ("Usage", "fear")]
-    with pytest.raises(ValueError, match=r"line 1: no column Usage, fear; the columns are \['Ima"):
-        load_ferplus(write_votes(header))
-    with pytest.raises(ValueError, match=r"line 1: no column neutral, .*'emotion', 'pixels'"):
-        load_ferplus(faces)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +271,7 @@ def test_real_ferplus(skfer_data):
 WORDS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 
-def test_other_words_for_the_parts_hold_private_test_out_too(write_faces, write_votes, images):
+def test_other_names_of_usage_hold_out_private_test(write_faces, write_votes, images):
     table = write_votes()
     faces = write_faces()
     expected = load_ferplus(table)

@@ -16,7 +16,6 @@ ROWS = ["1/a.png,10,1,0.9,0.2", "1/b.png,10,10,-2,-2", "2/c.png,12,6,-0.5,0.7", 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with four images and their table."""
     for place, name in enumerate(["1/a.png", "1/b.png", "2/c.png", "2/d.png"]):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -31,7 +30,7 @@ def with_rows(folder, *rows, header=HEADER):
     return path
 
 
-def test_rows_without_a_rating_are_left_out_and_counted(folder):
+def test_rows_without_rating_are_dropped(folder):
     data = load_affect_table(folder / "training.csv")
     assert data.paths.tolist() == [folder / "1/a.png", folder / "2/c.png"]
     np.testing.assert_array_equal(data.target, [[0.9, 0.2], [-0.5, 0.7]])
@@ -41,9 +40,6 @@ def test_rows_without_a_rating_are_left_out_and_counted(folder):
     assert data.row.tolist() == [0, 2]
     assert data.n_dropped == 2
     assert "2 rows without a rating" in data.DESCR
-
-
-def test_a_table_of_pandas_or_compressed_is_the_same(folder):
     paths, affect = load_affect_table(folder / "training.csv", return_X_y=True)
     with gzip.open(folder / "t.csv.gz", "wt") as file:
         file.write((folder / "training.csv").read_text())
@@ -55,9 +51,6 @@ def test_a_table_of_pandas_or_compressed_is_the_same(folder):
         assert data.labels.tolist() == ["happy", "angry"]
     with pytest.raises(ValueError, match="folder is the folder of the images of a DataFrame"):
         load_affect_table(table)
-
-
-def test_columns_of_other_names_and_scales(folder):
     path = with_rows(folder, "1/a.png,9,1,joy", "2/c.png,-2,5,Karuna", header="file,v,a,shown")
     columns = {"image": "file", "valence": "v", "arousal": "a"}
     data = load_affect_table(path, **columns, expression="shown", missing=None)
@@ -69,7 +62,7 @@ def test_columns_of_other_names_and_scales(folder):
 @pytest.mark.parametrize(
     "outside", ["../x.png", "{folder}/../x.png", "1/../../x.png", "link/x.png"]
 )
-def test_no_path_leads_out_of_the_folder(folder, outside):
+def test_paths_outside_the_folder_are_refused(folder, outside):
     inner = folder / "inner"
     inner.mkdir()
     (folder / "x.png").write_bytes(b"x")
@@ -79,7 +72,7 @@ def test_no_path_leads_out_of_the_folder(folder, outside):
         load_affect_table(path, folder=inner)
 
 
-def test_a_linked_file_stays_inside_too(folder):
+def test_links_outside_the_folder_are_refused(folder):
     inner = folder / "inner"
     inner.mkdir()
     os.symlink(folder / "1/a.png", inner / "a.png")
@@ -87,6 +80,12 @@ def test_a_linked_file_stays_inside_too(folder):
     with pytest.raises(ValueError, match="outside of"):
         load_affect_table(path, folder=inner)
     assert load_affect_table(path, folder=folder / "1").paths[0].name == "a.png"
+    with pytest.raises(ValueError, match="There is no file"):
+        load_affect_table(folder / "absent.csv")
+    with pytest.raises(ValueError, match="There is no folder"):
+        load_affect_table(folder / "training.csv", folder=folder / "absent")
+    with pytest.raises(ValueError, match=r"has no column 'v'; it has \['subDirectory_filePath'"):
+        load_affect_table(folder / "training.csv", valence="v")
 
 
 @pytest.mark.parametrize(
@@ -101,27 +100,13 @@ def test_a_linked_file_stays_inside_too(folder):
         ([], "0 rows, and none"),
     ],
 )
-def test_a_bad_row_is_named(folder, rows, message):
+def test_invalid_rating_is_named(folder, rows, message):
     with pytest.raises(ValueError, match=message):
         load_affect_table(with_rows(folder, *rows))
 
 
-def test_a_missing_file_or_column_is_named(folder):
-    with pytest.raises(ValueError, match="There is no file"):
-        load_affect_table(folder / "absent.csv")
-    with pytest.raises(ValueError, match="There is no folder"):
-        load_affect_table(folder / "training.csv", folder=folder / "absent")
-    with pytest.raises(ValueError, match=r"has no column 'v'; it has \['subDirectory_filePath'"):
-        load_affect_table(folder / "training.csv", valence="v")
-
-
-# Labels
-
-
 @pytest.fixture
 def drawn(tmp_path):
-    """Writes drawn faces under the names that are given and returns their folder."""
-
     def write(*names, folder="images"):
         faces = make_faces(len(names), random_state=0)
         for name, image in zip(names, faces.images, strict=True):
@@ -144,7 +129,7 @@ RAF_DB = [
 
 
 @pytest.mark.parametrize("ending", ["", " ", " 0"])
-def test_layout_of_raf_db(tmp_path, drawn, ending):
+def test_raf_db_layout(tmp_path, drawn, ending):
     names = [line.split()[0].replace(".jpg", "_aligned.jpg") for line in RAF_DB]
     folder = drawn(*names, folder="Image/aligned")
     table = tmp_path / "EmoLabel" / "list_patition_label.txt"
@@ -172,7 +157,7 @@ AFFECTNET_NAMES = [f"{code}/{'abcdefghijk'[code]}.jpg" for code in range(11)]
 
 
 @pytest.mark.parametrize("ratings", [True, False])
-def test_layout_of_affectnet(tmp_path, drawn, ratings):
+def test_affectnet_layout(tmp_path, drawn, ratings):
     folder = drawn(*AFFECTNET_NAMES, folder="Manually_Annotated_Images")
     header = (
         "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression"
@@ -201,7 +186,7 @@ def test_layout_of_affectnet(tmp_path, drawn, ratings):
     assert (seven.target.tolist(), seven.n_dropped) == ([0, 1], 9)
 
 
-def test_labels_of_ck_plus_from_its_emotion_files(drawn):
+def test_ck_plus_layout_and_one_hot_columns(drawn):
     names = [f"S{n:03}/001/S{n:03}_001_{n:08}.png" for n in range(1, 4)]
     folder = drawn(*names, folder="cohn-kanade-images")
     table = pd.DataFrame({"image": names, "label": ["   3.0000000e+00\n", 5, "7.0"]})
@@ -211,6 +196,14 @@ def test_labels_of_ck_plus_from_its_emotion_files(drawn):
     assert data.labels.tolist() == ["disgust", "happy", "surprise"]
     assert data.subjects.tolist() == ["S001", "S002", "S003"]
     assert data.frames.tolist() == [1, 2, 3]
+    folder = drawn("a.png", "b.png")
+    path = folder / "_classes.csv"
+    path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 1, 0"))
+    columns = {"image": "filename", "label": ["Angry", "Happiness"]}
+    assert load_image_table(path, **columns).labels.tolist() == ["happy", "angry"]
+    path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 0, 0"))
+    with pytest.raises(ValueError, match="row 1: 0 of the columns"):
+        load_image_table(path, **columns)
 
 
 def test_subjects_are_groups_for_cross_validation(drawn):
@@ -237,7 +230,7 @@ def test_subjects_are_groups_for_cross_validation(drawn):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_delimiter_is_found_and_a_byte_order_mark_skipped(drawn, delimiter, encoding):
+def test_delimiters_and_byte_order_mark(drawn, delimiter, encoding):
     folder = drawn("a.png", "sub/b.png")
     rows = [("file", "label", "by"), ("a.png", "happy", "x"), ("sub\\b.png", "sad", "y")]
     path = folder / "labels.txt"
@@ -245,17 +238,6 @@ def test_delimiter_is_found_and_a_byte_order_mark_skipped(drawn, delimiter, enco
     data = load_image_table(path, image="file", label="label")
     assert data.paths.tolist() == [folder / "a.png", folder / "sub/b.png"]
     assert data.labels.tolist() == ["happy", "sad"]
-
-
-def test_one_column_for_each_class(drawn):
-    folder = drawn("a.png", "b.png")
-    path = folder / "_classes.csv"
-    path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 1, 0"))
-    columns = {"image": "filename", "label": ["Angry", "Happiness"]}
-    assert load_image_table(path, **columns).labels.tolist() == ["happy", "angry"]
-    path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 0, 0"))
-    with pytest.raises(ValueError, match="row 1: 0 of the columns"):
-        load_image_table(path, **columns)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +257,7 @@ def test_one_column_for_each_class(drawn):
         ([], {}, "0 rows, and none with a label"),
     ],
 )
-def test_a_bad_row_of_labels_is_named(drawn, lines, options, message):
+def test_invalid_label_is_named(drawn, lines, options, message):
     folder = drawn("a.png", "b.png")
     path = folder / "labels.csv"
     path.write_text(as_text("file,label", *lines))
@@ -283,7 +265,7 @@ def test_a_bad_row_of_labels_is_named(drawn, lines, options, message):
         load_image_table(path, **{"image": "file", "label": "label", **options})
 
 
-def test_missing_files_columns_and_cells_are_named(drawn, tmp_path):
+def test_missing_files_and_cells_are_named(drawn, tmp_path):
     folder = drawn("a.png", "b.png")
     table = pd.DataFrame({"file": ["a.png", "b.png"], "label": ["happy", None], "who": [1, np.nan]})
     with pytest.raises(ValueError, match="The table, row 1: the label is missing"):

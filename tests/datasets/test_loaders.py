@@ -2,6 +2,7 @@ import csv
 import gzip
 import importlib.util
 import os
+import shutil
 from contextlib import nullcontext
 
 import cv2
@@ -56,10 +57,9 @@ def write_npz(tmp_path, faces):
 
 @pytest.fixture
 def write_images(tmp_path):
-    """Writes small gray images under a folder and returns the folder."""
-
     def write(*names, folder="images", side=48):
         root = tmp_path / folder
+        shutil.rmtree(root, ignore_errors=True)
         for number, name in enumerate(names):
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,9 +67,6 @@ def write_images(tmp_path):
         return root
 
     return write
-
-
-# FER2013
 
 
 @pytest.mark.parametrize("name", ["fer2013.csv", "FER2013.CSV", "fer2013.csv.gz", "fer2013"])
@@ -81,7 +78,7 @@ def write_images(tmp_path):
         ("\ufeffEMOTION", "Pixels", "usage"),
     ],
 )
-def test_csv_for_selecting_a_model(write_csv, faces, name, header):
+def test_csv_without_private_test(write_csv, faces, name, header):
     fer = load_fer2013(write_csv(name, header))
     development = [0, 1, 2, 4]
     np.testing.assert_array_equal(fer.images, faces[development])
@@ -93,7 +90,7 @@ def test_csv_for_selecting_a_model(write_csv, faces, name, header):
     assert "Training 2" in fer.DESCR
 
 
-def test_official_split(write_csv):
+def test_official_split_and_private_test(write_csv, faces):
     fer = load_fer2013(write_csv())
     ((train, test),) = PredefinedSplit(fer.test_fold).split()
     assert train.tolist() == fer.train_index.tolist() == [0, 1]
@@ -106,9 +103,6 @@ def test_official_split(write_csv):
     assert load_fer2013(path).usage.tolist() == ["Training"] * 5
     fer = load_fer2013(write_csv(change=with_usage("train", "train", "test", "test", "test")))
     assert fer.public_test_index.tolist() == [2, 3, 4]
-
-
-def test_private_test_comes_only_when_it_is_asked_for(write_csv, faces):
     path = write_csv()
     final = load_fer2013(path, usage="PrivateTest")
     everything = load_fer2013(path, usage="all")
@@ -142,7 +136,7 @@ def test_private_test_comes_only_when_it_is_asked_for(write_csv, faces):
         (lambda rows: rows.append(list("abcdef")), "line 7: "),
     ],
 )
-def test_damaged_csv_is_an_error_that_names_the_line(write_csv, change, problem):
+def test_damaged_csv_names_the_line(write_csv, change, problem):
     with pytest.raises(ValueError, match=problem):
         load_fer2013(write_csv(change=change))
 
@@ -167,7 +161,7 @@ def with_usage(*words):
     ],
 )
 @pytest.mark.parametrize("form", ["csv", "npz", "frame"])
-def test_words_of_usage_are_folded(write_csv, write_npz, form, words, parts):
+def test_usage_names(write_csv, write_npz, form, words, parts):
     csv_file = write_csv(change=with_usage(*words))
     path = {
         "csv": csv_file,
@@ -186,7 +180,7 @@ def test_words_of_usage_are_folded(write_csv, write_npz, form, words, parts):
     "codes",
     [["0.0", "3.0", "6.0", "5.0", "1.0"], ["Angry", "HAPPY", "neutral", "surprise", "Disgust"]],
 )
-def test_emotions_as_fractions_and_names(write_csv, codes):
+def test_emotions_as_floats_and_names(write_csv, codes):
     def change(rows):
         for row, code in zip(rows, codes, strict=True):
             row[0] = code
@@ -195,7 +189,7 @@ def test_emotions_as_fractions_and_names(write_csv, codes):
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_csv_with_other_delimiters_order_and_blank_lines(write_csv, faces, delimiter):
+def test_csv_with_other_delimiters(write_csv, faces, delimiter):
     path = write_csv()
     table = pd.read_csv(path)[["Usage", "pixels", "emotion"]]
     text = table.to_csv(sep=delimiter) + delimiter * 3 + "\n\n"
@@ -205,7 +199,7 @@ def test_csv_with_other_delimiters_order_and_blank_lines(write_csv, faces, delim
     assert fer.target.tolist() == TARGET
 
 
-def test_table_of_pandas(write_csv, faces):
+def test_tables_and_npz(write_csv, faces, write_npz):
     table = pd.read_csv(write_csv())
     fer = load_fer2013(table, usage="all")
     np.testing.assert_array_equal(fer.images, faces)
@@ -219,20 +213,6 @@ def test_table_of_pandas(write_csv, faces):
         load_fer2013(table)
     with pytest.raises(ValueError, match="The table holds no images"):
         load_fer2013(table[:0])
-
-
-def test_missing_columns_are_named(write_csv):
-    with pytest.raises(ValueError, match=r"no column emotion; .* test\.csv has none"):
-        load_fer2013(write_csv(header=("id", "pixels", "usage")))
-    with pytest.raises(ValueError, match=r"no column pixels; .*load_image_table"):
-        load_fer2013(write_csv(header=("emotion", "path", "usage")))
-    with pytest.raises(ValueError, match=r"no column emotion or pixels; .*'a', 'b', 'usage'"):
-        load_fer2013(write_csv(header=("a", "b", "usage")))
-    with pytest.raises(TypeError, match=r"of type Series; .* load_fer2013\(df\)"):
-        load_fer2013(pd.read_csv(write_csv())["pixels"])
-
-
-def test_npz_with_further_arrays_and_damaged_gzip(write_npz, faces, write_csv):
     votes = np.arange(50).reshape(5, 10)
     fer = load_fer2013(write_npz(votes=votes, version=np.array(2)))
     np.testing.assert_array_equal(fer.images, faces[[0, 1, 2, 4]])
@@ -256,12 +236,12 @@ def test_npz_with_further_arrays_and_damaged_gzip(write_npz, faces, write_csv):
         ({"target": np.array([0, 1, 2, 3, None])}, "of object; numbers and text are read"),
     ],
 )
-def test_damaged_npz_is_an_error(write_npz, changes, problem):
+def test_damaged_npz(write_npz, changes, problem):
     with pytest.raises(ValueError, match=problem):
         load_fer2013(write_npz(**changes))
 
 
-def test_folder_copy(write_images):
+def test_fer2013_folders(write_images):
     root = write_images(
         "train/happy/1.png", "train/Angry/2.png", "TEST/sadness/3.jpg", "test2/sad/4.png"
     )
@@ -274,9 +254,6 @@ def test_folder_copy(write_images):
     }
     assert [path.name for path in fer.paths[fer.train_index]] == ["2.png", "1.png"]
     assert fer.test_fold[fer.usage == "Test"].tolist() == [0]
-
-
-def test_folder_copies(write_images):
     root = write_images("train/sad/1.png", "val/sad/2.png", "test/sad/3.png")
     fer = load_fer2013(root)
     assert fer.usage[fer.public_test_index].tolist() == ["Validation"]
@@ -287,22 +264,27 @@ def test_folder_copies(write_images):
     assert (load_fer2013(root).images == 9).all()
 
 
-def test_folders_that_are_no_fer2013(write_images):
+def test_invalid_fer2013_sources(write_images, tmp_path, write_csv):
     with pytest.raises(ValueError, match="no folder train; it holds happy"):
         load_fer2013(write_images("happy/1.png", folder="flat"))
     with pytest.raises(ValueError, match=r"1.png' is 64 x 64 pixels"):
         load_fer2013(write_images("train/happy/1.png", folder="large", side=64))
     with pytest.raises(ValueError, match=r"not FER2013's: contempt.* give '.*eight/train'"):
         load_fer2013(write_images("train/contempt/1.png", folder="eight"))
-
-
-def test_what_is_nowhere_or_no_fer2013(tmp_path, write_csv):
     with pytest.raises(ValueError, match=r"no file or folder '.*fer2013.csv'"):
         load_fer2013(tmp_path / "nowhere" / "fer2013.csv")
     with pytest.raises(ValueError, match="no form of FER2013"):
         load_fer2013(write_csv("fer2013.txt"))
     with pytest.raises(ValueError, match="the parts here are PrivateTest, PublicTest, Training"):
         load_fer2013(write_csv(), usage="test")
+    with pytest.raises(ValueError, match=r"no column emotion; .* test\.csv has none"):
+        load_fer2013(write_csv(header=("id", "pixels", "usage")))
+    with pytest.raises(ValueError, match=r"no column pixels; .*load_image_table"):
+        load_fer2013(write_csv(header=("emotion", "path", "usage")))
+    with pytest.raises(ValueError, match=r"no column emotion or pixels; .*'a', 'b', 'usage'"):
+        load_fer2013(write_csv(header=("a", "b", "usage")))
+    with pytest.raises(TypeError, match=r"of type Series; .* load_fer2013\(df\)"):
+        load_fer2013(pd.read_csv(write_csv())["pixels"])
 
 
 @pytest.mark.real_data
@@ -316,10 +298,7 @@ def test_real_fer2013(fer2013):
     assert len(fer2013.votes) == len(fer2013.images)
 
 
-# A folder per class
-
-
-def test_paths_and_labels_of_a_folder_per_class(write_images):
+def test_labels_of_class_folders(write_images):
     root = write_images(
         "Happiness/b.png", "Happiness/a.JPG", "anger/subject 1/c.png", "karuna/d.png"
     )
@@ -336,7 +315,7 @@ def test_paths_and_labels_of_a_folder_per_class(write_images):
     assert "happy 2" in data.DESCR
 
 
-def test_options_of_a_folder_per_class(write_images):
+def test_options_of_class_folders(write_images):
     root = write_images("sad/1.png", "anger/2.png", "fear/3.jpg")
     (root / "fear" / "3.jpg").write_text("no image")  # images are not read
     paths, labels = load_image_folder(str(root), normalize=False, return_X_y=True)
@@ -348,6 +327,12 @@ def test_options_of_a_folder_per_class(write_images):
     with pytest.warns(UserWarning, match="has no images"):
         data = load_image_folder(root, extensions=[".JPG"])
     assert [path.name for path in data.paths] == ["3.jpg"]
+    root = write_images("sad/1.png", folder="incomplete")
+    (root / "happy").mkdir()
+    with pytest.warns(UserWarning, match=r"class 'happy' has no images: '.*happy'"):
+        data = load_image_folder(root)
+    assert data.target_names.tolist() == ["happy", "sad"]
+    assert data.target.tolist() == [1]
 
 
 # A file's content, by the suffix that OpenCV writes it under.
@@ -358,7 +343,7 @@ WRITTEN_AS = {
 }
 
 
-def test_one_list_of_suffixes_in_every_reader_of_folders(tmp_path):
+def test_suffixes_of_every_reader(tmp_path):
     folder = tmp_path / "sad"
     folder.mkdir()
     colour = np.zeros((16, 16, 3), np.uint8)
@@ -393,16 +378,13 @@ def test_heic_is_listed_where_it_can_be_read(tmp_path, monkeypatch, installed):
     assert ("Ignored: 1 .heic, 1 .heif." in data.DESCR) is not installed
 
 
-def test_files_passed_over_are_counted_by_suffix(write_images):
+def test_ignored_files_and_empty_folders(write_images):
     root = write_images("sad/1.png", "sad/2.png", "happy/3.png")
     for name in ("sad/a.txt", "sad/b.TXT", "happy/clip.mp4", "happy/LICENSE", "readme.md"):
         (root / name).touch()
     data = load_image_folder(root)
     assert len(data.paths) == 3
     assert "Ignored: 2 .txt, 1 .md, 1 .mp4, 1 without a suffix." in data.DESCR
-
-
-def test_an_empty_class_folder_says_what_it_holds(write_images):
     root = write_images(folder="raw")
     (root / "sad").mkdir(parents=True)
     (root / "sad" / "1.cr2").touch()
@@ -435,7 +417,7 @@ def test_parts_of_a_data_set_are_no_classes(write_images, files, give, names):
         load_image_folder(root, names=names)
 
 
-def test_classes_named_like_parts(write_images):
+def test_codes_and_classes_named_like_parts(write_images):
     with pytest.raises(ValueError, match=r"train' has no class folders: load_image_table"):
         load_image_folder(write_images("train/1.png", "test/2.png"))
     root = write_images("train/1.png", "bus/2.png", "test/3.png")
@@ -443,9 +425,6 @@ def test_classes_named_like_parts(write_images):
     assert data.labels.tolist() == ["bus", "train"]
     inside = write_images("happy/train/1.png", "happy/test/2.png", folder="inside")
     assert load_image_folder(inside).labels.tolist() == ["happy", "happy"]
-
-
-def test_numbered_folders_get_the_labels_of_their_codes(write_images):
     root = write_images("1/a.png", "4/b.png", "05/c.png")
     assert load_image_folder(root, codes="raf-db").labels.tolist() == ["happy", "sad", "surprise"]
     own = load_image_folder(root, codes={1: "calm", "4": "Joy", 5: None})
@@ -456,12 +435,8 @@ def test_numbered_folders_get_the_labels_of_their_codes(write_images):
         load_image_folder(root, codes="rafdb")
 
 
-# Labels from file names
-
-
 @pytest.fixture
 def kdef(write_images):
-    """Faces that are named as in KDEF, in a folder for each person; one name is damaged."""
     names = [
         *("AF01/AF01ANS.JPG", "AF01/AF01AFFL.JPG", "BF01/BF01HAHR.JPG", "AM07/AM07NES.JPG"),
         *("AM07/AM07SAFR.JPG", "AM07/AM07SUS.JPG", "AM07/AM07DIHL.JPG"),
@@ -469,7 +444,7 @@ def kdef(write_images):
     return write_images(*names)
 
 
-def test_labels_people_and_views_of_kdef(kdef):
+def test_names_of_kdef(kdef):
     data = load_image_folder(kdef, names="kdef")
     found = {path.stem: label for path, label in zip(data.paths, data.labels, strict=True)}
     assert found == {
@@ -481,9 +456,6 @@ def test_labels_people_and_views_of_kdef(kdef):
     assert set(data.subjects) == {"F01", "M07"}
     assert sorted(data.view) == ["FL", "FR", "HL", "HR", "S", "S", "S"]
     assert "labelled by file name" in data.DESCR
-
-
-def test_names_that_tell_no_label_are_left_out_with_a_warning(kdef):
     (kdef / "AF01" / "AF31V.JPG").touch()
     (kdef / "AF01" / "readme.txt").touch()
     with pytest.warns(UserWarning, match=r"1 image files are left out: '.*AF31V.JPG' does not fit"):
@@ -494,14 +466,11 @@ def test_names_that_tell_no_label_are_left_out_with_a_warning(kdef):
         load_image_folder(kdef, names="jaffe")
 
 
-def test_labels_and_people_of_jaffe_lie_in_one_folder(write_images):
+def test_names_of_jaffe_and_custom_patterns(write_images):
     root = write_images("KA.AN1.39.tiff", "KA.FE3.47.tiff", "YM.SU2.61.tiff", "KL-NE1-155.jpg")
     data = load_image_folder(root, names="jaffe")
     assert data.labels.tolist() == ["angry", "fear", "neutral", "surprise"]
     assert data.subjects.tolist() == ["KA", "KA", "KL", "YM"]
-
-
-def test_labels_by_a_pattern_of_ones_own(write_images):
     root = write_images(
         "Rafd090_01_Caucasian_female_angry_frontal.jpg",
         "Rafd090_02_Caucasian_male_fearful_left.jpg",
@@ -518,16 +487,7 @@ def test_labels_by_a_pattern_of_ones_own(write_images):
         load_image_folder(root, names=pattern, codes={"a": "bad"})
 
 
-def test_a_class_without_images_is_a_warning(write_images):
-    root = write_images("sad/1.png")
-    (root / "happy").mkdir()
-    with pytest.warns(UserWarning, match=r"class 'happy' has no images: '.*happy'"):
-        data = load_image_folder(root)
-    assert data.target_names.tolist() == ["happy", "sad"]
-    assert data.target.tolist() == [1]
-
-
-def test_folders_without_classes_or_images(tmp_path, write_images):
+def test_invalid_class_folders(tmp_path, write_images):
     with pytest.raises(ValueError, match=r"no folder '.*nowhere'"):
         load_image_folder(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="no class folders, it holds 2 files"):
@@ -545,7 +505,7 @@ def test_folders_without_classes_or_images(tmp_path, write_images):
 
 
 @pytest.mark.parametrize("classes", [["happy"], [], ["sad", "sadness"]])
-def test_wrong_classes_are_an_error_that_lists_those_there_are(write_images, classes):
+def test_unknown_classes_are_refused(write_images, classes):
     root = write_images("sad/1.png", "anger/2.png")
     with pytest.raises(ValueError, match=r"The classes in .* are: angry, sad"):
         load_image_folder(root, classes=classes)

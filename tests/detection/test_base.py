@@ -20,8 +20,6 @@ from skfer.recognition import FaceReader
 
 
 class Whole(BaseEstimator):
-    """Detector that returns the whole image as a face, and records its calls in SEEN."""
-
     def __init__(self, min_face_size=100):
         self.min_face_size = min_face_size
 
@@ -58,7 +56,7 @@ def test_large_images_are_reduced_to_max_pixels(shape):
 
 
 @pytest.mark.slow
-def test_max_pixels():
+def test_max_pixels(astronaut, yunet_model):
     detect_faces(Whole(), np.zeros((100, 100), np.uint8), max_pixels=10_000)
     detect_faces(Whole(), np.zeros((4000, 4000), np.uint8))
     assert SEEN == [(100, 100, 100), (100, 4000, 4000)]
@@ -67,9 +65,19 @@ def test_max_pixels():
     (crop,) = FaceCropper(Whole(), square=False).transform([photo])
     assert SEEN[-1][1] * SEEN[-1][2] <= MAX_PIXELS
     np.testing.assert_array_equal(crop, photo)
+    face = astronaut[30:180, 145:305]
+    photo = np.full((2000, 2400, 3), 128, np.uint8)
+    corners = [(100, 150), (900, 1900), (1700, 300), (1600, 1500)]
+    for top, left in corners:
+        photo[top : top + 150, left : left + 160] = face
+    for detector in (HaarDetector(), YuNetDetector(yunet_model, refine_landmarks=False)):
+        whole, found = (detect_faces(detector, photo, pixels) for pixels in (10**8, 10**6))
+        assert len(whole) == len(found) == len(corners)
+        order, other = (np.lexsort(faces.boxes[:, :2].T // 40) for faces in (whole, found))
+        np.testing.assert_allclose(whole.boxes[order], found.boxes[other], atol=12)
 
 
-def test_min_face_size_is_scaled_with_the_image(tmp_path):
+def test_min_face_size_is_scaled(tmp_path):
     image = np.zeros((400, 400), np.uint8)
     detector = Whole(min_face_size=100)
     detect_faces(detector, image, max_pixels=10_000)
@@ -83,21 +91,7 @@ def test_min_face_size_is_scaled_with_the_image(tmp_path):
     assert SEEN[2:] == [(20, 100, 100), (5, 100, 100)]
 
 
-@pytest.mark.slow
-def test_small_faces_in_a_reduced_photo(astronaut, yunet_model):
-    face = astronaut[30:180, 145:305]
-    photo = np.full((2000, 2400, 3), 128, np.uint8)
-    corners = [(100, 150), (900, 1900), (1700, 300), (1600, 1500)]
-    for top, left in corners:
-        photo[top : top + 150, left : left + 160] = face
-    for detector in (HaarDetector(), YuNetDetector(yunet_model, refine_landmarks=False)):
-        whole, found = (detect_faces(detector, photo, pixels) for pixels in (10**8, 10**6))
-        assert len(whole) == len(found) == len(corners)
-        order, other = (np.lexsort(faces.boxes[:, :2].T // 40) for faces in (whole, found))
-        np.testing.assert_allclose(whole.boxes[order], found.boxes[other], atol=12)
-
-
-def test_max_pixels_of_a_reader(fitted_pipeline, astronaut):
+def test_max_pixels_of_a_reader_and_eight_bits(fitted_pipeline, astronaut):
     reader = FaceReader(fitted_pipeline, detector=Whole(), max_pixels=10_000)
     [reading] = reader.read([astronaut])
     assert SEEN[-1][1:] == (100, 100)
@@ -105,17 +99,20 @@ def test_max_pixels_of_a_reader(fitted_pipeline, astronaut):
     for wrong in (0, -1, 2.5, "all"):
         with pytest.raises(ValueError, match="max_pixels must be a positive int"):
             FaceReader(fitted_pipeline, max_pixels=wrong)
+    in_unit_range = astronaut.astype(np.float32) / 255
+    np.testing.assert_array_equal(to_eight_bits(in_unit_range), astronaut)
+    np.testing.assert_array_equal(to_eight_bits(astronaut.astype(np.float32)), astronaut)
+    stretched = to_eight_bits(np.array([[-3.0, 0.0, 3.0]], np.float32))
+    assert stretched.tolist() == [[0, 128, 255]]
+    assert to_eight_bits(np.full((4, 4, 1), 1000, np.float32)).shape == (4, 4)
 
 
-def test_detector_names():
+def test_detector_names_and_detections():
     assert set(list_detectors()) == {"haar", "mtcnn", "yunet"}
     assert "haar" not in list_detectors(landmarks=True)
     assert isinstance(build_detector("haar", min_face_size=30), FaceDetector)
     with pytest.raises(ValueError, match=r"'harr'.*'haar'"):
         build_detector("harr", min_face_size=30)
-
-
-def test_detections():
     faces = Detections(
         boxes=[[0, 0, 10, 10], [5, 5, 20, 20], [9, 9, 10, 10]],
         scores=[1, 0, 2],
@@ -127,15 +124,11 @@ def test_detections():
     assert ordered.landmarks[:, 0, 0].tolist() == [10, 20, 0]
     with pytest.raises(ValueError, match="2 boxes, but 1 scores"):
         Detections(np.zeros((2, 4)), np.zeros(1))
-
-
-def test_to_eight_bits(astronaut):
-    in_unit_range = astronaut.astype(np.float32) / 255
-    np.testing.assert_array_equal(to_eight_bits(in_unit_range), astronaut)
-    np.testing.assert_array_equal(to_eight_bits(astronaut.astype(np.float32)), astronaut)
-    stretched = to_eight_bits(np.array([[-3.0, 0.0, 3.0]], np.float32))
-    assert stretched.tolist() == [[0, 128, 255]]
-    assert to_eight_bits(np.full((4, 4, 1), 1000, np.float32)).shape == (4, 4)
+    for box in [[np.nan, 0, 9, 9], [0, 0, np.inf, 9], [0, 0, 1e12, 9]]:
+        with pytest.raises(ValueError, match="finite"):
+            Detections([box], [1.0])
+        with pytest.raises(ValueError, match="finite"):
+            Detections([[0, 0, 9, 9]], [np.nan])
 
 
 @pytest.mark.parametrize(
@@ -156,11 +149,3 @@ def test_to_eight_bits(astronaut):
 def test_invalid_parameters(detector, astronaut):
     with pytest.raises(ValueError, match="parameter of"):
         detector.detect(astronaut)
-
-
-@pytest.mark.parametrize("box", [[np.nan, 0, 9, 9], [0, 0, np.inf, 9], [0, 0, 1e12, 9]])
-def test_detections_are_finite(box):
-    with pytest.raises(ValueError, match="finite"):
-        Detections([box], [1.0])
-    with pytest.raises(ValueError, match="finite"):
-        Detections([[0, 0, 9, 9]], [np.nan])

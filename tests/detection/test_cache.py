@@ -7,24 +7,18 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone
-from sklearn.dummy import DummyClassifier
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
 
-from skfer import FaceCropper, GrayscaleResizer
+from skfer import FaceCropper
 from skfer.detection import Detections, HaarDetector, _cache
 
 NO_WARNING = contextlib.nullcontext()
 
 
 class CountingDetector(BaseEstimator):
-    """Detector that writes a file for each call, to count calls in all processes."""
-
     def __init__(self, log, seconds=0.0):
         self.log = log
         self.seconds = seconds
@@ -54,34 +48,8 @@ def assert_same_crops(crops, others):
         np.testing.assert_array_equal(one, other)
 
 
-class Pixels(DummyClassifier):
-    """Classifier of images that needs no training."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_grid_search_detects_each_image_once(counting, photo_files, tmp_path, n_jobs):
-    photos = [cv2.imread(str(path))[..., ::-1] for path in photo_files]
-    photos = [photo[row:] for row in (0, 1, 2) for photo in photos]
-    counting.seconds = 0.02
-    pipeline = Pipeline(
-        [
-            ("cropper", FaceCropper(counting, memory=str(tmp_path / "cache"))),
-            ("resizer", GrayscaleResizer(24)),
-            ("classifier", Pixels()),
-        ]
-    )
-    grid = {"cropper__margin": [0.0, 0.1, 0.2, 0.3]}
-    search = GridSearchCV(pipeline, grid, cv=3, n_jobs=n_jobs, error_score="raise")
-    search.fit(photos, ["happy", "sad"] * 6)
-    search.score(photos, ["happy", "sad"] * 6)
-    seen = counting.seen()
-    assert len(seen) == len(photos)
-    assert len(set(seen)) == len(photos)
-
-
 @pytest.mark.parametrize("as_memory", [True, False])
-def test_cache_takes_a_path_or_a_joblib_memory(counting, photo_files, tmp_path, as_memory):
+def test_paths_and_joblib_memory(counting, photo_files, tmp_path, as_memory):
     memory = joblib.Memory(tmp_path / "m", verbose=0) if as_memory else tmp_path / "m"
     cropper = FaceCropper(counting, memory=memory)
     first = cropper.fit_transform(photo_files)
@@ -94,7 +62,7 @@ def test_cache_takes_a_path_or_a_joblib_memory(counting, photo_files, tmp_path, 
         assert len(counting.seen()) == 2 * len(photo_files)
 
 
-def test_settings_and_memory_without_a_location(counting, photo_files, astronaut, tmp_path):
+def test_memory_without_a_location(counting, photo_files, astronaut, tmp_path):
     cropper = FaceCropper(counting, memory=joblib.Memory(None))
     cropper.transform(photo_files[:1])
     cropper.transform(photo_files[:1])
@@ -107,7 +75,7 @@ def test_settings_and_memory_without_a_location(counting, photo_files, astronaut
     assert [count(), count(min_face_size=200), count()] == [1, 0, 1]
 
 
-def test_what_is_cached(counting, cropper, tmp_path):
+def test_cached_detections(counting, cropper, tmp_path):
     for _ in range(2):
         assert len(cropper.detect([np.zeros((40, 40), np.uint8)])[0]) == 0
     assert len(counting.seen()) == 1
@@ -149,7 +117,6 @@ def test_entries_are_read_without_ast(counting, cropper, photo_files, monkeypatc
 
 @pytest.fixture
 def entry(cropper, photo_files, tmp_path):
-    """Return the path of the entry of the first photo, which is deleted."""
     cropper.detect(photo_files[:1])
     (path,) = (tmp_path / "cache").rglob("*.npy")
     path.unlink()
@@ -212,9 +179,7 @@ def _lock_of_the_future(path):
     ids=["future", "dangling link", "device", "pipe", "folder"],
 )
 @pytest.mark.parametrize("suffix", [".npy", ".claim"])
-def test_links_pipes_and_folders_in_place_of_a_file(
-    cropper, photo_files, tmp_path, entry, make, suffix
-):
+def test_special_files_in_the_cache(cropper, photo_files, tmp_path, entry, make, suffix):
     make(entry.with_suffix(suffix))
     folder_in_place = suffix == ".npy" and make is Path.mkdir
     with (
@@ -240,7 +205,7 @@ def test_links_pipes_and_folders_in_place_of_a_file(
         [1, 1, 9, -9, 1],
     ],
 )
-def test_entry_with_invalid_boxes_is_replaced(counting, cropper, photo_files, entry, row):
+def test_invalid_boxes_are_replaced(counting, cropper, photo_files, entry, row):
     np.save(entry, np.array([row], "<f8"))
     (faces,) = cropper.detect(photo_files[:1])
     (again,) = cropper.detect(photo_files[:1])
@@ -249,7 +214,7 @@ def test_entry_with_invalid_boxes_is_replaced(counting, cropper, photo_files, en
     assert len(counting.seen()) == 2
 
 
-def test_entry_of_gigabytes_is_not_read(cropper, photo_files, entry):
+def test_huge_entry_is_not_read(cropper, photo_files, entry):
     np.save(entry, np.ones((1, 5), "<f8"))
     os.truncate(entry, 10**12)
     cropper.detect(photo_files[:1])
@@ -274,7 +239,7 @@ def test_full_disk_disables_the_cache(cropper, photo_files, tmp_path, monkeypatc
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
 
-def test_detector_or_folder_that_can_not_be_used(tmp_path, astronaut):
+def test_unusable_detector_or_folder(tmp_path, astronaut):
     class Unpicklable:
         def __init__(self):
             self.model = (pixel for pixel in ())

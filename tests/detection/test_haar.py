@@ -11,14 +11,13 @@ from skfer.detection import HaarDetector
 
 @pytest.fixture
 def two_faces(astronaut):
-    """Return an image of the same face twice, the second at half size."""
     half = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
     beside = np.zeros((512, 256, 3), np.uint8)
     beside[:256] = half
     return np.hstack([astronaut, beside])
 
 
-def test_detects_the_face_in_a_photo(astronaut):
+def test_faces_of_photos(astronaut, two_faces, monkeypatch):
     faces = HaarDetector().detect(astronaut)
     assert len(faces) == 1
     x, y, width, height = faces.boxes[0]
@@ -29,23 +28,9 @@ def test_detects_the_face_in_a_photo(astronaut):
     assert faces.landmarks is None
     gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
     np.testing.assert_array_equal(HaarDetector().detect(gray).boxes, faces.boxes)
-
-
-def test_faces_are_sorted_by_size_and_small_ones_left_out(two_faces):
     large, small = HaarDetector().detect(two_faces).boxes[:, 2:].prod(axis=1)
     assert large > small
     assert len(HaarDetector(min_face_size=70).detect(two_faces)) == 1
-
-
-class Cascade:
-    """Replacement of OpenCV's cascade with known boxes and scores."""
-
-    def detectMultiScale3(self, image, **_):  # noqa: N802 - OpenCV's name
-        boxes = [(10, 10, 90, 90), (35, 60, 40, 40), (110, 20, 60, 60), (120, 90, 50, 50)]
-        return np.array(boxes), None, np.array([3.0, 5.0, 0.0, -0.1])
-
-
-def test_faces_inside_faces_and_low_scores_are_removed(monkeypatch):
     monkeypatch.setattr("skfer.detection._haar._cascade", Cascade)
     image = np.zeros((200, 200), np.uint8)
     assert HaarDetector().detect(image).boxes[:, 0].tolist() == [10, 110]
@@ -55,16 +40,14 @@ def test_faces_inside_faces_and_low_scores_are_removed(monkeypatch):
     assert len(HaarDetector(score_threshold=9).detect(image)) == 0
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (23, 23), (23, 200, 3)])
-def test_small_images_have_no_face(shape):
-    faces = HaarDetector().detect(np.zeros(shape, np.uint8))
-    assert len(faces) == 0
-    assert faces.boxes.shape == (0, 4)
-    assert faces.scores.shape == (0,)
+class Cascade:
+    def detectMultiScale3(self, image, **_):  # noqa: N802 - OpenCV's name
+        boxes = [(10, 10, 90, 90), (35, 60, 40, 40), (110, 20, 60, 60), (120, 90, 50, 50)]
+        return np.array(boxes), None, np.array([3.0, 5.0, 0.0, -0.1])
 
 
 @pytest.mark.slow
-def test_threads_copies_and_pickles_give_the_same_faces(two_faces):
+def test_small_images_threads_and_pickles(two_faces):
     detector = HaarDetector(min_neighbors=3)
     boxes = detector.detect(two_faces).boxes
     for same in (detector, pickle.loads(pickle.dumps(detector)), clone(detector)):
@@ -72,3 +55,8 @@ def test_threads_copies_and_pickles_give_the_same_faces(two_faces):
         with ThreadPoolExecutor(4) as threads:
             for faces in threads.map(same.detect, [two_faces] * 8):
                 np.testing.assert_array_equal(faces.boxes, boxes)
+    for shape in [(1, 1), (1, 500), (23, 23), (23, 200, 3)]:
+        faces = HaarDetector().detect(np.zeros(shape, np.uint8))
+        assert len(faces) == 0
+        assert faces.boxes.shape == (0, 4)
+        assert faces.scores.shape == (0,)

@@ -35,14 +35,16 @@ def test_face_and_order_of_landmarks(astronaut):
     assert detector.cache_key() != MTCNNDetector(min_face_size=40).cache_key()
 
 
-def test_without_the_package_the_error_names_the_extra(astronaut, monkeypatch):
+def test_missing_package_and_small_images(astronaut, monkeypatch):
     monkeypatch.setitem(sys.modules, "mtcnn", None)
     monkeypatch.setattr(_mtcnn, "_networks", [])
     with pytest.raises(ImportError, match=r'pip install "skfer\[mtcnn\]"'):
         MTCNNDetector().detect(astronaut)
+    for shape in [(1, 1), (11, 300, 3)]:
+        assert len(MTCNNDetector(min_face_size=1).detect(np.zeros(shape, np.uint8))) == 0
 
 
-def test_suppression_equals_that_of_the_package():
+def test_suppression_equals_mtcnn():
     pytest.importorskip("mtcnn", reason='pip install "skfer[mtcnn]"')
     from mtcnn.utils.bboxes import smart_nms_from_bboxes
 
@@ -60,13 +62,8 @@ def test_suppression_equals_that_of_the_package():
 
 
 @pytest.mark.slow
-def test_many_faces_need_little_memory(astronaut):
+def test_many_faces(astronaut):
     pytest.importorskip("mtcnn", reason='pip install "skfer[mtcnn]"')
     face = cv2.resize(astronaut[40:200, 150:310], (56, 56), interpolation=cv2.INTER_AREA)
     photo = np.tile(face, (12, 12, 1))
     assert len(MTCNNDetector().detect(photo)) == 12 * 12
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (11, 300, 3)])
-def test_small_images_have_no_face(shape):
-    assert len(MTCNNDetector(min_face_size=1).detect(np.zeros(shape, np.uint8))) == 0

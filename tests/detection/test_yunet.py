@@ -24,7 +24,6 @@ def yunet(yunet_model):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """Return an empty folder that replaces the user's cache."""
     pooch = pytest.importorskip("pooch", reason='pip install "skfer[yunet]"')
     folder = tmp_path / "cache"
     monkeypatch.setattr(pooch, "os_cache", lambda name: folder / name)
@@ -32,8 +31,6 @@ def cache(tmp_path, monkeypatch):
 
 
 class Site(ThreadingHTTPServer):
-    """Download server that answers every request with the same bytes."""
-
     content = b""
     requests = 0
 
@@ -60,20 +57,17 @@ def site(monkeypatch):
 
 
 def in_new_thread(function, *arguments):
-    """Return the result of a function in a thread that has not loaded a model."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(function, *arguments).result()
 
 
 def rotated(photo, degrees):
-    """Return the photo rotated about the face, and the affine matrix."""
     turn = cv2.getRotationMatrix2D((224, 115), degrees, 1)
     size = photo.shape[1::-1]
     return cv2.warpAffine(photo, turn, size, borderMode=cv2.BORDER_REPLICATE), turn
 
 
 def tilt(landmarks):
-    """Return the angle of the line between the eyes in degrees."""
     return np.degrees(np.arctan2(*(landmarks[1] - landmarks[0])[::-1]))
 
 
@@ -92,26 +86,33 @@ def test_face_and_order_of_landmarks(yunet, astronaut):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-@pytest.mark.parametrize("scale", [0.5, 3])
-def test_results_are_in_pixels_of_the_photo(yunet, astronaut, scale):
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    photo = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=method)
-    (box,) = yunet.set_params(min_face_size=16).detect(photo).boxes
-    (landmarks,) = yunet.detect(photo).landmarks
-    np.testing.assert_allclose(box / scale, yunet.detect(astronaut).boxes[0], atol=8)
-    np.testing.assert_allclose(landmarks / scale, ASTRONAUT, atol=8)
+def test_scaled_photos_and_narrow_images(yunet, astronaut):
+    for scale in [0.5, 3]:
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        photo = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=method)
+        (box,) = yunet.set_params(min_face_size=16).detect(photo).boxes
+        (landmarks,) = yunet.detect(photo).landmarks
+        np.testing.assert_allclose(box / scale, yunet.detect(astronaut).boxes[0], atol=8)
+        np.testing.assert_allclose(landmarks / scale, ASTRONAUT, atol=8)
+    for shape in [(1, 1), (1, 500, 3), (10, 300), (31, 300, 3), (300, 10)]:
+        faces = yunet.set_params(min_face_size=1).detect(np.zeros(shape, np.uint8))
+        assert len(faces) == 0
+        assert faces.boxes.shape == (0, 4)
+    photos = [astronaut[:300], astronaut[:400, 100:], astronaut] * 3
+    expected = [yunet.detect(photo) for photo in photos]
+    for detector in (yunet, pickle.loads(pickle.dumps(yunet)), clone(yunet)):
+        with ThreadPoolExecutor(4) as threads:
+            for faces, same in zip(threads.map(detector.detect, photos), expected, strict=True):
+                np.testing.assert_array_equal(faces.boxes, same.boxes)
+                np.testing.assert_array_equal(faces.landmarks, same.landmarks)
 
 
 @pytest.mark.real_data
-def test_face_that_fills_a_large_photo(yunet, astronaut):
+def test_faces_of_other_sizes(yunet, astronaut):
     portrait = cv2.resize(astronaut[50:190, 155:295], (1800, 1800), interpolation=cv2.INTER_CUBIC)
     faces = yunet.detect(portrait)
     assert len(faces) == 1
     assert faces.boxes[0, 3] > 1000
-
-
-@pytest.mark.real_data
-def test_small_face_in_a_large_photo(yunet, astronaut):
     small = cv2.resize(astronaut, (120, 120), interpolation=cv2.INTER_AREA)
     photo = np.full((960, 1280, 3), 90, np.uint8)
     photo[700:820, 900:1020] = small
@@ -137,27 +138,7 @@ def test_refined_landmarks_follow_the_tilt(yunet, astronaut, degrees):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500, 3), (10, 300), (31, 300, 3), (300, 10)])
-def test_narrow_images_have_no_face(yunet, shape):
-    faces = yunet.set_params(min_face_size=1).detect(np.zeros(shape, np.uint8))
-    assert len(faces) == 0
-    assert faces.boxes.shape == (0, 4)
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-def test_threads_copies_and_pickles_give_the_same_faces(yunet, astronaut):
-    photos = [astronaut[:300], astronaut[:400, 100:], astronaut] * 3
-    expected = [yunet.detect(photo) for photo in photos]
-    for detector in (yunet, pickle.loads(pickle.dumps(yunet)), clone(yunet)):
-        with ThreadPoolExecutor(4) as threads:
-            for faces, same in zip(threads.map(detector.detect, photos), expected, strict=True):
-                np.testing.assert_array_equal(faces.boxes, same.boxes)
-                np.testing.assert_array_equal(faces.landmarks, same.landmarks)
-
-
-@pytest.mark.real_data
-def test_cache_key_depends_on_the_content_of_the_model(yunet_model, astronaut, tmp_path):
+def test_changed_model_and_cache_key(yunet_model, astronaut, tmp_path):
     def count_entries(model, **settings):
         detector = YuNetDetector(model, **settings)
         FaceCropper(detector, memory=tmp_path / "boxes").detect([astronaut])
@@ -172,10 +153,6 @@ def test_cache_key_depends_on_the_content_of_the_model(yunet_model, astronaut, t
     with elsewhere.open("ab") as file:
         file.write(b"\x00")
     assert YuNetDetector().cache_key() != YuNetDetector(elsewhere).cache_key()
-
-
-@pytest.mark.real_data
-def test_changed_model_is_loaded_again(yunet_model, astronaut, tmp_path):
     model = tmp_path / "yunet.onnx"
     shutil.copy(yunet_model, model)
     detector = YuNetDetector(model)
@@ -186,37 +163,30 @@ def test_changed_model_is_loaded_again(yunet_model, astronaut, tmp_path):
 
 
 @pytest.mark.real_data
-def test_model_is_downloaded_once(yunet_model, astronaut, cache, site):
+def test_model_is_downloaded_once(yunet_model, astronaut, cache, site, monkeypatch):
     site.content = yunet_model.read_bytes()
     detector = build_detector("yunet", min_face_size=24)
     found = [len(in_new_thread(detector.detect, astronaut)) for _ in range(3)]
     assert found == [1, 1, 1]
     assert site.requests == 1
     assert [path.name for path in cache.iterdir()] == [_yunet._MODEL_NAME]
+    monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
+    (cache / _yunet._MODEL_NAME).unlink()
+    shutil.copy(yunet_model, cache)
+    assert len(in_new_thread(YuNetDetector().detect, astronaut)) == 1
 
 
-def test_wrong_checksum_is_refused(astronaut, cache, site):
+def test_failed_downloads(astronaut, cache, site, monkeypatch):
     site.content = b"not what was asked for"
     with pytest.raises(FileNotFoundError, match=r"can't be downloaded from http.*SHA-256 ebafce4e"):
         in_new_thread(YuNetDetector().detect, astronaut)
     assert not list(cache.iterdir())
-
-
-def test_error_without_a_network_names_file_and_folder(astronaut, cache, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
     with pytest.raises(FileNotFoundError) as caught:
         in_new_thread(YuNetDetector().detect, astronaut)
     for part in (str(cache), "face_detection_yunet_2026may.onnx", "YuNetDetector(model="):
         assert part in str(caught.value)
-
-
-@pytest.mark.real_data
-def test_model_copied_to_the_cache_is_used(yunet_model, astronaut, cache, monkeypatch):
-    monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
-    cache.mkdir(parents=True)
-    shutil.copy(yunet_model, cache)
-    assert len(in_new_thread(YuNetDetector().detect, astronaut)) == 1
 
 
 def test_missing_files_and_packages_are_named(astronaut, tmp_path, monkeypatch):

@@ -9,11 +9,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
 
-from skfer import AbstainingClassifier, FacialExpressionClassifier, GrayscaleResizer
-from skfer.datasets import make_faces
-from skfer.metrics import threshold_for_coverage
+from skfer import AbstainingClassifier
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +24,6 @@ def fitted(blobs):
     return LogisticRegression().fit(*blobs)
 
 
-@pytest.fixture(scope="module")
-def faces():
-    return make_faces(40, classes=["happy", "sad"], random_state=0)
-
-
-@pytest.fixture(scope="module")
-def pipeline(faces):
-    import _utils
-
-    network = _utils.tiny_network
-    classifier = FacialExpressionClassifier(network, epochs=1, random_state=0)
-    return make_pipeline(GrayscaleResizer(24), classifier).fit(faces.images, faces.labels)
-
-
 def test_abstention_below_the_threshold(blobs, fitted):
     X, _ = blobs
     classifier = AbstainingClassifier(fitted, threshold=0.8)
@@ -51,36 +34,22 @@ def test_abstention_below_the_threshold(blobs, fitted):
     np.testing.assert_array_equal(y_pred[sure], fitted.predict(X)[sure])
     np.testing.assert_array_equal(classifier.predict_proba(X), proba)
     assert classifier.classes_.tolist() == ["angry", "happy", "sad"]
-
-
-def test_scores(blobs, fitted):
     X, y = blobs
     classifier = AbstainingClassifier(fitted, threshold=0.8)
     accuracy, coverage = classifier.selective_score(X, y)
     assert classifier.score(X, y) == pytest.approx(accuracy * coverage)
     assert classifier.score(X, y) < fitted.score(X, y) < accuracy
+    X, _ = blobs
+    classifier = AbstainingClassifier(fitted, threshold=0.8, abstention_label="unclear")
+    assert "unclear" in classifier.predict(X)
 
 
-@pytest.mark.slow
-def test_fitted_pipeline_needs_no_fit(faces, pipeline):
-    threshold = threshold_for_coverage(pipeline.predict_proba(faces.images), 0.5)
-    classifier = AbstainingClassifier(pipeline, threshold=threshold)
-    y_pred = classifier.predict(faces.images)
-    assert y_pred.shape == (40,)
-    assert "unsure" in y_pred
-    assert set(y_pred) <= {"happy", "sad", "unsure"}
-    assert classifier.selective_score(faces.images, faces.labels).coverage >= 0.5
-
-
-def test_frozen_estimator_is_not_fitted(blobs, fitted):
+def test_frozen_and_unfrozen_estimators(blobs, fitted):
     X, _ = blobs
     classifier = AbstainingClassifier(FrozenEstimator(fitted)).fit(X, np.full(len(X), "other"))
     assert classifier.classes_.tolist() == ["angry", "happy", "sad"]
     again = clone(classifier)
     np.testing.assert_array_equal(again.predict(X), classifier.predict(X))
-
-
-def test_fit_fits_a_copy(blobs, fitted):
     X, y = blobs
     part = y != "sad"
     classifier = AbstainingClassifier(fitted).fit(X[part], y[part])
@@ -88,12 +57,17 @@ def test_fit_fits_a_copy(blobs, fitted):
     assert fitted.classes_.tolist() == ["angry", "happy", "sad"]
 
 
-def test_search_of_the_threshold(blobs, fitted):
+def test_search_and_sample_weight(blobs, fitted):
     search = GridSearchCV(
         AbstainingClassifier(FrozenEstimator(fitted)), {"threshold": [0.0, 0.9]}, cv=2
     ).fit(*blobs)
     # Accuracy counts an abstention as an error.
     assert search.best_params_ == {"threshold": 0.0}
+    X, y = blobs
+    with config_context(enable_metadata_routing=True):
+        inner = LogisticRegression().set_fit_request(sample_weight=True)
+        weighted = AbstainingClassifier(inner).fit(X, y, sample_weight=(y != "sad") + 1e-9)
+    assert "sad" not in AbstainingClassifier(weighted.estimator_, threshold=0).predict(X)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +96,6 @@ def test_type_of_the_abstention_label(blobs, labels, expected):
     assert pd.crosstab(pd.Series(y), pd.Series(y_pred)).shape == (3, 4)
 
 
-def test_custom_abstention_label(blobs, fitted):
-    X, _ = blobs
-    classifier = AbstainingClassifier(fitted, threshold=0.8, abstention_label="unclear")
-    assert "unclear" in classifier.predict(X)
-
-
 @pytest.mark.parametrize(
     ("label", "message"),
     [
@@ -144,30 +112,16 @@ def test_invalid_abstention_label(blobs, fitted, label, message):
         classifier.fit(X, y)
 
 
-def test_string_label_for_numeric_classes(blobs):
+def test_invalid_threshold_and_numeric_classes(blobs):
     X, y = blobs
     numbers = np.searchsorted(["angry", "happy", "sad"], y)
     with pytest.raises(ValueError, match=r"the classes are numbers.*-1"):
         AbstainingClassifier(LogisticRegression(), abstention_label="unsure").fit(X, numbers)
-
-
-@pytest.mark.parametrize("threshold", [-0.1, 1.5, "high", None])
-def test_invalid_threshold(blobs, threshold):
-    with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
-        AbstainingClassifier(LogisticRegression(), threshold=threshold).fit(*blobs)
-
-
-def test_unfitted(blobs):
     classifier = AbstainingClassifier(LogisticRegression())
     assert is_classifier(classifier)
     assert not hasattr(classifier, "classes_")
     with pytest.raises(NotFittedError):
         classifier.predict(blobs[0])
-
-
-def test_sample_weight_is_routed(blobs):
-    X, y = blobs
-    with config_context(enable_metadata_routing=True):
-        inner = LogisticRegression().set_fit_request(sample_weight=True)
-        weighted = AbstainingClassifier(inner).fit(X, y, sample_weight=(y != "sad") + 1e-9)
-    assert "sad" not in AbstainingClassifier(weighted.estimator_, threshold=0).predict(X)
+    for threshold in [-0.1, 1.5, "high", None]:
+        with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
+            AbstainingClassifier(LogisticRegression(), threshold=threshold).fit(*blobs)

@@ -8,10 +8,11 @@ from skfer import FacialExpressionClassifier, load_pretrained
 from skfer.datasets import make_faces
 from skfer.metrics import apply_class_prior, apply_temperature
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def faces():
-    """18 happy, 6 sad and 6 surprised faces."""
     faces = make_faces(60, classes=["happy", "sad", "surprise"], size=24, random_state=0)
     kept = np.concatenate(
         [
@@ -31,7 +32,6 @@ def fitted(faces):
     return classifier().fit(*faces)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7], np.array([1, 1, 3])])
 def test_prior_is_applied_after_the_temperature(faces, fitted, class_prior):
     images, _ = faces
@@ -46,7 +46,6 @@ def test_prior_is_applied_after_the_temperature(faces, fitted, class_prior):
     assert (plain.predict(images) == plain.classes_[expected.argmax(axis=1)]).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "fit_arguments", "expected"),
     [
@@ -64,17 +63,24 @@ def test_training_prior_includes_weights(faces, parameters, fit_arguments, expec
     np.testing.assert_allclose(model.class_prior_, expected, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_partial_fit_averages_priors(faces):
+def test_partial_fit_averages_priors(faces, tmp_path, fitted):
     images, labels = faces
     model = classifier(classes=["happy", "sad", "surprise"])
     model.partial_fit(images[:18], labels[:18])
     np.testing.assert_allclose(model.class_prior_, [1, 0, 0])
     model.partial_fit(images[18:], labels[18:])
     np.testing.assert_allclose(model.class_prior_, [0.5, 0.25, 0.25])
+    path = tmp_path / "model.keras"
+    fitted.network_.save(path)
+    model = FacialExpressionClassifier.from_keras(
+        path, classes=fitted.classes_.tolist(), class_prior="uniform", pixel_range=(0, 255)
+    )
+    with pytest.raises(ValueError, match="class_prior_ = shares"):
+        model.predict_proba(faces[0])
+    model.class_prior_ = np.array([0.6, 0.2, 0.2])
+    np.testing.assert_allclose(model.predict_proba(faces[0]).sum(axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("class_prior", "message"),
     [
@@ -88,35 +94,18 @@ def test_invalid_priors(faces, fitted, class_prior, message):
         model.predict_proba(faces[0])
 
 
-def test_keras_model_needs_a_training_prior(tmp_path, faces, fitted):
-    path = tmp_path / "model.keras"
-    fitted.network_.save(path)
-    model = FacialExpressionClassifier.from_keras(
-        path, classes=fitted.classes_.tolist(), class_prior="uniform", pixel_range=(0, 255)
-    )
-    with pytest.raises(ValueError, match="class_prior_ = shares"):
-        model.predict_proba(faces[0])
-    model.class_prior_ = np.array([0.6, 0.2, 0.2])
-    np.testing.assert_allclose(model.predict_proba(faces[0]).sum(axis=1), 1, rtol=1e-5)
-
-
-@pytest.mark.slow
-def test_saved_file_keeps_both_priors(tmp_path):
+def test_priors_of_shipped_weights(tmp_path):
     model = load_pretrained()["classifier"].set_params(class_prior=[1, 2, 3, 4, 3, 2, 1])
     images = make_faces(8, random_state=0).images
     skfer.save(model, tmp_path / "model.skfer")
     loaded = skfer.load(tmp_path / "model.skfer")
     np.testing.assert_array_equal(loaded.class_prior_, model.class_prior_)
     np.testing.assert_allclose(loaded.predict_proba(images), model.predict_proba(images), atol=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["fer2013", "ferplus"])
-def test_shipped_weights_have_a_training_prior(name):
-    model = load_pretrained(name)["classifier"]
-    assert model.class_prior_.sum() == pytest.approx(1, abs=1e-4)
-    images = make_faces(8, random_state=0).images
-    plain = model.predict_proba(images)
-    adapted = model.set_params(class_prior="uniform").predict_proba(images)
-    disgust = list(model.classes_).index("disgust")
-    assert (adapted[:, disgust] > plain[:, disgust]).all()
+    for name in ["fer2013", "ferplus"]:
+        model = load_pretrained(name)["classifier"]
+        assert model.class_prior_.sum() == pytest.approx(1, abs=1e-4)
+        images = make_faces(8, random_state=0).images
+        plain = model.predict_proba(images)
+        adapted = model.set_params(class_prior="uniform").predict_proba(images)
+        disgust = list(model.classes_).index("disgust")
+        assert (adapted[:, disgust] > plain[:, disgust]).all()

@@ -58,12 +58,12 @@ def logits_for_three(input_shape, n_outputs):
         ({"callbacks": ["stop"]}, "callbacks"),
     ],
 )
-def test_a_bad_parameter_is_named(classifier, faces, parameters, message):
+def test_invalid_parameter_is_named(classifier, faces, parameters, message):
     with pytest.raises((ValueError, TypeError), match=message):
         classifier.set_params(**parameters).fit(*faces)
 
 
-def test_labels_that_do_not_fit_the_images(classifier, faces):
+def test_invalid_labels(classifier, faces):
     X, y = faces
     with pytest.raises(ValueError, match="20 images, but y holds 19 labels"):
         classifier.fit(X, y[:-1])
@@ -79,26 +79,12 @@ def test_labels_that_do_not_fit_the_images(classifier, faces):
         clone(classifier).set_params(class_weight={"sad": 0, "happy": 0}).fit(X, y)
     with pytest.raises(ValueError, match=r"validation_fraction=0\.01 of 20 images is too little"):
         classifier.set_params(validation_fraction=0.01).fit(X, y)
-
-
-def test_partial_fit_is_told_the_classes_once_and_no_balance(classifier, faces):
-    X, y = faces
-    with pytest.raises(ValueError, match="classes must be passed on the first call"):
-        classifier.partial_fit(X, y)
-    classifier.partial_fit(X, y, classes=["sad", "happy"])
-    with pytest.raises(ValueError, match="not the same as on the first call"):
-        classifier.partial_fit(X, y, classes=["sad", "angry"])
-    with pytest.raises(ValueError, match="class_weight='balanced' needs all data"):
-        classifier.set_params(class_weight="balanced").partial_fit(X, y)
-
-
-def test_predict_before_fit(classifier, faces):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         classifier.predict(faces[0])
 
 
 @pytest.mark.slow
-def test_images_of_another_size_or_scale_than_those_fitted_on(classifier, faces):
+def test_images_of_another_size_or_scale(classifier, faces):
     X, y = faces
     classifier.fit(X, y)
     with pytest.raises(ValueError, match=r"shape \(8, 8, 1\).*fitted on \(16, 16, 1\).*Resizer"):
@@ -112,8 +98,15 @@ def test_images_of_another_size_or_scale_than_those_fitted_on(classifier, faces)
         classifier.predict(X.astype(np.float32))
 
 
-def test_images_that_are_none(classifier, faces):
+def test_invalid_images_and_partial_fit(classifier, faces):
     X, y = faces
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        classifier.partial_fit(X, y)
+    classifier.partial_fit(X, y, classes=["sad", "happy"])
+    with pytest.raises(ValueError, match="not the same as on the first call"):
+        classifier.partial_fit(X, y, classes=["sad", "angry"])
+    with pytest.raises(ValueError, match="class_weight='balanced' needs all data"):
+        classifier.set_params(class_weight="balanced").partial_fit(X, y)
     spoilt = X / np.float32(255)
     spoilt[7, 3, 3] = np.nan
     with pytest.raises(ValueError, match=r"X\[7\] holds NaN"):
@@ -126,7 +119,7 @@ def test_images_that_are_none(classifier, faces):
         classifier.predict([X[0], X[0, :8]])
 
 
-def test_model_files_that_do_not_fit(tmp_path, tiny_network):
+def test_invalid_model_files(tmp_path, tiny_network):
     model = tiny_network((16, 16, 1), 3)
     model.save(tmp_path / "three.keras")
     with pytest.raises(ValueError, match="not one for each of the 2 classes"):
@@ -135,9 +128,6 @@ def test_model_files_that_do_not_fit(tmp_path, tiny_network):
         FacialExpressionClassifier.from_keras(
             tmp_path / "three.keras", classes=[0, 1, 2], dropout=0.5
         )
-
-
-def test_a_saved_model_with_a_scaling_layer_is_not_scaled_twice_in_silence(tmp_path):
     model = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
@@ -175,17 +165,14 @@ def test_missing_label_is_named_by_every_fit(tiny_network, y):
     assert not hasattr(classifier, "network_")
 
 
-@pytest.mark.parametrize("y", [np.eye(2)[[0, 1, 0, 1]], np.eye(2, dtype=int)[[0, 1, 0, 1]]])
-def test_one_hot_labels_are_told_the_way_by_every_fit(tiny_network, y):
-    images = np.zeros((4, 8, 8), np.uint8)
-    classifier = FacialExpressionClassifier(tiny_network)
-    for fit in (classifier.fit, classifier.partial_fit):
-        with pytest.raises(ValueError, match=r"argmax\(axis=1\).*votes"):
-            fit(images, y)
-
-
-@pytest.mark.parametrize("y", [[0.1, None, 0.3], [[0.1, 0.2], [0.3, math.nan], [0.0, 0.0]]])
-def test_missing_rating_is_named(tiny_network, y):
-    regressor = FacialAffectRegressor(tiny_network)
-    with pytest.raises(ValueError, match=r"^y\[1\] holds NaN: ratings of 1 of 3 images"):
-        regressor.fit(np.zeros((3, 8, 8), np.uint8), y)
+def test_one_hot_labels_and_missing_ratings(tiny_network):
+    for y in [np.eye(2)[[0, 1, 0, 1]], np.eye(2, dtype=int)[[0, 1, 0, 1]]]:
+        images = np.zeros((4, 8, 8), np.uint8)
+        classifier = FacialExpressionClassifier(tiny_network)
+        for fit in (classifier.fit, classifier.partial_fit):
+            with pytest.raises(ValueError, match=r"argmax\(axis=1\).*votes"):
+                fit(images, y)
+    for y in [[0.1, None, 0.3], [[0.1, 0.2], [0.3, math.nan], [0.0, 0.0]]]:
+        regressor = FacialAffectRegressor(tiny_network)
+        with pytest.raises(ValueError, match=r"^y\[1\] holds NaN: ratings of 1 of 3 images"):
+            regressor.fit(np.zeros((3, 8, 8), np.uint8), y)

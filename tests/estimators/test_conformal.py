@@ -9,10 +9,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import make_pipeline
 
-from skfer import ConformalClassifier, FacialExpressionClassifier, GrayscaleResizer
-from skfer.datasets import make_faces
+from skfer import ConformalClassifier
 
 NAMES = np.array(["angry", "happy", "sad", "neutral"])
 
@@ -47,7 +45,19 @@ def test_coverage_equals_the_confidence(blobs, frozen, method, confidence):
         assert max(score.empty for score in scores) == 0
 
 
-def test_coverage_with_few_images_and_random_probabilities():
+def test_coverage_by_class_and_with_few_images(blobs, frozen):
+    X, y = blobs
+    marginal, by_class = (
+        ConformalClassifier(frozen, per_class=per_class).fit(X[1000:2500], y[1000:2500])
+        for per_class in (False, True)
+    )
+    sets = by_class.predict_set(X[2500:])
+    coverage = [
+        sets[y[2500:] == name, code].mean() for code, name in enumerate(by_class.classes_.tolist())
+    ]
+    assert coverage == pytest.approx([0.9] * 4, abs=0.05)
+    assert len(set(marginal.thresholds_)) == 1
+    assert len(set(by_class.thresholds_)) == 4
     # With 19 images, the correction from n to n + 1 in the rank matters.
     rng = np.random.default_rng(0)
 
@@ -64,21 +74,6 @@ def test_coverage_with_few_images_and_random_probabilities():
     assert np.mean(covered) == pytest.approx(0.9, abs=0.012)
 
 
-def test_coverage_by_class(blobs, frozen):
-    X, y = blobs
-    marginal, by_class = (
-        ConformalClassifier(frozen, per_class=per_class).fit(X[1000:2500], y[1000:2500])
-        for per_class in (False, True)
-    )
-    sets = by_class.predict_set(X[2500:])
-    coverage = [
-        sets[y[2500:] == name, code].mean() for code, name in enumerate(by_class.classes_.tolist())
-    ]
-    assert coverage == pytest.approx([0.9] * 4, abs=0.05)
-    assert len(set(marginal.thresholds_)) == 1
-    assert len(set(by_class.thresholds_)) == 4
-
-
 def test_confidence_may_change_after_fit(blobs, frozen):
     X, y = blobs
     sets = ConformalClassifier(frozen, confidence=0.8).fit(X[1000:2000], y[1000:2000])
@@ -88,10 +83,6 @@ def test_confidence_may_change_after_fit(blobs, frozen):
     assert large.sum() > small.sum()
     with pytest.raises(ValueError, match="method='aps', but it was calibrated with 'lac'"):
         sets.set_params(method="aps").predict_set(X)
-
-
-def test_too_few_images_warn(blobs, frozen):
-    X, y = blobs
     with pytest.warns(UserWarning, match=r"8 images are too few for a confidence of 0.9 in \["):
         sets = ConformalClassifier(frozen).fit(X[1000:1008], y[1000:1008])
     assert sets.predict_set(X[:5]).all()
@@ -108,6 +99,13 @@ def test_estimator_is_fitted_on_the_other_part(blobs):
     assert sets.estimator_.C == 2
     assert not hasattr(sets.estimator, "coef_")
     assert sets.set_score(X[1000:], y[1000:]).coverage == pytest.approx(0.9, abs=0.05)
+    X, y = X[:400], np.where(y[:400] == "angry", "angry", "happy")
+    weight = np.where(y == "angry", 0.0, 1.0)
+    weight[:20] = 1e-9
+    with config_context(enable_metadata_routing=True):
+        inner = LogisticRegression().set_fit_request(sample_weight=True)
+        sets = ConformalClassifier(inner, random_state=0).fit(X, y, sample_weight=weight)
+    assert (sets.predict(X) == "happy").all()
 
 
 def test_scikit_learn_interface(blobs, frozen):
@@ -124,39 +122,8 @@ def test_scikit_learn_interface(blobs, frozen):
     assert cross_val_score(inner, X[:300], y[:300], cv=2).min() > 0.4
     search = GridSearchCV(inner, {"estimator__C": [0.1, 1]}, cv=2).fit(X[:200], y[:200])
     assert search.best_estimator_.predict_set(X[:3]).shape == (3, 4)
-
-
-def test_sample_weight_is_split(blobs):
-    X, y = blobs
-    X, y = X[:400], np.where(y[:400] == "angry", "angry", "happy")
-    weight = np.where(y == "angry", 0.0, 1.0)
-    weight[:20] = 1e-9
-    with config_context(enable_metadata_routing=True):
-        inner = LogisticRegression().set_fit_request(sample_weight=True)
-        sets = ConformalClassifier(inner, random_state=0).fit(X, y, sample_weight=weight)
-    assert (sets.predict(X) == "happy").all()
-
-
-def test_unknown_label(blobs, frozen):
-    X, y = blobs
     with pytest.raises(ValueError, match=r"y holds the label 'fear', which is none of"):
         ConformalClassifier(frozen).fit(X[:20], np.append(y[:19], "fear"))
-
-
-@pytest.mark.slow
-def test_pipeline(photo_files):
-    import _utils
-
-    faces = make_faces(60, classes=["happy", "sad"], random_state=0)
-    network = _utils.tiny_network
-    classifier = FacialExpressionClassifier(network, epochs=1, random_state=0)
-    pipeline = make_pipeline(GrayscaleResizer(24), classifier)
-    pipeline.fit(faces.images[:40], faces.labels[:40])
-    sets = ConformalClassifier(FrozenEstimator(pipeline), method="aps")
-    sets.fit(faces.images[40:], faces.labels[40:])
-    predicted = sets.predict_set(photo_files)
-    assert predicted.shape == (len(photo_files), 2)
-    assert predicted.any(axis=1).all()
 
 
 @pytest.mark.slow

@@ -24,13 +24,19 @@ def last_rate(classifier):
 
 class TestNetwork:
     @pytest.mark.slow
-    def test_small_cnn_is_the_default(self, faces):
+    def test_network_and_number_of_epochs(self, faces, small_network, tmp_path, tiny_network):
         classifier = FacialExpressionClassifier(epochs=1, random_state=0)
         assert body_of(classifier.fit(faces.images, faces.labels)).name == "small_cnn"
+        path = tmp_path / "faces.keras"
+        small_network((48, 48, 1), 3).save(path)
+        with pytest.raises(ValueError, match="give the path as network"):
+            FacialExpressionClassifier(weights=path).fit(faces.images, faces.labels)
+        classifier = FacialExpressionClassifier(tiny_network, random_state=0)
+        assert classifier.fit(faces.images, faces.labels).n_iter_ == 80
 
     @pytest.mark.slow
     @pytest.mark.parametrize("estimator", [FacialExpressionClassifier, FacialAffectRegressor])
-    def test_weights_bring_their_network(self, estimator, faces):
+    def test_weights_determine_the_network(self, estimator, faces):
         y = faces.labels if estimator is FacialExpressionClassifier else faces.valence
         fitted = estimator(
             weights="fer2013", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
@@ -38,7 +44,7 @@ class TestNetwork:
         assert body_of(fitted.fit(faces.images, y)).name == "mini_resnet"
 
     @pytest.mark.slow
-    def test_a_frozen_classifier_brings_its_network_and_options(self, faces):
+    def test_frozen_classifier_determines_network_and_options(self, faces):
         settings = {"epochs": 1, "random_state": 0}
         first = FacialExpressionClassifier("plain_cnn", dropout=0.25, **settings)
         first.fit(faces.images, faces.labels)
@@ -57,15 +63,9 @@ class TestNetwork:
             (FrozenEstimator(FacialExpressionClassifier()), "no fitted network"),
         ],
     )
-    def test_weights_without_a_known_network_are_explained(self, weights, message, faces):
+    def test_weights_without_a_known_network(self, weights, message, faces):
         with pytest.raises(ValueError, match=message):
             FacialExpressionClassifier(weights=weights).fit(faces.images, faces.labels)
-
-    def test_a_model_file_as_weights_needs_to_be_the_network(self, faces, small_network, tmp_path):
-        path = tmp_path / "faces.keras"
-        small_network((48, 48, 1), 3).save(path)
-        with pytest.raises(ValueError, match="give the path as network"):
-            FacialExpressionClassifier(weights=path).fit(faces.images, faces.labels)
 
 
 class TestLength:
@@ -81,11 +81,6 @@ class TestLength:
         for n_images, epochs in expected.items():
             assert count_epochs(n_images, given, from_weights, frozen_epochs=None) == epochs
 
-    @pytest.mark.slow
-    def test_n_iter_tells_the_epochs(self, faces, tiny_network):
-        classifier = FacialExpressionClassifier(tiny_network, random_state=0)
-        assert classifier.fit(faces.images, faces.labels).n_iter_ == 80
-
 
 class TestPhases:
     settings = {"random_state": 0, "learning_rate": 0.01}
@@ -96,15 +91,12 @@ class TestPhases:
         return FrozenEstimator(classifier.fit(faces.images, faces.labels))
 
     @pytest.mark.slow
-    def test_from_weights_the_head_learns_first(self, faces, start):
+    def test_frozen_epochs(self, faces, start):
         tuned = FacialExpressionClassifier(
             weights=start, epochs=6, schedule=None, **self.settings
         ).fit(faces.images, faces.labels)
         assert tuned.fine_tune_epoch_ == 2
         assert last_rate(tuned) == pytest.approx(0.001)
-
-    @pytest.mark.slow
-    def test_no_frozen_epochs_train_all_layers_at_the_full_rate(self, faces, start):
         whole = {"fine_tune": {"frozen_epochs": 0}, "schedule": None, **self.settings}
         again = FacialExpressionClassifier(weights=start, epochs=1, **whole)
         again.fit(faces.images, faces.labels)
@@ -112,16 +104,13 @@ class TestPhases:
         assert last_rate(again) == pytest.approx(0.01)
 
     @pytest.mark.slow
-    def test_the_rate_falls_over_a_fit_and_not_over_partial_fits(self, faces, tiny_network):
+    def test_schedules(self, faces, tiny_network):
         classifier = FacialExpressionClassifier(
             tiny_network, learning_rate=0.01, epochs=2, random_state=0
         )
         assert last_rate(clone(classifier).fit(faces.images, faces.labels)) < 0.001
         classifier.partial_fit(faces.images, faces.labels, classes=np.unique(faces.labels))
         assert last_rate(classifier) == pytest.approx(0.01)
-
-    @pytest.mark.slow
-    def test_another_course_of_the_rate_goes_before(self, faces, tiny_network):
         decay = keras.optimizers.schedules.ExponentialDecay(0.1, 1000, 0.9)
         for parameters in ({"reduce_lr": True}, {"optimizer": keras.optimizers.SGD(decay)}):
             classifier = FacialExpressionClassifier(
@@ -130,7 +119,7 @@ class TestPhases:
             assert last_rate(classifier) > 5e-4
 
     @pytest.mark.slow
-    def test_a_few_images_of_own_labels_are_enough(self):
+    def test_few_images_with_other_labels(self):
         drawn = make_faces(120, classes=["happy", "angry"], random_state=0)
         labels = np.where(drawn.labels == "happy", "glad", "cross")
         few = np.concatenate([np.flatnonzero(labels == name)[:5] for name in ("glad", "cross")])
@@ -145,45 +134,39 @@ class TestReport:
 
     @pytest.fixture
     def long(self, monkeypatch):
-        """Any fit takes longer than this."""
         monkeypatch.setattr(_callbacks, "_LONG_FIT", 0)
 
     def fit(self, faces, network, **parameters):
         classifier = FacialExpressionClassifier(network, epochs=3, random_state=0, **parameters)
         return classifier.fit(faces.images, faces.labels)
 
-    def test_a_short_fit_is_silent(self, faces, tiny_network, capfd):
+    def test_short_or_quiet_fit_is_silent(self, faces, tiny_network, capfd, monkeypatch):
         self.fit(faces, tiny_network)
         assert capfd.readouterr().out == ""
+        monkeypatch.setattr(_callbacks, "_LONG_FIT", 0)
+        self.fit(faces, tiny_network, verbose=0)
+        assert capfd.readouterr().out == ""
 
-    def test_a_long_fit_prints_its_time_and_progress(self, faces, tiny_network, capfd, long):
+    @pytest.mark.slow
+    def test_long_fit_prints_time_and_progress(self, faces, tiny_network, capfd, long):
         self.fit(faces, tiny_network, validation_fraction=0.2)
         first, *lines = capfd.readouterr().out.splitlines()
         assert "48 images for 3 epochs takes about" in first
         assert [line.partition(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
         assert "val_accuracy" in lines[0]
         assert "left" in lines[1]
-
-    def test_verbose_0_is_silent_however_long(self, faces, tiny_network, capfd, long):
-        self.fit(faces, tiny_network, verbose=0)
-        assert capfd.readouterr().out == ""
+        self.fit(faces, tiny_network, fine_tune={"frozen_epochs": 1})
+        out = capfd.readouterr().out
+        assert out.count("takes about") == 1
+        assert "epoch 3/3" in out
 
     @pytest.mark.parametrize("verbose", [1, 2])
-    def test_keras_shows_the_progress_of_a_long_fit(
-        self, verbose, faces, tiny_network, capfd, long
-    ):
+    def test_keras_prints_progress(self, verbose, faces, tiny_network, capfd, long):
         self.fit(faces, tiny_network, verbose=verbose)
         out = capfd.readouterr().out
         assert out.count("takes about") == 1
         assert "Epoch 3/3" in out
         assert "epoch 3/3" not in out
-
-    @pytest.mark.slow
-    def test_both_phases_are_one_fit(self, faces, tiny_network, capfd, long):
-        self.fit(faces, tiny_network, fine_tune={"frozen_epochs": 1})
-        out = capfd.readouterr().out
-        assert out.count("takes about") == 1
-        assert "epoch 3/3" in out
 
     @pytest.mark.parametrize(
         ("n_steps", "n_timed", "epochs", "ticks", "printed"),
@@ -194,7 +177,7 @@ class TestReport:
             (2, 2, 10, [0.0, 0.0, 20.0, *[21.0] * 4, 22.0, *[23.0] * 3], ""),
         ],
     )
-    def test_tracing_is_no_part_of_the_estimate(
+    def test_tracing_is_excluded_from_the_estimate(
         self, monkeypatch, capfd, n_steps, n_timed, epochs, ticks, printed
     ):
         clock = iter(ticks)

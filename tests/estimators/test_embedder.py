@@ -22,7 +22,7 @@ def classifier(small_network):
 
 
 @pytest.mark.slow
-def test_the_last_layer_makes_the_probabilities_from_them(faces, classifier):
+def test_features_of_fitted_and_frozen_estimators(faces, classifier):
     embedder = ExpressionEmbedder(classifier).fit(faces.images, faces.labels)
     vectors = embedder.transform(faces.images)
     kernel, bias = embedder.estimator_.network_.layers[-1].layers[-1].get_weights()
@@ -32,27 +32,16 @@ def test_the_last_layer_makes_the_probabilities_from_them(faces, classifier):
         embedder.estimator_.predict_proba(faces.images),
         rtol=1e-4,
     )
-
-
-@pytest.mark.slow
-def test_a_frozen_pipeline_is_used_as_it_is(faces, classifier):
+    embedder = ExpressionEmbedder(classifier).set_output(transform="pandas")
+    table = embedder.fit(faces.images, faces.labels).transform(faces.images)
+    assert table.columns[0] == "expressionembedder0"
+    assert table.shape == (60, 8)
     pipeline = make_pipeline(GrayscaleResizer(32), classifier).fit(faces.images, faces.labels)
     embedder = ExpressionEmbedder(FrozenEstimator(pipeline))
     vectors = clone(embedder).fit(faces.images).transform(faces.images)
     resized = pipeline[0].transform(faces.images)
     alone = ExpressionEmbedder(FrozenEstimator(pipeline[-1])).fit(resized).transform(resized)
     np.testing.assert_array_equal(vectors, alone)
-
-
-@pytest.mark.slow
-def test_names_and_pandas(faces, classifier):
-    embedder = ExpressionEmbedder(classifier).set_output(transform="pandas")
-    table = embedder.fit(faces.images, faces.labels).transform(faces.images)
-    assert table.columns[0] == "expressionembedder0"
-    assert table.shape == (60, 8)
-
-
-def test_what_is_no_classifier_is_named(faces):
     frozen = FrozenEstimator(make_pipeline(StandardScaler()).fit(np.zeros((2, 2))))
     with pytest.raises(ValueError, match="holds a StandardScaler"):
         ExpressionEmbedder(frozen).fit(faces.images)
@@ -60,10 +49,10 @@ def test_what_is_no_classifier_is_named(faces):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_an_svm_on_both_kinds_of_features_is_searched(fer2013):
+def test_search_of_learned_and_hog_features(fer2013):
     rows = fer2013.train_index[:500]
     rows = rows[np.isin(fer2013.labels[rows], ["happy", "surprise"])]
-    learned = ExpressionEmbedder(FacialExpressionClassifier("mini_xception", random_state=0))
+    learned = ExpressionEmbedder(FacialExpressionClassifier("small_cnn", random_state=0))
     features = FeatureUnion([("learned", learned), ("orientations", HOGDescriptor())])
     steps = [("resizer", GrayscaleResizer(48)), ("features", features)]
     pipeline = Pipeline([*steps, ("scaler", StandardScaler()), ("svm", SVC())])

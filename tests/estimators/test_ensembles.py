@@ -14,6 +14,7 @@ from skfer import FacialExpressionClassifier, HOGDescriptor
 from skfer.datasets import make_faces
 from skfer.evaluation import cross_val_label_report
 
+pytestmark = pytest.mark.slow
 EXPRESSIONS = ["happy", "sad", "surprise"]
 
 
@@ -35,22 +36,14 @@ def svm():
     return make_pipeline(HOGDescriptor(pixels_per_cell=8), StandardScaler(), SVC())
 
 
-@pytest.mark.slow
-def test_seeds_vote_with_the_mean_of_their_probabilities(network, faces):
+def test_soft_voting_and_bagging_average_probabilities(network, faces, svm):
     vote = VotingClassifier([("a", network(0)), ("b", network(1))], voting="soft", weights=[3, 1])
     vote.fit(*faces)
     one, other = (member.predict_proba(faces[0]) for member in vote.estimators_)
     assert abs(one - other).max() > 0.01
     np.testing.assert_allclose(vote.predict_proba(faces[0]), (3 * one + other) / 4, rtol=1e-5)
-
-
-def test_a_network_and_an_svm_vote_with_their_answers(network, svm, faces):
     vote = VotingClassifier([("cnn", network()), ("svm", svm)]).fit(*faces)
     assert set(vote.predict(faces[0])) <= set(EXPRESSIONS)
-
-
-@pytest.mark.slow
-def test_fitted_networks_vote_without_a_fit(network, faces):
     X, y = faces
     fitted = [network(seed).fit(X, y) for seed in (0, 1)]
     frozen = [(f"seed_{seed}", FrozenEstimator(one)) for seed, one in enumerate(fitted)]
@@ -59,10 +52,14 @@ def test_fitted_networks_vote_without_a_fit(network, faces):
     mean = np.mean([one.predict_proba(X) for one in fitted], axis=0)
     np.testing.assert_allclose(vote.predict_proba(X), mean, rtol=1e-5)
     assert (vote.predict(X) == np.array(EXPRESSIONS)[mean.argmax(axis=1)]).all()
+    rows = X.reshape(len(X), -1) / 255
+    bag = BaggingClassifier(network(), n_estimators=2, random_state=0).fit(rows, y)
+    one, other = (member.predict_proba(rows) for member in bag.estimators_)
+    assert abs(one - other).max() > 0.01
+    np.testing.assert_allclose(bag.predict_proba(rows), (one + other) / 2, rtol=1e-5)
 
 
-@pytest.mark.slow
-def test_rows_are_passed_through_a_stack(network, svm, faces):
+def test_stacking_and_learning_curve(network, svm, faces):
     X, y = faces
     rows = X.reshape(len(X), -1) / 255
     last = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
@@ -72,21 +69,6 @@ def test_rows_are_passed_through_a_stack(network, svm, faces):
     # They are images to the network all the same.
     assert stack.named_estimators_["cnn"].image_shape_ == (32, 32, 1)
     assert stack.predict_proba(rows).shape == (len(X), len(EXPRESSIONS))
-
-
-@pytest.mark.slow
-def test_bagging_over_rows(network, faces):
-    X, y = faces
-    rows = X.reshape(len(X), -1) / 255
-    bag = BaggingClassifier(network(), n_estimators=2, random_state=0).fit(rows, y)
-    one, other = (member.predict_proba(rows) for member in bag.estimators_)
-    assert abs(one - other).max() > 0.01
-    np.testing.assert_allclose(bag.predict_proba(rows), (one + other) / 2, rtol=1e-5)
-
-
-@pytest.mark.slow
-def test_a_learning_curve_from_fewer_images_than_show_every_class(network, faces):
-    X, y = faces
     sizes, _, scores = learning_curve(
         network().set_params(classes=EXPRESSIONS, epochs=1),
         X,
@@ -102,7 +84,6 @@ def test_a_learning_curve_from_fewer_images_than_show_every_class(network, faces
 
 
 def votes_of(y):
-    """A vote of each of four annotators, three of them for the label, as a table by name."""
     votes = pd.DataFrame(0.25, index=range(len(y)), columns=EXPRESSIONS[::-1])
     for row, label in enumerate(y):
         votes.loc[row, label] += 3
@@ -110,7 +91,6 @@ def votes_of(y):
 
 
 def out_of_fold(classifier, X, y, params=None):
-    """Probabilities of models that haven't seen the image, and the classes of the columns."""
     proba = {}
     for train, test in StratifiedKFold(3).split(X, y):
         own = {name: values.iloc[train] for name, values in (params or {}).items()}
@@ -119,7 +99,6 @@ def out_of_fold(classifier, X, y, params=None):
     return np.array([proba[row] for row in range(len(X))]), fitted.classes_
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "params"),
     [
@@ -129,7 +108,7 @@ def out_of_fold(classifier, X, y, params=None):
     ],
     ids=["classes", "class_weight", "votes"],
 )
-def test_labels_that_parameters_name_survive_the_label_report(network, faces, parameters, params):
+def test_label_report_keeps_labels_named_by_parameters(network, faces, parameters, params):
     X, y = faces
     classifier = network().set_params(**parameters)
     params = {"votes": votes_of(y)} if params else None
@@ -149,8 +128,7 @@ def test_labels_that_parameters_name_survive_the_label_report(network, faces, pa
             StackingClassifier([("cnn", classifier)], cv=2).fit(X, y)
 
 
-@pytest.mark.slow
-def test_labels_named_by_number_serve_where_scikit_learn_encodes_them(network, faces):
+def test_labels_named_by_number(network, faces):
     X, y = faces
     classifier = network().set_params(class_weight={0: 1, 1: 2, 2: 1}, classes=[0, 1, 2])
     proba = cross_val_predict(classifier, X, y, cv=3, method="predict_proba")

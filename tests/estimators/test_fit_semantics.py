@@ -1,6 +1,7 @@
 import os
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import keras
 import numpy as np
@@ -17,7 +18,6 @@ from skfer._training._checkpoint import CheckpointFile, Progress
 
 @pytest.fixture(scope="module")
 def halves():
-    """Images whose upper or lower half is brighter, and the contrast as a rating."""
     rng = np.random.default_rng(0)
     X = rng.integers(0, 156, (96, 16, 16), dtype=np.uint8)
     y = np.where(rng.random(96) < 0.6, "surprise", "happy")
@@ -39,18 +39,14 @@ def settings(tiny_network):
 
 
 def estimators(settings, y):
-    """Classifier and regressors, with what they learn."""
     ratings = np.where(y == "happy", 0.8, -0.6)
     yield FacialExpressionClassifier(**settings), y
     yield FacialAffectRegressor(**settings), ratings
     yield FacialAffectRegressor(loss="concordance", **settings), ratings
 
 
-# --- sample weights
-
-
 @pytest.mark.slow
-def test_the_scale_of_sample_weights_changes_nothing(halves, settings):
+def test_scale_of_sample_weights(halves, settings):
     X, y = halves
     weights = np.random.default_rng(1).random(len(y)) + 0.1
     kinds = estimators(settings | {"validation_fraction": 0.3}, y)
@@ -61,20 +57,10 @@ def test_the_scale_of_sample_weights_changes_nothing(halves, settings):
         )
         assert_same_weights(one, other, rtol=1e-4, atol=1e-5)
         assert one.history_["val_loss"] == pytest.approx(other.history_["val_loss"], rel=1e-3)
-
-
-@pytest.mark.slow
-def test_equal_weights_are_none(halves, settings):
-    X, y = halves
     for estimator, targets in list(estimators(settings, y))[:2]:
         one = clone(estimator).fit(X, targets)
         other = clone(estimator).fit(X, targets, sample_weight=np.full(len(y), 1 / len(y)))
         assert_same_weights(one, other)
-
-
-@pytest.mark.slow
-def test_the_scale_of_weights_changes_no_partial_fit(halves, settings):
-    X, y = halves
     weights = np.random.default_rng(1).random(len(y)) + 0.1
     for estimator, targets in list(estimators(settings, y))[:2]:
         first = {"classes": ["happy", "surprise"]} if targets.dtype.kind == "U" else {}
@@ -102,25 +88,18 @@ def held_out_rows(classifier, y, fraction):
     )
 
 
-def test_adaboost_around_a_classifier_learns(halves, settings):
+def test_adaboost(halves, settings):
     X, y = halves
     boosted = AdaBoostClassifier(
         FacialExpressionClassifier(**settings | {"epochs": 10}), n_estimators=2, random_state=0
     )
     assert boosted.fit(X, y).score(X, y) > 0.95
-
-
-def test_weights_of_zero_alone_are_an_error(halves, settings):
-    X, y = halves
     for estimator, targets in list(estimators(settings, y))[:2]:
         first = {"classes": ["happy", "surprise"]} if targets.dtype.kind == "U" else {}
         with pytest.raises(ValueError, match=r"non-zero number|weight is 0 for every"):
             estimator.fit(X, targets, sample_weight=np.zeros(len(y)))
         with pytest.raises(ValueError, match=r"non-zero number|weight is 0 for every"):
             estimator.partial_fit(X, targets, sample_weight=np.zeros(len(y)), **first)
-
-
-# --- class weights
 
 
 @pytest.mark.parametrize(
@@ -135,7 +114,7 @@ def test_weights_of_zero_alone_are_an_error(halves, settings):
         ({0: 1.0, 1: 2.0}, "class_weight has a weight for 0"),
     ],
 )
-def test_class_weights_that_are_none_are_refused(halves, settings, weights, message):
+def test_invalid_class_weights(halves, settings, weights, message):
     X, y = halves
     classifier = FacialExpressionClassifier(class_weight=weights, **settings)
     with pytest.raises(ValueError, match=message):
@@ -145,7 +124,7 @@ def test_class_weights_that_are_none_are_refused(halves, settings, weights, mess
 
 
 @pytest.mark.slow
-def test_class_weights_of_any_scale_count_by_their_ratio(halves, settings):
+def test_class_weights(halves, settings):
     X, y = halves
     one, other = (
         FacialExpressionClassifier(
@@ -158,11 +137,6 @@ def test_class_weights_of_any_scale_count_by_their_ratio(halves, settings):
     by_image = FacialExpressionClassifier(**settings)
     by_image.fit(X, y, sample_weight=np.where(y == "happy", 3, 1))
     assert_same_weights(one, by_image, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_class_weights_count_where_a_part_lacks_a_class(halves, settings):
-    X, y = halves
     happy, labels = X[y == "happy"][:20], ["happy"] * 20
     classes = ["happy", "surprise"]
     start = FacialExpressionClassifier(**settings | {"learning_rate": 1e-12})
@@ -181,7 +155,7 @@ def test_class_weights_count_where_a_part_lacks_a_class(halves, settings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("class_weight", ["balanced", {"happy": 5.0, "surprise": 1.0}])
-def test_images_to_watch_are_weighed_alike_however_given(halves, settings, class_weight):
+def test_validation_images_are_weighted_equally(halves, settings, class_weight):
     X, y = halves
     settings = settings | {"class_weight": class_weight, "early_stopping": 1}
     by_fraction = FacialExpressionClassifier(validation_fraction=0.3, **settings).fit(X, y)
@@ -193,12 +167,9 @@ def test_images_to_watch_are_weighed_alike_however_given(halves, settings, class
     assert min(by_fraction.history_["val_loss"]) == pytest.approx(expected, rel=1e-3)
 
 
-# --- early stopping
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("weight_average", [None, 0.5])
-def test_the_best_epoch_of_all_phases_is_kept(halves, small_network, weight_average):
+def test_best_epoch_of_all_phases_is_kept(halves, small_network, weight_average):
     X, y = halves
     classifier = FacialExpressionClassifier(
         small_network,
@@ -219,35 +190,17 @@ def test_the_best_epoch_of_all_phases_is_kept(halves, small_network, weight_aver
     assert kept == pytest.approx(min(losses), rel=1e-3)
 
 
-# --- checkpoints
-
-
-def test_two_equal_fits_share_a_checkpoint(halves, settings, tmp_path):
-    X, y = halves
-    fits = [
-        FacialExpressionClassifier(checkpoint_dir=tmp_path, **settings | {"epochs": 6})
-        for _ in range(2)
-    ]
-    errors = []
-
-    def fit(classifier):
-        try:
-            classifier.fit(X, y)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=fit, args=(classifier,)) for classifier in fits]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+def test_concurrent_fits_share_a_checkpoint(halves, settings, tmp_path):
+    settings = settings | {"epochs": 6, "checkpoint_dir": tmp_path}
+    fits = [FacialExpressionClassifier(**settings) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        fits = list(pool.map(lambda classifier: classifier.fit(*halves), fits))
     assert_same_weights(*fits, rtol=1e-5, atol=1e-6)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folders have no locks there")
-def test_a_fit_that_ends_leaves_the_draft_of_another(tmp_path, monkeypatch):
+def test_checkpoint_being_written_is_not_removed(tmp_path, monkeypatch):
     one, other = (CheckpointFile(tmp_path, "0123456789abcdef") for _ in range(2))
     (tmp_path / ".fit-0123456789abcdef-killed").write_bytes(b"half")
     writing, go_on = threading.Event(), threading.Event()
@@ -259,34 +212,21 @@ def test_a_fit_that_ends_leaves_the_draft_of_another(tmp_path, monkeypatch):
         write(*args, **kwargs)
 
     monkeypatch.setattr(np, "savez", slow)
-    errors = []
-
-    def run(function, *args):
-        try:
-            function(*args)
-        except Exception as error:
-            errors.append(error)
-
-    writer = threading.Thread(target=run, args=(one.write, Progress(0, 0, 1), {"network": []}))
-    writer.start()
-    assert writing.wait(60)
-    remover = threading.Thread(target=run, args=(other.remove,))
-    remover.start()
-    remover.join(0.2)
-    assert len(list(tmp_path.glob(".fit-*"))) == 2
-    go_on.set()
-    writer.join(60)
-    remover.join(60)
-    assert errors == []
+    with ThreadPoolExecutor(2) as pool:
+        written = pool.submit(one.write, Progress(0, 0, 1), {"network": []})
+        assert writing.wait(60)
+        removed = pool.submit(other.remove)
+        wait([removed], 0.2)
+        assert len(list(tmp_path.glob(".fit-*"))) == 2
+        go_on.set()
+        written.result(60)
+        removed.result(60)
     assert list(tmp_path.iterdir()) == []
     assert one.read() is None
 
 
-# --- partial_fit
-
-
 @pytest.mark.slow
-def test_partial_fits_call_one_traced_step(halves, small_network, monkeypatch):
+def test_partial_fits_reuse_the_traced_step(halves, small_network, monkeypatch):
     X, y = halves
     classifier = FacialExpressionClassifier(small_network, batch_size=16, random_state=0)
     classifier.partial_fit(X[:32], y[:32], classes=["happy", "surprise"])
@@ -302,18 +242,7 @@ def test_partial_fits_call_one_traced_step(halves, small_network, monkeypatch):
     assert classifier.network_.train_function is step
 
 
-@pytest.mark.slow
-def test_a_part_of_other_length_gets_its_own_momentum(halves, small_network):
-    X, y = halves
-    classifier = FacialExpressionClassifier(small_network, batch_size=2, random_state=0)
-    classifier.partial_fit(X[:2], y[:2], classes=["happy", "surprise"])
-    step = classifier.network_.train_function
-    classifier.partial_fit(X, y)  # 48 steps: a momentum of 0.92, after 0.5
-    assert classifier.network_.train_function is not step
-
-
 def moved(classifier, X, y):
-    """How far one more call moves the weights."""
     before = classifier.network_.get_weights()
     classifier.partial_fit(X, y)
     pairs = zip(before, classifier.network_.get_weights(), strict=True)
@@ -321,7 +250,7 @@ def moved(classifier, X, y):
 
 
 @pytest.mark.slow
-def test_a_rate_or_optimizer_set_between_partial_fits_counts(halves, settings):
+def test_changed_optimizer_and_momentum(halves, settings, small_network):
     X, y = halves
     classifier = FacialExpressionClassifier(**settings)
     classifier.partial_fit(X, y, classes=["happy", "surprise"])
@@ -333,10 +262,15 @@ def test_a_rate_or_optimizer_set_between_partial_fits_counts(halves, settings):
     classifier.set_params(learning_rate=1e-3, optimizer="adam")
     assert moved(classifier, X, y) > 1e-4
     assert isinstance(classifier.network_.optimizer, keras.optimizers.Adam)
+    classifier = FacialExpressionClassifier(small_network, batch_size=2, random_state=0)
+    classifier.partial_fit(X[:2], y[:2], classes=["happy", "surprise"])
+    step = classifier.network_.train_function
+    classifier.partial_fit(X, y)  # 48 steps: a momentum of 0.92, after 0.5
+    assert classifier.network_.train_function is not step
 
 
 @pytest.mark.slow
-def test_partial_fit_watches_nothing(halves, settings):
+def test_partial_fit_ignores_validation(halves, settings):
     X, y = halves
     settings = settings | {"weight_average": 0.9}
     plain = FacialExpressionClassifier(**settings)
@@ -350,12 +284,7 @@ def test_partial_fit_watches_nothing(halves, settings):
     assert_same_weights(watching, plain)
 
 
-# --- batch normalisation
-
-
 class Momenta(keras.callbacks.Callback):
-    """Keeps the momenta during the fit."""
-
     def on_epoch_begin(self, epoch, logs=None):
         body = self.model.layers[-1]
         self.seen = [
@@ -366,7 +295,7 @@ class Momenta(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_a_momentum_of_the_users_own_stays(halves):
+def test_momentum_of_the_user_is_kept(halves):
     def network(input_shape, n_outputs):
         layers = keras.layers
         return keras.Sequential(
@@ -385,12 +314,7 @@ def test_a_momentum_of_the_users_own_stays(halves):
     assert classifier.callbacks_[0].seen == [0.9, 0.9899, 0.5, 0.5]
 
 
-# --- callbacks
-
-
 class Recorder(keras.callbacks.Callback):
-    """Remembers the loss of every epoch."""
-
     def __init__(self):
         super().__init__()
         self.losses = []
@@ -400,7 +324,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_what_a_callback_recorded_is_read_from_its_copy(halves, settings):
+def test_callbacks_are_copied(halves, settings):
     X, y = halves
     for estimator, targets in list(estimators(settings, y))[:2]:
         recorder = Recorder()
@@ -410,10 +334,6 @@ def test_what_a_callback_recorded_is_read_from_its_copy(halves, settings):
         assert used.losses == pytest.approx(estimator.history_["loss"])
         again = pickle.loads(pickle.dumps(estimator))
         assert not hasattr(again, "callbacks_")
-
-
-def test_a_callback_that_cannot_be_copied_is_named(halves, settings):
-    X, y = halves
     recorder = Recorder()
     recorder.lock = threading.Lock()
     classifier = FacialExpressionClassifier(callbacks=[Recorder(), recorder], **settings)

@@ -55,7 +55,7 @@ def outputs(model, X, scale=255):
         (range(3), [0, 1, 2]),
     ],
 )
-def test_classes_are_taken_in_the_order_of_the_outputs(classes, expected):
+def test_order_of_classes(classes, expected):
     assert labels_in_order(classes) == expected
 
 
@@ -75,12 +75,12 @@ def test_classes_are_taken_in_the_order_of_the_outputs(classes, expected):
         (["sad", float("nan")], r"classes\[1\] is nan"),
     ],
 )
-def test_classes_without_an_order_or_with_gaps_are_refused(classes, message):
+def test_invalid_classes(classes, message):
     with pytest.raises(ValueError, match=message):
         labels_in_order(classes)
 
 
-def test_a_dict_of_classes_reads_each_output_as_its_label(model, X):
+def test_classes_as_dict_or_set(model, X):
     by_label = FacialExpressionClassifier.from_keras(
         model, classes={"neutral": 2, "sad": 0, "happy": 1}
     )
@@ -91,16 +91,14 @@ def test_a_dict_of_classes_reads_each_output_as_its_label(model, X):
         model, classes={0: "sad", 1: "happy", 2: "neutral"}
     )
     np.testing.assert_array_equal(by_output.predict(X), by_label.predict(X))
-
-
-def test_a_dict_or_set_of_classes_as_a_parameter(X):
     y = np.tile(["sad", "happy"], 12)
     for classes in ({0: "sad", 1: "happy", 2: "fear"}, {"sad", "happy", "fear"}):
         classifier = FacialExpressionClassifier(network, classes=classes, epochs=1).fit(X, y)
         assert classifier.classes_.tolist() == ["fear", "happy", "sad"]
 
 
-def test_a_built_model_is_copied_and_never_changed(model, X):
+@pytest.mark.slow
+def test_built_model_is_not_modified_and_copied(model, X, tmp_path):
     before = [weight.copy() for weight in model.get_weights()]
     classifier = FacialExpressionClassifier.from_keras(model, classes=[0, 1, 2], epochs=2)
     np.testing.assert_allclose(classifier.predict_proba(X), outputs(model, X), atol=1e-6)
@@ -108,10 +106,6 @@ def test_a_built_model_is_copied_and_never_changed(model, X):
     assert np.abs(classifier.predict_proba(X) - outputs(model, X)).max() > 1e-4
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-
-
-@pytest.mark.slow
-def test_a_classifier_of_a_built_model_is_cloned_pickled_and_saved(model, X, tmp_path):
     classifier = FacialExpressionClassifier.from_keras(
         model, classes=["b", "a", "c"], epochs=1, random_state=0
     )
@@ -131,7 +125,7 @@ def test_a_classifier_of_a_built_model_is_cloned_pickled_and_saved(model, X, tmp
 
 
 @pytest.mark.parametrize("architecture", ["file", "text", "model"])
-def test_an_architecture_and_its_weights(model, X, tmp_path, architecture):
+def test_architecture_and_weights(model, X, tmp_path, architecture):
     (tmp_path / "fer.json").write_text(model.to_json())
     model.save_weights(tmp_path / "fer.weights.h5")
     given = {
@@ -150,7 +144,7 @@ def test_an_architecture_and_its_weights(model, X, tmp_path, architecture):
     ("pixel_range", "scaled"),
     [((-1, 1), lambda pixels: pixels / np.float32(127.5) - 1), ((0, 255), np.float32)],
 )
-def test_a_model_of_pixels_on_another_scale(model, X, pixel_range, scaled):
+def test_pixel_range_of_a_model(model, X, pixel_range, scaled):
     classifier = FacialExpressionClassifier.from_keras(
         model, classes=[0, 1, 2], pixel_range=pixel_range
     )
@@ -160,7 +154,7 @@ def test_a_model_of_pixels_on_another_scale(model, X, pixel_range, scaled):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("saved", [True, False])
-def test_other_labels_give_a_model_a_new_last_layer(model, X, tmp_path, saved):
+def test_other_labels_replace_the_last_layer(model, X, tmp_path, saved):
     model.save(tmp_path / "theirs.h5")
     given = tmp_path / "theirs.h5" if saved else model
     y = np.tile(["smiling", "not"], 12)
@@ -179,12 +173,14 @@ def test_other_labels_give_a_model_a_new_last_layer(model, X, tmp_path, saved):
         FacialExpressionClassifier.from_keras(given, classes=["a", "b"])
 
 
-def test_a_regressor_of_a_classification_model(model, X):
+def test_regressor_and_unbuilt_sequential(model, X):
     affect = np.random.default_rng(1).uniform(-1, 1, (24, 2))
     regressor = FacialAffectRegressor(model, epochs=1, random_state=0).fit(X, affect)
     estimates = regressor.predict(X)
     assert estimates.shape == (24, 2)
     assert not np.allclose(estimates.sum(axis=1), 1)
+    classifier = FacialExpressionClassifier(without_input, epochs=1).fit(X, np.arange(24) % 2)
+    assert pickle.loads(pickle.dumps(classifier)).predict(X).shape == (24,)
 
 
 def softmax(x, n_outputs):
@@ -246,18 +242,13 @@ class Subclassed(keras.Model):
         (Subclassed(SHAPE, 2), "is not built|without a graph of layers"),
     ],
 )
-def test_what_is_no_network_of_images_is_named(X, function, message):
+def test_invalid_networks_are_explained(X, function, message):
     with pytest.raises(ValueError, match=message):
         FacialExpressionClassifier(function, epochs=1).fit(X, np.arange(24) % 2)
 
 
-def test_a_sequential_without_an_input_is_built(X):
-    classifier = FacialExpressionClassifier(without_input, epochs=1).fit(X, np.arange(24) % 2)
-    assert pickle.loads(pickle.dumps(classifier)).predict(X).shape == (24,)
-
-
 @pytest.mark.slow
-def test_the_advice_for_other_shapes_and_ends_works(X):
+def test_suggested_conversions_work(X):
     logits = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(3)])
     for refused, before, after in (
         (flat(SHAPE, 3), layers.Reshape((144,)), None),
@@ -287,7 +278,7 @@ def powers(input_shape, n_outputs, power=1.0):
         {"pixel_range": (0, 10)},
     ],
 )
-def test_copies_of_a_network_with_a_lambda_stay_equal_when_parameters_change(X, changed):
+def test_copies_of_lambda_layers(X, changed):
     classifier = FacialExpressionClassifier(
         powers, network_params={"power": 2.0}, epochs=1, random_state=0
     ).fit(X, np.arange(24) % 2)
@@ -306,15 +297,12 @@ def depends_on_a_global(input_shape, n_outputs):
     return keras.Model(image, softmax(layers.Lambda(lambda x: x * factor)(image), n_outputs))
 
 
-def test_a_copy_that_would_predict_otherwise_is_refused(X, monkeypatch):
+def test_copies_that_would_differ_are_refused(X, monkeypatch):
     classifier = FacialExpressionClassifier(depends_on_a_global, epochs=1)
     classifier.fit(X, np.arange(24) % 2)
     monkeypatch.setitem(FACTOR, "now", 0.1)
     with pytest.raises(ValueError, match="its copy would predict otherwise"):
         copy.deepcopy(classifier)
-
-
-def test_a_model_with_a_lambda_is_taken_from_memory_but_not_copied(X):
     model = powers(SHAPE, 3)
     classifier = FacialExpressionClassifier.from_keras(model, classes=[0, 1, 2])
     np.testing.assert_allclose(classifier.predict_proba(X), outputs(model, X), atol=1e-5)

@@ -11,8 +11,6 @@ callback = pytest.importorskip("sklearn.callback", reason="new in scikit-learn 1
 
 
 class Recorder:
-    """A callback that scikit-learn hands down to inner estimators."""
-
     max_propagation_depth = None
 
     def __init__(self, stop_after=None):
@@ -42,7 +40,7 @@ def faces():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The estimator GrayscaleResizer does not support callbacks")
-def test_every_epoch_of_a_search_is_told(faces, tiny_network):
+def test_callbacks_of_a_search(faces, tiny_network):
     recorder = Recorder()
     pipeline = Pipeline(
         [
@@ -54,18 +52,24 @@ def test_every_epoch_of_a_search_is_told(faces, tiny_network):
     search.set_callbacks(recorder)
     search.fit(faces.images, faces.labels)
     assert len(recorder.ended) == 3 * (2 * 2 + 1)
+    pytest.importorskip("rich")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
+    classifier.set_callbacks(monitor)
+    pipeline = Pipeline([("resizer", GrayscaleResizer(32)), ("classifier", classifier)])
+    search = GridSearchCV(pipeline, {"classifier__learning_rate": [1e-3]}, cv=2)
+    search.set_callbacks(callback.ProgressBar()).fit(faces.images, faces.labels)
+    epochs = [row for log in monitor.get_logs("all") for row in log.data]
+    assert sum(row["task_name"] == "epoch" for row in epochs) == 2 * (2 + 1)
 
 
-def test_a_callback_sees_the_figures_and_can_stop_the_fit(faces, tiny_network):
+def test_callback_can_stop_the_fit(faces, tiny_network, capsys):
     recorder = Recorder(stop_after=2)
     classifier = FacialExpressionClassifier(tiny_network, epochs=5, random_state=0)
     classifier.set_callbacks(recorder).fit(faces.images, faces.labels)
     assert classifier.n_iter_ == 2
     losses = [history["loss"] for history in recorder.ended]
     assert losses == [classifier.history_["loss"][:1], classifier.history_["loss"]]
-
-
-def test_a_progress_bar_runs_and_leaves_nothing_behind(faces, tiny_network, capsys):
     pytest.importorskip("rich")
     classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
     classifier.set_callbacks(callback.ProgressBar()).fit(faces.images, faces.labels)
@@ -78,7 +82,7 @@ def scores_of_epochs(monitor, name):
 
 
 @pytest.mark.slow
-def test_a_monitor_scores_every_epoch(faces, tiny_network):
+def test_scoring_monitor(faces, tiny_network):
     monitor = callback.ScoringMonitor(scoring=["accuracy", "neg_log_loss"])
     classifier = FacialExpressionClassifier(
         tiny_network,
@@ -92,10 +96,6 @@ def test_a_monitor_scores_every_epoch(faces, tiny_network):
     assert len(scores) == 3
     assert scores[-1] == accuracy_score(faces.labels, classifier.predict(faces.images))
     assert len(scores_of_epochs(monitor, "neg_log_loss")) == 3
-
-
-@pytest.mark.slow
-def test_a_monitor_weighs_as_the_fit_does(faces, tiny_network):
     weights = np.random.default_rng(0).random(len(faces.labels))
     monitor = callback.ScoringMonitor(scoring="accuracy")
     classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
@@ -103,10 +103,6 @@ def test_a_monitor_weighs_as_the_fit_does(faces, tiny_network):
     classifier.fit(faces.images, faces.labels, sample_weight=weights)
     expected = accuracy_score(faces.labels, classifier.predict(faces.images), sample_weight=weights)
     assert scores_of_epochs(monitor, "accuracy")[-1] == pytest.approx(expected)
-
-
-@pytest.mark.slow
-def test_a_monitor_scores_a_regressor_and_a_warm_start(faces, tiny_network):
     monitor = callback.ScoringMonitor(scoring="neg_mean_squared_error")
     regressor = FacialAffectRegressor(tiny_network, epochs=2, random_state=0, warm_start=True)
     regressor.set_callbacks(monitor)
@@ -116,17 +112,3 @@ def test_a_monitor_scores_a_regressor_and_a_warm_start(faces, tiny_network):
     assert len(scores) == 2
     expected = mean_squared_error(faces.valence, regressor.predict(faces.images))
     assert scores[-1] == pytest.approx(-expected, rel=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The estimator GrayscaleResizer does not support callbacks")
-def test_a_monitor_and_a_bar_go_together_in_a_pipeline(faces, tiny_network):
-    pytest.importorskip("rich")
-    monitor = callback.ScoringMonitor(scoring="accuracy")
-    classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
-    classifier.set_callbacks(monitor)
-    pipeline = Pipeline([("resizer", GrayscaleResizer(32)), ("classifier", classifier)])
-    search = GridSearchCV(pipeline, {"classifier__learning_rate": [1e-3]}, cv=2)
-    search.set_callbacks(callback.ProgressBar()).fit(faces.images, faces.labels)
-    epochs = [row for log in monitor.get_logs("all") for row in log.data]
-    assert sum(row["task_name"] == "epoch" for row in epochs) == 2 * (2 + 1)

@@ -6,13 +6,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 
 from skfer import FacialExpressionClassifier
-from skfer.datasets import make_faces
 from skfer.metrics import apply_temperature, fit_temperature
-
-
-@pytest.fixture(scope="module")
-def faces():
-    return make_faces(60, classes=["happy", "sad", "surprise"], size=24, random_state=0)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +28,8 @@ def test_temperature_is_applied_after_averaging_views(faces, fitted, views):
     np.testing.assert_array_equal(fitted.predict(faces.images), labels)
 
 
-def test_fitted_temperature(faces, fitted):
+@pytest.mark.slow
+def test_fitted_temperature_in_a_search(faces, fitted):
     held_out, labels = faces.images[40:], faces.labels[40:]
     fitted.set_params(test_time_augmentation=None, temperature=1.0)
     proba = fitted.predict_proba(held_out)
@@ -43,10 +38,6 @@ def test_fitted_temperature(faces, fitted):
     np.testing.assert_allclose(
         fitted.predict_proba(held_out), apply_temperature(proba, temperature), rtol=1e-5
     )
-
-
-@pytest.mark.slow
-def test_search_of_temperatures(faces):
     classifier = FacialExpressionClassifier(_utils.tiny_network, epochs=1, random_state=0)
     search = GridSearchCV(
         classifier,

@@ -17,13 +17,12 @@ def faces():
 
 @pytest.fixture(scope="module")
 def votes(faces):
-    """Seven of ten annotators say what was drawn."""
     return np.eye(3)[np.unique(faces.labels, return_inverse=True)[1]] * 6 + 4 / 3
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["majority", "probabilistic", "cross_entropy", "multi_target"])
-def test_every_mode_learns(mode, faces, votes):
+def test_vote_modes(mode, faces, votes):
     classifier = FacialExpressionClassifier(
         "mini_xception", epochs=6, batch_size=16, augment=None, vote_mode=mode, random_state=0
     )
@@ -32,7 +31,7 @@ def test_every_mode_learns(mode, faces, votes):
 
 
 @pytest.mark.slow
-def test_votes_are_learnt_and_not_the_labels(faces, votes):
+def test_votes_replace_labels_and_are_predicted(faces, votes, small_network):
     classifier = FacialExpressionClassifier(
         "mini_xception", epochs=6, batch_size=16, augment=None, random_state=0
     )
@@ -40,9 +39,6 @@ def test_votes_are_learnt_and_not_the_labels(faces, votes):
     expected = np.roll(classifier.classes_, -1)[np.searchsorted(classifier.classes_, faces.labels)]
     assert (classifier.predict(faces.images) == expected).mean() > 0.6
 
-
-@pytest.mark.slow
-def test_columns_of_a_table_are_known_by_name(faces, votes, small_network):
     def fitted(votes):
         classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
         return classifier.fit(faces.images, faces.labels, votes=votes).history_
@@ -56,7 +52,7 @@ def test_columns_of_a_table_are_known_by_name(faces, votes, small_network):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [{"votes": True}, {}])
-def test_labels_and_votes_may_take_turns(first, faces, votes, small_network):
+def test_fit_with_and_without_votes(first, faces, votes, small_network):
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
     classifier.fit(faces.images, faces.labels, votes=votes if first else None)
     classifier.set_params(label_smoothing=0.0 if first else 0.1)
@@ -67,7 +63,7 @@ def test_labels_and_votes_may_take_turns(first, faces, votes, small_network):
 
 
 @pytest.mark.slow
-def test_a_class_that_y_lacks_is_named_by_classes(faces, votes, small_network):
+def test_votes_for_absent_classes(faces, votes, small_network):
     few = faces.labels != "sad"
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
     with pytest.raises(ValueError, match="the parameter classes names all"):
@@ -75,11 +71,15 @@ def test_a_class_that_y_lacks_is_named_by_classes(faces, votes, small_network):
     classifier.set_params(classes=["happy", "neutral", "sad"])
     classifier.fit(faces.images[few], faces.labels[few], votes=votes[few])
     assert classifier.predict_proba(faces.images[:2]).shape == (2, 3)
+    classifier = FacialExpressionClassifier(
+        small_network, vote_mode="multi_target", label_smoothing=0.1
+    )
+    with pytest.raises(ValueError, match=r"multi_target.*label_smoothing"):
+        classifier.fit(faces.images, faces.labels, votes=votes)
 
 
 @pytest.mark.slow
-def test_shares_are_what_is_predicted(faces, small_network):
-    """Nobody can tell these apart: the best answer is how the votes are shared."""
+def test_vote_shares_are_predicted(faces, small_network):
     votes = np.tile([5, 3, 2], (90, 1))
     classifier = FacialExpressionClassifier(
         small_network, epochs=15, batch_size=10, learning_rate=0.02, random_state=0
@@ -90,7 +90,7 @@ def test_shares_are_what_is_predicted(faces, small_network):
 
 
 @pytest.mark.slow
-def test_votes_reach_the_classifier_of_a_search(faces, votes, small_network):
+def test_votes_are_routed_in_a_search(faces, votes, small_network):
     with sklearn.config_context(enable_metadata_routing=True):
         classifier = FacialExpressionClassifier(
             small_network, epochs=1, random_state=0
@@ -117,15 +117,7 @@ def test_votes_reach_the_classifier_of_a_search(faces, votes, small_network):
         (np.vstack([np.full((1, 3), np.nan), np.ones((89, 3))]), "votes contains NaN"),
     ],
 )
-def test_votes_that_are_none_are_refused(wrong, message, faces, small_network):
+def test_invalid_votes(wrong, message, faces, small_network):
     classifier = FacialExpressionClassifier(small_network, epochs=1)
     with pytest.raises(ValueError, match=message):
         classifier.fit(faces.images, faces.labels, votes=wrong)
-
-
-def test_accepted_labels_go_with_no_smoothing(faces, votes, small_network):
-    classifier = FacialExpressionClassifier(
-        small_network, vote_mode="multi_target", label_smoothing=0.1
-    )
-    with pytest.raises(ValueError, match=r"multi_target.*label_smoothing"):
-        classifier.fit(faces.images, faces.labels, votes=votes)

@@ -10,8 +10,6 @@ from skfer.evaluation import cross_dataset_matrix
 
 
 class PixelClassifier(ClassifierMixin, BaseEstimator):
-    """Predict the probabilities that the first pixels hold."""
-
     def __init__(self, classes):
         self.classes = classes
         self.classes_ = np.array(classes)
@@ -52,7 +50,8 @@ def many():
     return PixelClassifier(classes), images_of(*proba), y
 
 
-def test_scores_equal_scikit_learn(many):
+@pytest.mark.slow
+def test_scores_and_intervals_equal_scikit_learn(many):
     classifier, X, y = many
     table = cross_dataset_matrix({"c": classifier}, {"many": (X, y)}).set_index("metric")
     y_pred = classifier.predict(X)
@@ -65,11 +64,6 @@ def test_scores_equal_scikit_learn(many):
     assert (table["low"] < table["value"]).all()
     assert (table["value"] < table["high"]).all()
     assert table["images"].tolist() == [400] * 3
-
-
-@pytest.mark.slow
-def test_intervals_equal_a_bootstrap_of_images(many):
-    classifier, X, y = many
     table = cross_dataset_matrix({"c": classifier}, {"many": (X, y)}, n_bootstrap=4000)
     y_pred = classifier.predict(X)
     rng = np.random.default_rng(1)
@@ -79,7 +73,7 @@ def test_intervals_equal_a_bootstrap_of_images(many):
     assert [row["low"], row["high"]] == pytest.approx(np.percentile(scores, [2.5, 97.5]), abs=0.012)
 
 
-def test_shared_labels():
+def test_shared_labels_and_missing_probabilities():
     eight = PixelClassifier(["anger", "contempt", "happiness", "sadness"])
     X = images_of([9, 200, 8, 7], [9, 8, 100, 7], [0, 0, 0, 200], [100, 0, 0, 0])
     labels = ["angry", "happy", "fear", "sad"]
@@ -95,17 +89,29 @@ def test_shared_labels():
     assert accuracy_of(strict)["value"] == pytest.approx(1 / 3)
     assert accuracy_of(strict)["answers_outside"] == pytest.approx(1 / 3)
 
+    class WithoutProbabilities(PixelClassifier):
+        @property
+        def predict_proba(self):
+            raise AttributeError
 
-def test_synonyms_are_one_label():
+        def predict(self, X):
+            return np.array(["sad"] * len(X))
+
+    datasets = {"d": (images_of([1, 0], [0, 1]), ["happy", "sad"])}
+    classifier = WithoutProbabilities(["happy", "sad", "fear"])
+    with pytest.raises(ValueError, match="outside='wrong'"):
+        cross_dataset_matrix({"c": classifier}, datasets)
+    table = cross_dataset_matrix({"c": classifier}, datasets, outside="wrong")
+    assert accuracy_of(table)["value"] == 0.5
+
+
+def test_synonyms_and_pairs():
     classifier = PixelClassifier(["anger", "angry", "happy"])
     # Only the sum of the two synonyms is more probable than "happy".
     table = cross_dataset_matrix(
         {"c": classifier}, {"one": (images_of([60, 60, 80], [0, 0, 200]), ["angry", "happy"])}
     )
     assert accuracy_of(table)["value"] == 1
-
-
-def test_rows_of_each_pair():
     five, three = (
         PixelClassifier(["angry", "happy", "sad", "surprise", "neutral"]),
         PixelClassifier(["happy", "sad"]),
@@ -124,7 +130,7 @@ def test_rows_of_each_pair():
     pd.testing.assert_frame_equal(whole[:6], whole[6:].reset_index(drop=True))
 
 
-def test_bootstrap_of_groups():
+def test_bootstrap_of_groups_is_seeded(many):
     # Each of ten people is always or never predicted correctly, so that images are not independent.
     right = np.repeat(np.arange(10) % 2, 20)
     X = images_of(*[[100, 0] if yes else [0, 100] for yes in right])
@@ -138,9 +144,6 @@ def test_bootstrap_of_groups():
     assert (narrow["groups"], wide["groups"]) == (0, 10)
     assert narrow["value"] == wide["value"]
     assert wide["high"] - wide["low"] > 2.5 * (narrow["high"] - narrow["low"])
-
-
-def test_bootstrap_is_seeded(many):
     classifier, X, y = many
     tables = [
         cross_dataset_matrix({"c": classifier}, {"d": (X, y)}, n_bootstrap=20, random_state=seed)
@@ -171,20 +174,3 @@ def test_invalid_arguments(options, message):
     }
     with pytest.raises(ValueError, match=message):
         cross_dataset_matrix(**(arguments | options))
-
-
-def test_classifier_without_probabilities():
-    class WithoutProbabilities(PixelClassifier):
-        @property
-        def predict_proba(self):
-            raise AttributeError
-
-        def predict(self, X):
-            return np.array(["sad"] * len(X))
-
-    datasets = {"d": (images_of([1, 0], [0, 1]), ["happy", "sad"])}
-    classifier = WithoutProbabilities(["happy", "sad", "fear"])
-    with pytest.raises(ValueError, match="outside='wrong'"):
-        cross_dataset_matrix({"c": classifier}, datasets)
-    table = cross_dataset_matrix({"c": classifier}, datasets, outside="wrong")
-    assert accuracy_of(table)["value"] == 0.5

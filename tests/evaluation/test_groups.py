@@ -7,7 +7,6 @@ from skfer.evaluation import group_report
 
 
 def predictions(y, accuracy, rng):
-    """Return labels, each of which is correct with a probability."""
     return np.where(rng.random(len(y)) < accuracy, y, "other")
 
 
@@ -30,7 +29,7 @@ def gap_of(report, label):
     return report.gaps.set_index("class").loc[label]
 
 
-def test_values_equal_scikit_learn(people, report):
+def test_values_and_gaps(people, report):
     y, y_pred, groups = people
     table = report.groups.set_index(["group", "class"])
     for group in ("old", "young"):
@@ -47,9 +46,6 @@ def test_values_equal_scikit_learn(people, report):
         assert table.loc[(group, "all"), "images"] == chosen.sum()
     assert (table["low"] <= table["value"]).all()
     assert (table["value"] <= table["high"]).all()
-
-
-def test_true_gaps_are_significant(report):
     sad, happy = gap_of(report, "sad"), gap_of(report, "happy")
     assert sad["gap"] == pytest.approx(0.3, abs=0.08)
     assert 0.15 < sad["low"] < sad["gap"] < sad["high"] < 0.45
@@ -60,7 +56,16 @@ def test_true_gaps_are_significant(report):
 
 
 @pytest.mark.slow
-def test_p_values_are_uniform_for_random_groups():
+def test_groups_without_a_gap():
+    # Sad faces are difficult in both groups, and more frequent in one. This explains the gap in
+    # accuracy.
+    rng = np.random.default_rng(2)
+    groups = np.repeat(["old", "young"], 1000)
+    y = np.where(rng.random(2000) < np.where(groups == "old", 0.8, 0.2), "sad", "happy")
+    y_pred = predictions(y, np.where(y == "sad", 0.5, 0.95), rng)
+    gap = gap_of(group_report(y, y_pred, groups=groups), "all")
+    assert gap["gap"] > 0.2
+    assert gap["p_value"] > 0.05
     rng = np.random.default_rng(1)
     y = np.repeat(["happy", "sad"], 150)
     values = []
@@ -72,19 +77,7 @@ def test_p_values_are_uniform_for_random_groups():
     assert np.mean(np.array(values) < 0.1) < 0.25
 
 
-def test_different_class_distributions_are_no_gap():
-    # Sad faces are difficult in both groups, and more frequent in one. This explains the gap in
-    # accuracy.
-    rng = np.random.default_rng(2)
-    groups = np.repeat(["old", "young"], 1000)
-    y = np.where(rng.random(2000) < np.where(groups == "old", 0.8, 0.2), "sad", "happy")
-    y_pred = predictions(y, np.where(y == "sad", 0.5, 0.95), rng)
-    gap = gap_of(group_report(y, y_pred, groups=groups), "all")
-    assert gap["gap"] > 0.2
-    assert gap["p_value"] > 0.05
-
-
-def test_small_groups_are_left_out_of_gaps():
+def test_small_groups():
     y = np.array(["happy"] * 80 + ["sad"] * 5)
     groups = np.array(["a"] * 40 + ["b"] * 40 + ["c"] * 5)
     report = group_report(y, ["happy"] * 85, groups=groups, min_images=30)
@@ -97,9 +90,6 @@ def test_small_groups_are_left_out_of_gaps():
     none = report.groups.set_index(["group", "class"]).loc[("c", "happy")]
     assert np.isnan(none["value"])
     assert none["images"] == 0
-
-
-def test_wilson_interval_of_few_images():
     report = group_report(["sad"] * 8, ["sad"] * 8, groups=[0] * 3 + [1] * 5, min_images=1)
     row = report.groups.iloc[0]
     assert row["value"] == row["high"] == 1

@@ -24,7 +24,6 @@ VOTED = ["happy", "happy", "sad", "sad", "sad"]
 
 
 def wrong_labels(labels, share, seed=0):
-    """Exchange a share of the labels; return them and a mask of the wrong ones."""
     rng = np.random.default_rng(seed)
     names = np.unique(labels)
     wrong = rng.random(len(labels)) < share
@@ -55,7 +54,7 @@ def report(faces, pipeline, noisy):
 
 
 @pytest.mark.slow
-def test_wrong_labels_are_flagged(faces, noisy, report):
+def test_wrong_labels_are_flagged(faces, noisy, report, pipeline):
     _, wrong = noisy
     flagged = report[report["issue"]]
     assert wrong[flagged["row"]].mean() > 0.6  # 0.1 by chance
@@ -63,6 +62,15 @@ def test_wrong_labels_are_flagged(faces, noisy, report):
     assert wrong[report["row"][:10]].all()
     found = flagged[wrong[flagged["row"]]]
     assert (found["suggested"] == faces.labels[found["row"]]).mean() > 0.9
+    proba = cross_val_predict(
+        pipeline, faces.images, noisy[0], cv=StratifiedKFold(3), method="predict_proba"
+    )
+    assert report.equals(label_report(noisy[0], proba))
+    groups = np.arange(300) // 10
+    grouped = cross_val_label_report(
+        pipeline, faces.images, noisy[0], cv=GroupKFold(3), groups=groups
+    )
+    assert not grouped.equals(report)
 
 
 def test_order_of_the_report(noisy, report):
@@ -76,20 +84,7 @@ def test_order_of_the_report(noisy, report):
     assert ((report["given"] != report["suggested"]) == report["issue"]).all()
 
 
-@pytest.mark.slow
-def test_cross_validation_equals_scikit_learn(faces, pipeline, noisy, report):
-    proba = cross_val_predict(
-        pipeline, faces.images, noisy[0], cv=StratifiedKFold(3), method="predict_proba"
-    )
-    assert report.equals(label_report(noisy[0], proba))
-    groups = np.arange(300) // 10
-    grouped = cross_val_label_report(
-        pipeline, faces.images, noisy[0], cv=GroupKFold(3), groups=groups
-    )
-    assert not grouped.equals(report)
-
-
-def test_thresholds_and_suggestions():
+def test_thresholds_noise_and_order_of_columns():
     # The model is never sure of "b": 0.5 is much for "b", and 0.6 is little for "a".
     y = ["a"] * 4 + ["b"] * 3
     b = [0.1, 0.1, 0.1, 0.55, 0.4, 0.4, 0.4]
@@ -108,9 +103,6 @@ def test_thresholds_and_suggestions():
     assert "unused" not in report["suggested"].tolist()
     report = label_report([0, 0, 1, 1, 1], PROBA)
     assert report.loc[report["issue"], ["row", "given", "suggested"]].values.tolist() == [[4, 1, 0]]
-
-
-def test_order_of_columns():
     swapped = np.array(PROBA)[:, ::-1]
     assert label_report(Y, swapped, labels=["b", "a"]).equals(label_report(Y, PROBA))
     with pytest.raises(ValueError, match="y_proba has 2 columns, but labels names"):
@@ -143,7 +135,7 @@ def voted_report():
     )
 
 
-def test_vote_agreement():
+def test_votes(voted_report):
     np.testing.assert_allclose(
         vote_agreement(VOTED, VOTES, labels=LABELS), [0.9, 0.2, 0.5, np.nan, 0.3]
     )
@@ -152,9 +144,6 @@ def test_vote_agreement():
         vote_agreement(VOTED, shuffled, labels=["unknown", "happy", "sad"]),
         vote_agreement(VOTED, VOTES, labels=LABELS),
     )
-
-
-def test_votes_on_flagged_labels(voted_report):
     table = votes_on_report(voted_report, VOTES, labels=LABELS)
     assert table["images"].tolist() == [2, 2, 4]  # row 3 has no votes
     np.testing.assert_allclose(table["agreement"], [0.25, 0.7, 0.475])
@@ -165,9 +154,6 @@ def test_votes_on_flagged_labels(voted_report):
     assert table["images"].tolist() == [1, 0, 1]
     assert table.loc["flagged", "agreement"] == 0.2
     assert np.isnan(table.loc["others", "agreement"])
-
-
-def test_invalid_votes(voted_report):
     with pytest.raises(ValueError, match="y holds 4 labels, but votes has 5 rows"):
         vote_agreement(VOTED[:4], VOTES, labels=LABELS)
     with pytest.raises(ValueError, match="votes has 3 columns, but labels names"):

@@ -17,7 +17,6 @@ def train(faces):
 
 
 def cropped(image):
-    """Enlarge and shift an image."""
     change = np.float32([[1.06, 0, -5], [0, 1.06, 1]])
     return cv2.warpAffine(image, change, image.shape[::-1], borderMode=cv2.BORDER_REFLECT)
 
@@ -44,15 +43,12 @@ def test_near_copies(train, change):
     assert audit.pairs["similarity"].between(0.85, 1).all()
 
 
-def test_mirrored_copies(train):
+def test_mirrored_and_different_faces(train, faces):
     mirrored = darker(train[:10])[:, :, ::-1]
     audit = leak_audit(train, mirrored)
     assert audit.pairs["train"].tolist() == list(range(10))
     assert set(audit.pairs["kind"]) == {"mirrored copy"}
     assert not leak_audit(train, mirrored, mirror=False).leaked.any()
-
-
-def test_different_faces_are_no_copies(train, faces):
     # Drawn faces are more similar to each other than photos of people.
     audit = leak_audit(train, faces.images[80:], similarity=0.9)
     assert audit.counts == {
@@ -86,7 +82,7 @@ def test_copies_blanks_and_labels(train, tmp_path):
     ]
 
 
-def test_shared_groups(train, faces):
+def test_shared_groups_and_chunks(train, faces, monkeypatch):
     audit = leak_audit(
         train,
         faces.images[80:84],
@@ -96,9 +92,6 @@ def test_shared_groups(train, faces):
     assert audit.groups.to_dict("records") == [{"group": "S2", "train": 40, "test": 2}]
     assert audit.leaked.tolist() == [True, False, False, True]
     assert (audit.counts["group"], audit.counts["leaked"]) == (2, 2)
-
-
-def test_chunks(train, monkeypatch):
     from skfer.evaluation import _leak_audit
 
     whole = leak_audit(train, darker(train[20:60]))
@@ -145,6 +138,6 @@ def test_copies_in_fer2013(skfer_data):
     ],
     ids=["float32", "[0, 1]", "[-1, 1]", "RGB", "flat rows"],
 )
-def test_copies_in_another_representation(convert):
+def test_copies_in_other_representations(convert):
     images = make_faces(12, size=48, random_state=0).images
     assert leak_audit(images, convert(images)).counts["copy"] == 12

@@ -28,7 +28,7 @@ def difference(a, b):
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_levels_increase_the_difference(clean_faces, name):
+def test_corruptions(clean_faces, name, astronaut):
     steps = [
         difference(corrupt_images(clean_faces, name, level), clean_faces)
         for level in CORRUPTIONS[name].levels
@@ -36,10 +36,6 @@ def test_levels_increase_the_difference(clean_faces, name):
     assert len(steps) == 5
     assert steps[0] > 0
     assert steps == sorted(steps)
-
-
-@pytest.mark.parametrize("name", CORRUPTIONS)
-def test_shape_dtype_and_scale_are_kept(clean_faces, name, astronaut):
     level = CORRUPTIONS[name].levels[2]
     integers = corrupt_images(clean_faces, name, level)
     assert integers.shape == (6, 48, 48, 1)
@@ -52,10 +48,6 @@ def test_shape_dtype_and_scale_are_kept(clean_faces, name, astronaut):
     (color, gray) = corrupt_images([astronaut, astronaut[:50, :40, 0]], name, level)
     assert color.shape == (512, 512, 3)
     assert gray.shape == (50, 40)
-
-
-@pytest.mark.parametrize("name", CORRUPTIONS)
-def test_corruptions_are_seeded(clean_faces, name):
     level = CORRUPTIONS[name].levels[3]
     first = corrupt_images(clean_faces, name, level, random_state=1)
     np.testing.assert_array_equal(first, corrupt_images(clean_faces, name, level, random_state=1))
@@ -64,16 +56,13 @@ def test_corruptions_are_seeded(clean_faces, name):
     assert np.array_equal(first, other) == (not random)
 
 
-def test_noise():
+def test_levels_and_units(photo_files, clean_faces):
     gray = np.full((1, 48, 48), 128, dtype=np.uint8)
     weak, strong = (corrupt_images(gray, "noise", level).astype(float) for level in (0.05, 0.1))
     np.testing.assert_allclose(2 * (weak - 128), strong - 128, atol=1.51)
     gray = np.full((2, 48, 48), 128, dtype=np.uint8)
     one, two = corrupt_images(gray, "noise", 0.1)
     assert not np.array_equal(one, two)
-
-
-def test_levels_have_their_unit():
     bright = np.full((1, 40, 40), 200, dtype=np.uint8)
     assert (corrupt_images(bright, "low_light", 0.25) == 50).all()
     assert (corrupt_images(bright, "overexposure", 2) == 255).all()
@@ -88,14 +77,8 @@ def test_levels_have_their_unit():
     assert len(np.unique(corrupt_images(edge, "resolution", 0.25)[0, 0])) > 2
     expected = cv2.GaussianBlur(edge[0], (0, 0), 2.4)
     assert difference(corrupt_images(edge, "blur", 0.05)[0], expected) < 1
-
-
-def test_corrupted_files(photo_files):
     changed = corrupt_images(photo_files, "low_light", 0.5)
     assert [image.ndim for image in changed] == [3, 3, 2, 3]
-
-
-def test_unknown_corruption(clean_faces):
     with pytest.raises(ValueError, match=r"corruption='fog' must be one of \['blur'"):
         corrupt_images(clean_faces, "fog", 1.0)
 
@@ -117,7 +100,7 @@ def report(faces, pipeline):
 
 
 @pytest.mark.slow
-def test_one_row_for_each_corruption_and_level(report):
+def test_report(report, faces, pipeline):
     assert len(report) == 1 + 5 * len(CORRUPTIONS)
     assert report.loc[0, ["corruption", "strength", "unit"]].tolist() == ["none", 0, ""]
     for name, corruption in CORRUPTIONS.items():
@@ -129,18 +112,12 @@ def test_one_row_for_each_corruption_and_level(report):
     np.testing.assert_allclose(
         report["accuracy_change"], report["accuracy"] - report.loc[0, "accuracy"]
     )
-
-
-def test_scores_of_corrupted_images(faces, pipeline, report):
     images, labels = faces.images[200:], faces.labels[200:]
     assert report.loc[0, "accuracy"] == pipeline.score(images, labels)
     row = report[(report["corruption"] == "low_light") & (report["strength"] == 5)].iloc[0]
     dark = corrupt_images(images, "low_light", row["level"])
     assert row["accuracy"] == accuracy_score(labels, pipeline.predict(dark))
     assert report.loc[report["strength"] == 5, "accuracy_change"].mean() < -0.05
-
-
-def test_report_is_repeatable(faces, pipeline, report):
     part = robustness_report(
         pipeline, faces.images[200:], faces.labels[200:], corruptions=["occlusion", "noise"]
     )
@@ -165,8 +142,6 @@ def test_custom_levels_and_scores(faces, pipeline):
     ]
     assert len(table) == 2
 
-
-def test_callable_score(faces, pipeline):
     def sad(estimator, X, y):
         return (estimator.predict(X) == "sad").mean()
 

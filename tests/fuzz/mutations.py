@@ -2,16 +2,13 @@
 
 import re
 
-import numpy as np
-
 # Lengths and sizes at which sums overflow, signs turn and room runs out.
 _EDGES = (0, 1, 2, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
 _WORDS = (b"-1", b"0", b"256", b"1e9", b"9" * 20, b"nan", b'"', b"", b"\0", b",", b"\n")
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
 
 
-def mutated(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
-    """The data with a few changes, each of a kind drawn anew."""
+def mutated(data, rng, others):
     changed = bytearray(data)
     for _ in range(int(rng.choice([1, 1, 1, 2, 3, 8]))):
         change = _CHANGES[int(rng.integers(len(_CHANGES)))]
@@ -19,8 +16,7 @@ def mutated(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes
     return bytes(changed)
 
 
-def mutated_text(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
-    """The same for text: now and then a number or a word is put in place of another."""
+def mutated_text(data, rng, others):
     if rng.random() < 0.5:
         return mutated(data, rng, others)
     numbers = list(_NUMBER.finditer(data))
@@ -34,25 +30,24 @@ def mutated_text(data: bytes, rng: np.random.Generator, others: list[bytes]) -> 
     return data[: numbers[place].start()] + word + data[numbers[place].end() :]
 
 
-def _place(data: bytearray, rng: np.random.Generator) -> int:
-    """Anywhere; every other time near the beginning, where headers are."""
+def _place(data, rng):
     end = max(1, len(data) if rng.random() < 0.5 else min(len(data), 200))
     return int(rng.integers(end))
 
 
-def _flip_bit(data: bytearray, rng: np.random.Generator, _: list[bytes]) -> bytearray:
+def _flip_bit(data, rng, _):
     if data:
         data[_place(data, rng)] ^= 1 << int(rng.integers(8))
     return data
 
 
-def _set_byte(data: bytearray, rng: np.random.Generator, _: list[bytes]) -> bytearray:
+def _set_byte(data, rng, _):
     if data:
         data[_place(data, rng)] = int(rng.choice([0, 1, 127, 128, 255, rng.integers(256)]))
     return data
 
 
-def _set_number(data: bytearray, rng: np.random.Generator, _: list[bytes]) -> bytearray:
+def _set_number(data, rng, _):
     width = int(rng.choice([2, 4]))
     value = _EDGES[int(rng.integers(len(_EDGES)))] % (1 << 8 * width)
     order = "big" if rng.random() < 0.5 else "little"
@@ -61,29 +56,29 @@ def _set_number(data: bytearray, rng: np.random.Generator, _: list[bytes]) -> by
     return data
 
 
-def _cut(data: bytearray, rng: np.random.Generator, _: list[bytes]) -> bytearray:
+def _cut(data, rng, _):
     return data[: _place(data, rng)]
 
 
-def _leave_out(data: bytearray, rng: np.random.Generator, _: list[bytes]) -> bytearray:
+def _leave_out(data, rng, _):
     at = _place(data, rng)
     del data[at : at + int(rng.integers(1, 64))]
     return data
 
 
-def _repeat(data: bytearray, rng: np.random.Generator, _: list[bytes]) -> bytearray:
+def _repeat(data, rng, _):
     at, length = _place(data, rng), int(rng.integers(1, 512))
     data[at:at] = data[at : at + length] * int(rng.choice([1, 2, 50]))
     return data
 
 
-def _noise(data: bytearray, rng: np.random.Generator, _: list[bytes]) -> bytearray:
+def _noise(data, rng, _):
     at = _place(data, rng)
     data[at : at + int(rng.integers(1, 64))] = rng.bytes(int(rng.integers(1, 64)))
     return data
 
 
-def _splice(data: bytearray, rng: np.random.Generator, others: list[bytes]) -> bytearray:
+def _splice(data, rng, others):
     other = others[int(rng.integers(len(others)))]
     return data[: _place(data, rng)] + other[_place(bytearray(other), rng) :]
 

@@ -24,7 +24,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -34,7 +33,7 @@ _START_UP = 300.0
 _CHUNK = 1000
 
 
-def main() -> int:
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
@@ -69,7 +68,7 @@ def main() -> int:
     return min(len(figures["failures"]), 99)
 
 
-def _targets() -> dict[str, Any]:
+def _targets():
     sys.path.insert(0, str(HERE))
     from failing import FAILING
     from targets import TARGETS
@@ -77,17 +76,16 @@ def _targets() -> dict[str, Any]:
     return TARGETS | FAILING
 
 
-def _shares(chosen: list[str] | None) -> dict[str, float]:
+def _shares(chosen):
     targets = _targets()
     names = chosen or [name for name in targets if not name.startswith("fails_")]
     return {name: targets[name].share for name in names}
 
 
-def _run(name: str, start: int, stop: int, seed: int, top: Path) -> list[dict[str, Any]]:
-    """Run all cases of a chunk; after a process that ends early, the next one goes on."""
+def _run(name, start, stop, seed, top):
     from targets import CAREFUL
 
-    records: list[dict[str, Any]] = []
+    records = []
     while start < stop:
         records += (some := _one_process(name, start, stop, seed, top, {}))
         start = max((record["case"] for record in some if record["case"] is not None), default=stop)
@@ -102,11 +100,8 @@ def _run(name: str, start: int, stop: int, seed: int, top: Path) -> list[dict[st
     return records
 
 
-def _one_process(
-    name: str, start: int, stop: int, seed: int, top: Path, more: dict[str, str]
-) -> list[dict[str, Any]]:
-    """Run cases until all are done or the process ends; a record for each that was begun."""
-    records: list[dict[str, Any]] = []
+def _one_process(name, start, stop, seed, top, more):
+    records = []
     folder = Path(tempfile.mkdtemp(dir=top))
     with (folder / "errors.txt").open("w+b") as errors:
         ended = _watch(name, start, stop, seed, folder, errors, records, more)
@@ -123,12 +118,11 @@ def _one_process(
     return records
 
 
-def _seen_by_strace(folder: Path) -> dict[int, list[str]]:
-    """Return what each case wrote outside its folder, started or connected to."""
+def _seen_by_strace(folder):
     from worker import ALLOWED
 
-    seen: dict[int, list[str]] = {}
-    case: int | None = None
+    seen = {}
+    case = None
     trace = folder / "trace.txt"
     if not trace.exists():
         return seen
@@ -157,17 +151,7 @@ _TRACED = (
 )
 
 
-def _watch(
-    name: str,
-    start: int,
-    stop: int,
-    seed: int,
-    folder: Path,
-    errors: Any,
-    records: list,
-    more: dict[str, str],
-) -> tuple[int | None, str] | None:
-    """Read what a worker reports; return the case in which it ended early, and how."""
+def _watch(name, start, stop, seed, folder, errors, records, more):
     script, numbers = str(HERE / "worker.py"), map(str, (start, stop, seed))
     command = [sys.executable, script, name, *numbers, str(folder)]
     if STRACE:
@@ -216,14 +200,14 @@ def _watch(
         worker.wait()
 
 
-def _processor_seconds(pid: int) -> float:
+def _processor_seconds(pid):
     with contextlib.suppress(OSError, IndexError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return 0.0
 
 
-def _figures(shares: dict[str, float], records: list[dict[str, Any]]) -> dict[str, Any]:
+def _figures(shares, records):
     targets = {}
     for name in shares:
         own = [record for record in records if record["target"] == name]

@@ -8,11 +8,11 @@ import os
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,21 +24,11 @@ _STATUSES = {200, 400, 413, 415, 422, 429}
 
 
 class Target(NamedTuple):
-    """One way in.
+    """A way to give a file to the package: valid files, a reader, a mutation and its limits.
 
-    Attributes
-    ----------
-    seeds : callable
-        Makes the right files, given an empty folder.
-    run : callable
-        Takes a file's bytes, the name of the right file it was made from, and an empty folder;
-        raises `Refused` if the file was refused as documented, and anything else if not.
-    change : callable
-        Makes a file wrong.
-    share : float
-        Of all cases.
-    seconds : float
-        Of processor time that a case may take.
+    `run` takes the bytes of a file, the name of the valid file it was made from and an empty
+    folder; it raises `Refused` for a documented error. `share` is that of all cases, `seconds` the
+    processor time that a case may take.
     """
 
     seeds: Callable[[Path], dict[str, bytes]]
@@ -52,24 +42,21 @@ class Refused(Exception):  # noqa: N818 - no error: it is what should happen
     """The file was refused by a documented error."""
 
 
-def _documented(function: Callable[[], Any], *errors: type[BaseException]) -> Any:
+def _documented(function, *errors):
     try:
         return function()
     except errors as error:
         raise Refused(str(error)) from error
 
 
-# --- images ---------------------------------------------------------------------------------------
-
-
-def _photo() -> np.ndarray:
+def _photo():
     from skimage.data import astronaut
 
     return cv2.cvtColor(astronaut()[60:156, 170:266], cv2.COLOR_RGB2BGR)
 
 
-def _images(_: Path) -> dict[str, bytes]:
-    kinds: dict[str, tuple[str, list[int]]] = {
+def _images(_):
+    kinds = {
         "jpeg": (".jpg", []),
         "jpeg_progressive": (".jpg", [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
         "jpeg_restarts": (".jpg", [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]),
@@ -96,7 +83,7 @@ def _images(_: Path) -> dict[str, bytes]:
     return seeds
 
 
-def _read_image(data: bytes, _: str, folder: Path) -> None:
+def _read_image(data, _, folder):
     from skfer import GrayscaleResizer
 
     path = folder / "photo"
@@ -104,10 +91,7 @@ def _read_image(data: bytes, _: str, folder: Path) -> None:
     _documented(lambda: GrayscaleResizer(48).transform([path]), ValueError)
 
 
-# --- tables and arrays ----------------------------------------------------------------------------
-
-
-def _tables(folder: Path) -> dict[str, bytes]:
+def _tables(folder):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 48, 48), dtype=np.uint8)
     rows = [
@@ -130,7 +114,7 @@ def _tables(folder: Path) -> dict[str, bytes]:
     }
 
 
-def _read_table(data: bytes, name: str, folder: Path) -> None:
+def _read_table(data, name, folder):
     from skfer.datasets import load_fer2013, load_ferplus
 
     path = folder / name
@@ -143,23 +127,20 @@ def _read_table(data: bytes, name: str, folder: Path) -> None:
         _documented(lambda: load_fer2013(path, usage="Training"), ValueError)
 
 
-# --- models ---------------------------------------------------------------------------------------
-
 # Set for a second run of a case that failed: with the trial of networks in a child process, which
 # is left out before, as it takes seconds.
 CAREFUL = "SKFER_FUZZ_CAREFUL"
 _IMAGE = np.full((1, 32, 32), 90, np.uint8)
 
 
-def _models(_: Path) -> dict[str, bytes]:
+def _models(_):
     sys.path.insert(0, str(TESTS))
     from _utils import MODELS, is_too_new
 
     return {path.stem: path.read_bytes() for path in MODELS if not is_too_new(path)}
 
 
-def _own_models(folder: Path) -> dict[str, bytes]:
-    """Those, a network of the package by its name, and a Pipeline without a network."""
+def _own_models(folder):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -180,7 +161,7 @@ def _own_models(folder: Path) -> dict[str, bytes]:
     return _models(folder) | {name: path.read_bytes() for name, path in saved.items()}
 
 
-def _load_model(data: bytes, _: str, folder: Path) -> None:
+def _load_model(data, _, folder):
     import skfer
 
     path = folder / "model.skfer"
@@ -190,8 +171,7 @@ def _load_model(data: bytes, _: str, folder: Path) -> None:
         raise AssertionError(f"a changed file was loaded, as {model!r}")
 
 
-def _use_model(data: bytes, _: str, folder: Path) -> None:
-    """Load a file whose checksum is right, and use it: what it answers is up to who made it."""
+def _use_model(data, _, folder):
     import skfer
 
     path = folder / "model.skfer"
@@ -202,8 +182,7 @@ def _use_model(data: bytes, _: str, folder: Path) -> None:
         model.predict_proba(_IMAGE)
 
 
-def _sealed(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
-    """Write a model file with other contents and a checksum that is right."""
+def _sealed(data, rng, others):
     from skfer.persistence._model_file import write_archive
 
     content, arrays = _unpacked(data)
@@ -221,14 +200,14 @@ def _sealed(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes
     return file.getvalue()
 
 
-def _unpacked(data: bytes) -> tuple[dict[str, Any], list[np.ndarray]]:
+def _unpacked(data):
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
         arrays = [np.load(io.BytesIO(archive.read(name))) for name in names[1:]]
         return json.loads(archive.read(names[0])), arrays
 
 
-def _other_array(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _other_array(array, rng):
     flat = array.reshape(-1)
     return [
         lambda: array[..., :-1] if array.ndim else array,
@@ -263,8 +242,7 @@ _WRAPPED = (
 )
 
 
-def _change_json(content: Any, rng: np.random.Generator, other: Any) -> None:
-    """Change a value, or a list, in place; layers, settings and classes more often than weights."""
+def _change_json(content, rng, other):
     places = [place for place in _places(content) if not _is_weight(place)]
     lists = [node[key] for node, key in places if isinstance(node[key], list) and node[key]]
     classes = [(node, key) for node, key in places if key == "class"]
@@ -288,22 +266,19 @@ def _change_json(content: Any, rng: np.random.Generator, other: Any) -> None:
         node[key] = json.loads(json.dumps(values[int(rng.integers(len(values)))]))
 
 
-def _places(node: Any) -> Iterator[tuple[Any, Any]]:
+def _places(node):
     for key in list(node) if isinstance(node, dict) else range(len(node)):
         yield node, key
         if isinstance(node[key], dict | list):
             yield from _places(node[key])
 
 
-def _is_weight(place: tuple[Any, Any]) -> bool:
+def _is_weight(place):
     node, _ = place
     return isinstance(node, list) and all(isinstance(item, int) for item in node)
 
 
-# --- files of Keras -------------------------------------------------------------------------------
-
-
-def _keras_files(folder: Path) -> dict[str, bytes]:
+def _keras_files(folder):
     import keras
 
     layers = keras.layers
@@ -316,8 +291,7 @@ def _keras_files(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ("a.keras", "a.h5")}
 
 
-def _other_keras(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
-    """Change a file of Keras: its configuration if it is an archive, as its checksums are right."""
+def _other_keras(data, rng, others):
     if not data.startswith(b"PK") or rng.random() < 0.2:
         return mutated(data, rng, others)
     file = io.BytesIO()
@@ -337,7 +311,7 @@ def _other_keras(data: bytes, rng: np.random.Generator, others: list[bytes]) -> 
     return file.getvalue()
 
 
-def _use_keras(data: bytes, name: str, folder: Path) -> None:
+def _use_keras(data, name, folder):
     from skfer import FacialExpressionClassifier
 
     path = folder / name
@@ -349,26 +323,24 @@ def _use_keras(data: bytes, name: str, folder: Path) -> None:
         model.predict_proba(_IMAGE)
 
 
-# --- the cache of boxes and checkpoints -----------------------------------------------------------
-
 _BLANK = np.zeros((40, 40), np.uint8)
 
 
-def _cached(folder: Path) -> tuple[Any, Path]:
+def _cached(folder):
     from skfer.detection import CachedDetector, HaarDetector
 
     detector = CachedDetector(HaarDetector(), folder)
     return detector, detector._entry(_BLANK)
 
 
-def _entries(folder: Path) -> dict[str, bytes]:
+def _entries(folder):
     rows = {"none": np.empty((0, 5)), "one": [[1, 2, 30, 9, 0.5]], "five": np.ones((5, 15))}
     for name, table in rows.items():
         np.save(folder / f"{name}.npy", np.asarray(table, "<f8"))
     return {name: (folder / f"{name}.npy").read_bytes() for name in rows}
 
 
-def _read_entry(data: bytes, _: str, folder: Path) -> None:
+def _read_entry(data, _, folder):
     detector, entry = _cached(folder)
     entry.parent.mkdir(parents=True)
     entry.write_bytes(data)
@@ -377,7 +349,7 @@ def _read_entry(data: bytes, _: str, folder: Path) -> None:
         raise AssertionError(f"boxes outside of the image: {faces}")
 
 
-def _network() -> Any:
+def _network():
     import keras
 
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
@@ -386,7 +358,7 @@ def _network() -> Any:
     return network
 
 
-def _checkpoints(folder: Path) -> dict[str, bytes]:
+def _checkpoints(folder):
     from skfer._training._checkpoint import CheckpointFile, Progress
 
     network, file = _network(), CheckpointFile(folder, "0")
@@ -396,14 +368,14 @@ def _checkpoints(folder: Path) -> dict[str, bytes]:
     return {"fit-0.npz": file.path.read_bytes()}
 
 
-def _continue(data: bytes, name: str, folder: Path) -> None:
+def _continue(data, name, folder):
     from skfer._training._checkpoint import CheckpointFile
 
     if not _compiled:
         _compiled.append(_network())
     (folder / name).write_bytes(data)
 
-    def read() -> None:
+    def read():
         saved = CheckpointFile(folder, "0").read()
         saved.restore(_compiled[0], [], phase_epochs=3)
 
@@ -412,11 +384,10 @@ def _continue(data: bytes, name: str, folder: Path) -> None:
         raise AssertionError("weights that are not finite were taken")
 
 
-_compiled: list[Any] = []
+_compiled = []
 
 
-def _other_checkpoint(data: bytes, rng: np.random.Generator, others: list[bytes]) -> bytes:
-    """Change an array, or the progress, of an archive whose checksums are right."""
+def _other_checkpoint(data, rng, others):
     if rng.random() < 0.3:
         return mutated(data, rng, others)
     with np.load(io.BytesIO(data)) as stored:
@@ -437,12 +408,10 @@ def _other_checkpoint(data: bytes, rng: np.random.Generator, others: list[bytes]
     return file.getvalue()
 
 
-# --- the page -------------------------------------------------------------------------------------
-
-_client: list[Any] = []
+_client = []
 
 
-def _page() -> Any:
+def _page():
     if not _client:
         sys.path.insert(0, str(TESTS))
         from _web import BrightnessReader
@@ -455,7 +424,7 @@ def _page() -> Any:
     return _client[0]
 
 
-def _send(data: bytes, address: str) -> None:
+def _send(data, address):
     answer = _page().post(address, data=data)
     if answer.status_code not in _STATUSES:
         raise AssertionError(f"the page answered {answer.status_code}: {answer.text[:500]}")
@@ -463,17 +432,16 @@ def _send(data: bytes, address: str) -> None:
         raise Refused(answer.text)
 
 
-def _photos(folder: Path) -> dict[str, bytes]:
-    """Those that the page takes: fewer kinds than the library."""
+def _photos(folder):
     rare = ("tiff", "gif", "ppm", "pam", "avif")
     return {name: data for name, data in _images(folder).items() if name not in rare}
 
 
-def _send_photo(data: bytes, name: str, folder: Path) -> None:
+def _send_photo(data, name, folder):
     _send(data, "/api/v1/recognize")
 
 
-def _clips(folder: Path) -> dict[str, bytes]:
+def _clips(folder):
     sys.path.insert(0, str(TESTS))
     from _videos import picture, write_clip
 
@@ -482,13 +450,13 @@ def _clips(folder: Path) -> dict[str, bytes]:
     return {name: write_clip(folder / name, pictures).read_bytes() for name in names}
 
 
-def _read_video(data: bytes, name: str, folder: Path) -> None:
+def _read_video(data, name, folder):
     from skfer._video_file import VideoFile
 
     path = folder / name
     path.write_bytes(data)
 
-    def read() -> None:
+    def read():
         video = VideoFile(path)
         try:
             for count, _ in enumerate(video):
@@ -500,18 +468,15 @@ def _read_video(data: bytes, name: str, folder: Path) -> None:
     _documented(read, ValueError)
 
 
-def _send_video(data: bytes, name: str, folder: Path) -> None:
+def _send_video(data, name, folder):
     _send(data, "/api/v1/video")
 
 
-# --- the server -----------------------------------------------------------------------------------
-
 _running = ExitStack()
-_address: list[str] = []
+_address = []
 
 
-def _request(data: bytes, name: str, folder: Path) -> None:
-    """Send a request as it is to the server; a valid one must be answered after it."""
+def _request(data, name, folder):
     starting = not _address
     if starting:
         sys.path.insert(0, str(TESTS))
@@ -540,7 +505,7 @@ def _request(data: bytes, name: str, folder: Path) -> None:
         raise Refused(answer[:200])
 
 
-def _requests(folder: Path) -> dict[str, bytes]:
+def _requests(folder):
     photo = cv2.imencode(".jpg", _photo())[1].tobytes()
     form = (
         b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
@@ -572,11 +537,9 @@ TARGETS = {
 }
 
 
-def finish() -> None:
-    """End what targets have started."""
+def finish():
     _running.close()
 
 
-def silence() -> None:
-    """Warnings are for users; here they would be thousands."""
+def silence():
     warnings.simplefilter("ignore")

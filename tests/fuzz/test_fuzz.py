@@ -30,7 +30,6 @@ BEGINNINGS = (
 
 
 def run(folder, *arguments):
-    """The figures of a run."""
     figures = folder / "figures.json"
     command = [sys.executable, HERE / "run.py", "--output", figures, *arguments]
     environment = os.environ | {"TMPDIR": str(folder)}
@@ -39,7 +38,7 @@ def run(folder, *arguments):
 
 
 @pytest.mark.slow
-def test_a_sample_of_wrong_files_is_refused_or_answered(tmp_path):
+def test_sample_of_wrong_files(tmp_path):
     targets = ["--targets", "image", "table", "cache"]
     figures = run(tmp_path, "--cases", "400", "--jobs", "2", "--seed", "1", *targets)
     assert figures["failures"] == []
@@ -68,7 +67,7 @@ def test_a_sample_of_wrong_files_is_refused_or_answered(tmp_path):
         pytest.param("fails_connect_in_c", "in C, outside its folder: [", marks=STRACE),
     ],
 )
-def test_the_watch_sees_what_it_is_for(target, why, tmp_path):
+def test_planted_faults_are_detected(target, why, tmp_path):
     figures = run(tmp_path, "--cases", "1", "--targets", target)
     (failure,) = figures["failures"]
     assert why in failure["problem"]
@@ -76,28 +75,28 @@ def test_the_watch_sees_what_it_is_for(target, why, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_leak_of_many_cases_is_seen(tmp_path):
+def test_slow_leak_is_detected(tmp_path):
     figures = run(tmp_path, "--cases", "12", "--targets", "fails_slow_leak")
     assert "MB of memory together" in figures["failures"][0]["problem"]
 
 
 @given(st.sampled_from(BEGINNINGS), st.binary(max_size=80))
 @example(b"\xff\xd8\xff", b"\xff" * 50)
-def test_headers_are_read_or_refused_by_a_value_error(beginning, rest):
+def test_headers_raise_only_value_errors(beginning, rest):
     jpeg_defect(beginning + rest)
     with contextlib.suppress(ValueError):
         assert min(open_image(beginning + rest, "X[0]").size) > 0
 
 
 @given(st.sampled_from(BEGINNINGS), st.binary(max_size=200))
-def test_what_follows_a_header_is_decoded_or_refused(beginning, rest):
+def test_content_raises_only_value_errors(beginning, rest):
     with contextlib.suppress(ValueError):
         assert read_image(beginning + rest, 0).size
 
 
 @given(st.binary(max_size=200))
 @settings(max_examples=50, deadline=None)  # the first imports Keras
-def test_no_bytes_are_a_model(tmp_path_factory, content):
+def test_random_bytes_are_no_model(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("junk") / "a.skfer"
     path.write_bytes(b"PK\x03\x04" + bytes(26) + b"skfer.json" + content)
     with pytest.raises(ValueError, match=r"a\.skfer"):

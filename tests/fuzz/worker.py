@@ -18,11 +18,10 @@ import time
 import traceback
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from failing import FAILING
-from targets import TARGETS, Refused, Target, finish, silence
+from targets import TARGETS, Refused, finish, silence
 
 # Megabytes a case may take, may keep, and all cases of a process may keep together.
 _MEMORY, _KEPT, _KEPT_BY_ALL = 1500, 200, 800
@@ -38,14 +37,12 @@ ALLOWED = ("from skfer._worker import _serve", "_model_file import _predict_once
 
 
 class Guard:
-    """Notes what Python writes and starts while it is on."""
-
-    def __init__(self) -> None:
-        self.folder: str | None = None
-        self.seen: list[str] = []
+    def __init__(self):
+        self.folder = None
+        self.seen = []
         sys.addaudithook(self._hear)
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _hear(self, event, arguments):
         if self.folder is None:
             return
         if event in _NEVER:
@@ -58,7 +55,7 @@ class Guard:
         elif event in _CHANGES and isinstance(arguments[0], str | bytes):
             self._check(arguments[0], event)
 
-    def _check(self, path: str | bytes, what: str) -> None:
+    def _check(self, path, what):
         if not os.path.isabs(path):
             return  # of an open folder, which only strace names
         place = os.path.realpath(os.fsdecode(path))
@@ -66,16 +63,14 @@ class Guard:
             self.seen.append(f"{what} {place}")
 
 
-def memory(name: str) -> int:
-    """Megabytes of this process now ("VmRSS") or at most since the last case ("VmHWM")."""
+def memory(name):
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name):
             return int(line.split()[1]) // 1000
     return 0
 
 
-def open_files() -> set[str]:
-    """What the descriptors of this process are, apart from the one that lists them."""
+def open_files():
     found = set()
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
@@ -83,19 +78,17 @@ def open_files() -> set[str]:
     return {one for one in found if not one.endswith("/fd")}
 
 
-def threads() -> int:
+def threads():
     return len(os.listdir("/proc/self/task"))
 
 
-def case_data(target: Target, seeds: dict[str, bytes], number: list[int]) -> tuple[str, bytes]:
-    """Return the wrong file of a case, and the name of the right one it was made from."""
+def case_data(target, seeds, number):
     rng = np.random.default_rng(number)
     name = sorted(seeds)[int(rng.integers(len(seeds)))]
     return name, target.change(seeds[name], rng, list(seeds.values()))
 
 
-def left_behind(files: set[str], n_threads: int, before: int, first: int) -> str | None:
-    """Say what a case has not given back. Threads and descriptors may take a moment to end."""
+def left_behind(files, n_threads, before, first):
     for _ in range(20):
         new = open_files() - files
         more = threads() - n_threads
@@ -117,7 +110,7 @@ def left_behind(files: set[str], n_threads: int, before: int, first: int) -> str
     return None
 
 
-def main() -> None:
+def main():
     name, (start, stop, seed), top = sys.argv[1], map(int, sys.argv[2:5]), Path(sys.argv[5])
     faulthandler.enable()
     silence()
@@ -129,7 +122,7 @@ def main() -> None:
     temporary = folder / "tmp"
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
 
-    def emptied() -> Path:
+    def emptied():
         shutil.rmtree(folder, ignore_errors=True)
         temporary.mkdir(parents=True)
         return folder
@@ -179,18 +172,16 @@ def main() -> None:
         say("done", case=case, outcome=outcome, problem=problem, **figures)
 
 
-def _mark(what: str) -> None:
-    """Leave a mark in the trace of system calls."""
+def _mark(what):
     with contextlib.suppress(OSError):
         os.open(f"/fuzz/{what}", os.O_RDONLY)
 
 
-def _speaker() -> Any:
-    """Lines for `run.py` go where nothing else does: targets may print."""
+def _speaker():
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def say(what: str, **more: Any) -> None:
+    def say(what, **more):
         print(json.dumps({"what": what, **more}), file=out, flush=True)
 
     return say

@@ -13,12 +13,41 @@ STANDARD = (UNIT - 0.5) / 0.25
 NOISE = np.random.default_rng(1).normal(0, 0.05, PIXELS.shape).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("batch", "low", "high"),
-    [(PIXELS, 0, 255), (BYTES, 0, 255), (UNIT, 0, 1), (SIGNED, -1, 1), (STANDARD, -2, 2)],
-)
-def test_the_scale_is_read_from_the_batch(batch, low, high):
-    assert PixelRange.from_images(batch) == PixelRange(low, high)
+def test_scales_and_errors():
+    for batch, low, high in [
+        (PIXELS, 0, 255),
+        (BYTES, 0, 255),
+        (UNIT, 0, 1),
+        (SIGNED, -1, 1),
+        (STANDARD, -2, 2),
+    ]:
+        assert PixelRange.from_images(batch) == PixelRange(low, high)
+    for value in [0.0, 1.0, 1.5]:
+        even = np.full((1, 12, 12, 1), value, np.float32)
+        for batch in (even, np.concatenate([BYTES, even])):
+            assert PixelRange.from_images(PIXELS).convert(batch) is batch
+    for batch in [BYTES[:1] / 200, BYTES / 200, np.concatenate([BYTES, BYTES[:1] / 200])]:
+        with pytest.raises(ValueError, match=r"X\[\d\] has values from 0 to 1\.275, .*uint8"):
+            PixelRange.from_images(PIXELS).check(batch)
+    assert PixelRange.from_images(PIXELS).convert(PIXELS) is PIXELS
+    np.testing.assert_allclose(PixelRange.from_images(UNIT).convert(PIXELS), UNIT, atol=1e-6)
+    np.testing.assert_allclose(PixelRange.from_images(SIGNED).convert(PIXELS), SIGNED, atol=1e-6)
+    numbers = np.random.default_rng(0).uniform(0, 3, (20, 1, 5, 1)).astype(np.float32)
+    fitted = PixelRange.from_images(numbers)
+    for one in numbers:
+        np.testing.assert_array_equal(fitted.convert(one[np.newaxis]), one[np.newaxis])
+    with pytest.raises(ValueError, match=r"^X\[4\] has values from 0 to 1, "):
+        PixelRange.from_images(PIXELS).check(np.concatenate([BYTES, UNIT]))
+    frame = np.concatenate([BYTES, BYTES[:1] / 200])
+    with pytest.raises(ValueError, match=r"as made by X\.round\(\)\.astype\(\"uint8\"\)"):
+        PixelRange.from_images(PIXELS).check(frame)
+    PixelRange.from_images(PIXELS).check(frame.round().astype("uint8"))
+    with pytest.raises(ValueError, match=r"uint8, as made by \(X \* 255\)\.round\(\)\.astype"):
+        PixelRange.from_images(PIXELS).convert(UNIT)
+    with pytest.raises(
+        ValueError, match=r"uint8, .* by \(\(X \+ 1\) \* 127\.5\)\.round\(\)\.astype"
+    ):
+        PixelRange.from_images(PIXELS).convert(SIGNED)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +66,7 @@ def test_the_scale_is_read_from_the_batch(batch, low, high):
         (SIGNED, BYTES),
     ],
 )
-def test_another_scale_is_an_error_that_names_both(fitted, other):
+def test_other_scale_is_refused(fitted, other):
     scale = PixelRange.from_images(fitted)
     message = (
         f"X.0. has values from .* fitted on pixels from {scale.low:g} to {scale.high:g}.*uint8"
@@ -60,52 +89,12 @@ def test_another_scale_is_an_error_that_names_both(fitted, other):
         (STANDARD, STANDARD + NOISE),
     ],
 )
-def test_a_batch_a_little_off_passes_unchanged(fitted, batch):
+def test_similar_scale_is_accepted(fitted, batch):
     assert PixelRange.from_images(fitted).convert(batch) is batch
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0, 1.5])
-def test_an_even_image_is_no_evidence_alone_as_in_a_batch(value):
-    even = np.full((1, 12, 12, 1), value, np.float32)
-    for batch in (even, np.concatenate([BYTES, even])):
-        assert PixelRange.from_images(PIXELS).convert(batch) is batch
-
-
-def test_floats_on_the_fitted_scale():
-    assert PixelRange.from_images(PIXELS).convert(PIXELS) is PIXELS
-    np.testing.assert_allclose(PixelRange.from_images(UNIT).convert(PIXELS), UNIT, atol=1e-6)
-    np.testing.assert_allclose(PixelRange.from_images(SIGNED).convert(PIXELS), SIGNED, atol=1e-6)
-    numbers = np.random.default_rng(0).uniform(0, 3, (20, 1, 5, 1)).astype(np.float32)
-    fitted = PixelRange.from_images(numbers)
-    for one in numbers:
-        np.testing.assert_array_equal(fitted.convert(one[np.newaxis]), one[np.newaxis])
-
-
-@pytest.mark.parametrize(
-    "batch", [BYTES[:1] / 200, BYTES / 200, np.concatenate([BYTES, BYTES[:1] / 200])]
-)
-def test_nearly_black_frame_is_refused_whatever_stands_beside_it(batch):
-    with pytest.raises(ValueError, match=r"X\[\d\] has values from 0 to 1\.275, .*uint8"):
-        PixelRange.from_images(PIXELS).check(batch)
-
-
-def test_errors_name_the_frame_and_the_way_to_uint8():
-    with pytest.raises(ValueError, match=r"^X\[4\] has values from 0 to 1, "):
-        PixelRange.from_images(PIXELS).check(np.concatenate([BYTES, UNIT]))
-    frame = np.concatenate([BYTES, BYTES[:1] / 200])
-    with pytest.raises(ValueError, match=r"as made by X\.round\(\)\.astype\(\"uint8\"\)"):
-        PixelRange.from_images(PIXELS).check(frame)
-    PixelRange.from_images(PIXELS).check(frame.round().astype("uint8"))
-    with pytest.raises(ValueError, match=r"uint8, as made by \(X \* 255\)\.round\(\)\.astype"):
-        PixelRange.from_images(PIXELS).convert(UNIT)
-    with pytest.raises(
-        ValueError, match=r"uint8, .* by \(\(X \+ 1\) \* 127\.5\)\.round\(\)\.astype"
-    ):
-        PixelRange.from_images(PIXELS).convert(SIGNED)
-
-
 @pytest.mark.parametrize("scale", [UNIT, SIGNED, SIGNED * 0.9, BYTES])
-def test_every_part_of_the_package_reads_a_float_image_alike(scale):
+def test_scale_is_the_same_in_every_module(scale):
     image = scale[0]
     levels = np.rint(255 * PixelRange.from_images(image).unit(image)).astype(np.uint8)
     np.testing.assert_array_equal(to_eight_bits(image), levels[..., 0])

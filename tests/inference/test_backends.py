@@ -14,11 +14,6 @@ from skfer.datasets import make_faces
 
 
 @pytest.fixture(scope="module")
-def faces():
-    return make_faces(70, classes=["happy", "sad", "surprise"], size=24, random_state=0)
-
-
-@pytest.fixture(scope="module")
 def fitted(faces):
     classifier = FacialExpressionClassifier(small_network, epochs=2, augment=None, random_state=0)
     return classifier.fit(faces.images, faces.labels)
@@ -26,7 +21,6 @@ def fitted(faces):
 
 @pytest.fixture(params=["keras", "onnx"])
 def classifier(request, fitted):
-    """The fitted classifier with either exact backend, not used for anything yet."""
     return pickle.loads(pickle.dumps(fitted)).set_params(backend=request.param)
 
 
@@ -37,7 +31,7 @@ def of_keras(classifier, images):
 @pytest.mark.slow
 @pytest.mark.parametrize("views", [None, "flip", "ten"])
 @pytest.mark.parametrize("n_images", [1, 70])
-def test_onnx_runtime_says_what_keras_says(fitted, faces, views, n_images):
+def test_onnx_equals_keras(fitted, faces, views, n_images):
     images = faces.images[:n_images]
     by_keras = fitted.set_params(test_time_augmentation=views, backend="keras")
     expected = by_keras.predict_proba(images)
@@ -48,14 +42,26 @@ def test_onnx_runtime_says_what_keras_says(fitted, faces, views, n_images):
     np.testing.assert_allclose(by_onnx, expected, atol=1e-5)
 
 
-def test_either_backend_says_what_the_network_says(classifier, faces):
+def test_outputs_and_pickles(classifier, faces):
     expected = of_keras(classifier, faces.images)
     np.testing.assert_allclose(classifier.predict_proba(faces.images), expected, atol=1e-5)
+    expected = of_keras(classifier, faces.images)
+    parts = np.array_split(faces.images, 10)
+    with ThreadPoolExecutor(4) as pool:
+        answers = np.concatenate(list(pool.map(classifier.predict_proba, parts)))
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    unused = pickle.dumps(classifier)
+    expected = classifier.predict_proba(faces.images)
+    used = pickle.dumps(classifier)
+    assert len(used) == pytest.approx(len(unused), abs=100)
+    loaded = pickle.loads(used)
+    assert loaded.backend == classifier.backend
+    np.testing.assert_allclose(loaded.predict_proba(faces.images), expected, atol=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["keras", "onnx"])
-def test_floats_and_bytes_mean_the_same(faces, backend):
+def test_float_and_uint8_images(faces, backend):
     classifier = FacialExpressionClassifier(
         small_network, epochs=1, random_state=0, backend=backend
     )
@@ -68,7 +74,7 @@ def test_floats_and_bytes_mean_the_same(faces, backend):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("views", [None, "flip"])
-def test_8_bits_say_nearly_what_floats_say(fitted, faces, views):
+def test_int8_is_close_to_float(fitted, faces, views):
     exact = pickle.loads(pickle.dumps(fitted)).set_params(test_time_augmentation=views)
     expected = exact.predict_proba(faces.images)
     in_8_bits = exact.set_params(backend="onnx-int8")
@@ -82,7 +88,7 @@ def test_8_bits_say_nearly_what_floats_say(fitted, faces, views):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_8_bits_keep_the_labels_on_every_processor(fer2013):
+def test_int8_keeps_labels_of_fer2013(fer2013):
     images = fer2013.images[fer2013.test_fold == 0][:200]
     shipped = load_pretrained("fer2013")["classifier"].set_params(test_time_augmentation=None)
     expected = shipped.predict_proba(images)
@@ -94,7 +100,7 @@ def test_8_bits_keep_the_labels_on_every_processor(fer2013):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 255.0])
-def test_8_bits_know_the_scale_of_floats(scale):
+def test_int8_with_float_images(scale):
     # Colour, not square, and too small for a drawn face: what is shown to the network is resized.
     faces = make_faces(60, classes=["happy", "sad"], size=20, color=True, random_state=0)
     images = (faces.images[:, 4:16] / 255 * scale).astype(np.float32)
@@ -105,26 +111,13 @@ def test_8_bits_know_the_scale_of_floats(scale):
 
 
 @pytest.mark.slow
-def test_features_in_8_bits_are_close(fitted, faces):
-    frozen = pickle.loads(pickle.dumps(fitted))
-    embedder = ExpressionEmbedder(FrozenEstimator(frozen)).fit(faces.images)
-    expected = embedder.transform(faces.images)
-    frozen.set_params(backend="onnx-int8")
-    answers = embedder.transform(faces.images)
-    assert 0 < np.abs(answers - expected).max() < 0.05 * np.abs(expected).max()
-
-
-def test_weights_set_by_hand_are_used(classifier, faces):
+def test_changed_weights_are_used(classifier, faces):
     before = classifier.predict_proba(faces.images)
     *others, last = classifier.network_.get_weights()
     classifier.network_.set_weights([*others, last[::-1] + [0.5, 0, 0]])
     after = classifier.predict_proba(faces.images)
     assert np.abs(after - before).max() > 0.05
     np.testing.assert_allclose(after, of_keras(classifier, faces.images), atol=1e-5)
-
-
-@pytest.mark.slow
-def test_training_on_changes_the_answers(classifier, faces):
     before = classifier.predict_proba(faces.images)
     classifier.partial_fit(faces.images, faces.labels)
     after = classifier.predict_proba(faces.images)
@@ -132,7 +125,7 @@ def test_training_on_changes_the_answers(classifier, faces):
     np.testing.assert_allclose(after, of_keras(classifier, faces.images), atol=1e-5)
 
 
-def test_no_channel_of_a_wide_layer_changes_unnoticed():
+def test_every_channel_is_monitored():
     network = keras.Sequential([keras.Input((8, 8, 32)), keras.layers.Conv2D(64, 3)])
     watch = WeightMonitor(network)
     assert watch.changed()
@@ -147,52 +140,43 @@ def test_no_channel_of_a_wide_layer_changes_unnoticed():
             assert not watch.changed()
 
 
-def test_threads_share_a_classifier(classifier, faces):
-    expected = of_keras(classifier, faces.images)
-    parts = np.array_split(faces.images, 10)
-    with ThreadPoolExecutor(4) as pool:
-        answers = np.concatenate(list(pool.map(classifier.predict_proba, parts)))
-    np.testing.assert_allclose(answers, expected, atol=1e-5)
-
-
-def test_a_pickle_holds_no_session(classifier, faces):
-    unused = pickle.dumps(classifier)
-    expected = classifier.predict_proba(faces.images)
-    used = pickle.dumps(classifier)
-    assert len(used) == pytest.approx(len(unused), abs=100)
-    loaded = pickle.loads(used)
-    assert loaded.backend == classifier.backend
-    np.testing.assert_allclose(loaded.predict_proba(faces.images), expected, atol=1e-6)
-
-
-def test_features_are_the_same(fitted, faces):
+@pytest.mark.slow
+def test_features_of_onnx_and_int8(fitted, faces):
     embedder = ExpressionEmbedder(FrozenEstimator(fitted)).fit(faces.images)
     expected = embedder.transform(faces.images)
     fitted.set_params(backend="onnx")
     by_onnx = embedder.transform(faces.images)
     fitted.set_params(backend="keras")
     np.testing.assert_allclose(by_onnx, expected, rtol=1e-4, atol=1e-5)
+    frozen = pickle.loads(pickle.dumps(fitted))
+    embedder = ExpressionEmbedder(FrozenEstimator(frozen)).fit(faces.images)
+    expected = embedder.transform(faces.images)
+    frozen.set_params(backend="onnx-int8")
+    answers = embedder.transform(faces.images)
+    assert 0 < np.abs(answers - expected).max() < 0.05 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(("side", "fewest", "most"), [(24, 64, 64), (2048, 1, 4)])
-def test_large_images_go_through_a_few_at_a_time(side, fewest, most):
-    network = small_network((side, side, 1), 2)
-    graph = tf.function(network).get_concrete_function(tf.TensorSpec(network.input_shape))
-    assert fewest <= largest_batch(graph) <= most
-
-
-def test_outputs_do_not_depend_on_the_size_of_a_batch(faces, monkeypatch):
+def test_batches_and_invalid_parameters(faces, monkeypatch, fitted):
+    for side, fewest, most in [(24, 64, 64), (2048, 1, 4)]:
+        network = small_network((side, side, 1), 2)
+        graph = tf.function(network).get_concrete_function(tf.TensorSpec(network.input_shape))
+        assert fewest <= largest_batch(graph) <= most
     network, images = small_network((24, 24, 1), 2), faces.images[:5, ..., np.newaxis]
     together = KerasBackend(network)(images)
     monkeypatch.setattr("skfer._inference._keras.largest_batch", lambda graph: 2)
     np.testing.assert_allclose(KerasBackend(network)(images), together, atol=1e-6)
     monkeypatch.setattr("skfer._inference._onnx_graph.MOST_IMAGES", 2)
     np.testing.assert_allclose(keras_backend(network, "onnx")(images), together, atol=1e-6)
+    classifier = pickle.loads(pickle.dumps(fitted)).set_params(test_time_augmentation="five")
+    for backend in ("keras", "onnx"):
+        with pytest.raises(ValueError, match="test_time_augmentation must be one of"):
+            classifier.set_params(backend=backend).predict(faces.images)
+    classifier = pickle.loads(pickle.dumps(fitted)).set_params(backend="onnx-int4")
+    with pytest.raises(ValueError, match="backend must be one of"):
+        classifier.predict(faces.images)
 
 
 class Doubled(keras.layers.Layer):
-    """A layer of a user."""
-
     def call(self, inputs):
         return 2 * inputs
 
@@ -203,7 +187,7 @@ def network_with_a_layer_of_its_own(input_shape, n_outputs):
     return keras.Model(images, keras.layers.Dense(n_outputs, activation="softmax")(x))
 
 
-def test_auto_takes_keras_for_layers_that_cannot_be_exported(faces):
+def test_pickles_and_auto_backend(faces):
     classifier = FacialExpressionClassifier(
         network_with_a_layer_of_its_own, epochs=1, random_state=0
     ).fit(faces.images, faces.labels)
@@ -214,24 +198,8 @@ def test_auto_takes_keras_for_layers_that_cannot_be_exported(faces):
         np.testing.assert_allclose(answers, expected, atol=0.05 if "int8" in backend else 1e-5)
     loaded = pickle.loads(pickle.dumps(classifier.set_params(backend="auto")))
     np.testing.assert_allclose(loaded.predict_proba(faces.images), expected, atol=1e-5)
-
-
-def test_equal_networks_share_a_session_that_is_kept():
     one, two = (load_pretrained()["classifier"]._network for _ in range(2))
     session = one.session()
     assert one.input_shape == (48, 48, 1)
     assert two.session() is one.session() is session
     assert load_pretrained("ferplus")["classifier"]._network.session() is session
-
-
-def test_unknown_views_are_refused(fitted, faces):
-    classifier = pickle.loads(pickle.dumps(fitted)).set_params(test_time_augmentation="five")
-    for backend in ("keras", "onnx"):
-        with pytest.raises(ValueError, match="test_time_augmentation must be one of"):
-            classifier.set_params(backend=backend).predict(faces.images)
-
-
-def test_an_unknown_backend_is_refused(fitted, faces):
-    classifier = pickle.loads(pickle.dumps(fitted)).set_params(backend="onnx-int4")
-    with pytest.raises(ValueError, match="backend must be one of"):
-        classifier.predict(faces.images)

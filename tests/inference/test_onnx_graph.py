@@ -54,19 +54,22 @@ def check_agreement(network, atol=1e-5):
         for name in list_networks()
     ],
 )
-def test_each_network_gives_the_outputs_of_keras(name):
+def test_networks_equal_keras(name):
     shape = (48, 48, 1) if name in SMALL else (75, 75, 3)
     check_agreement(scaled(build_network(name, shape, 7)))
 
 
-@pytest.mark.parametrize("name", ["small_cnn", "mini_xception"])
-def test_images_smaller_than_the_network_are_enlarged_as_by_keras(name):
-    check_agreement(scaled(build_network(name, (10, 12, 3), 3)))
-
-
-@pytest.mark.parametrize("activation", ["elu", "gelu", "leaky_relu", "relu6", "selu", "swish"])
-def test_activations(activation):
-    check_agreement(scaled(build_network("small_cnn", (24, 24, 1), 3, activation=activation)))
+def test_small_images_activations_and_views():
+    for name in ["small_cnn", "mini_xception"]:
+        check_agreement(scaled(build_network(name, (10, 12, 3), 3)))
+    for activation in ["elu", "gelu", "leaky_relu", "relu6", "selu", "swish"]:
+        check_agreement(scaled(build_network("small_cnn", (24, 24, 1), 3, activation=activation)))
+    for views in ["flip", "ten"]:
+        network = scaled(build_network("mini_xception", (24, 24, 1), 3))
+        images = np.random.default_rng(0).uniform(0, 255, (5, 24, 24, 1)).astype(np.float32)
+        expected = np.asarray(network_function(network, views)(images))
+        answers = OnnxBackend(export_network(network), views)(images)
+        np.testing.assert_allclose(answers, expected, atol=1e-6)
 
 
 LAYERS = {
@@ -92,7 +95,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("layers", LAYERS.values(), ids=LAYERS)
-def test_layers_of_other_networks(layers):
+def test_layers(layers):
     network = keras.Sequential([keras.Input((10, 15, 3)), *map(copy_layer, layers)])
     if "Reshape" in [type(layer).__name__ for layer in layers]:
         network = keras.Sequential([keras.Input((10, 9, 1)), *map(copy_layer, layers)])
@@ -105,7 +108,7 @@ def copy_layer(layer):
     return type(layer).from_config(layer.get_config())
 
 
-def test_merged_branches_and_a_model_inside():
+def test_merged_branches_and_nested_models():
     inner = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(4, 3, padding="same")])
     images = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 1)(images)
@@ -123,7 +126,7 @@ def test_merged_branches_and_a_model_inside():
     check_agreement(keras.Model(images, keras.ops.take(outputs, [2, 0, 1], axis=-1)))
 
 
-def test_features_are_the_inputs_of_the_last_layer():
+def test_features_and_rebuilt_network():
     network = scaled(build_network("little_vgg", (24, 24, 1), 3))
     images = np.random.default_rng(0).uniform(0, 255, (4, 24, 24, 1)).astype(np.float32)
     features = OnnxBackend(export_network(network), features=True)(images)
@@ -135,18 +138,6 @@ def test_features_are_the_inputs_of_the_last_layer():
         expected - expected.mean(1, keepdims=True),
         atol=1e-4,
     )
-
-
-@pytest.mark.parametrize("views", ["flip", "ten"])
-def test_views_are_those_of_keras(views):
-    network = scaled(build_network("mini_xception", (24, 24, 1), 3))
-    images = np.random.default_rng(0).uniform(0, 255, (5, 24, 24, 1)).astype(np.float32)
-    expected = np.asarray(network_function(network, views)(images))
-    answers = OnnxBackend(export_network(network), views)(images)
-    np.testing.assert_allclose(answers, expected, atol=1e-6)
-
-
-def test_a_network_is_rebuilt_from_its_model():
     network = scaled(build_network("mini_xception", (24, 24, 1), 3))
     rebuilt = build_described(*export_network(network).read())
     images = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 1)).astype(np.float32)
@@ -154,7 +145,7 @@ def test_a_network_is_rebuilt_from_its_model():
     assert [layer.name for layer in rebuilt.layers] == [layer.name for layer in network.layers]
 
 
-def test_networks_that_share_layers_store_them_once():
+def test_shared_layers_and_limits():
     body = build_network("small_cnn", (24, 24, 1), 3)
     other = keras.models.clone_model(body)
     other.set_weights([*body.get_weights()[:-2], *(w + 0.1 for w in body.get_weights()[-2:])])
@@ -170,6 +161,14 @@ def test_networks_that_share_layers_store_them_once():
         _, arrays = read_onnx_model(both, name)
         for array, weights in zip(arrays, network.get_weights(), strict=True):
             np.testing.assert_allclose(array, weights, rtol=1e-3, atol=1e-6)
+    images = keras.Input((64, 64, 1))
+    x = keras.layers.UpSampling2D(64)(images)
+    x = keras.layers.UpSampling2D(2)(x)
+    network = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+    description = {"network": describe_network(network)}
+    assert build_onnx_model(description)
+    with pytest.raises(ValueError, match="exceeds the limit"):
+        build_onnx_model(description, limits=NetworkLimits())
 
 
 @pytest.mark.parametrize(
@@ -181,42 +180,29 @@ def test_networks_that_share_layers_store_them_once():
         (keras.layers.Activation("mish"), "mish"),
     ],
 )
-def test_a_layer_that_cannot_be_exported_is_named(layer, problem):
+def test_unsupported_layer_is_named(layer, problem):
     network = keras.Sequential([keras.Input((8, 8, 1)), layer, keras.layers.Flatten()])
     with pytest.raises(ValueError, match=problem):
         export_network(network)
 
 
-def test_limits_refuse_a_network_before_it_runs():
-    images = keras.Input((64, 64, 1))
-    x = keras.layers.UpSampling2D(64)(images)
-    x = keras.layers.UpSampling2D(2)(x)
-    network = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
-    description = {"network": describe_network(network)}
-    assert build_onnx_model(description)
-    with pytest.raises(ValueError, match="exceeds the limit"):
-        build_onnx_model(description, limits=NetworkLimits())
-
-
-@pytest.mark.parametrize("kind", ["merge", "weight", "stored", "__class__", "convolution"])
-def test_a_class_that_is_no_layer_is_refused(kind):
-    entry = {"name": "x", "class": kind, "settings": {}, "weights": [], "from": ["images"]}
-    start = {"name": "images", "class": "InputLayer", "shape": [8, 8, 1], "dtype": "float32"}
-    description = {"class": "Functional", "name": "n", "layers": [start, entry]}
-    description |= {"input": "images", "output": "x"}
-    with pytest.raises(UnsupportedLayerError, match="the layer 'x'"):
-        build_onnx_model({"network": (description, [])})
-
-
-@pytest.mark.parametrize(
-    ("settings", "n_biases", "problem"),
-    [({}, 3, "bias"), ({"dilation_rate": 0}, 1, "dilation"), ({"strides": 0}, 1, "strides")],
-)
-def test_a_damaged_convolution_is_refused(settings, n_biases, problem):
-    network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)])
-    description, (kernel, bias) = describe_network(network)
-    (entry,) = description["layers"]
-    entry["settings"] |= settings
-    entry["weights"] = [0, *[1] * n_biases]
-    with pytest.raises(UnsupportedLayerError, match=problem):
-        build_onnx_model({"network": (description, [kernel, bias])})
+def test_unknown_classes_and_damaged_layers():
+    for kind in ["merge", "weight", "stored", "__class__", "convolution"]:
+        entry = {"name": "x", "class": kind, "settings": {}, "weights": [], "from": ["images"]}
+        start = {"name": "images", "class": "InputLayer", "shape": [8, 8, 1], "dtype": "float32"}
+        description = {"class": "Functional", "name": "n", "layers": [start, entry]}
+        description |= {"input": "images", "output": "x"}
+        with pytest.raises(UnsupportedLayerError, match="the layer 'x'"):
+            build_onnx_model({"network": (description, [])})
+    for settings, n_biases, problem in [
+        ({}, 3, "bias"),
+        ({"dilation_rate": 0}, 1, "dilation"),
+        ({"strides": 0}, 1, "strides"),
+    ]:
+        network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)])
+        description, (kernel, bias) = describe_network(network)
+        (entry,) = description["layers"]
+        entry["settings"] |= settings
+        entry["weights"] = [0, *[1] * n_biases]
+        with pytest.raises(UnsupportedLayerError, match=problem):
+            build_onnx_model({"network": (description, [kernel, bias])})

@@ -13,24 +13,17 @@ def images():
 
 
 def first_column(images):
-    """What the left edge shows: it is not the same in the mirror."""
     return tf.cast(images[:, :, 0, 0], tf.float32)
 
 
-def test_flip_is_the_mean_of_image_and_mirror_image(images):
+def test_views_are_averaged(images):
     answers = average_over_views(first_column, "flip")(tf.constant(images))
     expected = (images[:, :, 0, 0].astype(float) + images[:, :, -1, 0]) / 2
     np.testing.assert_allclose(answers, expected)
-
-
-def test_ten_views_of_a_mirrored_image_are_the_same_ten(images):
     answer = average_over_views(lambda x: tf.cast(x[:, :, 3, 0], tf.float32) ** 2, "ten")
     np.testing.assert_allclose(
         answer(tf.constant(images)), answer(tf.constant(images[:, :, ::-1].copy())), rtol=1e-6
     )
-
-
-def test_ten_is_a_mean_of_ten(images):
     ones = average_over_views(lambda x: tf.ones((tf.shape(x)[0], 2)) * 0.5, "ten")
     np.testing.assert_allclose(ones(tf.constant(images)), 0.5)
     seen = []
@@ -40,7 +33,7 @@ def test_ten_is_a_mean_of_ten(images):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("views", ["flip", "ten"])
-def test_the_classifier_averages_at_prediction(views, small_network):
+def test_classifier_averages_views(views, small_network):
     faces = make_faces(40, classes=["happy", "sad"], random_state=0)
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
     alone = classifier.fit(faces.images, faces.labels).predict_proba(faces.images)

@@ -6,8 +6,6 @@ from skfer.inspection import deletion_curve, deletion_score, insertion_curve, in
 
 
 class CornerBrightness(ClassifierMixin, BaseEstimator):
-    """Predict "light" with the mean of a corner of 4 x 4 pixels as the probability."""
-
     classes_ = np.array(["dark", "light"])
 
     def fit(self, X, y):
@@ -26,7 +24,7 @@ CORNER = np.zeros((3, 8, 8))
 CORNER[:, :4, :4] = 1
 
 
-def test_highest_patches_are_changed_first():
+def test_baselines_and_patches():
     shares, proba = deletion_curve(CornerBrightness(), IMAGES, CORNER, n_steps=8, baseline=0)
     np.testing.assert_allclose(shares, np.arange(9) / 8)
     # The corner is a quarter of the image: it is deleted after two of eight steps.
@@ -35,9 +33,6 @@ def test_highest_patches_are_changed_first():
         CornerBrightness(), IMAGES, CORNER, n_steps=8, baseline=0, target="light"
     )
     np.testing.assert_allclose(proba, [[0, 0.5, 1, 1, 1, 1, 1, 1, 1]] * 3, atol=1e-6)
-
-
-def test_scores_compare_maps():
     options = {"n_steps": 8, "baseline": 0, "target": "light"}
     deleted, inserted = (
         [score(CornerBrightness(), IMAGES, maps, **options) for maps in (CORNER, -CORNER)]
@@ -45,21 +40,6 @@ def test_scores_compare_maps():
     )
     np.testing.assert_allclose(deleted, [[1 / 8] * 3, [7 / 8] * 3], atol=1e-6)
     np.testing.assert_allclose(inserted, [[7 / 8] * 3, [1 / 8] * 3], atol=1e-6)
-
-
-@pytest.mark.parametrize("patch_size", [3, 4])
-def test_patches_are_ordered_by_their_mean(patch_size):
-    # The mean of a patch with a single high pixel is low.
-    maps = 0.5 * CORNER
-    maps[:, 7, 7] = 1
-    _, proba = deletion_curve(
-        CornerBrightness(), IMAGES, maps, n_steps=4, patch_size=patch_size, baseline=0
-    )
-    expected = {3: [1, 7 / 16, 1 / 16, 0, 0], 4: [1, 0, 0, 0, 0]}[patch_size]
-    np.testing.assert_allclose(proba[0], expected, atol=0.01)
-
-
-def test_default_target_and_constant_map():
     _, proba = deletion_curve(CornerBrightness(), IMAGES, CORNER, n_steps=2, baseline=0)
     assert proba[0, 0] == 1
     _, dark = deletion_curve(
@@ -71,13 +51,19 @@ def test_default_target_and_constant_map():
     assert constant == pytest.approx(0.5, abs=0.1)
     again = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
     np.testing.assert_array_equal(constant, again)
-
-
-@pytest.mark.parametrize(("baseline", "left"), [("mean", 1 / 4), ("blur", 0.86), (51, 0.2)])
-def test_baselines(baseline, left):
-    light = (CORNER * 255).astype(np.uint8)
-    _, proba = deletion_curve(CornerBrightness(), light, CORNER, n_steps=1, baseline=baseline)
-    assert proba[:, -1] == pytest.approx(left, abs=0.05)
+    for patch_size in [3, 4]:
+        # The mean of a patch with a single high pixel is low.
+        maps = 0.5 * CORNER
+        maps[:, 7, 7] = 1
+        _, proba = deletion_curve(
+            CornerBrightness(), IMAGES, maps, n_steps=4, patch_size=patch_size, baseline=0
+        )
+        expected = {3: [1, 7 / 16, 1 / 16, 0, 0], 4: [1, 0, 0, 0, 0]}[patch_size]
+        np.testing.assert_allclose(proba[0], expected, atol=0.01)
+    for baseline, left in [("mean", 1 / 4), ("blur", 0.86), (51, 0.2)]:
+        light = (CORNER * 255).astype(np.uint8)
+        _, proba = deletion_curve(CornerBrightness(), light, CORNER, n_steps=1, baseline=baseline)
+        assert proba[:, -1] == pytest.approx(left, abs=0.05)
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import make_blobs
+from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LogisticRegression
 
+from skfer import inspection
 from skfer.evaluation import group_report
-from skfer.inspection import (
-    CoverageDisplay,
-    CrossDatasetDisplay,
-    GroupDisplay,
-    PredictionSetDisplay,
-    ReliabilityDisplay,
-    RobustnessDisplay,
-)
-from skfer.metrics import coverage_curve, expected_calibration_error
+from skfer.inspection import CircumplexDisplay
+from skfer.metrics import concordance_correlation, coverage_curve, expected_calibration_error
 
 
 @pytest.fixture(scope="module")
@@ -51,30 +46,15 @@ def legend(axis):
     return [text.get_text() for text in axis.get_legend().get_texts()]
 
 
-def test_reliability_shows_the_calibration_error(blobs):
+def test_reliability_and_coverage(blobs):
     estimator, X, y = blobs
-    display = ReliabilityDisplay.from_estimator(estimator, X, y, n_bins=10, name="blobs")
+    display = inspection.ReliabilityDisplay.from_estimator(estimator, X, y, n_bins=10, name="blobs")
     error = expected_calibration_error(
         y, estimator.predict_proba(X), labels=estimator.classes_, n_bins=10
     )
     assert display.error_ == pytest.approx(error)
     assert legend(display.ax_) == ["perfectly calibrated", f"blobs: calibration error {error:.3f}"]
-
-
-@pytest.mark.parametrize(("display", "n_entries"), [(ReliabilityDisplay, 3), (CoverageDisplay, 2)])
-def test_curves_in_the_same_axes_differ_in_colour(blobs, display, n_entries):
-    estimator, X, y = blobs
-    proba = estimator.predict_proba(X)
-    one = display.from_predictions(y, proba, name="one")
-    two = display.from_predictions(y, proba, ax=one.ax_, name="two")
-    assert one.ax_ is two.ax_
-    assert one.line_.get_color() != two.line_.get_color()
-    assert len(legend(one.ax_)) == n_entries
-
-
-def test_coverage_ends_at_all_images_and_marks_thresholds(blobs):
-    estimator, X, y = blobs
-    display = CoverageDisplay.from_estimator(estimator, X, y)
+    display = inspection.CoverageDisplay.from_estimator(estimator, X, y)
     assert display.line_.get_xdata()[-1] == 1
     assert display.line_.get_ydata()[-1] == pytest.approx(estimator.score(X, y))
     coverage, accuracy, thresholds = coverage_curve(y, estimator.predict_proba(X))
@@ -84,19 +64,21 @@ def test_coverage_ends_at_all_images_and_marks_thresholds(blobs):
     assert display.ax_.get_legend() is None
 
 
-def test_prediction_sets_coverage_and_sizes():
-    sets = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]], bool)
-    display = PredictionSetDisplay.from_predictions(
-        ["a", "b", "a", "b"], sets, labels=["a", "b", "c"], confidence=0.8
-    )
-    np.testing.assert_array_equal(display.coverage, [0.5, 0.5, np.nan])
-    np.testing.assert_array_equal(display.sizes, [0.25, 0.5, 0.25, 0])
-    assert legend(display.axes_[0]) == ["all images: 0.500", "guaranteed: 0.8"]
-    assert [bar.get_height() for bar in display.bars_[1]] == [0.25, 0.5, 0.25, 0]
+@pytest.mark.parametrize(
+    ("display", "n_entries"), [(inspection.ReliabilityDisplay, 3), (inspection.CoverageDisplay, 2)]
+)
+def test_curves_in_the_same_axes(blobs, display, n_entries):
+    estimator, X, y = blobs
+    proba = estimator.predict_proba(X)
+    one = display.from_predictions(y, proba, name="one")
+    two = display.from_predictions(y, proba, ax=one.ax_, name="two")
+    assert one.ax_ is two.ax_
+    assert one.line_.get_color() != two.line_.get_color()
+    assert len(legend(one.ax_)) == n_entries
 
 
-def test_matrix_has_a_cell_for_each_pair(matrix):
-    display = CrossDatasetDisplay(matrix).plot(metric="weighted_f1")
+def test_matrix_groups_and_sets(matrix):
+    display = inspection.CrossDatasetDisplay(matrix).plot(metric="weighted_f1")
     np.testing.assert_array_equal(
         display.image_.get_array().filled(np.nan), [[0.7, 0.4], [0.6, np.nan]]
     )
@@ -107,14 +89,11 @@ def test_matrix_has_a_cell_for_each_pair(matrix):
     boxes = [text.get_window_extent() for text in display.text_]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     with pytest.raises(ValueError, match="metric='f1' is none of the report's"):
-        CrossDatasetDisplay(matrix).plot(metric="f1")
-
-
-def test_groups_have_a_mark_for_each_class():
+        inspection.CrossDatasetDisplay(matrix).plot(metric="f1")
     rng = np.random.default_rng(0)
     y = rng.choice(["happy", "sad", "fear"], 300)
     report = group_report(y, rng.permutation(y), groups=np.repeat(["a", "b", "c"], [150, 140, 10]))
-    display = GroupDisplay(report).plot()
+    display = inspection.GroupDisplay(report).plot()
     assert len(display.errorbars_) == 3
     group_b = report.groups[report.groups["group"] == "b"]["value"]
     np.testing.assert_allclose(display.errorbars_[1].lines[0].get_xdata(), group_b)
@@ -122,18 +101,65 @@ def test_groups_have_a_mark_for_each_class():
     # Small groups have open marks.
     opened = [line for line in display.ax_.lines if line.get_markerfacecolor() == "white"]
     assert [len(line.get_xdata()) for line in opened] == [0, 0, 4]
+    sets = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]], bool)
+    display = inspection.PredictionSetDisplay.from_predictions(
+        ["a", "b", "a", "b"], sets, labels=["a", "b", "c"], confidence=0.8
+    )
+    np.testing.assert_array_equal(display.coverage, [0.5, 0.5, np.nan])
+    np.testing.assert_array_equal(display.sizes, [0.25, 0.5, 0.25, 0])
+    assert legend(display.axes_[0]) == ["all images: 0.500", "guaranteed: 0.8"]
+    assert [bar.get_height() for bar in display.bars_[1]] == [0.25, 0.5, 0.25, 0]
 
 
-def test_robustness_has_a_panel_for_each_corruption(robustness):
-    display = RobustnessDisplay(robustness).plot()
+def test_robustness(robustness):
+    display = inspection.RobustnessDisplay(robustness).plot()
     assert [axis.get_title() for axis in display.axes_] == ["noise", "low light", "blur"]
     np.testing.assert_allclose(display.lines_[1].get_ydata(), [0.7, 0.6, 0.5, 0.4])
     ticks = [label.get_text() for label in display.axes_[0].get_xticklabels()]
     assert ticks == ["none", "0.1", "0.2", "0.3"]
     assert display.figure_.axes == display.axes_
-    display = RobustnessDisplay(robustness).plot(score="recall_macro")
+    display = inspection.RobustnessDisplay(robustness).plot(score="recall_macro")
     assert display.lines_[0].get_ydata()[0] == 0.6
     with pytest.raises(ValueError, match="score='f1' is no column of the report"):
-        RobustnessDisplay(robustness).plot(score="f1")
+        inspection.RobustnessDisplay(robustness).plot(score="f1")
     with pytest.raises(ValueError, match="no corruptions to draw"):
-        RobustnessDisplay(robustness[:1]).plot()
+        inspection.RobustnessDisplay(robustness[:1]).plot()
+
+
+@pytest.fixture
+def ratings():
+    rng = np.random.default_rng(0)
+    y = rng.uniform(-0.7, 0.7, (200, 2))
+    return y, y + rng.normal(0, 0.1, y.shape)
+
+
+def test_points_and_concordance(ratings):
+    y, predicted = ratings
+    display = CircumplexDisplay.from_predictions(y, predicted, name="mine")
+    np.testing.assert_allclose(display.points_.get_offsets(), predicted)
+    segments = display.lines_.get_segments()
+    assert len(segments) == 150
+    np.testing.assert_allclose(segments[0], [y[0], predicted[0]])
+    np.testing.assert_allclose(segments[-1], [y[-1], predicted[-1]])
+    expected = concordance_correlation(y, predicted, multioutput="raw_values")
+    np.testing.assert_allclose(display.concordance_, expected)
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts[0] == "ratings"
+    assert texts[1].startswith(f"mine: concordance {expected[0]:.2f} of valence")
+    assert {text.get_text() for text in display.ax_.texts} >= {"happy", "sad", "angry"}
+    one = CircumplexDisplay.from_predictions(y, predicted)
+    two = CircumplexDisplay.from_predictions(y, y, name="other", ax=one.ax_)
+    assert two.ax_ is one.ax_
+    assert len(one.ax_.get_legend().get_texts()) == 3
+    assert not np.allclose(one.points_.get_facecolor(), two.points_.get_facecolor())
+    y, _ = ratings
+    constant = DummyRegressor().fit(y, y)
+    display = CircumplexDisplay.from_estimator(constant, y)
+    assert display.lines_ is None
+    assert display.concordance_ is None
+    np.testing.assert_allclose(display.points_.get_offsets()[0], y.mean(axis=0))
+    y, predicted = ratings
+    with pytest.raises(ValueError, match=r"y_pred has the shape \(200, 1\)"):
+        CircumplexDisplay.from_predictions(y, predicted[:, :1])
+    with pytest.raises(ValueError, match="y_true holds 199 images, but y_pred 200"):
+        CircumplexDisplay.from_predictions(y[1:], predicted)

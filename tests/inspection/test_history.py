@@ -6,8 +6,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
-from skfer import FacialExpressionClassifier, GrayscaleResizer
-from skfer.datasets import make_faces
+from skfer import FacialExpressionClassifier
 from skfer.inspection import HistoryDisplay
 
 HISTORY = {
@@ -20,7 +19,6 @@ HISTORY = {
 
 
 def fitted(history=HISTORY, fine_tune_epoch=None):
-    """The attributes of a fitted estimator that the display reads."""
     return SimpleNamespace(history_=history, fine_tune_epoch_=fine_tune_epoch)
 
 
@@ -29,11 +27,10 @@ def entries(axis):
 
 
 def vertical_lines(axis):
-    """Positions of lines over the whole panel."""
     return [line.get_xdata()[0] for line in axis.lines if list(line.get_ydata()) == [0, 1]]
 
 
-def test_panels_and_best_epochs():
+def test_panels_and_legends():
     display = HistoryDisplay(HISTORY).plot()
     assert [axis.get_ylabel() for axis in display.axes_] == ["loss", "accuracy"]
     assert all(axis.figure is display.figure_ for axis in display.axes_)
@@ -48,45 +45,6 @@ def test_panels_and_best_epochs():
     display = HistoryDisplay(HISTORY).plot(metrics=["accuracy", "learning_rate"])
     assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
     assert entries(display.axes_[1]) == ["training"]
-
-
-@pytest.mark.parametrize("metric", ["mean_absolute_error", "mae", "mse", "log_loss"])
-def test_lower_is_better_for_errors(metric):
-    display = HistoryDisplay({f"val_{metric}": [3.0, 1.0, 2.0]}).plot()
-    assert "best: 1 in epoch 2" in entries(display.axes_[0])
-
-
-@pytest.mark.parametrize(("epoch", "lines"), [(2, [2.5]), (None, [])])
-def test_start_of_fine_tuning(epoch, lines):
-    for axis in HistoryDisplay.from_estimator(fitted(fine_tune_epoch=epoch)).axes_:
-        assert vertical_lines(axis) == lines
-        assert ("fine-tuning" in entries(axis)) == bool(lines)
-
-
-@pytest.mark.parametrize(
-    ("history", "name", "expected"),
-    [
-        ({"loss": [2.0, 1.0]}, None, ["training"]),
-        ({"loss": [1.0]}, "cnn4", ["cnn4, training"]),
-        ({"val_loss": [2.0, 1.0, np.nan]}, None, ["validation", "best: 1 in epoch 2"]),
-        ({"val_accuracy": [np.nan] * 3}, None, ["validation"]),
-        ([{"loss": [1.0]}, {"loss": [2.0]}], None, ["fit 1", "fit 2", "training"]),
-    ],
-)
-def test_legend(history, name, expected):
-    assert entries(HistoryDisplay(history, name=name).plot().axes_[0]) == expected
-
-
-def test_axes_for_several_metrics():
-    figure, axes = plt.subplots(2, 1)
-    display = HistoryDisplay.from_estimator(fitted(), ax=axes)
-    assert display.figure_ is figure
-    assert list(display.axes_) == list(axes)
-    with pytest.raises(ValueError, match=r"ax holds 1 axes, but 2 are needed.*'accuracy'"):
-        HistoryDisplay(HISTORY).plot(axes[0])
-
-
-def test_several_fits_differ_in_colour_and_marker():
     display = HistoryDisplay.from_histories(
         {"cnn4": HISTORY, "vgg": fitted({"loss": [3.0, 2.0, 1.0]}, fine_tune_epoch=1)}
     )
@@ -98,19 +56,41 @@ def test_several_fits_differ_in_colour_and_marker():
     first, _, second = display.lines_[:3]
     assert first.get_color() != second.get_color()
     assert first.get_marker() != second.get_marker()
-
-
-def test_number_of_markers():
     short = HistoryDisplay({"loss": [1.0]}).plot()
     long = HistoryDisplay({"loss": np.linspace(2, 1, 300)}).plot()
     assert short.lines_[0].get_marker() not in ("", "None")
     low, high = short.axes_[0].get_xlim()
     assert [tick for tick in short.axes_[0].get_xticks() if low < tick < high] == [1]
     assert long.lines_[0].get_markevery() >= 20
+    for metric in ["mean_absolute_error", "mae", "mse", "log_loss"]:
+        display = HistoryDisplay({f"val_{metric}": [3.0, 1.0, 2.0]}).plot()
+        assert "best: 1 in epoch 2" in entries(display.axes_[0])
+    for epoch, lines in [(2, [2.5]), (None, [])]:
+        for axis in HistoryDisplay.from_estimator(fitted(fine_tune_epoch=epoch)).axes_:
+            assert vertical_lines(axis) == lines
+            assert ("fine-tuning" in entries(axis)) == bool(lines)
+    for metrics in [["val_loss"], ["f1"], [], "loss"]:
+        with pytest.raises(ValueError, match=r"metrics=.*'accuracy', 'loss', 'learning_rate'"):
+            HistoryDisplay(HISTORY).plot(metrics=metrics)
+
+
+def test_invalid_arguments_and_axes():
+    figure, axes = plt.subplots(2, 1)
+    display = HistoryDisplay.from_estimator(fitted(), ax=axes)
+    assert display.figure_ is figure
+    assert list(display.axes_) == list(axes)
+    with pytest.raises(ValueError, match=r"ax holds 1 axes, but 2 are needed.*'accuracy'"):
+        HistoryDisplay(HISTORY).plot(axes[0])
+    with pytest.raises(ValueError, match="histories is of type list"):
+        HistoryDisplay.from_histories([HISTORY])
+    classifier = FacialExpressionClassifier()
+    for estimator in (classifier, Pipeline([("c", classifier)])):
+        with pytest.raises(NotFittedError, match="FacialExpressionClassifier has no history_"):
+            HistoryDisplay.from_estimator(estimator)
 
 
 @pytest.mark.slow
-def test_legend_is_inside_the_figure():
+def test_legends():
     names = [f"a fit with a rather long name {number}" for number in range(6)]
     display = HistoryDisplay.from_histories(dict.fromkeys(names, HISTORY))
     display.figure_.canvas.draw()
@@ -121,6 +101,14 @@ def test_legend_is_inside_the_figure():
         assert box.y1 <= display.figure_.bbox.height
         assert box.height > axis.get_legend().get_window_extent().height
         assert axis.get_window_extent().height > 0.3 * display.figure_.bbox.height
+    for history, name, expected in [
+        ({"loss": [2.0, 1.0]}, None, ["training"]),
+        ({"loss": [1.0]}, "cnn4", ["cnn4, training"]),
+        ({"val_loss": [2.0, 1.0, np.nan]}, None, ["validation", "best: 1 in epoch 2"]),
+        ({"val_accuracy": [np.nan] * 3}, None, ["validation"]),
+        ([{"loss": [1.0]}, {"loss": [2.0]}], None, ["fit 1", "fit 2", "training"]),
+    ]:
+        assert entries(HistoryDisplay(history, name=name).plot().axes_[0]) == expected
 
 
 @pytest.mark.parametrize(
@@ -139,33 +127,3 @@ def test_legend_is_inside_the_figure():
 def test_invalid_histories(history, options, message):
     with pytest.raises(ValueError, match=message):
         HistoryDisplay(history, **options).plot()
-
-
-def test_invalid_arguments_and_unfitted_estimators():
-    with pytest.raises(ValueError, match="histories is of type list"):
-        HistoryDisplay.from_histories([HISTORY])
-    classifier = FacialExpressionClassifier()
-    for estimator in (classifier, Pipeline([("c", classifier)])):
-        with pytest.raises(NotFittedError, match="FacialExpressionClassifier has no history_"):
-            HistoryDisplay.from_estimator(estimator)
-
-
-@pytest.mark.parametrize("metrics", [["val_loss"], ["f1"], [], "loss"])
-def test_unknown_metrics(metrics):
-    with pytest.raises(ValueError, match=r"metrics=.*'accuracy', 'loss', 'learning_rate'"):
-        HistoryDisplay(HISTORY).plot(metrics=metrics)
-
-
-@pytest.mark.slow
-def test_pipeline(tiny_network):
-    faces = make_faces(40, classes=["happy", "sad"], size=24, random_state=0)
-    classifier = FacialExpressionClassifier(
-        tiny_network, epochs=2, validation_fraction=0.25, random_state=0
-    )
-    pipeline = Pipeline([("resizer", GrayscaleResizer(16)), ("classifier", classifier)])
-    pipeline.fit(faces.images, faces.labels)
-    display = HistoryDisplay.from_estimator(pipeline)
-    np.testing.assert_array_equal(display.lines_[0].get_ydata(), classifier.history_["loss"])
-    np.testing.assert_array_equal(
-        display.lines_[3].get_ydata(), classifier.history_["val_accuracy"]
-    )

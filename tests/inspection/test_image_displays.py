@@ -13,7 +13,7 @@ def rows(display):
     return [label.get_text() for label in display.ax_.get_yticklabels()]
 
 
-def test_one_row_for_each_class_with_name_and_count():
+def test_sampled_images():
     display = ImageGridDisplay.from_data(FACES.images, FACES.labels, n_images=4, random_state=0)
     assert rows(display) == [
         f"{label}\nn = {(FACES.labels == label).sum()}" for label in display.classes
@@ -26,9 +26,6 @@ def test_one_row_for_each_class_with_name_and_count():
     ):
         assert (FACES.labels[indices] == label).all()
         np.testing.assert_array_equal(images, FACES.images[indices])
-
-
-def test_sample_is_random_and_repeatable():
     drawn = [
         np.concatenate(
             ImageGridDisplay.from_data(FACES.images, FACES.labels, random_state=seed).indices
@@ -45,9 +42,6 @@ def test_only_sampled_images_are_read(photo_files):
     labels = ["absent"] * 50_000 + ["one", "one", "two", "two"]
     display = ImageGridDisplay.from_data(paths, labels, classes=["two", "one"], n_images=2)
     assert rows(display) == ["two\nn = 2", "one\nn = 2"]
-
-
-def test_unreadable_and_invalid_images(photo_files):
     with pytest.raises(ValueError, match=r"X\[4\] \('missing.png'\) can't be read"):
         ImageGridDisplay.from_data([*photo_files, "missing.png"], list("aaaab"))
     with pytest.raises(ValueError, match="Wrap a single image in a list"):
@@ -56,7 +50,7 @@ def test_unreadable_and_invalid_images(photo_files):
         ImageGridDisplay([], classes=[]).plot()
 
 
-def test_photos_keep_their_proportions(photo_files, astronaut):
+def test_aspect_ratio_and_scales(photo_files, astronaut):
     batch = [photo_files[0], photo_files[2].read_bytes(), astronaut[:100], astronaut[..., :1] / 255]
     display = ImageGridDisplay.from_data(batch, ["a"] * 4, n_images=4)
     assert len(display.images_) == 4
@@ -67,9 +61,6 @@ def test_photos_keep_their_proportions(photo_files, astronaut):
         assert (right - left) / (bottom - top) == pytest.approx(width / height)
         assert image.get_array().min() >= 0
         assert image.get_array().max() <= 1
-
-
-def test_pixels():
     gray = np.array([[0, 51], [102, 255]], np.uint8)
     color = np.stack([gray, gray // 2, gray // 3], axis=-1)
     display = ImageGridDisplay.from_data([gray, color], ["gray", "colour"])
@@ -81,22 +72,21 @@ def test_pixels():
     assert {image.get_array().shape for image in display.images_} == {(64, 64)}
     display = ImageGridDisplay.from_data(FACES.images[:4], ["a", "b", "b", "b"], n_images=3)
     assert [len(row) for row in display.images] == [1, 3]
+    for low, high, shown in [
+        (0, 1, (0.25, 0.75)),
+        (0, 255, (0.25, 0.75)),
+        (-1, 1, (0.25, 0.75)),
+        (-400, 400, (0, 1)),
+    ]:
+        quarter = (high - low) / 4
+        images = np.empty((2, 8, 8))
+        images[0], images[1] = low + quarter, high - quarter
+        display = ImageGridDisplay.from_data(images, [0, 1])
+        values = [image.get_array().flat[0] for image in display.images_]
+        np.testing.assert_allclose(values, shown)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "shown"),
-    [(0, 1, (0.25, 0.75)), (0, 255, (0.25, 0.75)), (-1, 1, (0.25, 0.75)), (-400, 400, (0, 1))],
-)
-def test_float_scales(low, high, shown):
-    quarter = (high - low) / 4
-    images = np.empty((2, 8, 8))
-    images[0], images[1] = low + quarter, high - quarter
-    display = ImageGridDisplay.from_data(images, [0, 1])
-    values = [image.get_array().flat[0] for image in display.images_]
-    np.testing.assert_allclose(values, shown)
-
-
-def test_wrong_predictions_are_marked():
+def test_predictions_below_images():
     predicted = FACES.labels.copy()
     predicted[FACES.labels == "sad"] = "happy"
     display = ImageGridDisplay.from_data(FACES.images, FACES.labels, y_pred=predicted, n_images=2)
@@ -106,9 +96,6 @@ def test_wrong_predictions_are_marked():
     widths = [frame.get_linewidth() for frame in display.ax_.lines]
     assert widths[2] == widths[3] > widths[0] == widths[1] == widths[4]
     assert display.text_[0].get_weight() != display.text_[2].get_weight()
-
-
-def test_text_stays_in_its_cell():
     predicted = ["an expression with a long name", *FACES.labels[1:]]
     display = ImageGridDisplay.from_data(
         FACES.images, FACES.labels, y_pred=predicted, n_images=10, random_state=0
@@ -148,7 +135,7 @@ def report():
     return label_report(given, proba)
 
 
-def test_label_report_orders_by_doubt(report):
+def test_label_report(report, photo_files):
     display = LabelReportDisplay.from_report(report, FACES.images)
     shown = np.concatenate(display.indices)
     assert sorted(shown) == sorted(WRONG)
@@ -160,9 +147,6 @@ def test_label_report_orders_by_doubt(report):
     np.testing.assert_array_equal(drawn, FACES.images[shown])
     suggested = [text.get_text().split()[-1] for text in display.text_]
     assert suggested == FACES.labels[shown].tolist()
-
-
-def test_label_report_of_chosen_labels_reads_only_shown_images(report, photo_files):
     (label,) = report.loc[:0, "given"]
     display = LabelReportDisplay.from_report(report, FACES.images, n_images=1, classes=[label])
     assert [indices.tolist() for indices in display.indices] == [[8]]
@@ -172,9 +156,6 @@ def test_label_report_of_chosen_labels_reads_only_shown_images(report, photo_fil
     for row, path in zip(WRONG, photo_files[:3], strict=True):
         paths[row] = path
     assert len(LabelReportDisplay.from_report(report, paths).images_) == 3
-
-
-def test_invalid_label_report_parameters(report):
     with pytest.raises(ValueError, match="X holds 30 images, but the report names row 39"):
         LabelReportDisplay.from_report(report, FACES.images[:30])
     with pytest.raises(ValueError, match="n_images=0 must be an int of at least 1"):
@@ -194,7 +175,7 @@ def leaks():
     return leak_audit(train, test), train, test
 
 
-def test_leaked_pairs_are_drawn_in_columns(leaks):
+def test_leaked_pairs(leaks):
     audit, train, test = leaks
     display = LeakDisplay.from_audit(audit, train, test)
     assert len(display.images_) == 2 * len(audit.pairs) == 14
@@ -205,10 +186,6 @@ def test_leaked_pairs_are_drawn_in_columns(leaks):
     )
     assert display.images_[0].get_extent()[3] < display.images_[1].get_extent()[3]
     assert display.pairs["similarity"].is_monotonic_decreasing
-
-
-def test_sample_of_pairs_of_one_kind(leaks):
-    audit, train, test = leaks
     drawn = [
         LeakDisplay.from_audit(
             audit, list(train), list(test / 255), kind="near copy", n_pairs=2, random_state=seed

@@ -11,17 +11,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import LinearSVC
 
-from skfer import (
-    AbstainingClassifier,
-    FaceCropper,
-    FacialExpressionClassifier,
-    GrayscaleResizer,
-    HOGDescriptor,
-    ImageResizer,
-    load_pretrained,
-)
+import skfer
 from skfer.datasets import make_faces
 from skfer.inspection import (
+    GradCAMDisplay,
+    MapDisplay,
+    OcclusionDisplay,
+    SaliencyDisplay,
     deletion_score,
     grad_cam,
     occlusion_sensitivity,
@@ -46,7 +42,7 @@ def test_one_map_for_each_image(fitted, faces, function):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_target_for_all_images_or_for_each(fitted, faces, function):
+def test_targets(fitted, faces, function):
     images = faces.images[:3]
     by_class = {name: function(fitted, images, target=name) for name in CLASSES}
     assert by_class["sad"].target.tolist() == ["sad"] * 3
@@ -61,7 +57,7 @@ def test_target_for_all_images_or_for_each(fitted, faces, function):
     assert not np.allclose(by_class["sad"].maps, by_class["happy"].maps)
 
 
-def test_saliency_is_the_gradient_of_the_score(fitted, faces):
+def test_saliency_is_the_gradient(fitted, faces):
     image = faces.images[:1].astype(np.float32)
     result = saliency(fitted, image, target="sad")
 
@@ -74,9 +70,23 @@ def test_saliency_is_the_gradient_of_the_score(fitted, faces):
         step[0, row, column] = 0.5
         slope = score(image + step) - score(image - step)
         assert result.maps[0, row, column] == pytest.approx(abs(slope), rel=0.05, abs=2e-5)
+    one, again, other = (
+        saliency(fitted, faces.images, smooth=3, random_state=seed).maps for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, again)
+    assert not np.allclose(one, other)
+    plain, still = saliency(fitted, faces.images), saliency(fitted, faces.images, smooth=2, noise=0)
+    np.testing.assert_allclose(still.maps, plain.maps, rtol=1e-3, atol=1e-6)
+    saliency(fitted, faces.images)
+    graph = fitted._inspecting["saliency"]
+    traced = dict(graph._graphs)
+    for n in (1, 3, 70):
+        saliency(fitted, faces.images[:n], target="sad")
+    assert fitted._inspecting["saliency"] is graph
+    assert graph._graphs == traced
 
 
-def test_grad_cam_weights_channels(fitted, faces):
+def test_grad_cam_and_occlusion(fitted, faces):
     # The head averages the last feature map and has one weight for each channel and class. The
     # Grad-CAM weight is this weight minus its mean over the classes, over the number of pixels.
     body = fitted.network_.layers[-1]
@@ -88,25 +98,9 @@ def test_grad_cam_weights_channels(fitted, faces):
     result = grad_cam(fitted, faces.images, target="sad")
     enlarged = keras.ops.image.resize(expected[..., np.newaxis], (24, 24), "bilinear")
     np.testing.assert_allclose(result.maps, np.asarray(enlarged)[..., 0], rtol=1e-3, atol=1e-6)
-
-
-def test_earlier_layer_gives_a_finer_map(fitted, faces):
     coarse, fine = (grad_cam(fitted, faces.images, layer=layer).maps for layer in (None, "first"))
     roughness = [np.abs(np.diff(maps, 2, axis=1)).mean() / maps.mean() for maps in (coarse, fine)]
     assert roughness[1] > 1.5 * roughness[0]
-
-
-def test_smoothing_noise_is_seeded(fitted, faces):
-    one, again, other = (
-        saliency(fitted, faces.images, smooth=3, random_state=seed).maps for seed in (0, 0, 1)
-    )
-    np.testing.assert_array_equal(one, again)
-    assert not np.allclose(one, other)
-    plain, still = saliency(fitted, faces.images), saliency(fitted, faces.images, smooth=2, noise=0)
-    np.testing.assert_allclose(still.maps, plain.maps, rtol=1e-3, atol=1e-6)
-
-
-def test_occlusion(fitted, faces):
     image = faces.images[:1]
     result = occlusion_sensitivity(fitted, image, target="sad", patch_size=12, stride=12, fill=0)
     before = fitted.predict_proba(image)[0, 1]
@@ -125,7 +119,11 @@ def test_occlusion(fitted, faces):
 def photos(fitted):
     scenes = make_faces(3, classes=CLASSES, scene=True, random_state=0).images
     return scenes, Pipeline(
-        [("cropper", FaceCropper()), ("resizer", GrayscaleResizer(24)), ("classifier", fitted)]
+        [
+            ("cropper", skfer.FaceCropper()),
+            ("resizer", skfer.GrayscaleResizer(24)),
+            ("classifier", fitted),
+        ]
     )
 
 
@@ -136,28 +134,18 @@ def test_pipelines_and_wrappers(photos, function):
     crops = pipeline[:-1].transform(scenes)
     np.testing.assert_array_equal(result.images, crops)
     np.testing.assert_array_equal(result.maps, function(pipeline[-1], crops).maps)
-    for wrapper in (AbstainingClassifier(pipeline, threshold=1.0), FrozenEstimator(pipeline)):
+    for wrapper in (skfer.AbstainingClassifier(pipeline, threshold=1.0), FrozenEstimator(pipeline)):
         np.testing.assert_array_equal(function(wrapper, list(scenes)).maps, result.maps)
-    inside = Pipeline([*pipeline.steps[:-1], ("abstaining", AbstainingClassifier(pipeline[-1]))])
+    inside = Pipeline(
+        [*pipeline.steps[:-1], ("abstaining", skfer.AbstainingClassifier(pipeline[-1]))]
+    )
     assert function(inside, scenes).target.tolist() == result.target.tolist()
 
 
-@pytest.mark.slow
-def test_colour_and_float_images():
-    faces = make_faces(30, classes=["happy", "sad"], size=16, color=True, random_state=0)
-    scaled = (faces.images / 255).astype(np.float32)
-    classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
-    classifier.fit(scaled, faces.labels)
-    for function in FUNCTIONS:
-        integers, floats = function(classifier, faces.images), function(classifier, scaled)
-        assert integers.images.shape == (30, 16, 16, 3)
-        assert integers.images.dtype == np.uint8
-        # The mean that fills a patch is rounded for uint8.
-        np.testing.assert_allclose(integers.maps, floats.maps, rtol=1e-3, atol=2e-3)
-
-
 def test_classifiers_without_network(faces):
-    linear = make_pipeline(ImageResizer(24), HOGDescriptor(), LogisticRegression(max_iter=1000))
+    linear = make_pipeline(
+        skfer.ImageResizer(24), skfer.HOGDescriptor(), LogisticRegression(max_iter=1000)
+    )
     linear.fit(faces.images, faces.labels)
     images, labels = faces.images[:5], faces.labels[:5]
     result = occlusion_sensitivity(linear, images)
@@ -169,7 +157,7 @@ def test_classifiers_without_network(faces):
 
 
 @pytest.mark.slow
-def test_backend_and_changed_weights(fitted, faces):
+def test_backends_changed_weights_and_threads(fitted, faces):
     expected = saliency(fitted, faces.images).maps
     other = pickle.loads(pickle.dumps(fitted)).set_params(backend="onnx")
     np.testing.assert_allclose(saliency(other, faces.images).maps, expected, rtol=1e-3, atol=1e-6)
@@ -177,14 +165,9 @@ def test_backend_and_changed_weights(fitted, faces):
     before = grad_cam(classifier, faces.images).maps
     classifier.network_.set_weights([2 * w for w in classifier.network_.get_weights()])
     assert not np.allclose(grad_cam(classifier, faces.images).maps, before)
-
-
-@pytest.mark.slow
-def test_threads_share_a_classifier(fitted, faces):
     classifier = pickle.loads(pickle.dumps(fitted))
     unused = pickle.dumps(classifier)
     attributes = set(vars(classifier))
-    expected = saliency(fitted, faces.images).maps
     parts = np.array_split(faces.images, 10)
     with ThreadPoolExecutor(4) as pool:
         maps = np.concatenate([r.maps for r in pool.map(lambda X: saliency(classifier, X), parts)])
@@ -194,20 +177,10 @@ def test_threads_share_a_classifier(fitted, faces):
     assert len(pickle.dumps(classifier)) == pytest.approx(len(unused), abs=100)
 
 
-def test_function_is_traced_once(fitted, faces):
-    saliency(fitted, faces.images)
-    graph = fitted._inspecting["saliency"]
-    traced = dict(graph._graphs)
-    for n in (1, 3, 70):
-        saliency(fitted, faces.images[:n], target="sad")
-    assert fitted._inspecting["saliency"] is graph
-    assert graph._graphs == traced
-
-
 @pytest.mark.slow
-def test_network_with_residual_connections():
+def test_other_networks(tmp_path, faces):
     images = make_faces(4, classes=["happy", "sad"], size=32, random_state=0).images
-    classifier = FacialExpressionClassifier("mini_xception", random_state=0)
+    classifier = skfer.FacialExpressionClassifier("mini_xception", random_state=0)
     classifier.classes_ = np.array(["happy", "sad"])
     classifier._build_untrained((32, 32, 1), 2)
     for function in (saliency, grad_cam):
@@ -215,31 +188,6 @@ def test_network_with_residual_connections():
         assert maps.shape == (4, 32, 32)
         assert (maps >= 0).all()
         assert maps.any()
-
-
-@pytest.mark.zoo
-@pytest.mark.parametrize("name", list_networks())
-def test_all_networks(name):
-    images = make_faces(2, classes=["happy", "sad"], size=80, color=True, random_state=0).images
-    classifier = FacialExpressionClassifier(name, random_state=0)
-    classifier.classes_ = np.array(["happy", "sad"])
-    classifier._build_untrained((80, 80, 3), 2)
-    assert saliency(classifier, images).maps.any()
-    maps = [grad_cam(classifier, images, target=target).maps for target in ("sad", "happy")]
-    assert any(map(np.any, maps))
-
-
-@pytest.mark.slow
-def test_pretrained_network(astronaut):
-    result = grad_cam(load_pretrained(), [astronaut])
-    assert result.target.tolist() == ["happy"]
-    assert result.maps.shape == (1, 48, 48)
-    # The evidence for a smile is in the lower half of the face.
-    assert result.maps[0, 24:].sum() > result.maps[0, :24].sum()
-
-
-@pytest.mark.slow
-def test_nested_saved_model(tmp_path, faces):
     base = keras.Sequential(
         [keras.Input((24, 24, 1)), keras.layers.Conv2D(4, 3, name="inside")], name="base"
     )
@@ -248,13 +196,49 @@ def test_nested_saved_model(tmp_path, faces):
         [keras.Input((24, 24, 1)), base, keras.layers.GlobalAveragePooling2D(), head]
     )
     whole.save(tmp_path / "whole.keras")
-    classifier = FacialExpressionClassifier.from_keras(
+    classifier = skfer.FacialExpressionClassifier.from_keras(
         tmp_path / "whole.keras", classes=["surprise", "happy", "sad"]
     )
     maps = np.stack([grad_cam(classifier, faces.images, target=name).maps for name in CLASSES])
     assert maps.shape == (3, 70, 24, 24)
     assert maps.any()
     assert saliency(classifier, faces.images).maps.any()
+    classifier = skfer.FacialExpressionClassifier(flat_network, epochs=1, random_state=0)
+    classifier.fit(faces.images, faces.labels)
+    assert saliency(classifier, faces.images).maps.any()
+    with pytest.raises(ValueError, match=r"no feature map .* use saliency or occlusion"):
+        grad_cam(classifier, faces.images)
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", list_networks())
+def test_all_networks(name):
+    images = make_faces(2, classes=["happy", "sad"], size=80, color=True, random_state=0).images
+    classifier = skfer.FacialExpressionClassifier(name, random_state=0)
+    classifier.classes_ = np.array(["happy", "sad"])
+    classifier._build_untrained((80, 80, 3), 2)
+    assert saliency(classifier, images).maps.any()
+    maps = [grad_cam(classifier, images, target=target).maps for target in ("sad", "happy")]
+    assert any(map(np.any, maps))
+
+
+@pytest.mark.slow
+def test_pretrained_and_colour_images(astronaut):
+    result = grad_cam(skfer.load_pretrained(), [astronaut])
+    assert result.target.tolist() == ["happy"]
+    assert result.maps.shape == (1, 48, 48)
+    # The evidence for a smile is in the lower half of the face.
+    assert result.maps[0, 24:].sum() > result.maps[0, :24].sum()
+    faces = make_faces(30, classes=["happy", "sad"], size=16, color=True, random_state=0)
+    scaled = (faces.images / 255).astype(np.float32)
+    classifier = skfer.FacialExpressionClassifier(small_network, epochs=1, random_state=0)
+    classifier.fit(scaled, faces.labels)
+    for function in FUNCTIONS:
+        integers, floats = function(classifier, faces.images), function(classifier, scaled)
+        assert integers.images.shape == (30, 16, 16, 3)
+        assert integers.images.dtype == np.uint8
+        # The mean that fills a patch is rounded for uint8.
+        np.testing.assert_allclose(integers.maps, floats.maps, rtol=1e-3, atol=2e-3)
 
 
 def flat_network(input_shape, n_outputs):
@@ -262,30 +246,17 @@ def flat_network(input_shape, n_outputs):
     return keras.Sequential([keras.Input(input_shape), *layers])
 
 
-@pytest.mark.slow
-def test_network_without_convolutions(faces):
-    classifier = FacialExpressionClassifier(flat_network, epochs=1, random_state=0)
-    classifier.fit(faces.images, faces.labels)
-    assert saliency(classifier, faces.images).maps.any()
-    with pytest.raises(ValueError, match=r"no feature map .* use saliency or occlusion"):
-        grad_cam(classifier, faces.images)
-
-
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_invalid_target(fitted, faces, function):
+def test_invalid_targets_and_estimators(fitted, faces, function):
     with pytest.raises(ValueError, match=r"target='angry' is none of the classes \['happy'"):
         function(fitted, faces.images, target="angry")
     with pytest.raises(ValueError, match=r"target has the shape \(2,\) for 70 images"):
         function(fitted, faces.images, target=["sad", "sad"])
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_invalid_estimators(faces, function):
     with pytest.raises(NotFittedError):
-        function(FacialExpressionClassifier(small_network), faces.images)
+        function(skfer.FacialExpressionClassifier(small_network), faces.images)
     with pytest.raises(TypeError, match="is of type str"):
         function("fer2013", faces.images)
-    svm = make_pipeline(ImageResizer(24), HOGDescriptor(), LinearSVC())
+    svm = make_pipeline(skfer.ImageResizer(24), skfer.HOGDescriptor(), LinearSVC())
     svm.fit(faces.images, faces.labels)
     with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
         function(svm, faces.images)
@@ -293,7 +264,9 @@ def test_invalid_estimators(faces, function):
 
 @pytest.mark.parametrize("function", [saliency, grad_cam])
 def test_gradients_need_a_network(faces, function):
-    trees = make_pipeline(ImageResizer(24), HOGDescriptor(), LogisticRegression(max_iter=1000))
+    trees = make_pipeline(
+        skfer.ImageResizer(24), skfer.HOGDescriptor(), LogisticRegression(max_iter=1000)
+    )
     trees.fit(faces.images, faces.labels)
     with pytest.raises(TypeError, match=r"is a LogisticRegression.* occlusion_sensitivity"):
         function(trees, faces.images)
@@ -315,3 +288,48 @@ def test_gradients_need_a_network(faces, function):
 def test_invalid_parameters(fitted, faces, function, options, message):
     with pytest.raises(ValueError, match=message):
         function(fitted, faces.images, **options)
+
+
+DISPLAYS = [SaliencyDisplay, GradCAMDisplay, OcclusionDisplay]
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_images_maps_and_classes(fitted, faces, display):
+    drawn = display.from_estimator(fitted, faces.images[:4], target="sad")
+    assert isinstance(drawn, display)
+    assert len(drawn.images_) == len(drawn.maps_) == len(drawn.text_) == 4
+    proba = fitted.predict_proba(faces.images[:4])[:, 1]
+    assert [text.get_text() for text in drawn.text_] == [f"sad {share:.2f}" for share in proba]
+    for shown, image in zip(drawn.images_, faces.images, strict=False):
+        np.testing.assert_allclose(shown.get_array(), image / 255, rtol=1e-6)
+    for shown, values in zip(drawn.maps_, drawn.maps, strict=True):
+        np.testing.assert_array_equal(shown.get_array(), values)
+
+
+def test_layout_scale_and_invalid_maps(fitted, faces):
+    found = grad_cam(fitted, faces.images[:8])
+    drawn = GradCAMDisplay(**found).plot(n_columns=3)
+    assert len(drawn.maps_) == 8
+    left = [image.get_extent()[0] for image in drawn.images_]
+    assert left[0] == left[3] == left[6]
+    images = np.random.default_rng(0).integers(0, 256, (2, 10, 14, 3), np.uint8)
+    maps = np.zeros((2, 10, 14))
+    maps[0, 3, 4] = 5
+    drawn = MapDisplay(maps, images).plot()
+    assert drawn.text_ == []
+    left, right, bottom, top = drawn.maps_[0].get_extent()
+    assert (right - left) / (bottom - top) == pytest.approx(1.4)
+    assert drawn.maps_[1].get_alpha().max() == 0
+    drawn = OcclusionDisplay.from_estimator(fitted, faces.images[:3], patch_size=8)
+    limits = {image.get_clim() for image in drawn.maps_}
+    assert len(limits) == 1
+    ((low, high),) = limits
+    assert low == -high
+    labels = [axis.get_ylabel() for axis in drawn.figure_.axes]
+    assert "decrease in probability" in labels
+    for maps, options, message in [
+        (np.ones((2, 5, 5)), {}, r"maps has the shape \(2, 5, 5\) and images \(3, 5, 5\)"),
+        (np.ones((3, 5, 5)), {"target": ["a"]}, "inconsistent numbers"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            MapDisplay(maps, np.ones((3, 5, 5), np.uint8), **options).plot()

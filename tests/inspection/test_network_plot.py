@@ -8,8 +8,7 @@ from keras import layers
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
-from skfer import FacialExpressionClassifier, GrayscaleResizer
-from skfer.datasets import make_faces
+from skfer import FacialExpressionClassifier
 from skfer.inspection import layer_table, plot_network
 from skfer.networks import build_network
 
@@ -33,7 +32,6 @@ def residual_network():
 
 
 def behind_scaling(body):
-    """A network behind a scaling layer, as in a fitted estimator."""
     pixels = keras.Input(body.input_shape[1:])
     return keras.Model(pixels, body(layers.Rescaling(1 / 255)(pixels)))
 
@@ -59,9 +57,14 @@ def test_table_of_layers(small_network):
     table = layer_table(network).set_index("layer")
     assert table.loc["first", "trainable"] == 0 < table.loc["first", "parameters"]
     assert table.loc["second", "trainable"] == table.loc["second", "parameters"]
+    for wrap in [lambda estimator: estimator, lambda e: Pipeline([("c", e)])]:
+        body = small_network((16, 16, 1), 3)
+        estimator = wrap(SimpleNamespace(network_=behind_scaling(body)))
+        assert layer_table(estimator).equals(layer_table(body))
+        assert labels(plot_network(estimator)) == labels(plot_network(body))
 
 
-def test_layers_that_keep_the_shape_share_a_box(small_network):
+def test_layers_of_one_shape_share_a_box(small_network):
     display = plot_network(small_network((16, 16, 1), 3, dropout=0.25))
     assert labels(display) == [
         "Input",
@@ -75,9 +78,6 @@ def test_layers_that_keep_the_shape_share_a_box(small_network):
     assert f"8{TIMES}8{TIMES}4" in texts
     assert "small_network: 411 parameters" in texts
     assert display.figure_ is display.ax_.figure
-
-
-def test_skip_connections_are_arcs():
     display = plot_network(residual_network())
     kinds = [line.kind for line in display.lines]
     skips = [
@@ -92,15 +92,7 @@ def test_skip_connections_are_arcs():
     assert len(display.arcs_) == 3
 
 
-@pytest.mark.parametrize("wrap", [lambda estimator: estimator, lambda e: Pipeline([("c", e)])])
-def test_fitted_estimator_without_its_scaling_layer(small_network, wrap):
-    body = small_network((16, 16, 1), 3)
-    estimator = wrap(SimpleNamespace(network_=behind_scaling(body)))
-    assert layer_table(estimator).equals(layer_table(body))
-    assert labels(plot_network(estimator)) == labels(plot_network(body))
-
-
-def test_nested_network_and_operator(tiny_network):
+def test_nested_and_subclassed_networks(tiny_network):
     inputs = keras.Input((16, 16, 1))
     features = tiny_network((16, 16, 1), 6)(inputs)
     network = keras.Model(inputs, layers.Dense(3, activation="softmax")(features))
@@ -113,8 +105,6 @@ def test_nested_network_and_operator(tiny_network):
     assert labels(display) == ["Input", "Dense 4", "Add", "Dense 2"]
     assert display.lines[2].inputs == (0, 1)
 
-
-def test_subclassed_network():
     class Own(keras.Model):
         def __init__(self):
             super().__init__(name="own")
@@ -153,19 +143,6 @@ def test_text_does_not_overlap(make, small):
         assert area.x0 - 1 <= extent.x0
         assert extent.x1 <= area.x1 + 1
         assert extent.y1 <= area.y1 + 1
-
-
-@pytest.mark.slow
-def test_pipeline(tiny_network):
-    faces = make_faces(20, classes=["happy", "sad"], size=24, random_state=0)
-    pipeline = Pipeline(
-        [
-            ("resizer", GrayscaleResizer(16)),
-            ("classifier", FacialExpressionClassifier(tiny_network, epochs=1, random_state=0)),
-        ]
-    ).fit(faces.images, faces.labels)
-    assert layer_table(pipeline)["type"].tolist() == ["Conv2D", "Flatten", "Dense"]
-    assert labels(plot_network(pipeline))[-1] == "Dense 2, softmax"
 
 
 @pytest.mark.parametrize("show", [layer_table, plot_network])

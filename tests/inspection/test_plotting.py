@@ -8,22 +8,6 @@ import pytest
 
 from skfer import inspection
 from skfer.evaluation import group_report, leak_audit
-from skfer.inspection import (
-    CircumplexDisplay,
-    ClassBalanceDisplay,
-    CoverageDisplay,
-    CrossDatasetDisplay,
-    GroupDisplay,
-    HistoryDisplay,
-    ImageGridDisplay,
-    LeakDisplay,
-    MapDisplay,
-    PredictionSetDisplay,
-    RegionImportanceDisplay,
-    ReliabilityDisplay,
-    RobustnessDisplay,
-    plot_network,
-)
 
 CLASS_METHODS = [
     pytest.param(method, id=f"{name}.{method_name}")
@@ -40,22 +24,28 @@ MATRIX = pd.DataFrame(
 )
 Y, PROBA = ["a", "b", "a"], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]
 INTO_AXES = {
-    "circumplex": lambda ax: CircumplexDisplay([[0.1, 0.2]], [[0.2, 0.3]]).plot(ax),
-    "class balance": lambda ax: ClassBalanceDisplay.from_labels(Y, ax=ax),
-    "coverage": lambda ax: CoverageDisplay.from_predictions(Y, PROBA, ax=ax),
-    "cross-dataset": lambda ax: CrossDatasetDisplay(MATRIX).plot(ax),
-    "groups": lambda ax: GroupDisplay(group_report(Y * 20, Y * 20, groups=Y * 20)).plot(ax),
-    "history": lambda ax: HistoryDisplay.from_histories({"a": {"loss": [1.0]}}, ax=ax),
-    "image grid": lambda ax: ImageGridDisplay.from_data(IMAGES, Y, ax=ax),
-    "leaks": lambda ax: LeakDisplay.from_audit(leak_audit(IMAGES, IMAGES), IMAGES, IMAGES, ax=ax),
-    "maps": lambda ax: MapDisplay(np.ones((3, 8, 8)), IMAGES).plot(ax),
-    "network": lambda ax: plot_network("cnn4", ax),
-    "regions": lambda ax: RegionImportanceDisplay([[0.1, 0.2]], ["mouth"]).plot(ax),
-    "reliability": lambda ax: ReliabilityDisplay.from_predictions(Y, PROBA, ax=ax),
+    "circumplex": lambda ax: inspection.CircumplexDisplay([[0.1, 0.2]], [[0.2, 0.3]]).plot(ax),
+    "class balance": lambda ax: inspection.ClassBalanceDisplay.from_labels(Y, ax=ax),
+    "coverage": lambda ax: inspection.CoverageDisplay.from_predictions(Y, PROBA, ax=ax),
+    "cross-dataset": lambda ax: inspection.CrossDatasetDisplay(MATRIX).plot(ax),
+    "groups": lambda ax: inspection.GroupDisplay(group_report(Y * 20, Y * 20, groups=Y * 20)).plot(
+        ax
+    ),
+    "history": lambda ax: inspection.HistoryDisplay.from_histories({"a": {"loss": [1.0]}}, ax=ax),
+    "image grid": lambda ax: inspection.ImageGridDisplay.from_data(IMAGES, Y, ax=ax),
+    "leaks": lambda ax: inspection.LeakDisplay.from_audit(
+        leak_audit(IMAGES, IMAGES), IMAGES, IMAGES, ax=ax
+    ),
+    "maps": lambda ax: inspection.MapDisplay(np.ones((3, 8, 8)), IMAGES).plot(ax),
+    "network": lambda ax: inspection.plot_network("cnn4", ax),
+    "regions": lambda ax: inspection.RegionImportanceDisplay([[0.1, 0.2]], ["mouth"]).plot(ax),
+    "reliability": lambda ax: inspection.ReliabilityDisplay.from_predictions(Y, PROBA, ax=ax),
 }
 NEW_FIGURES = {
-    "prediction sets": PredictionSetDisplay([1], [0, 1], classes=["a"], mean_coverage=1).plot,
-    "robustness": RobustnessDisplay(
+    "prediction sets": inspection.PredictionSetDisplay(
+        [1], [0, 1], classes=["a"], mean_coverage=1
+    ).plot,
+    "robustness": inspection.RobustnessDisplay(
         pd.DataFrame(
             {"corruption": ["noise"], "strength": 1, "level": 0.1, "unit": "", "accuracy": 0.5}
         )
@@ -65,7 +55,6 @@ NEW_FIGURES = {
 
 @pytest.fixture
 def no_matplotlib(monkeypatch):
-    """An installation without matplotlib."""
     for name in ("matplotlib", "matplotlib.pyplot"):
         monkeypatch.setitem(sys.modules, name, None)
 

@@ -12,8 +12,6 @@ from skfer.inspection import (
 
 
 class BrightPatch(ClassifierMixin, BaseEstimator):
-    """Predict the half that contains the brightest pixel: "high" or "low"."""
-
     classes_ = np.array(["high", "low"])
 
     def fit(self, X, y):
@@ -32,7 +30,7 @@ class BrightPatch(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def test_masks():
+def test_masks_and_weights():
     masks = region_masks((4, 8), {"left": (0, 0, 0.5, 1), "low": (0, 0.7, 1, 0.3)})
     assert masks["left"].tolist() == [[True] * 4 + [False] * 4] * 4
     assert masks["low"].tolist() == [[False] * 8] * 3 + [[True] * 8]
@@ -44,9 +42,6 @@ def test_masks():
     assert sum(mask.astype(int) for mask in masks.values()).max() == 1
     tops = [np.flatnonzero(mask.any(axis=1))[0] for mask in masks.values()]
     assert tops == sorted(tops)
-
-
-def test_weights_are_shares_of_the_map():
     maps = np.zeros((3, 4, 4))
     maps[0, :2] = 1
     maps[1, 0], maps[1, 2] = 3, 1
@@ -58,7 +53,6 @@ def test_weights_are_shares_of_the_map():
 
 @pytest.fixture
 def bright():
-    """Forty dark images with a bright pixel above or below the middle."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 100, (40, 12, 12), np.uint8)
     high = np.arange(40) % 2 == 0
@@ -67,7 +61,7 @@ def bright():
     return images, np.where(high, "high", "low")
 
 
-def test_importance_of_the_informative_region(bright):
+def test_importance_and_resized_regions(bright):
     images, y = bright
     halves = {"left": (0, 0, 0.5, 1), "right": (0.5, 0, 0.5, 1)}
     result = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
@@ -83,10 +77,6 @@ def test_importance_of_the_informative_region(bright):
     )
     assert by_loss.score < 0
     assert by_loss.importances_mean[0] > 10 * abs(by_loss.importances_mean[1])
-
-
-def test_regions_by_image_are_resized(bright):
-    images, y = bright
     before = images.copy()
     widths = np.where(np.arange(40) % 3 == 0, 0.5, 0.75)
     boxes = np.column_stack([np.zeros(40), np.zeros(40), widths, np.ones(40)])
@@ -117,19 +107,7 @@ def test_invalid_regions(bright, regions, message):
         region_importance(BrightPatch(), *bright, regions=regions)
 
 
-def test_invalid_parameters(bright):
-    images, y = bright
-    with pytest.raises(ValueError, match="n_repeats=0"):
-        region_importance(BrightPatch(), images, y, n_repeats=0)
-    with pytest.raises(ValueError, match="inconsistent numbers"):
-        region_importance(BrightPatch(), images, y[:3])
-    with pytest.raises(ValueError, match="X holds 1 image"):
-        region_importance(BrightPatch(), images[:1], y[:1])
-    with pytest.raises(ValueError, match=r"must be \(n, height, width\)"):
-        region_weights(np.ones((12, 12)))
-
-
-def test_display_has_a_bar_for_each_region_and_a_face(fitted, faces):
+def test_display_and_invalid_parameters(fitted, faces, bright):
     drawn = RegionImportanceDisplay.from_estimator(
         fitted, faces.images, faces.labels, n_repeats=2, random_state=0
     )
@@ -142,3 +120,12 @@ def test_display_has_a_bar_for_each_region_and_a_face(fitted, faces):
     assert drawn.face_ax_ is not None
     again = RegionImportanceDisplay(result.importances, result.regions).plot()
     assert again.face_ax_ is None
+    images, y = bright
+    with pytest.raises(ValueError, match="n_repeats=0"):
+        region_importance(BrightPatch(), images, y, n_repeats=0)
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        region_importance(BrightPatch(), images, y[:3])
+    with pytest.raises(ValueError, match="X holds 1 image"):
+        region_importance(BrightPatch(), images[:1], y[:1])
+    with pytest.raises(ValueError, match=r"must be \(n, height, width\)"):
+        region_weights(np.ones((12, 12)))

@@ -15,7 +15,7 @@ pairs = arrays.arrays(
 )
 
 
-def test_concordance_of_simple_cases():
+def test_concordance_and_sign_agreement():
     y = np.array([1.0, 2.0, 3.0])
     assert concordance_correlation(y, y) == 1
     assert concordance_correlation(y, 4 - y) == pytest.approx(-1)
@@ -26,26 +26,6 @@ def test_concordance_of_simple_cases():
     assert concordance_correlation(y, [2, 2, 2]) == 0
     assert concordance_correlation([2, 2], [2, 2]) == 1
     assert concordance_correlation([2, 2], [3, 3]) == 0
-
-
-@given(pairs)
-@settings(max_examples=100, deadline=None)
-def test_concordance_is_symmetric_and_bounded_by_pearson(y):
-    value = concordance_correlation(*y)
-    assert value == pytest.approx(concordance_correlation(y[1], y[0]))
-    assert -1 - 1e-12 <= value <= 1 + 1e-12
-    if (y.std(axis=1) > 0).all():
-        assert abs(value) <= abs(np.corrcoef(y)[0, 1]) + 1e-12
-
-
-@given(pairs, st.integers(1, 5), st.integers(-5, 5))
-@settings(max_examples=50, deadline=None)
-def test_concordance_is_invariant_to_a_common_scale(y, factor, offset):
-    scaled = concordance_correlation(*(factor * y + offset))
-    assert scaled == pytest.approx(concordance_correlation(*y))
-
-
-def test_multioutput():
     y = np.array([[1.0, -1.0], [2.0, 1.0], [3.0, -1.0]])
     predicted = np.column_stack([y[:, 0] + 1, [-1.0, -1.0, -1.0]])
     for measure, expected in ((concordance_correlation, [4 / 7, 0]), (sign_agreement, [1, 2 / 3])):
@@ -54,28 +34,6 @@ def test_multioutput():
         assert measure(y, predicted, multioutput=[3, 1]) == pytest.approx(
             np.average(expected, weights=[3, 1])
         )
-
-
-@pytest.mark.parametrize("measure", [concordance_correlation, sign_agreement])
-def test_sample_weight_equals_repetition(measure):
-    y, predicted = np.array([-0.5, 0.2, 0.9]), np.array([-0.1, -0.4, 0.7])
-    twice = measure(np.r_[y, y[1:]], np.r_[predicted, predicted[1:]])
-    assert measure(y, predicted, sample_weight=[1, 2, 2]) == pytest.approx(twice)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (([1.0, 2.0], [1.0]), r"differ in shape: \(2, 1\) and \(1, 1\)"),
-        (([1.0, np.nan], [1.0, 2.0]), "y_true contains NaN"),
-    ],
-)
-def test_invalid_ratings(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        concordance_correlation(*arguments)
-
-
-def test_invalid_averages_and_undefined_signs():
     with pytest.raises(ValueError, match="multioutput='macro' must be one of"):
         concordance_correlation([1, 2], [1, 2], multioutput="macro")
     with pytest.raises(ValueError, match=r"weights of shape \(2,\); there are 1 outputs"):
@@ -85,9 +43,36 @@ def test_invalid_averages_and_undefined_signs():
     assert sign_agreement([0.0, 0.5, -0.5, 0.1], [0.3, 0.1, 0.2, 0.0]) == pytest.approx(1 / 3)
     with pytest.warns(UndefinedMetricWarning, match="all 0"):
         assert np.isnan(sign_agreement([0.0, 0.0], [0.1, 0.2]))
+    for measure in [concordance_correlation, sign_agreement]:
+        y, predicted = np.array([-0.5, 0.2, 0.9]), np.array([-0.1, -0.4, 0.7])
+        twice = measure(np.r_[y, y[1:]], np.r_[predicted, predicted[1:]])
+        assert measure(y, predicted, sample_weight=[1, 2, 2]) == pytest.approx(twice)
+    for arguments, message in [
+        (([1.0, 2.0], [1.0]), r"differ in shape: \(2, 1\) and \(1, 1\)"),
+        (([1.0, np.nan], [1.0, 2.0]), "y_true contains NaN"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            concordance_correlation(*arguments)
 
 
-def test_positions_of_expressions():
+@given(pairs)
+@settings(max_examples=100, deadline=None)
+def test_concordance_properties(y):
+    value = concordance_correlation(*y)
+    assert value == pytest.approx(concordance_correlation(y[1], y[0]))
+    assert -1 - 1e-12 <= value <= 1 + 1e-12
+    if (y.std(axis=1) > 0).all():
+        assert abs(value) <= abs(np.corrcoef(y)[0, 1]) + 1e-12
+
+
+@given(pairs, st.integers(1, 5), st.integers(-5, 5))
+@settings(max_examples=50, deadline=None)
+def test_concordance_is_scale_invariant(y, factor, offset):
+    scaled = concordance_correlation(*(factor * y + offset))
+    assert scaled == pytest.approx(concordance_correlation(*y))
+
+
+def test_circumplex():
     assert set(CIRCUMPLEX) == set(EXPRESSIONS)
     positions = expressions_to_affect(np.eye(8), EXPRESSIONS)
     assert (np.hypot(*positions.T) < 1).all()
@@ -97,9 +82,6 @@ def test_positions_of_expressions():
     assert (np.diff(angles) > 0).all()
     by_votes = expressions_to_affect([[3, 1]], ["Sadness", "joy"])
     np.testing.assert_allclose(by_votes, expressions_to_affect([[0.75, 0.25]], ["sad", "happy"]))
-
-
-def test_expressions_correlate_with_drawn_affect():
     faces = make_faces(60, random_state=0)
     truth = np.column_stack([faces.valence, faces.arousal])
     mapped = expressions_to_affect(np.eye(7)[faces.target], faces.target_names)

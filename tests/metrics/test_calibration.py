@@ -20,7 +20,6 @@ MEANS = np.array([0.0, 1.5, 3.0])
 
 @pytest.fixture(scope="module")
 def calibrated():
-    """Logits, and labels sampled from their probabilities."""
     rng = np.random.default_rng(0)
     logits = rng.normal(scale=2, size=(4000, 3))
     draws = (softmax(logits, axis=1).cumsum(axis=1) < rng.random((4000, 1))).sum(axis=1)
@@ -42,35 +41,42 @@ def test_bins():
     truth = np.repeat([[0.9, 0.1]], 10, axis=0)
     assert expected_calibration_error([0] * 9 + [1], truth) == pytest.approx(0, abs=1e-12)
     assert expected_calibration_error([0, 1], [[0.0, 1.0], [1.0, 0.0]]) == 1
+    for n_bins in [0, -1, 2.5, None]:
+        with pytest.raises(ValueError, match=r"n_bins=.* must be an int of at least 1"):
+            expected_calibration_error(["a", "b"], [[0.5, 0.5]] * 2, n_bins=n_bins)
 
 
-@pytest.mark.parametrize("n_bins", [0, -1, 2.5, None])
-def test_invalid_bins(n_bins):
-    with pytest.raises(ValueError, match=r"n_bins=.* must be an int of at least 1"):
-        expected_calibration_error(["a", "b"], [[0.5, 0.5]] * 2, n_bins=n_bins)
+def test_temperature(calibrated):
+    for temperature in [0.25, 0.5, 1, 1.7, 10]:
+        logits, _ = calibrated
+        np.testing.assert_allclose(
+            apply_temperature(softmax(logits, axis=1), temperature),
+            softmax(logits / temperature, axis=1),
+            atol=1e-12,
+        )
+    for temperature in [0, -1, np.inf, np.nan]:
+        with pytest.raises(ValueError, match=r"temperature=.* must be a number above 0"):
+            apply_temperature([[0.5, 0.5]], temperature)
 
 
-@pytest.mark.parametrize("temperature", [0.25, 0.5, 1, 1.7, 10])
-def test_temperature_divides_logits(calibrated, temperature):
-    logits, _ = calibrated
-    np.testing.assert_allclose(
-        apply_temperature(softmax(logits, axis=1), temperature),
-        softmax(logits / temperature, axis=1),
-        atol=1e-12,
-    )
-
-
-def test_temperature_keeps_float32():
+def test_float32_and_order_of_columns(calibrated):
     proba = np.array([[1e-30, 1.0, 0.0]], dtype=np.float32)
     for temperature in (0.05, 1.0, 20.0):
         tempered = apply_temperature(proba, temperature)
         assert tempered.dtype == np.float32
         np.testing.assert_allclose(tempered.sum(axis=1), 1, rtol=1e-6)
         assert tempered[0, 2] == 0
+    logits, labels = calibrated
+    proba = softmax(logits, axis=1)
+    assert fit_temperature(labels, proba[:, ::-1], labels=LABELS[::-1]) == pytest.approx(
+        fit_temperature(labels, proba)
+    )
+    temperature = fit_temperature(["a", "b", "b"], [[1, 0], [1, 0], [0, 1]])
+    assert 1 < temperature <= 20
 
 
 @pytest.mark.parametrize("factor", [0.5, 1, 3])
-def test_fitted_temperature_is_the_factor_of_the_logits(calibrated, factor):
+def test_fitted_temperature(calibrated, factor):
     logits, labels = calibrated
     proba = softmax(logits * factor, axis=1)
     temperature = fit_temperature(labels, proba, labels=LABELS)
@@ -84,22 +90,6 @@ def test_fitted_temperature_is_the_factor_of_the_logits(calibrated, factor):
             np.arange(len(labels)), np.searchsorted(LABELS, labels)
         ].mean()
     )
-
-
-def test_order_of_columns_and_impossible_classes(calibrated):
-    logits, labels = calibrated
-    proba = softmax(logits, axis=1)
-    assert fit_temperature(labels, proba[:, ::-1], labels=LABELS[::-1]) == pytest.approx(
-        fit_temperature(labels, proba)
-    )
-    temperature = fit_temperature(["a", "b", "b"], [[1, 0], [1, 0], [0, 1]])
-    assert 1 < temperature <= 20
-
-
-@pytest.mark.parametrize("temperature", [0, -1, np.inf, np.nan])
-def test_temperature_must_be_positive(temperature):
-    with pytest.raises(ValueError, match=r"temperature=.* must be a number above 0"):
-        apply_temperature([[0.5, 0.5]], temperature)
 
 
 @pytest.mark.parametrize(
@@ -145,14 +135,15 @@ def test_class_prior():
     )
     adapted = apply_class_prior([[1.0, 0.0]], [0.5, 0.5], [0.0, 1.0])
     assert adapted.tolist() == [[0.0, 1.0]]
-
-
-@pytest.mark.parametrize("prior", [[0.6, 0.3, 0.1], [1 / 3, 1 / 3, 1 / 3], [0.1, 0.2, 0.7]])
-def test_estimated_prior(prior):
-    codes, _, proba = posteriors(prior)
-    estimate = estimate_class_prior(proba, TRAIN_PRIOR)
-    assert estimate.sum() == pytest.approx(1)
-    np.testing.assert_allclose(estimate, np.bincount(codes) / len(codes), atol=0.02)
+    with pytest.raises(ValueError, match=r"y_proba\[0\]"):
+        estimate_class_prior([[0.5, 0.7]], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"train_prior\[0\] is 0"):
+        estimate_class_prior([[0.5, 0.5]], [0, 1])
+    for prior in [[0.6, 0.3, 0.1], [1 / 3, 1 / 3, 1 / 3], [0.1, 0.2, 0.7]]:
+        codes, _, proba = posteriors(prior)
+        estimate = estimate_class_prior(proba, TRAIN_PRIOR)
+        assert estimate.sum() == pytest.approx(1)
+        np.testing.assert_allclose(estimate, np.bincount(codes) / len(codes), atol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -169,10 +160,3 @@ def test_estimated_prior(prior):
 def test_invalid_shares(train_prior, class_prior, message):
     with pytest.raises(ValueError, match=message):
         apply_class_prior([[0.5, 0.5]], train_prior, class_prior)
-
-
-def test_estimate_validates_its_input():
-    with pytest.raises(ValueError, match=r"y_proba\[0\]"):
-        estimate_class_prior([[0.5, 0.7]], [0.5, 0.5])
-    with pytest.raises(ValueError, match=r"train_prior\[0\] is 0"):
-        estimate_class_prior([[0.5, 0.5]], [0, 1])

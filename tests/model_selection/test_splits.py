@@ -29,7 +29,6 @@ def test_set(faces):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, faces):
-    """Twelve people with one clip of each expression, named as in CK+."""
     root = tmp_path_factory.mktemp("ck")
     for label in ("happy", "sad"):
         (root / label).mkdir()
@@ -44,7 +43,7 @@ def folder(tmp_path_factory, faces):
 
 @pytest.mark.parametrize("splitter", [GroupKFold(4), StratifiedGroupKFold(4)])
 @pytest.mark.parametrize("which", ["subjects", "clips"])
-def test_groups_of_a_folder_are_not_split(folder, splitter, which):
+def test_groups_of_a_folder(folder, splitter, which):
     data = load_image_folder(folder, names="ck+")
     groups = data[which]
     folds = cross_validate(
@@ -56,7 +55,7 @@ def test_groups_of_a_folder_are_not_split(folder, splitter, which):
         assert set(groups[train]) | set(groups[test]) == set(groups)
 
 
-def test_people_clips_and_frames_of_a_folder(folder):
+def test_subjects_and_clips(folder):
     data = load_image_folder(folder, names="ck+")
     assert len(set(data.subjects)) == 12
     assert len(set(data.clips)) == 24
@@ -66,23 +65,17 @@ def test_people_clips_and_frames_of_a_folder(folder):
     np.testing.assert_array_equal(own.subjects, data.subjects)
     np.testing.assert_array_equal(own.clips, data.subjects)
     assert set(own.frames.tolist()) == {-1}
-
-
-@pytest.mark.parametrize(
-    ("paths", "pattern", "message"),
-    [
+    for paths, pattern, message in [
         (["S010_004_00000017.png", "a.png"], "ck+", r"paths\[1\] \('a.png'\) does not fit"),
         (["a.png"], "(?P<person>.)", "a group called subject"),
         (["a.png"], "(", "is no regular expression"),
         (["a.png"], "ck", "a group called subject"),
-    ],
-)
-def test_invalid_names(paths, pattern, message):
-    with pytest.raises(ValueError, match=message):
-        clip_names(paths, pattern)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            clip_names(paths, pattern)
 
 
-def test_search_with_held_out_images_raises(faces, test_set):
+def test_held_out_images_are_refused(faces, test_set):
     search = GridSearchCV(
         DummyClassifier(), {"strategy": ["prior", "uniform"]}, cv=HeldOutGuard(test_set, cv=3)
     )
@@ -92,9 +85,14 @@ def test_search_with_held_out_images_raises(faces, test_set):
         search.fit(faces.images, faces.labels)
     with pytest.raises(ValueError, match="2 of the 12 images are held out"):
         learning_curve(DummyClassifier(), faces.images[50:62], faces.labels[50:62], cv=search.cv)
+    people = np.repeat([f"S{number}" for number in range(9)], 10)
+    guard = HeldOutGuard(test_set, cv=GroupKFold(2), groups_held_out=people[60:])
+    assert len(list(guard.split(faces.images[:60], faces.labels[:60], people[:60]))) == 2
+    with pytest.raises(ValueError, match="10 of the 60 images"):
+        next(guard.split(faces.images[:60], faces.labels[:60], ["S8"] * 10 + ["S1"] * 50))
 
 
-def test_held_out_images_are_compared_by_pixels(test_set, tmp_path):
+def test_comparison_by_pixels_and_leave_out(test_set, tmp_path, faces):
     guard = HeldOutGuard(test_set)
     path = tmp_path / "face.png"
     cv2.imwrite(str(path), test_set[7])
@@ -109,9 +107,6 @@ def test_held_out_images_are_compared_by_pixels(test_set, tmp_path):
     gray = np.stack([cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) for photo in photos])
     assert guard.held_out(photos / 255).tolist() == [True] * 3 + [False] * 3
     assert guard.held_out(gray).tolist() == [True] * 3 + [False] * 3
-
-
-def test_held_out_images_are_left_out(faces, test_set):
     guard = HeldOutGuard(test_set, cv=3, on_held_out="leave_out")
     folds = list(guard.split(faces.images, faces.labels))
     assert len(folds) == guard.get_n_splits(faces.images, faces.labels) == 3
@@ -131,15 +126,7 @@ def test_held_out_images_are_left_out(faces, test_set):
         HeldOutGuard(test_set, on_held_out="skip")
 
 
-def test_held_out_groups(faces, test_set):
-    people = np.repeat([f"S{number}" for number in range(9)], 10)
-    guard = HeldOutGuard(test_set, cv=GroupKFold(2), groups_held_out=people[60:])
-    assert len(list(guard.split(faces.images[:60], faces.labels[:60], people[:60]))) == 2
-    with pytest.raises(ValueError, match="10 of the 60 images"):
-        next(guard.split(faces.images[:60], faces.labels[:60], ["S8"] * 10 + ["S1"] * 50))
-
-
-def test_held_out_features(faces):
+def test_held_out_representations(faces, test_set):
     rows = faces.images.reshape(90, -1) / 255
     guard = HeldOutGuard(rows[60:], cv=2)
     assert len(list(guard.split(rows[:60], faces.labels[:60]))) == 2
@@ -151,6 +138,32 @@ def test_held_out_features(faces):
     sparse = np.zeros((40, 1024))
     sparse[np.arange(40), np.arange(40)] = 1e-3
     assert HeldOutGuard(sparse[30:]).held_out(sparse).sum() == 10
+    X, n = faces.images, len(faces.images)
+    guard = HeldOutGuard(test_set)
+    unit = X / 255
+    for name, images in {
+        "uint8": X,
+        "float32": X.astype(np.float32),
+        "float16": unit.astype(np.float16),
+        "int64": X.astype(np.int64),
+        "[0, 1]": unit,
+        "[-1, 1]": (X / 127.5 - 1).astype(np.float32),
+        "channel axis": X[..., np.newaxis],
+        "RGB": np.repeat(X[..., np.newaxis], 3, axis=-1),
+        "RGB in [0, 1]": np.repeat(unit[..., np.newaxis], 3, axis=-1),
+        "list of floats": list(unit),
+        "flat rows": X.reshape(n, -1).astype(float),
+        "flat rows in [0, 1]": unit.reshape(n, -1),
+        "flat uint8 rows": X.reshape(n, -1),
+        "list of rows": unit.reshape(n, -1).tolist(),
+        "Pillow": [Image.fromarray(image) for image in X],
+        "Pillow RGB": [Image.fromarray(image).convert("RGB") for image in X],
+        "bytes": [cv2.imencode(".png", image)[1].tobytes() for image in X],
+    }.items():
+        assert guard.held_out(images).tolist() == [False] * 60 + [True] * 30, name
+        assert HeldOutGuard(images[60:]).held_out(X).sum() == 30, name
+        with pytest.raises(ValueError, match="30 of the 90 images are held out"):
+            next(guard.split(images, faces.labels))
 
 
 @pytest.fixture(scope="module")
@@ -179,32 +192,3 @@ def test_fer2013_split(small_fer2013):
     guard = HeldOutGuard(private.images, cv=2)
     with pytest.raises(ValueError, match="6 of the 30 images are held out"):
         next(guard.split(everything.images, everything.labels))
-
-
-def test_held_out_images_in_all_representations(faces, test_set):
-    X, n = faces.images, len(faces.images)
-    guard = HeldOutGuard(test_set)
-    unit = X / 255
-    for name, images in {
-        "uint8": X,
-        "float32": X.astype(np.float32),
-        "float16": unit.astype(np.float16),
-        "int64": X.astype(np.int64),
-        "[0, 1]": unit,
-        "[-1, 1]": (X / 127.5 - 1).astype(np.float32),
-        "channel axis": X[..., np.newaxis],
-        "RGB": np.repeat(X[..., np.newaxis], 3, axis=-1),
-        "RGB in [0, 1]": np.repeat(unit[..., np.newaxis], 3, axis=-1),
-        "list of floats": list(unit),
-        "flat rows": X.reshape(n, -1).astype(float),
-        "flat rows in [0, 1]": unit.reshape(n, -1),
-        "flat uint8 rows": X.reshape(n, -1),
-        "list of rows": unit.reshape(n, -1).tolist(),
-        "Pillow": [Image.fromarray(image) for image in X],
-        "Pillow RGB": [Image.fromarray(image).convert("RGB") for image in X],
-        "bytes": [cv2.imencode(".png", image)[1].tobytes() for image in X],
-    }.items():
-        assert guard.held_out(images).tolist() == [False] * 60 + [True] * 30, name
-        assert HeldOutGuard(images[60:]).held_out(X).sum() == 30, name
-        with pytest.raises(ValueError, match="30 of the 90 images are held out"):
-            next(guard.split(images, faces.labels))

@@ -69,7 +69,7 @@ def images(size=12):
         nested,
     ],
 )
-def test_strided_pointwise_convolutions_become_equal_layers(model):
+def test_strided_pointwise_convolutions_are_replaced(model):
     model = model()
     before = model.get_weights()
     copy = copy_network(model)
@@ -81,7 +81,7 @@ def test_strided_pointwise_convolutions_become_equal_layers(model):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_copy_shares_no_weights_and_keeps_what_is_frozen():
+def test_copies():
     model = functional()
     model.get_layer("shortcut").trainable = False
     copy = copy_network(model)
@@ -89,9 +89,6 @@ def test_a_copy_shares_no_weights_and_keeps_what_is_frozen():
     assert copy.get_layer("end").trainable
     copy.get_layer("end").set_weights([np.zeros((6, 3)), np.zeros(3)])
     assert model.get_layer("end").get_weights()[0].any()
-
-
-def test_a_lambda_is_copied_with_its_function():
     factor = 3.0
     image = keras.Input((12, 12, 1))
     x = layers.Lambda(lambda pixels: pixels * factor)(image)
@@ -99,8 +96,6 @@ def test_a_lambda_is_copied_with_its_function():
     model = keras.Model(image, x)
     np.testing.assert_allclose(copy_network(model)(images()), model(images()), rtol=1e-5)
 
-
-def test_a_layer_that_cannot_be_copied_is_named():
     class Scaled(layers.Layer):
         def __init__(self, factor):
             super().__init__(name="scaled")
@@ -113,12 +108,16 @@ def test_a_layer_that_cannot_be_copied_is_named():
     model = keras.Model(image, layers.Conv2D(4, 1, strides=2)(Scaled(2.0)(image)))
     with pytest.raises(ValueError, match=r"layer 'scaled' \(Scaled\) can't be copied"):
         copy_network(model)
+    image = keras.Input((12, 12, 1))
+    x = layers.Flatten()(layers.Conv2D(2, 3)(image))
+    with pytest.raises(ValueError, match="can't be given 5 outputs"):
+        copy_network(keras.Model(image, x, name="flat"), 5)
 
 
 @pytest.mark.parametrize(
     "model", [functional, sequential, nested, ends_in_a_convolution, normalised_behind_its_head]
 )
-def test_a_new_head_has_so_many_outputs_and_the_rest_its_weights(model):
+def test_new_head_keeps_other_weights(model):
     model = model()
     copy = copy_network(model, 5)
     assert copy.output_shape == (None, 5)
@@ -129,13 +128,6 @@ def test_a_new_head_has_so_many_outputs_and_the_rest_its_weights(model):
             old = kept[weight.path]
             if old.shape == weight.shape and "dense" not in weight.path:
                 np.testing.assert_array_equal(weight.numpy(), old)
-
-
-def test_outputs_that_no_layer_decides_are_refused():
-    image = keras.Input((12, 12, 1))
-    x = layers.Flatten()(layers.Conv2D(2, 3)(image))
-    with pytest.raises(ValueError, match="can't be given 5 outputs"):
-        copy_network(keras.Model(image, x, name="flat"), 5)
 
 
 FIT = """
@@ -169,7 +161,7 @@ print("fitted")
 
 
 @pytest.mark.slow
-def test_a_fit_of_strided_pointwise_convolutions_ends(tmp_path):
+def test_fit_of_strided_pointwise_convolutions(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FIT, tmp_path / "theirs.keras"],
         capture_output=True,

@@ -117,7 +117,6 @@ def model():
 
 @pytest.fixture(scope="module")
 def files(model, tmp_path_factory):
-    """The model in every format, as its own program names it."""
     folder = tmp_path_factory.mktemp("models")
     model.save(folder / "whole.keras")
     model.save(folder / "whole.h5")
@@ -163,7 +162,7 @@ def test_whole_models_of_keras_2(name, images, tmp_path):
     np.testing.assert_allclose(loaded(images), built(images), atol=1e-6)
 
 
-def test_what_the_model_was_trained_with_does_not_matter(files, model, images, tmp_path):
+def test_single_tensors_and_training_configuration(files, model, images, tmp_path):
     shutil.copy(files / "whole.h5", tmp_path / "trained.h5")
     adam = {"class_name": "Adam", "config": {"lr": 0.001, "decay": 0.0, "unknown": 1}}
     with h5py.File(tmp_path / "trained.h5", "a") as file:
@@ -173,6 +172,15 @@ def test_what_the_model_was_trained_with_does_not_matter(files, model, images, t
     loaded = load_model_file(tmp_path / "trained.h5")
     np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
     assert not loaded.compiled
+    image = keras.Input((12, 12, 1))
+    end = layers.Dense(3, activation="softmax")(layers.Flatten()(image))
+    listed = keras.Model(inputs=[image], outputs=[end])
+    listed.save(tmp_path / "listed.keras")
+    for model in (listed, load_model_file(tmp_path / "listed.keras")):
+        plain = image_model(model, "the model")
+        assert plain.output_shape == (None, 3)
+        expected = np.reshape(listed([images]), (4, 3))
+        np.testing.assert_allclose(plain(images), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +193,7 @@ def test_what_the_model_was_trained_with_does_not_matter(files, model, images, t
         ("unpacked", "folder.keras"),
     ],
 )
-def test_whole_models_by_any_name(files, model, images, tmp_path, whole, name):
+def test_file_type_is_independent_of_the_suffix(files, model, images, tmp_path, whole, name):
     copy = shutil.copytree if (files / whole).is_dir() else shutil.copy
     copy(files / whole, tmp_path / name)
     np.testing.assert_allclose(load_model_file(tmp_path / name)(images), model(images), atol=1e-6)
@@ -209,19 +217,7 @@ def test_weights_for_an_architecture(files, model, images, tmp_path, weights, na
         np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
 
 
-def test_a_model_of_lists_of_one_tensor(images, tmp_path):
-    image = keras.Input((12, 12, 1))
-    end = layers.Dense(3, activation="softmax")(layers.Flatten()(image))
-    listed = keras.Model(inputs=[image], outputs=[end])
-    listed.save(tmp_path / "listed.keras")
-    for model in (listed, load_model_file(tmp_path / "listed.keras")):
-        plain = image_model(model, "the model")
-        assert plain.output_shape == (None, 3)
-        expected = np.reshape(listed([images]), (4, 3))
-        np.testing.assert_allclose(plain(images), expected, atol=1e-6)
-
-
-def test_weights_that_do_not_fit_or_are_none(files, tmp_path):
+def test_invalid_weights_and_folders(files, tmp_path):
     other = keras.Sequential([keras.Input((12, 12, 1)), layers.Flatten(), layers.Dense(3)])
     other.save_weights(tmp_path / "other.weights.h5")
     architecture = files / "architecture.json"
@@ -233,6 +229,12 @@ def test_weights_that_do_not_fit_or_are_none(files, tmp_path):
         load_model_file(files / "old.h5")
     with pytest.raises(ValueError, match="no model file"):
         load_model_file(tmp_path / "absent.keras")
+    (tmp_path / "model.h5").touch()
+    with pytest.raises(ValueError, match=r"folder, not a model file\. It holds 'model.h5'"):
+        load_model_file(tmp_path)
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(ValueError, match=r"SavedModel.*tf_keras"):
+        load_model_file(tmp_path)
 
 
 def archive(*names):
@@ -272,24 +274,15 @@ def archive(*names):
         ("m.h5", b"\xff\xd8\xff\xe0 a photo", "is no Keras model"),
     ],
 )
-def test_what_is_no_model_is_named(tmp_path, name, content, message):
+def test_other_files_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name}' .*{message}") as caught:
         load_model_file(tmp_path / name)
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
 
 
-def test_folders_that_are_no_model(tmp_path):
-    (tmp_path / "model.h5").touch()
-    with pytest.raises(ValueError, match=r"folder, not a model file\. It holds 'model.h5'"):
-        load_model_file(tmp_path)
-    (tmp_path / "saved_model.pb").touch()
-    with pytest.raises(ValueError, match=r"SavedModel.*tf_keras"):
-        load_model_file(tmp_path)
-
-
 @pytest.mark.parametrize("suffix", [".keras", ".h5", ".json"])
-def test_a_file_with_code_is_refused_and_runs_none(tmp_path, suffix):
+def test_files_with_code_are_refused(tmp_path, suffix):
     mark = tmp_path / "ran"
 
     def harm(pixels, where=str(mark)):
@@ -313,22 +306,15 @@ def test_a_file_with_code_is_refused_and_runs_none(tmp_path, suffix):
     assert not mark.exists()
 
 
-def test_code_hidden_deep_in_an_architecture_is_refused():
+def test_code_unknown_classes_and_damaged_files(tmp_path, monkeypatch):
     inner = {"class_name": "Lambda", "config": {"name": "hidden", "function": ["4wEA", None, None]}}
     wrapper = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": inner}}
     for bad in (sequential(FIRST, wrapper), sequential(FIRST, inner | {"class_name": "TFSMLayer"})):
         with pytest.raises(ValueError, match="layer that holds code, 'hidden'"):
             load_model_file(json.dumps(bad), "weights.h5")
-
-
-def test_a_class_that_is_not_registered_is_named():
     unknown = {"class_name": "Attention2D", "config": {"name": "a"}}
     with pytest.raises(ValueError, match=r"Attention2D.*register_keras_serializable"):
         load_model_file(json.dumps(sequential(FIRST, unknown)), "weights.h5")
-
-
-def test_hdf5_file_with_a_damaged_object_is_named(tmp_path, monkeypatch):
-    """Found by fuzzing: h5py raises KeyError for an object whose header is damaged."""
     path = tmp_path / "a.h5"
     network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     network.save(path)
@@ -355,7 +341,7 @@ def small_model():
         ({"assets/a": bytes(3_000_000)}, "unpacks to more than 1 MB"),
     ],
 )
-def test_keras_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch, change, message):
+def test_compression_bombs_are_refused(tmp_path, monkeypatch, change, message):
     monkeypatch.setattr("skfer.networks._keras_file._ANY_SIZE", 1_000_000)
     small_model().save(tmp_path / "small.keras")
     with zipfile.ZipFile(tmp_path / "small.keras") as archive:
@@ -383,7 +369,7 @@ def test_architecture_out_of_proportion_is_refused(tmp_path, text, message):
         load_model_file(tmp_path / "a.json", tmp_path / "a.weights.h5")
 
 
-def test_weights_that_a_file_does_not_hold_are_not_allocated(tmp_path):
+def test_missing_weights_are_not_allocated(tmp_path):
     model = small_model()
     model.save_weights(tmp_path / "a.weights.h5")
     config = json.loads(model.to_json())
@@ -397,7 +383,6 @@ def test_weights_that_a_file_does_not_hold_are_not_allocated(tmp_path):
 
 
 def replaced(file):
-    """Replace the kernel of the last layer in an open HDF5 file."""
     found = []
     file.visititems(lambda name, item: found.append(name) if name.endswith("kernel") else None)
     group, name = file[found[0]].parent, found[0].rsplit("/")[-1]

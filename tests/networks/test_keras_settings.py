@@ -29,7 +29,6 @@ def settings():
 
 @pytest.fixture(params=SETTINGS.values(), ids=SETTINGS)
 def other_settings(request):
-    """Settings of the process, which must be the same at the end of the test."""
     before = settings()
     request.param()
     during = settings()
@@ -60,13 +59,12 @@ def classifier(**parameters):
 
 @pytest.fixture(scope="module")
 def expected(faces):
-    """A classifier that was fitted under Keras's own settings, and what it predicts."""
     fitted = classifier().fit(faces.images, faces.labels)
     return fitted, fitted.predict_proba(faces.images)
 
 
 @pytest.mark.slow
-def test_a_fit_is_the_same_under_other_settings(other_settings, faces, expected):
+def test_fit_ignores_global_settings(other_settings, faces, expected):
     fitted = classifier().fit(faces.images, faces.labels)
     proba = fitted.predict_proba(faces.images)
     assert proba.dtype == np.float32
@@ -81,9 +79,7 @@ def test_a_fit_is_the_same_under_other_settings(other_settings, faces, expected)
 
 
 @pytest.mark.slow
-def test_a_fitted_network_is_the_same_under_other_settings(
-    other_settings, faces, expected, tmp_path
-):
+def test_fitted_network_ignores_global_settings(other_settings, faces, expected, tmp_path):
     fitted, proba = expected
     X = faces.images
     copied = pickle.loads(pickle.dumps(fitted))
@@ -104,16 +100,13 @@ def test_a_fitted_network_is_the_same_under_other_settings(
 
 
 @pytest.mark.slow
-def test_pretrained_weights_load_under_other_settings(other_settings):
+def test_settings_do_not_affect_weights(other_settings):
     images = make_faces(4, random_state=0).images
     proba = skfer.load_pretrained()[-1].predict_proba(images)
     with standard_keras():
         np.testing.assert_allclose(
             proba, skfer.load_pretrained()[-1].predict_proba(images), atol=1e-6
         )
-
-
-def test_networks_are_built_in_float32_with_channels_last(other_settings):
     network = build_network("mini_xception", (48, 48, 1), 3)
     assert network.input_shape == (None, 48, 48, 1)
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}

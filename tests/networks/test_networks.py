@@ -20,7 +20,7 @@ OWN = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn"
         ("small_cnn", 7, {}, 104_103),
     ],
 )
-def test_has_the_parameters_its_document_counts(name, n_outputs, options, n_parameters):
+def test_number_of_parameters(name, n_outputs, options, n_parameters):
     network = build_network(name, (48, 48, 1), n_outputs, **options)
     assert network.count_params() == n_parameters
     if name == "cnn4":  # all but the batch statistics
@@ -30,7 +30,7 @@ def test_has_the_parameters_its_document_counts(name, n_outputs, options, n_para
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*OWN, "vgg16", "resnet50v2", "inceptionv3", "efficientnetb0"])
 @pytest.mark.parametrize("input_shape", [(48, 48, 1), (40, 56, 3), (1, 10, 1)])
-def test_maps_images_to_probabilities(name, input_shape):
+def test_outputs_are_probabilities(name, input_shape):
     network = build_network(name, input_shape, 8)
     images = np.random.default_rng(0).random((3, *input_shape), np.float32)
     probabilities = np.asarray(network(images))
@@ -38,18 +38,12 @@ def test_maps_images_to_probabilities(name, input_shape):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_activation_and_dropout_are_set_in_every_block():
+def test_activation_and_dropout():
     network = build_network("cnn4", (48, 48, 1), 7, activation="elu", dropout=0.4)
     activations = [layer.activation.__name__ for layer in network.layers if "activ" in layer.name]
     assert activations == ["elu"] * 6
     assert {layer.rate for layer in network.layers if "dropout" in layer.name} == {0.4}
-
-
-def test_an_option_that_is_none_leaves_the_default():
     network = build_network("little_vgg", (48, 48, 1), 5, activation=None)
     assert "elu" in {getattr(layer, "activation", str).__name__ for layer in network.layers}
-
-
-def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'litle_vgg'.*cnn4, cnn5.*mean 'little_vgg'"):
         build_network("litle_vgg", (48, 48, 1), 7)

@@ -31,7 +31,7 @@ def case(name, *others, quick):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [case(name, quick=name in QUICK) for name in APPLICATIONS])
-def test_has_the_parameters_of_keras_applications(name):
+def test_number_of_parameters(name):
     size = SIZES.get(name, 32)
     theirs = getattr(keras.applications, APPLICATIONS[name])(
         include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg"
@@ -42,11 +42,21 @@ def test_has_the_parameters_of_keras_applications(name):
     assert ours.count_params() == theirs.count_params() + head
 
 
-def test_vgg19_is_the_document_s():
+@pytest.mark.slow
+def test_vgg19_and_gray_images():
     network = build_network("vgg19", (224, 224, 3), 8)
     assert network.count_params() == 20_028_488
     freeze_below(network, "block4_conv1")
     assert sum(int(np.prod(weight.shape)) for weight in network.trainable_weights) == 17_702_920
+    network = build_network("resnet50", (32, 32, 3), 2)
+    gray = build_network("resnet50", (32, 32, 1), 2)
+    gray.set_weights(network.get_weights())
+    images = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
+    np.testing.assert_allclose(
+        np.asarray(gray(images)), np.asarray(network(images.repeat(3, axis=-1))), rtol=1e-4
+    )
+    with pytest.raises(ValueError, match=r"1 \(gray\) or 3 \(RGB\) channels; got 4"):
+        build_network("vgg16", (32, 32, 4), 2)
 
 
 @pytest.mark.slow
@@ -58,7 +68,7 @@ def test_vgg19_is_the_document_s():
         for n in (2, 5, 7, 8)
     ],
 )
-def test_trains_a_step_predicts_and_reloads(name, n_classes):
+def test_fit_predict_and_pickle(name, n_classes):
     images = np.random.default_rng(0).integers(0, 256, (16, 32, 32), dtype=np.uint8)
     labels = np.arange(16) % n_classes
     classifier = FacialExpressionClassifier(name, epochs=1, batch_size=16, random_state=0)
@@ -70,28 +80,9 @@ def test_trains_a_step_predicts_and_reloads(name, n_classes):
     np.testing.assert_allclose(again.predict_proba(images[:3]), probabilities, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_gray_is_seen_as_the_same_colour():
-    network = build_network("resnet50", (32, 32, 3), 2)
-    gray = build_network("resnet50", (32, 32, 1), 2)
-    gray.set_weights(network.get_weights())
-    images = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
-    np.testing.assert_allclose(
-        np.asarray(gray(images)), np.asarray(network(images.repeat(3, axis=-1))), rtol=1e-4
-    )
-
-
-def test_other_channels_are_refused():
-    with pytest.raises(ValueError, match=r"1 \(gray\) or 3 \(RGB\) channels; got 4"):
-        build_network("vgg16", (32, 32, 4), 2)
-
-
 class TestImageNet:
-    """With weights in the place of a download: a network of the same kind, at random."""
-
     @pytest.fixture
     def downloaded(self, monkeypatch):
-        """What keras.applications gives for weights="imagenet"."""
         original = keras.applications.VGG16
         trained = original(include_top=False, weights=None, input_shape=(32, 32, 3))
 
@@ -101,14 +92,12 @@ class TestImageNet:
         monkeypatch.setattr(keras.applications, "VGG16", vgg16)
         return trained
 
-    def test_sees_what_the_original_sees_behind_its_own_preprocessing(self, downloaded):
+    def test_outputs_and_weights_equal_keras_applications(self, downloaded):
         network = build_network("vgg16", (32, 32, 3), 2, weights="imagenet")
         images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
         theirs = np.asarray(downloaded(preprocess_input(images.copy()))).mean(axis=(1, 2))
         pooled = keras.Model(network.input, network.get_layer("pooled").output)
         np.testing.assert_allclose(np.asarray(pooled(images / 255)), theirs, rtol=1e-3, atol=1e-4)
-
-    def test_goes_through_the_classifier(self, downloaded):
         images = np.zeros((4, 32, 32), np.uint8)
         classifier = FacialExpressionClassifier(
             "vgg16", weights="imagenet", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
@@ -116,7 +105,7 @@ class TestImageNet:
         kernel = classifier.network_.layers[-1].get_layer("block3_conv1").get_weights()[0]
         assert np.array_equal(kernel, downloaded.get_layer("block3_conv1").get_weights()[0])
 
-    def test_without_network_the_message_says_where_the_file_goes(self, monkeypatch, tmp_path):
+    def test_missing_weights_are_explained(self, monkeypatch, tmp_path):
         def fail(**options):
             raise Exception("URL fetch failure on https://example.org/vgg16_notop.h5: None -- no")
 
@@ -129,8 +118,6 @@ class TestImageNet:
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         with pytest.raises(OSError, match=r"https://example.org/vgg16_notop.h5 into .*models"):
             build_network("vgg16", (32, 32, 1), 2, weights="imagenet")
-
-    def test_a_network_that_has_none_says_so(self):
         classifier = FacialExpressionClassifier("cnn4", weights="imagenet")
         with pytest.raises(ValueError, match="takes no 'weights'"):
             classifier.fit(np.zeros((4, 48, 48), np.uint8), [0, 1, 0, 1])

@@ -15,27 +15,14 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skfer import (
-    FaceCropper,
-    FacialExpressionClassifier,
-    GrayscaleResizer,
-    HOGDescriptor,
-    ImageResizer,
-    export_onnx,
-)
-from skfer.datasets import make_faces
+import skfer
 from skfer.persistence import _onnx
 from skfer.persistence._onnx import _resize_function
 
 
 @pytest.fixture(scope="module")
-def faces():
-    return make_faces(60, classes=["happy", "sad", "surprise"], size=24, random_state=0)
-
-
-@pytest.fixture(scope="module")
 def classifier(faces):
-    return FacialExpressionClassifier(
+    return skfer.FacialExpressionClassifier(
         small_network, epochs=2, test_time_augmentation="flip", random_state=0
     ).fit(faces.images, faces.labels)
 
@@ -43,14 +30,17 @@ def classifier(faces):
 @pytest.fixture(scope="module")
 def pipeline(classifier):
     return Pipeline(
-        [("cropper", FaceCropper()), ("resizer", GrayscaleResizer(24)), ("classifier", classifier)]
+        [
+            ("cropper", skfer.FaceCropper()),
+            ("resizer", skfer.GrayscaleResizer(24)),
+            ("classifier", classifier),
+        ]
     )
 
 
 @pytest.fixture(scope="module")
 def exported(pipeline, tmp_path_factory):
-    """The Pipeline's file."""
-    return export_onnx(pipeline, tmp_path_factory.mktemp("onnx") / "faces.onnx")
+    return skfer.export_onnx(pipeline, tmp_path_factory.mktemp("onnx") / "faces.onnx")
 
 
 def answers(path, images):
@@ -76,20 +66,17 @@ def noise(*shape):
         (1, 1, 1, 1),
     ],
 )
-def test_images_of_any_size_get_the_probabilities_of_the_pipeline(exported, pipeline, shape):
+def test_images_of_any_size(exported, pipeline, shape):
     images = noise(*shape)
     expected = pipeline[1:].predict_proba(images)
     np.testing.assert_allclose(answers(exported, images), expected, atol=1e-5)
 
 
-def test_a_crop_of_a_photo_is_read_as_the_pipeline_reads_it(exported, pipeline, astronaut):
+def test_crop_of_a_photo_and_metadata(exported, pipeline, astronaut):
     (crop,) = pipeline["cropper"].transform([astronaut])
     np.testing.assert_allclose(
         answers(exported, crop[np.newaxis]), pipeline.predict_proba([astronaut]), atol=1e-3
     )
-
-
-def test_the_file_says_what_it_is(exported):
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
     said = {entry.key: entry.value for entry in model.metadata_props}
@@ -103,98 +90,15 @@ def test_the_file_says_what_it_is(exported):
     assert [o.version for o in model.opset_import if o.domain == ""] == [15]
 
 
-def test_a_classifier_alone_takes_images_of_its_size(classifier, faces, tmp_path):
-    path = export_onnx(classifier, str(tmp_path / "classifier.onnx"))
+def test_export_of_a_classifier(classifier, faces, tmp_path, capfd, caplog):
+    path = skfer.export_onnx(classifier, str(tmp_path / "classifier.onnx"))
     images = faces.images[..., np.newaxis]
     expected = classifier.predict_proba(faces.images)
     np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument):
         answers(path, noise(1, 30, 30, 1))
-
-
-def test_the_temperature_is_in_the_graph(classifier, faces, tmp_path):
-    warm = copy.copy(classifier).set_params(temperature=2.5)
-    path = export_onnx(warm, tmp_path / "warm.onnx")
-    said = answers(path, faces.images[:3, ..., None])
-    np.testing.assert_allclose(said, warm.predict_proba(faces.images[:3]), atol=1e-5)
-    assert np.abs(said - classifier.predict_proba(faces.images[:3])).max() > 0.01
-
-
-@pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7]])
-def test_the_class_prior_is_in_the_graph(classifier, faces, tmp_path, class_prior):
-    other = copy.copy(classifier).set_params(temperature=2.5)
-    plain = other.predict_proba(faces.images[:3])
-    other.class_prior_ = np.array([0.6, 0.3, 0.1])
-    other.set_params(class_prior=class_prior)
-    path = export_onnx(other, tmp_path / "other.onnx")
-    found = answers(path, faces.images[:3, ..., None])
-    np.testing.assert_allclose(found, other.predict_proba(faces.images[:3]), atol=1e-5)
-    assert np.abs(found - plain).max() > 0.01
-
-
-@pytest.mark.slow
-def test_rgb_floats_and_integer_labels(tmp_path):
-    X, y = noise(40, 16, 20, 3).astype(np.float32) / 127.5 - 1, np.arange(40) % 3 * 10
-    classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0).fit(X, y)
-    pipeline = Pipeline([("resizer", ImageResizer((16, 20), color="rgb")), ("c", classifier)])
-    path = export_onnx(pipeline.set_params(c__backend="onnx"), tmp_path / "rgb.onnx")
-    for images in (noise(3, 16, 20, 3), noise(2, 40, 33, 1)):
-        expected = pipeline.set_params(c__backend="keras").predict_proba(images)
-        np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
-    metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
-    assert json.loads(metadata["classes"]) == [0, 10, 20]
-
-
-@pytest.mark.parametrize("color", ["gray", "rgb"])
-@pytest.mark.parametrize("size", [48, (24, 40)])
-def test_the_graph_resizes_as_opencv_does(color, size):
-    """To the bit, but for means of exactly .5, which OpenCV rounds as its float sums fall."""
-    sides = (size, size) if isinstance(size, int) else size
-    graph = _resize_function(sides, 1 if color == "gray" else 3)
-    shapes = [(48, 48), (96, 96), (144, 192), (61, 53), (100, 30), (20, 30), (7, 300), (1, 1)]
-    for shape in shapes:
-        for channels in (1, 3):
-            images = noise(2, *shape, channels)
-            expected = ImageResizer(size, color=color).transform(images)
-            off = np.abs(graph(images).numpy() - expected)
-            assert off.max() <= 1
-            assert (off > 0).mean() < 0.01
-            if size == 48:
-                assert not off.any()
-
-
-def test_other_probabilities_are_refused_and_nothing_is_written(classifier, tmp_path, monkeypatch):
-    path = tmp_path / "kept.onnx"
-    path.write_bytes(b"as before")
-    monkeypatch.setattr(
-        _onnx,
-        "network_function",
-        lambda network, views: lambda x: keras.ops.softmax(2 * network(x, training=False)),
-    )
-    with pytest.raises(RuntimeError, match="other probabilities than the classifier"):
-        export_onnx(classifier, path)
-    assert path.read_bytes() == b"as before"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_without_onnx_runtime_the_evaluator_of_onnx_checks(classifier, tmp_path, monkeypatch):
-    with monkeypatch.context() as context:
-        context.setitem(sys.modules, "onnxruntime", None)
-        path = export_onnx(classifier, tmp_path / "classifier.onnx")
-    images = noise(2, 24, 24, 1)
-    expected = classifier.predict_proba(images)
-    np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
-
-
-def test_a_missing_package_is_named(classifier, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(ImportError, match=r"export_onnx needs tf2onnx.*skfer\[onnx\]"):
-        export_onnx(classifier, tmp_path / "classifier.onnx")
-
-
-def test_nothing_is_printed_or_logged(classifier, tmp_path, capfd, caplog):
     caplog.set_level(logging.INFO)
-    export_onnx(classifier, tmp_path / "classifier.onnx")
+    skfer.export_onnx(classifier, tmp_path / "classifier.onnx")
     if tensorflow.__version__.startswith("2.18."):  # tells of devices, whatever its log level
         printed = "".join(capfd.readouterr()).splitlines()
         own = ("I0000", "WARNING: All log messages before absl")
@@ -204,22 +108,95 @@ def test_nothing_is_printed_or_logged(classifier, tmp_path, capfd, caplog):
     assert not [record for record in caplog.records if record.name.startswith("tf2onnx")]
 
 
+@pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7]])
+def test_temperature_and_class_prior_are_exported(classifier, faces, tmp_path, class_prior):
+    other = copy.copy(classifier).set_params(temperature=2.5)
+    plain = other.predict_proba(faces.images[:3])
+    other.class_prior_ = np.array([0.6, 0.3, 0.1])
+    other.set_params(class_prior=class_prior)
+    path = skfer.export_onnx(other, tmp_path / "other.onnx")
+    found = answers(path, faces.images[:3, ..., None])
+    np.testing.assert_allclose(found, other.predict_proba(faces.images[:3]), atol=1e-5)
+    assert np.abs(found - plain).max() > 0.01
+
+
 @pytest.mark.slow
-def test_what_can_not_be_part_of_a_graph(classifier, tmp_path):
+def test_rgb_floats_and_integer_labels(tmp_path):
+    X, y = noise(40, 16, 20, 3).astype(np.float32) / 127.5 - 1, np.arange(40) % 3 * 10
+    classifier = skfer.FacialExpressionClassifier(small_network, epochs=1, random_state=0).fit(X, y)
+    pipeline = Pipeline([("resizer", skfer.ImageResizer((16, 20), color="rgb")), ("c", classifier)])
+    path = skfer.export_onnx(pipeline.set_params(c__backend="onnx"), tmp_path / "rgb.onnx")
+    for images in (noise(3, 16, 20, 3), noise(2, 40, 33, 1)):
+        expected = pipeline.set_params(c__backend="keras").predict_proba(images)
+        np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+    metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == [0, 10, 20]
+
+
+@pytest.mark.parametrize("color", ["gray", "rgb"])
+@pytest.mark.parametrize("size", [48, (24, 40)])
+def test_resizing_equals_opencv(color, size):
+    """To the bit, but for means of exactly .5, which OpenCV rounds as its float sums fall."""
+    sides = (size, size) if isinstance(size, int) else size
+    graph = _resize_function(sides, 1 if color == "gray" else 3)
+    shapes = [(48, 48), (96, 96), (144, 192), (61, 53), (100, 30), (20, 30), (7, 300), (1, 1)]
+    for shape in shapes:
+        for channels in (1, 3):
+            images = noise(2, *shape, channels)
+            expected = skfer.ImageResizer(size, color=color).transform(images)
+            off = np.abs(graph(images).numpy() - expected)
+            assert off.max() <= 1
+            assert (off > 0).mean() < 0.01
+            if size == 48:
+                assert not off.any()
+
+
+def test_wrong_probabilities_are_refused(classifier, tmp_path, monkeypatch):
+    path = tmp_path / "kept.onnx"
+    path.write_bytes(b"as before")
+    monkeypatch.setattr(
+        _onnx,
+        "network_function",
+        lambda network, views: lambda x: keras.ops.softmax(2 * network(x, training=False)),
+    )
+    with pytest.raises(RuntimeError, match="other probabilities than the classifier"):
+        skfer.export_onnx(classifier, path)
+    assert path.read_bytes() == b"as before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_packages(classifier, tmp_path, monkeypatch):
+    with monkeypatch.context() as context:
+        context.setitem(sys.modules, "onnxruntime", None)
+        path = skfer.export_onnx(classifier, tmp_path / "classifier.onnx")
+    images = noise(2, 24, 24, 1)
+    expected = classifier.predict_proba(images)
+    np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(ImportError, match=r"export_onnx needs tf2onnx.*skfer\[onnx\]"):
+        skfer.export_onnx(classifier, tmp_path / "classifier.onnx")
+
+
+@pytest.mark.slow
+def test_unsupported_pipelines(classifier, tmp_path):
     path = tmp_path / "no.onnx"
-    steps = [("hog", HOGDescriptor()), ("resizer", GrayscaleResizer(24)), ("c", classifier)]
+    steps = [
+        ("hog", skfer.HOGDescriptor()),
+        ("resizer", skfer.GrayscaleResizer(24)),
+        ("c", classifier),
+    ]
     with pytest.raises(ValueError, match="HOGDescriptor can't be part"):
-        export_onnx(Pipeline(steps), path)
-    steps = [("resizer", GrayscaleResizer(24, equalize="clahe")), ("c", classifier)]
+        skfer.export_onnx(Pipeline(steps), path)
+    steps = [("resizer", skfer.GrayscaleResizer(24, equalize="clahe")), ("c", classifier)]
     with pytest.raises(ValueError, match="equalize='clahe'"):
-        export_onnx(Pipeline(steps), path)
+        skfer.export_onnx(Pipeline(steps), path)
     with pytest.raises(ValueError, match="CalibratedClassifierCV"):
-        export_onnx(CalibratedClassifierCV(FrozenEstimator(classifier)), path)
+        skfer.export_onnx(CalibratedClassifierCV(FrozenEstimator(classifier)), path)
     with pytest.raises(NotFittedError):
-        export_onnx(FacialExpressionClassifier(), path)
+        skfer.export_onnx(skfer.FacialExpressionClassifier(), path)
     with pytest.raises(ValueError, match="there is no folder"):
-        export_onnx(classifier, tmp_path / "nowhere" / "no.onnx")
-    steps = [("resizer", GrayscaleResizer(32)), ("c", classifier)]
+        skfer.export_onnx(classifier, tmp_path / "nowhere" / "no.onnx")
+    steps = [("resizer", skfer.GrayscaleResizer(32)), ("c", classifier)]
     with pytest.raises(ValueError, match=r"fitted on \(24, 24, 1\)"):
-        export_onnx(Pipeline(steps), path)
+        skfer.export_onnx(Pipeline(steps), path)
     assert not list(tmp_path.iterdir())

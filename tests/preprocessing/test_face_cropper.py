@@ -14,8 +14,6 @@ from skfer.detection import Detections, HaarDetector
 
 @dataclass
 class FixedBoxes:
-    """Detector that returns the same boxes for every image."""
-
     boxes: list
     scores: list | None = None
 
@@ -25,7 +23,6 @@ class FixedBoxes:
 
 @pytest.fixture
 def ramp():
-    """Return an image whose pixel values are their positions."""
     return np.arange(100 * 120, dtype=np.float32).reshape(100, 120)
 
 
@@ -41,7 +38,7 @@ def assert_same_crops(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-def test_one_crop_for_each_photo_in_order(photo_files):
+def test_crops_of_photos(photo_files, astronaut):
     crops = FaceCropper().fit_transform(photo_files)
     assert crops.shape == (4,)
     assert crops.dtype == object
@@ -50,23 +47,17 @@ def test_one_crop_for_each_photo_in_order(photo_files):
         assert crop.dtype == np.uint8
         assert crop.shape[0] == crop.shape[1]
     assert len(crops[0]) > 1.5 * len(crops[3])
-
-
-def test_crops_are_copies_in_an_object_array(astronaut):
     crops = FaceCropper().fit_transform(np.stack([astronaut, astronaut]))
     assert crops.shape == (2,)
     assert crops[0].shape == crops[1].shape
     photos = astronaut[np.newaxis].copy()
     FaceCropper().transform(photos)[0][:] = 0
     np.testing.assert_array_equal(photos[0], astronaut)
-
-
-@pytest.mark.parametrize("scale", [1 / 255, 1])
-def test_float_photos_give_the_same_crop(astronaut, scale):
-    (crop,) = FaceCropper().transform([astronaut * np.float64(scale)])
-    (expected,) = FaceCropper().transform([astronaut])
-    assert crop.dtype == np.float32
-    np.testing.assert_allclose(crop, expected * scale, rtol=1e-6)
+    for scale in [1 / 255, 1]:
+        (crop,) = FaceCropper().transform([astronaut * np.float64(scale)])
+        (expected,) = FaceCropper().transform([astronaut])
+        assert crop.dtype == np.float32
+        np.testing.assert_allclose(crop, expected * scale, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -79,44 +70,35 @@ def test_float_photos_give_the_same_crop(astronaut, scale):
     ],
     ids=["box", "margin", "square", "not square"],
 )
-def test_crop_is_the_box_with_margin(ramp, box, settings, rows, columns):
+def test_box_and_margin(ramp, box, settings, rows, columns):
     crop = crop_of(ramp, box, **settings)
     np.testing.assert_array_equal(crop, ramp[slice(*rows), slice(*columns)])
 
 
-def test_crop_is_mirrored_beyond_the_edge(ramp):
+def test_margins_and_order_of_faces(ramp):
     crop = crop_of(ramp, (0, 0, 20, 20), margin=0.5)
     assert crop.shape == (40, 40)
     np.testing.assert_array_equal(crop[10:, 10:], ramp[:30, :30])
     np.testing.assert_array_equal(crop[:10, 10:], ramp[10:0:-1, :30])
     mirrored = cv2.copyMakeBorder(ramp, 10, 0, 10, 0, cv2.BORDER_REFLECT_101)
     np.testing.assert_array_equal(crop, mirrored[:40, :40])
-
-
-@pytest.mark.parametrize("shape", [(30, 20), (30, 20, 1), (30, 20, 3), (1, 1), (2, 1, 3)])
-def test_margin_may_exceed_the_image_many_times(shape):
-    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    height, width = shape[:2]
-    crop = crop_of(image, (0, 0, width, height), margin=5, square=False)
-    assert crop.shape == (11 * height, 11 * width, *shape[2:])
-    y, x = 5 * height, 5 * width
-    np.testing.assert_array_equal(crop[y : y + height, x : x + width], image)
-
-
-@pytest.mark.parametrize(("select", "left"), [("largest", 0), ("central", 45), ("confident", 80)])
-def test_select(ramp, select, left):
-    boxes = FixedBoxes([[0, 0, 40, 40], [45, 35, 30, 30], [80, 60, 35, 35]], [1.0, 2.0, 3.0])
-    (crop,) = FaceCropper(boxes, select=select).transform([ramp])
-    assert crop[0, 0] % 120 == left
-
-
-def test_detect_returns_large_enough_faces_largest_first(ramp):
     boxes = FixedBoxes([[0, 0, 20, 40], [50, 50, 30, 30], [0, 0, 40, 40]])
     for faces in FaceCropper(boxes, min_face_size=25, square=False, margin=2).detect([ramp, ramp]):
         assert faces.boxes.tolist() == [[0, 0, 40, 40], [50, 50, 30, 30]]
+    for shape in [(30, 20), (30, 20, 1), (30, 20, 3), (1, 1), (2, 1, 3)]:
+        image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        height, width = shape[:2]
+        crop = crop_of(image, (0, 0, width, height), margin=5, square=False)
+        assert crop.shape == (11 * height, 11 * width, *shape[2:])
+        y, x = 5 * height, 5 * width
+        np.testing.assert_array_equal(crop[y : y + height, x : x + width], image)
+    for select, left in [("largest", 0), ("central", 45), ("confident", 80)]:
+        boxes = FixedBoxes([[0, 0, 40, 40], [45, 35, 30, 30], [80, 60, 35, 35]], [1.0, 2.0, 3.0])
+        (crop,) = FaceCropper(boxes, select=select).transform([ramp])
+        assert crop[0, 0] % 120 == left
 
 
-def test_missing_faces_give_the_whole_image_and_one_warning(astronaut):
+def test_missing_faces_warn_or_raise(astronaut, photo_files, tmp_path):
     blank = np.zeros((60, 50, 3), np.uint8)
     with pytest.warns(UserWarning, match=r"^2 of 3 images: no face found; the whole") as caught:
         crops = FaceCropper().transform([blank, astronaut, blank + 7])
@@ -125,9 +107,6 @@ def test_missing_faces_give_the_whole_image_and_one_warning(astronaut):
     np.testing.assert_array_equal(crops[0], blank)
     np.testing.assert_array_equal(crops[2], blank + 7)
     assert crops[1].shape == (95, 95, 3)
-
-
-def test_missing_face_gives_a_blank_image():
     gray = np.full((60, 50), 0.5, np.float32)
     with pytest.warns(UserWarning, match="1 of 1 images: no face found; the crop is blank"):
         (crop,) = FaceCropper(on_missing="blank").transform([gray])
@@ -137,9 +116,6 @@ def test_missing_face_gives_a_blank_image():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", ".* no face found")
         FaceCropper().transform(np.zeros((2, 60, 50), np.uint8))
-
-
-def test_missing_faces_are_named_in_the_error(photo_files, tmp_path):
     empty = tmp_path / "empty.png"
     cv2.imwrite(str(empty), np.zeros((60, 60), np.uint8))
     cropper = FaceCropper(on_missing="raise")
@@ -149,7 +125,7 @@ def test_missing_faces_are_named_in_the_error(photo_files, tmp_path):
         cropper.transform(np.zeros((15, 1, 9), np.float32))
 
 
-def test_whole_below_returns_small_images_unchanged(astronaut):
+def test_whole_below_and_unreadable_files(astronaut, photo_files):
     face = cv2.resize(astronaut[66:161, 177:272], (60, 63), interpolation=cv2.INTER_AREA)
     cropper = FaceCropper(FixedBoxes([[5, 5, 30, 30]]), margin=0.5, whole_below=64)
     whole, searched = cropper.transform([face, astronaut])
@@ -159,31 +135,24 @@ def test_whole_below_returns_small_images_unchanged(astronaut):
     faces, _ = cropper.detect([face, astronaut])
     assert faces.boxes.tolist() == [[0, 0, 60, 63]]
     assert faces.scores.tolist() == [1]
-
-
-@pytest.mark.parametrize("shape", [(64, 64), (64, 10), (30, 100)])
-def test_whole_below_compares_the_longer_side(shape):
-    image = np.zeros(shape, np.uint8)
-    assert crop_of(image, (0, 0, 8, 8), whole_below=64).shape == (8, 8)
-
-
-@pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
-def test_image_of_one_pixel():
-    (crop,) = FaceCropper(margin=3).transform([np.zeros((1, 1), np.uint8)])
-    assert crop.shape == (1, 1)
-
-
-def test_unreadable_file_is_named(photo_files):
+    for shape in [(64, 64), (64, 10), (30, 100)]:
+        image = np.zeros(shape, np.uint8)
+        assert crop_of(image, (0, 0, 8, 8), whole_below=64).shape == (8, 8)
     photo_files[2].write_bytes(b"no image")
     for n_jobs in (1, 2):
         with pytest.raises(ValueError, match=r"X\[2\] \('.*gray.png'\) can't be decoded"):
             FaceCropper(n_jobs=n_jobs).transform(photo_files)
 
 
-def test_fit_reads_no_file_and_knows_detectors():
+@pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
+def test_fit_and_verbose(photo_files, capfd):
     FaceCropper().fit(["missing.jpg"])
     with pytest.raises(ValueError, match=r"'viola'.*'haar'"):
         FaceCropper(detector="viola").fit(["a.jpg"])
+    (crop,) = FaceCropper(margin=3).transform([np.zeros((1, 1), np.uint8)])
+    assert crop.shape == (1, 1)
+    FaceCropper(verbose=10).transform(photo_files)
+    assert "Done " in "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize(
@@ -196,7 +165,7 @@ def test_invalid_parameters(wrong, astronaut):
 
 
 @pytest.mark.slow
-def test_crops_are_the_same_in_every_way_of_calling(photo_files, tmp_path):
+def test_calls_are_equivalent(photo_files, tmp_path):
     cropper = FaceCropper(HaarDetector(min_neighbors=4), margin=0.2, memory=tmp_path / "cache")
     crops = cropper.fit_transform(photo_files)
     assert_same_crops(cropper.fit(photo_files).transform(photo_files), crops)
@@ -207,19 +176,3 @@ def test_crops_are_the_same_in_every_way_of_calling(photo_files, tmp_path):
     assert_same_crops(cropper.transform(photo_files[::-1]), crops[::-1])
     threads = clone(cropper).set_params(n_jobs=2)
     assert_same_crops(threads.transform(photo_files * 3), [*crops] * 3)
-
-
-def test_verbose(photo_files, capfd):
-    FaceCropper(verbose=10).transform(photo_files)
-    assert "Done " in "".join(capfd.readouterr())
-
-
-@pytest.mark.slow
-@pytest.mark.real_data
-@pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
-def test_fer2013(fer2013):
-    crops = FaceCropper().fit_transform(fer2013.images[:60])
-    whole = FaceCropper(whole_below=64).fit_transform(fer2013.images[:500])
-    assert len(crops) == 60
-    assert all(crop.dtype == np.uint8 and crop.ndim == 3 for crop in crops)
-    np.testing.assert_array_equal(np.stack(whole), fer2013.images[:500].reshape(-1, 48, 48, 1))

@@ -12,34 +12,33 @@ def faces_at(*boxes, expression="surprise"):
     return pd.DataFrame(rows, columns=columns)
 
 
-@pytest.mark.parametrize("background", [0, 128, 255])
-def test_labels_have_light_letters_and_a_dark_outline(background):
-    image = np.full((480, 640, 3), background, np.uint8)
-    label = annotate(image, faces_at((200, 160, 180, 180)))[100:155]
-    assert (label > 200).all(axis=2).sum() > 20
-    assert (label < 55).all(axis=2).sum() > 20
+def test_colours_and_positions_of_labels():
+    for background in [0, 128, 255]:
+        image = np.full((480, 640, 3), background, np.uint8)
+        label = annotate(image, faces_at((200, 160, 180, 180)))[100:155]
+        assert (label > 200).all(axis=2).sum() > 20
+        assert (label < 55).all(axis=2).sum() > 20
+    for box in [(0, 0, 60, 60), (270, 190, 60, 60), (-20, 100, 60, 60)]:
+        image = np.full((240, 320, 3), 90, np.uint8)
+        in_the_middle = annotate(image, faces_at((130, 90, 60, 60)))
+        at_the_edge = annotate(image, faces_at(box))
+
+        def white(drawn):
+            return (drawn > 200).all(axis=2).sum()
+
+        assert white(at_the_edge) == white(in_the_middle)
 
 
-@pytest.mark.parametrize("box", [(0, 0, 60, 60), (270, 190, 60, 60), (-20, 100, 60, 60)])
-def test_label_at_the_edge_is_inside_the_image(box):
-    image = np.full((240, 320, 3), 90, np.uint8)
-    in_the_middle = annotate(image, faces_at((130, 90, 60, 60)))
-    at_the_edge = annotate(image, faces_at(box))
-
-    def white(drawn):
-        return (drawn > 200).all(axis=2).sum()
-
-    assert white(at_the_edge) == white(in_the_middle)
-
-
-def test_labels_do_not_overlap():
+def test_labels_bars_and_copies():
     image = np.full((240, 320, 3), 90, np.uint8)
     one = annotate(image, faces_at((100, 90, 50, 50)))
     two = annotate(image, faces_at((100, 90, 50, 50), (120, 90, 50, 50)))
     assert (two > 200).all(axis=2).sum() == 2 * (one > 200).all(axis=2).sum()
-
-
-def test_image_is_not_modified_and_rows_without_a_face_are_ignored():
+    image = np.full((240, 320, 3), 90, np.uint8)
+    faces = faces_at((60, 80, 80, 80))
+    without, with_bars = annotate(image, faces), annotate(image, faces, bars=True)
+    changed = np.argwhere((without != with_bars).any(axis=2))
+    assert changed[:, 1].min() >= 140
     image = np.full((48, 48), 90, np.uint8)
     drawn = annotate(image, faces_at((4, 4, 40, 40)))
     assert drawn.shape == (48, 48, 3)
@@ -49,17 +48,6 @@ def test_image_is_not_modified_and_rows_without_a_face_are_ignored():
     nobody = faces_at((0, 0, 1, 1)).astype({"x": "Int64"})
     nobody.loc[0, "x":] = None
     np.testing.assert_array_equal(annotate(image, nobody), image)
-
-
-def test_bars_beside_the_face():
-    image = np.full((240, 320, 3), 90, np.uint8)
-    faces = faces_at((60, 80, 80, 80))
-    without, with_bars = annotate(image, faces), annotate(image, faces, bars=True)
-    changed = np.argwhere((without != with_bars).any(axis=2))
-    assert changed[:, 1].min() >= 140
-
-
-def test_missing_column_and_numeric_classes():
     with pytest.raises(ValueError, match="no column 'x'"):
         annotate(np.zeros((48, 48), np.uint8), pd.DataFrame({"expression": ["happy"]}))
     assert (

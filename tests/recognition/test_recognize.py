@@ -28,8 +28,6 @@ CLASSES = ["happy", "sad", "surprise"]
 
 
 class FixedDetector:
-    """Detector that returns the same boxes for every image that is not black."""
-
     def __init__(self, *boxes):
         self.boxes = boxes
 
@@ -41,7 +39,6 @@ class FixedDetector:
 
 @pytest.fixture
 def two_faces(astronaut):
-    """Return images of different size and colour with two, no and two faces."""
     gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[:300, :400]
     return [astronaut, np.zeros((90, 80), np.uint8), gray]
 
@@ -52,7 +49,7 @@ def detector():
 
 
 @pytest.mark.slow
-def test_one_row_for_each_face_or_image_without_a_face(two_faces, detector, fitted_pipeline):
+def test_rows_and_probabilities(two_faces, detector, fitted_pipeline, photo_files):
     table = recognize(two_faces, fitted_pipeline, detector=detector)
     assert table.columns.tolist() == [
         *("image", "face", "x", "y", "width", "height", "confidence"),
@@ -67,19 +64,11 @@ def test_one_row_for_each_face_or_image_without_a_face(two_faces, detector, fitt
     np.testing.assert_allclose(found[CLASSES].sum(axis=1), 1, atol=1e-5)
     assert (found["expression"] == found[CLASSES].idxmax(axis=1)).all()
     np.testing.assert_array_equal(found["probability"], found[CLASSES].max(axis=1))
-
-
-@pytest.mark.slow
-def test_probabilities_are_those_of_the_pipeline(photo_files, fitted_pipeline):
     table = recognize(photo_files, fitted_pipeline)
     expected = fitted_pipeline.predict_proba(photo_files)
     largest = table[table["face"] == 0]
     assert largest["image"].tolist() == [str(path) for path in photo_files]
     np.testing.assert_allclose(largest[CLASSES], expected, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_result_does_not_depend_on_batch_size_and_threads(photo_files, fitted_pipeline):
     photos = photo_files * 3
     together = recognize(photos, fitted_pipeline)
     for options in ({"batch_size": 5, "n_jobs": 1}, {"batch_size": 1, "n_jobs": 3}):
@@ -87,7 +76,7 @@ def test_result_does_not_depend_on_batch_size_and_threads(photo_files, fitted_pi
         pd.testing.assert_frame_equal(together, other, rtol=1e-4)
 
 
-def test_folder(photo_files, fitted_pipeline, tmp_path, monkeypatch):
+def test_folders_and_other_errors(photo_files, fitted_pipeline, tmp_path, monkeypatch, astronaut):
     folder = photo_files[0].parent
     (folder / "notes.txt").write_text("no image")
     table = recognize(folder, fitted_pipeline)
@@ -105,10 +94,17 @@ def test_folder(photo_files, fitted_pipeline, tmp_path, monkeypatch):
     assert str(film) not in table.index
     with pytest.raises(ValueError, match=r"it is a video, which skfer\.video"):
         recognize([film], fitted_pipeline)
+    detector = YuNetDetector(tmp_path / "nowhere.onnx")
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx"):
+        recognize([astronaut], fitted_pipeline, detector=detector, on_error="keep")
+    table = recognize(np.zeros((2, 64, 64), np.uint8), fitted_pipeline)
+    assert table["image"].tolist() == [0, 1]
+    assert table["expression"].isna().all()
+    assert table["happy"].dtype == np.float64
 
 
 @pytest.mark.slow
-def test_unreadable_image(photo_files, fitted_pipeline, astronaut):
+def test_unreadable_and_faulty_images(photo_files, fitted_pipeline, astronaut):
     photo_files[2].write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"X\[2\] .*gray\.png.* can't be decoded"):
         recognize(photo_files, fitted_pipeline, batch_size=2)
@@ -122,8 +118,6 @@ def test_unreadable_image(photo_files, fitted_pipeline, astronaut):
     assert "base64.b64decode" in table["error"].iloc[-1]
     assert len(table["error"].iloc[-1]) < 300
 
-
-def test_faulty_images_keep_their_rows(astronaut, fitted_pipeline):
     class Picky(FixedDetector):
         def detect(self, image):
             if image[0, 0, 0] == 13:
@@ -147,24 +141,11 @@ def test_faulty_images_keep_their_rows(astronaut, fitted_pipeline):
         recognize(images, fitted_pipeline, detector=detector)
 
 
-def test_error_that_does_not_depend_on_an_image_is_raised(astronaut, fitted_pipeline, tmp_path):
-    detector = YuNetDetector(tmp_path / "nowhere.onnx")
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx"):
-        recognize([astronaut], fitted_pipeline, detector=detector, on_error="keep")
-
-
-def test_no_face_anywhere(fitted_pipeline):
-    table = recognize(np.zeros((2, 64, 64), np.uint8), fitted_pipeline)
-    assert table["image"].tolist() == [0, 1]
-    assert table["expression"].isna().all()
-    assert table["happy"].dtype == np.float64
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "columns"), [(["face", "p_face"], ["p_p_face", "p_face"]), ([3, 5], ["3", "5"])]
 )
-def test_class_columns_do_not_collide(classes, columns, detector, two_faces, tiny_network):
+def test_class_columns_are_unique(classes, columns, detector, two_faces, tiny_network):
     faces = make_faces(20, classes=["happy", "sad"], random_state=0)
     labels = np.array(classes)[faces.target]
     classifier = FacialExpressionClassifier(tiny_network, epochs=1, random_state=0)
@@ -173,7 +154,7 @@ def test_class_columns_do_not_collide(classes, columns, detector, two_faces, tin
     assert set(table["expression"].dropna()) <= set(classes)
 
 
-def test_steps_are_found_by_type(two_faces, detector, fitted_pipeline):
+def test_pipelines_without_cropper(two_faces, detector, fitted_pipeline):
     cropper, resizer, classifier = (step for _, step in fitted_pipeline.steps)
     expected = recognize(two_faces, fitted_pipeline, detector=detector)
     nested = Pipeline(
@@ -186,9 +167,6 @@ def test_steps_are_found_by_type(two_faces, detector, fitted_pipeline):
     pd.testing.assert_frame_equal(expected, recognize(two_faces, nested))
     # The Pipeline is not modified.
     assert cropper.detector == "haar"
-
-
-def test_pipeline_without_a_cropper(two_faces, detector, fitted_pipeline):
     no_margin = fitted_pipeline[1:]
     table = recognize(two_faces, no_margin, detector=detector)
     assert len(table) == 5
@@ -227,7 +205,7 @@ def test_abstention(two_faces, detector, fitted_pipeline):
 
 
 @pytest.mark.parametrize("align", [False, True])
-def test_landmarks_are_refined_only_for_alignment(photo_files, fitted_pipeline, align):
+def test_refined_landmarks(photo_files, fitted_pipeline, align):
     class Landmarks(FixedDetector, BaseEstimator):
         asked = []
 
@@ -247,7 +225,7 @@ def test_landmarks_are_refined_only_for_alignment(photo_files, fitted_pipeline, 
     assert detector.refine_landmarks
 
 
-def test_invalid_pipelines(fitted_pipeline):
+def test_invalid_pipelines_and_options(fitted_pipeline):
     photos = np.zeros((1, 64, 64), np.uint8)
     with pytest.raises(ValueError, match="has to come first"):
         recognize(photos, Pipeline([("f", FunctionTransformer()), *fitted_pipeline.steps]))
@@ -261,17 +239,12 @@ def test_invalid_pipelines(fitted_pipeline):
     ridge = RidgeClassifier().fit([[0.0], [1.0]], ["happy", "sad"])
     with pytest.raises(TypeError, match="RidgeClassifier has no predict_proba"):
         recognize(photos, make_pipeline(FaceCropper(), ridge))
+    for option, value in [("on_error", "drop"), ("batch_size", 0), ("n_jobs", 0)]:
+        with pytest.raises(ValueError, match=f"{option} must be .*; got {value!r}"):
+            recognize(np.zeros((1, 64, 64), np.uint8), fitted_pipeline, **{option: value})
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("on_error", "drop"), ("batch_size", 0), ("n_jobs", 0)]
-)
-def test_invalid_options(fitted_pipeline, option, value):
-    with pytest.raises(ValueError, match=f"{option} must be .*; got {value!r}"):
-        recognize(np.zeros((1, 64, 64), np.uint8), fitted_pipeline, **{option: value})
-
-
-def test_closed_iterator_stops_the_detection(two_faces, fitted_pipeline):
+def test_closed_iterator(two_faces, fitted_pipeline):
     released = threading.Event()
 
     class Slow(FixedDetector):

@@ -15,30 +15,33 @@ def boxes(pipeline, region, images=(TWO,)):
     return [reading.detections.boxes.tolist() for reading in reader.read(list(images))]
 
 
-@pytest.mark.parametrize("region", [(0.5, 0, 1, 1), (80, 0, 160, 96), (79.6, 10.2, 160, 90.4)])
-def test_faces_in_the_region_have_coordinates_of_the_image(fitted_pipeline, region):
-    assert boxes(fitted_pipeline, region) == [[[120, 40, 32, 32]]]
+def test_regions(fitted_pipeline):
+    for region in [(0.5, 0, 1, 1), (80, 0, 160, 96), (79.6, 10.2, 160, 90.4)]:
+        assert boxes(fitted_pipeline, region) == [[[120, 40, 32, 32]]]
+    for region in [None, (0, 0, 1, 1), (0, 0, 160, 96), [0.0, 0.0, 1.0, 1.0]]:
+        assert sorted(boxes(fitted_pipeline, region)[0]) == [[10, 30, 32, 32], [120, 40, 32, 32]]
+    for region in [
+        (0, 0, 1),
+        (0.5, 0, 0.5, 1),
+        (0, 50, 80, 20),
+        (-1, 0, 5, 5),
+        (0, 0, np.nan, 1),
+        "abcd",
+        5,
+    ]:
+        with pytest.raises(ValueError, match=r"region must be .*\(left, top, right, bottom\)"):
+            FaceReader(fitted_pipeline, region=region)
 
 
-def test_fractions_apply_to_images_of_any_size(fitted_pipeline):
+def test_fractions_and_landmarks(fitted_pipeline):
     images = [TWO, picture((40, 20), size=(60, 80))]
     found = boxes(fitted_pipeline, (0.5, 0, 1, 1), images)
     assert found == [[[120, 40, 32, 32]], [[40, 20, 32, 32]]]
-
-
-@pytest.mark.parametrize("region", [None, (0, 0, 1, 1), (0, 0, 160, 96), [0.0, 0.0, 1.0, 1.0]])
-def test_region_of_the_whole_image(fitted_pipeline, region):
-    assert sorted(boxes(fitted_pipeline, region)[0]) == [[10, 30, 32, 32], [120, 40, 32, 32]]
-
-
-def test_region_does_not_change_probabilities(fitted_pipeline):
     whole = FaceReader(fitted_pipeline, detector=BrightSquares()).read([TWO])[0]
     part = FaceReader(fitted_pipeline, detector=BrightSquares(), region=(0.5, 0, 1, 1)).read([TWO])
     right = whole.detections.boxes[:, 0] == 120
     np.testing.assert_allclose(part[0].probabilities, whole.probabilities[right], atol=1e-6)
 
-
-def test_landmarks_have_coordinates_of_the_image(fitted_pipeline):
     class WithLandmarks(BrightSquares):
         def detect(self, image):
             faces = super().detect(image)
@@ -52,7 +55,7 @@ def test_landmarks_have_coordinates_of_the_image(fitted_pipeline):
     )
 
 
-def test_region_beyond_the_image_is_an_error_of_that_image(fitted_pipeline):
+def test_regions_of_photos_and_videos(fitted_pipeline, tmp_path):
     with pytest.raises(ValueError, match=r"\(0, 0, 200, 90\) extends beyond X\[0\].*160 x 96"):
         boxes(fitted_pipeline, (0, 0, 200, 90))
     table = recognize(
@@ -61,18 +64,6 @@ def test_region_beyond_the_image_is_an_error_of_that_image(fitted_pipeline):
         on_error="keep",
     )
     assert table["error"].notna().tolist() == [True, False]
-
-
-@pytest.mark.parametrize(
-    "region",
-    [(0, 0, 1), (0.5, 0, 0.5, 1), (0, 50, 80, 20), (-1, 0, 5, 5), (0, 0, np.nan, 1), "abcd", 5],
-)
-def test_invalid_region(fitted_pipeline, region):
-    with pytest.raises(ValueError, match=r"region must be .*\(left, top, right, bottom\)"):
-        FaceReader(fitted_pipeline, region=region)
-
-
-def test_region_of_photos_and_videos(fitted_pipeline, tmp_path):
     region, detector = (0.5, 0, 1, 1), BrightSquares()
     table = recognize([TWO], fitted_pipeline, detector=detector, region=region)
     assert table["x"].tolist() == [120]

@@ -19,7 +19,6 @@ def reading(*faces, side=40):
 
 
 def track(*frames):
-    """Return the numbers of the faces in each frame (time, x of each face)."""
     follower = FaceFollower(name)
     ids = []
     for time, *corners in frames:
@@ -59,13 +58,10 @@ def test_numbers_of_faces(frames, ids):
     assert track(*frames) == ids
 
 
-def test_face_of_another_size_has_another_number():
+def test_numbers_and_smoothing():
     follower = FaceFollower(name)
     follower.follow(reading((10, 0.5)), 0.0)
     assert follower.follow(reading((10, 0.5), side=120), 0.04)[0].face_id == 1
-
-
-def test_faces_have_numbers_and_smoothed_probabilities():
     follower = FaceFollower(name, smoothing=0.4)
     frames = [follower.follow(frame, 0.1 * index) for index, frame in enumerate(FRAMES)]
     assert [[face.face_id for face in faces] for faces in frames] == [
@@ -74,10 +70,25 @@ def test_faces_have_numbers_and_smoothed_probabilities():
     assert frames[1][0].box == (12, 10, 40, 40)
     assert frames[1][0].expression == "happy"  # one frame does not change the expression
     assert frames[4][0].expression == "sad"
+    follower = FaceFollower(name, smoothing=10.0)
+    follower.follow(reading((10, 1.0)), 0.0)
+    first, second = follower.follow(reading((10, 1.0), (200, 0.0)), 0.1)
+    np.testing.assert_array_equal(first.probabilities, [1, 0])
+    np.testing.assert_array_equal(second.probabilities, [0, 1])
+    follower.follow(reading((200, 0.0)), 0.2)
+    (face,) = follower.follow(reading((10, 0.0)), 2.0)
+    assert face.face_id == 2
+    np.testing.assert_array_equal(face.probabilities, [0, 1])
+    assert [known.face_id for known in follower.known] == [1, 2]
+    for times in [[0, 1.0], [0, 0.5, 1.0], [0, 0.1, 0.15, 0.8, 1.0]]:
+        follower = FaceFollower(name, smoothing=0.4)
+        for time in times:
+            (face,) = follower.follow(reading((10, float(time == 0))), time)
+        np.testing.assert_allclose(face.probabilities, [np.exp(-1 / 0.4), 1 - np.exp(-1 / 0.4)])
 
 
 @pytest.mark.parametrize("split", range(1, len(FRAMES)))
-def test_follower_continues_from_known_faces(split):
+def test_follower_continues(split):
     whole, first = FaceFollower(name), FaceFollower(name)
     for index, frame in enumerate(FRAMES[:split]):
         whole.follow(frame, 0.1 * index)
@@ -90,24 +101,3 @@ def test_follower_continues_from_known_faces(split):
                 *(other.face_id, other.box, other.expression),
             )
             np.testing.assert_allclose(one.probabilities, other.probabilities)
-
-
-@pytest.mark.parametrize("times", [[0, 1.0], [0, 0.5, 1.0], [0, 0.1, 0.15, 0.8, 1.0]])
-def test_smoothing_depends_on_seconds_not_on_frames(times):
-    follower = FaceFollower(name, smoothing=0.4)
-    for time in times:
-        (face,) = follower.follow(reading((10, float(time == 0))), time)
-    np.testing.assert_allclose(face.probabilities, [np.exp(-1 / 0.4), 1 - np.exp(-1 / 0.4)])
-
-
-def test_smoothing_is_separate_for_each_face_and_forgotten_with_it():
-    follower = FaceFollower(name, smoothing=10.0)
-    follower.follow(reading((10, 1.0)), 0.0)
-    first, second = follower.follow(reading((10, 1.0), (200, 0.0)), 0.1)
-    np.testing.assert_array_equal(first.probabilities, [1, 0])
-    np.testing.assert_array_equal(second.probabilities, [0, 1])
-    follower.follow(reading((200, 0.0)), 0.2)
-    (face,) = follower.follow(reading((10, 0.0)), 2.0)
-    assert face.face_id == 2
-    np.testing.assert_array_equal(face.probabilities, [0, 1])
-    assert [known.face_id for known in follower.known] == [1, 2]

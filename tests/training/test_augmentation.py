@@ -13,16 +13,21 @@ def changed(augmentation, images, seed=(1, 2)):
     return np.asarray(augmentation(images, seed=np.asarray(seed)))
 
 
-def test_flip_mirrors_about_half_of_the_images_and_nothing_else(images):
+def test_seed_and_independent_changes(images):
     result = changed(Augmentation(flip=True), images)
     same = (result == images).all(axis=(1, 2, 3))
     mirrored = (result == images[:, :, ::-1]).all(axis=(1, 2, 3))
     assert (same ^ mirrored).all()
     assert 16 <= mirrored.sum() <= 48
-
-
-def test_none_changes_nothing(images):
     np.testing.assert_array_equal(changed(Augmentation.from_parameter("none"), images), images)
+    light = Augmentation.from_parameter("light")
+    np.testing.assert_array_equal(changed(light, images), changed(light, images))
+    assert not np.array_equal(changed(light, images), changed(light, images, seed=(1, 3)))
+    pair = changed(Augmentation(rotation=20, brightness=0.2), images.astype(np.float32))
+    alone = changed(Augmentation(rotation=20), images.astype(np.float32))
+    inside = (pair > 0) & (pair < 255)
+    added = np.where(inside, pair - alone, np.nan)
+    assert np.nanmax(np.nanmax(added, axis=(1, 2, 3)) - np.nanmin(added, axis=(1, 2, 3))) < 1e-3
 
 
 CHANGES = {
@@ -39,7 +44,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", [{name: most} for name, most in CHANGES.items()])
-def test_each_change_keeps_shape_dtype_and_range(images, change):
+def test_shape_dtype_and_range_are_kept(images, change):
     for dtype in (np.uint8, np.float32):
         result = changed(Augmentation.from_parameter(change), images.astype(dtype))
         assert result.shape == images.shape
@@ -49,32 +54,13 @@ def test_each_change_keeps_shape_dtype_and_range(images, change):
         assert result.max() <= 255
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 10, 1), (9, 2, 3)])
-def test_small_images_and_strips_go_through_all_changes(shape):
-    images = np.random.default_rng(0).random((5, *shape), np.float32)
-    result = np.asarray(Augmentation(**CHANGES, flip=True)(images, (1, 2), pixel_range=(0, 1)))
-    assert result.shape == images.shape
-    assert 0 <= result.min() <= result.max() <= 1
-
-
-def test_one_change_does_not_alter_the_draws_of_another(images):
-    pair = changed(Augmentation(rotation=20, brightness=0.2), images.astype(np.float32))
-    alone = changed(Augmentation(rotation=20), images.astype(np.float32))
-    inside = (pair > 0) & (pair < 255)
-    added = np.where(inside, pair - alone, np.nan)
-    assert np.nanmax(np.nanmax(added, axis=(1, 2, 3)) - np.nanmin(added, axis=(1, 2, 3))) < 1e-3
-
-
-def test_light_changes_by_no_more_than_it_says():
+def test_brightness_and_contrast():
     gray = np.full((200, 8, 8, 1), 100, np.float32)
     brighter = changed(Augmentation(brightness=0.2), gray)
     assert (brighter == brighter[:, :1, :1]).all()
     assert brighter.min() == pytest.approx(100 - 51, abs=2)
     assert brighter.max() == pytest.approx(100 + 51, abs=2)
     np.testing.assert_array_equal(changed(Augmentation(contrast=0.5), gray), gray)
-
-
-def test_contrast_keeps_the_mean():
     images = np.random.default_rng(0).uniform(100, 150, (50, 8, 8, 1)).astype(np.float32)
     result = changed(Augmentation(contrast=0.4), images)
     np.testing.assert_allclose(result.mean(axis=(1, 2, 3)), images.mean(axis=(1, 2, 3)), rtol=1e-4)
@@ -83,16 +69,13 @@ def test_contrast_keeps_the_mean():
     assert 1.3 < factors.max() <= 1.4 + 1e-3
 
 
-def test_blur_spreads_a_dot_and_loses_nothing():
+def test_geometric_and_local_changes():
     dot = np.zeros((50, 15, 15, 1), np.float32)
     dot[:, 7, 7] = 100
     result = changed(Augmentation(blur=1), dot)
     np.testing.assert_allclose(result.sum(axis=(1, 2, 3)), 100, rtol=1e-4)
     assert result[:, 7, 7].min() < 30
     assert result[:, 7, 7].max() > 95
-
-
-def test_erasing_fills_one_rectangle_in_so_many_images():
     gray = np.full((400, 20, 20, 1), 100, np.uint8)
     erased = changed(Augmentation(erasing=0.5), gray) != gray
     touched = erased.any(axis=(1, 2, 3))
@@ -100,6 +83,23 @@ def test_erasing_fills_one_rectangle_in_so_many_images():
     share = erased[touched].mean(axis=(1, 2, 3))
     assert share.min() > 0.005
     assert 0.12 < share.max() < 0.25
+    dot = np.zeros((50, 21, 21, 1), np.float32)
+    dot[:, 9:12, 9:12] = 1
+    result = changed(Augmentation(rotation=30, zoom=0.1, flip=True), dot)
+    np.testing.assert_allclose(result[:, 10, 10, 0], 1, atol=1e-5)
+    dot = np.zeros((200, 41, 41, 1), np.float32)
+    dot[:, 20, 20] = 1
+    result = changed(Augmentation(shift=0.1), dot)
+    rows, columns = np.nonzero(result[..., 0].max(axis=0))
+    assert min(rows.min(), columns.min()) >= 15
+    assert max(rows.max(), columns.max()) <= 25
+    assert rows.min() < 18
+    assert columns.max() > 22
+    for shape in [(1, 1, 1), (1, 10, 1), (9, 2, 3)]:
+        images = np.random.default_rng(0).random((5, *shape), np.float32)
+        result = np.asarray(Augmentation(**CHANGES, flip=True)(images, (1, 2), pixel_range=(0, 1)))
+        assert result.shape == images.shape
+        assert 0 <= result.min() <= result.max() <= 1
 
 
 class TestMixup:
@@ -109,7 +109,7 @@ class TestMixup:
         (100, 4, 4, 1),
     )
 
-    def test_images_and_targets_are_mixed_by_the_same_share(self):
+    def test_images_targets_and_weights_are_mixed(self):
         mixed, targets, weights = Augmentation(mixup=1.0).mix(
             self.images, self.targets, None, (1, 2)
         )
@@ -119,42 +119,14 @@ class TestMixup:
         np.testing.assert_allclose(np.asarray(targets)[:, 1], share, atol=1 / 255)
         assert 0.3 < share.mean() < 0.7
         assert share.std() > 0.2
-
-    def test_the_mixed_loss_weighs_each_image_by_its_own_weight(self):
         weights = np.array([3.0, 0.0] * 50, np.float32)
         _, targets, mixed = Augmentation(mixup=0.2).mix(self.images, self.targets, weights, (1, 2))
         targets, mixed = np.asarray(targets), np.asarray(mixed)
         np.testing.assert_allclose(targets[mixed > 1e-4, 1], 0, atol=1e-5)
         assert mixed.sum() == pytest.approx(weights.sum(), rel=0.2)
-
-    def test_a_small_alpha_gives_no_nan(self):
         mixed, targets, _ = Augmentation(mixup=1e-3).mix(self.images, self.targets, None, (1, 2))
         assert np.isfinite(np.asarray(targets)).all()
         assert mixed.shape == self.images.shape
-
-
-def test_the_middle_of_the_image_stays_under_rotation_and_zoom():
-    dot = np.zeros((50, 21, 21, 1), np.float32)
-    dot[:, 9:12, 9:12] = 1
-    result = changed(Augmentation(rotation=30, zoom=0.1, flip=True), dot)
-    np.testing.assert_allclose(result[:, 10, 10, 0], 1, atol=1e-5)
-
-
-def test_shift_moves_by_no_more_than_it_says():
-    dot = np.zeros((200, 41, 41, 1), np.float32)
-    dot[:, 20, 20] = 1
-    result = changed(Augmentation(shift=0.1), dot)
-    rows, columns = np.nonzero(result[..., 0].max(axis=0))
-    assert min(rows.min(), columns.min()) >= 15
-    assert max(rows.max(), columns.max()) <= 25
-    assert rows.min() < 18
-    assert columns.max() > 22
-
-
-def test_the_seed_decides(images):
-    light = Augmentation.from_parameter("light")
-    np.testing.assert_array_equal(changed(light, images), changed(light, images))
-    assert not np.array_equal(changed(light, images), changed(light, images, seed=(1, 3)))
 
 
 @pytest.mark.parametrize(
@@ -167,6 +139,6 @@ def test_the_seed_decides(images):
         ({"rotation": -3}, "'rotation' must be from 0 to 180"),
     ],
 )
-def test_what_is_unknown_is_named(augment, message):
+def test_invalid_augmentation(augment, message):
     with pytest.raises(ValueError, match=message):
         Augmentation.from_parameter(augment)

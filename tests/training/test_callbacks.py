@@ -7,7 +7,6 @@ from skfer._training._callbacks import WeightAverage
 
 @pytest.fixture
 def regression():
-    """A network of one weight, data, and what the weight is after each step."""
     network = keras.Sequential(
         [keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
     )
@@ -33,39 +32,20 @@ def average(course, decay):
     return mean
 
 
-def test_the_network_ends_with_the_average_of_its_weights(regression):
+def test_weights_are_averaged(regression):
     network, X, y = regression
     log = WeightLog()
     network.fit(X, y, batch_size=2, epochs=3, callbacks=[WeightAverage(0.9), log], verbose=0)
     assert len(log.during) == 12
     assert log.at_epoch_end[0] == pytest.approx(average(log.during[:4], 0.9), rel=1e-5)
     assert network.get_weights()[0][0, 0] == pytest.approx(average(log.during, 0.9), rel=1e-5)
-
-
-def test_training_itself_is_not_changed(regression):
-    network, X, y = regression
-    log = WeightLog()
-    network.fit(X, y, batch_size=2, epochs=3, callbacks=[WeightAverage(0.9), log], verbose=0)
     alone = keras.models.clone_model(network)
     alone.set_weights([np.zeros((1, 1))])
     alone.compile(keras.optimizers.SGD(0.1), "mse")
     alone.fit(X, y, batch_size=2, epochs=3, verbose=0)
     assert log.during[-1] == pytest.approx(float(alone.get_weights()[0][0, 0]), rel=1e-5)
-
-
-def test_validation_is_with_the_average(regression):
-    network, X, y = regression
-    history = network.fit(
-        X, y, validation_data=(X, y), callbacks=[WeightAverage(0.99)], verbose=0
-    ).history
-    assert history["val_loss"][0] == pytest.approx(
-        (3 - network.get_weights()[0][0, 0]) ** 2, rel=1e-4
-    )
-
-
-def test_two_fits_in_a_row_are_one(regression):
-    network, X, y = regression
-    one, first, second = WeightAverage(0.9), WeightAverage(0.9), None
+    one, first = WeightAverage(0.9), WeightAverage(0.9)
+    network.set_weights([np.zeros((1, 1))])
     network.fit(X, y, batch_size=2, epochs=4, shuffle=False, callbacks=[one], verbose=0)
     together = network.get_weights()[0]
     network.set_weights([np.zeros((1, 1))])
@@ -73,3 +53,13 @@ def test_two_fits_in_a_row_are_one(regression):
     second = WeightAverage(0.9, first.state)
     network.fit(X, y, batch_size=2, epochs=2, shuffle=False, callbacks=[second], verbose=0)
     assert network.get_weights()[0] == pytest.approx(together, rel=1e-5)
+
+
+def test_validation_uses_the_average(regression):
+    network, X, y = regression
+    history = network.fit(
+        X, y, validation_data=(X, y), callbacks=[WeightAverage(0.99)], verbose=0
+    ).history
+    assert history["val_loss"][0] == pytest.approx(
+        (3 - network.get_weights()[0][0, 0]) ** 2, rel=1e-4
+    )

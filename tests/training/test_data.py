@@ -18,7 +18,6 @@ from skfer._training._losses import multi_target_loss
 
 @pytest.fixture
 def numbered():
-    """Ten images, each filled with its own number, and the numbers as targets."""
     numbers = np.arange(10)
     images = np.broadcast_to(numbers[:, None, None, None], (10, 8, 8, 1)).astype(np.uint8)
     return Examples(images, numbers, numbers)
@@ -31,7 +30,7 @@ def epochs_of(examples, n_epochs, **options):
 
 
 @pytest.mark.parametrize("rows", [None, np.repeat(np.arange(5), 2)], ids=["once", "oversampled"])
-def test_every_row_comes_once_an_epoch_with_its_target(numbered, rows):
+def test_each_epoch_contains_every_row(numbered, rows):
     for epoch in epochs_of(numbered, 3, seed=0, rows=rows):
         assert [len(targets) for _, targets in epoch] == [3, 3, 4]
         order = np.concatenate([targets for _, targets in epoch])
@@ -41,31 +40,22 @@ def test_every_row_comes_once_an_epoch_with_its_target(numbered, rows):
             np.testing.assert_array_equal(images[:, 0, 0, 0], targets)
 
 
-def test_the_order_changes_from_epoch_to_epoch_and_from_seed_to_seed(numbered):
+def test_order_depends_on_seed_and_epoch(numbered):
     orders = [
         tuple(np.concatenate([targets for _, targets in epoch]))
         for seed in (0, 1)
         for epoch in epochs_of(numbered, 2, seed=seed)
     ]
     assert len(set(orders)) == 4
-
-
-def test_going_on_from_an_epoch_gives_what_would_have_come(numbered):
     light = Augmentation.from_parameter("light")
     whole = epochs_of(numbered, 3, seed=5, augmentation=light)
     rest = epochs_of(numbered, 1, seed=5, augmentation=light, first_epoch=2)
     for (expected, _), (images, _) in zip(whole[2], rest[0], strict=True):
         np.testing.assert_array_equal(images, expected)
-
-
-def test_weights_stay_with_their_images(numbered):
     weighted = numbered._replace(weights=numbered.targets / 10)
     batches, steps = training_batches(weighted, batch_size=4, seed=0)
     for _, targets, weights in itertools.islice(batches.as_numpy_iterator(), steps):
         np.testing.assert_allclose(weights, targets / 10)
-
-
-def test_validation_keeps_the_order(numbered):
     batches = validation_batches(numbered, batch_size=4)
     targets = np.concatenate([targets for _, targets in batches.as_numpy_iterator()])
     np.testing.assert_array_equal(targets, np.arange(10))
@@ -77,7 +67,7 @@ def adjacent(order):
 
 
 @pytest.mark.parametrize("n_images", [100, 255, 500, 3_000, 30_000])
-def test_every_seed_and_epoch_gives_a_shuffled_order(n_images):
+def test_permutations_are_shuffled(n_images):
     chance = np.random.default_rng(0)
     orders = [
         epoch_permutation(n_images, seed, epoch).numpy()
@@ -92,24 +82,11 @@ def test_every_seed_and_epoch_gives_a_shuffled_order(n_images):
     assert abs(np.mean(list(map(adjacent, orders))) - np.mean(drawn)) < 0.9
 
 
-def test_orders_do_not_repeat_over_seeds_and_epochs():
+def test_permutations_do_not_repeat():
     # 256 epochs or seeds on, and with seed and epoch exchanged.
     pairs = [(0, 0), (0, 1), (1, 0), (0, 256), (256, 0), (1, 256), (256, 1), (0, 512), (2**32, 0)]
     orders = {tuple(epoch_permutation(60, seed, epoch).numpy()) for seed, epoch in pairs}
     assert len(orders) == len(pairs)
-
-
-@pytest.mark.slow
-def test_each_image_is_at_each_place_equally_often():
-    n_images, n_epochs = 5, 400
-    counts = np.zeros((n_images, n_images))
-    for epoch in range(n_epochs):
-        counts[np.arange(n_images), epoch_permutation(n_images, 7, epoch).numpy()] += 1
-    # Five standard deviations of a binomial count.
-    assert np.abs(counts - n_epochs / n_images).max() < 5 * np.sqrt(n_epochs * 0.2 * 0.8)
-
-
-def test_order_and_changes_of_images_are_drawn_apart():
     # One batch an epoch: its step has the number of its epoch.
     images = np.tile(np.arange(64, dtype=np.uint8), (2_000, 8, 1))[..., None]
     examples = Examples(images, None, np.arange(2_000))
@@ -124,6 +101,16 @@ def test_order_and_changes_of_images_are_drawn_apart():
     assert np.abs(correlations).max() < 5 / np.sqrt(2_000)
 
 
+@pytest.mark.slow
+def test_permutations_are_uniform():
+    n_images, n_epochs = 5, 400
+    counts = np.zeros((n_images, n_images))
+    for epoch in range(n_epochs):
+        counts[np.arange(n_images), epoch_permutation(n_images, 7, epoch).numpy()] += 1
+    # Five standard deviations of a binomial count.
+    assert np.abs(counts - n_epochs / n_images).max() < 5 * np.sqrt(n_epochs * 0.2 * 0.8)
+
+
 VOTES = np.array([[6, 3, 1], [2, 2, 6], [1, 1, 1], [10, 0, 0]])
 
 
@@ -131,18 +118,8 @@ def seed(number=0):
     return tf.constant([0, number], tf.int64)
 
 
-def test_the_majority_is_one_code_an_image():
+def test_vote_targets_and_losses():
     assert vote_targets(VOTES, "majority").tolist() == [0, 2, 0, 0]
-
-
-@pytest.mark.parametrize("mode", ["cross_entropy", "probabilistic"])
-def test_votes_become_shares(mode):
-    shares = vote_targets(VOTES, mode)
-    assert shares[0] == pytest.approx([0.6, 0.3, 0.1])
-    assert shares.sum(axis=1) == pytest.approx(np.ones(4))
-
-
-def test_accepted_is_what_has_thirty_percent_or_the_majority():
     eleven = np.ones((1, 11))
     assert vote_targets(VOTES, "multi_target").tolist() == [
         [1, 1, 0],
@@ -151,20 +128,13 @@ def test_accepted_is_what_has_thirty_percent_or_the_majority():
         [1, 0, 0],
     ]
     assert vote_targets(eleven, "multi_target").tolist() == [[1] + [0] * 10]
-
-
-def test_the_likeliest_accepted_class_counts():
     outputs = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]], np.float32)
     accepted = np.array([[1, 1, 0], [0, 1, 1]], np.float32)
     assert multi_target_loss(accepted, outputs).numpy() == pytest.approx(-np.log([0.5, 0.3]))
-
-
-def test_smoothing_spreads_a_share_over_all_classes():
     smooth = TargetTransform(4, smoothing=0.2)(tf.constant([1]), seed()).numpy()
     assert smooth[0] == pytest.approx([0.05, 0.85, 0.05, 0.05])
-
-
-def test_labels_are_drawn_by_their_shares_and_anew_at_every_step():
+    examples = Examples(None, None, np.array([2, 0]))
+    assert TargetTransform(3).one_hot(examples).targets.tolist() == [[0, 0, 1], [1, 0, 0]]
     rule = TargetTransform(3, sample=True)
     shares = tf.constant(np.tile([0.6, 0.4, 0.0], (4000, 1)), tf.float32)
     drawn = rule(shares, seed(1)).numpy()
@@ -172,8 +142,7 @@ def test_labels_are_drawn_by_their_shares_and_anew_at_every_step():
     assert drawn.mean(axis=0) == pytest.approx([0.6, 0.4, 0], abs=0.03)
     assert not np.array_equal(drawn, rule(shares, seed(2)).numpy())
     assert np.array_equal(drawn, rule(shares, seed(1)).numpy())
-
-
-def test_one_hot_targets():
-    examples = Examples(None, None, np.array([2, 0]))
-    assert TargetTransform(3).one_hot(examples).targets.tolist() == [[0, 0, 1], [1, 0, 0]]
+    for mode in ["cross_entropy", "probabilistic"]:
+        shares = vote_targets(VOTES, mode)
+        assert shares[0] == pytest.approx([0.6, 0.3, 0.1])
+        assert shares.sum(axis=1) == pytest.approx(np.ones(4))

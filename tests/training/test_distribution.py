@@ -15,7 +15,6 @@ TESTS = Path(__file__).parents[1]
 
 
 def on_two_devices(case, folder):
-    """Facts of a case of `_two_devices`, run in a process of its own."""
     path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
         [sys.executable, "-m", "_two_devices", case, str(folder)],
@@ -27,7 +26,7 @@ def on_two_devices(case, folder):
 
 @pytest.mark.dist
 @pytest.mark.timeout(1200)
-def test_a_fit_on_two_devices_is_as_good_as_on_one(tmp_path):
+def test_two_devices_train_as_well_as_one(tmp_path):
     facts = on_two_devices("mirrored", tmp_path)
     assert 0.85 < facts["accuracy on one"] < 1
     assert 0.85 < facts["accuracy on two"] < 1
@@ -47,7 +46,7 @@ def test_a_fit_on_two_devices_is_as_good_as_on_one(tmp_path):
 
 @pytest.mark.dist
 @pytest.mark.timeout(1200)
-def test_a_search_shares_the_strategy_and_leaves_it_at_home(tmp_path):
+def test_search_with_a_strategy(tmp_path):
     facts = on_two_devices("strategy", tmp_path)
     assert facts["devices"] == 2
     assert facts["shared"]
@@ -59,7 +58,7 @@ def test_a_search_shares_the_strategy_and_leaves_it_at_home(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_strategy_of_one_device_changes_nothing():
+def test_strategy_of_one_device():
     X, y = drawn_faces(60, 0)
     one = small_classifier().set_params(epochs=1, early_stopping=1)
     mirrored = clone(one).set_params(distribution="mirrored")
@@ -70,13 +69,13 @@ def test_a_strategy_of_one_device_changes_nothing():
 
 
 @pytest.mark.parametrize("distribution", ["mirrored", tf.distribute.MirroredStrategy])
-def test_names_and_functions_go_along_with_clones_and_pickles(distribution):
+def test_distribution_in_clones_and_pickles(distribution):
     classifier = small_classifier().set_params(distribution=distribution)
     assert clone(classifier).distribution is distribution
     assert pickle.loads(pickle.dumps(classifier)).distribution == distribution
 
 
-def test_a_strategy_is_shared_by_clones_and_no_pickle_holds_it():
+def test_strategy_is_not_pickled():
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     classifier = small_classifier().set_params(distribution=strategy)
     assert clone(classifier).distribution is strategy
@@ -85,9 +84,6 @@ def test_a_strategy_is_shared_by_clones_and_no_pickle_holds_it():
     with pytest.raises(ValueError, match="distribution was a OneDeviceStrategy"):
         elsewhere.fit(*drawn_faces(30, 0))
     assert classifier.distribution is strategy
-
-
-def test_what_is_no_distribution_is_refused():
     X, y = drawn_faces(30, 0)
     with pytest.raises(ValueError, match="'mirrored'"):
         small_classifier().set_params(distribution="mirorred").fit(X, y)

@@ -20,8 +20,6 @@ from skfer.datasets import make_faces
 
 
 class PowerCut(keras.callbacks.Callback):
-    """Fails at the start of an epoch, once."""
-
     def __init__(self, epoch):
         super().__init__()
         self.epoch = epoch
@@ -37,7 +35,6 @@ def faces():
 
 
 def interrupt(classifier, faces, cut, **fit_params):
-    """Interrupt a fit at the start of an epoch."""
     with pytest.raises(InterruptedError):
         classifier.set_params(callbacks=[PowerCut(cut)]).fit(
             faces.images, faces.labels, **fit_params
@@ -63,9 +60,7 @@ RECIPES = {
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 4])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_an_interrupted_fit_ends_with_the_weights_of_an_unbroken_one(
-    recipe, cut, faces, small_network, tmp_path
-):
+def test_interrupted_fit_equals_an_unbroken_one(recipe, cut, faces, small_network, tmp_path):
     settings = {"epochs": 6, "batch_size": 16, "random_state": 0, **RECIPES[recipe]}
     votes = np.eye(3)[np.unique(faces.labels, return_inverse=True)[1]] + 0.2
     fit_params = {"votes": votes} if "votes" in recipe else {}
@@ -80,7 +75,7 @@ def test_an_interrupted_fit_ends_with_the_weights_of_an_unbroken_one(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fit_without_a_seed_could_not_be_started_again(faces, tiny_network, tmp_path):
+def test_checkpoint_needs_a_seed(faces, tiny_network, tmp_path):
     classifier = FacialExpressionClassifier(tiny_network, checkpoint_dir=tmp_path)
     with pytest.raises(
         ValueError, match=r"checkpoint_dir=.* needs an int as random_state, not None"
@@ -103,7 +98,7 @@ def with_activation(activation):
 
 
 @pytest.mark.slow
-def test_another_network_of_the_same_name_starts_anew(faces, tmp_path):
+def test_other_network_ignores_the_checkpoint(faces, tmp_path):
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
     first, other, again = (
         FacialExpressionClassifier(with_activation(activation), **settings)
@@ -118,7 +113,7 @@ def test_another_network_of_the_same_name_starts_anew(faces, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_fit_from_the_same_weights_goes_on_whoever_holds_them(faces, small_network, tmp_path):
+def test_equal_initial_weights_share_a_checkpoint(faces, small_network, tmp_path):
     def source():
         watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
         classifier = FacialExpressionClassifier(
@@ -137,7 +132,7 @@ def test_a_fit_from_the_same_weights_goes_on_whoever_holds_them(faces, small_net
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [{"learning_rate": 0.1}, {"augment": "flip"}, {"epochs": 4}])
-def test_another_fit_starts_anew(change, faces, tiny_network, tmp_path):
+def test_other_settings_ignore_the_checkpoint(change, faces, tiny_network, tmp_path):
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
     interrupt(FacialExpressionClassifier(tiny_network, **settings), faces, 2)
     (left,) = tmp_path.iterdir()
@@ -151,7 +146,6 @@ def test_another_fit_starts_anew(change, faces, tiny_network, tmp_path):
 
 @pytest.fixture(scope="module")
 def saved_fit(faces, tmp_path_factory):
-    """A network and callbacks, and the arrays of a checkpoint of their fit."""
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
     network.compile("adam", "sparse_categorical_crossentropy")
     callbacks = [WeightAverage(0.9), EarlyStopping("loss", patience=3, best=None)]
@@ -201,7 +195,7 @@ def _nan(array):
         (_progress(callbacks=[{}, {"model": 1}]), "callbacks are others"),
     ],
 )
-def test_checkpoint_that_can_not_be_continued_is_refused(saved_fit, tmp_path, change, reason):
+def test_invalid_checkpoint_is_refused(saved_fit, tmp_path, change, reason):
     network, callbacks, arrays = saved_fit
     file = CheckpointFile(tmp_path, "0")
     np.savez(file.path, **arrays)
@@ -275,8 +269,7 @@ def start(folder):
 
 
 @pytest.mark.slow
-def test_a_fit_killed_at_a_random_moment_ends_as_if_it_had_not_been(tmp_path):
-    """SKFER_KILLS rounds, each of a fit that is killed and started again."""
+def test_killed_fit_equals_an_unbroken_one(tmp_path):
     unbroken = start(tmp_path / "unbroken").communicate()[0].splitlines()
     assert unbroken[-2] == "done after 25 25"
     moments = random.Random(0)

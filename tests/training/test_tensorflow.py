@@ -16,7 +16,7 @@ def built(seed):
         return small_network((16, 16, 1), 3).get_weights()
 
 
-def test_other_threads_that_draw_change_nothing():
+def test_isolated_random_state():
     expected = built(0)
     done = threading.Event()
 
@@ -33,9 +33,6 @@ def test_other_threads_that_draw_change_nothing():
         thread.join()
     for ours, theirs in zip(weights, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-
-
-def test_the_state_of_the_process_is_as_before_and_serves_keras():
     keras.utils.set_random_seed(1)
     first = keras.layers.Dense(3).kernel_initializer((2, 3))
     keras.utils.set_random_seed(1)
@@ -50,7 +47,7 @@ def graphs_of_fits():
 
 
 @pytest.mark.slow
-def test_no_graph_outlives_its_classifier():
+def test_graphs_are_released():
     X = np.random.default_rng(0).integers(0, 255, (24, 16, 16), dtype=np.uint8)
     y = np.arange(24) % 2
     before = len(graphs_of_fits())

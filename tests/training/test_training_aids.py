@@ -12,8 +12,6 @@ def faces():
 
 
 class ImagesSeen(keras.callbacks.Callback):
-    """Counts steps, of the class because every fit uses a copy."""
-
     steps = 0
 
     def on_train_batch_end(self, batch, logs=None):
@@ -22,7 +20,7 @@ class ImagesSeen(keras.callbacks.Callback):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("share", "votes"), [(True, None), (0.5, None), (True, [5, 5])])
-def test_smaller_classes_are_filled_up_by_label(share, votes, faces, tiny_network):
+def test_oversampling(share, votes, faces, tiny_network):
     rows = np.r_[np.flatnonzero(faces.labels == "happy")[:4], np.flatnonzero(faces.labels == "sad")]
     ImagesSeen.steps = 0
     classifier = FacialExpressionClassifier(
@@ -41,7 +39,7 @@ def test_smaller_classes_are_filled_up_by_label(share, votes, faces, tiny_networ
     assert classifier.n_iter_ == 1
 
 
-def test_options_of_the_network(faces):
+def test_network_params_and_tensorboard(faces, tiny_network, tmp_path):
     classifier = FacialExpressionClassifier(
         "vgg16",
         network_params={"dense_units": 16},
@@ -50,9 +48,6 @@ def test_options_of_the_network(faces):
         random_state=0,
     ).fit(faces.images[:6], faces.labels[:6])
     assert classifier.network_.layers[-1].layers[-2].units == 16
-
-
-def test_tensorboard_writes_its_events(faces, tiny_network, tmp_path):
     pytest.importorskip("tensorboard")
     FacialExpressionClassifier(
         tiny_network,
@@ -65,7 +60,7 @@ def test_tensorboard_writes_its_events(faces, tiny_network, tmp_path):
 
 
 @pytest.mark.slow
-def test_livelossplot_draws_its_curves(faces, tiny_network, tmp_path):
+def test_livelossplot(faces, tiny_network, tmp_path):
     pytest.importorskip("matplotlib").use("Agg")
     livelossplot = pytest.importorskip("livelossplot")
     from livelossplot.outputs import MatplotlibPlot

@@ -38,15 +38,11 @@ def weights_of(classifier, layer):
 
 
 @pytest.mark.slow
-def test_a_fit_starts_from_a_fitted_classifier_of_other_classes(fitted, other_faces, small_network):
+def test_transfer_to_other_classes(fitted, other_faces, small_network, faces, tmp_path):
     head = {"weights": FrozenEstimator(fitted), "epochs": 1, "fine_tune": {"frozen_epochs": 1}}
     classifier = tuned(small_network, other_faces, **head)
     assert classifier.classes_.tolist() == ["angry", "surprise"]
     assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
-
-
-@pytest.mark.slow
-def test_or_from_a_file_or_a_pipeline(fitted, faces, other_faces, small_network, tmp_path):
     fitted.network_.save(tmp_path / "faces.keras")
     pipeline = make_pipeline(GrayscaleResizer(48), fitted)
     one, other = (
@@ -57,13 +53,7 @@ def test_or_from_a_file_or_a_pipeline(fitted, faces, other_faces, small_network,
 
 
 @pytest.mark.slow
-def test_a_frozen_classifier_survives_cloning(fitted, small_network):
-    classifier = FacialExpressionClassifier(small_network, weights=FrozenEstimator(fitted))
-    assert clone(classifier).weights.estimator.network_ is fitted.network_
-
-
-@pytest.mark.slow
-def test_the_head_is_trained_first_and_deeper_layers_after(faces, fitted, small_network):
+def test_head_is_trained_first(faces, fitted, small_network):
     classifier = tuned(
         small_network,
         faces,
@@ -81,33 +71,13 @@ def test_the_head_is_trained_first_and_deeper_layers_after(faces, fitted, small_
 
 
 @pytest.mark.slow
-def test_statistics_of_batch_norm_stay_while_fine_tuning(faces, fitted, small_network):
+def test_warm_start_and_batch_norm_statistics(faces, fitted, small_network):
     phases = {"weights": FrozenEstimator(fitted), "epochs": 2, "fine_tune": {"frozen_epochs": 1}}
     network = tuned(small_network, faces, **phases).network_.layers[-1]
     name = next(layer.name for layer in fitted.network_.layers[-1].layers if "normal" in layer.name)
     before = fitted.network_.layers[-1].get_layer(name).get_weights()
     for old, new in zip(before, network.layers[1].get_weights(), strict=True):
         assert np.array_equal(old, new)
-
-
-def kernel_of_the_head(classifier):
-    return classifier.network_.layers[-1].layers[-1].get_weights()[0]
-
-
-@pytest.mark.slow
-def test_outputs_for_labels_that_both_have_are_taken(faces, fitted, small_network):
-    """happy, neutral, sad -> glum, happy, sad."""
-    labels = np.where(faces.labels == "neutral", "glum", faces.labels)
-    start = FacialExpressionClassifier(
-        small_network, weights=FrozenEstimator(fitted), epochs=1, learning_rate=1e-9, random_state=0
-    ).fit(faces.images, labels)
-    before, after = kernel_of_the_head(fitted), kernel_of_the_head(start)
-    np.testing.assert_allclose(after[:, 1:], before[:, [0, 2]], atol=1e-5)
-    assert not np.allclose(after[:, 0], before[:, 1], atol=1e-2)
-
-
-@pytest.mark.slow
-def test_a_warm_fit_without_phases_trains_all_layers_again(faces, fitted, small_network):
     head = {"weights": FrozenEstimator(fitted), "epochs": 1, "fine_tune": {"frozen_epochs": 1}}
     classifier = tuned(small_network, faces, **head)
     assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
@@ -118,25 +88,22 @@ def test_a_warm_fit_without_phases_trains_all_layers_again(faces, fitted, small_
     assert not np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
 
 
-def test_fine_tuning_without_frozen_epochs_has_its_rate(faces, small_network):
+def kernel_of_the_head(classifier):
+    return classifier.network_.layers[-1].layers[-1].get_weights()[0]
+
+
+@pytest.mark.slow
+def test_fine_tuning_phases(faces, small_network):
     last = {"first_layer": 1, "learning_rate": 1e-6}
     classifier = tuned(small_network, faces, epochs=1, fine_tune=last, schedule=None)
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(1e-6)
     with pytest.raises(ValueError, match="has learning_rate=1e-06, but no layers are fine-tuned"):
         classifier.set_params(fine_tune={"learning_rate": 1e-6}).fit(faces.images, faces.labels)
-
-
-@pytest.mark.slow
-def test_partial_fit_knows_no_phases(faces, small_network):
     classifier = FacialExpressionClassifier(
         small_network, fine_tune={"frozen_epochs": 3}, random_state=0
     )
     classifier.partial_fit(faces.images, faces.labels, classes=["happy", "neutral", "sad"])
     assert classifier.n_iter_ == 1
-
-
-@pytest.mark.slow
-def test_phases_after_early_stopping_begin_with_the_best_weights(faces, small_network):
     settings = {
         "epochs": 4,
         "fine_tune": {"frozen_epochs": 3, "learning_rate": 1e-12},
@@ -151,7 +118,7 @@ def test_phases_after_early_stopping_begin_with_the_best_weights(faces, small_ne
 
 
 @pytest.mark.slow
-def test_an_optimizer_with_a_schedule_of_its_own(faces, small_network):
+def test_optimizer_with_schedule_is_refused(faces, small_network, fitted, tiny_network):
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     classifier = FacialExpressionClassifier(
         small_network,
@@ -160,6 +127,9 @@ def test_an_optimizer_with_a_schedule_of_its_own(faces, small_network):
         fine_tune={"frozen_epochs": 1},
     )
     with pytest.raises(ValueError, match="has a rate with a schedule of its own"):
+        classifier.fit(faces.images, faces.labels)
+    classifier = FacialExpressionClassifier(tiny_network, weights=FrozenEstimator(fitted))
+    with pytest.raises(ValueError, match=r"of another network.*(shape|arrays)"):
         classifier.fit(faces.images, faces.labels)
 
 
@@ -186,7 +156,7 @@ def test_invalid_fine_tune_is_named(fine_tune, message, faces, small_network):
 
 
 @pytest.mark.slow
-def test_search_over_fine_tune(faces, tiny_network):
+def test_search_and_head_weights(faces, tiny_network, fitted, small_network):
     grid = {"fine_tune": [{"frozen_epochs": 2}, {"frozen_epochs": 1, "learning_rate": 1e-4}]}
     classifier = FacialExpressionClassifier(tiny_network, epochs=3, random_state=0)
     given = copy.deepcopy(grid)
@@ -198,11 +168,18 @@ def test_search_over_fine_tune(faces, tiny_network):
     assert "fine_tune={'frozen_epochs': 2}" in repr(
         best.set_params(fine_tune=given["fine_tune"][0])
     )
+    labels = np.where(faces.labels == "neutral", "glum", faces.labels)
+    start = FacialExpressionClassifier(
+        small_network, weights=FrozenEstimator(fitted), epochs=1, learning_rate=1e-9, random_state=0
+    ).fit(faces.images, labels)
+    before, after = kernel_of_the_head(fitted), kernel_of_the_head(start)
+    np.testing.assert_allclose(after[:, 1:], before[:, [0, 2]], atol=1e-5)
+    assert not np.allclose(after[:, 0], before[:, 1], atol=1e-2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("early_stopping", "patience"), [(True, 5), (np.True_, 5), (1, 1), (3, 3)])
-def test_early_stopping_waits_for_the_given_epochs(early_stopping, patience, faces, tiny_network):
+def test_early_stopping_patience(early_stopping, patience, faces, tiny_network):
     # With this rate, no epoch is better than the first.
     settings = {"epochs": 8, "optimizer": "sgd", "learning_rate": 1e-30, "schedule": None}
     classifier = tuned(tiny_network, faces, early_stopping=early_stopping, **settings)
@@ -216,14 +193,7 @@ def test_early_stopping_waits_for_the_given_epochs(early_stopping, patience, fac
         (FrozenEstimator(FacialExpressionClassifier()), "no fitted network"),
     ],
 )
-def test_weights_that_are_none(weights, message, faces, small_network):
+def test_invalid_weights(weights, message, faces, small_network):
     classifier = FacialExpressionClassifier(small_network, weights=weights)
     with pytest.raises(ValueError, match=message):
-        classifier.fit(faces.images, faces.labels)
-
-
-@pytest.mark.slow
-def test_weights_of_another_network(faces, fitted, tiny_network):
-    classifier = FacialExpressionClassifier(tiny_network, weights=FrozenEstimator(fitted))
-    with pytest.raises(ValueError, match=r"of another network.*(shape|arrays)"):
         classifier.fit(faces.images, faces.labels)

@@ -45,7 +45,7 @@ def very_small(input_shape, n_outputs):
     return keras.Model(inputs, layers.Dense(n_outputs, activation="softmax")(x))
 
 
-def main(version: str) -> None:
+def main(version):
     register_network("very_small", very_small)
     faces = make_faces(60, classes=["happy", "sad"], size=SIZE, random_state=0)
     classifier = FacialExpressionClassifier(
