@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import _results
 import cv2
@@ -64,7 +65,10 @@ def server(
         else:
             raise SystemExit("The server did not start.")
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        yield urlsplit(line.split()[3]).netloc, process
+        url = line.split()[3]
+        while b"loading" in urlopen(f"{url}/api/v1/health").read():
+            time.sleep(0.1)
+        yield urlsplit(url).netloc, process
     finally:
         process.send_signal(signal.SIGINT)
         try:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from _videos import hidden_frames
-from _web import BrightnessReader, served
+from _web import RECOGNIZE, VIDEO, BrightnessReader, served
 
 from skfer.web import Limits, Readers, create_app, serve
 from skfer.web._server import make_server
@@ -29,81 +30,30 @@ def url():
         yield url
 
 
-def sent(url, path, body, headers=None):
+def post(url, path, body, headers=None):
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
-    try:
+    with contextlib.closing(connection):
         connection.request("POST", path, body, headers or {})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()
 
 
-def alive(url):
+def health(url):
     with urllib.request.urlopen(f"{url}/api/v1/health") as answer:
-        return json.load(answer)["status"] == "ok"
+        return json.load(answer)["status"]
 
 
-def test_a_photo_over_http(url, encoded):
-    status, answer = sent(url, "/api/v1/recognize", encoded(".jpg"))
-    assert status == 200
-    assert len(answer["faces"]) == 1
-
-
-def test_a_body_in_chunks(url, encoded):
-    photo = encoded(".jpg")
-    pieces = (photo[at : at + 5000] for at in range(0, len(photo), 5000))
-    status, answer = sent(url, "/api/v1/recognize", pieces)
-    assert status == 200
-    assert len(answer["faces"]) == 1
-
-
-@pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
-@pytest.mark.parametrize(
-    ("path", "size", "most"),
-    [
-        ("recognize", 21_000_000, "20 MB, the limit for a photo. The limit for a video is 50 MB"),
-        ("recognize", 10**9, "20 MB, the limit for a photo"),
-        ("video", 51_000_000, "50 MB, the limit for a video"),
-        ("vide%6f", 51_000_000, "50 MB, the limit for a video"),
-        ("../nowhere", 21_000_000, "20 MB, the limit for a photo"),
-    ],
-)
-def test_an_upload_too_large_is_refused_by_its_header(url, path, size, most, expect):
-    # Only the header is sent: an answer that waited for the body would never come.
-    with connected(url) as connection:
-        connection.sendall(header(url, path, size, expect))
-        head, body = answer_of(connection)
-    assert head.startswith(b"HTTP/1.1 413 ")
-    assert most in json.loads(body)["error"]["message"]
-    assert alive(url)
-
-
-def test_a_refusal_is_read_by_a_client_that_goes_on_sending(url):
-    for _ in range(5):
-        status, answer = sent(url, "/api/v1/recognize", bytes(30_000_000))
-        assert status == 413
-        assert "20 MB" in answer["error"]["message"]
-
-
-def connected(url):
-    place = urlsplit(url)
-    return socket.create_connection((place.hostname, place.port), timeout=20)
+def connect(url):
+    address = urlsplit(url)
+    return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
 def header(url, path, size, more=""):
-    head = f"POST /api/v1/{path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n{more}"
+    head = f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n{more}"
     return f"{head}Content-Length: {size}\r\n\r\n".encode()
 
 
-def answer_of(connection):
-    answer = b""
-    while piece := connection.recv(4096):
-        answer += piece
-    return answer.split(b"\r\n\r\n", 1)
-
-
-def was_closed(connection, seconds=10):
+def is_closed(connection, seconds=10):
     """Whether the server closes a connection without an answer."""
     connection.settimeout(seconds)
     try:
@@ -114,189 +64,203 @@ def was_closed(connection, seconds=10):
         return False
 
 
-@pytest.fixture
-def large_photo(astronaut):
+def chunks(data, size):
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+@pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
+@pytest.mark.parametrize(
+    ("path", "size", "limit"),
+    [
+        (RECOGNIZE, 21_000_000, "20 MB, the limit for a photo. The limit for a video is 50 MB"),
+        (RECOGNIZE, 10**9, "20 MB, the limit for a photo"),
+        (VIDEO, 51_000_000, "50 MB, the limit for a video"),
+        ("/api/v1/vide%6f", 51_000_000, "50 MB, the limit for a video"),
+        ("/api/v1/../nowhere", 21_000_000, "20 MB, the limit for a photo"),
+    ],
+)
+def test_a_large_upload_is_refused_by_its_header(url, path, size, limit, expect):
+    # Only the header is sent: a server that waits for the body would never answer.
+    with connect(url) as connection:
+        connection.sendall(header(url, path, size, expect))
+        head, body = b"".join(iter(lambda: connection.recv(4096), b"")).split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert limit in json.loads(body)["error"]["message"]
+    assert health(url) == "ok"
+
+
+def test_a_client_that_continues_to_send_reads_the_refusal(url):
+    for _ in range(5):
+        status, answer = post(url, RECOGNIZE, bytes(30_000_000))
+        assert status == 413
+        assert "20 MB" in answer["error"]["message"]
+
+
+def test_a_photo_is_never_in_a_file(astronaut, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 40, (512, 512, 3), np.uint8)
-    data = cv2.imencode(".png", astronaut[..., ::-1] // 2 + noise)[1].tobytes()
-    assert len(data) > 600_000  # what the server and its forms would put into a file by default
-    return data
+    photo = cv2.imencode(".png", astronaut[..., ::-1] // 2 + noise)[1].tobytes()
+    assert len(photo) > 600_000  # waitress and Werkzeug would use a file by default
 
-
-def test_a_photo_stays_in_memory_in_a_form_too(large_photo, monkeypatch):
-    def refused(*_, **__):
+    def refuse(*_, **__):
         raise AssertionError("a temporary file")
 
-    monkeypatch.setattr("tempfile.TemporaryFile", refused)
-    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refused)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse)
     form = b'--x\r\nContent-Disposition: form-data; name="photo"; filename="me.png"\r\n\r\n'
-    form += large_photo + b"\r\n--x--\r\n"
+    form += photo + b"\r\n--x--\r\n"
     with served(BrightnessReader()) as url:
         for body, headers in (
-            (large_photo, {}),
+            (photo, {}),
             (form, {"Content-Type": "multipart/form-data; boundary=x"}),
-            ((large_photo[at : at + 50_000] for at in range(0, len(large_photo), 50_000)), {}),
+            (chunks(photo, 50_000), {}),
         ):
-            status, answer = sent(url, "/api/v1/recognize", body, headers)
+            status, answer = post(url, RECOGNIZE, body, headers)
             assert status == 200
             assert len(answer["faces"]) == 1
 
 
-def test_a_hundred_slow_clients_shut_nobody_out(encoded, monkeypatch):
+def test_many_slow_clients_block_no_other(encoded):
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(served(BrightnessReader()))
-        slow = [stack.enter_context(connected(url)) for _ in range(120)]
-        for number, connection in enumerate(slow):
-            begun = header(url, "recognize", 5_000_000) + bytes(100)
-            connection.sendall((b"POST /api/v1/rec", begun, b"")[number % 3])
-        assert sent(url, "/api/v1/recognize", encoded(".jpg"))[0] == 200
+        for number in range(120):
+            connection = stack.enter_context(connect(url))
+            incomplete = header(url, RECOGNIZE, 5_000_000) + bytes(100)
+            connection.sendall((b"POST /api/v1/rec", incomplete, b"")[number % 3])
+        assert post(url, RECOGNIZE, encoded(".jpg"))[0] == 200
 
 
-def test_an_upload_that_is_too_slow_is_closed(monkeypatch):
+def test_a_slow_upload_is_closed(monkeypatch):
     monkeypatch.setattr("skfer.web._server._IDLE_SECONDS", 1.0)
-    with served(BrightnessReader()) as url, connected(url) as body, connected(url) as head:
-        body.sendall(header(url, "recognize", 5_000_000))
+    with served(BrightnessReader()) as url, connect(url) as body, connect(url) as head:
+        body.sendall(header(url, RECOGNIZE, 5_000_000))
         head.sendall(b"POST /api/v1/recognize HTTP/1.1\r\nX-Slow: ")
-        for _ in range(15):  # a byte now and then does not prolong it
+        for _ in range(15):  # single bytes do not prolong it
             with contextlib.suppress(ConnectionError):
                 body.sendall(b"x")
                 head.sendall(b"x")
             time.sleep(0.1)
-        assert was_closed(body)
-        assert was_closed(head)
+        assert is_closed(body)
+        assert is_closed(head)
 
 
-def test_the_oldest_unfinished_upload_gives_way(encoded):
-    photo = encoded(".jpg")
+def test_the_oldest_unfinished_upload_is_closed_for_a_new_one(encoded):
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(served(BrightnessReader(), limits=Limits(photo_bytes=100_000)))
         uploads = []
-        for _ in range(11):  # 10 may be unfinished at once
-            uploads.append(stack.enter_context(connected(url)))
-            uploads[-1].sendall(header(url, "recognize", 100_000) + b"x")
+        for _ in range(11):  # 10 may be unfinished
+            uploads.append(stack.enter_context(connect(url)))
+            uploads[-1].sendall(header(url, RECOGNIZE, 100_000) + b"x")
             time.sleep(0.02)
-        assert was_closed(uploads[0])
-        assert not was_closed(uploads[1], 0.1)
-        assert sent(url, "/api/v1/recognize", photo)[0] == 200
-        assert was_closed(uploads[1])
-        assert not was_closed(uploads[2], 0.1)
+        assert is_closed(uploads[0])
+        assert not is_closed(uploads[1], 0.1)
+        assert post(url, RECOGNIZE, encoded(".jpg"))[0] == 200
+        assert is_closed(uploads[1])
+        assert not is_closed(uploads[2], 0.1)
 
 
-def test_too_much_in_chunks_is_cut_off(url):
-    pieces = (bytes(1_000_000) for _ in range(80))
+def test_a_large_upload_without_declared_length_is_ended(url):
     try:
-        status, _ = sent(url, "/api/v1/video", pieces)
+        status, _ = post(url, VIDEO, (bytes(1_000_000) for _ in range(80)))
     except ConnectionError:
-        status = None  # cut off before everything was sent, so the answer was not read
-    assert status in (None, 413)
-    assert alive(url)
+        status = 413  # closed before the answer was read
+    assert status == 413
+    assert health(url) == "ok"
 
 
-def test_a_body_that_never_comes_leaves_the_server_alive(url):
-    place = urlsplit(url)
-    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
-        head = f"POST /api/v1/recognize HTTP/1.1\r\nHost: {place.netloc}\r\n"
-        connection.sendall(f"{head}Content-Length: 1000\r\n\r\nhalf of it".encode())
-        assert alive(url)
-    assert alive(url)
+def test_the_server_survives_an_incomplete_body(url):
+    with connect(url) as connection:
+        connection.sendall(header(url, RECOGNIZE, 1000) + b"half of it")
+        assert health(url) == "ok"
+    assert health(url) == "ok"
 
 
-def test_work_on_a_video_ends_when_its_client_leaves(tmp_path, encoded):
-    video = hidden_frames(tmp_path / "hidden.webm", 40_000).read_bytes()
-    with served(BrightnessReader(), limits=Limits(concurrent=1, patience=60)) as url:
-        place = urlsplit(url)
-        with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
-            head = f"POST /api/v1/video HTTP/1.1\r\nHost: {place.netloc}\r\n"
-            connection.sendall(f"{head}Content-Length: {len(video)}\r\n\r\n".encode() + video)
-            time.sleep(1)
-        # Its place becomes free long before the video's end, or the limit of 600 seconds.
-        begun = time.monotonic()
-        status, _ = sent(url, "/api/v1/recognize", encoded(".jpg"))
-        assert status == 200
-        assert time.monotonic() - begun < 55
-
-
-def test_work_on_a_photo_ends_when_its_client_leaves(encoded, monkeypatch):
+@pytest.mark.parametrize("route", [RECOGNIZE, VIDEO])
+def test_work_ends_when_the_client_disconnects(route, tmp_path, encoded, monkeypatch):
     photo = encoded(".jpg")
+    upload = (
+        photo if route == RECOGNIZE else hidden_frames(tmp_path / "v.webm", 40_000).read_bytes()
+    )
     limits = Limits(concurrent=1, patience=60, photo_seconds=600)
     with served(BrightnessReader(), limits=limits) as url:
         with monkeypatch.context() as patched:
             patched.setattr("skfer.web._uploads.decode", _work.decode_slowly)
-            with connected(url) as connection:
-                connection.sendall(header(url, "recognize", len(photo)) + photo)
+            with connect(url) as connection:
+                connection.sendall(header(url, route, len(upload)) + upload)
                 time.sleep(1)
-        begun = time.monotonic()
-        assert sent(url, "/api/v1/recognize", photo)[0] == 200
-        assert time.monotonic() - begun < 50  # it would have slept for 60 seconds
+        # Long before the work would end: a minute for the photo, and more for the video.
+        start = time.monotonic()
+        assert post(url, RECOGNIZE, photo)[0] == 200
+        assert time.monotonic() - start < 50
 
 
-_PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's child ignores it
-from skfer.web import Readers, serve
-from _videos import hidden_frames
-from _web import BrightnessReader
-Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
-serve(port=0)
-print("ended")
-"""
-
-
-@pytest.mark.slow
-def test_serve_says_where_it_is_and_ends_with_ctrl_c():
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    with process:
-        try:
-            line = process.stderr.readline()
-            assert line.startswith("skfer is at http://127.0.0.1:")
-            assert alive(line.split()[3])
-            process.send_signal(signal.SIGINT)
-            out, errors = process.communicate(timeout=30)
-        finally:
-            process.kill()
-    assert (out, errors, process.returncode) == ("ended\n", "", 0)
-
+# The command, in a process -----------------------------------------------------------------------
 
 _COMMAND = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores it
 import _work
 from skfer.cli import main
 from skfer.web import Readers, _server, _uploads
 from _web import BrightnessReader
 Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
 _server.warm_up = lambda *_: None
-_uploads.decode = _work.decode_slowly
+if {slow}:
+    _uploads.decode = _work.decode_slowly
 sys.argv[1:] = ["serve", "--port", "0"]
 main()
 """
 
 
-@pytest.mark.slow
-def test_the_command_ends_with_sigterm_amid_work(encoded, tmp_path):
+@contextlib.contextmanager
+def command(slow, folder):
     process = subprocess.Popen(
-        [sys.executable, "-c", _COMMAND],
+        [sys.executable, "-c", _COMMAND.format(slow=slow)],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(folder)},
     )
     with process:
         try:
-            url = process.stderr.readline().split()[3]
-            photo = encoded(".jpg")
-            with connected(url) as connection:
-                connection.sendall(header(url, "recognize", len(photo)) + photo)
-                time.sleep(1)
-                process.send_signal(signal.SIGTERM)
-                process.wait(30)  # the photo would take 60 seconds, of which 10 are allowed
+            line = process.stderr.readline()
+            assert line.startswith("skfer is at http://127.0.0.1:")
+            yield process, line.split()[3]
         finally:
             process.kill()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_ctrl_c(encoded, tmp_path):
+    with command(False, tmp_path) as (process, url):
+        assert post(url, RECOGNIZE, encoded(".jpg"))[0] == 200
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (errors, process.returncode) == ("", 0)
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_sigterm_during_work(encoded, tmp_path):
+    photo = encoded(".jpg")
+    with command(True, tmp_path) as (process, url), connect(url) as connection:
+        connection.sendall(header(url, RECOGNIZE, len(photo)) + photo)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)  # the photo would take 60 seconds, of which 10 are allowed
     assert process.returncode == 128 + signal.SIGTERM
-    assert list(tmp_path.iterdir()) == []
+
+
+# serve -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """A setter of the function that loads the reader of `serve`."""
+
+    def set_function(function):
+        readers = Readers(lambda *_: function(), ["model"], ["detector"])
+        monkeypatch.setattr(Readers, "of", classmethod(lambda cls, *_: readers))
+
+    return set_function
 
 
 @pytest.mark.parametrize(
@@ -308,19 +272,40 @@ def test_the_command_ends_with_sigterm_amid_work(encoded, tmp_path):
         ("::", "http://[::]:", "Other machines can reach the page, at every address"),
     ],
 )
-def test_an_address_that_others_reach_is_shown_as_it_is_with_a_warning(
-    host, shown, warned, monkeypatch, capsys
+def test_an_address_that_others_can_reach_gives_a_warning(
+    host, shown, warned, monkeypatch, capsys, load
 ):
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6")
-    monkeypatch.setattr(Readers, "of", classmethod(lambda cls, *_: cls.only(BrightnessReader())))
+    load(BrightnessReader)
     monkeypatch.setattr("skfer.web._server._run", lambda *_: None)
-    expected = pytest.warns(UserWarning, match=warned) if warned else contextlib.nullcontext()
-    with expected:
+    with pytest.warns(UserWarning, match=warned) if warned else contextlib.nullcontext():
         serve(host=host, port=0)
     assert f"skfer is at {shown}" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken(url):
+def test_the_server_answers_while_the_model_is_loaded_and_ends_if_that_fails(load, capsys):
+    states, go_on = [], threading.Event()
+
+    def ask():
+        while not (line := capsys.readouterr().err):
+            time.sleep(0.05)
+        states.append(health(line.split()[3]))
+        go_on.set()
+
+    def fail():
+        assert go_on.wait(60)
+        raise ValueError("The weights are damaged.")
+
+    load(fail)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with pytest.raises(ValueError, match="weights are damaged"):
+        serve(port=0)
+    asking.join()
+    assert states == ["loading"]
+
+
+def test_a_port_in_use_is_named(url):
     with pytest.raises(OSError, match=r"in use.*0 for any"):
         make_server(create_app(BrightnessReader()), "127.0.0.1", urlsplit(url).port, Limits())

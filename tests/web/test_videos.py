@@ -1,13 +1,13 @@
-"""Videos sent to the page."""
-
 from __future__ import annotations
 
 import io
 import json
+import sys
 import time
 from fractions import Fraction
 from types import SimpleNamespace
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -19,8 +19,7 @@ from skfer.web import Limits, create_app
 
 @pytest.fixture
 def film(astronaut):
-    """A maker of videos: a photo that becomes darker, as the bytes of a file."""
-    av = pytest.importorskip("av", reason='PyAV is not installed: pip install "skfer[video]"')
+    """A function that makes the bytes of a video: a photo that becomes darker."""
 
     def make(n_frames=20, *, size=(256, 256), rate=10, kind="mp4", codec="mpeg4", rotation=0):
         file = io.BytesIO()
@@ -60,9 +59,13 @@ def test_frames_of_a_video(client, film, kind, codec):
     assert happy == sorted(happy, reverse=True)
 
 
-def test_a_video_as_lines(client, film):
+def post_for_lines(client, data, rate=60):
     headers = {"Accept": "application/x-ndjson"}
-    with client.post(f"{VIDEO}?rate=60", data=film(), headers=headers) as answer:
+    return client.post(f"{VIDEO}?rate={rate}", data=data, headers=headers, buffered=False)
+
+
+def test_frames_as_lines(client, film):
+    with post_for_lines(client, film()) as answer:
         assert answer.mimetype == "application/x-ndjson"
         head, *frames, end = map(json.loads, answer.text.splitlines())
     assert (head["type"], head["classes"]) == ("video", ["happy", "sad"])
@@ -70,43 +73,38 @@ def test_a_video_as_lines(client, film):
     assert end == {"type": "end", "complete": True, "message": None}
 
 
-def test_a_video_that_was_given_up_gives_its_place_back(reader, film, encoded):
+def test_a_closed_answer_frees_its_slot(reader, film, encoded):
     client = create_app(reader, limits=Limits(concurrent=1, patience=0)).test_client()
-    headers = {"Accept": "application/x-ndjson"}
-    answer = client.post(VIDEO, data=film(60), headers=headers, buffered=False)
+    answer = post_for_lines(client, film(60))
     next(iter(answer.response))
     message(client.post(RECOGNIZE, data=encoded(".jpg")), 429)
     answer.close()
     assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
 
 
-def test_videos_leave_a_place_to_photos(reader, film, encoded):
+def test_videos_leave_a_slot_to_photos(reader, film, encoded):
     client = create_app(reader, limits=Limits(concurrent=2, patience=0)).test_client()
-    headers = {"Accept": "application/x-ndjson"}
-    first = client.post(VIDEO, data=film(60), headers=headers, buffered=False)
+    first = post_for_lines(client, film(60))
     next(iter(first.response))
-    message(client.post(VIDEO, data=film(), headers=headers), 429)
+    message(client.post(VIDEO, data=film()), 429)
     assert client.post(RECOGNIZE, data=encoded(".jpg")).status_code == 200
     first.close()
     assert client.post(VIDEO, data=film()).status_code == 200
 
 
-def test_a_video_held_sideways_is_turned_upright(client, film):
-    upright = client.post(VIDEO, data=film(2, size=(320, 256))).json
-    assert (upright["width"], upright["height"]) == (320, 256)
-    for rotation in (90, -90, 180):
-        turned = client.post(VIDEO, data=film(2, size=(256, 256), rotation=rotation)).json
-        assert len(turned["frames"][0]["faces"]) == 1, rotation
-    lying = client.post(VIDEO, data=film(2, size=(320, 256), rotation=180)).json
-    assert (lying["width"], lying["height"]) == (320, 256)
+@pytest.mark.parametrize("rotation", [0, 90, -90, 180])
+def test_rotation_is_applied(client, film, rotation):
+    size = (256, 256) if abs(rotation) == 90 else (320, 256)
+    found = client.post(VIDEO, data=film(2, size=size, rotation=rotation)).json
+    assert (found["width"], found["height"]) == size
+    assert len(found["frames"][0]["faces"]) == 1
 
 
-def test_a_video_without_frames(client, film):
-    av = pytest.importorskip("av")
+def test_a_video_without_frames_is_refused(client, film):
     data = film()
     start, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
-    said = message(client.post(VIDEO, data=data[:start] + bytes(end - start) + data[end:]), 422)
-    assert "no frame" in said
+    text = message(client.post(VIDEO, data=data[:start] + bytes(end - start) + data[end:]), 422)
+    assert "no frame" in text
 
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
@@ -117,43 +115,44 @@ def test_a_video_without_frames(client, film):
     assert "holds no video" in message(client.post(VIDEO, data=file.getvalue()), 422)
 
 
-def test_a_video_cut_short(client, film):
+def test_a_truncated_video_has_the_frames_before_the_end(client, film):
     data = film(60, kind="matroska")
     found = client.post(f"{VIDEO}?rate=10", data=data[: len(data) // 2]).json
     assert 5 < len(found["frames"]) < 55
-    # MP4 has its table at the end: without it nothing can be read.
-    data = film(60)
-    assert "damaged or not complete" in message(
-        client.post(VIDEO, data=data[: len(data) // 2]), 422
-    )
+    data = film(60)  # MP4 has its index at the end
+    answer = client.post(VIDEO, data=data[: len(data) // 2])
+    assert "damaged or not complete" in message(answer, 422)
 
 
-def test_a_video_too_long_or_too_large(reader, film):
-    client = create_app(reader, limits=Limits(video_seconds=1)).test_client()
-    assert "2 seconds long; the limit is 1" in message(client.post(VIDEO, data=film()), 413)
-    client = create_app(reader, limits=Limits(video_pixels=10_000)).test_client()
-    assert "256 x 256 pixels" in message(client.post(VIDEO, data=film(codec="libx264")), 413)
-    # This decoder is not even opened, so nobody knows the size.
-    assert "more than 0.01 million pixels" in message(client.post(VIDEO, data=film()), 422)
+@pytest.mark.parametrize(
+    ("limit", "problem"),
+    [
+        ({"video_seconds": 1}, "2 seconds long; the limit is 1"),
+        ({"video_pixels": 10_000}, "256 x 256 pixels"),
+    ],
+)
+def test_a_video_beyond_a_limit_is_refused(reader, film, limit, problem):
+    client = create_app(reader, limits=Limits(**limit)).test_client()
+    assert problem in message(client.post(VIDEO, data=film(codec="libx264")), 413)
     assert reader.n_images == 0
 
 
-def test_a_video_longer_than_it_says_ends_at_the_limit(reader, film):
-    # Matroska that was written to a pipe names no duration.
+def test_a_video_without_declared_duration_ends_at_the_limit(reader, film):
+    # As in Matroska written to a pipe.
     data = film(40, kind="matroska")
     start = data.index(b"\x44\x89\x88")  # the element of the duration
-    unnamed = data[:start] + b"\xec\x89" + data[start + 2 :]  # "void" in its place
+    unnamed = data[:start] + b"\xec\x89" + data[start + 2 :]  # "void" instead
     client = create_app(reader, limits=Limits(video_seconds=1)).test_client()
     answer = client.post(f"{VIDEO}?rate=10", data=unnamed)
     if answer.status_code == 413:
-        return  # FFmpeg found the length out
+        return  # FFmpeg determined the duration
     assert len(answer.json["frames"]) == 11
     assert not answer.json["complete"]
     assert "longer than 1 seconds" in answer.json["message"]
 
 
 @pytest.mark.slow
-def test_work_on_a_video_ends_in_time(reader, film):
+def test_work_on_a_video_has_a_time_limit(reader, film):
     def slow(images):
         time.sleep(1.5)
         return type(reader).read(reader, images)
@@ -166,8 +165,7 @@ def test_work_on_a_video_ends_in_time(reader, film):
     assert "It took more than 5 seconds. The rest was not read." in answer["message"]
 
 
-def test_a_video_whose_frames_become_larger_than_it_says(reader, astronaut):
-    av = pytest.importorskip("av")
+def test_frames_larger_than_declared_are_left_out(reader, astronaut):
     file = io.BytesIO()
     with av.open(file, "w", format="avi") as container:
         stream = container.add_stream("mjpeg", rate=10)
@@ -194,24 +192,22 @@ def test_a_video_whose_frames_become_larger_than_it_says(reader, astronaut):
         b"To whom it may concern",
     ],
 )
-def test_what_is_no_video_is_not_given_to_ffmpeg(client, data, monkeypatch):
-    av = pytest.importorskip("av")
+def test_other_files_are_not_opened_by_ffmpeg(client, data, monkeypatch):
     monkeypatch.setattr(av, "open", None)
     assert "MP4, MOV, WebM" in message(client.post(VIDEO, data=data), 415)
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "1000", "many", "nan"])
-def test_a_rate_that_makes_no_sense(client, rate):
+def test_an_invalid_rate_is_refused(client, rate):
     assert "frames a second" in message(client.post(f"{VIDEO}?rate={rate}", data=b"-"), 400)
 
 
 def test_videos_need_pyav(client, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    monkeypatch.setitem(sys.modules, "av", None)
     assert "skfer[video]" in message(client.post(VIDEO, data=b"-"), 501)
 
 
 def test_a_real_video(reader, skfer_data):
-    pytest.importorskip("av")
     data = (skfer_data / "data" / "face_video.mp4").read_bytes()
     found = create_app(reader).test_client().post(f"{VIDEO}?rate=5", data=data).json
     assert (found["width"], found["height"]) == (596, 336)
@@ -219,7 +215,7 @@ def test_a_real_video(reader, skfer_data):
     assert sum(bool(frame["faces"]) for frame in found["frames"]) >= 20
 
 
-def test_a_trimmed_video_is_complete_for_the_page_too(client, tmp_path):
+def test_a_trimmed_video_is_complete(client, tmp_path):
     trimmed = copied(write_long(tmp_path / "a.mp4"), tmp_path / "trimmed.mp4", earlier=1.5)
     found = client.post(f"{VIDEO}?rate=60", data=trimmed.read_bytes()).json
     assert (len(found["frames"]), found["complete"], found["message"]) == (62, True, None)
@@ -230,7 +226,7 @@ def test_a_trimmed_video_is_complete_for_the_page_too(client, tmp_path):
     assert found["message"].startswith("The video is truncated after frame")
 
 
-def test_a_rate_of_nothing_is_refused(client, tmp_path):
+def test_a_declared_rate_of_almost_0_is_refused(client, tmp_path):
     content = bytearray(steady(tmp_path / "a.avi", 25).read_bytes())
     place = content.index(b"strh") + 8 + 20  # scale and rate
     content[place : place + 4] = (2**31 - 1).to_bytes(4, "little")
@@ -238,7 +234,7 @@ def test_a_rate_of_nothing_is_refused(client, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_video_that_needs_too_much_is_refused_and_the_next_is_answered(reader, film, tmp_path):
+def test_a_video_that_needs_too_much_does_not_affect_the_next_one(reader, film, tmp_path):
     limits = Limits(work_seconds=5, work_memory=400_000_000)
     client = create_app(reader, limits=limits).test_client()
     hidden = hidden_frames(tmp_path / "hidden.webm", 80_000).read_bytes()
