@@ -1,4 +1,4 @@
-"""Pages of docs/, run as they stand, and the files they speak of."""
+"""Run the code of pages of docs/, and write the files that they use."""
 
 import csv
 import re
@@ -15,15 +15,14 @@ from skfer.cli._app import app
 from skfer.datasets import make_faces
 
 DOCS = Path(__file__).parent.parent / "docs"
-# Commands that wait for somebody: before a camera, or at a browser.
-NOT_HERE = ("skfer serve", "skfer webcam")
+# Commands that need a camera or a browser.
+SKIPPED = ("skfer serve", "skfer webcam")
 
 
 def run_page(page, namespace, less=None):
-    """Run the blocks of a page one after another; an error names the page and its line.
+    """Run the Python blocks of a page, and the skfer commands of its console blocks.
 
-    Of console blocks, the commands of skfer are run. `less` says what is replaced by what the tests
-    have time for; each is on the page once.
+    `less` maps code that takes long, and is on the page once, to shorter code.
     """
     text = (DOCS / page).read_text(encoding="utf-8")
     for long, short in (less or {}).items():
@@ -40,21 +39,21 @@ def run_page(page, namespace, less=None):
 
 
 def run_commands(lines, page):
-    """Run those of the commands that are skfer's."""
+    """Run the commands of skfer in console lines."""
     for command in lines.splitlines():
-        if not command.startswith("skfer ") or command.startswith(NOT_HERE):
+        if not command.startswith("skfer ") or command.startswith(SKIPPED):
             continue
         result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
         assert result.exit_code == 0, f"{page}: {command}\n{result.output}"
 
 
 def write_photo(path):
-    """A real photo."""
+    """Write a photo of a person."""
     assert cv2.imwrite(str(path), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
 
 
 def write_photos(folder, n=48):
-    """Drawn people as getting_started.md draws them, fewer and in smaller pictures."""
+    """Write drawn people as getting_started.md does, but fewer and smaller."""
     drawn = make_faces(n, classes=["happy", "sad", "surprise"], scene=(120, 160), random_state=0)
     for number, (scene, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
         file = folder / label / f"p{number % 8:02}-{number:03}.png"
@@ -63,13 +62,13 @@ def write_photos(folder, n=48):
 
 
 def write_video(path):
-    """A few frames of a drawn person, then some without anybody."""
+    """Write frames of a drawn person, then some without a face."""
     scene = make_faces(1, scene=True, random_state=0).images[0]
     write_clip(path, [scene] * 6 + [picture(size=scene.shape[:2])] * 2)
 
 
 def write_fer2013(folder):
-    """fer2013.csv of drawn faces, three of PublicTest copied from Training, and votes on them."""
+    """Write fer2013.csv of drawn faces, with three duplicates, and votes."""
     faces = make_faces(112, random_state=0)
     usage = ["Training"] * 70 + ["PublicTest"] * 28 + ["PrivateTest"] * 14
     images, target = faces.images.copy(), faces.target.copy()
@@ -80,7 +79,7 @@ def write_fer2013(folder):
         for code, image, part in zip(target, images, usage, strict=True):
             rows.writerow([code, " ".join(map(str, image.ravel())), part])
     choices = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear"]
-    # The column of each of FER2013's codes, from angry to neutral.
+    # Column of each code of FER2013, from angry to neutral.
     columns = np.array([4, 5, 6, 1, 3, 2, 0])[target]
     columns[::9] = 7  # contempt
     with (folder / "fer2013new.csv").open("w", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""A reader whose answers can be foretold, and a server for it; processes can import it."""
+"""Reader with predictable answers, and a server for it."""
 
 import threading
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ RECOGNIZE, VIDEO = "/api/v1/recognize", "/api/v1/video"
 
 
 class BrightnessReader:
-    """Haar's faces, called happy as far as they are bright: an answer that can be foretold.
+    """Reader whose probability of "happy" is the brightness of a face.
 
-    In the real video of the tests, light falls on the face and goes again.
+    In the video of the tests, the brightness of the face rises and falls.
     """
 
     classes = ["happy", "sad"]
@@ -48,7 +48,7 @@ class BrightnessReader:
 
 @contextmanager
 def served(reader, **settings):
-    """The page of that reader on a free port of this machine; its address."""
+    """Serve the page of a reader on a free port, and yield its address."""
     limits = settings.setdefault("limits", Limits())
     server = make_server(create_app(reader, **settings), "127.0.0.1", 0, limits)
     thread = threading.Thread(target=server.run)
@@ -56,14 +56,14 @@ def served(reader, **settings):
     try:
         yield address(server)
     finally:
-        # Closed by the thread that waits for its sockets: they may not vanish under it.
+        # In the thread of the server, which polls the sockets.
         server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
         thread.join(20)
         server.task_dispatcher.shutdown()
 
 
 def message(response, status):
-    """What an error says; it has to be of that status and in the one form of all errors."""
+    """Check status and form of an error, and return its message."""
     assert response.status_code == status
     error = response.json["error"]
     assert error["status"] == status

@@ -45,6 +45,34 @@ def folder(tmp_path_factory):
     return folder
 
 
+# Ask a started server from a thread, then stop it.
+SERVE = """
+import os, signal, socket, threading, time, urllib.request
+from skfer.web import serve
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+url = f"http://127.0.0.1:{port}/api/v1/"
+answers = []
+
+def ask():
+    try:
+        while not answers:
+            try:
+                answers.append(urllib.request.urlopen(url + "health").read())
+            except OSError:
+                time.sleep(0.05)
+        photo = open(sys.argv[1], "rb").read()
+        answers.append(urllib.request.urlopen(url + "recognize", photo).read())
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=ask).start()
+serve(port=port, verbose=0)
+assert b"status" in answers[0] and b"faces" in answers[1], answers
+"""
+
 ACTIONS = {
     "import": "from skfer import FacialExpressionClassifier, load_pretrained, recognize",
     "predict": "import skfer; assert len(skfer.load_pretrained().predict([sys.argv[1]])) == 1",
@@ -65,6 +93,8 @@ ACTIONS = {
     "annotate": "import skfer; skfer.annotate(sys.argv[1], skfer.recognize([sys.argv[1]]))",
     "load": "import skfer; assert len(skfer.load(sys.argv[2]).predict([sys.argv[1]])) == 1",
     "unpickle": "import joblib; assert len(joblib.load(sys.argv[3]).predict([sys.argv[1]])) == 1",
+    "import web": "import skfer.web; assert 'sklearn' not in sys.modules",
+    "serve": SERVE,
     "shell": "from skfer.cli._app import app; app(['predict', sys.argv[1]], standalone_mode=False)",
 }
 

@@ -86,7 +86,7 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
             run = stack.enter_context(slots.acquire(video=True))
             upload = uploaded_file(request, limits.video_bytes)
             disconnected = request.environ.get("waitress.client_disconnected")
-            film = stack.enter_context(UploadedVideo(upload, limits, workers, rate, disconnected))
+            film = UploadedVideo(upload, stack, limits, workers, rate, disconnected)
             reader = run(_chosen_reader, readers, request.args.copy())
             head = {
                 "width": film.width,
@@ -96,8 +96,8 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
             }
             frames = _frame_records(film, reader, run, smoothing)
             if request.accept_mimetypes.best == _LINES:
-                lines = (json.dumps(line) + "\n" for line in _typed(head, frames, film))
-                response = Response(stream_with_context(lines), mimetype=_LINES)
+                lines = stream_with_context(_lines(head, frames, film))
+                response = Response(lines, mimetype=_LINES)
                 response.call_on_close(stack.pop_all().close)
                 return response
             all_frames = list(frames)
@@ -184,13 +184,14 @@ def _frame_records(
             yield {"time": round(time, 4), "faces": faces}
 
 
-def _typed(
+def _lines(
     head: dict[str, Any], frames: Iterator[dict[str, Any]], film: UploadedVideo
-) -> Iterator[dict[str, Any]]:
-    yield {"type": "video", **head}
+) -> Iterator[str]:
+    yield json.dumps({"type": "video", **head}) + "\n"
     for frame in frames:
-        yield {"type": "frame", **frame}
-    yield {"type": "end", "complete": not film.problem, "message": film.problem}
+        yield json.dumps({"type": "frame", **frame}) + "\n"
+    end = {"type": "end", "complete": not film.problem, "message": film.problem}
+    yield json.dumps(end) + "\n"
 
 
 # Tracked faces of a camera, which the client sends back with the next frame: the server keeps no
@@ -224,11 +225,6 @@ def _restore_follower(
 
     If the reader has other classes, faces keep their numbers and the smoothing starts again.
     Faces seen after `now` are ignored.
-
-    Raises
-    ------
-    werkzeug.exceptions.BadRequest
-        If no response can have this `known`.
     """
     from skfer.recognition import FaceFollower
 
@@ -243,8 +239,8 @@ def _restore_follower(
         (last,) = _parse_numbers([state["time"]], 1)
         if len(faces) > _MAX_KNOWN_FACES or any(face.face_id >= next_id for face in faces):
             raise ValueError("too many faces, or a face without a number")
-    # RecursionError: JSON that is nested too deeply.
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    # OverflowError: large integers. RecursionError: nested JSON.
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise BadRequest(
             "known is not valid: send the `known` of the previous response unchanged, or omit it."
         ) from error
@@ -270,10 +266,7 @@ def _parse_face(face: dict[str, Any], n_classes: int | None) -> KnownFace:
 
 
 def _parse_numbers(values: list[Any], count: int) -> np.ndarray:
-    try:
-        numbers = np.array(values, np.float64)
-    except OverflowError as error:
-        raise ValueError("an int that is too large") from error
+    numbers = np.array(values, np.float64)
     # Also False for NaN.
     if numbers.shape != (count,) or not (np.abs(numbers) <= _MAX_NUMBER).all():
         raise ValueError(f"not {count} numbers of at most {_MAX_NUMBER:g}")

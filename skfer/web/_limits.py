@@ -78,7 +78,7 @@ class Limits:
 
 
 class BusyError(Exception):
-    """No slot is free."""
+    """No slot became free in time, or too many callers wait for one."""
 
 
 class WorkSlots:
@@ -98,13 +98,7 @@ class WorkSlots:
 
     @contextmanager
     def acquire(self, *, video: bool = False) -> Iterator[Callable[..., Any]]:
-        """Hold a slot, and yield a function that calls another one in one of the threads.
-
-        Raises
-        ------
-        BusyError
-            If too many callers wait, or no slot became free in time.
-        """
+        """Hold a slot, and yield a function that calls another one in one of the threads."""
         with ExitStack() as stack:
             for semaphore in (self._free_for_videos, self._free) if video else (self._free,):
                 self._wait_for(semaphore)

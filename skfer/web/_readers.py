@@ -28,11 +28,7 @@ class Reader(Protocol):
 
 
 def label_function(reader: Reader) -> Callable[[np.ndarray], list[Any]]:
-    """Return the function from probabilities of shape (k, n_classes) to k labels.
-
-    It is the reader's method `expressions`, which may abstain, or otherwise the most probable
-    class.
-    """
+    """Return the reader's `expressions`, or the function that takes the most probable class."""
     if hasattr(reader, "expressions"):
         return reader.expressions
     return lambda probabilities: [reader.classes[index] for index in probabilities.argmax(axis=1)]

@@ -260,9 +260,6 @@ class _Parser(HTTPRequestParser):
             return 0
         return self.adj.max_request_body_size if self.chunked else self.content_length
 
-    def is_too_slow(self, now: float) -> bool:
-        return now > self.started + _IDLE_SECONDS + self.body_bytes_received / _MIN_UPLOAD_RATE
-
 
 class _ErrorTask(ErrorTask):
     """Send errors of the server in the form of the API's."""
@@ -342,7 +339,10 @@ class _Channel(HTTPChannel):
         if self.total_outbufs_len:
             return now > self.last_activity + _IDLE_SECONDS
         request = self.request
-        return request is not None and not self.requests and request.is_too_slow(now)
+        if request is None or self.requests:
+            return False
+        upload_seconds = request.body_bytes_received / _MIN_UPLOAD_RATE
+        return now > request.started + _IDLE_SECONDS + upload_seconds
 
     def received(self, data: bytes) -> bool:
         return self._lingering_since is None and super().received(data)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from io import BytesIO
 from itertools import chain, islice
 from typing import IO
@@ -32,17 +33,14 @@ from skfer.web._limits import Limits
 _PHOTO = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|BM", re.DOTALL)
 _JSON = re.compile(r"\s*(?:[{\[]|\"(?:data:|[A-Za-z0-9+/=]{16}))")
 _FIELD = re.compile(r"[\w.\[\]-]{1,40}=")
-# Offset and first bytes of a file, and FFmpeg's name of the format. FFmpeg must not guess the
-# format: it could take a file for a playlist, and open other files of this machine.
-_CONTAINERS = (
-    (4, b"ftyp", "mov"),
-    (4, b"moov", "mov"),
-    (4, b"mdat", "mov"),
-    (4, b"wide", "mov"),
-    (0, b"\x1aE\xdf\xa3", "matroska"),
-    (8, b"AVI ", "avi"),
-    (0, b"OggS", "ogg"),
-)
+# First bytes of a file, by FFmpeg's name of the format. FFmpeg must not guess the format: it could
+# take a file for a playlist, and open other files of this machine.
+_CONTAINERS = {
+    "mov": re.compile(rb".{4}(ftyp|moov|mdat|wide)", re.DOTALL),
+    "matroska": re.compile(rb"\x1aE\xdf\xa3"),
+    "avi": re.compile(rb".{8}AVI ", re.DOTALL),
+    "ogg": re.compile(rb"OggS"),
+}
 _CHUNK = 1 << 20
 # Larger frames are reduced to this longer side: the same faces are found in less time.
 _LONGER_SIDE = 1280
@@ -56,15 +54,7 @@ class UploadRequest(Request):
 
 
 def uploaded_file(request: Request, max_bytes: int) -> IO[bytes]:
-    """Return the one file of a request: its body, or the file of a form.
-
-    Raises
-    ------
-    werkzeug.exceptions.RequestEntityTooLarge
-        If it is larger than `max_bytes`, by its declared or its real length.
-    werkzeug.exceptions.BadRequest
-        If there is none, or several.
-    """
+    """Return the one file of a request: its body, or the file of a form."""
     request.max_content_length = max_bytes
     declared = request.content_length
     if declared is not None and declared > max_bytes:
@@ -89,12 +79,6 @@ def decode_photo(
     """Decode a photo in a child process and apply its orientation.
 
     `abandoned` returns whether the client has disconnected, which ends the work.
-
-    Raises
-    ------
-    werkzeug.exceptions.HTTPException
-        400 without data, 413 for too many pixels or too much work, 415 for other formats, 422 for
-        a damaged photo.
     """
     if not data:
         raise BadRequest("The body is empty: send the bytes of a photo.")
@@ -132,27 +116,15 @@ def warm_up(workers: WorkerPool, count: int) -> None:
 class UploadedVideo:
     """Video in a temporary file without a name, decoded in a child process within limits.
 
-    Parameters
-    ----------
-    upload : file of bytes
-    limits : Limits
-    workers : WorkerPool
-    rate : float
-        Maximum number of frames per second that are read.
-    abandoned : callable, default=None
-        Returns whether the client has disconnected, which ends the work.
-
-    Attributes
-    ----------
-    width, height : int
-        Of the frames, with the video's rotation applied.
-    duration : float or None
-        Seconds, if the file declares them.
+    The caller's `stack` closes both. `rate` is the maximum number of frames a second that are
+    read. `duration` is None if the file does not declare it. `width` and `height` are those of the
+    rotated frames.
     """
 
     def __init__(
         self,
         upload: IO[bytes],
+        stack: ExitStack,
         limits: Limits,
         workers: WorkerPool,
         rate: float,
@@ -162,41 +134,39 @@ class UploadedVideo:
             import_extra("av", "Reading videos", "video")
         except ImportError as error:
             raise NotInstalled(str(error)) from error
-        with ExitStack() as stack:
-            file = stack.enter_context(tempfile.TemporaryFile(buffering=0))
-            while chunk := upload.read(_CHUNK):
-                file.write(chunk)
-            decoding = Decoding(
-                name="The video",
-                container=_container_of(file),
-                pixels=limits.video_pixels,
-                rate=rate,
-                longer_side=_LONGER_SIDE,
-                end=limits.video_seconds,
+        file = stack.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
+        shutil.copyfileobj(upload, file, _CHUNK)
+        file.seek(0)
+        container = _container_of(file.read(4096))
+        file.seek(0)
+        decoding = Decoding(
+            name="The video",
+            container=container,
+            pixels=limits.video_pixels,
+            rate=rate,
+            longer_side=_LONGER_SIDE,
+            end=limits.video_seconds,
+        )
+        worker = stack.enter_context(workers.worker())
+        try:
+            self._video = IsolatedVideo(
+                file, worker, decoding, seconds=limits.work_seconds, abandoned=abandoned
             )
-            worker = stack.enter_context(workers.worker())
-            with _errors_as_responses():
-                self._video = IsolatedVideo(
-                    file, worker, decoding, seconds=limits.work_seconds, abandoned=abandoned
+            stack.callback(self._video.close)
+            self.duration = self._video.seconds
+            if self.duration is not None and self.duration > limits.video_seconds:
+                raise RequestEntityTooLarge(
+                    f"The video is {self.duration:.0f} seconds long; the limit is "
+                    f"{limits.video_seconds:g} seconds. Cut it, or use skfer from Python, which "
+                    "has no such limit."
                 )
-                stack.callback(self._video.close)
-                self.duration = self._video.seconds
-                if self.duration is not None and self.duration > limits.video_seconds:
-                    raise RequestEntityTooLarge(
-                        f"The video is {self.duration:.0f} seconds long; the limit is "
-                        f"{limits.video_seconds:g} seconds. Cut it, or use skfer from Python, "
-                        "which has no such limit."
-                    )
-                self._frames = iter(self._video)
-                self._first = next(self._frames)
-            self.height, self.width = self._first[1].shape[:2]
-            self._stack = stack.pop_all()
-
-    def __enter__(self) -> UploadedVideo:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+            self._frames = iter(self._video)
+            self._first = next(self._frames)
+        except VideoTooLargeError as error:
+            raise RequestEntityTooLarge(f"{error} Make it smaller.") from error
+        except ValueError as error:
+            raise UnprocessableEntity(str(error)) from error
+        self.height, self.width = self._first[1].shape[:2]
 
     @property
     def problem(self) -> str | None:
@@ -210,30 +180,16 @@ class UploadedVideo:
             yield batch
 
 
-def _container_of(file: IO[bytes]) -> str:
-    file.seek(0)
-    start = file.read(4096)
-    file.seek(0)
+def _container_of(start: bytes) -> str:
     if not start:
         raise BadRequest("The body is empty: send the bytes of a video.")
-    for offset, signature, container in _CONTAINERS:
-        if start[offset : offset + len(signature)] == signature:
+    for container, signature in _CONTAINERS.items():
+        if signature.match(start):
             return container
     _refuse_text(start, "talk.mp4")
     raise UnsupportedMediaType(
         "The file is not an MP4, MOV, WebM, MKV, AVI or Ogg video, whatever its name."
     )
-
-
-@contextmanager
-def _errors_as_responses() -> Iterator[None]:
-    """Raise errors of the decoder as HTTP errors."""
-    try:
-        yield
-    except VideoTooLargeError as error:
-        raise RequestEntityTooLarge(f"{error} Make it smaller.") from error
-    except ValueError as error:
-        raise UnprocessableEntity(str(error)) from error
 
 
 def _refuse_text(start: bytes, name: str) -> None:

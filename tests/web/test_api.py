@@ -1,10 +1,10 @@
-from __future__ import annotations
-
 import io
 import json
 import struct
 import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 
 import _work
 import cv2
@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from _web import RECOGNIZE, VIDEO, message
 
+from skfer.detection import Detections
+from skfer.recognition import FaceReading
 from skfer.web import Limits, Readers, create_app
 
 
@@ -29,9 +31,6 @@ def png_declaring(width, height):
 
 def form_of(*files, **fields):
     return {f"file{i}": (io.BytesIO(data), "me.jpg") for i, data in enumerate(files)} | fields
-
-
-# Photos ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
@@ -146,12 +145,11 @@ def test_a_photo_beyond_the_limits_of_decoding_is_refused(
 
 @pytest.mark.parametrize(("route", "limit"), [(RECOGNIZE, "20 MB"), (VIDEO, "200 MB")])
 def test_a_large_upload_is_refused_unread(client, route, limit):
-    class Unreadable(io.RawIOBase):
-        def readable(self):
-            return True
-
+    class Unreadable(io.BytesIO):
         def readinto(self, buffer):
             raise AssertionError("it was read")
+
+        read = readinto
 
     sent = {"CONTENT_LENGTH": "1000000000", "wsgi.input": Unreadable()}
     text = message(client.post(route, environ_overrides=sent), 413)
@@ -162,9 +160,6 @@ def test_a_large_upload_is_refused_unread(client, route, limit):
 def test_a_large_form_is_refused(reader, encoded):
     client = create_app(reader, limits=Limits(photo_bytes=1000)).test_client()
     assert "0.001 MB" in message(client.post(RECOGNIZE, data=form_of(encoded(".png"))), 413)
-
-
-# Models and detectors ----------------------------------------------------------------------------
 
 
 def test_models_and_detectors_are_chosen_by_name(reader, encoded):
@@ -193,9 +188,6 @@ def test_a_detector_without_its_package_is_refused(encoded):
 
     client = create_app(Readers(make, ["fer2013"], ["mtcnn"])).test_client()
     assert "skfer[mtcnn]" in message(client.post(RECOGNIZE, data=encoded(".jpg")), 400)
-
-
-# Frames of a camera ------------------------------------------------------------------------------
 
 
 def post_frame(client, photo, time, known=None, query=""):
@@ -271,9 +263,6 @@ def test_invalid_seconds_are_refused(client, encoded, query):
     assert len(text) < 200
 
 
-# Concurrent work ---------------------------------------------------------------------------------
-
-
 class SlowReader:
     classes = ["happy"]
 
@@ -281,9 +270,6 @@ class SlowReader:
         self.started, self.go_on = threading.Event(), threading.Event()
 
     def read(self, images):
-        from skfer.detection import Detections
-        from skfer.recognition import FaceReading
-
         self.started.set()
         assert self.go_on.wait(20)
         return [FaceReading(Detections.none(), np.empty((0, 1))) for _ in images]
@@ -291,44 +277,32 @@ class SlowReader:
 
 def test_excess_requests_are_refused_and_health_is_answered(encoded):
     reader, photo = SlowReader(), encoded(".jpg")
-    app = create_app(reader, limits=Limits(concurrent=1, patience=0))
-    answers = []
-    first = threading.Thread(
-        target=lambda: answers.append(app.test_client().post(RECOGNIZE, data=photo))
-    )
-    first.start()
-    assert reader.started.wait(20)
-
-    second = app.test_client().post(RECOGNIZE, data=photo)
-    assert "Try again" in message(second, 429)
-    assert int(second.headers["Retry-After"]) >= 1
-    assert app.test_client().get("/api/v1/health").json["status"] == "ok"
-
-    reader.go_on.set()
-    first.join(20)
-    assert answers[0].status_code == 200
-    assert app.test_client().post(RECOGNIZE, data=photo).status_code == 200
+    client = create_app(reader, limits=Limits(concurrent=1, patience=0)).test_client
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(lambda: client().post(RECOGNIZE, data=photo))
+        assert reader.started.wait(20)
+        second = client().post(RECOGNIZE, data=photo)
+        assert "Try again" in message(second, 429)
+        assert int(second.headers["Retry-After"]) >= 1
+        assert client().get("/api/v1/health").json["status"] == "ok"
+        reader.go_on.set()
+        assert first.result().status_code == 200
+    assert client().post(RECOGNIZE, data=photo).status_code == 200
 
 
 def test_more_requests_than_may_wait_are_refused_at_once(encoded, monkeypatch):
     monkeypatch.setattr("skfer.web._limits.MAX_WAITING", 1)
     reader, photo = SlowReader(), encoded(".jpg")
     app = create_app(reader, limits=Limits(concurrent=1, patience=60))
-    statuses = []
-
-    def post():
-        statuses.append(app.test_client().post(RECOGNIZE, data=photo).status_code)
-
-    threads = [threading.Thread(target=post) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    while len(statuses) < 3:  # within the patience of the one that waits
-        threads[0].join(0.05)
-    assert statuses == [429] * 3
-    reader.go_on.set()
-    for thread in threads:
-        thread.join(20)
-    assert statuses == [429] * 3 + [200] * 2
+    with ThreadPoolExecutor(5) as threads:
+        posts = [
+            threads.submit(lambda: app.test_client().post(RECOGNIZE, data=photo).status_code)
+            for _ in range(5)
+        ]
+        # Within the patience of the one that waits.
+        assert [post.result() for post in islice(as_completed(posts, 30), 3)] == [429] * 3
+        reader.go_on.set()
+    assert sorted(post.result() for post in posts) == [200, 200, 429, 429, 429]
 
 
 def test_a_refused_upload_frees_its_slot(reader, encoded):
@@ -343,9 +317,6 @@ def test_a_refused_upload_frees_its_slot(reader, encoded):
 def test_invalid_limits_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}={value}"):
         Limits(**{name: value})
-
-
-# Errors ------------------------------------------------------------------------------------------
 
 
 def test_errors_of_routing_are_json(client):

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json
@@ -193,8 +191,6 @@ def test_work_ends_when_the_client_disconnects(route, tmp_path, encoded, monkeyp
         assert time.monotonic() - start < 50
 
 
-# The command, in a process -----------------------------------------------------------------------
-
 _COMMAND = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores it
@@ -247,9 +243,6 @@ def test_the_command_ends_with_sigterm_during_work(encoded, tmp_path):
         process.send_signal(signal.SIGTERM)
         process.wait(30)  # the photo would take 60 seconds, of which 10 are allowed
     assert process.returncode == 128 + signal.SIGTERM
-
-
-# serve -------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,7 +1,3 @@
-"""The annotated file of a video, opened in a real Chromium."""
-
-from __future__ import annotations
-
 import pytest
 
 from skfer.detection import YuNetDetector
@@ -9,11 +5,9 @@ from skfer.video import recognize_video
 
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(300)]
 
-VIDEO = "document.querySelector('video')"
-
 
 @pytest.mark.slow
-def test_chromium_plays_what_was_written(
+def test_chromium_plays_an_annotated_video(
     chromium, face_video, yunet_model, fitted_pipeline, tmp_path
 ):
     from selenium.webdriver.support.wait import WebDriverWait
@@ -22,20 +16,21 @@ def test_chromium_plays_what_was_written(
     recognize_video(face_video, fitted_pipeline, detector=YuNetDetector(yunet_model), output=output)
     chromium.get(output.as_uri())
 
-    def of_video(what):
-        return chromium.execute_script(f"return {VIDEO}.{what}")
+    def video(code):
+        return chromium.execute_script(
+            f"const video = document.querySelector('video'); return video.{code}"
+        )
 
-    def until(what):
-        WebDriverWait(chromium, 60).until(lambda _: of_video(what), f"{what}: {of_video('error')}")
+    def until(code):
+        WebDriverWait(chromium, 60).until(lambda _: video(code), f"{code}: {video('error')}")
 
     until("readyState === HTMLMediaElement.HAVE_ENOUGH_DATA")
-    assert (of_video("videoWidth"), of_video("videoHeight")) == (596, 336)
-    assert of_video("duration") == pytest.approx(4.6, abs=0.1)
-    chromium.execute_script(f"{VIDEO}.currentTime = 0; {VIDEO}.muted = true; {VIDEO}.play()")
+    assert (video("videoWidth"), video("videoHeight")) == (596, 336)
+    assert video("duration") == pytest.approx(4.6, abs=0.1)
+    video("currentTime = 0; video.muted = true; video.play()")
     until("currentTime > 1")
-    # Frames came out of the decoder; the clock of a file without any would run too.
-    assert of_video("getVideoPlaybackQuality().totalVideoFrames") > 5
-    # The index stands in front, so that it can be sought in.
-    chromium.execute_script(f"{VIDEO}.currentTime = 4")
+    # Frames were decoded; the clock alone would run without them.
+    assert video("getVideoPlaybackQuality().totalVideoFrames") > 5
+    video("currentTime = 4")  # the index at the start of the file allows seeking
     until("ended")
-    assert of_video("error") is None
+    assert video("error") is None
