@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from skfer._base import ClassifierWrapper
@@ -91,7 +90,9 @@ def _inner_estimators(estimator: Any) -> list[Any]:
 
 
 def _is_search(estimator: Any) -> bool:
-    return isinstance(estimator, BaseSearchCV) or hasattr(estimator, "best_estimator_")
+    # By name: sklearn.model_selection would be imported for each prediction.
+    names = [base.__name__ for base in type(estimator).__mro__]
+    return "BaseSearchCV" in names or hasattr(estimator, "best_estimator_")
 
 
 def _best(search: Any) -> Any:

@@ -49,28 +49,16 @@ class VideoTooLargeError(ValueError):
 class Decoding:
     """Settings of the decoding of a video.
 
-    Parameters
-    ----------
-    name : str, default=None
-        Name for error messages. None means the path.
-    container : str, default=None
-        FFmpeg's name of the format. None detects it.
-    pixels : int, default=None
-        Largest width times height of a frame. None means `skfer._images._limits.max_pixels`.
-    rate : float, default=None
-        Largest number of frames a second. None keeps all frames.
-    longer_side : int, default=None
-        Length to which the longer side of larger frames is reduced.
-    end : float, default=None
-        Time in seconds at which reading ends.
+    None means the path as name, any format, the default limit of pixels, all frames in their
+    size, and no end.
     """
 
-    name: str | None = None
-    container: str | None = None
-    pixels: int | None = None
-    rate: float | None = None
-    longer_side: int | None = None
-    end: float | None = None
+    name: str | None = None  # for error messages
+    container: str | None = None  # FFmpeg's name of the format
+    pixels: int | None = None  # largest width times height of a frame
+    rate: float | None = None  # largest number of frames a second
+    longer_side: int | None = None  # of the frames, if they are larger
+    end: float | None = None  # seconds
 
 
 def import_av(caller: str) -> Any:
@@ -157,10 +145,9 @@ class VideoFile:
                 first = timestamp or 0.0
             if timestamp is None:
                 elapsed = count / float(self.rate)
-            elif now - (timestamp - first) > _BACKWARDS:  # another recording follows
-                first = timestamp - now - 1 / float(self.rate)
-                elapsed = timestamp - first
             else:
+                if now - (timestamp - first) > _BACKWARDS:  # another recording follows
+                    first = timestamp - now - 1 / float(self.rate)
                 elapsed = timestamp - first
             now = max(now, elapsed)
             if self._decoding.end is not None and now > self._decoding.end:
@@ -280,13 +267,13 @@ class VideoFile:
             declared = f"a duration of {self.seconds:.3f} s"
         if declared:
             return (
-                f"{self._label} is truncated after {reached}: it declares {declared}. The {count} "
-                "frames before were processed."
+                f"{self._label} is truncated after {reached}: it declares {declared}. Frames "
+                f"processed: {count}."
             )
         if lost:
             return (
                 f"{self._label} is damaged: {lost} of its packets up to {reached} can't be "
-                f"decoded. The {count} other frames were processed."
+                f"decoded. Frames processed: {count}."
             )
         return None
 
@@ -341,22 +328,9 @@ class VideoFile:
 class IsolatedVideo:
     """A `VideoFile` that is opened and decoded in a child process.
 
-    Parameters
-    ----------
-    source : str, os.PathLike, bytes or binary file with a descriptor
-        A file must be at its start.
-    worker : Worker or WorkLimits
-        Worker, or limits of a worker for this video.
-    decoding : Decoding
-    seconds : float, default=None
-        Time limit from opening to the last frame. None means that of the limits.
-    abandoned : callable, default=None
-        As for `Worker.stream`.
-
-    Attributes
-    ----------
-    n_frames, rate, seconds, width, height, problem
-        As for `VideoFile`. A limit that is exceeded after the first frame sets `problem`.
+    A file with a descriptor must be at its start. Limits create a worker for this video. `seconds`
+    is the time from opening to the last frame; None means that of the limits. `abandoned` is as
+    in `Worker.call`. A limit that is exceeded after the first frame sets `problem`.
     """
 
     is_live = False
@@ -389,17 +363,12 @@ class IsolatedVideo:
         self.problem: str | None = None
         self._items = worker.stream(decode, *args, file=file, seconds=seconds, abandoned=abandoned)
         try:
-            header = next(self._items)
+            self.n_frames, self.rate, self.seconds, self.width, self.height = next(self._items)
         except BaseException as error:
             self.close()
             if isinstance(error, WorkerError):
                 raise self._describe(error) from error
             raise
-        self.n_frames: int | None = header["n_frames"]
-        self.rate: Fraction = header["rate"]
-        self.seconds: float | None = header["seconds"]
-        self.width: int = header["width"]
-        self.height: int = header["height"]
 
     def __iter__(self) -> Iterator[Timed]:
         count, now = 0, 0.0
@@ -430,11 +399,10 @@ class IsolatedVideo:
 
 
 def decode(source: str | bytes | BinaryIO, decoding: Decoding) -> Iterator[Any]:
-    """Yield the header as a dict, the frames with their times, and the `problem`."""
+    """Yield the header, the frames with their times, and the `problem`."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with closing(VideoFile(file, decoding)) as video:
-        names = ("n_frames", "rate", "seconds", "width", "height")
-        yield {name: getattr(video, name) for name in names}
+        yield video.n_frames, video.rate, video.seconds, video.width, video.height
         yield from video
         yield video.problem
 

@@ -101,11 +101,11 @@ class Worker:
 
     def __init__(self, memory: int = 2_000_000_000):
         self._memory = memory
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Any = None
         self._ready = False
-        self._shared: mmap.mmap | None = None
+        self._shared: Any = None
         self._end: Callable[[], Any] = lambda: None
-        self._connection: Connection | None = None
+        self._connection: Any = None
 
     def __enter__(self) -> Worker:
         return self
@@ -145,29 +145,10 @@ class Worker:
         seconds: float | None = None,
         abandoned: Callable[[], bool] | None = None,
     ) -> Any:
-        """Call a function in the child process.
+        """Call a function in the child process and return its result.
 
-        Parameters
-        ----------
-        function : callable
-        *args : object
-        seconds : float, default=None
-            Time limit. None means no limit.
-        abandoned : callable, default=None
-            Function that is called several times a second. The process is killed when it
-            returns True.
-
-        Returns
-        -------
-        object
-            Result of the function.
-
-        Raises
-        ------
-        WorkerError
-            If a limit was exceeded or the process ended.
-        Exception
-            Exception of the function.
+        The process is killed after `seconds`, and when `abandoned` returns True, which is called
+        several times a second. A limit that is exceeded and a crash raise `WorkerError`.
         """
         return next(self._results(function, args, None, seconds, abandoned))
 
@@ -181,22 +162,8 @@ class Worker:
     ) -> Iterator[Any]:
         """Iterate over a generator that runs in the child process.
 
-        The child continues while results wait in the pipe and in shared memory.
-
-        Parameters
-        ----------
-        function : callable
-            Function that returns an iterator.
-        *args : object
-        file : binary file with a descriptor, default=None
-            Open file. The child opens its descriptor as the first argument of the function; both
-            processes share one position.
-        seconds, abandoned
-            As for `call`, like the exceptions.
-
-        Yields
-        ------
-        object
+        The child continues while results wait in the pipe and in shared memory. An open `file`
+        with a descriptor, which both processes share, is the first argument of the function.
         """
         yield from self._results(function, args, file, seconds, abandoned, streamed=True)
 
@@ -225,8 +192,6 @@ class Worker:
         keep = False
         try:
             self.start()
-            assert self._connection is not None
-            assert self._process is not None
             if not self._ready:  # the limit of the call excludes the start
                 self._wait(time.monotonic() + _START_SECONDS, _START_SECONDS, abandoned)
                 self._ready = bool(self._received())
@@ -262,7 +227,6 @@ class Worker:
 
     def _received(self) -> tuple[str, Any]:
         """Return the kind and value of the next message of the child."""
-        assert self._connection is not None  # called while it runs
         try:
             kind, data, sizes, offset, length = self._connection.recv()
         except (EOFError, OSError) as error:
@@ -281,7 +245,6 @@ class Worker:
             self._shared = shared
         buffers = []
         for size in sizes:
-            assert self._shared is not None
             buffers.append(bytearray(memoryview(self._shared)[offset : offset + size]))
             offset += size
         if sizes:
@@ -291,7 +254,6 @@ class Worker:
     def _wait(
         self, due: float | None, seconds: float | None, abandoned: Callable[[], bool] | None
     ) -> None:
-        assert self._connection is not None  # called while it runs
         while True:
             left = None if due is None else due - time.monotonic()
             if left is not None and left <= 0:
@@ -305,7 +267,6 @@ class Worker:
 
     def _crash(self) -> WorkerError:
         process = self._process
-        assert process is not None  # it was started
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)  # its connection is closed
         code = process.poll()
@@ -418,7 +379,7 @@ class _Sender:
 
     def __init__(self, connection: Connection):
         self._connection = connection
-        self._shared: mmap.mmap | None = None
+        self._shared: Any = None
         self._size = self._slots = self._slot = self._unconfirmed = 0
 
     def send(self, kind: str, value: Any) -> None:
@@ -431,7 +392,6 @@ class _Sender:
             self._send((kind, pickle.dumps(value, protocol=5), [], 0, 0), None)
             return
         descriptor = self._reserve(total, given=kind != "item")
-        assert self._shared is not None
         offset = start = self._slot * self._size
         for view in raw:
             self._shared[offset : offset + view.nbytes] = view

@@ -1,4 +1,4 @@
-"""What the workers of a Dask cluster import, and leave word of themselves with."""
+"""Objects that write an event file in each worker process of a Dask cluster."""
 
 import os
 import uuid
@@ -7,39 +7,37 @@ from pathlib import Path
 import keras
 
 
-def leave_word(folder):
-    """A file named by this process, in whichever it is called."""
+def write_event(folder):
     Path(folder, f"{os.getpid()}-{uuid.uuid4().hex}").touch()
 
 
-def words_by_process(folder):
-    """How often each process left word."""
+def events_by_process(folder):
     pids = [int(path.name.split("-")[0]) for path in Path(folder).iterdir()]
     return {pid: pids.count(pid) for pid in pids}
 
 
-class LeavesWordOfFits(keras.callbacks.Callback):
-    """Leaves word whenever a fit begins."""
+class LoggedFit(keras.callbacks.Callback):
+    """Callback that writes an event when a fit starts."""
 
     def __init__(self, folder):
         super().__init__()
         self.folder = folder
 
     def on_train_begin(self, logs=None):
-        leave_word(self.folder)
+        write_event(self.folder)
 
 
-class LeavesWordOfArrivals(list):
-    """Images that leave word whenever they arrive in a process."""
+class LoggedImages(list):
+    """Images that write an event when a process receives them."""
 
     def __init__(self, images, folder):
         super().__init__(images)
         self.folder = folder
 
     def __reduce__(self):
-        return _arrived, (list(self), self.folder)
+        return _receive, (list(self), self.folder)
 
 
-def _arrived(images, folder):
-    leave_word(folder)
-    return LeavesWordOfArrivals(images, folder)
+def _receive(images, folder):
+    write_event(folder)
+    return LoggedImages(images, folder)

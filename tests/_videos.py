@@ -14,7 +14,7 @@ KEY_EVERY_60 = {"g": "60", "keyint_min": "60", "sc_threshold": "0", "bf": "2", "
 
 
 class BrightSquares:
-    """Finds bright spots on a dark ground, and counts how often it was asked."""
+    """Detector of bright squares on a dark background, which counts its calls."""
 
     calls = 0
 
@@ -29,9 +29,9 @@ class BrightSquares:
 
 
 def picture(*corners, size=(96, 160)):
-    """A dark picture with bright squares at those upper left corners, each with a darker band.
+    """A dark picture with bright squares at these upper left corners.
 
-    The band's height follows from the place, so that a face that moves looks different.
+    Each has a darker band, whose position follows from the corner: a moving face looks different.
     """
     drawn = np.full((*size, 3), 40, np.uint8)
     for x, y in corners:
@@ -41,40 +41,56 @@ def picture(*corners, size=(96, 160)):
     return drawn
 
 
-def write_clip(path, pictures, times=None, *, container=None, options=None):
-    """A video of those pictures, shown from those seconds on; 25 a second without."""
-    times = [place / 25 for place in range(len(pictures))] if times is None else times
+def encode(
+    path,
+    pictures,
+    times=None,
+    *,
+    codec="libx264",
+    rate=25,
+    layout="yuv420p",
+    container=None,
+    options=None,
+    settings=None,
+):
+    """A video of RGB or RGBA pictures, shown from these seconds on, or at this rate."""
     with av.open(str(path), "w", format=container, options=options or {}) as file:
-        stream = file.add_stream("libx264", rate=25, options={"crf": "12", "bf": "2"})
+        stream = file.add_stream(codec, rate=rate, options=settings or {})
         stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for drawn, seconds in zip(pictures, times, strict=True):
-            frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
-            frame.time_base = Fraction(1, 1000)
-            frame.pts = round(1000 * seconds)
+        stream.pix_fmt = layout
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for index, drawn in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(drawn, ("rgb24", "rgba")[drawn.shape[2] - 3])
+            if times is not None:
+                frame.time_base, frame.pts = Fraction(1, 1000), round(1000 * times[index])
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return path
 
 
+def write_clip(path, pictures, times=None, *, container=None, options=None):
+    """An H.264 video, by default of 25 frames a second."""
+    times = [index / 25 for index in range(len(pictures))] if times is None else times
+    settings = {"crf": "12", "bf": "2"}
+    return encode(path, pictures, times, container=container, options=options, settings=settings)
+
+
 def write_long(path, n_frames=100, *, codec="libx264", size=(96, 160), options=None):
-    """A clip of a square that moves, 25 frames a second, with a key frame every 60."""
-    with av.open(str(path), "w", options=options or {}) as file:
-        stream = file.add_stream(
-            codec, rate=25, options=KEY_EVERY_60 if codec == "libx264" else {"qmin": "2"}
-        )
-        stream.height, stream.width = size
-        stream.pix_fmt = "yuv420p"
-        for place in range(n_frames):
-            drawn = picture((4 + place % 100, 20), size=size)
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
-        file.mux(stream.encode(None))
-    return path
+    """A clip of a moving square with 25 frames a second and a key frame every 60 frames."""
+    pictures = [picture((4 + index % 100, 20), size=size) for index in range(n_frames)]
+    settings = KEY_EVERY_60 if codec == "libx264" else {"qmin": "2"}
+    return encode(path, pictures, codec=codec, options=options, settings=settings)
+
+
+def steady(path, rate, n_frames=3):
+    """An AVI of Motion JPEG with this number of frames a second."""
+    pictures = [picture((20, 20))] * n_frames
+    return encode(path, pictures, codec="mjpeg", rate=rate, layout="yuvj420p")
 
 
 def copied(source, target, *, earlier=0.0, options=None):
-    """A copy of the packets, with times that much earlier, as a lossless trim makes it."""
+    """A copy of the packets with earlier times, as of a lossless trim."""
     with av.open(str(source)) as read, av.open(str(target), "w", options=options or {}) as file:
         stream = read.streams.video[0]
         copy = file.add_stream_from_template(stream)
@@ -89,7 +105,7 @@ def copied(source, target, *, earlier=0.0, options=None):
 
 
 def edited(source, target, duration):
-    """A copy whose edit list ends after that many milliseconds."""
+    """A copy whose edit list ends after these milliseconds."""
     content = bytearray(source.read_bytes())
     place = content.index(b"elst") + 12
     content[place : place + 4] = struct.pack(">I", duration)
@@ -98,7 +114,7 @@ def edited(source, target, duration):
 
 
 def cut(source, target, share):
-    """A copy that breaks off after that share of the bytes."""
+    """A copy that is truncated after this share of the bytes."""
     content = source.read_bytes()
     target.write_bytes(content[: round(share * len(content))])
     return target
@@ -107,23 +123,18 @@ def cut(source, target, share):
 def hidden_frames(path, n_frames):
     """VP8 whose frames are all decoded and never shown, after the first."""
     seed = path.with_name("seed.webm")
-    with av.open(str(seed), "w") as file:
-        stream = file.add_stream("libvpx", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
-        for place in range(3):
-            drawn = picture((20 + 7 * place, 20), size=(480, 640))
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
-        file.mux(stream.encode(None))
+    pictures = [picture((20 + 7 * index, 20), size=(480, 640)) for index in range(3)]
+    encode(seed, pictures, codec="libvpx")
     with av.open(str(seed)) as read, av.open(str(path), "w") as file:
         stream = read.streams.video[0]
         copy = file.add_stream_from_template(stream)
         first, second, *_ = [bytes(packet) for packet in read.demux(stream) if packet.size]
         unseen = bytes([second[0] & ~0x10]) + second[1:]
-        for place in range(n_frames):
-            packet = av.Packet(first if place == 0 else unseen)
+        for index in range(n_frames):
+            packet = av.Packet(first if index == 0 else unseen)
             packet.stream, packet.time_base = copy, Fraction(1, 1000)
-            packet.pts = packet.dts = place // 100  # of no length to speak of
-            packet.is_keyframe = place == 0
+            packet.pts = packet.dts = index // 100
+            packet.is_keyframe = index == 0
             file.mux(packet)
     return path
 
@@ -139,17 +150,4 @@ def countless_samples(path, n_samples):
         place = content.index(box) + offset
         content[place : place + 4 * len(numbers)] = struct.pack(f">{len(numbers)}I", *numbers)
     path.write_bytes(content)
-    return path
-
-
-def steady(path, rate, n_frames=3):
-    """An AVI of Motion JPEG with that many frames a second."""
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("mjpeg", rate=rate)
-        stream.height, stream.width = 96, 160
-        stream.pix_fmt = "yuvj420p"
-        for _ in range(n_frames):
-            drawn = av.VideoFrame.from_ndarray(picture((20, 20)), format="rgb24")
-            file.mux(stream.encode(drawn))
-        file.mux(stream.encode(None))
     return path

@@ -1,4 +1,4 @@
-"""More images than memory: the same answers, without keeping all of them."""
+"""More images than memory: the same results with few images in memory."""
 
 import gc
 import os
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.* no face found")
 
 linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads Linux's /proc")
 
-# In MiB, of which a sixteenth may be kept: nothing, a few crops, all.
+# working_memory in MiB. A sixteenth is for crops: no crop, a few, all.
 NOTHING, LITTLE, MUCH = 0, 0.5, 1024
 
 
@@ -71,7 +71,7 @@ photos = st.lists(
 @given(
     photos, st.sampled_from([NOTHING, MUCH]), st.integers(1, 3), st.sampled_from(["gray", "rgb"])
 )
-def test_threads_and_files_resize_as_one_thread_in_memory_does(batch, memory, n_jobs, color):
+def test_threads_and_files_resize_like_one_thread_in_memory(batch, memory, n_jobs, color):
     one_by_one = [ImageResizer(8, color=color).transform([image])[0] for image in batch]
 
     with config_context(working_memory=memory):
@@ -79,12 +79,12 @@ def test_threads_and_files_resize_as_one_thread_in_memory_does(batch, memory, n_
 
     np.testing.assert_array_equal(resized, one_by_one)
     assert resized.dtype == np.uint8
-    resized[0] = 0  # as any array, it may be changed
+    resized[0] = 0  # the array is writable
 
 
 @pytest.mark.parametrize("memory", [NOTHING, LITTLE])
 @pytest.mark.parametrize("form", ["paths", "bytes", "arrays", "dense"])
-def test_crops_that_are_not_kept_are_cut_again_alike(scene_files, memory, form):
+def test_crops_that_are_not_kept_are_cropped_again(scene_files, memory, form):
     paths, _ = scene_files
     images = [cv2.imread(str(path))[..., ::-1] for path in paths]
     X = {
@@ -105,7 +105,7 @@ def test_crops_that_are_not_kept_are_cut_again_alike(scene_files, memory, form):
         np.testing.assert_array_equal(np.asarray(crop), expected)
 
 
-def test_aligned_crops_are_cut_again_alike(astronaut, yunet_model):
+def test_aligned_crops_that_are_not_kept_are_cropped_again(astronaut, yunet_model):
     cropper = FaceCropper(YuNetDetector(yunet_model), align=True, margin=0.1)
     X = [astronaut, np.zeros((20, 20), np.uint8), astronaut[:, ::-1]]
     with pytest.warns(UserWarning, match="1 of 3 images: no face"):
@@ -117,7 +117,7 @@ def test_aligned_crops_are_cut_again_alike(astronaut, yunet_model):
 
 
 @pytest.mark.parametrize("on_missing", ["image", "blank"])
-def test_what_stands_for_a_missing_face_is_made_again_too(astronaut, on_missing):
+def test_replacements_of_missing_faces_are_made_again(astronaut, on_missing):
     X = [np.full((50, 40, 3), 7, np.uint8), astronaut, np.full((30, 30), 9, np.uint8)]
     cropper = FaceCropper(on_missing=on_missing, whole_below=32)
 
@@ -126,26 +126,26 @@ def test_what_stands_for_a_missing_face_is_made_again_too(astronaut, on_missing)
     cropper.set_params(margin=2.0, on_missing="image")
 
     assert np.asarray(late[0]).tolist() == (X[0] * (on_missing == "image")).tolist()
-    assert np.asarray(late[1]).shape == (95, 95, 3)  # by the parameters of then
+    assert np.asarray(late[1]).shape == (95, 95, 3)  # with the earlier parameters
     assert np.asarray(late[2]).tolist() == X[2].tolist()
 
 
-def test_the_detector_sees_each_image_once(scene_files):
+def test_the_detector_is_called_once_for_each_image(scene_files):
     paths, _ = scene_files
     seen = []
 
-    class Counting:
+    class CountingDetector:
         def detect(self, image):
             seen.append(image)
             return HaarDetector().detect(image)
 
     with config_context(working_memory=0):
-        crops = FaceCropper(Counting()).transform(paths)
+        crops = FaceCropper(CountingDetector()).transform(paths)
         assert GrayscaleResizer(24).transform(crops).shape == (len(paths), 24, 24, 1)
     assert len(seen) == len(paths)
 
 
-def test_a_crop_that_was_not_kept_travels_without_its_photo(scene_files):
+def test_a_crop_that_was_not_kept_is_pickled_without_its_photo(scene_files):
     with config_context(working_memory=0):
         late = FaceCropper().transform(scene_files[0][:2])
     expected = np.asarray(late[1])
@@ -166,7 +166,7 @@ def test_an_unreadable_file_in_the_middle_is_named(scene_files, tmp_path, step, 
         step.transform(paths)
 
 
-def test_a_file_that_is_gone_when_it_is_cut_again_is_named(scene_files, tmp_path):
+def test_a_file_that_is_missing_in_the_second_pass_is_named(scene_files, tmp_path):
     paths = list(scene_files[0][:3])
     paths[1] = tmp_path / "moved.png"
     paths[1].write_bytes(scene_files[0][1].read_bytes())
@@ -188,7 +188,7 @@ def test_threads_fill_the_array_under_every_backend(scene_files, backend):
 
 @pytest.fixture(scope="module")
 def in_memory(scene_files):
-    """A Pipeline fitted on photos, with all of them in memory, and its probabilities."""
+    """A Pipeline fitted on photos in memory, and its probabilities."""
     paths, labels = scene_files
     steps = [("cropper", FaceCropper()), ("resizer", GrayscaleResizer(24))]
     pipeline = Pipeline([*steps, ("classifier", classifier(validation_fraction=0.2))])
@@ -196,7 +196,7 @@ def in_memory(scene_files):
 
 
 @pytest.mark.slow
-def test_a_pipeline_fits_and_predicts_from_files_as_from_memory(scene_files, in_memory):
+def test_a_pipeline_fits_and_predicts_from_files_like_from_memory(scene_files, in_memory):
     paths, labels = scene_files
     expected, probabilities = in_memory
     with config_context(working_memory=0):
@@ -212,7 +212,7 @@ def test_a_pipeline_fits_and_predicts_from_files_as_from_memory(scene_files, in_
 def test_a_classifier_reads_a_file_of_numpy(faces, tmp_path, mode):
     np.save(tmp_path / "images.npy", faces.images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode=mode)
-    weights = np.linspace(0, 1, len(mapped))  # the first is none: it is left out
+    weights = np.linspace(0, 1, len(mapped))  # the first image is left out
 
     expected = classifier().fit(faces.images, faces.labels, weights)
     from_file = classifier().fit(mapped, faces.labels, weights)
@@ -223,35 +223,35 @@ def test_a_classifier_reads_a_file_of_numpy(faces, tmp_path, mode):
     )
 
 
-def test_parts_are_judged_as_one_batch(faces):
+def test_the_scale_of_a_batch_is_that_of_all_its_parts(faces):
     fitted = classifier().fit(faces.images, faces.labels)
     light = faces.images.astype(np.float32)
-    light[:1100] = 0.5  # by itself, such a part would be on another scale
+    light[:1100] = 0.5  # alone, such a part would have another scale
     batch = np.concatenate([np.full((1100, 48, 48), 0.5, np.float32), light])
     np.testing.assert_array_equal(fitted.predict_proba(batch)[1100:], fitted.predict_proba(light))
 
 
 @pytest.mark.slow
-def test_a_fit_and_a_prediction_copy_none_of_the_images():
+def test_fit_and_predict_do_not_copy_the_images():
     images = np.zeros((4000, 64, 64), np.uint8)
     images[::2] = 255
     labels = np.arange(len(images)) % 2
     weights = np.ones(len(images))
     weights[0] = 0
+    classifier = FacialExpressionClassifier(
+        tiny_network, epochs=1, batch_size=500, validation_fraction=0.1, random_state=0
+    )
     tracemalloc.start()
     try:
-        fitted = FacialExpressionClassifier(
-            tiny_network, epochs=1, batch_size=500, validation_fraction=0.1, random_state=0
-        ).fit(images, labels, weights)
-        fitted.predict(images)
+        classifier.fit(images, labels, weights).predict(images)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < images.nbytes  # a copy alone would be that much
+    assert peak < images.nbytes  # the size of a copy
 
 
 @linux_only
-def test_a_file_takes_no_memory_while_it_is_filled_and_read():
+def test_a_file_array_needs_little_memory():
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -268,26 +268,25 @@ def test_a_file_takes_no_memory_while_it_is_filled_and_read():
 
 @pytest.mark.slow
 @linux_only
-def test_the_file_has_no_name_and_goes_with_the_array(tmp_path, monkeypatch):
+def test_the_file_has_no_name_and_ends_with_the_last_view(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    def mapped():
+    def is_mapped():
+        gc.collect()
         return str(tmp_path) in Path("/proc/self/maps").read_text()
 
     with config_context(working_memory=0):
         resized = GrayscaleResizer(24).transform(np.zeros((5, 48, 48), np.uint8))
-    assert mapped()
+    assert is_mapped()
     assert list(tmp_path.iterdir()) == []
     view = resized[1:3]
     del resized
-    gc.collect()
-    assert mapped()  # the rest lives as long as a part of it
+    assert is_mapped()
     del view
-    gc.collect()
-    assert not mapped()
+    assert not is_mapped()
 
 
-def test_a_disk_without_room_is_an_error_that_names_the_size():
+def test_a_full_disk_is_an_error_with_the_size():
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, before[1]))
     try:
@@ -297,7 +296,7 @@ def test_a_disk_without_room_is_an_error_that_names_the_size():
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_what_was_written_to_a_private_mapping_stays(tmp_path):
+def test_changes_of_a_private_mapping_are_kept(tmp_path):
     np.save(tmp_path / "images.npy", np.zeros((9, 64, 64), np.uint8))
     mapped = np.load(tmp_path / "images.npy", mmap_mode="c")
     mapped[...] = 5

@@ -16,6 +16,7 @@ from _videos import (
     countless_samples,
     cut,
     edited,
+    encode,
     hidden_frames,
     picture,
     steady,
@@ -27,10 +28,10 @@ from skfer._video_file import Decoding, IsolatedVideo, VideoFile, VideoTooLargeE
 from skfer._worker import Worker, WorkerError, WorkLimits
 
 
-def times_and_problem(path):
+def read(path):
+    """The timestamps of the frames, and the problem."""
     with closing(VideoFile(path)) as video:
-        times = [time for time, _ in video]
-        return times, video.problem
+        return [timestamp for timestamp, _ in video], video.problem
 
 
 @pytest.fixture(scope="module")
@@ -40,91 +41,78 @@ def long(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["trimmed.mp4", "trimmed.mov"])
 def test_frames_that_an_edit_list_hides_are_not_missing(long, tmp_path, name):
-    times, problem = times_and_problem(copied(long, tmp_path / name, earlier=1.5))
+    times, problem = read(copied(long, tmp_path / name, earlier=1.5))
     assert problem is None
     assert len(times) == 62
     np.testing.assert_allclose(times, np.arange(62) / 25, atol=0.021)
 
 
 def test_an_edit_list_that_ends_early_is_not_damage(long, tmp_path):
-    times, problem = times_and_problem(edited(long, tmp_path / "shorter.mp4", 2000))
+    times, problem = read(edited(long, tmp_path / "shorter.mp4", 2000))
     assert (len(times), problem) == (50, None)
     trimmed = copied(long, tmp_path / "trimmed.mp4", earlier=1.5)
-    times, problem = times_and_problem(edited(trimmed, tmp_path / "both.mp4", 1000))
+    times, problem = read(edited(trimmed, tmp_path / "both.mp4", 1000))
     assert (len(times), problem) == (25, None)
 
 
 @pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.ts"])
 def test_a_start_offset_is_not_damage(long, tmp_path, name):
-    times, problem = times_and_problem(copied(long, tmp_path / name, earlier=-1.5))
+    times, problem = read(copied(long, tmp_path / name, earlier=-1.5))
     assert (len(times), times[0], problem) == (100, 0.0, None)
 
 
 @pytest.mark.parametrize("earlier", [0, 1.5])
-def test_a_trimmed_file_that_is_cut_in_the_middle_breaks_off(long, tmp_path, earlier):
-    whole = copied(
-        long, tmp_path / "whole.mp4", earlier=earlier, options={"movflags": "+faststart"}
-    )
-    times, problem = times_and_problem(cut(whole, tmp_path / "cut.mp4", 0.7))
+def test_a_trimmed_file_that_is_cut_is_truncated(long, tmp_path, earlier):
+    options = {"movflags": "+faststart"}
+    whole = copied(long, tmp_path / "whole.mp4", earlier=earlier, options=options)
+    times, problem = read(cut(whole, tmp_path / "cut.mp4", 0.7))
     assert 10 < len(times) < 90
     assert "cut.mp4' is truncated after frame" in problem
 
 
 @pytest.mark.parametrize("name", ["cut.mkv", "cut.avi"])
-def test_other_containers_that_are_cut_break_off(tmp_path, name):
+def test_other_containers_that_are_cut_are_truncated(tmp_path, name):
     whole = write_long(tmp_path / f"whole{name[3:]}", codec="mpeg4")
-    _, problem = times_and_problem(whole)
-    assert problem is None
-    times, problem = times_and_problem(cut(whole, tmp_path / name, 0.6))
+    assert read(whole)[1] is None
+    times, problem = read(cut(whole, tmp_path / name, 0.6))
     assert 0 < len(times) < 90
     assert "is truncated after frame" in problem
 
 
-def test_an_avi_whose_frames_stand_long_is_whole(tmp_path):
+def test_an_avi_with_long_frames_is_complete(tmp_path):
     # Its header counts each repetition of a frame, 4,040 in all.
-    path = tmp_path / "slides.avi"
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("mpeg4", rate=25)
-        stream.height, stream.width, stream.pix_fmt = 96, 160, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for seconds in (0, 0.2, 0.4, 1.2, 1.6, 4.0):
-            frame = av.VideoFrame.from_ndarray(picture((20, 20)), format="rgb24")
-            frame.time_base, frame.pts = Fraction(1, 1000), round(1000 * seconds)
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
-    times, problem = times_and_problem(path)
+    shown = [0, 0.2, 0.4, 1.2, 1.6, 4.0]
+    path = encode(tmp_path / "slides.avi", [picture((20, 20))] * 6, shown, codec="mpeg4")
+    times, problem = read(path)
     assert problem is None
-    assert times == pytest.approx([0, 0.2, 0.4, 1.2, 1.6, 4.0])
+    assert times == pytest.approx(shown)
 
 
-def test_sound_that_goes_on_after_the_pictures_is_not_damage(tmp_path):
+def test_sound_after_the_last_frame_is_not_damage(tmp_path):
     path = tmp_path / "sound.mkv"
     with av.open(str(path), "w") as file:
         pictures = file.add_stream("libx264", rate=25)
         pictures.height, pictures.width, pictures.pix_fmt = 96, 160, "yuv420p"
         sound = file.add_stream("pcm_s16le", rate=8000)
         for _ in range(10):
-            frame = av.VideoFrame.from_ndarray(picture((20, 20)), format="rgb24")
-            file.mux(pictures.encode(frame))
+            file.mux(pictures.encode(av.VideoFrame.from_ndarray(picture((20, 20)), "rgb24")))
         file.mux(pictures.encode(None))
         for second in range(5):
             samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
             samples.sample_rate, samples.pts = 8000, 8000 * second
             file.mux(sound.encode(samples))
         file.mux(sound.encode(None))
-    times, problem = times_and_problem(path)
+    times, problem = read(path)
     assert (len(times), problem) == (10, None)
 
 
 def test_one_frame_an_hour_is_read_at_its_times(tmp_path):
-    times, problem = times_and_problem(steady(tmp_path / "hours.avi", Fraction(1, 3600)))
-    assert (times, problem) == ([0, 3600, 7200], None)
-    clip = write_clip(tmp_path / "hours.mp4", [picture()] * 3, [0, 3600, 7200])
-    times, problem = times_and_problem(clip)
-    assert (times, problem) == ([0, 3600, 7200], None)
+    hours = [0, 3600, 7200]
+    assert read(steady(tmp_path / "hours.avi", Fraction(1, 3600))) == (hours, None)
+    assert read(write_clip(tmp_path / "hours.mp4", [picture()] * 3, hours)) == (hours, None)
 
 
-def test_a_rate_of_nothing_is_an_error(tmp_path):
+def test_a_rate_of_almost_zero_is_an_error(tmp_path):
     content = bytearray(steady(tmp_path / "a.avi", 25).read_bytes())
     place = content.index(b"strh") + 8 + 20  # scale and rate
     content[place : place + 4] = (2**31 - 1).to_bytes(4, "little")
@@ -152,14 +140,14 @@ def test_times_that_are_missing_or_run_backwards_stay_in_order(long, monkeypatch
     monkeypatch.setattr(VideoFile, "_frames", lambda self: map(_Frame, given))
     monkeypatch.setattr(VideoFile, "_describe_loss", lambda *_: None)
     with closing(video):
-        times = [time for time, _ in video]
+        times = [timestamp for timestamp, _ in video]
     assert times == pytest.approx([0, 0.04, 0.08, 0.5, 0.5, 0.5, 1.0, 1.04, 1.08])
 
 
 @pytest.mark.parametrize("error", [ValueError, ArithmeticError, av.error.ArgumentError, OSError])
-def test_every_error_of_the_decoder_is_told_as_one_of_the_file(long, monkeypatch, error):
+def test_every_error_of_the_decoder_names_the_file(long, monkeypatch, error):
     def fail(*_, **__):
-        raise error(22, "it is so") if error is not ValueError else error("it is so")
+        raise error("reason") if error is ValueError else error(22, "reason")
 
     monkeypatch.setattr(av, "open", fail)
     with pytest.raises(ValueError, match=r"long\.mp4' can't be"):
@@ -170,7 +158,7 @@ def test_recordings_joined_to_one_file_follow_each_other_in_time(tmp_path):
     one = write_long(tmp_path / "one.ts", 20)
     joined = tmp_path / "joined.ts"
     joined.write_bytes(one.read_bytes() + one.read_bytes())
-    times, _ = times_and_problem(joined)
+    times, _ = read(joined)
     assert len(times) >= 38
     assert np.diff(times) == pytest.approx(0.04, abs=0.041)
     assert times[-1] == pytest.approx(len(times) / 25, abs=0.2)
@@ -190,19 +178,13 @@ def test_recordings_joined_to_one_file_follow_each_other_in_time(tmp_path):
 )
 def test_frames_of_every_layout_become_rgb(tmp_path, name, codec, layout):
     drawn = picture((20, 20))
+    with_alpha = np.dstack([drawn, np.full((96, 160), 255, np.uint8)])
+    settings = {"x265-params": "log-level=none"} if "265" in codec else {}
     path = tmp_path / name
-    with av.open(str(path), "w") as file:
-        try:
-            stream = file.add_stream(
-                codec, rate=25, options={"x265-params": "log-level=none"} if "265" in codec else {}
-            )
-        except (ValueError, av.error.FFmpegError):
-            pytest.skip(f"this PyAV has no {codec}")
-        stream.height, stream.width, stream.pix_fmt = 96, 160, layout
-        for _ in range(5):
-            with_alpha = np.dstack([drawn, np.full((96, 160), 255, np.uint8)])
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(with_alpha, format="rgba")))
-        file.mux(stream.encode(None))
+    try:
+        encode(path, [with_alpha] * 5, codec=codec, layout=layout, settings=settings)
+    except av.codec.codec.UnknownCodecError:
+        pytest.skip(f"this PyAV has no {codec}")
     with closing(VideoFile(path)) as video:
         frames = [image for _, image in video]
     assert (len(frames), video.problem) == (5, None)
@@ -211,7 +193,7 @@ def test_frames_of_every_layout_become_rgb(tmp_path, name, codec, layout):
         assert np.abs(image.astype(int) - drawn).mean() < 5
 
 
-def test_a_file_without_any_track_says_so(tmp_path):
+def test_a_file_without_tracks_is_an_error(tmp_path):
     path = tmp_path / "empty.mp4"
     with av.open(str(path), "w") as file:
         stream = file.add_stream("mpeg4", rate=25)
@@ -249,9 +231,9 @@ def test_a_child_process_gives_the_same_frames(long, tmp_path):
         assert (video.width, video.height, video.is_live) == (160, 96, False)
         found = list(video)
     assert video.problem is None
-    assert [time for time, _ in found] == [time for time, _ in expected]
-    for (_, one), (_, other) in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for values in zip(found, expected, strict=True):
+        for one, other in zip(*values, strict=True):
+            np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match=r"cut\.mp4' can't be read as a video: .*moov"):
         IsolatedVideo(cut(long, tmp_path / "cut.mp4", 0.5), limits)
 
@@ -265,20 +247,6 @@ def test_an_upload_may_be_bytes_or_an_open_file(long, tmp_path):
             np.testing.assert_allclose(times, np.arange(20) / 5, atol=1e-6)
             assert {image.shape for image in pictures} == {(48, 80, 3)}
         source.close()
-
-
-def png_video(path, side):
-    """A MOV whose one frame is a black PNG of that side, and whose header says 64."""
-    png = cv2.imencode(".png", np.zeros((side, side), np.uint8))[1].tobytes()
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("png", rate=25)
-        stream.width = stream.height = 64
-        stream.pix_fmt = "rgb24"
-        packet = av.Packet(png)
-        packet.stream, packet.time_base = stream, Fraction(1, 25)
-        packet.pts, packet.dts, packet.is_keyframe = 0, 0, True
-        file.mux(packet)
-    return path
 
 
 _PEAK = """
@@ -295,12 +263,21 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 
 def test_frames_above_the_limit_are_not_decoded_to_find_their_size(tmp_path):
-    path = png_video(tmp_path / "large.mov", 6000)
+    """The header declares 64 pixels, the PNG frame has 6000."""
+    path = tmp_path / "large.mov"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("png", rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "rgb24"
+        packet = av.Packet(cv2.imencode(".png", np.zeros((6000, 6000), np.uint8))[1].tobytes())
+        packet.stream, packet.time_base = stream, Fraction(1, 25)
+        packet.pts, packet.dts, packet.is_keyframe = 0, 0, True
+        file.mux(packet)
     limit = {"SKFER_MAX_PIXELS": "1000000", "PYTHONPATH": ":".join(sys.path)}
     command = [sys.executable, "-c", _PEAK, str(path)]
     done = subprocess.run(command, env=limit, capture_output=True, text=True, check=True)
-    said, megabytes = done.stdout.splitlines()
-    assert "of more than 1 million pixels" in said
+    error, megabytes = done.stdout.splitlines()
+    assert "of more than 1 million pixels" in error
     assert int(megabytes) < 60  # the frame takes 108
 
 
@@ -318,19 +295,19 @@ def test_a_table_of_countless_frames_ends_within_the_limits(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_clock_also_holds_for_frames_that_are_not_shown(tmp_path):
+def test_the_time_limit_includes_hidden_frames(tmp_path):
     path = hidden_frames(tmp_path / "hidden.webm", 20_000)
     limits = WorkLimits(memory=600_000_000, seconds=4)
     try:
         with closing(IsolatedVideo(path, limits)) as video:
             list(video)
-        told = video.problem
-    except WorkerError as error:  # before the one frame that is shown
-        told = str(error)
-    assert "It took more than 4 seconds" in told
+        problem = video.problem
+    except WorkerError as error:  # before the visible frame
+        problem = str(error)
+    assert "It took more than 4 seconds" in problem
 
 
-def test_decoding_ends_when_nobody_waits_for_it(tmp_path):
+def test_decoding_ends_if_it_is_abandoned(tmp_path):
     path = hidden_frames(tmp_path / "hidden.webm", 20_000)
     with Worker(600_000_000) as worker, pytest.raises(WorkerError, match="no longer waits"):
         list(IsolatedVideo(path, worker, abandoned=lambda: True))

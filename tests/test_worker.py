@@ -24,8 +24,8 @@ def worker():
         yield worker
 
 
-def gone(pid):
-    """Wait until there is no such process; False if it stays."""
+def has_ended(pid):
+    """Wait for the end of a process."""
     for _ in range(300):
         try:
             os.kill(pid, 0)
@@ -42,18 +42,17 @@ def test_calls_and_streams_share_one_process(worker):
     assert worker.call(work.process_id) == worker.pid
 
 
-def test_arrays_arrive_unchanged_whatever_their_size(worker):
-    sent = [np.full(size, place) for place, size in enumerate((1, 10**5, 10, 10**6, 10**5) * 6)]
-    received = list(worker.stream(work.arrays, [len(array) for array in sent]))
-    assert len(received) == len(sent)
-    for place, (one, other) in enumerate(zip(received, sent, strict=True)):
-        np.testing.assert_array_equal(one, np.full(len(other), place))
-        one[0] = -1  # a copy of the caller's own
-    # What was confirmed too late would be taken for the next job.
+def test_arrays_of_any_size_arrive_unchanged(worker):
+    sizes = (1, 10**5, 10, 10**6, 10**5) * 6
+    received = list(worker.stream(work.arrays, sizes))
+    for index, (size, array) in enumerate(zip(sizes, received, strict=True)):
+        np.testing.assert_array_equal(array, np.full(size, index))
+        array[0] = -1  # the array is writable
+    # A late confirmation would be taken for the next job.
     assert worker.call(len, "four") == 4
 
 
-def test_large_results_of_calls_are_the_callers_own(worker):
+def test_large_results_of_calls_are_independent(worker):
     first, second = (worker.call(work.filled, 1_000_000, value) for value in (1, 2))
     assert (first == 1).all()
     first[:] = 3
@@ -91,7 +90,7 @@ def test_time_beyond_the_limit_ends_the_process(worker):
     with pytest.raises(WorkerError, match=r"more than 0\.5 seconds") as caught:
         worker.call(time.sleep, 1000, seconds=0.5)
     assert caught.value.reason == "time"
-    assert gone(pid)
+    assert has_ended(pid)
     # The time of the caller counts too.
     stream = worker.stream(work.count, 1000, seconds=4)
     next(stream)
@@ -100,23 +99,19 @@ def test_time_beyond_the_limit_ends_the_process(worker):
         list(stream)
 
 
-def test_work_that_nobody_waits_for_ends(worker):
-    worker.call(len, "")
-    pid = worker.pid
-    asked = iter([False, False, True])
-    with pytest.raises(WorkerError) as caught:
-        worker.call(time.sleep, 1000, abandoned=lambda: next(asked))
-    assert caught.value.reason == "abandoned"
-    assert gone(pid)
-
-
-def test_a_stream_that_is_closed_early_ends_the_process(worker):
+def test_abandoned_calls_and_closed_streams_end_the_process(worker):
     stream = worker.stream(work.count, 10**9)
     assert next(stream) == 0
     pid = worker.pid
     stream.close()
-    assert gone(pid)
+    assert has_ended(pid)
     assert worker.call(len, "ab") == 2
+    pid = worker.pid
+    answers = iter([False, False, True])
+    with pytest.raises(WorkerError) as caught:
+        worker.call(time.sleep, 1000, abandoned=lambda: next(answers))
+    assert caught.value.reason == "abandoned"
+    assert has_ended(pid)
 
 
 @pytest.mark.parametrize(("function", "how"), [(os.abort, "SIGABRT"), (work.leave, "exit code 7")])
@@ -143,7 +138,7 @@ def test_workers_of_a_pool_are_used_again_and_end_with_it():
         pool.close()
         with pytest.raises(WorkerError):
             one.call(time.sleep, 1000)
-    assert all(map(gone, pids))
+    assert all(map(has_ended, pids))
 
 
 def test_the_process_ends_with_its_parent():
@@ -152,23 +147,18 @@ def test_the_process_ends_with_its_parent():
         "worker.start(); worker.call(len, ''); print(worker.pid, flush=True); "
         "worker.call(time.sleep, 1000)"
     )
-    path = os.pathsep.join(sys.path)
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": path},
-    )
-    with parent:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         pid = int(parent.stdout.readline())
         parent.kill()
-    assert gone(pid)
+    assert has_ended(pid)
 
 
 @pytest.mark.parametrize(
     "limits",
     [{"memory": 1000}, {"memory": True}, {"seconds": 0}, {"seconds": -1}, {"seconds": np.nan}],
 )
-def test_limits_that_make_no_sense(limits):
+def test_invalid_limits_are_errors(limits):
     with pytest.raises(ValueError, match=next(iter(limits))):
         WorkLimits(**limits)

@@ -34,14 +34,6 @@ Results go to standard output; progress, warnings and errors to standard error.
 """
 
 
-class _Interrupted(KeyboardInterrupt):
-    """SIGINT, SIGTERM or SIGHUP; temporary and incomplete files are removed."""
-
-    def __init__(self, number: int):
-        super().__init__()
-        self.number = number
-
-
 class _Group(click.Group):
     """Commands whose expected errors are one line, without a traceback."""
 
@@ -50,7 +42,7 @@ class _Group(click.Group):
             warnings.filterwarnings("always", category=UserWarning)
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             try:
-                with _raise_on_signals():
+                with _interrupt_on_signals():
                     return super().invoke(ctx)
             except (Exception, KeyboardInterrupt) as error:
                 if number := _signal_number(error):
@@ -67,17 +59,19 @@ def _signal_number(error: BaseException | None) -> int | None:
     """Return the signal that caused an exception; an interrupted import may raise ImportError."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
-            return getattr(error, "number", signal.SIGINT)
+            return error.args[0] if error.args else signal.SIGINT
         error = error.__cause__ or error.__context__
     return None
 
 
 @contextlib.contextmanager
-def _raise_on_signals() -> Iterator[None]:
+def _interrupt_on_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt with the number of a signal, which removes incomplete files."""
+
     def interrupt(number: int, _: Any) -> None:
         if number != signal.SIGINT:
             signal.signal(number, signal.SIG_IGN)  # a second one would interrupt the cleanup
-        raise _Interrupted(number)
+        raise KeyboardInterrupt(number)
 
     names = ["SIGINT", "SIGTERM", "SIGHUP"]
     if threading.current_thread() is not threading.main_thread():
@@ -98,7 +92,10 @@ def _show_warning(message: Any, *_: Any) -> None:
     echo(f"Warning: {message}", err=True)
 
 
-@click.group(cls=_Group, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+_SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
+@click.group(cls=_Group, epilog=_EPILOG, context_settings=_SETTINGS)
 @click.version_option(skfer.__version__, prog_name="skfer")
 def app() -> None:
     """Facial expressions in photos and videos.
@@ -141,12 +138,9 @@ def export(model: str | None, output: Path) -> None:
 @click.option(
     "--host",
     default="127.0.0.1",
-    show_default=True,
     help="Address to listen on. The default accepts connections from this machine only.",
 )
-@click.option(
-    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="TCP port."
-)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="TCP port.")
 @model_option
 @detector_option
 def serve(host: str, port: int, model: str | None, detector: Any) -> None:

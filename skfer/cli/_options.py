@@ -101,7 +101,7 @@ progress_option = click.option(
 
 def load_model(model: str | None) -> Any:
     """Return a pretrained Pipeline by name, or a saved one by path."""
-    from skfer import list_pretrained, load, load_pretrained
+    from skfer import list_pretrained, load_pretrained
 
     if model is None:
         return load_pretrained()
@@ -116,6 +116,8 @@ def load_model(model: str | None) -> Any:
         )
     # The user chooses the format by the name. The author of the file chooses its content.
     if not _is_pickle_name(Path(model)):
+        from skfer import load
+
         return load(model)
     import joblib
 

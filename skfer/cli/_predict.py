@@ -87,12 +87,7 @@ def predict(
     from skfer import recognize
 
     table = recognize(
-        paths,
-        pipeline,
-        detector=detector,
-        on_error="keep",
-        region=region,
-        progress=progress,
+        paths, pipeline, detector=detector, on_error="keep", region=region, progress=progress
     )
     errors = [
         None if _is_missing(error) else _remove_index(error, image)

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -57,8 +57,8 @@ _data_options = combine(
         metavar="FOLDER",
         help="Folder of the images of a table.  [default: folder of the table]",
     ),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
 )
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.command()
@@ -95,7 +95,6 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print the r
     "--batch-size",
     type=click.IntRange(min=1),
     default=32,
-    show_default=True,
     help="Number of images in a training step.",
 )
 @click.option(
@@ -107,21 +106,18 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print the r
     "--augment",
     type=click.Choice(["none", "flip", "light", "strong"]),
     default="light",
-    show_default=True,
     help="Random changes of the training images.",
 )
 @click.option(
     "--size",
     type=click.IntRange(min=16),
     default=48,
-    show_default=True,
     help="Width and height of the faces in pixels.",
 )
 @click.option(
     "-d",
     "--detector",
     default="haar",
-    show_default=True,
     callback=to_detector,
     metavar="NAME|FILE",
     help="Face detector: haar, yunet, mtcnn, or the path of a YuNet .onnx file.",
@@ -134,12 +130,12 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print the r
 )
 @click.option(
     "--validation",
+    "validation_fraction",
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     default=0.1,
-    show_default=True,
     help="Fraction of the images for validation.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+@click.option("--seed", "random_state", type=int, default=0, help="Random seed.")
 @click.option(
     "--set",
     "settings",
@@ -147,24 +143,15 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print the r
     metavar="NAME=VALUE",
     help="Parameter of the Pipeline, such as cropper__margin=0.2. Can be repeated.",
 )
-@_json_option
 def train(
     data: Path,
     output: Path,
-    weights: str | None,
-    network: str | None,
-    epochs: int | None,
-    batch_size: int,
-    learning_rate: float | None,
-    augment: str,
-    size: int,
     detector: Any,
+    size: int,
     faces: bool,
-    validation: float,
-    seed: int,
     settings: tuple[str, ...],
     as_json: bool,
-    **labels: Any,
+    **options: Any,
 ) -> None:
     """Train a model on labelled images and save it.
 
@@ -184,7 +171,7 @@ def train(
       skfer train photos/ -o mine.skfer --set cropper__margin=0.2 --detector yunet
     """
     values = _parse_settings(settings)
-    labelled = _load_labelled(data, "Training", **labels)
+    images, labels, description = _load_labelled(data, "Training", options)
     from skfer.networks._keras_settings import import_keras
 
     import_keras()
@@ -194,25 +181,16 @@ def train(
     from skfer.networks._registry import DEFAULT_NETWORK
 
     cropper = FaceCropper(detector, whole_below=_FACES_BELOW, n_jobs=-1)
-    classifier = FacialExpressionClassifier(
-        network,
-        weights=weights,
-        epochs=epochs,
-        batch_size=batch_size,
-        augment=augment,
-        validation_fraction=validation,
-        random_state=seed,
-    )
-    if learning_rate is not None:
-        classifier.set_params(learning_rate=learning_rate)
+    classifier = FacialExpressionClassifier(**options)
     steps = [("cropper", cropper), ("resizer", GrayscaleResizer(size)), ("classifier", classifier)]
     pipeline = Pipeline(steps).set_params(**values)
     check_savable(pipeline, output)
-    default = f"the network of {weights}" if weights else DEFAULT_NETWORK
-    echo(f"{labelled.description}; training {network or default} ...", err=True)
+    weights, network = options["weights"], options["network"]
+    network = network or (f"the network of {weights}" if weights else DEFAULT_NETWORK)
+    echo(f"{description}; training {network} ...", err=True)
     # The saved model has the cropper in any case, for photos.
     with contextlib.redirect_stdout(sys.stderr):
-        (pipeline[1:] if faces else pipeline).fit(labelled.images, labelled.labels)
+        (pipeline[1:] if faces else pipeline).fit(images, labels)
     save_model(pipeline, output)
     classes = classifier.classes_.tolist()
     if as_json:
@@ -249,7 +227,6 @@ def _parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
     "Test.  [default: PublicTest, otherwise Validation or Test]",
 )
 @click.option("--faces", is_flag=True, help="The images are faces: skip the face detection.")
-@_json_option
 def evaluate(
     data: Path,
     model: str | None,
@@ -257,7 +234,7 @@ def evaluate(
     usage: str | None,
     faces: bool,
     as_json: bool,
-    **labels: Any,
+    **options: Any,
 ) -> None:
     """Score the predictions of a model on labelled images.
 
@@ -271,17 +248,17 @@ def evaluate(
     """
     import numpy as np
 
-    labelled = _load_labelled(data, usage, **labels)
+    images, labels, _ = _load_labelled(data, usage, options)
     pipeline = _set_croppers(load_model(model), faces, detector)
     classes = np.asarray(pipeline.classes_)
-    unknown = sorted(set(labelled.labels.tolist()) - set(classes.tolist()))
+    unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
     if unknown:
         raise click.ClickException(
             f"The data has the class {unknown[0]!r}, which the model does not know. It knows: "
             f"{', '.join(map(str, classes.tolist()))}."
         )
-    scores = _score(labelled.labels, pipeline.predict_proba(labelled.images), classes)
-    result = {"data": str(data), "images": len(labelled.labels), **scores}
+    scores = _score(labels, pipeline.predict_proba(images), classes)
+    result = {"data": str(data), "images": len(labels), **scores}
     echo(json.dumps(result, indent=2) if as_json else _to_text(result))
 
 
@@ -330,49 +307,37 @@ def _score(labels: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -
 
 
 def _to_text(result: dict[str, Any]) -> str:
+    import pandas as pd
+
     names = [printable(name) for name in result["classes"]]
-    width = max(10, *(len(name) + 2 for name in names))
-    lines = [f"{result['images']} images of {result['data']}"]
-    for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
-        lines.append(f"{name.replace('_', ' '):18} {result[name]:.3f}")
-    lines += ["", f"{'':{width}}{'images':>8}{'precision':>11}{'recall':>8}{'f1':>7}"]
-    for name, row in zip(names, result["classes"].values(), strict=True):
-        lines.append(
-            f"{name:{width}}{row['images']:8d}{row['precision']:11.3f}{row['recall']:8.3f}"
-            f"{row['f1']:7.3f}"
-        )
-    lines += ["", "confusion matrix (rows: labels, columns: predictions)"]
-    for name, row in zip(names, result["confusion"], strict=True):
-        lines.append(f"{name:{width}}" + "".join(f"{count:7d}" for count in row))
+    scores = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
+    lines = [
+        f"{result['images']} images of {result['data']}",
+        *(f"{name.replace('_', ' '):18} {result[name]:.3f}" for name in scores),
+        "",
+        pd.DataFrame(result["classes"].values(), names).to_string(float_format="{:.3f}".format),
+        "",
+        "confusion matrix (rows: labels, columns: predictions)",
+        pd.DataFrame(result["confusion"], names, names).to_string(),
+    ]
     return "\n".join(lines)
 
 
-class _Labelled(NamedTuple):
-    images: Any
-    labels: np.ndarray
-    description: str
-
-
 def _load_labelled(
-    data: Path,
-    usage: str | None,
-    *,
-    names: str | None,
-    codes: str | None,
-    columns: tuple[str, str] | None,
-    images: Path | None,
-) -> _Labelled:
-    """Load FER2013, or list the images of a folder or a table."""
+    data: Path, usage: str | None, options: dict[str, Any]
+) -> tuple[Any, np.ndarray, str]:
+    """Return images, labels and a description; the options of the labels are removed."""
     from skfer.datasets import load_fer2013, load_image_folder, load_image_table
     from skfer.datasets._fer2013 import FER2013_SUFFIXES
     from skfer.datasets._files import TRAINING, entries_of, split_of
 
+    columns, folder = options.pop("columns"), options.pop("images")
+    labelling = {name: options.pop(name) for name in ("names", "codes")}
+    found: Any
     if columns is not None:
         image, label = (int(column) if column.isdigit() else column for column in columns)
-        table: Any = load_image_table(
-            data, image=image, label=label, folder=images, names=names, codes=codes
-        )
-        return _Labelled(table.paths, table.labels, f"{len(table.labels)} images")
+        found = load_image_table(data, image=image, label=label, folder=folder, **labelling)
+        return found.paths, found.labels, f"{len(found.labels)} images"
     if data.is_file() and data.suffix and not data.name.lower().endswith(FER2013_SUFFIXES):
         raise ValueError(
             f"{str(data)!r} is neither FER2013 nor a folder. For a table of images, add --columns "
@@ -381,14 +346,14 @@ def _load_labelled(
     has_parts = data.is_dir() and any(
         split_of(entry.name) == TRAINING for entry in entries_of(data) if entry.is_dir()
     )
-    if not data.is_file() and (not has_parts or names or codes):
-        folder: Any = load_image_folder(data, names=names, codes=codes)
-        return _Labelled(folder.paths, folder.labels, f"{len(folder.labels)} images")
-    faces: Any = load_fer2013(data, usage=usage)
+    if not data.is_file() and (not has_parts or any(labelling.values())):
+        found = load_image_folder(data, **labelling)
+        return found.paths, found.labels, f"{len(found.labels)} images"
+    found = load_fer2013(data, usage=usage)
     if usage is not None:
-        return _Labelled(faces.images, faces.labels, f"{len(faces.labels)} faces, {usage}")
-    index = faces.public_test_index
+        return found.images, found.labels, f"{len(found.labels)} faces, {usage}"
+    index = found.public_test_index
     if len(index) == 0:
         raise ValueError(f"{str(data)!r} has no test part. Name a part with --usage.")
-    part = faces.usage[index[0]]
-    return _Labelled(faces.images[index], faces.labels[index], f"{len(index)} faces, {part}")
+    description = f"{len(index)} faces, {found.usage[index[0]]}"
+    return found.images[index], found.labels[index], description

@@ -52,7 +52,6 @@ _tracking_options = combine(
         "--every",
         type=click.IntRange(min=1),
         default=1,
-        show_default=True,
         metavar="N",
         help="Detect faces in every N-th frame; faces keep their box in the frames between.",
     ),
@@ -60,7 +59,6 @@ _tracking_options = combine(
         "--smoothing",
         type=click.FloatRange(min=0),
         default=0.3,
-        show_default=True,
         metavar="SECONDS",
         help="Time constant of the smoothing of probabilities; 0 turns it off.",
     ),
@@ -102,15 +100,11 @@ def _count(count: int, noun: str) -> str:
     "--memory-limit",
     type=click.IntRange(min=200),
     default=4000,
-    show_default=True,
     metavar="MB",
     help="Memory limit of the process that decodes the video. A damaged file may need any amount.",
 )
 @click.option(
-    "--bars/--no-bars",
-    default=True,
-    show_default=True,
-    help="Draw bars of the probabilities beside the faces.",
+    "--bars/--no-bars", default=True, help="Draw bars of the probabilities beside the faces."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 @progress_option
@@ -198,17 +192,10 @@ def _summarize(report: VideoReport, source: str) -> dict[str, Any]:
 
 
 @click.command()
-@click.option(
-    "--camera",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Number of the camera.",
-)
+@click.option("--camera", type=click.IntRange(min=0), default=0, help="Number of the camera.")
 @click.option(
     "--window/--no-window",
     default=True,
-    show_default=True,
     help="Show the camera in a window. Without it, print a line when an expression changes.",
 )
 @_tracking_options

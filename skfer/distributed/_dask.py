@@ -92,11 +92,7 @@ def _last_client(needed_by: str) -> Any:
 
 
 def predict_folder(
-    folder: str | os.PathLike,
-    pipeline: Any,
-    *,
-    client: Any = None,
-    partition_size: int = 256,
+    folder: str | os.PathLike, pipeline: Any, *, client: Any = None, partition_size: int = 256
 ) -> pd.DataFrame:
     """Classify the expression in every image file of a folder on a Dask cluster.
 
@@ -123,13 +119,8 @@ def predict_folder(
 
         image : str
             Path.
-        expression
-            The most probable class. With an `AbstainingClassifier`, its abstention label for
-            probabilities below the threshold. Missing for a file that can't be read.
-        probability : float64
-            Probability of the most probable class.
-        one column for each class : float64
-            Probability of the class. The column is named as by `skfer.recognize`.
+        expression, probability, one column for each class
+            As by `skfer.recognize`; missing for a file that can't be read.
         error : str
             Reason for a missing result; otherwise missing.
 

@@ -6,15 +6,10 @@ import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from skfer._utils import import_extra
-from skfer.recognition import (
-    class_columns,
-    escape_formula,
-    set_column_types,
-    unescape_formula,
-)
+from skfer.recognition import class_columns, escape_formula, set_column_types, unescape_formula
 from skfer.video._follow_faces import VideoFrame
 
 if TYPE_CHECKING:
@@ -28,16 +23,6 @@ SUFFIXES = (".csv", ".parquet")
 _ROWS_PER_GROUP = 2000  # of a Parquet file
 
 Row = tuple[Any, ...]
-
-
-class RowWriter(Protocol):
-    """Writer of rows."""
-
-    def write(self, rows: list[Row]) -> None:
-        """Add rows."""
-
-    def close(self) -> None:
-        """Write the buffered rows."""
 
 
 def frame_rows(frame: VideoFrame) -> list[Row]:
@@ -60,7 +45,7 @@ def frame_rows(frame: VideoFrame) -> list[Row]:
     ]
 
 
-def row_writer(path: str | os.PathLike | None, suffix: str, classes: Sequence[Any]) -> RowWriter:
+def row_writer(path: str | os.PathLike | None, suffix: str, classes: Sequence[Any]) -> Any:
     """Return a writer to a file of the type `suffix`, or to memory."""
     columns = [*COLUMNS, *class_columns(classes)]
     if path is None:
@@ -119,14 +104,12 @@ class RowsInMemory:
 class _CSVWriter:
     def __init__(self, path: str | os.PathLike, columns: list[str]):
         self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close
+        self.close = self._file.close
         self._writer = csv.writer(self._file)
-        self._writer.writerow(map(escape_formula, columns))
+        self.write([tuple(columns)])
 
     def write(self, rows: list[Row]) -> None:
         self._writer.writerows([escape_formula(value) for value in row] for row in rows)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class _ParquetWriter:

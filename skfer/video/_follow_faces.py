@@ -128,19 +128,8 @@ def follow_faces(
         Path of a video file, or number of a camera.
     pipeline : Pipeline, classifier or FaceReader, default=None
         As for `skfer.recognition.FaceReader`. None means ``skfer.load_pretrained()``.
-    detector : str or FaceDetector, default=None
-        Detector that replaces that of the Pipeline's cropper.
-    every : int, default=1
-        Detect faces in every n-th frame. Faces keep their box in the frames between.
-    smoothing : float, default=0.3
-        Time constant of the exponential smoothing of probabilities, in seconds. 0 turns it off.
-    region : tuple of 4 numbers, default=None
-        Part of the frame to search, as for `skfer.recognition.FaceReader`.
-    limits : WorkLimits, default=None
-        Limits on memory and time for files of unknown origin, which are then decoded in a child
-        process. None decodes in this process. Ignored for a camera.
-    n_jobs : int, default=None
-        Number of threads that detect faces. None and -1 mean one for each core.
+    detector, every, smoothing, region, limits, n_jobs
+        As for `recognize_video`, like the warning.
 
     Returns
     -------
@@ -148,16 +137,12 @@ def follow_faces(
 
     Raises
     ------
-    ValueError
-        If the source can't be read, a parameter is out of range, or the Pipeline can't classify
-        faces.
-    TypeError, NotFittedError
-        If the Pipeline has no `predict_proba`, or is not fitted.
+    ValueError, TypeError, NotFittedError
+        As for `recognize_video`.
 
-    Warns
-    -----
-    UserWarning
-        If a file is damaged or truncated. The message contains the last frame and its time.
+    See Also
+    --------
+    recognize_video : Write a table and an annotated video.
 
     Examples
     --------

@@ -100,10 +100,8 @@ class TimelineDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes or sequence of them, default=None
-            One for each face. None creates a figure.
-        n_faces : int, default=4
-            Largest number of faces. Those in most frames are drawn.
+        ax, n_faces
+            As for `from_table`.
 
         Returns
         -------
@@ -112,7 +110,7 @@ class TimelineDisplay:
         Raises
         ------
         ValueError
-            If the table has no faces or lacks a column, or the number of axes is wrong.
+            As for `from_table`.
         """
         plt = pyplot(f"{type(self).__name__}.plot")
         classes = self._validate()

@@ -32,10 +32,10 @@ def model(fitted_pipeline, tmp_path_factory):
 def class_folder(tmp_path):
     """Drawn faces of 48 pixels in a folder for each class."""
     faces = make_faces(30, classes=["happy", "sad"], random_state=0)
-    for place, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+    for index, (image, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
         folder = tmp_path / "labelled" / label
         folder.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / f"{place}.png"), image)
+        cv2.imwrite(str(folder / f"{index}.png"), image)
     return tmp_path / "labelled"
 
 
@@ -48,11 +48,11 @@ def talk(tmp_path):
 
 @pytest.fixture
 def command():
-    """The words that run the command in a process of its own."""
-    # The network of the model is a function of the tests' own, which another process must find.
+    """The arguments of `subprocess` for a command."""
+    # The network of the model is a function in a module of the tests.
     tests = str(Path(__file__).parents[1])
     code = (
-        # Children of a shell's background jobs, as tests may be, would ignore it.
+        # Background jobs of a shell, such as tests, ignore SIGINT, and so do their children.
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"sys.path.insert(0, {tests!r}); from skfer.cli import main; main()"
     )

@@ -2,26 +2,47 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import types
 
+import click
 import pytest
 
+from skfer.cli._app import app
 from skfer.datasets import make_faces
 
 CLASSES = ["happy", "sad", "surprise"]
-COMMANDS = ["predict", "video", "webcam", "train", "evaluate", "export", "serve"]
+COMMANDS = sorted(app.commands)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_examples(skfer, command):
+def test_help_of_a_command_has_examples_and_describes_each_option(skfer, command):
     result = skfer(command, "--help")
     assert result.exit_code == 0
     assert f"skfer {command}" in result.stdout.split("Examples:")[1]
+    for option in app.commands[command].params:
+        if isinstance(option, click.Option):
+            has_default = option.is_flag or option.required or option.default is not None
+            optional = option.name in {"output", "csv", "folder", "timeline", "settings"}
+            assert has_default or optional or "[default: " in option.help, option.name
 
 
-def test_help_lists_the_commands_and_the_exit_codes(skfer):
-    result = skfer("--help")
-    assert all(command in result.stdout for command in COMMANDS)
-    assert "130" in result.stdout
+def test_help_lists_exit_codes_and_complete_summaries():
+    code = (
+        "import sys; from skfer.cli import main\n"
+        "try: main()\n"
+        "finally: print([n for n in ('tensorflow', 'sklearn', 'cv2', 'av') if n in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
+    assert "..." not in done.stdout.split("Commands:")[1]
+    assert "  130  " in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_package_runs_as_a_module():
+    command = [sys.executable, "-m", "skfer", "--version"]
+    assert b"skfer, version" in subprocess.run(command, capture_output=True, check=True).stdout
 
 
 @pytest.mark.parametrize(
@@ -38,7 +59,7 @@ def test_help_lists_the_commands_and_the_exit_codes(skfer):
         (["webcam", "--every", "0"], 2, "--every"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(skfer, model, arguments, code, message):
+def test_expected_errors_are_one_line(skfer, model, arguments, code, message):
     if arguments[0] == "video":
         arguments = [*arguments, "--model", model]
     result = skfer(*arguments)
@@ -48,9 +69,7 @@ def test_what_is_wrong_is_said_in_a_line(skfer, model, arguments, code, message)
     assert result.stdout == ""
 
 
-def test_serve_hands_the_model_on(skfer, model, monkeypatch):
-    import types
-
+def test_serve_passes_the_model_on(skfer, model, monkeypatch):
     served = {}
     page = types.ModuleType("skfer.web")
     page.serve = lambda pipeline, **options: served.update(options, pipeline=pipeline)
@@ -60,15 +79,6 @@ def test_serve_hands_the_model_on(skfer, model, monkeypatch):
     assert result.exit_code == 0, result.stderr
     assert served.pop("pipeline").classes_.tolist() == CLASSES
     assert served == {"host": "127.0.0.1", "port": 9000, "detector": "haar"}
-
-
-def test_help_needs_no_tensorflow():
-    code = (
-        "import sys; from skfer.cli._app import app; app(['--help'], standalone_mode=False);"
-        "print([name for name in ('tensorflow', 'sklearn', 'av') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.slow

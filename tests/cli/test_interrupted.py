@@ -1,12 +1,11 @@
-"""Ctrl-C leaves no file half-written, whatever the command."""
-
-from __future__ import annotations
+"""Signals end each command quietly and without incomplete files."""
 
 import os
 import re
 import select
 import signal
 import subprocess
+import sys
 
 import pytest
 from _videos import write_clip
@@ -16,34 +15,60 @@ from skfer.datasets import make_faces
 
 @pytest.fixture
 def interrupted(command, tmp_path):
-    """Runs a command whose files go to a folder, and interrupts it when it has come so far."""
+    """Run a command that writes to a folder, send a signal, and return the files in the folder."""
     folder = tmp_path / "out"
     folder.mkdir()
 
     def run(*arguments, begun, number=signal.SIGINT):
-        # A test run in the background may ignore signals, which children inherit.
+        # Background jobs of a shell, such as tests, ignore signals, and so do their children.
         process = subprocess.Popen(
             command(*arguments),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
         )
-        said = ""
-        while process.poll() is None and not begun(said, list(folder.iterdir())):
+        errors = ""
+        while process.poll() is None and not begun(errors, list(folder.iterdir())):
             if select.select([process.stderr], [], [], 0.02)[0]:
-                said += os.read(process.stderr.fileno(), 4096).decode()
+                errors += os.read(process.stderr.fileno(), 4096).decode()
         process.send_signal(number)
-        said += process.communicate()[1].decode()
-        assert process.returncode == 128 + number, said
-        assert "Interrupted." in said
+        errors += process.communicate()[1].decode()
+        assert process.returncode == 128 + number, errors
+        assert errors.endswith("Interrupted.\n")
+        assert "Traceback" not in errors
         return list(folder.iterdir())
 
     return run
 
 
+@pytest.mark.parametrize("module", ["click", "skfer.pretrained", "skfer.recognition", "cv2"])
+def test_ctrl_c_during_an_import_is_quiet(tmp_path, module):
+    """The import of a module is interrupted, in one case within an ImportError."""
+    code = f"""
+import signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as error:
+                if name == "cv2":
+                    raise ImportError("initialization failed") from error
+                raise
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+from skfer.cli import main
+main()
+"""
+    command = [sys.executable, "-c", code, "predict", str(tmp_path / "photo.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr in ("", "Interrupted.\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_no_half_of_a_video(interrupted, model, tmp_path, monkeypatch, number):
+def test_a_signal_leaves_no_incomplete_video(interrupted, model, tmp_path, monkeypatch, number):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     scene = make_faces(1, scene=True, random_state=0).images[0]
@@ -51,7 +76,7 @@ def test_a_signal_leaves_no_half_of_a_video(interrupted, model, tmp_path, monkey
     folder = tmp_path / "out"
     left = interrupted(
         *("video", clip, "-m", model, "-o", folder / "d.mp4", "--csv", folder / "f.csv"),
-        begun=lambda said, files: len(files) == 2,
+        begun=lambda errors, files: len(files) == 2,
         number=number,
     )
     assert left == []
@@ -59,30 +84,27 @@ def test_a_signal_leaves_no_half_of_a_video(interrupted, model, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_no_half_of_a_table(interrupted, model, tmp_path, photo_files):
+def test_ctrl_c_leaves_no_incomplete_table_or_model(
+    interrupted, model, tmp_path, photo_files, class_folder
+):
     folder = tmp_path / "out"
     left = interrupted(
         *("predict", *photo_files * 100, "-m", model, "--progress"),
         *("-o", folder / "f.csv", "--annotate", folder / "drawn"),
-        begun=lambda said, files: re.search(r" [1-9]\d*/400 ", said),
+        begun=lambda errors, files: re.search(r" [1-9]\d*/400 ", errors),
     )
     assert left == []
-
-
-@pytest.mark.slow
-def test_ctrl_c_leaves_no_half_of_a_model(interrupted, tmp_path, class_folder):
-    folder = tmp_path / "out"
     left = interrupted(
         *("train", class_folder, "-o", folder / "m.joblib", "--epochs", 10_000),
-        begun=lambda said, files: "for 10000 epochs takes about" in said,
+        begun=lambda errors, files: "for 10000 epochs takes about" in errors,
     )
     assert left == []
 
 
 @pytest.mark.slow
-def test_an_export_that_is_interrupted_leaves_nothing(skfer, model, tmp_path, monkeypatch):
+def test_an_interrupted_export_leaves_the_older_file(skfer, model, tmp_path, monkeypatch):
     def interrupt(*_):
-        raise KeyboardInterrupt  # the file is written, and is looked at before it takes its place
+        raise KeyboardInterrupt  # after the file is written, before it is renamed
 
     monkeypatch.setattr("skfer.persistence._onnx._check", interrupt)
     output = tmp_path / "model.onnx"

@@ -24,10 +24,19 @@ def test_predict_prints_a_line_for_each_face(skfer, model, photo_files):
     assert "only if you trust its author" in result.stderr
 
 
-def test_predict_prints_json(skfer, model, photo_files):
-    result = skfer("predict", photo_files[0].parent, "--json", "--model", model)
+@pytest.mark.parametrize("recursive", [False, True])
+def test_predict_prints_json_of_a_folder(skfer, model, photo_files, recursive):
+    folder, files = photo_files[0].parent, sorted(map(str, photo_files))
+    if recursive:
+        files += [str(folder / "z" / "y" / "photo.png")]
+        (folder / "z" / "y").mkdir(parents=True)
+        shutil.copy(photo_files[0], files[-1])
+        options = ["--recursive"]
+    else:
+        options = []
+    result = skfer("predict", folder, "--json", "--model", model, *options)
     photos = json.loads(result.stdout)
-    assert [photo["image"] for photo in photos] == sorted(map(str, photo_files))
+    assert [photo["image"] for photo in photos] == files
     face = photos[0]["faces"][0]
     assert face["expression"] == max(face["probabilities"], key=face["probabilities"].get)
     assert sorted(face["probabilities"]) == CLASSES
@@ -35,7 +44,7 @@ def test_predict_prints_json(skfer, model, photo_files):
 
 
 @pytest.mark.slow
-def test_a_name_is_a_model_whatever_lies_there(skfer, photo_files, tmp_path, monkeypatch):
+def test_a_name_is_a_model_even_if_a_folder_has_it(skfer, photo_files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ferplus").mkdir()
     result = skfer("predict", photo_files[0], "--json", "--model", "ferplus")
@@ -53,7 +62,7 @@ def test_predict_writes_a_file(skfer, model, photo_files, tmp_path, name):
     assert table["image"].unique().tolist() == list(map(str, photo_files))
 
 
-def test_predict_goes_on_after_a_photo_that_cannot_be_read(skfer, model, photo_files, tmp_path):
+def test_a_photo_that_cannot_be_read_keeps_its_place(skfer, model, photo_files, tmp_path):
     broken = tmp_path / "broken (1) copy.jpg"
     broken.write_text("no image")
     missing = tmp_path / "missing.jpg"
@@ -71,51 +80,43 @@ def test_predict_goes_on_after_a_photo_that_cannot_be_read(skfer, model, photo_f
     assert f"{missing}: can't be read: No such file" in result.stderr
 
 
-def test_predict_draws_into_copies(skfer, model, photo_files, tmp_path):
+def test_annotate_writes_copies(skfer, model, photo_files, tmp_path):
     drawn = tmp_path / "drawn"
     result = skfer("predict", *photo_files, "--model", model, "--annotate", drawn)
     assert result.exit_code == 0
-    assert sorted(path.name for path in drawn.iterdir()) == [
-        *("gray.png", "part.jpg", "small.png", "whole.png")
-    ]
+    names = ["gray.png", "part.jpg", "small.png", "whole.png"]
+    assert sorted(path.name for path in drawn.iterdir()) == names
     original, copy = (cv2.imread(str(path)) for path in (photo_files[0], drawn / "whole.png"))
     assert original.shape == copy.shape
     assert (original != copy).any()
-    over_itself = skfer("predict", photo_files[0], "-m", model, "--annotate", photo_files[0].parent)
-    assert over_itself.exit_code == 2
-    assert "is one of the photos" in over_itself.stderr
 
 
-def test_predict_draws_over_none_of_the_photos(skfer, model, photo_files, tmp_path):
+def test_annotate_replaces_no_photo_and_other_files_only_with_overwrite(
+    skfer, model, photo_files, tmp_path
+):
     folder = tmp_path / "drawn"
     folder.mkdir()
-    namesake = folder / photo_files[0].name
-    namesake.write_bytes(photo_files[1].read_bytes())
-    result = skfer("predict", photo_files[0], namesake, "-m", model, "--annotate", folder)
-    assert result.exit_code == 2
-    assert "is one of the photos" in result.stderr
-    assert namesake.read_bytes() == photo_files[1].read_bytes()
-
-
-def test_predict_draws_over_what_lies_there_only_if_asked(skfer, model, photo_files, tmp_path):
-    folder = tmp_path / "drawn"
-    folder.mkdir()
-    namesake = folder / photo_files[0].name
-    namesake.write_text("somebody's own")
+    other = folder / photo_files[0].name
     arguments = ("predict", photo_files[0], "-m", model, "--annotate", folder)
+
+    other.write_bytes(photo_files[1].read_bytes())
+    refused = skfer(*arguments, other, "--overwrite")
+    assert refused.exit_code == 2
+    assert "is one of the photos" in refused.stderr
+    assert other.read_bytes() == photo_files[1].read_bytes()
     refused = skfer(*arguments)
     assert refused.exit_code == 2
     assert "exists already" in refused.stderr
-    assert namesake.read_text() == "somebody's own"
+    assert other.read_bytes() == photo_files[1].read_bytes()
     assert skfer(*arguments, "--overwrite").exit_code == 0
-    assert cv2.imread(str(namesake)) is not None
+    assert cv2.imread(str(other)).shape == cv2.imread(str(photo_files[0])).shape
 
 
-def test_photos_of_one_name_have_a_copy_each(skfer, model, photo_files, tmp_path):
+def test_photos_of_the_same_name_get_a_copy_each(skfer, model, photo_files, tmp_path):
     folders = [tmp_path / name for name in ("a", "b")]
     for folder, photo in zip(folders, photo_files, strict=False):
         folder.mkdir()
-        (folder / "me.png").write_bytes(photo.read_bytes())
+        shutil.copy(photo, folder / "me.png")
     drawn = tmp_path / "drawn"
     result = skfer("predict", *folders, "-m", model, "--annotate", drawn)
     assert result.exit_code == 0, result.stderr
@@ -123,7 +124,7 @@ def test_photos_of_one_name_have_a_copy_each(skfer, model, photo_files, tmp_path
     assert shapes == [cv2.imread(str(folder / "me.png")).shape for folder in folders]
 
 
-def test_files_as_people_have_them(skfer, model, tmp_path, astronaut):
+def test_formats_names_and_orientations(skfer, model, tmp_path, astronaut):
     """A name beyond ASCII, a photo on its side, one of ten pixels, GIF, WebP, alpha, 16 bits."""
     folder = tmp_path / "Fête de l'été 🎉"
     folder.mkdir()
@@ -150,27 +151,26 @@ def test_files_as_people_have_them(skfer, model, tmp_path, astronaut):
     assert sorted(photos) == ["an Ärmel.png", "b.webp", "c.gif", "d.png", "e.png", "f.jpg"]
     for name, faces in photos.items():
         assert faces[0]["box"]["x"] == pytest.approx(177, abs=9), name
-    # The copy is upright, and says so no more.
+    # The copy is upright and has no orientation tag.
     as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     drawn = cv2.imread(str(tmp_path / "gezeichnet" / "f.jpg"), as_stored)
     assert np.abs(drawn[300:, :150].astype(int) - bgr[300:, :150]).mean() < 20
 
 
 @pytest.mark.slow
-def test_in_a_pipe_nothing_but_json_comes_out(command, model, photo_files):
+def test_standard_output_is_only_json(command, model, photo_files):
     done = subprocess.run(
         command("predict", *photo_files, "--json", "--model", model), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)) == 4
-    # The one line on standard error is ours, not TensorFlow's.
     (warning,) = done.stderr.splitlines()
     assert warning.startswith("Warning: ")
 
 
 @pytest.mark.slow
-def test_names_of_photos_are_shown_escaped(skfer, model, photo_files, tmp_path):
-    """Names that are not UTF-8 or hold control characters; the other photos are answered."""
+def test_names_of_photos_are_escaped(skfer, model, photo_files, tmp_path):
+    """Names that are not UTF-8 or have control characters."""
     folder = tmp_path / "names"
     folder.mkdir()
     shutil.copy(photo_files[0], folder / "a.png")
@@ -184,31 +184,27 @@ def test_names_of_photos_are_shown_escaped(skfer, model, photo_files, tmp_path):
     } == shown
     table = pd.read_csv(io.StringIO(skfer("predict", folder, "-m", model, "--csv").stdout))
     assert {name.rpartition("/")[2] for name in table["image"]} == shown
-    told = skfer("predict", folder, "-m", model, "--json").stdout
-    assert "\x1b" not in told
-    assert len(json.loads(told)) == 4
-    rows = tmp_path / "rows.parquet"
-    assert (
-        skfer("predict", folder, "-m", model, "-o", rows, "--annotate", tmp_path / "d").exit_code
-        == 0
-    )
+    result = skfer("predict", folder, "-m", model, "--json").stdout
+    assert "\x1b" not in result
+    assert len(json.loads(result)) == 4
+    rows, drawn = tmp_path / "rows.parquet", tmp_path / "d"
+    written = skfer("predict", folder, "-m", model, "-o", rows, "--annotate", drawn)
+    assert written.exit_code == 0
     assert {name.rpartition("/")[2] for name in pd.read_parquet(rows)["image"]} == shown
-    assert len(list((tmp_path / "d").iterdir())) == 4
+    assert len(list(drawn.iterdir())) == 4
 
 
 @pytest.mark.slow
-def test_names_of_classes_are_shown_escaped(skfer, class_folder, photo_files, tmp_path):
+def test_names_of_classes_are_escaped(skfer, class_folder, photo_files, tmp_path):
     (class_folder / "sad").rename(class_folder / "sad\x1b[2J")
     model = tmp_path / "mine.skfer"
     trained = skfer("train", class_folder, "--output", model, "--epochs", "1", "--faces")
     assert trained.exit_code == 0, trained.output
+    predict = ("predict", photo_files[0], "-m", model)
     results = [
         trained,
         skfer("evaluate", class_folder, "-m", model, "--faces"),
-        *(
-            skfer("predict", photo_files[0], "-m", model, *kind)
-            for kind in ([], ["--csv"], ["--json"])
-        ),
+        *(skfer(*predict, *format) for format in ([], ["--csv"], ["--json"])),
         skfer("predict", tmp_path / "missing\x1b[2J.png", "-m", model),
     ]
     for result in results:

@@ -47,7 +47,7 @@ def test_train_evaluate_predict(skfer, class_folder, photo_files, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_pickle_is_written_and_read_only_where_the_name_says_so(
+def test_only_the_suffix_joblib_writes_and_reads_a_pickle(
     skfer, class_folder, photo_files, tmp_path
 ):
     trained = tmp_path / "mine.joblib"
@@ -65,7 +65,7 @@ def test_a_pickle_is_written_and_read_only_where_the_name_says_so(
     assert "accepts the suffix .joblib" in refused.stderr
 
 
-def test_what_cannot_be_saved_is_told_before_the_fit(skfer, class_folder, tmp_path, monkeypatch):
+def test_a_model_that_cannot_be_saved_is_refused_early(skfer, class_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("skfer.FacialExpressionClassifier.fit", lambda *_: pytest.fail("it fitted"))
     output = tmp_path / "mine.skfer"
     setting = "classifier__network_params={'dropout': 1j}"
@@ -86,61 +86,52 @@ def split_folder(class_folder):
 
 @pytest.mark.parametrize("train", ["train", "Train", "TRAINING"])
 @pytest.mark.parametrize("command", ["train", "evaluate"])
-def test_own_classes_under_train_are_not_learnt_as_parts(
+def test_other_classes_below_train_are_not_fer2013(
     skfer, split_folder, model, tmp_path, command, train
 ):
     output = tmp_path / "mine.skfer"
     arguments = {"train": ("--output", output), "evaluate": ("--model", model)}[command]
-    for place, label in enumerate(("happy", "sad")):
-        for part in ("train", "test"):
-            (split_folder / part / label).rename(split_folder / part / str(place))
+    for folder in list(split_folder.glob("*/*")):
+        folder.rename(folder.with_name({"happy": "0", "sad": "1"}[folder.name]))
     (split_folder / "train").rename(split_folder / train)
-
     result = skfer(command, split_folder, *arguments)
-
     assert result.exit_code == 1
     assert f"give '{split_folder / train}'" in result.stderr
     assert not output.exists()
 
 
-def test_folder_copy_of_fer2013_is_evaluated_on_its_test(skfer, split_folder, model):
+def test_a_folder_copy_of_fer2013_is_evaluated_on_its_test_part(skfer, split_folder, model):
     (split_folder / "train").rename(split_folder / "Training")
-
     result = skfer("evaluate", split_folder, "--model", model, "--faces", "--json")
-
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["images"] == 30
 
 
-def test_photos_under_train_are_no_fer2013(skfer, split_folder, tmp_path):
+def test_photos_below_train_are_not_fer2013(skfer, split_folder, tmp_path):
     photo = next((split_folder / "train" / "happy").iterdir())
     cv2.imwrite(str(photo), np.zeros((80, 80), np.uint8))
-
     result = skfer("train", split_folder, "--output", tmp_path / "mine.skfer")
-
     assert result.exit_code == 1
     assert f"give '{split_folder / 'train'}'" in result.stderr
 
 
 def test_labels_from_a_table_and_from_file_names(skfer, class_folder, model):
     files = sorted(class_folder.glob("*/*.png"))
-    lines = [f"{file.parent.name}/{file.name};{'hs'[file.parent.name == 'sad']}" for file in files]
+    codes = {"happy": 1, "sad": 2}
+    lines = [f"{file.parent.name}/{file.name};{codes[file.parent.name]}" for file in files]
     table = class_folder.parent / "labels.csv"
-    table.write_text("file;emotion\n" + "\n".join(lines).replace(";h", ";1").replace(";s", ";2"))
-    evaluate = ("--model", model, "--faces", "--json")
+    table.write_text("\n".join(["file;emotion", *lines]))
 
-    result = skfer(
-        *("evaluate", table, "--columns", "file", "emotion", "--images", class_folder),
-        *("--codes", "affectnet", *evaluate),
-    )
-    assert result.exit_code == 0, result.stderr
-    by_table = json.loads(result.stdout)
+    def evaluate(*arguments):
+        result = skfer("evaluate", *arguments, "--model", model, "--faces", "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    columns = ("--columns", "file", "emotion", "--images", class_folder)
+    by_table = evaluate(table, *columns, "--codes", "affectnet")
     for number, file in enumerate(files):
         file.rename(file.with_name(f"{file.parent.name}-{number}.png"))
-    result = skfer("evaluate", class_folder, "--names", "(?P<label>[a-z]+)-", *evaluate)
-    assert result.exit_code == 0, result.stderr
-    by_name = json.loads(result.stdout)
-
+    by_name = evaluate(class_folder, "--names", "(?P<label>[a-z]+)-")
     assert by_table["images"] == by_name["images"] == 30
     assert by_table["confusion"] == by_name["confusion"]
 
@@ -156,7 +147,7 @@ def test_evaluate_names_a_class_that_the_model_does_not_know(skfer, class_folder
     assert "'bored', which the model does not know" in result.stderr
 
 
-def test_evaluate_looks_with_the_detector_or_says_that_it_cannot(skfer, class_folder, model):
+def test_evaluate_uses_the_detector_or_reports_that_it_cannot(skfer, class_folder, model):
     bare, around = model.with_name("bare.joblib"), model.with_name("around.joblib")
     pipeline = joblib.load(model)
     joblib.dump(pipeline[1:], bare)
@@ -169,7 +160,7 @@ def test_evaluate_looks_with_the_detector_or_says_that_it_cannot(skfer, class_fo
         result = skfer(*evaluate, *arguments)
         assert result.exit_code == 2
         assert why in result.stderr
-    # Drawn faces of 48 pixels are too small to look for: with --faces nobody warns of it.
+    # Without --faces, drawn faces of 48 pixels cause a warning.
     result = skfer("evaluate", class_folder, "--model", around, "--faces", "--json")
     assert result.exit_code == 0, result.stderr
     assert "no face found" not in result.stderr

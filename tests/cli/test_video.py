@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import cv2
 import pandas as pd
-from _videos import copied, write_clip, write_long
+from _videos import copied, cut, write_clip, write_long
 
 from skfer.datasets import make_faces
 
 
-def test_video_writes_what_was_asked_for(skfer, model, talk, tmp_path):
+def test_video_writes_all_outputs(skfer, model, talk, tmp_path):
     output, rows, timeline = tmp_path / "drawn.mp4", tmp_path / "faces.csv", tmp_path / "time.png"
     result = skfer(
         *("video", talk, "--model", model, "--output", output),
@@ -28,25 +28,32 @@ def test_video_writes_what_was_asked_for(skfer, model, talk, tmp_path):
     assert "8/8" in result.stderr
 
 
-def test_video_prints_rows(skfer, model, talk):
+def test_video_prints_rows(skfer, model, talk, tmp_path):
     result = skfer("video", talk, "--model", model)
     assert result.exit_code == 0, result.stderr
     header, *rows = result.stdout.splitlines()
     assert header.startswith("frame,timestamp,face_id,")
     assert len(rows) == 8
     assert "8 frames" in result.stderr
+    scene = make_faces(1, scene=True, random_state=0).images[0]
+    result = skfer("video", write_clip(tmp_path / "un été.mp4", [scene]), "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 2
+    assert result.stderr.endswith("1 frame, 0.0 s, 1 face.\n")
 
 
-def test_video_that_is_cut_short(skfer, model, tmp_path):
-    # Of another scene in each frame, so that half of the bytes are about half of the frames.
+def test_a_truncated_video_has_exit_code_3_and_a_trimmed_one_0(skfer, model, tmp_path):
+    # A different scene in each frame, so that half of the bytes is about half of the frames.
     scenes = list(make_faces(30, scene=(96, 128), random_state=0).images)
-    cut = write_clip(tmp_path / "cut.mkv", scenes)
-    content = cut.read_bytes()
-    cut.write_bytes(content[: len(content) // 2])
-    result = skfer("video", cut, "--model", model, "--json")
+    clip = write_clip(tmp_path / "cut.mkv", scenes)
+    result = skfer("video", cut(clip, clip, 0.5), "--model", model, "--json")
     assert result.exit_code == 3
     assert "is truncated after frame" in result.stderr
     assert json.loads(result.stdout)["frames"] < 30
+    trimmed = copied(write_long(tmp_path / "a.mp4"), tmp_path / "trimmed.mp4", earlier=1.5)
+    result = skfer("video", trimmed, "--model", model, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["frames"]) == (0, 62), result.stderr
+    assert "is truncated" not in result.stderr
 
 
 def test_webcam_without_a_window(skfer, model, monkeypatch):
@@ -69,7 +76,7 @@ def test_webcam_without_a_window(skfer, model, monkeypatch):
         def release(self):
             pass
 
-    # A face is forgotten after seconds, and the machine may be busy.
+    # A track ends after seconds, and the machine may be busy.
     clock = itertools.count(0, 0.04)
     monkeypatch.setattr(
         "skfer.video._follow_faces.time", SimpleNamespace(monotonic=lambda: next(clock))
@@ -90,31 +97,12 @@ def test_webcam_without_a_screen(skfer, model, monkeypatch):
     assert "--no-window" in result.stderr
 
 
-def test_a_video_of_one_frame(skfer, model, tmp_path):
-    scene = make_faces(1, scene=True, random_state=0).images[0]
-    result = skfer("video", write_clip(tmp_path / "un été.mp4", [scene]), "--model", model)
-    assert result.exit_code == 0, result.stderr
-    assert len(result.stdout.splitlines()) == 2
-    assert result.stderr.endswith("1 frame, 0.0 s, 1 face.\n")
-
-
-def test_a_region_from_the_shell(skfer, model, talk):
-    everywhere = skfer("video", talk, "--model", model, "--json")
-    nowhere = skfer("video", talk, "--model", model, "--json", "--region", "0,0,0.05,0.05")
-    assert (everywhere.exit_code, nowhere.exit_code) == (0, 0), nowhere.stderr
-    assert json.loads(everywhere.stdout)["frames_without_a_face"] == 2
-    assert json.loads(nowhere.stdout)["frames_without_a_face"] == 8
-
-
-def test_a_region_that_is_none(skfer, model, talk):
+def test_region_restricts_the_search(skfer, model, talk):
+    for options, missing in ((), 2), (("--region", "0,0,0.05,0.05"), 8):
+        result = skfer("video", talk, "--model", model, "--json", *options)
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["frames_without_a_face"] == missing
     for command in ("video", "predict"):
         result = skfer(command, talk, "--model", model, "--region", "0,0,x,1")
         assert result.exit_code == 2
         assert "four numbers, (left, top, right, bottom)" in " ".join(result.stderr.split())
-
-
-def test_a_trimmed_video_ends_well(skfer, model, tmp_path):
-    trimmed = copied(write_long(tmp_path / "a.mp4"), tmp_path / "trimmed.mp4", earlier=1.5)
-    result = skfer("video", trimmed, "--model", model, "--json")
-    assert (result.exit_code, json.loads(result.stdout)["frames"]) == (0, 62), result.stderr
-    assert "is truncated" not in result.stderr

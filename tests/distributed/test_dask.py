@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from _dask import LeavesWordOfArrivals, LeavesWordOfFits, words_by_process
+from _dask import LoggedFit, LoggedImages, events_by_process
 from _utils import tiny_network
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
 
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.dist,
     pytest.mark.timeout(1200),
     pytest.mark.filterwarnings("ignore:.* no face found:UserWarning"),
-    # A busy machine is no fault of the cluster.
+    # On a busy machine, Dask warns.
     pytest.mark.filterwarnings("ignore:Creating scratch directories is taking:UserWarning"),
 ]
 
@@ -33,7 +33,7 @@ EXPRESSIONS = ["happy", "sad", "surprise"]
 
 @pytest.fixture(scope="module")
 def client():
-    """Of two worker processes that can import what the tests can."""
+    """Client of two worker processes that can import the modules of the tests."""
     distributed = pytest.importorskip("distributed")
     tests = Path(__file__).parent.parent
     with pytest.MonkeyPatch.context() as patch:
@@ -51,7 +51,7 @@ def client():
 @pytest.fixture(scope="module")
 def faces():
     plain = {"noise": 0, "occlusion": 0, "brightness": 0, "pose": 0}
-    # More than 125 in a fold: joblib scatters arrays of more than a kilobyte by itself.
+    # More than 125 in a fold: joblib scatters arrays of more than a kilobyte.
     return make_faces(450, classes=EXPRESSIONS, size=24, **plain, random_state=0)
 
 
@@ -69,27 +69,36 @@ def folds(faces):
 def local(faces, folds):
     """The search in this process."""
     classifier = FacialExpressionClassifier(tiny_network, random_state=0)
-    search = GridSearchCV(classifier, CANDIDATES, cv=folds, scoring="neg_log_loss")
-    return search.fit(faces.images, faces.labels)
+    return make_search(classifier, folds).fit(faces.images, faces.labels)
 
 
-def test_a_search_finds_what_it_finds_locally_and_sends_the_data_once(
+def make_search(classifier, folds, **parameters):
+    return GridSearchCV(
+        classifier,
+        CANDIDATES,
+        cv=folds,
+        scoring="neg_log_loss",
+        error_score="raise",
+        **parameters,
+    )
+
+
+def assert_same_scores(search, local):
+    assert search.best_params_ == local.best_params_
+    scores, expected = (s.cv_results_["mean_test_score"] for s in (search, local))
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+def test_a_search_equals_the_local_one_and_sends_the_data_once(
     client, classifier, faces, folds, local, tmp_path
 ):
-    X, y = LeavesWordOfArrivals(faces.images, tmp_path), faces.labels
-    search = GridSearchCV(
-        classifier, CANDIDATES, cv=folds, scoring="neg_log_loss", error_score="raise"
-    )
+    X, y = LoggedImages(faces.images, tmp_path), faces.labels
+    search = make_search(classifier, folds)
     with on_dask(X, y, folds=folds):
         search.fit(X, y)
-    assert search.best_params_ == local.best_params_
-    np.testing.assert_allclose(
-        search.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"], rtol=1e-4
-    )
-    arrivals = words_by_process(tmp_path)
-    assert {pid: arrivals.get(pid) for pid in client.run(os.getpid).values()} == dict.fromkeys(
-        client.run(os.getpid).values(), 1
-    )
+    assert_same_scores(search, local)
+    arrivals, pids = events_by_process(tmp_path), client.run(os.getpid).values()
+    assert [arrivals.get(pid) for pid in pids] == [1, 1]
 
 
 def test_cross_val_score_is_the_same(client, classifier, faces, folds):
@@ -99,36 +108,31 @@ def test_cross_val_score_is_the_same(client, classifier, faces, folds):
     np.testing.assert_allclose(scores, cross_val_score(classifier, X, y, cv=folds))
 
 
-def test_a_worker_killed_in_the_middle_does_not_lose_the_search(
+def test_a_search_continues_if_a_worker_is_killed(
     client, classifier, faces, folds, local, tmp_path
 ):
     workers = set(client.run(os.getpid).values())
     killed = []
 
-    def kill_the_one_that_began_the_third_fit():
-        while sum(words_by_process(tmp_path).values()) < 3:
+    def kill_the_worker_of_the_third_fit():
+        while sum(events_by_process(tmp_path).values()) < 3:
             time.sleep(0.01)
         newest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
         killed.append(int(newest.name.split("-")[0]))
         os.kill(killed[0], signal.SIGKILL)
 
-    classifier.set_params(callbacks=[LeavesWordOfFits(tmp_path)])
-    search = GridSearchCV(
-        classifier, CANDIDATES, cv=folds, scoring="neg_log_loss", refit=False, error_score="raise"
-    )
-    killer = threading.Thread(target=kill_the_one_that_began_the_third_fit, daemon=True)
+    classifier.set_params(callbacks=[LoggedFit(tmp_path)])
+    search = make_search(classifier, folds, refit=False)
+    killer = threading.Thread(target=kill_the_worker_of_the_third_fit, daemon=True)
     with on_dask(faces.images, faces.labels, folds=folds, client=client):
         killer.start()
         search.fit(faces.images, faces.labels)
     assert set(killed) < workers
-    assert sum(words_by_process(tmp_path).values()) > 12  # what was lost was fitted again
-    assert search.best_params_ == local.best_params_
-    np.testing.assert_allclose(
-        search.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"], rtol=1e-4
-    )
+    assert sum(events_by_process(tmp_path).values()) > 12  # some fits were repeated
+    assert_same_scores(search, local)
 
 
-def test_a_folder_gets_a_row_for_each_file_in_order(client, fitted_pipeline, tmp_path):
+def test_predict_folder_returns_a_row_for_each_file_in_order(client, fitted_pipeline, tmp_path):
     scenes = make_faces(10, classes=EXPRESSIONS, scene=(96, 128), random_state=1).images
     paths = [tmp_path / f"{place % 3}" / f"{place}.png" for place in range(len(scenes))]
     for path, scene in zip(paths, scenes, strict=True):

@@ -1,8 +1,9 @@
-"""What `predict_folder` says where there is nothing to be done; its answers are in test_dask.py."""
+"""Errors of `predict_folder`; its results are in test_dask.py."""
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import cv2
 import numpy as np
@@ -12,11 +13,14 @@ from skfer.distributed import predict_folder
 from skfer.distributed._dask import _probabilities
 
 
-def test_an_empty_or_missing_folder_is_named(fitted_pipeline, tmp_path):
+def test_wrong_arguments_are_named(fitted_pipeline, tmp_path):
+    predict = partial(predict_folder, pipeline=fitted_pipeline, client=object())
     with pytest.raises(ValueError, match="holds no images"):
-        predict_folder(tmp_path, fitted_pipeline, client=object())
+        predict(tmp_path)
     with pytest.raises(ValueError, match=r"There is no folder .*nowhere"):
-        predict_folder(tmp_path / "nowhere", fitted_pipeline, client=object())
+        predict(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="partition_size=0 must be an int"):
+        predict(tmp_path, partition_size=0)
 
 
 def test_without_dask_the_extra_is_named(fitted_pipeline, tmp_path, monkeypatch):
@@ -25,13 +29,8 @@ def test_without_dask_the_extra_is_named(fitted_pipeline, tmp_path, monkeypatch)
         predict_folder(tmp_path, fitted_pipeline)
 
 
-def test_a_partition_size_of_none_is_refused(fitted_pipeline, tmp_path):
-    with pytest.raises(ValueError, match="partition_size=0 must be an int"):
-        predict_folder(tmp_path, fitted_pipeline, client=object(), partition_size=0)
-
-
 @pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
-def test_an_image_that_the_pipeline_refuses_costs_no_other_its_answer(
+def test_other_images_are_classified_if_the_pipeline_refuses_one(
     fitted_pipeline, photo_files, tmp_path
 ):
     blank = tmp_path / "blank.png"

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+import struct
 
 import av
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from _videos import BrightSquares, picture, write_clip
+from _videos import BrightSquares, cut, encode, picture, write_clip
 
 from skfer import recognize
 from skfer.video import follow_faces, recognize_video
@@ -15,7 +16,7 @@ from skfer.video import follow_faces, recognize_video
 CLASSES = ["happy", "sad", "surprise"]
 
 
-def test_every_frame_has_a_row_and_every_face_its_number(crossing, reader):
+def test_each_face_keeps_its_number_and_each_frame_has_a_row(crossing, reader):
     report = recognize_video(crossing, reader)
     table = report.faces
     assert table.columns.tolist() == [
@@ -49,7 +50,7 @@ def test_probabilities_without_smoothing_are_those_of_the_pictures(crossing, rea
     assert flicker[0] < 0.5 * flicker[1]
 
 
-def test_the_tables_are_the_same_in_memory_and_in_every_kind_of_file(crossing, reader, tmp_path):
+def test_tables_are_equal_in_memory_and_files(crossing, reader, tmp_path):
     expected = recognize_video(crossing, reader).faces
     for name in ("rows.csv", "rows.parquet"):
         report = recognize_video(crossing, reader, csv=tmp_path / name)
@@ -74,14 +75,8 @@ def test_the_annotated_video_plays_in_a_browser(crossing, reader, tmp_path):
 
 
 def test_odd_sides_become_even(tmp_path, reader):
-    clip = tmp_path / "odd.mkv"
-    with av.open(str(clip), "w") as file:
-        stream = file.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 161, 97, "yuv420p"
-        for _ in range(3):
-            drawn = picture((20, 20), size=(97, 161))
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(drawn, format="rgb24")))
-        file.mux(stream.encode(None))
+    pictures = [picture((20, 20), size=(97, 161))] * 3
+    clip = encode(tmp_path / "odd.mkv", pictures, codec="mpeg4")
     output = tmp_path / "even.mp4"
     recognize_video(clip, reader, output=output)
     with av.open(str(output)) as file:
@@ -89,7 +84,7 @@ def test_odd_sides_become_even(tmp_path, reader):
         assert (stream.width, stream.height, stream.frames) == (160, 96, 3)
 
 
-def test_a_variable_frame_rate_is_honoured(tmp_path, reader):
+def test_a_variable_frame_rate_is_preserved(tmp_path, reader):
     times = [0, 0.02, 0.3, 0.34, 1.5, 2.0]
     clip = write_clip(tmp_path / "vfr.mp4", [picture((20, 20))] * 6, times)
     output = tmp_path / "drawn.mp4"
@@ -100,30 +95,22 @@ def test_a_variable_frame_rate_is_honoured(tmp_path, reader):
     assert np.subtract(shown, shown[0]).tolist() == pytest.approx(times, abs=1e-3)
 
 
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_a_phone_held_upright(tmp_path, reader, degrees):
+@pytest.mark.parametrize(("degrees", "cos", "sin"), [(90, 0, 1), (180, -1, 0), (270, 0, -1)])
+def test_frames_are_rotated_as_the_file_declares(tmp_path, reader, degrees, cos, sin):
     lying = write_clip(tmp_path / "lying.mp4", [picture((8, 20))] * 3)
-    lying.write_bytes(turned(lying.read_bytes(), degrees))
+    content = bytearray(lying.read_bytes())
+    place = content.index(b"tkhd") + 4 + 40
+    matrix = [cos, sin, 0, -sin, cos, 0, 0, 0, 2**14]
+    content[place : place + 36] = struct.pack(">9i", *(value * 2**16 for value in matrix))
+    lying.write_bytes(content)
+
     frame = next(follow_faces(lying, reader))
-    upright = np.rot90(picture((8, 20)), -degrees // 90)  # clockwise, as players turn it
+    upright = np.rot90(picture((8, 20)), -degrees // 90)  # clockwise, as in players
     assert frame.picture.shape == upright.shape
     assert np.abs(frame.picture.astype(int) - upright).max() < 60
     (face,) = frame.faces
     y, x = np.argwhere(upright[..., 0] > 150).min(axis=0)
     assert face.box[:2] == pytest.approx((x, y), abs=1)
-
-
-def turned(mp4, degrees):
-    """The file with the rotation that a phone writes into its track's header."""
-    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
-    place = mp4.index(b"tkhd") + 4 + 40
-    matrix = [cos, sin, 0, -sin, cos, 0, 0, 0, 2**14]
-    numbers = [value * 2**16 for value in matrix]
-    return (
-        mp4[:place]
-        + b"".join(n.to_bytes(4, "big", signed=True) for n in numbers)
-        + mp4[place + 36 :]
-    )
 
 
 def test_every_third_frame_is_searched(crossing, reader):
@@ -139,25 +126,23 @@ def test_every_third_frame_is_searched(crossing, reader):
     assert first["happy"].nunique() == 1
 
 
-@pytest.fixture
-def noisy(tmp_path):
-    """A clip whose frames are large enough to break it off in the middle."""
+@pytest.fixture(scope="module")
+def noisy():
+    """Pictures that need so many bytes that a clip can be cut in the middle."""
     rng = np.random.default_rng(0)
-    return [
-        np.maximum(picture((20, 20)), rng.integers(0, 120, (96, 160, 3), dtype=np.uint8))
-        for _ in range(40)
-    ]
+    noise = rng.integers(0, 120, (40, 96, 160, 3), dtype=np.uint8)
+    return list(np.maximum(picture((20, 20)), noise))
 
 
 @pytest.mark.parametrize(
     ("name", "options"), [("cut.mp4", {"movflags": "+faststart"}), ("cut.mkv", None)]
 )
-def test_a_truncated_file_is_processed_up_to_its_break(tmp_path, reader, noisy, name, options):
+def test_a_truncated_file_is_processed_to_its_end(tmp_path, reader, noisy, name, options):
     clip = write_clip(tmp_path / name, noisy, options=options)
-    content = clip.read_bytes()
-    clip.write_bytes(content[: len(content) // 2])
+    cut(clip, clip, 0.5)
     output = tmp_path / "drawn.mp4"
-    with pytest.warns(UserWarning, match=r"cut\.m.* is truncated after frame \d+ \(\d\.\d+ s\)"):
+    pattern = r"cut\.m.* is truncated after frame \d+ \(\d\.\d+ s\)"
+    with pytest.warns(UserWarning, match=pattern):
         report = recognize_video(clip, reader, output=output)
     assert 5 < report.n_frames < 35
     assert f"after frame {report.n_frames - 1} " in report.problem
@@ -166,7 +151,7 @@ def test_a_truncated_file_is_processed_up_to_its_break(tmp_path, reader, noisy, 
         assert file.streams.video[0].frames == report.n_frames
 
 
-def test_a_damaged_middle_is_told(tmp_path, reader, noisy):
+def test_a_file_with_damage_in_the_middle_is_read_to_its_end(tmp_path, reader, noisy):
     clip = write_clip(tmp_path / "damaged.mp4", noisy, options={"movflags": "+faststart"})
     content = bytearray(clip.read_bytes())
     middle = len(content) // 2
@@ -177,7 +162,7 @@ def test_a_damaged_middle_is_told(tmp_path, reader, noisy):
     assert report.seconds > 1.4
 
 
-def test_what_is_no_video(tmp_path, reader, crossing):
+def test_a_file_that_is_no_video_is_an_error(tmp_path, reader, crossing):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
     content = crossing.read_bytes()
@@ -200,8 +185,9 @@ def test_what_is_no_video(tmp_path, reader, crossing):
     assert not list(tmp_path.glob("*drawn*"))
 
 
-def test_an_interruption_leaves_nothing_half_written(crossing, reader, tmp_path):
-    (tmp_path / "rows.csv").write_text("older rows")
+def test_an_interruption_leaves_no_incomplete_file(crossing, reader, tmp_path):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("older rows")
     before = set(tmp_path.iterdir())
 
     def interrupt(frame, drawn):
@@ -210,17 +196,13 @@ def test_an_interruption_leaves_nothing_half_written(crossing, reader, tmp_path)
 
     with pytest.raises(KeyboardInterrupt):
         recognize_video(
-            crossing,
-            reader,
-            output=tmp_path / "drawn.mp4",
-            csv=tmp_path / "rows.csv",
-            on_frame=interrupt,
+            crossing, reader, output=tmp_path / "drawn.mp4", csv=rows, on_frame=interrupt
         )
     assert set(tmp_path.iterdir()) == before
-    assert (tmp_path / "rows.csv").read_text() == "older rows"
+    assert rows.read_text() == "older rows"
 
 
-def test_a_video_ends_where_the_caller_says(crossing, reader):
+def test_a_video_ends_at_max_seconds_or_if_on_frame_returns_false(crossing, reader):
     assert recognize_video(crossing, reader, max_seconds=0.2).n_frames == 5
     report = recognize_video(crossing, reader, on_frame=lambda frame, drawn: frame.index < 9)
     assert report.n_frames == 10
@@ -234,71 +216,69 @@ def test_progress_is_shown_on_standard_error(crossing, reader, capsys):
 
 
 @pytest.mark.parametrize(
-    ("option", "value"),
+    "options",
     [
-        ("every", 0),
-        ("smoothing", -1),
-        ("csv", "rows.txt"),
-        ("output", "drawn.avi"),
-        ("max_seconds", 0),
+        {"every": 0},
+        {"smoothing": -1},
+        {"csv": "rows.txt"},
+        {"output": "drawn.avi"},
+        {"max_seconds": 0},
     ],
 )
-def test_wrong_options_are_named(crossing, reader, option, value):
-    with pytest.raises(ValueError, match=option):
-        recognize_video(crossing, reader, **{option: value})
+def test_wrong_options_are_named(crossing, reader, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        recognize_video(crossing, reader, **options)
 
 
-def test_a_video_is_not_written_over_itself(crossing, reader):
+def test_a_video_is_not_overwritten_by_its_output(crossing, reader):
     before = crossing.read_bytes()
     with pytest.raises(ValueError, match="is the video itself"):
         recognize_video(crossing, reader, output=crossing)
     assert crossing.read_bytes() == before
 
 
-class FakeCamera:
-    """Shows the same picture for ever, or until Ctrl-C."""
+@pytest.fixture
+def camera(monkeypatch):
+    """Camera 0, which shows the same picture until Ctrl-C at the 8th."""
 
-    interrupt_at = None
+    class Camera:
+        def __init__(self, index):
+            self.index, self.count = index, 0
 
-    def __init__(self, index):
-        self.index, self.count = index, 0
+        def isOpened(self):  # noqa: N802 - name of OpenCV
+            return self.index == 0
 
-    def isOpened(self):  # noqa: N802 - OpenCV's name
-        return self.index == 0
+        def get(self, what):
+            return 0.0
 
-    def get(self, what):
-        return 0.0
+        def read(self):
+            self.count += 1
+            if self.count == 8:
+                raise KeyboardInterrupt
+            return True, cv2.cvtColor(picture((20, 20)), cv2.COLOR_RGB2BGR)
 
-    def read(self):
-        self.count += 1
-        if self.count == self.interrupt_at:
-            raise KeyboardInterrupt
-        return True, cv2.cvtColor(picture((20, 20)), cv2.COLOR_RGB2BGR)
+        def release(self):
+            pass
 
-    def release(self):
-        pass
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    return Camera
 
 
-def test_a_camera_until_ctrl_c(monkeypatch, reader, tmp_path):
-    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
-    monkeypatch.setattr(FakeCamera, "interrupt_at", 8)
+@pytest.mark.usefixtures("camera")
+def test_ctrl_c_completes_the_files_of_a_camera(reader, tmp_path):
     report = recognize_video(0, reader, output=tmp_path / "me.mp4", csv=tmp_path / "me.csv")
-    assert report.n_frames == 7
-    assert report.n_faces == 1
+    assert (report.n_frames, report.n_faces) == (7, 1)
     assert report.faces["timestamp"].is_monotonic_increasing
     with av.open(str(tmp_path / "me.mp4")) as file:
         assert file.streams.video[0].frames == 7
 
 
-def test_a_camera_that_is_not_there(monkeypatch, reader):
-    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+def test_a_camera_that_is_missing_or_sends_no_picture_is_an_error(
+    camera, monkeypatch, reader, tmp_path
+):
     with pytest.raises(OSError, match="Camera 1 can't be opened"):
         recognize_video(1, reader)
-
-
-def test_a_camera_that_gives_no_picture(monkeypatch, reader, tmp_path):
-    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
-    monkeypatch.setattr(FakeCamera, "read", lambda self: (False, None))
+    monkeypatch.setattr(camera, "read", lambda self: (False, None))
     with pytest.raises(OSError, match="Camera 0 is open but sends no picture"):
         recognize_video(0, reader, output=tmp_path / "me.mp4")
     assert not list(tmp_path.iterdir())
@@ -306,7 +286,7 @@ def test_a_camera_that_gives_no_picture(monkeypatch, reader, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_a_real_face_is_one_face_throughout(skfer_data, fitted_pipeline, tmp_path):
+def test_a_real_face_keeps_its_number(skfer_data, fitted_pipeline, tmp_path):
     from skfer.detection import YuNetDetector
 
     model = skfer_data / "models" / "face_detection_yunet_2026may.onnx"
