@@ -48,8 +48,8 @@ plt.show()
 from skfer import FacialExpressionClassifier
 from skfer.inspection import HistoryDisplay
 
-settings = {"epochs": 10, "batch_size": 32, "validation_fraction": 0.2, "random_state": 0}
-classifier = FacialExpressionClassifier("plain_cnn", **settings)
+settings = {"epochs": 15, "batch_size": 32, "validation_fraction": 0.2, "random_state": 0}
+classifier = FacialExpressionClassifier(**settings)
 classifier.fit(X_train, y_train)
 HistoryDisplay.from_estimator(classifier)
 plt.show()
@@ -63,7 +63,7 @@ plt.show()
 from sklearn.frozen import FrozenEstimator
 
 tuned = FacialExpressionClassifier(
-    "plain_cnn", weights=FrozenEstimator(classifier), fine_tune={"frozen_epochs": 3}, **settings
+    weights=FrozenEstimator(classifier), fine_tune={"frozen_epochs": 3}, **settings
 )
 tuned.fit(X_train, y_train)
 HistoryDisplay.from_histories({"from random weights": classifier, "from the first fit": tuned})
