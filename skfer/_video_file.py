@@ -6,11 +6,11 @@ import errno
 import io
 import math
 import os
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -182,7 +182,8 @@ class VideoFile:
         # The decoders of the streams get these options, too.
         options = {"max_pixels": str(self._pixels)}
         if not isinstance(source, str) or os.path.exists(source):
-            if isinstance(source, str) and _is_device(source):
+            file = Path(source) if isinstance(source, str) else None
+            if file and (file.is_block_device() or file.is_char_device()):
                 raise ValueError(f"{self._label} can't be opened: it is a device, not a file.")
             options |= {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
         try:
@@ -204,12 +205,9 @@ class VideoFile:
         if not isinstance(error, self._av.error.InvalidDataError) and number != errno.EINVAL:
             reason = getattr(error, "strerror", None) or str(error)
             return ValueError(f"{self._label} can't be opened: {reason}.")
-        if isinstance(source, str):
-            with open(source, "rb") as file:
-                head = file.read(12)
-        else:
-            source.seek(0)
-            head = source.read(12)
+        with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
+            file.seek(0)
+            head = file.read(12)
         reason = "it is no video, or of an unknown format"
         if not head:
             reason = "the file is empty"
@@ -288,12 +286,10 @@ class VideoFile:
         return Fraction(rate)
 
     def _declared_seconds(self) -> float | None:
-        stream, container = self._stream, self._container
+        stream, duration = self._stream, self._container.duration
         if stream.duration is not None and stream.time_base:
             return float(stream.duration * stream.time_base)
-        if container.duration is not None:
-            return container.duration / self._av.time_base
-        return None
+        return None if duration is None else duration / self._av.time_base
 
     def _declared_packets(self) -> int | None:
         """Return the declared number of packets."""
@@ -405,8 +401,3 @@ def decode(source: str | bytes | BinaryIO, decoding: Decoding) -> Iterator[Any]:
         yield video.n_frames, video.rate, video.seconds, video.width, video.height
         yield from video
         yield video.problem
-
-
-def _is_device(path: str) -> bool:
-    kind = os.stat(path).st_mode
-    return stat.S_ISBLK(kind) or stat.S_ISCHR(kind)

@@ -363,7 +363,7 @@ def test_formulas_are_escaped_in_tables(tmp_path):
     assert header == ["image", "confidence", "'=sum"]
     assert rows == [["'=cmd()", "-1.5", "0.1"], ["b.jpg", "2.0", "0.9"]]
     path = tmp_path / "rows.csv"
-    sink = row_writer(path, ".csv", ["=sum", "sad"])
+    sink = row_writer(path, ["=sum", "sad"])
     sink.write([(0, 0.0, 0, 1, 2, 3, 4, -0.5, True, "=sum", 0.9, 0.9, 0.1)])
     sink.close()
     assert '"' not in path.read_text()

@@ -1,4 +1,4 @@
-"""Rows of faces, written frame by frame to CSV, Parquet or memory."""
+"""Tables of the faces of a video, written to CSV or Parquet frame by frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = (
     *("frame", "timestamp", "face_id", "x", "y", "width", "height"),
     *("confidence", "detected", "expression", "probability"),
 )
-SUFFIXES = (".csv", ".parquet")
+_SUFFIXES = (".csv", ".parquet")
 _ROWS_PER_GROUP = 2000  # of a Parquet file
 
 Row = tuple[Any, ...]
@@ -45,24 +45,19 @@ def frame_rows(frame: VideoFrame) -> list[Row]:
     ]
 
 
-def row_writer(path: str | os.PathLike | None, suffix: str, classes: Sequence[Any]) -> Any:
-    """Return a writer to a file of the type `suffix`, or to memory."""
-    columns = [*COLUMNS, *class_columns(classes)]
-    if path is None:
-        return RowsInMemory(columns, classes)
-    if suffix == ".parquet":
-        return _ParquetWriter(path, columns, classes)
-    return _CSVWriter(path, columns)
+def row_writer(path: Path, classes: Sequence[Any]) -> Any:
+    """Return a writer to a file of the type of its suffix, with ``write(rows)`` and ``close()``."""
+    kind = _ParquetWriter if path.suffix.lower() == ".parquet" else _CSVWriter
+    return kind(path, classes)
 
 
-def validate_suffix(path: str | os.PathLike) -> str:
-    """Return the suffix of a table, or raise if it is unknown or needs a missing package."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"csv={os.fspath(path)!r} must end in {' or '.join(SUFFIXES)}.")
+def validate_suffix(path: Path) -> None:
+    """Raise if the suffix of a table is unknown or needs a missing package."""
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise ValueError(f"csv={str(path)!r} must end in {' or '.join(_SUFFIXES)}.")
     if suffix == ".parquet":
         _import_pyarrow()
-    return suffix
 
 
 def read_rows(path: str | os.PathLike) -> pd.DataFrame:
@@ -80,43 +75,32 @@ def read_rows(path: str | os.PathLike) -> pd.DataFrame:
     return table
 
 
-class RowsInMemory:
-    """Rows that become a pandas table."""
+def to_table(rows: list[Row], classes: Sequence[Any]) -> pd.DataFrame:
+    """Return rows as a pandas table."""
+    import pandas as pd
 
-    def __init__(self, columns: list[str], classes: Sequence[Any]):
-        self._columns, self._classes = columns, classes
-        self._rows: list[Row] = []
-
-    def write(self, rows: list[Row]) -> None:
-        """Add rows."""
-        self._rows += rows
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def table(self) -> pd.DataFrame:
-        """Return the rows as a table."""
-        import pandas as pd
-
-        return set_column_types(pd.DataFrame(self._rows, columns=self._columns), self._classes)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *class_columns(classes)])
+    return set_column_types(table, classes)
 
 
 class _CSVWriter:
-    def __init__(self, path: str | os.PathLike, columns: list[str]):
+    def __init__(self, path: Path, classes: Sequence[Any]):
         self._file = open(path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - closed by close
         self.close = self._file.close
         self._writer = csv.writer(self._file)
-        self.write([tuple(columns)])
+        self.write([(*COLUMNS, *class_columns(classes))])
 
     def write(self, rows: list[Row]) -> None:
         self._writer.writerows([escape_formula(value) for value in row] for row in rows)
 
 
 class _ParquetWriter:
-    def __init__(self, path: str | os.PathLike, columns: list[str], classes: Sequence[Any]):
+    def __init__(self, path: Path, classes: Sequence[Any]):
         self._pyarrow, parquet = _import_pyarrow()
         is_text = all(isinstance(label, str) for label in classes)
-        types: dict[str, Any] = dict.fromkeys(columns, self._pyarrow.float64())
+        types: dict[str, Any] = dict.fromkeys(
+            (*COLUMNS, *class_columns(classes)), self._pyarrow.float64()
+        )
         integers = ("frame", "face_id", "x", "y", "width", "height")
         types |= dict.fromkeys(integers, self._pyarrow.int64())
         types["detected"] = self._pyarrow.bool_()

@@ -19,13 +19,7 @@ from skfer._video_file import import_av
 from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
 from skfer.recognition import Region, make_reader, progress_bar, set_column_types
-from skfer.video._face_tables import (
-    RowsInMemory,
-    frame_rows,
-    read_rows,
-    row_writer,
-    validate_suffix,
-)
+from skfer.video._face_tables import frame_rows, read_rows, row_writer, to_table, validate_suffix
 from skfer.video._follow_faces import VideoFrame, check_options, follow, open_source
 
 if TYPE_CHECKING:
@@ -68,7 +62,7 @@ class VideoReport:
     output: Path | None = None
     csv: Path | None = None
     problem: str | None = None
-    _rows: RowsInMemory | None = field(default=None, repr=False)
+    _rows: list[Any] = field(default_factory=list, repr=False)
 
     @property
     def faces(self) -> pd.DataFrame:
@@ -87,9 +81,8 @@ class VideoReport:
         one column for each class  smoothed probability; named as by `skfer.recognize`
         ========================== =========================================================
         """
-        if self._rows is not None:
-            return self._rows.table()
-        assert self.csv is not None  # the rows are in memory or in a file
+        if self.csv is None:
+            return to_table(self._rows, self.classes)
         return set_column_types(read_rows(self.csv), self.classes)
 
 
@@ -190,7 +183,8 @@ def recognize_video(
     (2, 1, [0, 0])
     """
     check_options(every, smoothing)
-    suffix = "" if csv is None else validate_suffix(csv)
+    if csv is not None:
+        validate_suffix(Path(csv))
     if output is not None:
         if Path(output).suffix.lower() not in (".mp4", ".m4v"):
             raise ValueError(f"output={os.fspath(output)!r} must end in .mp4.")
@@ -211,8 +205,11 @@ def recognize_video(
         video_part = None if output is None else stack.enter_context(partial_file(output))
         table_part = None if csv is None else stack.enter_context(partial_file(csv))
         # The stack closes the writers before it renames their files.
-        rows = row_writer(table_part, suffix, reader.classes)
-        stack.callback(rows.close)
+        write_rows = report._rows.extend
+        if table_part is not None:
+            rows = row_writer(table_part, reader.classes)
+            stack.callback(rows.close)
+            write_rows = rows.write
         video = None if video_part is None else _VideoWriter(video_part, opened.rate)
         if video is not None:
             stack.callback(video.close)
@@ -229,7 +226,7 @@ def recognize_video(
                 if video is not None:
                     picture = frame.annotated(bars=bars)
                     video.write(picture, frame.timestamp)
-                rows.write(frame_rows(frame))
+                write_rows(frame_rows(frame))
                 bar.update(1)
                 report.n_frames = frame.index + 1
                 report.seconds = frame.timestamp
@@ -240,8 +237,6 @@ def recognize_video(
         except KeyboardInterrupt:
             if not opened.is_live or report.n_frames == 0:
                 raise
-    if isinstance(rows, RowsInMemory):
-        report._rows = rows
     report.problem = opened.problem
     if report.problem:
         warnings.warn(report.problem, UserWarning, stacklevel=2)

@@ -202,36 +202,27 @@ def test_an_interruption_leaves_no_incomplete_file(crossing, reader, tmp_path):
     assert rows.read_text() == "older rows"
 
 
-def test_a_video_ends_at_max_seconds_or_if_on_frame_returns_false(crossing, reader):
+def test_a_video_ends_at_max_seconds_or_if_on_frame_returns_false(crossing, reader, capsys):
     assert recognize_video(crossing, reader, max_seconds=0.2).n_frames == 5
     report = recognize_video(crossing, reader, on_frame=lambda frame, drawn: frame.index < 9)
     assert report.n_frames == 10
-
-
-def test_progress_is_shown_on_standard_error(crossing, reader, capsys):
     recognize_video(crossing, reader, progress=True)
     shown = capsys.readouterr()
     assert "30/30" in shown.err
     assert shown.out == ""
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
+def test_wrong_options_are_named(crossing, reader):
+    before = crossing.read_bytes()
+    for options in (
         {"every": 0},
         {"smoothing": -1},
         {"csv": "rows.txt"},
         {"output": "drawn.avi"},
         {"max_seconds": 0},
-    ],
-)
-def test_wrong_options_are_named(crossing, reader, options):
-    with pytest.raises(ValueError, match=next(iter(options))):
-        recognize_video(crossing, reader, **options)
-
-
-def test_a_video_is_not_overwritten_by_its_output(crossing, reader):
-    before = crossing.read_bytes()
+    ):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            recognize_video(crossing, reader, **options)
     with pytest.raises(ValueError, match="is the video itself"):
         recognize_video(crossing, reader, output=crossing)
     assert crossing.read_bytes() == before
