@@ -222,34 +222,25 @@ def test_missing_and_ambiguous_files_are_named(tmp_path, write_votes, write_npz,
         load_ferplus(write_votes(), fer2013=tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
+def test_damaged_votes(write_votes, write_faces, write_npz):
+    for change, problem in [
         (lambda rows: rows[1].__setitem__(5, "many"), "line 3: .*'many'"),
         (lambda rows: rows[1].__setitem__(5, -1), "line 3: votes from -1 to 10; 0 to 255"),
         (lambda rows: rows[1].__setitem__(5, 256), "line 3: votes from 0 to 256"),
         (lambda rows: rows[1].pop(), "line 3: it has only 11 columns"),
         (lambda rows: rows.clear(), "holds no votes"),
-    ],
-)
-def test_damaged_votes_name_the_line(write_votes, write_faces, change, problem):
-    write_faces()
-    with pytest.raises(ValueError, match=problem):
-        load_ferplus(write_votes(change=change))
-
-
-@pytest.mark.parametrize(
-    ("votes", "problem"),
-    [
+    ]:
+        write_faces()
+        with pytest.raises(ValueError, match=problem):
+            load_ferplus(write_votes(change=change))
+    for votes, problem in [
         (VOTES[:, :8], r"votes is \(8, 8\) uint8; expected \(8, 10\) whole numbers"),
         (VOTES / 10, r"votes is \(8, 10\) float64; expected"),
         (VOTES.astype(int) - 1, "votes from -1 to 9"),
         (VOTES[:3], "no votes of 8 rows"),
-    ],
-)
-def test_damaged_votes_of_an_npz(write_npz, votes, problem):
-    with pytest.raises(ValueError, match=problem):
-        load_ferplus(write_npz(votes=votes))
+    ]:
+        with pytest.raises(ValueError, match=problem):
+            load_ferplus(write_npz(votes=votes))
 
 
 @pytest.mark.real_data

@@ -56,7 +56,7 @@ def test_large_images_are_reduced_to_max_pixels(shape):
 
 
 @pytest.mark.slow
-def test_max_pixels(astronaut, yunet_model):
+def test_max_pixels():
     detect_faces(Whole(), np.zeros((100, 100), np.uint8), max_pixels=10_000)
     detect_faces(Whole(), np.zeros((4000, 4000), np.uint8))
     assert SEEN == [(100, 100, 100), (100, 4000, 4000)]
@@ -65,6 +65,10 @@ def test_max_pixels(astronaut, yunet_model):
     (crop,) = FaceCropper(Whole(), square=False).transform([photo])
     assert SEEN[-1][1] * SEEN[-1][2] <= MAX_PIXELS
     np.testing.assert_array_equal(crop, photo)
+
+
+@pytest.mark.slow
+def test_small_faces_of_a_large_photo(astronaut, yunet_model):
     face = astronaut[30:180, 145:305]
     photo = np.full((2000, 2400, 3), 128, np.uint8)
     corners = [(100, 150), (900, 1900), (1700, 300), (1600, 1500)]

@@ -114,10 +114,14 @@ def test_arguments_and_global_random_state_are_unchanged(classifier, bright_halv
 
 
 @pytest.mark.slow
-def test_early_stopping_keeps_the_best_epoch(classifier, bright_halves):
+def test_early_stopping_and_reduce_lr(classifier, bright_halves):
     X, y = bright_halves
     noisy = np.random.default_rng(1).permutation(y)
-    classifier.set_params(epochs=40, early_stopping=2, validation_fraction=0.3)
+    classifier.set_params(epochs=10, reduce_lr={"factor": 0.5, "patience": 1})
+    rates = classifier.fit(X, noisy).history_["learning_rate"]
+    assert rates[0] == pytest.approx(1e-2)
+    assert rates[-1] <= 5e-3
+    classifier.set_params(epochs=40, early_stopping=2, validation_fraction=0.3, reduce_lr=False)
     classifier.set_params(schedule=None).fit(X, noisy)  # a course would depend on the epochs
     losses = classifier.history_["val_loss"]
     assert classifier.n_iter_ == len(losses) == int(np.argmin(losses)) + 3
@@ -125,16 +129,6 @@ def test_early_stopping_keeps_the_best_epoch(classifier, bright_halves):
     # epoch gives the weights that were kept.
     short = clone(classifier).set_params(epochs=int(np.argmin(losses)) + 1).fit(X, noisy)
     assert_same_weights(short, classifier)
-
-
-@pytest.mark.slow
-def test_reduce_lr_lowers_the_rate(classifier, bright_halves):
-    X, y = bright_halves
-    noisy = np.random.default_rng(1).permutation(y)
-    classifier.set_params(epochs=10, reduce_lr={"factor": 0.5, "patience": 1})
-    rates = classifier.fit(X, noisy).history_["learning_rate"]
-    assert rates[0] == pytest.approx(1e-2)
-    assert rates[-1] <= 5e-3
 
 
 def test_validation_images_are_transformed_by_the_pipeline(classifier, bright_halves):
@@ -216,6 +210,7 @@ def test_partial_fit(classifier, bright_halves):
     for _ in range(3):
         classifier.partial_fit(X, y, classes=y)
     assert_same_weights(whole, classifier)
+    classifier = clone(classifier)
     for _ in range(6):
         classifier.partial_fit(
             X[y == "surprise"], y[y == "surprise"], classes=["happy", "surprise"]

@@ -140,16 +140,23 @@ def test_architecture_and_weights(model, X, tmp_path, architecture):
     clone(classifier).fit(X, np.arange(24) % 3)
 
 
-@pytest.mark.parametrize(
-    ("pixel_range", "scaled"),
-    [((-1, 1), lambda pixels: pixels / np.float32(127.5) - 1), ((0, 255), np.float32)],
-)
-def test_pixel_range_of_a_model(model, X, pixel_range, scaled):
-    classifier = FacialExpressionClassifier.from_keras(
-        model, classes=[0, 1, 2], pixel_range=pixel_range
-    )
-    expected = np.asarray(model(scaled(X[..., None])))
-    np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-5)
+def test_pixel_range_and_other_estimators(model, X):
+    for pixel_range, scaled in [
+        ((-1, 1), lambda pixels: pixels / np.float32(127.5) - 1),
+        ((0, 255), np.float32),
+    ]:
+        classifier = FacialExpressionClassifier.from_keras(
+            model, classes=[0, 1, 2], pixel_range=pixel_range
+        )
+        expected = np.asarray(model(scaled(X[..., None])))
+        np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-5)
+    affect = np.random.default_rng(1).uniform(-1, 1, (24, 2))
+    regressor = FacialAffectRegressor(model, epochs=1, random_state=0).fit(X, affect)
+    estimates = regressor.predict(X)
+    assert estimates.shape == (24, 2)
+    assert not np.allclose(estimates.sum(axis=1), 1)
+    classifier = FacialExpressionClassifier(without_input, epochs=1).fit(X, np.arange(24) % 2)
+    assert pickle.loads(pickle.dumps(classifier)).predict(X).shape == (24,)
 
 
 @pytest.mark.slow
@@ -171,16 +178,6 @@ def test_other_labels_replace_the_last_layer(model, X, tmp_path, saved):
     assert theirs.classes_.tolist() == ["not", "smiling"]
     with pytest.raises(ValueError, match=r"not one for each of the 2 classes.*gives the model new"):
         FacialExpressionClassifier.from_keras(given, classes=["a", "b"])
-
-
-def test_regressor_and_unbuilt_sequential(model, X):
-    affect = np.random.default_rng(1).uniform(-1, 1, (24, 2))
-    regressor = FacialAffectRegressor(model, epochs=1, random_state=0).fit(X, affect)
-    estimates = regressor.predict(X)
-    assert estimates.shape == (24, 2)
-    assert not np.allclose(estimates.sum(axis=1), 1)
-    classifier = FacialExpressionClassifier(without_input, epochs=1).fit(X, np.arange(24) % 2)
-    assert pickle.loads(pickle.dumps(classifier)).predict(X).shape == (24,)
 
 
 def softmax(x, n_outputs):

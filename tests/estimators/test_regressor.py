@@ -51,7 +51,6 @@ def test_fit_and_pickle(fitted, two_lights):
     assert abs(predicted).max() <= 1
     assert set(fitted.history_) == {"loss", "concordance"}
     assert fitted.history_["concordance"][-1] > 0.9
-    X, _ = two_lights
     loaded = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(loaded.predict(X), fitted.predict(X))
 
@@ -71,7 +70,7 @@ def test_concordance_loss_and_multioutput(two_lights):
 
 
 @pytest.mark.slow
-def test_one_rating_on_another_scale(two_lights):
+def test_networks_and_other_scales(two_lights):
     X, y = two_lights
     ratings = 5 + 4 * y[:, 0]
     regressor = new_regressor(target_range=(1, 9), validation_fraction=0.1).fit(X, ratings)
@@ -83,6 +82,12 @@ def test_one_rating_on_another_scale(two_lights):
     # The same scale, the same fit.
     same = new_regressor(validation_fraction=0.1).fit(X, y[:, :1])
     np.testing.assert_allclose(5 + 4 * same.predict(X)[:, 0], predicted, rtol=1e-3, atol=1e-3)
+    for network in ["cnn4", "little_vgg", "mini_resnet", "mini_xception"]:
+        assert network in list_networks()
+        X, y = two_lights
+        regressor = skfer.FacialAffectRegressor(network, epochs=1, random_state=0).fit(X[:8], y[:8])
+        last = regressor.network_.layers[-1].layers[-1]
+        assert last.activation is keras.activations.tanh
 
 
 def test_target_range_and_failed_fit(two_lights, fitted):
@@ -156,16 +161,6 @@ class Killed(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2:
             raise KeyboardInterrupt
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("network", ["cnn4", "little_vgg", "mini_resnet", "mini_xception"])
-def test_networks_end_in_tanh(two_lights, network):
-    assert network in list_networks()
-    X, y = two_lights
-    regressor = skfer.FacialAffectRegressor(network, epochs=1, random_state=0).fit(X[:8], y[:8])
-    last = regressor.network_.layers[-1].layers[-1]
-    assert last.activation is keras.activations.tanh
 
 
 @pytest.mark.slow

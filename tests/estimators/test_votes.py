@@ -21,13 +21,21 @@ def votes(faces):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["majority", "probabilistic", "cross_entropy", "multi_target"])
-def test_vote_modes(mode, faces, votes):
-    classifier = FacialExpressionClassifier(
-        "mini_xception", epochs=6, batch_size=16, augment=None, vote_mode=mode, random_state=0
-    )
-    classifier.fit(faces.images, faces.labels, votes=votes)
-    assert classifier.score(faces.images, faces.labels) > 0.6
+def test_vote_modes_and_missing_votes(faces, votes, small_network):
+    for mode in ["majority", "probabilistic", "cross_entropy", "multi_target"]:
+        classifier = FacialExpressionClassifier(
+            "mini_xception", epochs=6, batch_size=16, augment=None, vote_mode=mode, random_state=0
+        )
+        classifier.fit(faces.images, faces.labels, votes=votes)
+        assert classifier.score(faces.images, faces.labels) > 0.6
+    for first in [{"votes": True}, {}]:
+        classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
+        classifier.fit(faces.images, faces.labels, votes=votes if first else None)
+        classifier.set_params(label_smoothing=0.0 if first else 0.1)
+        classifier.partial_fit(faces.images, faces.labels)
+        assert len(classifier.history_["loss"]) == 2
+        kind = "sparse_categorical_crossentropy" if first else "categorical_crossentropy"
+        assert classifier.network_.loss == kind
 
 
 @pytest.mark.slow
@@ -48,18 +56,6 @@ def test_votes_replace_labels_and_are_predicted(faces, votes, small_network):
     assert fitted(pd.DataFrame(votes)) == fitted(votes)
     with pytest.raises(ValueError, match=r"votes has the columns \['happy', 'neutral', 'x'\]"):
         fitted(table.rename(columns={"sad": "x"}))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", [{"votes": True}, {}])
-def test_fit_with_and_without_votes(first, faces, votes, small_network):
-    classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
-    classifier.fit(faces.images, faces.labels, votes=votes if first else None)
-    classifier.set_params(label_smoothing=0.0 if first else 0.1)
-    classifier.partial_fit(faces.images, faces.labels)
-    assert len(classifier.history_["loss"]) == 2
-    kind = "sparse_categorical_crossentropy" if first else "categorical_crossentropy"
-    assert classifier.network_.loss == kind
 
 
 @pytest.mark.slow

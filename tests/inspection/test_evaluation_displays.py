@@ -64,19 +64,6 @@ def test_reliability_and_coverage(blobs):
     assert display.ax_.get_legend() is None
 
 
-@pytest.mark.parametrize(
-    ("display", "n_entries"), [(inspection.ReliabilityDisplay, 3), (inspection.CoverageDisplay, 2)]
-)
-def test_curves_in_the_same_axes(blobs, display, n_entries):
-    estimator, X, y = blobs
-    proba = estimator.predict_proba(X)
-    one = display.from_predictions(y, proba, name="one")
-    two = display.from_predictions(y, proba, ax=one.ax_, name="two")
-    assert one.ax_ is two.ax_
-    assert one.line_.get_color() != two.line_.get_color()
-    assert len(legend(one.ax_)) == n_entries
-
-
 def test_matrix_groups_and_sets(matrix):
     display = inspection.CrossDatasetDisplay(matrix).plot(metric="weighted_f1")
     np.testing.assert_array_equal(
@@ -111,7 +98,7 @@ def test_matrix_groups_and_sets(matrix):
     assert [bar.get_height() for bar in display.bars_[1]] == [0.25, 0.5, 0.25, 0]
 
 
-def test_robustness(robustness):
+def test_robustness_and_shared_axes(robustness, blobs):
     display = inspection.RobustnessDisplay(robustness).plot()
     assert [axis.get_title() for axis in display.axes_] == ["noise", "low light", "blur"]
     np.testing.assert_allclose(display.lines_[1].get_ydata(), [0.7, 0.6, 0.5, 0.4])
@@ -124,6 +111,14 @@ def test_robustness(robustness):
         inspection.RobustnessDisplay(robustness).plot(score="f1")
     with pytest.raises(ValueError, match="no corruptions to draw"):
         inspection.RobustnessDisplay(robustness[:1]).plot()
+    for display, n_entries in [(inspection.ReliabilityDisplay, 3), (inspection.CoverageDisplay, 2)]:
+        estimator, X, y = blobs
+        proba = estimator.predict_proba(X)
+        one = display.from_predictions(y, proba, name="one")
+        two = display.from_predictions(y, proba, ax=one.ax_, name="two")
+        assert one.ax_ is two.ax_
+        assert one.line_.get_color() != two.line_.get_color()
+        assert len(legend(one.ax_)) == n_entries
 
 
 @pytest.fixture

@@ -154,6 +154,13 @@ def test_classifiers_without_network(faces):
     scores = deletion_score(linear, images, result.maps)
     assert ((scores > 0) & (scores < 1)).all()
     assert region_importance(linear, images, labels).score == linear.score(images, labels)
+    for function in [saliency, grad_cam]:
+        trees = make_pipeline(
+            skfer.ImageResizer(24), skfer.HOGDescriptor(), LogisticRegression(max_iter=1000)
+        )
+        trees.fit(faces.images, faces.labels)
+        with pytest.raises(TypeError, match=r"is a LogisticRegression.* occlusion_sensitivity"):
+            function(trees, faces.images)
 
 
 @pytest.mark.slow
@@ -260,16 +267,6 @@ def test_invalid_targets_and_estimators(fitted, faces, function):
     svm.fit(faces.images, faces.labels)
     with pytest.raises(TypeError, match="LinearSVC has no predict_proba"):
         function(svm, faces.images)
-
-
-@pytest.mark.parametrize("function", [saliency, grad_cam])
-def test_gradients_need_a_network(faces, function):
-    trees = make_pipeline(
-        skfer.ImageResizer(24), skfer.HOGDescriptor(), LogisticRegression(max_iter=1000)
-    )
-    trees.fit(faces.images, faces.labels)
-    with pytest.raises(TypeError, match=r"is a LogisticRegression.* occlusion_sensitivity"):
-        function(trees, faces.images)
 
 
 @pytest.mark.parametrize(

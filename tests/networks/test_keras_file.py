@@ -132,7 +132,7 @@ def files(model, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", OLD)
-def test_architectures_of_keras_2(name, images, tmp_path):
+def test_models_of_keras_2(name, images, tmp_path):
     path = tmp_path / "old.json"
     path.write_text("\n" + json.dumps(OLD[name]))
     with pytest.raises(ValueError, match="architecture without weights"):
@@ -144,22 +144,18 @@ def test_architectures_of_keras_2(name, images, tmp_path):
     built.save(tmp_path / "w.h5")
     loaded = load_model_file(path, tmp_path / "w.h5")
     np.testing.assert_allclose(loaded(images), built(images), atol=1e-6)
-
-
-def load_model_file_without_weights(text):
-    from skfer.networks._keras_file import _built
-
-    return _built(json.loads(text), "old", 10**8)
-
-
-@pytest.mark.parametrize("name", OLD)
-def test_whole_models_of_keras_2(name, images, tmp_path):
     built = load_model_file_without_weights(json.dumps(OLD[name]))
     built.save(tmp_path / "old.hdf5")
     with h5py.File(tmp_path / "old.hdf5", "a") as file:
         file.attrs["model_config"] = json.dumps(OLD[name])
     loaded = load_model_file(tmp_path / "old.hdf5")
     np.testing.assert_allclose(loaded(images), built(images), atol=1e-6)
+
+
+def load_model_file_without_weights(text):
+    from skfer.networks._keras_file import _built
+
+    return _built(json.loads(text), "old", 10**8)
 
 
 def test_single_tensors_and_training_configuration(files, model, images, tmp_path):

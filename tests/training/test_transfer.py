@@ -93,7 +93,7 @@ def kernel_of_the_head(classifier):
 
 
 @pytest.mark.slow
-def test_fine_tuning_phases(faces, small_network):
+def test_early_stopping_and_fine_tuning_phases(faces, small_network, tiny_network):
     last = {"first_layer": 1, "learning_rate": 1e-6}
     classifier = tuned(small_network, faces, epochs=1, fine_tune=last, schedule=None)
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(1e-6)
@@ -115,6 +115,11 @@ def test_fine_tuning_phases(faces, small_network):
         classifier = tuned(small_network, faces, weight_average=average, **settings)
         losses = classifier.history_["val_loss"]
         assert losses[-1] == pytest.approx(min(losses), rel=1e-3)
+    for early_stopping, patience in [(True, 5), (np.True_, 5), (1, 1), (3, 3)]:
+        # With this rate, no epoch is better than the first.
+        settings = {"epochs": 8, "optimizer": "sgd", "learning_rate": 1e-30, "schedule": None}
+        classifier = tuned(tiny_network, faces, early_stopping=early_stopping, **settings)
+        assert classifier.n_iter_ == 1 + patience
 
 
 @pytest.mark.slow
@@ -175,15 +180,6 @@ def test_search_and_head_weights(faces, tiny_network, fitted, small_network):
     before, after = kernel_of_the_head(fitted), kernel_of_the_head(start)
     np.testing.assert_allclose(after[:, 1:], before[:, [0, 2]], atol=1e-5)
     assert not np.allclose(after[:, 0], before[:, 1], atol=1e-2)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("early_stopping", "patience"), [(True, 5), (np.True_, 5), (1, 1), (3, 3)])
-def test_early_stopping_patience(early_stopping, patience, faces, tiny_network):
-    # With this rate, no epoch is better than the first.
-    settings = {"epochs": 8, "optimizer": "sgd", "learning_rate": 1e-30, "schedule": None}
-    classifier = tuned(tiny_network, faces, early_stopping=early_stopping, **settings)
-    assert classifier.n_iter_ == 1 + patience
 
 
 @pytest.mark.parametrize(
