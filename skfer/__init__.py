@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+
+TYPE_CHECKING = False  # without `typing`, whose import takes longer than this module
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 

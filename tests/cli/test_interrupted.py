@@ -41,7 +41,7 @@ def interrupted(command, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("module", ["click", "skfer.pretrained", "skfer.recognition", "cv2"])
+@pytest.mark.parametrize("module", ["typing", "click", "skfer.recognition", "cv2"])
 def test_ctrl_c_during_an_import_is_quiet(tmp_path, module):
     """The import of a module is interrupted, in one case within an ImportError."""
     code = f"""
