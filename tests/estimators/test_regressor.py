@@ -254,7 +254,7 @@ def test_search_by_concordance():
 
 @pytest.mark.slow
 def test_concordance_on_unseen_faces():
-    X, y = drawn_faces(2000, seed=0)
+    X, y = drawn_faces(3000, seed=0)
     regressor = skfer.FacialAffectRegressor(loss="concordance", random_state=0, verbose=0).fit(X, y)
     unseen, truth = drawn_faces(400, seed=1)
     concordance = concordance_correlation(
