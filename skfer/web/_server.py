@@ -30,14 +30,10 @@ from skfer.web._limits import MAX_WAITING, Limits
 from skfer.web._readers import Readers
 from skfer.web._uploads import warm_up
 
-# In addition to those for uploads: for the page, refusals and health.
-_SPARE_THREADS = 4
-_MAX_CONNECTIONS = 500
-_MAX_HEADER_BYTES = 32_768
 # Room in a form for more than its file.
 _FORM_BYTES = 10_000
-# A connection is closed if it is idle for this time, or if its upload is slower than this number
-# of bytes a second after that time.
+# A connection is closed if it is idle for this time, or if its upload is slower, in bytes a second,
+# after that time.
 _IDLE_SECONDS = 20.0
 _MIN_UPLOAD_RATE = 10_000
 # Uploads held at once, in files of the largest size. The oldest unfinished one is closed for a new
@@ -47,8 +43,6 @@ _MAX_VIDEOS_HELD = 4
 # After an early refusal, the rest of the upload is read and discarded for this time. Closing at
 # once would reset the connection, and the client might not see the response.
 _LINGER_SECONDS = 2.0
-# At the end, for threads to finish their responses.
-_END_SECONDS = 1.0
 
 
 def serve(
@@ -120,8 +114,8 @@ def serve(
         try:
             workers.start(limits.concurrent)
             readers.get()
-            readers.loading = False
             warm_up(workers, limits.concurrent)
+            readers.loading = False
         except Exception as error:
             errors.append(error)
 
@@ -146,7 +140,7 @@ def serve(
             raise
     finally:
         workers.close()  # first, so that no thread waits for one
-        server.task_dispatcher.shutdown(timeout=_END_SECONDS)
+        server.task_dispatcher.shutdown(timeout=1.0)  # seconds to finish responses
         server.close()
         if loading.is_alive():
             loading.join()
@@ -154,10 +148,7 @@ def serve(
 
 
 def _run(server: Any, errors: list[Exception]) -> None:
-    """Answer requests until there is an error.
-
-    `server.run()` would wait for unfinished work at the end.
-    """
+    """Answer requests until an error. `server.run()` would wait for unfinished work at the end."""
     while not errors:
         timeout = server.adj.asyncore_loop_timeout
         server.asyncore.loop(timeout=timeout, map=server._map, use_poll=True, count=1)
@@ -171,12 +162,13 @@ def make_server(app: Flask, host: str, port: int, limits: Limits) -> Any:
     server = create_server(
         app,
         sockets=[_listen(host, port)],
-        threads=limits.concurrent + MAX_WAITING + _SPARE_THREADS,
+        # For uploads, and 4 for the page, refusals and health.
+        threads=limits.concurrent + MAX_WAITING + 4,
         max_request_body_size=limits.video_bytes + _FORM_BYTES,
-        max_request_header_size=_MAX_HEADER_BYTES,
+        max_request_header_size=32_768,
         recv_bytes=65_536,
         ident=None,
-        connection_limit=_MAX_CONNECTIONS,
+        connection_limit=500,
         channel_timeout=_IDLE_SECONDS,
         cleanup_interval=5,
         asyncore_use_poll=True,

@@ -182,14 +182,6 @@ def test_models_and_detectors_are_chosen_by_name(reader, encoded):
         assert problem in message(client.post(RECOGNIZE + query, data=photo), 400)
 
 
-def test_a_detector_without_its_package_is_refused(encoded):
-    def make(model, detector):
-        raise ImportError('mtcnn is not installed: pip install "skfer[mtcnn]".')
-
-    client = create_app(Readers(make, ["fer2013"], ["mtcnn"])).test_client()
-    assert "skfer[mtcnn]" in message(client.post(RECOGNIZE, data=encoded(".jpg")), 400)
-
-
 def post_frame(client, photo, time, known=None, query=""):
     fields = {}
     if known is not None:
@@ -255,11 +247,14 @@ def test_invalid_known_faces_are_refused(client, encoded, known):
 
 
 @pytest.mark.parametrize(
-    "query", ["time=-1", f"time={10**4000}", "time=soon", "time=nan", "time=1&smoothing=-1"]
+    "query",
+    ["time=-1", f"time={10**4000}", "time=soon", "time=nan", "time=1&smoothing=-1"]
+    + [f"rate={rate}" for rate in (0, -1, 1000, "many", "nan")],
 )
-def test_invalid_seconds_are_refused(client, encoded, query):
-    text = message(client.post(f"{RECOGNIZE}?{query}", data=encoded(".jpg")), 400)
-    assert "seconds" in text
+def test_invalid_numbers_are_refused(client, query):
+    route, unit = (VIDEO, "frames a second") if "rate" in query else (RECOGNIZE, "seconds")
+    text = message(client.post(f"{route}?{query}", data=b"-"), 400)
+    assert unit in text
     assert len(text) < 200
 
 

@@ -193,11 +193,6 @@ def test_other_files_are_not_opened_by_ffmpeg(client, data, monkeypatch):
     assert "MP4, MOV, WebM" in message(client.post(VIDEO, data=data), 415)
 
 
-@pytest.mark.parametrize("rate", ["0", "-1", "1000", "many", "nan"])
-def test_an_invalid_rate_is_refused(client, rate):
-    assert "frames a second" in message(client.post(f"{VIDEO}?rate={rate}", data=b"-"), 400)
-
-
 def test_videos_need_pyav(client, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     assert "skfer[video]" in message(client.post(VIDEO, data=b"-"), 501)

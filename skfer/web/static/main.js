@@ -3,7 +3,7 @@
 import { readOptions } from "./api.js";
 import { asCsv, save } from "./csv.js";
 import { askConsent, leave, watch } from "./live.js";
-import { byId, mirror, panel, problem, shapeStage, state, video } from "./stage.js";
+import { byId, mirror, panel, problem, shapeStage, state, status, video } from "./stage.js";
 import { readFiles, setLimits } from "./uploads.js";
 import { chart, paint, show } from "./view.js";
 
@@ -81,12 +81,15 @@ async function start() {
     byId("consent-where").textContent =
       `Its pictures are sent to ${location.hostname}, processed there and not stored.`;
   }
+  status("Loading …");
   let options;
   try {
     options = await readOptions();
   } catch (error) {
     problem(error.message);
     return;
+  } finally {
+    if (state.mode === "idle") status("Ready.");
   }
   setLimits(options.limits);
   byId("model").replaceChildren(...options.models.map((name) => new Option(name)));
