@@ -30,9 +30,10 @@ _LINES = "application/x-ndjson"
 _BATCH = 8
 # Memory is released after photos with more bytes than this.
 _LARGE_PHOTO = 10_000_000
-_DEFAULT_RATE, _MAX_RATE = 5.0, 60.0
-_DEFAULT_SMOOTHING, _MAX_SECONDS = 0.3, 1e9
 _MAX_KNOWN_FACES = 1000
+_DEFAULT_SMOOTHING = 0.3
+# Minimum, maximum and meaning.
+_SECONDS = 0.0, 1e9, "seconds, 0 or more"
 # Of coordinates, times and numbers of known faces.
 _MAX_NUMBER = 1e9
 
@@ -51,8 +52,8 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
 
     @api.post("/recognize")
     def recognize() -> Response:
-        time = _seconds("time", 0.0) if "time" in request.args else None
-        smoothing = _seconds("smoothing", _DEFAULT_SMOOTHING)
+        time = _number("time", 0, *_SECONDS) if "time" in request.args else None
+        smoothing = _number("smoothing", _DEFAULT_SMOOTHING, *_SECONDS)
         with slots.acquire() as run:
             data = uploaded_file(request, limits.photo_bytes).read()
             disconnected = request.environ.get("waitress.client_disconnected")
@@ -74,13 +75,8 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
 
     @api.post("/video")
     def video() -> Response:
-        rate = _number("rate", _DEFAULT_RATE)
-        if not 0 < rate <= _MAX_RATE:
-            raise BadRequest(
-                f"rate={shorten(request.args['rate'])} must be in frames a second, above 0 and at "
-                f"most {_MAX_RATE:g}."
-            )
-        smoothing = _seconds("smoothing", _DEFAULT_SMOOTHING)
+        rate = _number("rate", 5.0, 1e-9, 60.0, "frames a second, above 0 and at most 60")
+        smoothing = _number("smoothing", _DEFAULT_SMOOTHING, *_SECONDS)
         # Closed when the response has been sent or abandoned.
         with ExitStack() as stack:
             run = stack.enter_context(slots.acquire(video=True))
@@ -88,12 +84,8 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
             disconnected = request.environ.get("waitress.client_disconnected")
             film = UploadedVideo(upload, stack, limits, workers, rate, disconnected)
             reader = run(_chosen_reader, readers, request.args.copy())
-            head = {
-                "width": film.width,
-                "height": film.height,
-                "duration": film.duration,
-                "classes": _class_names(reader),
-            }
+            head = {"width": film.width, "height": film.height, "duration": film.duration}
+            head["classes"] = _class_names(reader)
             frames = _frame_records(film, reader, run, smoothing)
             if request.accept_mimetypes.best == _LINES:
                 lines = stream_with_context(_lines(head, frames, film))
@@ -121,18 +113,15 @@ def _class_names(reader: Reader) -> list[str]:
     return [printable(str(name)) for name in reader.classes]
 
 
-def _seconds(name: str, default: float) -> float:
-    seconds = _number(name, default)
-    if not 0 <= seconds <= _MAX_SECONDS:
-        raise BadRequest(f"{name}={shorten(request.args[name])} must be seconds, 0 or more.")
-    return seconds
-
-
-def _number(name: str, default: float) -> float:
+def _number(name: str, default: float, minimum: float, maximum: float, meaning: str) -> float:
+    """Return a number of the query string."""
     try:
-        return float(request.args.get(name, default))
+        number = float(request.args.get(name, default))
     except ValueError:
-        return math.nan
+        number = math.nan
+    if not minimum <= number <= maximum:
+        raise BadRequest(f"{name}={shorten(request.args[name])} must be {meaning}.")
+    return number
 
 
 # Records of faces --------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def create_app(
     'ok'
     """
     limits = limits or Limits()
-    readers = reader if isinstance(reader, Readers) else Readers.only(reader)
+    readers = reader if isinstance(reader, Readers) else _only(reader)
     names = {"localhost", *(name.lower() for name in hosts)}
 
     app = Flask("skfer.web")
@@ -138,6 +138,10 @@ def create_app(
     slots = WorkSlots(limits.concurrent, limits.patience)
     app.register_blueprint(make_api(readers, limits, slots, workers))
     return app
+
+
+def _only(reader: Reader) -> Readers:
+    return Readers(lambda *_: reader, ["default"], ["default"])
 
 
 def error_body(status: int, name: str, message: str) -> dict[str, Any]:

@@ -78,20 +78,6 @@ class Readers:
         return self._detectors
 
     @classmethod
-    def only(cls, reader: Reader) -> Readers:
-        """Return readers without a choice.
-
-        Parameters
-        ----------
-        reader : FaceReader, or object with ``read(images)`` and ``classes``
-
-        Returns
-        -------
-        Readers
-        """
-        return cls(lambda model, detector: reader, ["default"], ["default"])
-
-    @classmethod
     def of(cls, pipeline: Any = None, detector: Any = None) -> Readers:
         """Return readers for the given or all pretrained Pipelines and for all detectors.
 
@@ -113,20 +99,18 @@ class Readers:
             If no Pipeline or detector has that name.
         """
         pipelines = _pipelines(pipeline)
-        default = (
-            detector if isinstance(detector, str) else "automatic" if detector is None else "yours"
-        )
+        default = "automatic" if detector is None else "yours"
+        if isinstance(detector, str):
+            from skfer.detection import build_detector
+
+            build_detector(detector, min_face_size=48)  # raises if it is unknown
+            default = detector
 
         # Deferred, as it imports scikit-learn.
         def detectors() -> list[str]:
             from skfer.detection import list_detectors
 
             return [default, *(name for name in list_detectors() if name != default)]
-
-        if isinstance(detector, str):
-            from skfer.detection import build_detector
-
-            build_detector(detector, min_face_size=48)  # raises if it is unknown
 
         @functools.cache  # all detectors share one network
         def load(model: str) -> Any:

@@ -123,12 +123,10 @@ def serve(
     try:
         if verbose:
             print(f"skfer is at {address(server)} (Ctrl-C stops it)", file=sys.stderr, flush=True)
-        ip = _ip(server)
-        if not ip.is_loopback:
-            everywhere = ", at every address of this machine" if ip.is_unspecified else ""
+        if not _ip(server).is_loopback:
             warnings.warn(
-                f"Other machines can reach the page{everywhere}, and it has no password. For "
-                f"public use, put a reverse proxy in front of it: see {page('guide/web')}",
+                "Other machines can reach the page, and it has no password. For public use, put a "
+                f"reverse proxy in front of it: see {page('guide/web')}",
                 stacklevel=2,
             )
         readers.loading = True
@@ -150,8 +148,7 @@ def serve(
 def _run(server: Any, errors: list[Exception]) -> None:
     """Answer requests until an error. `server.run()` would wait for unfinished work at the end."""
     while not errors:
-        timeout = server.adj.asyncore_loop_timeout
-        server.asyncore.loop(timeout=timeout, map=server._map, use_poll=True, count=1)
+        server.asyncore.loop(server.adj.asyncore_loop_timeout, True, server._map, count=1)
     raise errors[0]
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from _web import RECOGNIZE, VIDEO, message
+from PIL import Image
 
 from skfer.detection import Detections
 from skfer.recognition import FaceReading
@@ -66,11 +67,10 @@ def test_a_photo_without_a_face_has_no_faces(client):
 
 
 def test_exif_orientation_is_applied(client, astronaut):
-    rotated = np.ascontiguousarray(np.rot90(astronaut)[..., ::-1])
-    data = cv2.imencode(".jpg", rotated)[1].tobytes()
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
-    assert len(client.post(RECOGNIZE, data=data).json["faces"]) == 1
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
+    Image.fromarray(np.rot90(astronaut)).save(file, "jpeg", exif=exif)
+    assert len(client.post(RECOGNIZE, data=file.getvalue()).json["faces"]) == 1
 
 
 @pytest.mark.parametrize(

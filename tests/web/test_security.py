@@ -27,18 +27,13 @@ def test_only_the_page_and_other_programs_may_post(client, encoded, headers, sta
         assert ("Origin header" in message(answer, status)) == (status == 400)
 
 
-@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.0.7:80"])
-def test_localhost_and_addresses_are_accepted_as_host(client, host):
-    assert client.get("/", headers={"Host": host}).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "host",
-    ["evil.example", "localhost.evil.example:8000", "faces.lan", "a b", "[", "[::1", "]", "[x]:80"],
-)
-def test_other_hosts_are_refused(client, host):
-    for path in ("/", "/api/v1/options"):
-        message(client.get(path, headers={"Host": host}), 400)
+def test_only_localhost_and_addresses_are_accepted_as_host(client):
+    for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.0.7:80"):
+        assert client.get("/", headers={"Host": host}).status_code == 200, host
+    names = ("evil.example", "localhost.evil.example:8000", "faces.lan", "a b")
+    for host in (*names, "[", "[::1", "]", "[x]:80"):
+        for path in ("/", "/api/v1/options"):
+            message(client.get(path, headers={"Host": host}), 400)
 
 
 def test_a_given_host_is_accepted(reader):

@@ -30,8 +30,8 @@ def url():
 
 
 def post(url, path, body, headers=None):
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
-    with contextlib.closing(connection):
+    host = urlsplit(url).netloc
+    with contextlib.closing(http.client.HTTPConnection(host, timeout=20)) as connection:
         connection.request("POST", path, body, headers or {})
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
@@ -187,7 +187,7 @@ import _work
 from skfer.cli import main
 from skfer.web import Readers, _server, _uploads
 from _web import BrightnessReader
-Readers.of = classmethod(lambda cls, *_: cls.only(BrightnessReader()))
+Readers.of = lambda *_: Readers(lambda *_: BrightnessReader(), ["model"], ["detector"])
 _server.warm_up = lambda *_: None
 _uploads.decode = _work.decode_slowly
 sys.argv[1:] = ["serve", "--port", "0"]
@@ -233,9 +233,10 @@ def test_a_signal_ends_the_command_during_work(number, errors, status, encoded, 
 def test_an_address_that_others_can_reach_gives_a_warning(host, shown, monkeypatch, capsys):
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6")
-    monkeypatch.setattr(Readers, "of", classmethod(lambda cls, *_: cls.only(BrightnessReader())))
+    readers = Readers(lambda *_: BrightnessReader(), ["model"], ["detector"])
+    monkeypatch.setattr(Readers, "of", lambda *_: readers)
     monkeypatch.setattr("skfer.web._server._run", lambda *_: None)
-    warning = pytest.warns(UserWarning, match="Other machines can reach the page, at every address")
+    warning = pytest.warns(UserWarning, match="Other machines can reach the page")
     with contextlib.nullcontext() if shown.startswith("127") else warning:
         serve(host=host, port=0)
     assert f"skfer is at http://{shown}" in capsys.readouterr().err
