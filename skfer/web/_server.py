@@ -36,8 +36,8 @@ _FORM_BYTES = 10_000
 # after that time.
 _IDLE_SECONDS = 20.0
 _MIN_UPLOAD_RATE = 10_000
-# Uploads held at once, in files of the largest size. The oldest unfinished one is closed for a new
-# one.
+# Received and unfinished uploads at a time, in files of the largest size. The oldest unfinished one
+# is closed for a new one.
 _MAX_PHOTOS_HELD = 10
 _MAX_VIDEOS_HELD = 4
 # After an early refusal, the rest of the upload is read and discarded for this time. Closing at
@@ -134,7 +134,7 @@ def serve(
         _run(server, errors)
     except KeyboardInterrupt as interrupt:
         # The command turns other signals into an exit status.
-        if getattr(interrupt, "number", signal.SIGINT) != signal.SIGINT:
+        if interrupt.args not in ((), (signal.SIGINT,)):
             raise
     finally:
         workers.close()  # first, so that no thread waits for one

@@ -243,8 +243,8 @@ def test_a_video(page, face_video, downloads):
     page.run(
         """const chart = document.getElementById("chart");
         const { left, top, width } = chart.getBoundingClientRect();
-        const place = { clientX: left + width / 2, clientY: top + 50, bubbles: true };
-        chart.dispatchEvent(new MouseEvent("click", place));"""
+        const position = { clientX: left + width / 2, clientY: top + 50, bubbles: true };
+        chart.dispatchEvent(new MouseEvent("click", position));"""
     )
     assert page.run(seconds) == pytest.approx(2.1, abs=0.4)
 

@@ -219,8 +219,8 @@ def test_a_trimmed_video_is_complete(client, tmp_path):
 
 def test_a_declared_rate_of_almost_0_is_refused(client, tmp_path):
     content = bytearray(steady(tmp_path / "a.avi", 25).read_bytes())
-    place = content.index(b"strh") + 8 + 20  # scale and rate
-    content[place : place + 4] = (2**31 - 1).to_bytes(4, "little")
+    offset = content.index(b"strh") + 8 + 20  # scale and rate
+    content[offset : offset + 4] = (2**31 - 1).to_bytes(4, "little")
     assert "declares one frame in" in message(client.post(VIDEO, data=bytes(content)), 422)
 
 

@@ -9,8 +9,8 @@ const OVER_PICTURE = {
 };
 
 function variableOf(name, classes) {
-  const own = `--${name}`;
-  if (own in OVER_PICTURE) return own;
+  const variable = `--${name}`;
+  if (variable in OVER_PICTURE) return variable;
   const index = classes.indexOf(name);
   return index < 0 ? "--unsure" : OTHERS[index % OTHERS.length]; // not a class: the model abstained
 }

@@ -37,7 +37,7 @@ export class Overlay {
 
     const present = new Set(faces.map((face) => face.id));
     for (const id of this.shown.keys()) if (!present.has(id)) this.shown.delete(id);
-    const placed = faces.map((face) => {
+    const located = faces.map((face) => {
       const box = this.#towards(face, share);
       const x = mirrored ? size.width - box.x - box.width : box.x;
       return {
@@ -46,13 +46,13 @@ export class Overlay {
       };
     });
     // The chosen face is drawn last, on top.
-    placed.sort((a, b) => (a.face.id === chosen) - (b.face.id === chosen));
-    for (const place of placed) {
-      const color = colorOverPicture(place.face.expression, classes);
-      this.#box(place, color, place.face.id === chosen);
-      const withBars = place.face.id === chosen || faces.length === 1;
-      if (withBars && this.#bars(place, classes, width, height)) continue;
-      this.#chip(place, labelOf(place.face), color, width);
+    located.sort((a, b) => (a.face.id === chosen) - (b.face.id === chosen));
+    for (const item of located) {
+      const color = colorOverPicture(item.face.expression, classes);
+      this.#box(item, color, item.face.id === chosen);
+      const withBars = item.face.id === chosen || faces.length === 1;
+      if (withBars && this.#bars(item, classes, width, height)) continue;
+      this.#chip(item, labelOf(item.face), color, width);
     }
   }
 
