@@ -62,6 +62,14 @@ _tracking_options = combine(
         metavar="SECONDS",
         help="Time constant of the smoothing of probabilities; 0 turns it off.",
     ),
+    click.option(
+        "--min-duration",
+        type=click.FloatRange(min=0),
+        default=0.4,
+        show_default=True,
+        metavar="SECONDS",
+        help="Time from the first detection until a face counts; 0 keeps all detections.",
+    ),
 )
 
 

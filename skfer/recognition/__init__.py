@@ -28,7 +28,14 @@ from skfer.recognition._recognize import (
     table_to_csv,
     unescape_formula,
 )
-from skfer.recognition._tracking import FaceFollower, FollowedFace, KnownFace
+from skfer.recognition._tracking import (
+    MIN_DURATION,
+    FaceFollower,
+    FollowedFace,
+    KnownFace,
+    delay_faces,
+    numbered_faces,
+)
 
 __all__ = [
     "FaceFollower",

@@ -7,9 +7,10 @@ forbid NumPy 2 (norfair), and the others count frames, while videos of variable 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -27,6 +28,11 @@ _DISTANCE_OFFSET, _SPEED, _MAX_DISTANCE = 0.5, 2.0, 1.5
 # Maximum ratio of the sides of a face in two frames.
 _MAX_GROWTH = 1.8
 _FORBIDDEN = 1e6
+_WAITING_BYTES = 256 * 2**20
+# Default `min_duration` in videos and live pictures.
+MIN_DURATION = 0.4
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +71,24 @@ class FollowedFace:
     detected: bool = True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class KnownFace:
     """State of a tracked face.
 
     Parameters
     ----------
-    face_id : int
-        Number of the face.
+    face_id : int or None
+        Number of the face; None until it was detected for `min_duration`.
     box : sequence of 4 float
         Its last box.
     seen : float
         Time of that box in seconds.
     probabilities : ndarray of shape (n_classes,) or None
         Its smoothed probabilities at that time; None starts the smoothing again.
+    first : float, default=0.0
+        Time of its first box in seconds.
+    n_detected, n_searched : int, default=1
+        Number of frames in which it was detected, and of frames searched, since its first box.
 
     Examples
     --------
@@ -89,10 +99,18 @@ class KnownFace:
     [2]
     """
 
-    face_id: int
+    face_id: int | None
     box: Any
     seen: float
     probabilities: np.ndarray | None
+    first: float = 0.0
+    n_detected: int = 1
+    n_searched: int = 1
+
+    @property
+    def is_frequent(self) -> bool:
+        """Whether it was detected in at least half of the frames since its first one."""
+        return 2 * self.n_detected >= self.n_searched
 
 
 class FaceFollower:
@@ -110,6 +128,10 @@ class FaceFollower:
     smoothing : float, default=0.3
         Time constant of the exponential smoothing of probabilities, in seconds: after a change,
         the smoothed value has moved by 63 % in that time. 0 disables smoothing.
+    min_duration : float, default=0.0
+        Seconds from the first detection until a face counts and gets a number. It must be detected
+        in half of the frames of that time, so that false faces of a few frames do not count. If
+        frames are farther apart, one detection is enough.
     known : iterable of KnownFace, default=()
         State of another follower to continue from.
     next_id : int, default=0
@@ -148,6 +170,7 @@ class FaceFollower:
         name: Callable[[np.ndarray], list[Any]],
         smoothing: float = 0.3,
         *,
+        min_duration: float = 0.0,
         known: Iterable[KnownFace] = (),
         next_id: int = 0,
         last: float | None = None,
@@ -156,12 +179,13 @@ class FaceFollower:
         self.last = last
         self._name = name
         self._smoothing = smoothing
-        self._known = {face.face_id: face for face in known}
+        self.min_duration = min_duration
+        self._known = list(known)
 
     @property
     def known(self) -> list[KnownFace]:
         """Tracked faces, from which another follower can continue."""
-        return list(self._known.values())
+        return list(self._known)
 
     def follow(self, reading: FaceReading, time: float) -> list[FollowedFace]:
         """Track the faces of the next frame.
@@ -176,50 +200,149 @@ class FaceFollower:
         Returns
         -------
         list of FollowedFace
-            Sorted by number.
+            The faces that count, sorted by number.
         """
-        self._known = {
-            face.face_id: face
-            for face in self.known
+        return numbered_faces(self.track(reading, time))
+
+    def track(self, reading: FaceReading, time: float) -> list[tuple[KnownFace, FollowedFace]]:
+        """Track the faces of the next frame, also those that do not count yet.
+
+        Parameters
+        ----------
+        reading : FaceReading
+            Faces of the frame.
+        time : float
+            Time of the frame in seconds, later than that of the frame before.
+
+        Returns
+        -------
+        list of (KnownFace, FollowedFace)
+            State, which later calls update, and face of each detection. The number of a face
+            that does not count yet is -1.
+        """
+        self._known = [
+            face
+            for face in self._known
             if time - face.seen <= (_MAX_FRAME_GAP if face.seen == self.last else _MEMORY)
-        }
+        ]
+        frames_are_rare = self.last is not None and time - self.last >= self.min_duration
         self.last = time
         detections = reading.detections
-        followed = []
-        for face_id, box, score, row in zip(
-            self._assign(detections.boxes, time),
-            detections.boxes.tolist(),
-            detections.scores.tolist(),
-            np.asarray(reading.probabilities, np.float64),
-            strict=True,
+        assigned = self._assign(detections.boxes, time)
+        for face in self._known:
+            face.n_searched += 1
+        tracked = []
+        for index, (box, score, row) in enumerate(
+            zip(
+                detections.boxes.tolist(),
+                detections.scores.tolist(),
+                np.asarray(reading.probabilities, np.float64),
+                strict=True,
+            )
         ):
-            smoothed = self._smooth(row, self._known.get(face_id), time)
-            self._known[face_id] = KnownFace(face_id, [*map(float, box)], time, smoothed)
-            (expression,) = self._name(smoothed[np.newaxis])
-            followed.append(FollowedFace(face_id, tuple(box), score, expression, smoothed))
-        return sorted(followed, key=lambda face: face.face_id)
+            if index not in assigned:
+                face = KnownFace(None, box, time, row, first=time)
+                self._known.append(face)
+            else:
+                face = assigned[index]
+                face.probabilities = self._smooth(row, face, time)
+                face.box, face.seen = box, time
+                face.n_detected += 1
+            if frames_are_rare or (time - face.first >= self.min_duration and face.is_frequent):
+                self.count(face)
+            probabilities = row if face.probabilities is None else face.probabilities
+            (expression,) = self._name(probabilities[np.newaxis])
+            face_id = -1 if face.face_id is None else face.face_id
+            followed = FollowedFace(face_id, tuple(box), score, expression, probabilities)
+            tracked.append((face, followed))
+        return tracked
 
-    def _assign(self, boxes: np.ndarray, time: float) -> list[int]:
-        """Return the number of each face: that of a known face, or a new one."""
-        known = self.known
-        costs = _costs(boxes, known, time)
-        face_ids = {
-            int(row): known[column].face_id
+    def count(self, face: KnownFace) -> None:
+        """Give a face the next number, if it has none.
+
+        Parameters
+        ----------
+        face : KnownFace
+        """
+        if face.face_id is None:
+            face.face_id = self.next_id
+            self.next_id += 1
+
+    def _assign(self, boxes: np.ndarray, time: float) -> dict[int, KnownFace]:
+        """Return the known face of each box that has one."""
+        costs = _costs(boxes, self._known, time)
+        return {
+            int(row): self._known[column]
             for row, column in zip(*linear_sum_assignment(costs), strict=True)
             if costs[row, column] < _FORBIDDEN
         }
-        for index in range(len(boxes)):
-            if index not in face_ids:
-                face_ids[index] = self.next_id
-                self.next_id += 1
-        return [face_ids[index] for index in range(len(boxes))]
 
-    def _smooth(self, row: np.ndarray, face: KnownFace | None, time: float) -> np.ndarray:
+    def _smooth(self, row: np.ndarray, face: KnownFace, time: float) -> np.ndarray:
         """Smooth probabilities by the time since the face was last seen."""
-        if face is None or face.probabilities is None or self._smoothing <= 0:
+        if face.probabilities is None or self._smoothing <= 0:
             return row
         weight = -math.expm1(-(time - face.seen) / self._smoothing)
         return face.probabilities + weight * (row - face.probabilities)
+
+
+# Item, time and tracked faces of a frame.
+Tracked = tuple[Item, float, list[tuple[KnownFace, FollowedFace]]]
+
+
+def numbered_faces(tracked: list[tuple[KnownFace, FollowedFace]]) -> list[FollowedFace]:
+    """Return the faces that count, with their numbers, sorted by number."""
+    faces = [
+        replace(face, face_id=state.face_id) for state, face in tracked if state.face_id is not None
+    ]
+    return sorted(faces, key=lambda face: face.face_id)
+
+
+def delay_faces(
+    follower: FaceFollower,
+    frames: Iterable[Tracked[Item]],
+    n_bytes: Callable[[Item], int] = lambda item: 0,
+) -> Iterator[tuple[Item, list[FollowedFace]]]:
+    """Yield the frames of a video once it is known which of their faces count.
+
+    Parameters
+    ----------
+    follower : FaceFollower
+        The follower that tracked the frames.
+    frames : iterable of (item, time, tracked faces)
+        The faces are those of `FaceFollower.track`.
+    n_bytes : callable, default=None
+        Function from an item to its size. If the items that wait exceed 256 MiB, the oldest is
+        yielded with the faces that were detected in half of the frames.
+
+    Yields
+    ------
+    tuple of item and list of FollowedFace
+    """
+    waiting: deque[Tracked[Item]] = deque()
+
+    def release() -> tuple[Item, list[FollowedFace]]:
+        item, _, tracked = waiting.popleft()
+        return item, numbered_faces(tracked)
+
+    for frame in frames:
+        waiting.append(frame)
+        while waiting and (
+            all(face.face_id is not None for face, _ in waiting[0][2])
+            or frame[1] - waiting[0][1] > follower.min_duration
+        ):
+            yield release()
+        if len(waiting) * n_bytes(frame[0]) > _WAITING_BYTES:
+            _count_frequent(follower, waiting[0][2])
+            yield release()
+    while waiting:
+        _count_frequent(follower, waiting[0][2])
+        yield release()
+
+
+def _count_frequent(follower: FaceFollower, tracked: list[tuple[KnownFace, FollowedFace]]) -> None:
+    for face, _ in tracked:
+        if face.is_frequent:
+            follower.count(face)
 
 
 def _costs(boxes: np.ndarray, known: list[KnownFace], time: float) -> np.ndarray:

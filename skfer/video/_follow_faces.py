@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Real
@@ -20,15 +20,18 @@ from skfer._video_file import IsolatedVideo, Timed, VideoFile
 from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
 from skfer.recognition import (
+    MIN_DURATION,
     FaceFollower,
     FaceMark,
     FaceReader,
     FollowedFace,
     Region,
+    delay_faces,
     draw_marks,
     expression_color,
     face_label,
     make_reader,
+    numbered_faces,
     probability_bars,
 )
 
@@ -114,6 +117,7 @@ def follow_faces(
     detector: str | FaceDetector | None = None,
     every: int = 1,
     smoothing: float = 0.3,
+    min_duration: float = MIN_DURATION,
     region: Region | None = None,
     limits: WorkLimits | None = None,
     n_jobs: int | None = None,
@@ -128,7 +132,7 @@ def follow_faces(
         Path of a video file, or number of a camera.
     pipeline : Pipeline, classifier or FaceReader, default=None
         As for `skfer.recognition.FaceReader`. None means ``skfer.load_pretrained()``.
-    detector, every, smoothing, region, limits, n_jobs
+    detector, every, smoothing, min_duration, region, limits, n_jobs
         As for `recognize_video`, like the warning.
 
     Returns
@@ -162,13 +166,13 @@ def follow_faces(
     0.0 [0]
     0.1 [0]
     """
-    check_options(every, smoothing)
+    check_options(every, smoothing, min_duration)
     reader = make_reader(pipeline, detector, n_jobs, region)
 
     def frames() -> Iterator[VideoFrame]:
         opened = open_source(source, limits)
         try:
-            yield from follow(opened, reader, int(every), float(smoothing))
+            yield from follow(opened, reader, int(every), float(smoothing), float(min_duration))
         finally:
             opened.close()
         if opened.problem:
@@ -177,29 +181,40 @@ def follow_faces(
     return frames()
 
 
-def check_options(every: int, smoothing: float) -> None:
-    """Raise `ValueError` for an invalid `every` or `smoothing`."""
+def check_options(every: int, smoothing: float, min_duration: float) -> None:
+    """Raise `ValueError` for an invalid option."""
     check_int("every", every)
-    if not isinstance(smoothing, Real) or not 0 <= smoothing < float("inf"):
-        raise ValueError(f"smoothing={smoothing!r} must be a number of seconds of at least 0.")
+    for name, seconds in (("smoothing", smoothing), ("min_duration", min_duration)):
+        if not isinstance(seconds, Real) or not 0 <= seconds < float("inf"):
+            raise ValueError(f"{name}={seconds!r} must be a number of seconds of at least 0.")
 
 
 def follow(
-    source: Source, reader: FaceReader, every: int, smoothing: float
+    source: Source, reader: FaceReader, every: int, smoothing: float, min_duration: float
 ) -> Iterator[VideoFrame]:
     """Iterate over the frames of an open source, with their faces."""
-    follower = FaceFollower(reader.expressions, smoothing)
-    faces: list[FollowedFace] = []
+    follower = FaceFollower(reader.expressions, smoothing, min_duration=min_duration)
     frames = enumerate(source)
-    while batch := _next_batch(frames, source.is_live):
-        searched = [picture for index, (_, picture) in batch if index % every == 0]
-        readings = iter(reader.read(searched) if searched else [])
-        for index, (timestamp, picture) in batch:
-            if index % every == 0:
-                faces = follower.follow(next(readings), timestamp)
-            elif faces and faces[0].detected:
-                faces = [replace(face, detected=False) for face in faces]
-            yield VideoFrame(index, timestamp, picture, faces, reader.classes)
+
+    def track_frames() -> Iterator[tuple[tuple[int, float, np.ndarray], float, list[Any]]]:
+        tracked: list[Any] = []
+        while batch := _next_batch(frames, source.is_live):
+            searched = [picture for index, (_, picture) in batch if index % every == 0]
+            readings = iter(reader.read(searched) if searched else [])
+            for index, (timestamp, picture) in batch:
+                if index % every == 0:
+                    tracked = follower.track(next(readings), timestamp)
+                elif tracked and tracked[0][1].detected:
+                    tracked = [(state, replace(face, detected=False)) for state, face in tracked]
+                yield (index, timestamp, picture), timestamp, tracked
+
+    frames_and_faces: Iterable[tuple[Any, list[FollowedFace]]]
+    if source.is_live:  # frames are shown at once
+        frames_and_faces = ((item, numbered_faces(found)) for item, _, found in track_frames())
+    else:
+        frames_and_faces = delay_faces(follower, track_frames(), lambda item: item[2].nbytes)
+    for (index, timestamp, picture), faces in frames_and_faces:
+        yield VideoFrame(index, timestamp, picture, faces, reader.classes)
 
 
 def _next_batch(frames: Iterator[Any], is_live: bool) -> list[Any]:

@@ -18,7 +18,13 @@ from skfer._storage import partial_file
 from skfer._video_file import import_av
 from skfer._worker import WorkLimits
 from skfer.detection import FaceDetector
-from skfer.recognition import Region, make_reader, progress_bar, set_column_types
+from skfer.recognition import (
+    MIN_DURATION,
+    Region,
+    make_reader,
+    progress_bar,
+    set_column_types,
+)
 from skfer.video._face_tables import frame_rows, read_rows, row_writer, to_table, validate_suffix
 from skfer.video._follow_faces import VideoFrame, check_options, follow, open_source
 
@@ -95,6 +101,7 @@ def recognize_video(
     detector: str | FaceDetector | None = None,
     every: int = 1,
     smoothing: float = 0.3,
+    min_duration: float = MIN_DURATION,
     bars: bool = True,
     max_seconds: float | None = None,
     on_frame: Callable[[VideoFrame, np.ndarray | None], Any] | None = None,
@@ -125,6 +132,9 @@ def recognize_video(
         Detect faces in every n-th frame. Faces keep their box in the frames between.
     smoothing : float, default=0.3
         Time constant of the exponential smoothing of probabilities, in seconds. 0 turns it off.
+    min_duration : float, default=0.4
+        Seconds from the first detection until a face counts. It must be detected in half of the
+        frames of that time: false faces of a few frames are left out. 0 keeps all.
     bars : bool, default=True
         Whether `output` has bars of the probabilities beside the faces.
     max_seconds : float, default=None
@@ -182,7 +192,7 @@ def recognize_video(
     >>> report.n_frames, report.n_faces, report.faces["face_id"].tolist()
     (2, 1, [0, 0])
     """
-    check_options(every, smoothing)
+    check_options(every, smoothing, min_duration)
     if csv is not None:
         validate_suffix(Path(csv))
     if output is not None:
@@ -213,7 +223,7 @@ def recognize_video(
         video = None if video_part is None else _VideoWriter(video_part, opened.rate)
         if video is not None:
             stack.callback(video.close)
-        frames = follow(opened, reader, int(every), float(smoothing))
+        frames = follow(opened, reader, int(every), float(smoothing), float(min_duration))
         stack.callback(frames.close)  # type: ignore[attr-defined]
         bar = stack.enter_context(
             progress_bar(opened.name, opened.n_frames, "frames", shown=progress)

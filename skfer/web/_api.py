@@ -163,14 +163,18 @@ def _frame_records(
     film: UploadedVideo, reader: Reader, run: Callable[..., Any], smoothing: float
 ) -> Iterator[dict[str, Any]]:
     """Yield the frames of a video with their faces."""
-    from skfer.recognition import FaceFollower
+    from skfer.recognition import MIN_DURATION, FaceFollower, delay_faces
 
-    follower = FaceFollower(label_function(reader), smoothing)
-    for batch in film.batches(_BATCH):
-        readings = run(reader.read, [frame for _, frame in batch])
-        for (time, _), reading in zip(batch, readings, strict=True):
-            faces = _followed_records(follower.follow(reading, time), reader)
-            yield {"time": round(time, 4), "faces": faces}
+    follower = FaceFollower(label_function(reader), smoothing, min_duration=MIN_DURATION)
+
+    def track_frames() -> Iterator[tuple[float, float, Any]]:
+        for batch in film.batches(_BATCH):
+            readings = run(reader.read, [frame for _, frame in batch])
+            for (time, _), reading in zip(batch, readings, strict=True):
+                yield time, time, follower.track(reading, time)
+
+    for time, faces in delay_faces(follower, track_frames()):
+        yield {"time": round(time, 4), "faces": _followed_records(faces, reader)}
 
 
 def _lines(
@@ -198,6 +202,9 @@ def _known_faces(follower: FaceFollower, reader: Reader) -> dict[str, Any]:
                 "id": face.face_id,
                 "box": [round(float(side), 1) for side in face.box],
                 "seen": face.seen,
+                "first": face.first,
+                "detected": face.n_detected,
+                "searched": face.n_searched,
                 "probabilities": None
                 if face.probabilities is None
                 else [round(float(value), 5) for value in face.probabilities],
@@ -215,10 +222,10 @@ def _restore_follower(
     If the reader has other classes, faces keep their numbers and the smoothing starts again.
     Faces seen after `now` are ignored.
     """
-    from skfer.recognition import FaceFollower
+    from skfer.recognition import MIN_DURATION, FaceFollower
 
     if not known:
-        return FaceFollower(label_function(reader), smoothing)
+        return FaceFollower(label_function(reader), smoothing, min_duration=MIN_DURATION)
     try:
         state = json.loads(known)
         same = state["classes"] == [str(name) for name in reader.classes]
@@ -226,7 +233,9 @@ def _restore_follower(
         faces = [_parse_face(face, n_classes) for face in state["faces"]]
         next_id = _parse_count(state["next"])
         (last,) = _parse_numbers([state["time"]], 1)
-        if len(faces) > _MAX_KNOWN_FACES or any(face.face_id >= next_id for face in faces):
+        if len(faces) > _MAX_KNOWN_FACES or any(
+            face.face_id is not None and face.face_id >= next_id for face in faces
+        ):
             raise ValueError("too many faces, or a face without a number")
     # OverflowError: large integers. RecursionError: nested JSON.
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
@@ -236,6 +245,7 @@ def _restore_follower(
     return FaceFollower(
         label_function(reader),
         smoothing,
+        min_duration=MIN_DURATION,
         known=[face for face in faces if face.seen <= now],
         next_id=next_id,
         last=float(last),
@@ -248,10 +258,12 @@ def _parse_face(face: dict[str, Any], n_classes: int | None) -> KnownFace:
     box = _parse_numbers(face["box"], 4)
     if box[2:].min() <= 0:
         raise ValueError("a box without area")
-    (seen,) = _parse_numbers([face["seen"]], 1)
+    first, seen = map(float, _parse_numbers([face["first"], face["seen"]], 2))
+    counts = [_parse_count(face[name]) for name in ("detected", "searched")]
+    face_id = None if face["id"] is None else _parse_count(face["id"])
     row = face["probabilities"]
     probabilities = None if row is None or n_classes is None else _parse_numbers(row, n_classes)
-    return KnownFace(_parse_count(face["id"]), box, float(seen), probabilities)
+    return KnownFace(face_id, box, seen, probabilities, first, *counts)
 
 
 def _parse_numbers(values: list[Any], count: int) -> np.ndarray:

@@ -77,7 +77,7 @@ def test_webcam_without_a_window(skfer, model, monkeypatch):
             pass
 
     # A track ends after seconds, and the machine may be busy.
-    clock = itertools.count(0, 0.04)
+    clock = itertools.count(0, 0.2)
     monkeypatch.setattr(
         "skfer.video._follow_faces.time", SimpleNamespace(monotonic=lambda: next(clock))
     )
@@ -85,7 +85,7 @@ def test_webcam_without_a_window(skfer, model, monkeypatch):
     result = skfer("webcam", "--no-window", "--model", model)
     assert result.exit_code == 0, result.stderr
     (line,) = result.stdout.splitlines()
-    assert line.startswith("0.00 s: face 0: ")
+    assert line.startswith("0.40 s: face 0: ")
 
 
 def test_webcam_without_a_screen(skfer, model, monkeypatch):

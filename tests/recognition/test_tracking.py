@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from skfer.detection import Detections
-from skfer.recognition import FaceFollower, FaceReading
+from skfer.recognition import FaceFollower, FaceReading, delay_faces
 
 
 def name(probabilities):
@@ -101,3 +101,36 @@ def test_follower_continues(split):
                 *(other.face_id, other.box, other.expression),
             )
             np.testing.assert_allclose(one.probabilities, other.probabilities)
+
+
+def video_of(*frames):
+    """Return (index, time, tracked faces) of readings at 10 frames a second, and the follower."""
+    follower = FaceFollower(name, min_duration=0.4)
+    return follower, (
+        (index, index / 10, follower.track(faces, index / 10)) for index, faces in enumerate(frames)
+    )
+
+
+def test_face_of_a_few_frames_is_left_out_of_a_video():
+    steady, flicker = (10, 0.9), (200, 0.5)
+    frames = [reading(steady, *([flicker] if i in (3, 4) else [])) for i in range(12)]
+    frames[6] = reading()  # a gap
+    ids = [[face.face_id for face in faces] for _, faces in delay_faces(*video_of(*frames))]
+    assert ids == [[0]] * 6 + [[]] + [[0]] * 5
+
+
+def test_faces_of_a_short_video_and_rare_frames_count():
+    frames = [reading((10, 0.9))] * 2
+    assert [len(faces) for _, faces in delay_faces(*video_of(*frames))] == [1, 1]
+    follower = FaceFollower(name, min_duration=0.4)
+    assert follower.follow(reading((10, 0.9)), 0.0) == []
+    assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.0)] == [0]
+    assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.1)] == [0]
+
+
+def test_frames_wait_in_limited_memory():
+    frames = [reading((10, 0.9))] * 5
+    follower, tracked = video_of(*frames)
+    first, _ = next(delay_faces(follower, tracked, n_bytes=lambda item: 2**28))
+    assert first == 0
+    assert next(tracked)[0] == 2  # the second frame was read, and no more

@@ -257,7 +257,8 @@ def camera(monkeypatch):
 
 @pytest.mark.usefixtures("camera")
 def test_ctrl_c_completes_the_files_of_a_camera(reader, tmp_path):
-    report = recognize_video(0, reader, output=tmp_path / "me.mp4", csv=tmp_path / "me.csv")
+    files = {"output": tmp_path / "me.mp4", "csv": tmp_path / "me.csv"}
+    report = recognize_video(0, reader, **files, min_duration=0)
     assert (report.n_frames, report.n_faces) == (7, 1)
     assert report.faces["timestamp"].is_monotonic_increasing
     with av.open(str(tmp_path / "me.mp4")) as file:
