@@ -135,7 +135,7 @@ def split_pipeline(pipeline: Any, detector: str | FaceDetector | None) -> Pipeli
             f"The pipeline's steps are {kinds}: there may be one FaceCropper, and it has to come "
             "first, as the boxes of faces are to be those in the image that was given."
         )
-    cropper = steps[0] if croppers else FaceCropper()
+    cropper = steps[0] if croppers else FaceCropper("auto")
     rest = steps[len(croppers) :]
     classes = _classes_of(rest)
     wrapper = find_abstaining(pipeline)
@@ -186,7 +186,7 @@ def join_steps(steps: list[Any]) -> Any:
 
 
 def _with_detector(cropper: FaceCropper, detector: str | FaceDetector | None) -> FaceCropper:
-    wanted = cropper.detector if detector is None else detector
+    wanted = cropper.detector_ if detector is None else detector
     if isinstance(wanted, str):
         wanted = build_detector(wanted, min_face_size=cropper.min_face_size)
     if not cropper.align and getattr(wanted, "refine_landmarks", False):

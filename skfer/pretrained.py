@@ -81,7 +81,7 @@ def load_pretrained(name: str = "fer2013") -> Pipeline:
     record = read_record(name)
     return Pipeline(
         [
-            ("cropper", FaceCropper(**record.preprocessing["cropper"])),
+            ("cropper", FaceCropper("auto", **record.preprocessing["cropper"])),
             ("resizer", GrayscaleResizer(**record.preprocessing["resizer"])),
             ("classifier", _classifier(record)),
         ]
@@ -97,6 +97,6 @@ def _classifier(record: WeightsRecord) -> FacialExpressionClassifier:
     classifier.classes_ = np.array(record.classes)
     classifier.class_prior_ = np.array(record.class_prior)
     classifier.temperature_ = record.temperature
-    network = OnnxNetwork(read_model(record.name), record.name)
+    network = OnnxNetwork(read_model(record), record.name)
     classifier._use_stored_network(network, record.image_shape)
     return classifier

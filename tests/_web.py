@@ -38,10 +38,10 @@ class BrightnessReader:
         return readings
 
     def _read_one(self, image):
-        faces = HaarDetector(min_face_size=48).detect(image)
+        faces = HaarDetector(min_face_size=36).detect(image)
         happy = [
             np.clip((np.mean(image[y : y + height, x : x + width]) - 68) / 20, 0.02, 0.98)
-            for x, y, width, height in faces.boxes
+            for x, y, width, height in np.maximum(faces.boxes, 0)
         ]
         return FaceReading(faces, np.array([[one, 1 - one] for one in happy]).reshape(-1, 2))
 

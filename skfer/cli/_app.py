@@ -159,5 +159,25 @@ def serve(host: str, port: int, model: str | None, detector: Any) -> None:
     web.serve(pipeline, detector=detector, host=host, port=port)
 
 
+@app.command()
+@click.argument("name", type=click.Choice(["yunet"]))
+def download(name: str) -> None:
+    """Download the model of a face detector.
+
+    The file is verified by its checksum and stored in the cache folder of the user. The default
+    detector is YuNet where its model is installed, and otherwise Haar.
+
+    \b
+    Examples:
+      skfer download yunet
+    """
+    from skfer.detection import download_yunet
+
+    try:
+        echo(str(download_yunet()))
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+
+
 for _command in (predict, video, webcam, train, evaluate):
     app.add_command(_command)

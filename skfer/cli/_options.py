@@ -81,7 +81,8 @@ detector_option = click.option(
     "--detector",
     callback=to_detector,
     metavar="NAME|FILE",
-    help="Face detector: haar, yunet, mtcnn, or the path of a YuNet .onnx file.  "
+    help="Face detector: auto (yunet if its model is installed, otherwise haar), haar, yunet, "
+    "mtcnn, or the path of a YuNet .onnx file.  "
     "[default: detector of the model]",
 )
 region_option = click.option(

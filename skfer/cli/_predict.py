@@ -167,11 +167,12 @@ def _group_by_photo(table: Any) -> list[dict[str, Any]]:
     """Return an object for each photo, with a list of its faces."""
     first = table.columns.get_loc("probability") + 1
     classes = [name for name in table.columns[first:] if name != "error"]
+    detector = table.attrs["detector"]
     photos: list[dict[str, Any]] = []
     for row in table.to_dict("records"):
         # The first row of a photo has face 0, or no face.
         if _is_missing(row["face"]) or row["face"] == 0:
-            photos.append({"image": row["image"], "faces": []})
+            photos.append({"image": row["image"], "detector": detector, "faces": []})
         if not _is_missing(row["error"]):
             photos[-1]["error"] = row["error"]
         if not _is_missing(row["face"]):

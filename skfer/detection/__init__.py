@@ -11,7 +11,7 @@ from skfer.detection._base import (
 from skfer.detection._cache import CachedDetector, remembering
 from skfer.detection._haar import HaarDetector
 from skfer.detection._mtcnn import MTCNNDetector
-from skfer.detection._yunet import YuNetDetector
+from skfer.detection._yunet import YuNetDetector, download_yunet
 
 __all__ = [
     "CachedDetector",
@@ -22,6 +22,7 @@ __all__ = [
     "YuNetDetector",
     "build_detector",
     "detect_faces",
+    "download_yunet",
     "list_detectors",
     "remembering",
     "to_eight_bits",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils._param_validation import Interval
 
 from skfer._images._pixel_range import PixelRange
 
@@ -18,6 +20,12 @@ from skfer._images._pixel_range import PixelRange
 MAX_PIXELS = 16_000_000
 # Smaller faces are not searched for in a reduced copy, because they cost much time.
 _MIN_FACE_SIZE_IN_COPY = 20
+
+# Constraint of scikit-learn: pixels, or a share of the shorter side.
+MIN_FACE_SIZE = [
+    Interval(Integral, 1, None, closed="left"),
+    Interval(Real, 0, 1, closed="neither"),
+]
 
 _DetectorClass = TypeVar("_DetectorClass", bound=type)
 _DETECTORS: dict[str, Any] = {}
@@ -99,8 +107,10 @@ class Detections:
         -------
         Detections
         """
-        landmarks = None if self.landmarks is None else self.landmarks[indices]
-        return Detections(self.boxes[indices], self.scores[indices], landmarks)
+        taken = object.__new__(Detections)  # without another validation
+        for name, values in vars(self).items():
+            object.__setattr__(taken, name, None if values is None else values[indices])
+        return taken
 
     def largest_first(self) -> Detections:
         """Sort the faces by area, then by score, then from top to bottom.
@@ -179,24 +189,29 @@ def list_detectors(*, landmarks: bool = False) -> list[str]:
     --------
     >>> from skfer.detection import list_detectors
     >>> list_detectors()
-    ['haar', 'mtcnn', 'yunet']
+    ['auto', 'haar', 'mtcnn', 'yunet']
     >>> list_detectors(landmarks=True)
     ['mtcnn', 'yunet']
     """
     return sorted(
-        name for name, kind in _DETECTORS.items() if kind.finds_landmarks or not landmarks
+        ["auto"] * (not landmarks)
+        + [name for name, kind in _DETECTORS.items() if kind.finds_landmarks or not landmarks]
     )
 
 
-def build_detector(name: str, *, min_face_size: int, landmarks: bool = True) -> FaceDetector:
+def build_detector(
+    name: str, *, min_face_size: float | None = None, landmarks: bool = True
+) -> FaceDetector:
     """Build a detector by name.
 
     Parameters
     ----------
     name : str
-        One of `list_detectors`.
-    min_face_size : int
-        Side of the smallest face to detect, in pixels.
+        One of `list_detectors`. "auto" is "yunet" if its model is installed, and otherwise
+        "haar".
+    min_face_size : int, float or None, default=None
+        Side of the smallest face to detect: an int is in pixels, a float below 1 is a share of
+        the shorter side of the image. None means the default of the detector.
     landmarks : bool, default=True
         Whether landmarks are needed. If not, YuNet does not refine them.
 
@@ -215,16 +230,31 @@ def build_detector(name: str, *, min_face_size: int, landmarks: bool = True) -> 
     >>> build_detector("haar", min_face_size=48)
     HaarDetector(min_face_size=48)
     """
+    if name == "auto":
+        name = "yunet" if _DETECTORS["yunet"].is_installed() else "haar"
     if name not in _DETECTORS:
         names = ", ".join(map(repr, list_detectors()))
         raise ValueError(
             f"Unknown face detector {name!r}. Known detectors: {names}; or give an object with a "
             "detect method (skfer.detection.FaceDetector)."
         )
-    detector = _DETECTORS[name](min_face_size=min_face_size)
+    settings = {} if min_face_size is None else {"min_face_size": min_face_size}
+    detector = _DETECTORS[name](**settings)
     if not landmarks and hasattr(detector, "refine_landmarks"):
         detector.set_params(refine_landmarks=False)
     return detector
+
+
+def detector_name(detector: Any) -> str:
+    """Return the name of a detector, or its class if it has none."""
+    kind = type(getattr(detector, "detector", detector))  # that of a CachedDetector
+    names = [name for name, known in _DETECTORS.items() if known is kind]
+    return names[0] if names else kind.__name__
+
+
+def smallest_face(min_face_size: float, shape: tuple[int, ...]) -> float:
+    """Return the side of the smallest face of an image in pixels, for pixels or a share."""
+    return min_face_size * min(shape[:2]) if min_face_size < 1 else min_face_size
 
 
 def to_eight_bits(image: np.ndarray) -> np.ndarray:
@@ -280,7 +310,7 @@ def detect_faces(
     >>> from skfer.detection import HaarDetector, detect_faces
     >>> photo = cv2.resize(astronaut(), (2048, 2048))
     >>> detect_faces(HaarDetector(), photo, max_pixels=300_000).largest_first().boxes[0] // 10
-    array([71, 27, 36, 36], dtype=int32)
+    array([69, 25, 40, 40], dtype=int32)
     """
     height, width = image.shape[:2]
     if height * width <= max_pixels:
@@ -306,5 +336,7 @@ def _scale_min_face_size(detector: Any, scale: float) -> Any:
     if "min_face_size" not in settings:
         return detector
     size = settings["min_face_size"]
+    if size < 1:  # a share of the shorter side
+        return detector
     size = max(min(size, _MIN_FACE_SIZE_IN_COPY), round(size * scale))
     return clone(detector).set_params(min_face_size=size)

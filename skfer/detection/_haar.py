@@ -1,10 +1,11 @@
-"""`HaarDetector`: frontal faces by the boosted cascade of OpenCV."""
+"""`HaarDetector`: frontal faces by a boosted cascade of OpenCV."""
 
 from __future__ import annotations
 
 import threading
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,12 +13,24 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from skfer._utils import Documented
-from skfer.detection._base import Detections, register_detector
+from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, smallest_face
 
-# Window size of the cascade: it finds no smaller faces.
+_CASCADE_FILE = "haarcascade_frontalface_alt.xml"
+# Side of the smallest window that is searched. That of the cascade is 20 pixels.
 _WINDOW_SIDE = 24
+# Threshold of the last stage of the cascade, which scores are relative to.
+_LAST_STAGE = 105.76
 
-_CASCADE_FILE = "haarcascade_frontalface_default.xml"
+# The search for large faces: shorter side of the copy, border and smallest face as shares of that
+# side, and number of windows that must agree.
+_COARSE_SIDE = 128
+_COARSE_BORDER = 0.3
+_COARSE_FACE = 0.3
+_COARSE_NEIGHBORS = 3
+# Longest side of the copy. Narrower images have no faces.
+_MAX_COARSE_SIDE = 1280
+# Faces above this share of the shorter side are left to the search for large faces.
+_MAX_FINE_FACE = 0.5
 
 # A CascadeClassifier is neither thread-safe nor picklable: each thread has one for all detectors.
 _thread_local = threading.local()
@@ -25,7 +38,7 @@ _thread_local = threading.local()
 
 @register_detector("haar")
 class HaarDetector(Documented, BaseEstimator):
-    """Detect upright frontal faces with the Viola-Jones cascade of OpenCV.
+    """Detect upright frontal faces with a Viola-Jones cascade of OpenCV.
 
     Parameters
     ----------
@@ -33,21 +46,27 @@ class HaarDetector(Documented, BaseEstimator):
         Ratio of successive scales of the search. Values nearer to 1 are slower and find more.
     min_neighbors : int, default=5
         Number of windows that must agree on a face. Higher values give fewer false faces and
-        miss more real ones.
-    min_face_size : int, default=24
-        Side of the smallest face to detect, in pixels; values below 24 act as 24. Larger values
-        are faster: 96 reduces the time for a photo of 12 megapixels to about a third.
-    score_threshold : float, default=0.0
-        Minimum score of a face. 0 loses 1 in 200 of the faces of FER2013 that
-        ``float("-inf")`` finds.
+        miss more real ones. Faces of more than 30 % of the shorter side need 3 at most.
+    min_face_size : int or float, default=0.04
+        Side of the smallest face to detect: an int is in pixels, a float below 1 is a share of
+        the shorter side of the image. At least 24 pixels. Larger values are faster: the time of a
+        search is inversely proportional to the square.
+    score_threshold : float, default=1.05
+        Minimum score of a face. Half of it is enough for faces of more than 30 % of the shorter
+        side, of which few are false.
 
     Notes
     -----
-    The score of a face is the weight of its strongest window in the last stage of the cascade.
-    It may be negative and has no fixed scale.
+    Two searches with the cascade ``haarcascade_frontalface_alt`` are joined. Faces of at least
+    30 % of the shorter side are searched on a copy of 128 pixels, extended by 30 % on every side,
+    because the cascade needs the surroundings of a face that fills the image. Smaller faces are
+    searched on a copy in which the smallest one has 24 pixels.
 
-    A face whose centre lies in a larger one is removed: it is usually a nose and a mouth, often
-    with the higher score.
+    The score of a face is the weight of its strongest window in the last stage of the cascade
+    above the threshold of that stage, from 0 to about 3. Of two faces of which one contains the
+    centre of the other, the one with the higher score is kept.
+
+    ``benchmarks/detection.py`` compares cascades and settings.
 
     References
     ----------
@@ -70,7 +89,7 @@ class HaarDetector(Documented, BaseEstimator):
     _parameter_constraints = {
         "scale_factor": [Interval(Real, 1, None, closed="neither")],
         "min_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "min_face_size": MIN_FACE_SIZE,
         "score_threshold": [Real],
     }
 
@@ -78,8 +97,8 @@ class HaarDetector(Documented, BaseEstimator):
         self,
         scale_factor: float = 1.1,
         min_neighbors: int = 5,
-        min_face_size: int = 24,
-        score_threshold: float = 0.0,
+        min_face_size: float = 0.04,
+        score_threshold: float = 1.05,
     ):
         self.scale_factor = scale_factor
         self.min_neighbors = min_neighbors
@@ -97,7 +116,7 @@ class HaarDetector(Documented, BaseEstimator):
         Returns
         -------
         Detections
-            Largest first, without landmarks.
+            Largest first, without landmarks. A box may extend beyond the image.
 
         Raises
         ------
@@ -107,32 +126,90 @@ class HaarDetector(Documented, BaseEstimator):
             If OpenCV was installed without the cascade.
         """
         self._validate_params()
-        side = max(self.min_face_size, _WINDOW_SIDE)
-        if min(image.shape[:2]) < side:
-            return Detections.none()
-        gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        shape = image.shape[:2]
+        smallest = smallest_face(self.min_face_size, shape)
+        fine = _resize(image, min(1.0, _WINDOW_SIDE / max(smallest, _WINDOW_SIDE)))
+        gray = fine if fine.ndim == 2 else cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY)
+        boxes, scores = self._search_small(gray, shape, max(smallest, _WINDOW_SIDE))
+        large_boxes, large_scores = self._search_large(gray, shape)
+        boxes = np.vstack([boxes, large_boxes])
+        thresholds = np.repeat([1, 0.5], [len(scores), len(large_scores)]) * self.score_threshold
+        scores = np.concatenate([scores, large_scores]) - _LAST_STAGE
+        centers = boxes[:, :2] + boxes[:, 2:] / 2
+        kept = (boxes[:, 2] >= smallest) & (scores >= thresholds)
+        kept &= ((centers > 0) & (centers < shape[::-1])).all(axis=1)
+        boxes, scores = boxes[kept], scores[kept]
+        best = _remove_overlaps(boxes, scores)
+        return Detections(np.rint(boxes[best]), scores[best]).largest_first()
+
+    def _search_small(
+        self, gray: np.ndarray, shape: tuple[int, ...], smallest: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Search for faces from `smallest` pixels of an image, of which `gray` is a copy."""
+        scale = gray.shape[0] / shape[0]
+        sides = smallest * scale, _MAX_FINE_FACE * min(gray.shape)
+        boxes, scores = _search(gray, self.scale_factor, self.min_neighbors, *sides)
+        return boxes / scale, scores
+
+    def _search_large(
+        self, gray: np.ndarray, shape: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Search for faces that may fill the image, of which `gray` is a copy."""
+        copy = _resize(
+            gray, min(_COARSE_SIDE / min(gray.shape), _MAX_COARSE_SIDE / max(gray.shape))
+        )
+        scale = np.tile([copy.shape[1] / shape[1], copy.shape[0] / shape[0]], 2)
+        border = round(_COARSE_BORDER * min(copy.shape))
+        smallest = _COARSE_FACE * min(copy.shape)
+        copy = cv2.copyMakeBorder(copy, *[border] * 4, cv2.BORDER_REPLICATE)
+        neighbors = min(self.min_neighbors, _COARSE_NEIGHBORS)
+        boxes, scores = _search(copy, self.scale_factor**0.5, neighbors, smallest, max(copy.shape))
+        return (boxes - [border, border, 0, 0]) / scale, scores
+
+
+def _resize(image: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return image
+    height, width = image.shape[:2]
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(image, size, interpolation=method)
+
+
+def _search(
+    gray: np.ndarray, scale_factor: float, min_neighbors: int, smallest: float, largest: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the boxes and scores of faces with a side from `smallest` to `largest` pixels."""
+    smallest, largest = max(_WINDOW_SIDE, round(smallest)), int(largest)
+    boxes: Any = ()
+    if smallest <= min(largest, *gray.shape):
         boxes, _, scores = _cascade().detectMultiScale3(
             gray,
-            scaleFactor=float(self.scale_factor),
-            minNeighbors=int(self.min_neighbors),
-            minSize=(side, side),
+            scaleFactor=float(scale_factor),
+            minNeighbors=int(min_neighbors),
+            minSize=(smallest, smallest),
+            maxSize=(largest, largest),
             outputRejectLevels=True,
         )
-        if len(boxes) == 0:
-            return Detections.none()
-        faces = Detections(np.asarray(boxes), np.asarray(scores))
-        return _outermost(faces.take(faces.scores >= self.score_threshold).largest_first())
+    if len(boxes) == 0:
+        return np.empty((0, 4)), np.empty(0)
+    return np.asarray(boxes, float), np.ravel(scores)
 
 
-def _outermost(faces: Detections) -> Detections:
-    """Remove the faces, sorted by size, whose centre lies in a larger one."""
+def _remove_overlaps(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
+    """Return the indices of the best of faces that contain the centre of each other."""
     kept: list[int] = []
-    for face, (x, y, width, height) in enumerate(faces.boxes):
-        outer = faces.boxes[kept]
-        from_corner = np.array([x + width / 2, y + height / 2]) - outer[:, :2]
-        if not ((from_corner > 0) & (from_corner < outer[:, 2:])).all(axis=1).any():
+    for face in np.argsort(-scores, kind="stable").tolist():
+        if not any(_contains_center(boxes[[face, other]]) for other in kept):
             kept.append(face)
-    return faces.take(kept)
+    return kept
+
+
+def _contains_center(pair: np.ndarray) -> bool:
+    """Return whether the larger of two boxes contains the centre of the smaller."""
+    small, large = pair[np.argsort(pair[:, 2], kind="stable")]
+    from_corner = small[:2] + small[2:] / 2 - large[:2]
+    return bool(((from_corner > 0) & (from_corner < large[2:])).all())
 
 
 def _cascade() -> cv2.CascadeClassifier:

@@ -7,7 +7,7 @@ import importlib
 import importlib.metadata
 import threading
 from collections.abc import Hashable
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import cv2
@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from skfer._utils import Documented, import_extra, missing_package, require_usable_tensorflow
-from skfer.detection._base import Detections, register_detector
+from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, smallest_face
 
 # Window size of the first network.
 _WINDOW_SIDE = 12
@@ -46,10 +46,11 @@ class MTCNNDetector(Documented, BaseEstimator):
     ----------
     score_threshold : float, default=0.8
         Minimum score of a face in the last network.
-    min_face_size : int, default=24
-        Shorter side of the smallest box, in pixels; values below 12 act as 12. The image is
-        scaled so that this side becomes 20 pixels. Time and memory fall with its square, and the
-        landmarks of the smallest faces are coarse.
+    min_face_size : int or float, default=24
+        Shorter side of the smallest box: an int is in pixels, a float below 1 is a share of the
+        image's shorter side. Values below 12 pixels act as 12. The image is scaled so that this
+        side becomes 20 pixels. Time and memory fall with its square, and the landmarks of the
+        smallest faces are coarse.
 
     Notes
     -----
@@ -74,10 +75,10 @@ class MTCNNDetector(Documented, BaseEstimator):
 
     _parameter_constraints = {
         "score_threshold": [Interval(Real, 0, 1, closed="both")],
-        "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "min_face_size": MIN_FACE_SIZE,
     }
 
-    def __init__(self, *, score_threshold: float = 0.8, min_face_size: int = 24):
+    def __init__(self, *, score_threshold: float = 0.8, min_face_size: float = 24):
         self.score_threshold = score_threshold
         self.min_face_size = min_face_size
 
@@ -103,7 +104,7 @@ class MTCNNDetector(Documented, BaseEstimator):
         """
         self._validate_params()
         require_usable_tensorflow()
-        side = max(int(self.min_face_size), _WINDOW_SIDE)
+        side = max(int(smallest_face(self.min_face_size, image.shape)), _WINDOW_SIDE)
         if min(image.shape[:2]) < side:
             return Detections.none()
         if image.ndim == 2:

@@ -12,25 +12,26 @@ from typing import Any
 
 import cv2
 import numpy as np
+import platformdirs
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-from skfer._utils import Documented, import_extra, open_regular, page
-from skfer.detection._base import Detections, register_detector
+from skfer._utils import Documented, open_regular, page
+from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, smallest_face
 
-_MODEL_NAME = "face_detection_yunet_2026may.onnx"
+MODEL_NAME = "face_detection_yunet_2026may.onnx"
 _MODEL_SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
 # The URL names a commit of https://github.com/opencv/opencv_zoo, so that the file can't change.
 _MODEL_URL = (
     "https://github.com/opencv/opencv_zoo/raw/47534e27c9851bb1128ccc0102f1145e27f23f98/"
-    f"models/face_detection_yunet/{_MODEL_NAME}"
+    f"models/face_detection_yunet/{MODEL_NAME}"
 )
 # Hundreds of times the size of the file.
 _MAX_MODEL_BYTES = 100_000_000
 
 # Longer side of the image in the coarse search. The network detects faces of about 10 to 600
-# pixels, so a face may fill the image at this size.
-_COARSE_SIDE = 640
+# pixels, so a face may extend beyond the image at this size.
+_COARSE_SIDE = 480
 # Faces of this height are reliably found (score 0.82, large ones 0.93).
 _RELIABLE_FACE_SIZE = 16
 # Larger faces of a finer search are left to the coarser one, which sees them whole.
@@ -54,8 +55,6 @@ _REFINEMENT_SCORE_THRESHOLD = 0.3
 
 # A FaceDetectorYN keeps the image size and can't be pickled or shared: each thread has its own.
 _thread_local = threading.local()
-# Threads that need the model at the same time download it once.
-_download_lock = threading.Lock()
 
 
 @register_detector("yunet")
@@ -67,18 +66,19 @@ class YuNetDetector(Documented, BaseEstimator):
     Parameters
     ----------
     model : str, path or None, default=None
-        ONNX file of the network. None downloads OpenCV's ``face_detection_yunet_2026may.onnx``
-        (0.2 MB, MIT licence) to the user's cache folder at first use and verifies its SHA-256;
-        this requires ``pip install "skfer[yunet]"``.
+        ONNX file of the network. None means the installed one: OpenCV's
+        ``face_detection_yunet_2026may.onnx`` (0.2 MB, MIT licence) in the package or, after
+        `download_yunet`, in the user's cache folder.
     score_threshold : float, default=0.7
         Minimum score of a face.
-    min_face_size : int, default=24
-        Shorter side of the smallest box, in pixels of the image. Larger values avoid the finer
+    min_face_size : int or float, default=24
+        Shorter side of the smallest box: an int is in pixels of the image, a float below 1 is a
+        share of its shorter side. Larger values avoid the finer
         searches of large photos (see `max_side`): for 1280 x 960 pixels, 32 takes a fifth of
         the time of 24.
     max_side : int, default=1280
         Maximum longer side of the image in the search. The photo is first scaled to a longer
-        side of 640 pixels, where a face may fill the image. If `min_face_size` is below 16
+        side of 480 pixels, where a face may fill the image. If `min_face_size` is below 16
         pixels at that scale, small faces are searched at 1280, 2560, ... pixels, up to this side
         or that of the photo. At 1280, faces of 1 % of the longer side are found.
     refine_landmarks : bool, default=True
@@ -110,7 +110,7 @@ class YuNetDetector(Documented, BaseEstimator):
     _parameter_constraints = {
         "model": [str, os.PathLike, None],
         "score_threshold": [Interval(Real, 0, 1, closed="both")],
-        "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "min_face_size": MIN_FACE_SIZE,
         "max_side": [Interval(Integral, _MIN_IMAGE_SIDE, None, closed="left")],
         "refine_landmarks": ["boolean"],
     }
@@ -120,7 +120,7 @@ class YuNetDetector(Documented, BaseEstimator):
         model: str | os.PathLike | None = None,
         *,
         score_threshold: float = 0.7,
-        min_face_size: int = 24,
+        min_face_size: float = 24,
         max_side: int = 1280,
         refine_landmarks: bool = True,
     ):
@@ -146,7 +146,7 @@ class YuNetDetector(Documented, BaseEstimator):
         Raises
         ------
         FileNotFoundError
-            If the model file does not exist, or can't be downloaded.
+            If the model is not installed, or its file does not exist.
         ValueError
             If a parameter is out of range, or the file is not a YuNet model.
         """
@@ -154,7 +154,8 @@ class YuNetDetector(Documented, BaseEstimator):
         network = _get_network(self.model)
         rows = np.vstack([self._search(network, image, side) for side in self._sides(image.shape)])
         boxes = np.rint(rows[:, :4]).astype(np.int32)
-        large_enough = boxes[:, 2:].min(axis=1) >= self.min_face_size
+        smallest = smallest_face(self.min_face_size, image.shape)
+        large_enough = boxes[:, 2:].min(axis=1) >= smallest
         rows, boxes = rows[large_enough], boxes[large_enough]
         kept = np.asarray(cv2.dnn.NMSBoxes(boxes, rows[:, 14], 0.0, _MAX_OVERLAP), np.intp)
         rows, boxes = rows[kept], boxes[kept]
@@ -162,6 +163,16 @@ class YuNetDetector(Documented, BaseEstimator):
         if self.refine_landmarks:
             landmarks = np.array([_refine_landmarks(network, image, row) for row in rows])
         return Detections(boxes, np.clip(rows[:, 14], 0, 1), landmarks).largest_first()
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Return whether the model for ``model=None`` is installed.
+
+        Returns
+        -------
+        bool
+        """
+        return installed_model() is not None
 
     def cache_key(self) -> Hashable:
         """Return the settings and the checksum of the model.
@@ -185,7 +196,8 @@ class YuNetDetector(Documented, BaseEstimator):
         longest = max(shape[:2])
         finest = min(longest, int(self.max_side))
         sides = [min(finest, _COARSE_SIDE)]
-        while sides[-1] < finest and self.min_face_size * sides[-1] / longest < _RELIABLE_FACE_SIZE:
+        smallest = smallest_face(self.min_face_size, shape)
+        while sides[-1] < finest and smallest * sides[-1] / longest < _RELIABLE_FACE_SIZE:
             sides.append(min(2 * sides[-1], finest))
         return sides
 
@@ -272,7 +284,7 @@ def _get_network(model: str | os.PathLike | None) -> cv2.FaceDetectorYN:
     networks: dict[str | None, Any] = _thread_local.__dict__.setdefault("networks", {})
     if model is None:
         if None not in networks:
-            networks[None] = _load(_download_model())
+            networks[None] = _load(_checked_model())
         return networks[None]
     path = os.fspath(model)
     try:
@@ -315,30 +327,78 @@ def _read_model(path: str | os.PathLike) -> bytes:
         why = error.strerror if isinstance(error, OSError) else error
         raise FileNotFoundError(
             f"model: {os.fspath(path)!r} can't be read ({why}). Give the path of YuNet's ONNX "
-            "file, or use model=None to download it."
+            "file, or install it with the command: skfer download yunet"
         ) from error
 
 
-def _download_model() -> Path:
-    """Return the model in the user's cache; download it if it is missing or damaged."""
-    pooch = import_extra(
-        "pooch", "YuNetDetector(model=None)", "yunet", "give the path of the file as model"
-    )
-    folder = Path(pooch.os_cache("skfer"))
+def is_model(path: Path) -> bool:
+    """Return whether a file is the model of this version, by its SHA-256."""
+    return hashlib.sha256(_read_model(path)).hexdigest() == _MODEL_SHA256
+
+
+def installed_model() -> Path | None:
+    """Return the model in the package or in the user's cache folder, or None."""
+    for folder in (Path(__file__).parent, Path(platformdirs.user_cache_dir("skfer"))):
+        if (folder / MODEL_NAME).is_file():
+            return folder / MODEL_NAME
+    return None
+
+
+def download_yunet() -> Path:
+    """Download YuNet's model to the user's cache folder, where `YuNetDetector` finds it.
+
+    Returns
+    -------
+    Path
+        The file, whose SHA-256 was verified. A model that is installed is not downloaded again.
+
+    Raises
+    ------
+    OSError
+        If it can't be downloaded or written.
+    FileNotFoundError
+        If a model is installed that can't be read.
+
+    Examples
+    --------
+    >>> from skfer.detection import download_yunet
+    >>> download_yunet().name  # doctest: +SKIP
+    'face_detection_yunet_2026may.onnx'
+    """
+    import pooch
+
+    installed = installed_model()
+    if (
+        installed is not None
+        and hashlib.sha256(_read_model(installed)).hexdigest() == _MODEL_SHA256
+    ):
+        return installed
+    folder = platformdirs.user_cache_dir("skfer")
+    checksum = f"sha256:{_MODEL_SHA256}"
     try:
-        with _download_lock:
-            return Path(
-                pooch.retrieve(
-                    _MODEL_URL,
-                    known_hash=f"sha256:{_MODEL_SHA256}",
-                    fname=_MODEL_NAME,
-                    path=folder,
-                )
-            )
+        pooch.get_logger().setLevel("WARNING")
+        return Path(pooch.retrieve(_MODEL_URL, checksum, fname=MODEL_NAME, path=folder))
     except (OSError, ValueError) as error:  # no network or full disk; wrong checksum
-        raise FileNotFoundError(
-            f"YuNet's model is not in {str(folder)!r} and can't be downloaded from {_MODEL_URL} "
-            f"({type(error).__name__}). Without a network: copy the file {_MODEL_NAME!r} (SHA-256 "
-            f"{_MODEL_SHA256[:12]}...) to that folder, or give its path, "
+        raise OSError(
+            f"YuNet's model can't be downloaded from {_MODEL_URL} to {folder!r} "
+            f"({type(error).__name__}). Copy the file {MODEL_NAME!r} (SHA-256 "
+            f"{_MODEL_SHA256[:12]}...) to that folder, or give its path: "
             f"YuNetDetector(model='.../yunet.onnx'). See {page('faq')}"
         ) from error
+
+
+def _checked_model() -> Path:
+    """Return the installed model, whose checksum is verified."""
+    path = installed_model()
+    if path is None:
+        raise FileNotFoundError(
+            "YuNet's model is not installed. Download it with skfer.detection.download_yunet() or "
+            "the command: skfer download yunet. Or give its path: "
+            f"YuNetDetector(model='.../yunet.onnx'). See {page('faq')}"
+        )
+    if not is_model(path):
+        raise FileNotFoundError(
+            f"The file {str(path)!r} is not the YuNet model of this version. Delete it, and "
+            "download the model with the command: skfer download yunet"
+        )
+    return path

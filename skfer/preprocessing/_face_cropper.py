@@ -13,7 +13,6 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skfer._base import ImageEstimator, ImagesOut
@@ -29,11 +28,12 @@ from skfer.detection import (
     remembering,
     to_eight_bits,
 )
-from skfer.detection._base import MAX_PIXELS
+from skfer.detection._base import MAX_PIXELS, MIN_FACE_SIZE, smallest_face
 from skfer.preprocessing._alignment import align_face, can_align, crop_box, expand_box
 
-# Number of images that an error about missing faces names; the others are counted.
+# Number of images that an error or a warning about missing faces names; the others are counted.
 _MAX_NAMED_IMAGES = 10
+_MAX_WARNED_IMAGES = 3
 
 # Functions from faces, largest first, and the shape of their image to the index of one face.
 # Of equal faces, the largest is selected.
@@ -61,7 +61,8 @@ class FaceCropper(ImagesOut, ImageEstimator):
     detector : str or FaceDetector, default="haar"
         Face detector: a name from `skfer.detection.list_detectors`, or an object whose method
         ``detect(image)`` takes a uint8 gray or RGB image and returns
-        `skfer.detection.Detections`.
+        `skfer.detection.Detections`. "auto" is YuNet if its model is installed, and otherwise
+        Haar; `detector_` says which.
     margin : float, default=0.0
         Margin on every side of the box, as a fraction of the box's side: 0.5 doubles the side.
         The default corresponds to the images of FER2013. Beyond the edges, the image is mirrored.
@@ -74,9 +75,11 @@ class FaceCropper(ImagesOut, ImageEstimator):
     select : {"largest", "central", "confident"}, default="largest"
         Face to crop if there are several: the largest, the nearest to the centre of the image,
         or the one with the highest score.
-    min_face_size : int, default=24
-        Minimum length of a box's shorter side, in pixels. Smaller faces are ignored. A detector
-        given by name skips them in its search, which saves much time on large photos.
+    min_face_size : int, float or None, default=None
+        Minimum length of a box's shorter side: an int is in pixels, a float below 1 is a share
+        of the image's shorter side. Smaller faces are ignored. A detector given by name skips
+        them in its search, which saves much time on large photos. None means the default of the
+        detector: 4 % of the shorter side for Haar, 24 pixels for YuNet and MTCNN.
     whole_below : int, default=0
         Images whose longer side is below this number of pixels are returned whole, without
         detection or warning. 64 applies to FER2013.
@@ -92,6 +95,11 @@ class FaceCropper(ImagesOut, ImageEstimator):
         used with every joblib backend.
     verbose : int, default=0
         Verbosity of the progress report, as in `joblib.Parallel`.
+
+    Attributes
+    ----------
+    detector_ : FaceDetector
+        Detector that is used.
 
     Raises
     ------
@@ -136,18 +144,19 @@ class FaceCropper(ImagesOut, ImageEstimator):
     >>> cropper = FaceCropper(margin=0.1)
     >>> faces = cropper.fit_transform([photo])
     >>> faces.shape, faces[0].shape
-    ((1,), (115, 115, 3))
+    ((1,), (118, 118, 3))
     >>> cropper.detect([photo])[0].boxes
-    array([[177,  66,  95,  95]], dtype=int32)
+    array([[176,  65,  98,  98]], dtype=int32)
     """
 
+    _returns_dense = False
     _parameter_constraints = {
         "detector": [str, HasMethods("detect")],
         "margin": [Interval(Real, 0, None, closed="left")],
         "align": ["boolean"],
         "square": ["boolean"],
         "select": [StrOptions(set(_SELECTIONS))],
-        "min_face_size": [Interval(Integral, 1, None, closed="left")],
+        "min_face_size": [*MIN_FACE_SIZE, None],
         "whole_below": [Interval(Integral, 0, None, closed="left")],
         "on_missing": [StrOptions({"image", "raise", "blank"})],
         "memory": [str, os.PathLike, joblib.Memory, None],
@@ -163,7 +172,7 @@ class FaceCropper(ImagesOut, ImageEstimator):
         align: bool = False,
         square: bool = True,
         select: str = "largest",
-        min_face_size: int = 24,
+        min_face_size: float | None = None,
         whole_below: int = 0,
         on_missing: str = "image",
         memory: str | os.PathLike | joblib.Memory | None = None,
@@ -181,6 +190,13 @@ class FaceCropper(ImagesOut, ImageEstimator):
         self.memory = memory
         self.n_jobs = n_jobs
         self.verbose = verbose
+
+    @property
+    def detector_(self) -> FaceDetector:
+        """Detector that is used: that of the name, or the object itself."""
+        if not isinstance(self.detector, str):
+            return self.detector
+        return build_detector(self.detector, min_face_size=self.min_face_size, landmarks=self.align)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> FaceCropper:
@@ -287,12 +303,6 @@ class FaceCropper(ImagesOut, ImageEstimator):
 
         return for_each_image(task, range(len(images)), self.n_jobs, self.verbose)
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.transformer_tags.preserves_dtype = []  # the output is an array of objects
-        return tags
-
 
 @dataclass(frozen=True)
 class FaceFinder:
@@ -302,7 +312,7 @@ class FaceFinder:
     margin: float
     square: bool
     align: bool
-    min_face_size: int
+    min_face_size: float | None
     whole_below: int
     max_pixels: int = MAX_PIXELS
 
@@ -310,11 +320,7 @@ class FaceFinder:
     def from_cropper(cls, cropper: FaceCropper) -> FaceFinder:
         """Validate the parameters of a cropper and build its finder."""
         cropper._validate_params()
-        detector = cropper.detector
-        if isinstance(detector, str):
-            detector = build_detector(
-                detector, min_face_size=cropper.min_face_size, landmarks=cropper.align
-            )
+        detector = cropper.detector_
         if cropper.align and not getattr(detector, "finds_landmarks", True):
             raise _missing_landmarks(cropper.detector)
         return cls(
@@ -332,8 +338,11 @@ class FaceFinder:
             height, width = image.shape[:2]
             return Detections(np.array([[0, 0, width, height]]), np.ones(1))
         faces = detect_faces(self.detector, to_eight_bits(image), self.max_pixels)
-        large_enough = faces.boxes[:, 2:].min(axis=1, initial=2**31 - 1) >= self.min_face_size
-        return faces.take(large_enough).largest_first()
+        faces = faces.largest_first()
+        if self.min_face_size is None or len(faces) == 0:
+            return faces
+        smallest = smallest_face(self.min_face_size, image.shape)
+        return faces.take(faces.boxes[:, 2:].min(axis=1) >= smallest)
 
     def crop(self, image: np.ndarray, faces: Detections, index: int) -> np.ndarray:
         """Crop one face; by its box if its landmarks can't be used."""
@@ -416,18 +425,19 @@ class _LazyCrop(LazyImage):
 
 def _report_missing(missing: list[int], images: Images, on_missing: str) -> None:
     """Warn about images without a face; raise `ValueError` if ``on_missing="raise"``."""
-    count = f"{len(missing)} of {len(images)} images: no face found"
+    most = _MAX_NAMED_IMAGES if on_missing == "raise" else _MAX_WARNED_IMAGES
+    names = ", ".join(image_name(images, index) for index in missing[:most])
+    more = f" and {len(missing) - most} more" if len(missing) > most else ""
+    count = f"{len(missing)} of {len(images)} images: no face found in {names}{more}"
     if on_missing == "raise":
-        names = ", ".join(image_name(images, index) for index in missing[:_MAX_NAMED_IMAGES])
-        n_others = len(missing) - _MAX_NAMED_IMAGES
-        more = f" and {n_others} more" if n_others > 0 else ""
         raise ValueError(
-            f"{count} in {names}{more}. Use on_missing='image' or 'blank' to keep them. "
+            f"{count}. Use on_missing='image' or 'blank' to keep them. "
             f"See {page('guide/own_photos')}"
         )
     result = "the whole image is used" if on_missing == "image" else "the crop is blank"
     warnings.warn(
-        f"{count}; {result} (on_missing={on_missing!r}). See {page('guide/own_photos')}",
+        f"{count}; {result} (on_missing={on_missing!r}). skfer.recognize reports such images as "
+        f"without a face. See {page('guide/own_photos')}",
         UserWarning,
         stacklevel=4,  # past transform and scikit-learn's wrapper, to the caller's line
     )

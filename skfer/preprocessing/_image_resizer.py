@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfer._base import ImageEstimator, ImagesOut
@@ -134,12 +133,6 @@ class _BaseResizer(ImagesOut, ImageEstimator):
         if self.equalize not in (None, "none"):
             image = _equalize(image, self.equalize)
         return add_channel_axis(image)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
 
 
 class ImageResizer(_BaseResizer):

@@ -19,6 +19,7 @@ from skfer._images._batch import Images, image_name, image_sequence
 from skfer._pipelines import split_pipeline
 from skfer._utils import shorten
 from skfer.detection import Detections, FaceDetector
+from skfer.detection._base import detector_name
 
 # Left, top, right, bottom.
 Region = tuple[float, float, float, float]
@@ -96,6 +97,8 @@ class FaceReader:
     ----------
     classes : list
         Classes, in the order of the columns of probabilities.
+    detector : str
+        Name of the detector that is used, or its class if it has no name.
 
     Raises
     ------
@@ -137,6 +140,7 @@ class FaceReader:
             finder = dataclasses.replace(self._parts.finder, max_pixels=int(max_pixels))
             self._parts = self._parts._replace(finder=finder)
         self.classes: list[Any] = self._parts.classes.tolist()
+        self.detector = detector_name(self._parts.finder.detector)
         self._n_threads = _count_threads(n_jobs)
         # The threads are reused, because detectors have a model in each thread.
         self._threads = ThreadPoolExecutor(self._n_threads, "skfer-faces")

@@ -67,7 +67,9 @@ def recognize(
     -------
     pandas.DataFrame
         One row for each face, in the order of the images, and from the largest to the smallest
-        face of an image. An image without a face has one row with missing values.
+        face of an image. An image without a face has one row with missing values, while
+        `Pipeline.predict` classifies it as a whole and warns. ``attrs["detector"]`` is the name of
+        the detector.
 
         image : str or int
             Path, or index in the batch if there is no path. Bytes of a path that are not UTF-8
@@ -134,6 +136,7 @@ def recognize(
     if on_error == "keep":
         errors = [reading.error for reading in readings for _ in range(max(len(reading), 1))]
         table["error"] = pd.array(errors, dtype=pd.StringDtype())
+    table.attrs["detector"] = reader.detector
     return table
 
 

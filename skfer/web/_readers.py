@@ -110,7 +110,7 @@ class Readers:
         def detectors() -> list[str]:
             from skfer.detection import list_detectors
 
-            return [default, *(name for name in list_detectors() if name != default)]
+            return [default, *(name for name in list_detectors() if name not in (default, "auto"))]
 
         @functools.cache  # all detectors share one network
         def load(model: str) -> Any:

@@ -74,7 +74,8 @@ def test_small_faces_of_a_large_photo(astronaut, yunet_model):
     corners = [(100, 150), (900, 1900), (1700, 300), (1600, 1500)]
     for top, left in corners:
         photo[top : top + 150, left : left + 160] = face
-    for detector in (HaarDetector(), YuNetDetector(yunet_model, refine_landmarks=False)):
+    yunet = YuNetDetector(yunet_model, refine_landmarks=False)
+    for detector in (HaarDetector(min_face_size=50), yunet):
         whole, found = (detect_faces(detector, photo, pixels) for pixels in (10**8, 10**6))
         assert len(whole) == len(found) == len(corners)
         order, other = (np.lexsort(faces.boxes[:, :2].T // 40) for faces in (whole, found))
@@ -112,7 +113,7 @@ def test_max_pixels_of_a_reader_and_eight_bits(fitted_pipeline, astronaut):
 
 
 def test_detector_names_and_detections():
-    assert set(list_detectors()) == {"haar", "mtcnn", "yunet"}
+    assert set(list_detectors()) == {"auto", "haar", "mtcnn", "yunet"}
     assert "haar" not in list_detectors(landmarks=True)
     assert isinstance(build_detector("haar", min_face_size=30), FaceDetector)
     with pytest.raises(ValueError, match=r"'harr'.*'haar'"):

@@ -72,7 +72,7 @@ def test_memory_without_a_location(counting, photo_files, astronaut, tmp_path):
         cropper = FaceCropper(HaarDetector(**settings), memory=tmp_path / "cache")
         return len(cropper.detect([astronaut])[0])
 
-    assert [count(), count(min_face_size=200), count()] == [1, 0, 1]
+    assert [count(), count(min_face_size=480), count()] == [1, 0, 1]
 
 
 def test_cached_detections(counting, cropper, tmp_path):

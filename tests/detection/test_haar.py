@@ -30,20 +30,35 @@ def test_faces_of_photos(astronaut, two_faces, monkeypatch):
     np.testing.assert_array_equal(HaarDetector().detect(gray).boxes, faces.boxes)
     large, small = HaarDetector().detect(two_faces).boxes[:, 2:].prod(axis=1)
     assert large > small
-    assert len(HaarDetector(min_face_size=70).detect(two_faces)) == 1
+    assert (HaarDetector(min_face_size=70).detect(two_faces).boxes[:, 2] >= 70).all()
     monkeypatch.setattr("skfer.detection._haar._cascade", Cascade)
     image = np.zeros((200, 200), np.uint8)
     assert HaarDetector().detect(image).boxes[:, 0].tolist() == [10, 110]
-    assert HaarDetector(score_threshold=1).detect(image).boxes[:, 0].tolist() == [10]
+    assert HaarDetector(score_threshold=2).detect(image).boxes[:, 0].tolist() == [10]
     everything = HaarDetector(score_threshold=float("-inf")).detect(image)
     assert everything.boxes[:, 0].tolist() == [10, 110, 120]
     assert len(HaarDetector(score_threshold=9).detect(image)) == 0
 
 
 class Cascade:
-    def detectMultiScale3(self, image, **_):  # noqa: N802 - OpenCV's name
+    """Replacement of OpenCV's cascade that finds faces in the search for small ones only."""
+
+    def detectMultiScale3(self, image, maxSize, **_):  # noqa: N802 - OpenCV's names
+        if maxSize[0] > 100:
+            return (), (), ()
         boxes = [(10, 10, 90, 90), (35, 60, 40, 40), (110, 20, 60, 60), (120, 90, 50, 50)]
-        return np.array(boxes), None, np.array([3.0, 5.0, 0.0, -0.1])
+        return np.array(boxes), None, np.array([5.0, 3.0, 1.5, 0.1]) + 105.76
+
+
+@pytest.mark.parametrize("size", [100, 150, 300, 1000])
+@pytest.mark.parametrize("side", [95, 113, 161])
+def test_face_that_fills_the_image(astronaut, size, side):
+    top, left = 120 - side // 2, 224 - side // 2
+    crop = cv2.resize(astronaut[top : top + side, left : left + side], (size, size))
+    [box] = HaarDetector().detect(crop).boxes
+    center = box[:2] + box[2:] / 2
+    np.testing.assert_allclose(center, size / 2, atol=0.15 * size)
+    assert box[2] == pytest.approx(98 / side * size, rel=0.3)
 
 
 @pytest.mark.slow

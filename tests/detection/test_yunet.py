@@ -1,6 +1,5 @@
 import pickle
 import shutil
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skfer import FaceCropper
-from skfer.detection import YuNetDetector, _yunet, build_detector
+from skfer import FaceCropper, load_pretrained
+from skfer.detection import HaarDetector, YuNetDetector, _yunet, build_detector, download_yunet
 
 # Right eye, left eye, nose, right and left corner of the mouth, read off the photo by eye.
 ASTRONAUT = [[202, 101], [246, 103], [223, 127], [201, 139], [244, 141]]
@@ -24,10 +23,11 @@ def yunet(yunet_model):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    pooch = pytest.importorskip("pooch", reason='pip install "skfer[yunet]"')
-    folder = tmp_path / "cache"
-    monkeypatch.setattr(pooch, "os_cache", lambda name: folder / name)
-    return folder / "skfer"
+    """Return the user's cache folder, with no model installed."""
+    folder = tmp_path / "cache" / "skfer"
+    monkeypatch.setattr(_yunet.platformdirs, "user_cache_dir", lambda name: str(folder))
+    assert not YuNetDetector.is_installed()
+    return folder
 
 
 class Site(ThreadingHTTPServer):
@@ -163,37 +163,38 @@ def test_changed_model_and_cache_key(yunet_model, astronaut, tmp_path):
 
 
 @pytest.mark.real_data
-def test_model_is_downloaded_once(yunet_model, astronaut, cache, site, monkeypatch):
+def test_model_is_downloaded_once_on_request(yunet_model, astronaut, cache, site):
     site.content = yunet_model.read_bytes()
-    detector = build_detector("yunet", min_face_size=24)
-    found = [len(in_new_thread(detector.detect, astronaut)) for _ in range(3)]
-    assert found == [1, 1, 1]
+    with pytest.raises(FileNotFoundError, match=r"is not installed.*skfer download yunet"):
+        in_new_thread(YuNetDetector().detect, astronaut)
+    assert site.requests == 0
+    assert isinstance(build_detector("auto"), HaarDetector)
+    assert isinstance(FaceCropper("auto").detector_, HaarDetector)
+    assert download_yunet() == download_yunet() == cache / _yunet.MODEL_NAME
     assert site.requests == 1
-    assert [path.name for path in cache.iterdir()] == [_yunet._MODEL_NAME]
-    monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
-    (cache / _yunet._MODEL_NAME).unlink()
-    shutil.copy(yunet_model, cache)
     assert len(in_new_thread(YuNetDetector().detect, astronaut)) == 1
+    assert isinstance(build_detector("auto"), YuNetDetector)
+    assert isinstance(load_pretrained()["cropper"].detector_, YuNetDetector)
+    (cache / _yunet.MODEL_NAME).write_bytes(b"another model")
+    with pytest.raises(FileNotFoundError, match="is not the YuNet model of this version"):
+        in_new_thread(YuNetDetector().detect, astronaut)
 
 
-def test_failed_downloads(astronaut, cache, site, monkeypatch):
+def test_failed_downloads(cache, site, monkeypatch):
     site.content = b"not what was asked for"
-    with pytest.raises(FileNotFoundError, match=r"can't be downloaded from http.*SHA-256 ebafce4e"):
-        in_new_thread(YuNetDetector().detect, astronaut)
+    with pytest.raises(OSError, match=r"can't be downloaded from http.*SHA-256 ebafce4e"):
+        download_yunet()
     assert not list(cache.iterdir())
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(_yunet, "_MODEL_URL", "http://127.0.0.1:9/yunet.onnx")
-    with pytest.raises(FileNotFoundError) as caught:
-        in_new_thread(YuNetDetector().detect, astronaut)
-    for part in (str(cache), "face_detection_yunet_2026may.onnx", "YuNetDetector(model="):
-        assert part in str(caught.value)
+    with pytest.raises(
+        OSError, match=r"face_detection_yunet_2026may.*YuNetDetector\(model="
+    ) as caught:
+        download_yunet()
+    assert str(cache) in str(caught.value)
 
 
-def test_missing_files_and_packages_are_named(astronaut, tmp_path, monkeypatch):
+def test_missing_file_is_named(astronaut, tmp_path):
     missing = YuNetDetector(tmp_path / "none.onnx")
     for call in (missing.cache_key, lambda: missing.detect(astronaut)):
         with pytest.raises(FileNotFoundError, match=r"model: '.*none.onnx' can't be read"):
             call()
-    monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(ImportError, match=r'pip install "skfer\[yunet\]"'):
-        in_new_thread(YuNetDetector().detect, astronaut)

@@ -100,15 +100,17 @@ def test_margins_and_order_of_faces(ramp):
 
 def test_missing_faces_warn_or_raise(astronaut, photo_files, tmp_path):
     blank = np.zeros((60, 50, 3), np.uint8)
-    with pytest.warns(UserWarning, match=r"^2 of 3 images: no face found; the whole") as caught:
+    with pytest.warns(
+        UserWarning, match=r"^2 of 3 images: .* in X\[0\], X\[2\]; the whole"
+    ) as caught:
         crops = FaceCropper().transform([blank, astronaut, blank + 7])
     assert len(caught) == 1
     assert Path(caught[0].filename).name == Path(__file__).name
     np.testing.assert_array_equal(crops[0], blank)
     np.testing.assert_array_equal(crops[2], blank + 7)
-    assert crops[1].shape == (95, 95, 3)
+    assert crops[1].shape == (98, 98, 3)
     gray = np.full((60, 50), 0.5, np.float32)
-    with pytest.warns(UserWarning, match="1 of 1 images: no face found; the crop is blank"):
+    with pytest.warns(UserWarning, match=r"no face found in X\[0\]; the crop is blank"):
         (crop,) = FaceCropper(on_missing="blank").transform([gray])
     np.testing.assert_array_equal(crop, np.zeros_like(gray))
     assert crop.dtype == np.float32

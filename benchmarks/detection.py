@@ -1,0 +1,139 @@
+"""Recall, false faces and time of the face detectors, over sizes and framings.
+
+    python benchmarks/detection.py --video face_video.mp4 --yunet face_detection_yunet_2026may.onnx
+
+Tight crops: the face of the astronaut of scikit-image and of frames of a video, cut as squares of
+which the face fills 70, 85 and 100 %, in several sizes and with small shifts. The boxes of YuNet in
+the whole pictures are the reference. Backgrounds: pictures of scikit-image and scikit-learn without
+faces, whole and in quarters of 1,024 pixels. A table is printed and written to
+``benchmarks/results/detection.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from typing import Any
+
+import _results
+import cv2
+import numpy as np
+import skimage.data
+from sklearn.datasets import load_sample_images
+
+from skfer.detection import HaarDetector, YuNetDetector, to_eight_bits
+
+SIZES = (100, 150, 300, 1000)
+FILLS = (0.7, 0.85, 1.0)
+# Shifts of the centre of a crop, as shares of its side.
+SHIFTS = ((0.0, 0.0), (0.04, -0.03), (-0.05, 0.04))
+# A face is found if a box has its centre within this share of the height of the reference, and a
+# side between these shares of that of the reference.
+CENTER, SMALLEST, LARGEST = 0.45, 0.55, 1.8
+PHOTO_SIDE = 4032
+BACKGROUNDS = "coffee chelsea rocket brick gravel grass text page moon retina clock"
+
+
+def read_frames(path: str, count: int) -> list[np.ndarray]:
+    """Return frames at equal distances, RGB."""
+    capture = cv2.VideoCapture(path)
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(np.ascontiguousarray(read[1][..., ::-1]))
+    return [frames[i] for i in np.linspace(0, len(frames) - 1, count).astype(int)]
+
+
+def tight_crops(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, ...]]:
+    """Return (crop, box of the face in the crop, size, fill)."""
+    crops = []
+    for picture in pictures:
+        x, y, width, height = reference.detect(picture).boxes[0]
+        for fill, size, shift in itertools.product(FILLS, SIZES, SHIFTS):
+            side = min(height / fill, *picture.shape[:2])
+            left, top = (
+                float(np.clip(start + length / 2 + part * side - side / 2, 0, limit - side))
+                for start, length, part, limit in zip(
+                    (x, y), (width, height), shift, picture.shape[1::-1], strict=True
+                )
+            )
+            crop = picture[int(top) : int(top + side), int(left) : int(left + side)]
+            scale = size / crop.shape[0]
+            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+            box = np.array([x - int(left), y - int(top), width, height]) * scale
+            crops.append((cv2.resize(crop, (size, size), interpolation=method), box, size, fill))
+    return crops
+
+
+def is_found(boxes: np.ndarray, face: np.ndarray) -> bool:
+    centers = boxes[:, :2] + boxes[:, 2:] / 2
+    distances = np.abs(centers - (face[:2] + face[2:] / 2)).max(axis=1)
+    sides = np.sqrt(boxes[:, 2] * boxes[:, 3] / (face[2] * face[3]))
+    return bool(((distances < CENTER * face[3]) & (sides > SMALLEST) & (sides < LARGEST)).any())
+
+
+def backgrounds() -> list[np.ndarray]:
+    """Return pictures without faces, whole and in enlarged quarters."""
+    pictures = [to_eight_bits(getattr(skimage.data, name)()) for name in BACKGROUNDS.split()]
+    pictures += load_sample_images().images
+    parts = []
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        for rows, columns in itertools.product(range(2), range(2)):
+            part = picture[rows * height // 2 :, columns * width // 2 :]
+            part = part[: height // 2, : width // 2]
+            scale = 1024 / max(part.shape[:2])
+            parts.append(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
+    return [*pictures, *parts]
+
+
+def measure(detector: Any, crops: list[Any], empty: list[np.ndarray]) -> dict[str, Any]:
+    found = [is_found(detector.detect(crop).boxes.astype(float), box) for crop, box, *_ in crops]
+    sizes, fills = (np.array([crop[column] for crop in crops]) for column in (2, 3))
+    recall = {f"{size} pixels": np.mean(found, where=sizes == size) for size in SIZES}
+    recall |= {f"face fills {fill:.0%}": np.mean(found, where=fills == fill) for fill in FILLS}
+    astronaut = skimage.data.astronaut()
+    photo = cv2.resize(astronaut, (PHOTO_SIDE, PHOTO_SIDE * 3 // 4))
+    return {
+        "recall": float(np.mean(found)),
+        **{name: float(value) for name, value in recall.items()},
+        "false faces": sum(len(detector.detect(picture)) for picture in empty),
+        "CPU ms, 512 pixels": cpu_ms(detector, astronaut),
+        f"CPU ms, {PHOTO_SIDE} pixels": cpu_ms(detector, photo),
+    }
+
+
+def cpu_ms(detector: Any, picture: np.ndarray, repeats: int = 5) -> float:
+    detector.detect(picture)
+    start = time.process_time()
+    for _ in range(repeats):
+        detector.detect(picture)
+    return 1000 * (time.process_time() - start) / repeats
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--video", required=True, help="video of one person")
+    parser.add_argument("--yunet", required=True, help="YuNet's model")
+    parser.add_argument("--frames", type=int, default=20, help="frames of the video")
+    arguments = parser.parse_args()
+    yunet = YuNetDetector(arguments.yunet, refine_landmarks=False)
+    pictures = [skimage.data.astronaut(), *read_frames(arguments.video, arguments.frames)]
+    crops, empty = tight_crops(pictures, yunet), backgrounds()
+    detectors = {
+        "haar": HaarDetector(),
+        "haar, min_neighbors=3": HaarDetector(min_neighbors=3),
+        "haar, scale_factor=1.2": HaarDetector(scale_factor=1.2),
+        "yunet": yunet,
+    }
+    print(f"{len(crops)} tight crops, {len(empty)} pictures without faces")
+    table = {}
+    for name, detector in detectors.items():
+        table[name] = measure(detector, crops, empty)
+        print(name, {key: round(value, 3) for key, value in table[name].items()}, flush=True)
+    counts = {"crops": len(crops), "backgrounds": len(empty)}
+    _results.write("detection", {**counts, "detectors": table, "versions": _results.versions()})
+
+
+if __name__ == "__main__":
+    main()
