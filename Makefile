@@ -53,7 +53,7 @@ check-docs: docs ## every page in headless Chromium: dead links, console errors,
 	$(BIN)/python scripts/check_docs.py build/html build/screenshots
 dist: $(VENV)/.installed-dev ## wheel and source archive in dist/, tried in an empty environment
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/python scripts/build_dist.py dist
 	$(BIN)/python scripts/check_dist.py dist $(PHOTO)
 format: $(VENV)/.installed-dev ## fix style and format
 	$(BIN)/ruff check --fix
