@@ -38,7 +38,9 @@ class ImageEstimator(Documented, BaseEstimator):
 
 
 class ImagesOut(TransformerMixin):
-    """Mixin of the transformers that return images."""
+    """Mixin of the transformers that return images, and learn nothing."""
+
+    _returns_dense = True  # False if they return an array of objects
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Set the output container; images are returned unchanged.
@@ -80,6 +82,12 @@ class ImagesOut(TransformerMixin):
         import pandas as pd
 
         return pd.Series(list(images), index=index)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = ["float32"] if self._returns_dense else []
+        return tags
 
 
 class ClassifierWrapper(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):

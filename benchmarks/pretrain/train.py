@@ -29,7 +29,7 @@ from recipes import RUNS
 from shrink import shrink
 
 from skfer.networks import build_network
-from skfer.weights import read_model
+from skfer.weights import read_model, read_record
 
 FOLDER = Path(__file__).parent
 N_LABELS, N_VOTES = 7, 8
@@ -55,7 +55,8 @@ def shipped_weights() -> list[np.ndarray]:
     """Weights of one network with both heads, from the shipped file."""
     from skfer._inference._onnx_graph import read_onnx_model
 
-    labels, votes = (read_onnx_model(read_model(name), name)[1] for name in ("fer2013", "ferplus"))
+    records = (read_record("fer2013"), read_record("ferplus"))
+    labels, votes = (read_onnx_model(read_model(r), r.name)[1] for r in records)
     heads = zip(labels[-2:], votes[-2:], strict=True)
     return [*labels[:-2], *(np.concatenate(pair, axis=-1) for pair in heads)]
 

@@ -210,7 +210,7 @@ def _arrays_and_classes(weights: Weights) -> tuple[list[np.ndarray], np.ndarray 
         return fitted.network_.get_weights(), getattr(fitted, "classes_", None)
     if weights in list_weights():
         record = read_record(os.fspath(weights))
-        return OnnxNetwork(read_model(record.name), record.name).read()[1], np.array(record.classes)
+        return OnnxNetwork(read_model(record), record.name).read()[1], np.array(record.classes)
     if not Path(weights).is_file():
         raise ValueError(_unknown_weights(weights))
     return load_model_file(weights).get_weights(), None

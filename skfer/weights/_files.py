@@ -56,15 +56,14 @@ def read_record(name: str, folder: Path = FOLDER) -> WeightsRecord:
     return WeightsRecord(**record | {"image_shape": tuple(record["image_shape"])})
 
 
-def read_model(name: str, folder: Path = FOLDER) -> bytes:
+def read_model(record: WeightsRecord, folder: Path = FOLDER) -> bytes:
     """Return the ONNX model that holds weights, which is read once in a process.
 
     Raises
     ------
     ValueError
-        If there are no weights of that name, or the file is missing or has been changed.
+        If the file is missing or has been changed.
     """
-    record = read_record(name, folder)
     return _read_checked(folder / record.file, record.sha256)
 
 

@@ -18,11 +18,11 @@ def test_weights_are_read_as_written(tmp_path):
     (written,) = write_weights([RECORD], MODEL, "mine.onnx", tmp_path)
     assert written.file == "mine.onnx"
     assert read_record("mine", tmp_path) == written
-    assert read_model("mine", tmp_path) == MODEL
+    assert read_model(read_record("mine", tmp_path), tmp_path) == MODEL
     write_weights([RECORD], MODEL, "gone.onnx", tmp_path)
     (tmp_path / "gone.onnx").unlink()
     with pytest.raises(ValueError, match=r"gone\.onnx' can't be read"):
-        read_model("mine", tmp_path)
+        read_model(read_record("mine", tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize("place", [0, 300, -1])
@@ -32,7 +32,7 @@ def test_changed_file_is_refused(place, tmp_path):
     write_weights([RECORD], MODEL, "mine.onnx", tmp_path)
     (tmp_path / "mine.onnx").write_bytes(changed)
     with pytest.raises(ValueError, match=r"mine\.onnx' has been changed.*SHA-256"):
-        read_model("mine", tmp_path)
+        read_model(read_record("mine", tmp_path), tmp_path)
 
 
 def test_shipped_weights():
