@@ -109,7 +109,7 @@ class KnownFace:
 
     @property
     def is_frequent(self) -> bool:
-        """Whether it was detected in at least half of the frames since its first one."""
+        """True if it was detected in at least half of the frames since its first one."""
         return 2 * self.n_detected >= self.n_searched
 
 
