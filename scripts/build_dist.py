@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from skfer.detection import download_yunet
-from skfer.detection._yunet import MODEL_NAME, is_model
+from skfer.detection._yunet import MODEL_NAME, is_yunet_model
 
 PACKAGED = Path(__file__).parents[1] / "skfer" / "detection" / MODEL_NAME
 
@@ -21,7 +21,7 @@ PACKAGED = Path(__file__).parents[1] / "skfer" / "detection" / MODEL_NAME
 def find_model() -> Path | None:
     """Return the path of YuNet's model, or None without network access."""
     local = Path(os.environ.get("SKFER_DATA", ""), "models", MODEL_NAME)
-    if local.is_file() and is_model(local):
+    if local.is_file() and is_yunet_model(local):
         return local
     try:
         return download_yunet()

@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from skfer._base import ClassifierWrapper
-from skfer.detection import FaceDetector, build_detector
+from skfer.detection import FaceDetector
 from skfer.preprocessing import FaceCropper, ImageResizer
 from skfer.preprocessing._face_cropper import FaceFinder
 
@@ -186,10 +186,12 @@ def join_steps(steps: list[Any]) -> Any:
 
 
 def _with_detector(cropper: FaceCropper, detector: str | FaceDetector | None) -> FaceCropper:
-    wanted = cropper.detector_ if detector is None else detector
-    if isinstance(wanted, str):
-        wanted = build_detector(wanted, min_face_size=cropper.min_face_size)
-    if not cropper.align and getattr(wanted, "refine_landmarks", False):
+    """Return a copy of a cropper with another detector, and without refined landmarks."""
+    cropper = copy.copy(cropper)
+    if detector is not None:
+        cropper.set_params(detector=detector)
+    built = cropper.detector_
+    if not cropper.align and getattr(built, "refine_landmarks", False):
         # Refinement doubles the work and does not change the boxes.
-        wanted = clone(wanted).set_params(refine_landmarks=False)
-    return copy.copy(cropper).set_params(detector=wanted)
+        built = clone(built).set_params(refine_landmarks=False)
+    return cropper.set_params(detector=built)

@@ -173,10 +173,7 @@ def download(name: str) -> None:
     """
     from skfer.detection import download_yunet
 
-    try:
-        echo(str(download_yunet()))
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
+    echo(str(download_yunet()))
 
 
 for _command in (predict, video, webcam, train, evaluate):

@@ -82,8 +82,7 @@ detector_option = click.option(
     callback=to_detector,
     metavar="NAME|FILE",
     help="Face detector: auto (yunet if its model is installed, otherwise haar), haar, yunet, "
-    "mtcnn, or the path of a YuNet .onnx file.  "
-    "[default: detector of the model]",
+    "mtcnn, or the path of a YuNet .onnx file.  [default: detector of the model]",
 )
 region_option = click.option(
     "--region",

@@ -120,7 +120,8 @@ _data_options = combine(
     default="haar",
     callback=to_detector,
     metavar="NAME|FILE",
-    help="Face detector: haar, yunet, mtcnn, or the path of a YuNet .onnx file.",
+    help="Face detector: auto (yunet if its model is installed, otherwise haar), haar, yunet, "
+    "mtcnn, or the path of a YuNet .onnx file.",
 )
 @click.option(
     "--faces",

@@ -66,7 +66,6 @@ _tracking_options = combine(
         "--min-duration",
         type=click.FloatRange(min=0),
         default=0.4,
-        show_default=True,
         metavar="SECONDS",
         help="Time from the first detection until a face counts; 0 keeps all detections.",
     ),

@@ -49,8 +49,8 @@ class HaarDetector(Documented, BaseEstimator):
         miss more real ones. Faces of more than 30 % of the shorter side need 3 at most.
     min_face_size : int or float, default=0.04
         Side of the smallest face to detect: an int is in pixels, a float below 1 is a share of
-        the shorter side of the image. At least 24 pixels. Larger values are faster: the time of a
-        search is inversely proportional to the square.
+        the shorter side of the image. Faces below 24 pixels are found only if they exceed 30 % of
+        the shorter side. Larger values are faster.
     score_threshold : float, default=1.05
         Minimum score of a face. Half of it is enough for faces of more than 30 % of the shorter
         side, of which few are false.

@@ -331,7 +331,7 @@ def _read_model(path: str | os.PathLike) -> bytes:
         ) from error
 
 
-def is_model(path: Path) -> bool:
+def is_yunet_model(path: Path) -> bool:
     """Return whether a file is the model of this version, by its SHA-256."""
     return hashlib.sha256(_read_model(path)).hexdigest() == _MODEL_SHA256
 
@@ -396,7 +396,7 @@ def _checked_model() -> Path:
             "the command: skfer download yunet. Or give its path: "
             f"YuNetDetector(model='.../yunet.onnx'). See {page('faq')}"
         )
-    if not is_model(path):
+    if not is_yunet_model(path):
         raise FileNotFoundError(
             f"The file {str(path)!r} is not the YuNet model of this version. Delete it, and "
             "download the model with the command: skfer download yunet"

@@ -42,7 +42,7 @@ class FollowedFace:
     Parameters
     ----------
     face_id : int
-        Number of the face, the same in every frame.
+        Number of the face in all frames; -1 if the face does not count yet.
     box : tuple of 4 int
         Left edge, top edge, width and height, in pixels.
     confidence : float
@@ -310,8 +310,8 @@ def delay_faces(
         The follower that tracked the frames.
     frames : iterable of (item, time, tracked faces)
         The faces are those of `FaceFollower.track`.
-    n_bytes : callable, default=None
-        Function from an item to its size. If the items that wait exceed 256 MiB, the oldest is
+    n_bytes : callable, default=lambda item: 0
+        Function from an item to its size in memory. If the items that wait exceed 256 MiB, the oldest is
         yielded with the faces that were detected in half of the frames.
 
     Yields
