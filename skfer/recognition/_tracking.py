@@ -311,8 +311,8 @@ def delay_faces(
     frames : iterable of (item, time, tracked faces)
         The faces are those of `FaceFollower.track`.
     n_bytes : callable, default=lambda item: 0
-        Function from an item to its size in memory. If the items that wait exceed 256 MiB, the oldest is
-        yielded with the faces that were detected in half of the frames.
+        Function from an item to its size in memory. If the items that wait exceed 256 MiB, the
+        oldest is yielded with the faces that were detected in half of the frames.
 
     Yields
     ------
