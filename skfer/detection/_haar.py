@@ -49,8 +49,7 @@ class HaarDetector(Documented, BaseEstimator):
         miss more real ones. Faces of more than 30 % of the shorter side need 3 at most.
     min_face_size : int or float, default=0.04
         Side of the smallest face to detect: an int is in pixels, a float below 1 is a share of
-        the shorter side of the image. Faces below 24 pixels are found only if they exceed 30 % of
-        the shorter side. Larger values are faster.
+        the shorter side of the image. Sizes below 24 pixels act as 24. Larger values are faster.
     score_threshold : float, default=1.05
         Minimum score of a face. Half of it is enough for faces of more than 30 % of the shorter
         side, of which few are false.
@@ -127,10 +126,10 @@ class HaarDetector(Documented, BaseEstimator):
         """
         self._validate_params()
         shape = image.shape[:2]
-        smallest = smallest_face(self.min_face_size, shape)
-        fine = _resize(image, min(1.0, _WINDOW_SIDE / max(smallest, _WINDOW_SIDE)))
+        smallest = max(smallest_face(self.min_face_size, shape), _WINDOW_SIDE)
+        fine = _resize(image, _WINDOW_SIDE / smallest)
         gray = fine if fine.ndim == 2 else cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY)
-        boxes, scores = self._search_small(gray, shape, max(smallest, _WINDOW_SIDE))
+        boxes, scores = self._search_small(gray, shape, smallest)
         large_boxes, large_scores = self._search_large(gray, shape)
         boxes = np.vstack([boxes, large_boxes])
         thresholds = np.repeat([1, 0.5], [len(scores), len(large_scores)]) * self.score_threshold
