@@ -19,6 +19,19 @@ EXPRESSION_SETS: dict[int, tuple[str, ...]] = {
     8: EXPRESSIONS,
 }
 
+# The colours of plots, annotated photos and the web page. Any two differ also for colour-blind
+# readers, and all are visible on white and on dark gray.
+EXPRESSION_COLORS: dict[str, str] = {
+    "angry": "#d62700",
+    "disgust": "#547a51",
+    "fear": "#ba759b",
+    "happy": "#e9a710",
+    "sad": "#1e7ddb",
+    "surprise": "#6fbdd6",
+    "neutral": "#6f6f6f",
+    "contempt": "#7f4d8e",
+}
+
 # The codes of public data sets. Images with a label of None are left out.
 EXPRESSION_CODES: dict[str, dict[Any, str | None]] = {
     "affectnet": dict(

@@ -1,13 +1,17 @@
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
+import skfer
 from skfer import AbstainingClassifier, ConformalClassifier
 from skfer._labels import label_array
 from skfer.datasets import (
+    EXPRESSION_COLORS,
     EXPRESSION_SETS,
     EXPRESSIONS,
     canonical_label,
@@ -58,6 +62,43 @@ def test_expression_sets_and_labels():
     for y in [np.eye(3), np.eye(3, dtype=int).tolist(), pd.DataFrame(np.eye(3))]:
         with pytest.raises(ValueError, match=r"argmax\(axis=1\).*votes"):
             label_array(y)
+
+
+def linear_light(colors):
+    values = np.array([list(bytes.fromhex(color[1:])) for color in colors]) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(colors, background):
+    both = linear_light([*colors, background]) @ [0.2126, 0.7152, 0.0722] + 0.05
+    return np.maximum(both[:-1] / both[-1], both[-1] / both[:-1])
+
+
+# Machado, Oliveira & Fernandes (2009): full deuteranopia, protanopia and tritanopia.
+VISION = {
+    "normal": np.eye(3),
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_expression_colors_differ_for_colour_blind_readers(vision):
+    color = pytest.importorskip("skimage.color")
+    seen = np.clip(linear_light(EXPRESSION_COLORS.values()) @ np.transpose(VISION[vision]), 0, 1)
+    lab = color.xyz2lab(seen @ color.colorconv.xyz_from_rgb.T)
+    rows, columns = np.triu_indices(len(lab), 1)
+    assert color.deltaE_ciede2000(lab[rows], lab[columns]).min() > 12
+
+
+def test_expression_colors_are_those_of_the_page_and_visible_on_any_background():
+    assert set(EXPRESSION_COLORS) == set(EXPRESSIONS)
+    assert contrast(EXPRESSION_COLORS.values(), "#ffffff").min() > 2
+    assert contrast(EXPRESSION_COLORS.values(), "#182026").min() > 2.5
+    script = Path(skfer.__file__).parent / "web" / "static" / "expressions.js"
+    on_page = re.findall(r'(\w+): "(#[0-9a-f]{6})"', script.read_text(encoding="utf-8"))
+    assert dict(on_page) == EXPRESSION_COLORS
 
 
 MISSING = [None, math.nan, np.float64("nan"), pd.NA, pd.NaT, "", "  ", "nan"]

@@ -1,6 +1,7 @@
 """Loaders of facial expression data, drawn faces, and the names of expressions."""
 
 from skfer._labels import (
+    EXPRESSION_COLORS,
     EXPRESSION_SETS,
     EXPRESSIONS,
     canonical_label,
@@ -16,6 +17,7 @@ from skfer.datasets._image_table import load_affect_table, load_image_table
 
 __all__ = [
     "EXPRESSIONS",
+    "EXPRESSION_COLORS",
     "EXPRESSION_SETS",
     "ClipNames",
     "canonical_label",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from skfer._labels import EXPRESSION_COLORS
 from skfer.inspection._plotting import COLORS, Display, pyplot
 from skfer.metrics import concordance_correlation
 from skfer.metrics._affect import CIRCUMPLEX
@@ -198,7 +199,7 @@ def _draw_circle(ax: Any) -> None:
             continue
         x, y = _NAME_RADIUS * valence / distance, _NAME_RADIUS * arousal / distance
         side = "center" if abs(x) < 0.2 else "left" if x > 0 else "right"
-        ax.text(x, y, name, ha=side, va="center", color="0.35", fontsize="small")
+        ax.text(x, y, name, ha=side, va="center", color=EXPRESSION_COLORS[name], weight="bold")
     ax.set(xlabel="valence: unpleasant to pleasant", ylabel="arousal: calm to excited")
     ax.set(xlim=(-1.5, 1.5), ylim=(-1.2, 1.2), aspect="equal")
     ax.set(xticks=[-1, -0.5, 0, 0.5, 1], yticks=[-1, -0.5, 0, 0.5, 1])

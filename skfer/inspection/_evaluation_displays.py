@@ -297,8 +297,9 @@ class ReliabilityDisplay(_ProbabilityDisplay):
             gid="reliability",
             label=f"{label}calibration error {self.error_:.3f}",
         )
-        self.ax_.scatter(confidence, accuracy, _LARGEST_MARK * counts / counts.sum(), color=color)
-        self.ax_.legend(loc="upper left", frameon=False, fontsize="small")
+        sizes = _LARGEST_MARK * counts / counts.sum()
+        self.ax_.scatter(confidence, accuracy, sizes, color=color, clip_on=False)
+        legend_above(self.ax_, 1)
         return self
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from skfer._images._batch import read_image
+from skfer._labels import EXPRESSION_COLORS
 from skfer.detection import to_eight_bits
 
 if TYPE_CHECKING:
@@ -21,22 +22,11 @@ Box = tuple[int, int, int, int]
 
 _COLUMNS = ("x", "y", "width", "height", "expression", "probability")
 
-# Okabe and Ito's palette, which is suitable for colour-blind readers, with gray for neutral and
-# violet as an eighth colour.
-_EXPRESSION_COLORS = {
-    "angry": "#d55e00",
-    "disgust": "#009e73",
-    "fear": "#cc79a7",
-    "happy": "#f0e442",
-    "neutral": "#b0b0b0",
-    "sad": "#0072b2",
-    "surprise": "#56b4e9",
-    "contempt": "#8a63d2",
-}
-_OTHER_COLORS = (
-    *("#e69f00", "#56b4e9", "#009e73", "#f0e442"),
-    *("#0072b2", "#d55e00", "#cc79a7", "#b0b0b0"),
-)
+# Colours of classes with other names, in this order.
+_OTHER_COLORS = [
+    EXPRESSION_COLORS[name]
+    for name in ("happy", "sad", "disgust", "fear", "surprise", "angry", "contempt", "neutral")
+]
 _ABSTENTION_COLOR = "#e0e0e0"
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
@@ -142,8 +132,8 @@ def probability_bars(probabilities: Mapping[str, float]) -> dict[str, tuple[floa
 def expression_hex_color(label: Any, classes: list[Any]) -> str:
     """Return the colour of a class as ``"#rrggbb"``; `classes` may hold column names."""
     name, names = str(label), [str(other) for other in classes]
-    if name in _EXPRESSION_COLORS:
-        return _EXPRESSION_COLORS[name]
+    if name in EXPRESSION_COLORS:
+        return EXPRESSION_COLORS[name]
     if name not in names:
         return _ABSTENTION_COLOR
     return _OTHER_COLORS[names.index(name) % len(_OTHER_COLORS)]

@@ -106,7 +106,7 @@ export class Chart {
       if (taken.some((other) => Math.abs(other - y) < 15)) continue;
       taken.push(y);
       context.font = taken.length === 1 ? `600 ${FONT}` : FONT;
-      context.fillStyle = colorOf(name, classes);
+      context.fillStyle = themeColor("--ink");
       context.fillText(name, this.#x(point.time) + 8, y);
     }
   }

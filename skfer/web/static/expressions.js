@@ -1,26 +1,16 @@
-// Labels and colours of expressions. Colours are in the style sheet, for light and dark.
+// Labels and colours of expressions. `EXPRESSION_COLORS` of skfer.datasets has the same colours.
 
-const OTHERS = ["--contempt", "--happy", "--sad", "--fear", "--disgust", "--angry", "--surprise", "--neutral"];
-// Over pictures the background is always dark.
-const OVER_PICTURE = {
-  "--happy": "#ffc94d", "--sad": "#7fb2ff", "--angry": "#ff7b6e", "--surprise": "#ff93c4",
-  "--fear": "#b79cff", "--disgust": "#8fce6a", "--neutral": "#c3ccd6", "--contempt": "#5fd6d2",
-  "--unsure": "#e0e0e0",
+const COLORS = {
+  happy: "#e9a710", sad: "#1e7ddb", disgust: "#547a51", fear: "#ba759b",
+  surprise: "#6fbdd6", angry: "#d62700", contempt: "#7f4d8e", neutral: "#6f6f6f",
 };
-
-function variableOf(name, classes) {
-  const variable = `--${name}`;
-  if (variable in OVER_PICTURE) return variable;
-  const index = classes.indexOf(name);
-  return index < 0 ? "--unsure" : OTHERS[index % OTHERS.length]; // not a class: the model abstained
-}
+const ABSTENTION_COLOR = "#e0e0e0";
+const OTHER_COLORS = Object.values(COLORS);
 
 export function colorOf(name, classes) {
-  return themeColor(variableOf(name, classes));
-}
-
-export function colorOverPicture(name, classes) {
-  return OVER_PICTURE[variableOf(name, classes)];
+  if (Object.hasOwn(COLORS, name)) return COLORS[name];
+  const index = classes.indexOf(name);
+  return index < 0 ? ABSTENTION_COLOR : OTHER_COLORS[index % OTHER_COLORS.length];
 }
 
 export function themeColor(variable) {

@@ -70,10 +70,7 @@ addEventListener("paste", (event) => readFiles(event.clipboardData.files));
 
 panel.onChoose = () => show();
 new ResizeObserver(() => show()).observe(stage);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-  panel.recolor();
-  show();
-});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
 
 async function start() {
   if (!/^(localhost|127\..*|\[::1\])$/.test(location.hostname)) {

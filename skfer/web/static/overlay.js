@@ -1,8 +1,9 @@
 // Boxes, labels and bars over the picture.
 
-import { colorOverPicture, labelOf } from "./expressions.js";
+import { colorOf, labelOf } from "./expressions.js";
 
 const GLIDE = 0.07; // time constant of moving boxes, in seconds
+const TEXT_COLOR = "#eef2f5";
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 const MAX_BARS = 4;
 
@@ -48,11 +49,11 @@ export class Overlay {
     // The chosen face is drawn last, on top.
     located.sort((a, b) => (a.face.id === chosen) - (b.face.id === chosen));
     for (const item of located) {
-      const color = colorOverPicture(item.face.expression, classes);
+      const color = colorOf(item.face.expression, classes);
       this.#box(item, color, item.face.id === chosen);
       const withBars = item.face.id === chosen || faces.length === 1;
       if (withBars && this.#bars(item, classes, width, height)) continue;
-      this.#chip(item, labelOf(item.face), color, width);
+      this.#chip(item, labelOf(item.face), width);
     }
   }
 
@@ -79,14 +80,14 @@ export class Overlay {
     }
   }
 
-  #chip({ x, y, width, height }, text, color, within) {
+  #chip({ x, y, width, height }, text, within) {
     const { context } = this;
     context.font = `600 14px ${FONT}`;
     const wide = context.measureText(text).width + 18;
     const left = Math.max(4, Math.min(x + width / 2 - wide / 2, within - wide - 4));
     const top = y >= 34 ? y - 32 : y + height + 6;
     this.#panel(left, top, wide, 26, 8);
-    context.fillStyle = color;
+    context.fillStyle = TEXT_COLOR;
     context.textBaseline = "middle";
     context.textAlign = "left";
     context.fillText(text, left + 9, top + 13.5);
@@ -106,19 +107,19 @@ export class Overlay {
     this.#panel(left, top, wide, high, 12);
     context.textBaseline = "middle";
     context.textAlign = "left";
-    context.fillStyle = colorOverPicture(face.expression, classes);
+    context.fillStyle = TEXT_COLOR;
     context.font = `650 17px ${FONT}`;
     context.fillText(labelOf(face), left + 12, top + 22);
     context.font = `500 12.5px ${FONT}`;
     ranked.forEach(([one, share], row) => {
       const middle = top + 50 + row * 22;
-      context.fillStyle = "#eef2f5";
+      context.fillStyle = TEXT_COLOR;
       context.fillText(one, left + 12, middle, 58);
       context.fillStyle = "rgb(255 255 255 / 18%)";
       context.beginPath();
       context.roundRect(left + 76, middle - 4, 88, 8, 4);
       context.fill();
-      context.fillStyle = colorOverPicture(one, classes);
+      context.fillStyle = colorOf(one, classes);
       context.beginPath();
       context.roundRect(left + 76, middle - 4, Math.max(4, 88 * share), 8, 4);
       context.fill();

@@ -25,12 +25,6 @@ export class Panel {
     this.show([]);
   }
 
-  recolor() {
-    for (const item of byId("bars").children) {
-      item.querySelector(".track span").style.background = colorOf(item.dataset.name, this.classes);
-    }
-  }
-
   // Return the face that the user chose, or else the largest.
   chosen(faces) {
     return faces.find((face) => face.id === this.wanted) ?? faces[0] ?? null;
