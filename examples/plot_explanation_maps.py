@@ -4,7 +4,8 @@ Find the pixels that a prediction depends on
 ============================================
 
 Three kinds of maps show which parts of an image determine a prediction. `deletion_curve` compares
-their quality, and `region_importance` measures the regions of the face over many images.
+their quality, and `region_importance` measures the regions of the face over many images. Use
+them to check that a model looks at the face. See :doc:`/guide/evaluation`.
 """
 
 # %%

@@ -5,7 +5,8 @@ Train an SVM on HOG, LBP and learnt features
 
 `HOGDescriptor` computes histograms of oriented gradients, `LBPDescriptor` local binary patterns,
 and `ExpressionEmbedder` the features of a network. All are transformers, so that an SVM can use
-any of them or several together.
+any of them or several together. Use them if there are few images or little time. See
+:doc:`/guide/transfer`.
 """
 
 # %%

@@ -4,7 +4,8 @@ Tune cropper, network and learning rate at once
 ===============================================
 
 `GridSearchCV` tunes the parameters of all steps of a Pipeline. The cropper stores the boxes of the
-faces in the folder `memory`, so that each photo is searched for faces only once.
+faces in the folder `memory`, so that each photo is searched for faces only once. See
+:doc:`/guide/tuning`.
 """
 
 # %%

@@ -5,7 +5,7 @@ Classify expressions in photos
 
 `FaceCropper` finds the face in each photo, `GrayscaleResizer` resizes it to 48 x 48 gray pixels and
 `FacialExpressionClassifier` classifies its expression. `make_faces` draws the photos; a list of
-paths works in the same way.
+paths works in the same way. See :doc:`/guide/own_photos`.
 """
 
 # %%

@@ -5,7 +5,7 @@ Plot the data, the training curves and a network
 
 The displays of `skfer.inspection` plot the classes and images of a data set, the history of a fit,
 wrong predictions and the layers of a network. As in scikit-learn, they are created from an
-estimator or from data, and can draw into given axes.
+estimator or from data, and can draw into given axes. See :doc:`/guide/tuning`.
 """
 
 # %%
