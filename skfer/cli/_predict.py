@@ -22,6 +22,8 @@ from skfer.cli._options import (
 )
 
 _FORMATS = ("json", "csv", "parquet")
+# Number of photos without a face that the message names; the others are counted.
+_MAX_NAMED_PHOTOS = 3
 
 
 @click.command()
@@ -30,6 +32,14 @@ _FORMATS = ("json", "csv", "parquet")
 @model_option
 @detector_option
 @region_option
+@click.option(
+    "--on-missing",
+    type=click.Choice(["blank", "image", "raise"]),
+    default="blank",
+    show_default=True,
+    help="Result of a photo without a face: no expression (blank), the expression of the whole "
+    "photo (image), or an error (raise).",
+)
 @click.option("--json", "format", flag_value="json", help="Print JSON: an object for each photo.")
 @click.option("--csv", "format", flag_value="csv", help="Print CSV: a row for each face.")
 @click.option(
@@ -56,6 +66,7 @@ def predict(
     model: str | None,
     detector: Any,
     region: Any,
+    on_missing: str,
     format: str | None,
     output: Path | None,
     folder: Path | None,
@@ -87,7 +98,13 @@ def predict(
     from skfer import recognize
 
     table = recognize(
-        paths, pipeline, detector=detector, on_error="keep", region=region, progress=progress
+        paths,
+        pipeline,
+        detector=detector,
+        on_error="keep",
+        on_missing=on_missing,
+        region=region,
+        progress=progress,
     )
     errors = [
         None if _is_missing(error) else _remove_index(error, image)
@@ -100,8 +117,24 @@ def predict(
     for image, error in zip(table["image"], errors, strict=True):
         if error is not None:
             echo(f"Error: {image}: {error}", err=True)
+    _report_missing(table, on_missing)
     if any(errors):
         ctx.exit(SOME_UNREADABLE)
+
+
+def _report_missing(table: Any, on_missing: str) -> None:
+    """Print the number and the first names of photos without a face, and the choices."""
+    without = table[table["face"].isna() & table["error"].isna()]["image"].tolist()
+    if not without:
+        return
+    more = len(without) - _MAX_NAMED_PHOTOS
+    names = ", ".join(without[:_MAX_NAMED_PHOTOS]) + (f" and {more} more" if more > 0 else "")
+    result = {
+        "blank": "there is no expression. --on-missing image classifies the whole photo.",
+        "image": "the whole photo is classified. --on-missing blank gives no expression.",
+    }
+    count = f"{len(without)} of {table['image'].nunique()} photos"
+    echo(f"{count}: no face found in {names}; {result[on_missing]}", err=True)
 
 
 def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
@@ -158,13 +191,19 @@ def _is_missing(value: Any) -> bool:
 def _line(row: dict[str, Any]) -> str:
     if _is_missing(row["expression"]):
         return f"{row['image']}: no face"
+    label = f"{row['expression']} {100 * row['probability']:.0f} %"
+    if _is_missing(row["face"]):
+        return f"{row['image']}: no face; whole photo: {label}"
     where = f"{row['width']} x {row['height']} at {row['x']}, {row['y']}"
-    percent = 100 * row["probability"]
-    return f"{row['image']}: face {row['face']}: {row['expression']} {percent:.0f} % ({where})"
+    return f"{row['image']}: face {row['face']}: {label} ({where})"
 
 
 def _group_by_photo(table: Any) -> list[dict[str, Any]]:
-    """Return an object for each photo, with a list of its faces."""
+    """Return an object for each photo, with a list of its faces.
+
+    The list of a photo without a face is empty, or has the whole photo with
+    ``"whole_image": true``.
+    """
     first = table.columns.get_loc("probability") + 1
     classes = [name for name in table.columns[first:] if name != "error"]
     detector = table.attrs["detector"]
@@ -175,11 +214,14 @@ def _group_by_photo(table: Any) -> list[dict[str, Any]]:
             photos.append({"image": row["image"], "detector": detector, "faces": []})
         if not _is_missing(row["error"]):
             photos[-1]["error"] = row["error"]
-        if not _is_missing(row["face"]):
+        if not _is_missing(row["expression"]):
+            whole = _is_missing(row["face"])
+            if whole:
+                photos[-1]["whole_image"] = True
             photos[-1]["faces"].append(
                 {
                     "box": {name: int(row[name]) for name in ("x", "y", "width", "height")},
-                    "confidence": round(row["confidence"], 6),
+                    "confidence": None if whole else round(row["confidence"], 6),
                     "expression": row["expression"],
                     "probability": round(row["probability"], 6),
                     "probabilities": {name: round(row[name], 6) for name in classes},

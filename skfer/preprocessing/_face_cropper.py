@@ -84,9 +84,10 @@ class FaceCropper(ImagesOut, ImageEstimator):
         Images whose longer side is below this number of pixels are returned whole, without
         detection or warning. 64 applies to FER2013.
     on_missing : {"image", "raise", "blank"}, default="image"
-        Result for an image without a face. "image": the whole image. "blank": an image of zeros
-        of the same shape. Both warn once, with the number of images. "raise": `ValueError` that
-        names these images.
+        Result for an image without a face. "image": the whole image, because a Pipeline returns a
+        label for every image. "blank": an image of zeros of the same shape. Both warn once, with
+        the number of images and the first names. "raise": `ValueError` that names these images.
+        `skfer.recognize` has the same parameter; its default is "blank", a row without a label.
     memory : str, path, joblib.Memory or None, default=None
         Folder that caches detections, by image content and detector settings: a `GridSearchCV`
         then detects each image once for all candidates, folds and processes.
@@ -436,8 +437,9 @@ def _report_missing(missing: list[int], images: Images, on_missing: str) -> None
         )
     result = "the whole image is used" if on_missing == "image" else "the crop is blank"
     warnings.warn(
-        f"{count}; {result} (on_missing={on_missing!r}). skfer.recognize reports such images as "
-        f"without a face. See {page('guide/own_photos')}",
+        f"{count}; {result} (on_missing={on_missing!r}). Set "
+        "on_missing='raise' for an error (cropper__on_missing in a Pipeline), or use "
+        f"skfer.recognize, which gives these images no label. See {page('guide/own_photos')}",
         UserWarning,
         stacklevel=4,  # past transform and scikit-learn's wrapper, to the caller's line
     )

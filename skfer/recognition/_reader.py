@@ -24,6 +24,11 @@ from skfer.detection._base import detector_name
 # Left, top, right, bottom.
 Region = tuple[float, float, float, float]
 
+# Choices for an image without a face. `FaceCropper` has the same.
+ON_MISSING = ("blank", "image", "raise")
+# Number of images that the error about missing faces names; the others are counted.
+_MAX_NAMED_IMAGES = 10
+
 # Input of a test of the detector.
 _BLANK_IMAGE = np.zeros((64, 64, 3), np.uint8)
 
@@ -35,6 +40,7 @@ class _ImageFaces(NamedTuple):
     detections: Detections = Detections.none()
     crops: Sequence[np.ndarray] = ()
     error: str | None = None
+    whole_image: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +55,9 @@ class FaceReading:
         One row for each face; columns in the order of `FaceReader.classes`.
     error : str or None
         Error message of the image with ``on_error="keep"``; the image then has no faces.
+    whole_image : bool
+        Whether no face was found and the only row is that of the whole image
+        (``on_missing="image"``). Its box is the area that was searched, and its score is 0.
 
     Examples
     --------
@@ -63,6 +72,7 @@ class FaceReading:
     detections: Detections
     probabilities: np.ndarray
     error: str | None = None
+    whole_image: bool = False
 
     def __len__(self) -> int:
         return len(self.detections)
@@ -78,9 +88,10 @@ class FaceReader:
     ----------
     pipeline : Pipeline or classifier, default=None
         Fitted Pipeline that ends in a classifier with `predict_proba`. Faces are detected and
-        cropped with its `FaceCropper`, found by type; `select` and `on_missing` have no effect.
-        Without one, ``FaceCropper()`` is used. A classifier alone receives crops of the size it
-        was fitted on. None means ``skfer.load_pretrained()``.
+        cropped with its `FaceCropper`, found by type. Its `select` has no effect, and `read` has
+        an `on_missing` of its own. Without a cropper, ``FaceCropper("auto")`` is used. A
+        classifier alone receives crops of the size it was fitted on. None means
+        ``skfer.load_pretrained()``.
     detector : str or FaceDetector, default=None
         Detector that replaces that of the Pipeline's cropper.
     n_jobs : int, default=None
@@ -146,7 +157,9 @@ class FaceReader:
         self._threads = ThreadPoolExecutor(self._n_threads, "skfer-faces")
         self._process = os.getpid()
 
-    def read(self, images: Any, *, on_error: str = "raise") -> list[FaceReading]:
+    def read(
+        self, images: Any, *, on_error: str = "raise", on_missing: str = "blank"
+    ) -> list[FaceReading]:
         """Detect and classify the faces of a batch of images.
 
         Parameters
@@ -157,15 +170,27 @@ class FaceReader:
             Whether to raise the error of an image that can't be read, searched or classified, or
             to return a reading without faces and with an `error`. Errors that do not depend on
             an image, such as of a missing detector, are always raised.
+        on_missing : {"blank", "image", "raise"}, default="blank"
+            Reading of an image without a face. "blank": one without faces. "image": the whole
+            image is classified as `FaceCropper` does by default, and `whole_image` is True.
+            "raise": an error that names the images, which `on_error` may keep.
 
         Returns
         -------
         list of n FaceReading
         """
-        return next(self.read_batches(images, batch_size=None, on_error=on_error))
+        batches = self.read_batches(
+            images, batch_size=None, on_error=on_error, on_missing=on_missing
+        )
+        return next(batches)
 
     def read_batches(
-        self, images: Any, *, batch_size: int | None = 32, on_error: str = "raise"
+        self,
+        images: Any,
+        *,
+        batch_size: int | None = 32,
+        on_error: str = "raise",
+        on_missing: str = "blank",
     ) -> Iterator[list[FaceReading]]:
         """Detect and classify the faces of many images, batch by batch.
 
@@ -176,7 +201,7 @@ class FaceReader:
         images : batch of n images
         batch_size : int, default=32
             Number of images whose faces are classified in one call. None means all.
-        on_error : {"raise", "keep"}, default="raise"
+        on_error, on_missing : str
             As for `read`.
 
         Returns
@@ -185,7 +210,11 @@ class FaceReader:
             Readings of the next `batch_size` images.
         """
         if on_error not in ("raise", "keep"):
-            raise ValueError(f"on_error must be 'raise' or 'keep'; got {on_error!r}.")
+            raise ValueError(f"on_error must be 'raise' or 'keep'; got {shorten(on_error)}.")
+        if on_missing not in ON_MISSING:
+            raise ValueError(
+                f"on_missing must be 'blank', 'image' or 'raise'; got {shorten(on_missing)}."
+            )
         if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
             raise ValueError(f"batch_size must be a positive int or None; got {batch_size!r}.")
         sequence = image_sequence(images)
@@ -195,7 +224,7 @@ class FaceReader:
         size = len(sequence) if batch_size is None else int(batch_size)
         starts = range(0, len(sequence), size)
         batches = (range(start, min(start + size, len(sequence))) for start in starts)
-        return self._read_batches(sequence, batches, on_error)
+        return self._read_batches(sequence, batches, on_error, on_missing)
 
     def expressions(self, probabilities: np.ndarray) -> list[Any]:
         """Return the most probable class of each face.
@@ -213,14 +242,15 @@ class FaceReader:
         return self._parts.expressions(probabilities)
 
     def _read_batches(
-        self, images: Images, batches: Iterable[Sequence[int]], on_error: str
+        self, images: Images, batches: Iterable[Sequence[int]], on_error: str, on_missing: str
     ) -> Iterator[list[FaceReading]]:
         # The faces of the next batch are detected while those of this one are classified.
         detected: Iterator[_ImageFaces] | None = None
         cancelled = threading.Event()
         try:
             for indices in batches:
-                previous, detected = detected, self._detect(images, indices, on_error, cancelled)
+                previous = detected
+                detected = self._detect(images, indices, on_error, on_missing, cancelled)
                 if previous is not None:
                     yield self._classify(list(previous), on_error)
             if detected is not None:
@@ -233,6 +263,7 @@ class FaceReader:
         images: Images,
         indices: Sequence[int],
         on_error: str,
+        on_missing: str,
         cancelled: threading.Event,
     ) -> Iterator[_ImageFaces]:
         """Start the detection of the faces of some images in threads, and crop them."""
@@ -251,8 +282,17 @@ class FaceReader:
                     raise
                 return _ImageFaces(name, error=str(error))
             try:
-                faces = self._find(image, name)
-                return _ImageFaces(name, faces, self._parts.finder.crop_all(image, faces))
+                area = self._searched_area(image, name)
+                faces = self._find(image, area)
+                if len(faces) == 0 and on_missing == "image":
+                    left, top, right, bottom = area
+                    box = np.array([[left, top, right - left, bottom - top]])
+                    crop = image[top:bottom, left:right].copy()
+                    return _ImageFaces(name, Detections(box, np.zeros(1)), [crop], whole_image=True)
+                crops = self._parts.finder.crop_all(image, faces)
+                missing = len(faces) == 0 and on_missing == "raise"
+                problem = f"{name} has no face (on_missing='raise')." if missing else None
+                return _ImageFaces(name, faces, crops, problem)
             except Exception as error:  # custom detectors may raise any error
                 if on_error == "raise":
                     raise
@@ -261,12 +301,19 @@ class FaceReader:
         # A single image needs no other thread.
         return map(detect, indices) if len(indices) == 1 else self._threads.map(detect, indices)
 
-    def _find(self, image: np.ndarray, name: str) -> Detections:
-        """Detect the faces of an image, or of its region."""
+    def _searched_area(self, image: np.ndarray, name: str) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom edge of the region of an image in pixels."""
+        height, width = image.shape[:2]
+        if self._region is None:
+            return 0, 0, width, height
+        return _region_in_pixels(self._region, (height, width), name)
+
+    def _find(self, image: np.ndarray, area: tuple[int, int, int, int]) -> Detections:
+        """Detect the faces of an area of an image."""
         finder = self._parts.finder
         if self._region is None:
             return finder.find(image)
-        left, top, right, bottom = _region_in_pixels(self._region, image.shape[:2], name)
+        left, top, right, bottom = area
         faces = finder.find(np.ascontiguousarray(image[top:bottom, left:right]))
         landmarks = (
             None if faces.landmarks is None else faces.landmarks + np.array([left, top], np.float32)
@@ -274,6 +321,8 @@ class FaceReader:
         return Detections(faces.boxes + [left, top, 0, 0], faces.scores, landmarks)
 
     def _classify(self, batch: list[_ImageFaces], on_error: str) -> list[FaceReading]:
+        if on_error == "raise" and any(image.error for image in batch):
+            raise _missing_faces([image.name for image in batch if image.error])
         try:
             probabilities = self._predict_proba([crop for image in batch for crop in image.crops])
         except Exception as error:
@@ -288,7 +337,7 @@ class FaceReader:
             return self._classify([failed], on_error)
         ends = np.cumsum([len(image.crops) for image in batch])[:-1]
         return [
-            FaceReading(image.detections, rows, image.error)
+            FaceReading(image.detections, rows, image.error, image.whole_image)
             for image, rows in zip(batch, np.split(probabilities, ends), strict=True)
         ]
 
@@ -333,6 +382,16 @@ def validate_region(region: Any) -> Region:
             f"0 <= top < bottom; got {shorten(region)}."
         )
     return left, top, right, bottom
+
+
+def _missing_faces(names: list[str]) -> ValueError:
+    """Return the error for images without a face; it names the first ones."""
+    more = len(names) - _MAX_NAMED_IMAGES
+    listed = ", ".join(names[:_MAX_NAMED_IMAGES]) + (f" and {more} more" if more > 0 else "")
+    return ValueError(
+        f"No face found in {listed} (on_missing='raise'). Use on_missing='blank' to keep them "
+        "without an expression, or 'image' to classify the whole image."
+    )
 
 
 def _region_in_pixels(region: Region, size: Sequence[int], name: str) -> tuple[int, int, int, int]:

@@ -35,6 +35,7 @@ def recognize(
     *,
     detector: str | FaceDetector | None = None,
     on_error: str = "raise",
+    on_missing: str = "blank",
     batch_size: int = 32,
     progress: bool = False,
     region: Region | None = None,
@@ -54,6 +55,11 @@ def recognize(
     on_error : {"raise", "keep"}, default="raise"
         Whether to raise the error of an image that can't be read, searched or classified, or to
         keep a row without a face, with the message in an additional column `error`.
+    on_missing : {"blank", "image", "raise"}, default="blank"
+        Row of an image without a face. "blank": a row with missing values. "image": the
+        expression of the whole image, as `Pipeline.predict` returns it by default, with the box
+        of the image but without `face` and `confidence`. "raise": an error that names the
+        images; with ``on_error="keep"``, it stands in the column `error`.
     batch_size : int, default=32
         Number of images whose faces are classified in one call.
     progress : bool, default=False
@@ -67,15 +73,14 @@ def recognize(
     -------
     pandas.DataFrame
         One row for each face, in the order of the images, and from the largest to the smallest
-        face of an image. An image without a face has one row with missing values, while
-        `Pipeline.predict` classifies it as a whole and warns. ``attrs["detector"]`` is the name of
-        the detector.
+        face of an image. An image without a face has one row, see `on_missing`.
+        ``attrs["detector"]`` is the name of the detector.
 
         image : str or int
             Path, or index in the batch if there is no path. Bytes of a path that are not UTF-8
             are escaped.
         face : Int64
-            Index of the face in its image.
+            Index of the face in its image; missing if there is no face.
         x, y, width, height : Int64
             Box of the detector in pixels.
         confidence : float64
@@ -93,7 +98,8 @@ def recognize(
     ------
     ValueError
         If an image can't be read (the message names its index and path), if the folder has no
-        images, or if the Pipeline can't classify faces.
+        images, if the Pipeline can't classify faces, or if there is no face and
+        ``on_missing="raise"``.
     TypeError, NotFittedError
         If the Pipeline has no `predict_proba`, or is not fitted.
     ImportError
@@ -120,7 +126,9 @@ def recognize(
         images = image_files(Path(images))
     reader = make_reader(pipeline, detector, n_jobs, region)
 
-    batches = reader.read_batches(images, batch_size=batch_size, on_error=on_error)
+    batches = reader.read_batches(
+        images, batch_size=batch_size, on_error=on_error, on_missing=on_missing
+    )
     readings: list[FaceReading] = []
     with progress_bar("recognize", len(images), "images", shown=progress) as bar:
         for batch in batches:
@@ -145,8 +153,16 @@ def _face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]
     if len(reading) == 0:
         return [(None,) * (len(_COLUMNS) - 1 + len(reader.classes))]
     faces = reading.detections
+    whole = reading.whole_image
     return [
-        (face, *box, score, expression, max(row), *row)
+        (
+            None if whole else face,
+            *box,
+            None if whole else score,
+            expression,
+            max(row),
+            *row,
+        )
         for face, (box, score, expression, row) in enumerate(
             zip(
                 faces.boxes.tolist(),

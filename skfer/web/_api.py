@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flask import Blueprint, Response, jsonify, request, stream_with_context
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, UnprocessableEntity
 
 from skfer import __version__
 from skfer._utils import printable, shorten
@@ -54,6 +55,11 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
     def recognize() -> Response:
         time = _number("time", 0, *_SECONDS) if "time" in request.args else None
         smoothing = _number("smoothing", _DEFAULT_SMOOTHING, *_SECONDS)
+        on_missing = request.args.get("on_missing", "blank")
+        if on_missing not in ("blank", "image", "raise"):
+            raise BadRequest(f"on_missing={shorten(on_missing)} must be blank, image or raise.")
+        if time is not None and on_missing != "blank":
+            raise BadRequest("on_missing applies to photos, not to frames with a time.")
         with slots.acquire() as run:
             data = uploaded_file(request, limits.photo_bytes).read()
             disconnected = request.environ.get("waitress.client_disconnected")
@@ -62,14 +68,19 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
             follower = None
             if time is not None:
                 follower = _restore_follower(request.form.get("known"), reader, smoothing, time)
-            [reading] = run(reader.read, [photo])
+            # Readers of other programs may have no such parameter.
+            choice = {"on_missing": "image"} if on_missing == "image" else {}
+            [reading] = run(partial(reader.read, **choice), [photo])
             height, width = photo.shape[:2]
             if photo.size > _LARGE_PHOTO:
                 del photo
                 release_memory()
         head = {"width": width, "height": height, "classes": _class_names(reader)}
+        if on_missing == "raise" and len(reading) == 0:
+            raise UnprocessableEntity("No face was found in the photo (on_missing=raise).")
         if follower is None or time is None:
-            return jsonify(**head, faces=_face_records(reading, reader))
+            whole = {"whole_image": True} if getattr(reading, "whole_image", False) else {}
+            return jsonify(**head, **whole, faces=_face_records(reading, reader))
         faces = _followed_records(follower.follow(reading, time), reader)
         return jsonify(**head, faces=faces, known=_known_faces(follower, reader))
 
@@ -128,11 +139,14 @@ def _number(name: str, default: float, minimum: float, maximum: float, meaning: 
 
 
 def _face_records(reading: FaceReading, reader: Reader) -> list[dict[str, Any]]:
-    """Return the faces of one image, largest first."""
+    """Return the faces of one image, largest first, or the whole image without a confidence."""
     found, probabilities = reading.detections, reading.probabilities
     labels = label_function(reader)(probabilities)
     faces = zip(found.boxes.tolist(), found.scores, labels, probabilities, strict=True)
-    return [_record(*face, reader) for face in faces]
+    records = [_record(*face, reader) for face in faces]
+    if getattr(reading, "whole_image", False):
+        records[0]["confidence"] = None
+    return records
 
 
 def _followed_records(faces: Sequence[FollowedFace], reader: Reader) -> list[dict[str, Any]]:

@@ -210,3 +210,44 @@ def test_names_of_classes_are_escaped(skfer, class_folder, photo_files, tmp_path
     for result in results:
         assert "\x1b" not in result.output
     assert r"sad\u001b[2J" in results[1].output
+
+
+@pytest.fixture
+def landscapes(tmp_path):
+    paths = [tmp_path / f"landscape{number}.png" for number in range(5)]
+    for path in paths:
+        cv2.imwrite(str(path), np.zeros((50, 80), np.uint8))
+    return paths
+
+
+def test_photos_without_a_face_are_named(skfer, model, photo_files, landscapes):
+    arguments = ("predict", photo_files[0], *landscapes, "--model", model, "--on-missing")
+    blank = skfer(*arguments[:-1])
+    assert blank.exit_code == 0
+    assert blank.stdout.splitlines()[1] == f"{landscapes[0]}: no face"
+    names = ", ".join(map(str, landscapes[:3]))
+    assert f"5 of 6 photos: no face found in {names} and 2 more;" in blank.stderr
+    assert "--on-missing image" in blank.stderr
+    whole = skfer(*arguments, "image")
+    assert whole.stdout.startswith(blank.stdout.splitlines()[0])
+    assert whole.stdout.count(": no face; whole photo: ") == 5
+    assert "--on-missing blank" in whole.stderr
+    refused = skfer(*arguments, "raise")
+    assert refused.exit_code == 3
+    assert refused.stdout == blank.stdout.splitlines(keepends=True)[0]
+    assert f"Error: {landscapes[4]}: has no face" in refused.stderr
+
+
+def test_the_json_of_a_whole_photo_says_so(skfer, model, landscapes, tmp_path):
+    arguments = ("predict", landscapes[0], "--model", model, "--json")
+    [photo] = json.loads(skfer(*arguments).stdout)
+    assert photo["faces"] == []
+    assert "whole_image" not in photo
+    drawn = tmp_path / "drawn"
+    [photo] = json.loads(skfer(*arguments, "--on-missing", "image", "--annotate", drawn).stdout)
+    assert photo["whole_image"] is True
+    [face] = photo["faces"]
+    assert face["box"] == {"x": 0, "y": 0, "width": 80, "height": 50}
+    assert face["confidence"] is None
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert cv2.imread(str(drawn / "landscape0.png")).any()

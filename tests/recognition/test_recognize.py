@@ -263,3 +263,38 @@ def test_closed_iterator(two_faces, fitted_pipeline):
     released.set()
     reader._threads.shutdown()
     assert Slow.calls <= 3
+
+
+def test_on_missing_sets_the_row_of_a_photo_without_a_face(
+    two_faces, detector, fitted_pipeline, tmp_path
+):
+    photos = two_faces[:2]
+    blank = recognize(photos, fitted_pipeline, detector=detector)
+    assert blank.loc[2, "face":].isna().all()
+    table = recognize(photos, fitted_pipeline, detector=detector, on_missing="image")
+    pd.testing.assert_frame_equal(table[:2], blank[:2])
+    whole = table.loc[2]
+    assert whole[["face", "confidence"]].isna().all()
+    assert whole[["x", "y", "width", "height"]].tolist() == [0, 0, 80, 90]
+    with pytest.warns(UserWarning, match=r"1 of 1 images: no face found in X\[0\]; the whole"):
+        [expected] = fitted_pipeline.predict_proba([photos[1]])
+    np.testing.assert_allclose(whole[CLASSES].tolist(), expected, atol=1e-6)
+    part = {"detector": detector, "on_missing": "image", "region": (0.25, 0, 1, 0.5)}
+    [row] = recognize(photos[1:], fitted_pipeline, **part).to_dict("records")
+    assert [row[name] for name in ("x", "y", "width", "height")] == [20, 0, 60, 45]
+
+    path = tmp_path / "landscape.png"
+    cv2.imwrite(str(path), photos[1])
+    images = [photos[0], path]
+    with pytest.raises(ValueError, match=r"No face found in X\[1\] \('.*landscape.png'\) .*blank"):
+        recognize(images, fitted_pipeline, detector=detector, on_missing="raise")
+    with pytest.raises(ValueError, match=r"X\[9\] and 2 more \(on_missing"):
+        recognize([photos[1]] * 12, fitted_pipeline, detector=detector, on_missing="raise")
+    kept = recognize(
+        images, fitted_pipeline, detector=detector, on_missing="raise", on_error="keep"
+    )
+    assert kept["image"].tolist() == [0, 0, str(path)]
+    assert kept["error"].notna().tolist() == [False, False, True]
+    assert "landscape.png') has no face" in kept["error"][2]
+    with pytest.raises(ValueError, match="on_missing must be 'blank', 'image' or 'raise'; got"):
+        recognize(images, fitted_pipeline, on_missing="whole")

@@ -333,3 +333,26 @@ def test_the_error_of_a_failing_reader_has_no_details(encoded):
     answer = create_app(Broken()).test_client().post(RECOGNIZE, data=encoded(".jpg"))
     assert message(answer, 500)
     assert "secret" not in answer.text
+
+
+def test_on_missing_sets_the_answer_for_a_photo_without_a_face(fitted_pipeline, encoded):
+    client = create_app(Readers.of(fitted_pipeline)).test_client()
+    photo = png_of(np.zeros((60, 80, 3), np.uint8))
+    for query in ("", "?on_missing=blank"):
+        found = client.post(RECOGNIZE + query, data=photo).json
+        assert (found["faces"], found.get("whole_image")) == ([], None)
+    found = client.post(f"{RECOGNIZE}?on_missing=image", data=photo).json
+    assert found["whole_image"] is True
+    [face] = found["faces"]
+    assert face["box"] == {"x": 0, "y": 0, "width": 80, "height": 60}
+    assert face["confidence"] is None
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    refused = client.post(f"{RECOGNIZE}?on_missing=raise", data=photo)
+    assert "No face was found" in message(refused, 422)
+    for choice in ("image", "raise"):
+        answer = client.post(f"{RECOGNIZE}?on_missing={choice}", data=encoded(".jpg")).json
+        assert [face["confidence"] is None for face in answer["faces"]] == [False]
+    unknown = client.post(f"{RECOGNIZE}?on_missing=drop", data=photo)
+    assert "must be blank, image or raise" in message(unknown, 400)
+    camera = client.post(f"{RECOGNIZE}?on_missing=image&time=1", data=form_of(photo))
+    assert "applies to photos" in message(camera, 400)
