@@ -310,7 +310,7 @@ def detect_faces(
     >>> from skfer.detection import HaarDetector, detect_faces
     >>> photo = cv2.resize(astronaut(), (2048, 2048))
     >>> detect_faces(HaarDetector(), photo, max_pixels=300_000).largest_first().boxes[0] // 10
-    array([69, 25, 40, 40], dtype=int32)
+    array([70, 25, 38, 38], dtype=int32)
     """
     height, width = image.shape[:2]
     if height * width <= max_pixels:

@@ -18,14 +18,17 @@ from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, 
 _CASCADE_FILE = "haarcascade_frontalface_alt.xml"
 # Side of the smallest window that is searched. That of the cascade is 20 pixels.
 _WINDOW_SIDE = 24
+# Smallest face in pixels if `min_face_size` is a share of the image.
+_SMALLEST_SHARE = 32
 # Threshold of the last stage of the cascade, which scores are relative to.
 _LAST_STAGE = 105.76
 
 # The search for large faces: shorter side of the copy, border and smallest face as shares of that
-# side, and number of windows that must agree.
-_COARSE_SIDE = 128
+# side, ratio of scales, and number of windows that must agree.
+_COARSE_SIDE = 112
 _COARSE_BORDER = 0.3
-_COARSE_FACE = 0.3
+_COARSE_FACE = 0.35
+_COARSE_SCALE_FACTOR = 1.05
 _COARSE_NEIGHBORS = 3
 # Longest side of the copy. Narrower images have no faces.
 _MAX_COARSE_SIDE = 1280
@@ -42,22 +45,24 @@ class HaarDetector(Documented, BaseEstimator):
 
     Parameters
     ----------
-    scale_factor : float, default=1.1
+    scale_factor : float, default=1.2
         Ratio of successive scales of the search. Values nearer to 1 are slower and find more.
-    min_neighbors : int, default=5
+        Faces of more than 35 % of the shorter side are searched with 1.05.
+    min_neighbors : int, default=3
         Number of windows that must agree on a face. Higher values give fewer false faces and
-        miss more real ones. Faces of more than 30 % of the shorter side need 3 at most.
+        miss more real ones. Faces of more than 35 % of the shorter side need 3 at most.
     min_face_size : int or float, default=0.04
         Side of the smallest face to detect: an int is in pixels, a float below 1 is a share of
-        the shorter side of the image. Sizes below 24 pixels act as 24. Larger values are faster.
+        the shorter side of the image, and at least 32 pixels. Ints below 24 act as 24. Larger
+        values are faster.
     score_threshold : float, default=1.05
-        Minimum score of a face. Half of it is enough for faces of more than 30 % of the shorter
+        Minimum score of a face. Half of it is enough for faces of more than 35 % of the shorter
         side, of which few are false.
 
     Notes
     -----
     Two searches with the cascade ``haarcascade_frontalface_alt`` are joined. Faces of at least
-    30 % of the shorter side are searched on a copy of 128 pixels, extended by 30 % on every side,
+    35 % of the shorter side are searched on a copy of 112 pixels, extended by 30 % on every side,
     because the cascade needs the surroundings of a face that fills the image. Smaller faces are
     searched on a copy in which the smallest one has 24 pixels.
 
@@ -94,8 +99,8 @@ class HaarDetector(Documented, BaseEstimator):
 
     def __init__(
         self,
-        scale_factor: float = 1.1,
-        min_neighbors: int = 5,
+        scale_factor: float = 1.2,
+        min_neighbors: int = 3,
         min_face_size: float = 0.04,
         score_threshold: float = 1.05,
     ):
@@ -126,7 +131,8 @@ class HaarDetector(Documented, BaseEstimator):
         """
         self._validate_params()
         shape = image.shape[:2]
-        smallest = max(smallest_face(self.min_face_size, shape), _WINDOW_SIDE)
+        least = _SMALLEST_SHARE if self.min_face_size < 1 else _WINDOW_SIDE
+        smallest = max(smallest_face(self.min_face_size, shape), least)
         fine = _resize(image, _WINDOW_SIDE / smallest)
         gray = fine if fine.ndim == 2 else cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY)
         boxes, scores = self._search_small(gray, shape, smallest)
@@ -162,7 +168,7 @@ class HaarDetector(Documented, BaseEstimator):
         smallest = _COARSE_FACE * min(copy.shape)
         copy = cv2.copyMakeBorder(copy, *[border] * 4, cv2.BORDER_REPLICATE)
         neighbors = min(self.min_neighbors, _COARSE_NEIGHBORS)
-        boxes, scores = _search(copy, self.scale_factor**0.5, neighbors, smallest, max(copy.shape))
+        boxes, scores = _search(copy, _COARSE_SCALE_FACTOR, neighbors, smallest, max(copy.shape))
         return (boxes - [border, border, 0, 0]) / scale, scores
 
 

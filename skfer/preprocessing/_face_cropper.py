@@ -79,7 +79,8 @@ class FaceCropper(ImagesOut, ImageEstimator):
         Minimum length of a box's shorter side: an int is in pixels, a float below 1 is a share
         of the image's shorter side. Smaller faces are ignored. A detector given by name skips
         them in its search, which saves much time on large photos. None means the default of the
-        detector: 4 % of the shorter side for Haar, 24 pixels for YuNet and MTCNN.
+        detector: 4 % of the shorter side, and at least 32 pixels, for Haar; 24 pixels for YuNet
+        and MTCNN.
     whole_below : int, default=0
         Images whose longer side is below this number of pixels are returned whole, without
         detection or warning. 64 applies to FER2013.
@@ -145,9 +146,9 @@ class FaceCropper(ImagesOut, ImageEstimator):
     >>> cropper = FaceCropper(margin=0.1)
     >>> faces = cropper.fit_transform([photo])
     >>> faces.shape, faces[0].shape
-    ((1,), (118, 118, 3))
+    ((1,), (123, 123, 3))
     >>> cropper.detect([photo])[0].boxes
-    array([[176,  65,  98,  98]], dtype=int32)
+    array([[173,  63, 103, 103]], dtype=int32)
     """
 
     _returns_dense = False

@@ -33,11 +33,11 @@ def test_faces_of_photos(astronaut, two_faces, monkeypatch):
     assert (HaarDetector(min_face_size=70).detect(two_faces).boxes[:, 2] >= 70).all()
     monkeypatch.setattr("skfer.detection._haar._cascade", Cascade)
     image = np.zeros((200, 200), np.uint8)
-    assert HaarDetector().detect(image).boxes[:, 0].tolist() == [10, 110]
-    assert HaarDetector(score_threshold=2).detect(image).boxes[:, 0].tolist() == [10]
-    everything = HaarDetector(score_threshold=float("-inf")).detect(image)
+    assert HaarDetector(min_face_size=24).detect(image).boxes[:, 0].tolist() == [10, 110]
+    assert HaarDetector(min_face_size=24, score_threshold=2).detect(image).boxes[:, 0].tolist() == [10]
+    everything = HaarDetector(min_face_size=24, score_threshold=float("-inf")).detect(image)
     assert everything.boxes[:, 0].tolist() == [10, 110, 120]
-    assert len(HaarDetector(score_threshold=9).detect(image)) == 0
+    assert len(HaarDetector(min_face_size=24, score_threshold=9).detect(image)) == 0
 
 
 class Cascade:
