@@ -1,4 +1,4 @@
-"""Helpers: text in errors, regular files, documentation pages, optional packages, threads."""
+"""Helpers: files and folders, text in errors, documentation pages, optional packages, threads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import stat
 import sys
 from collections.abc import Callable
 from numbers import Integral
+from pathlib import Path
 from typing import IO, Any
 
 import skfer
@@ -58,6 +59,35 @@ def open_regular(path: str | os.PathLike) -> IO[bytes]:
             return file
         file.close()
     raise ValueError(f"it is {_KINDS.get(kind, 'of an unknown kind')}, not a file")
+
+
+def entries_of(folder: Path) -> list[Path]:
+    """Return the entries of a folder, unsorted."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise ValueError(
+            f"The folder {shorten(str(folder), 200)} can't be read: {error.strerror}."
+        ) from error
+
+
+def refuse_link_out(entry: Path, root: Path) -> None:
+    """Refuse a link that leads out of a folder."""
+    if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root)):
+        raise link_refusal(entry, root)
+
+
+def real_path(path: Path) -> Path:
+    """Return the path without links. `Path.resolve` raises RuntimeError for a link to itself."""
+    return Path(os.path.realpath(path))
+
+
+def link_refusal(link: Path, root: Path) -> ValueError:
+    """Return the error for a link that is not followed."""
+    return ValueError(
+        f"{str(link)!r} is a link to {str(real_path(link))!r}. Links to folders and out of "
+        f"{str(root)!r} are not followed."
+    )
 
 
 def printable(text: str, *, keep: str = "", controls: bool = True) -> str:
@@ -138,6 +168,11 @@ def import_extra(module: str, needed_by: str, extra: str, otherwise: str = "") -
         return importlib.import_module(module)
     except ImportError as error:
         raise missing_package(module, needed_by, extra, otherwise) from error
+
+
+def pyplot(needed_by: str) -> Any:
+    """Return `matplotlib.pyplot`, or raise an ImportError that says what to install."""
+    return import_extra("matplotlib.pyplot", needed_by, "plot")
 
 
 def missing_package(module: str, needed_by: str, extra: str, otherwise: str = "") -> ImportError:

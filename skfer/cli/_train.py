@@ -265,8 +265,8 @@ def evaluate(
 
 def _set_croppers(model: Any, faces: bool, detector: Any) -> Any:
     """Return the model without its `FaceCropper`, or with another detector in it."""
+    from skfer import FaceCropper
     from skfer._pipelines import flat_steps, join_steps
-    from skfer.preprocessing import FaceCropper
 
     steps = flat_steps(model)
     croppers = [step for step in steps if isinstance(step, FaceCropper)]
@@ -328,9 +328,10 @@ def _load_labelled(
     data: Path, usage: str | None, options: dict[str, Any]
 ) -> tuple[Any, np.ndarray, str]:
     """Return images, labels and a description; the options of the labels are removed."""
+    from skfer._utils import entries_of
     from skfer.datasets import load_fer2013, load_image_folder, load_image_table
     from skfer.datasets._fer2013 import FER2013_SUFFIXES
-    from skfer.datasets._files import TRAINING, entries_of, split_of
+    from skfer.datasets._files import TRAINING, split_of
 
     columns, folder = options.pop("columns"), options.pop("images")
     labelling = {name: options.pop(name) for name in ("names", "codes")}

@@ -17,13 +17,12 @@ from sklearn.utils import Bunch
 from skfer._images._batch import read_image
 from skfer._labels import EXPRESSION_SETS, code_table, decode_label
 from skfer._storage import read_npz
-from skfer._utils import shorten
+from skfer._utils import entries_of, shorten
 from skfer.datasets._files import (
     PRIVATE_TEST,
     TEST,
     TRAINING,
     VALIDATION,
-    entries_of,
     known_split,
     open_table,
     split_of,

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import gzip
 import io
-import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -116,32 +115,3 @@ def known_split(word: Any) -> str:
             "val and test."
         )
     return split
-
-
-def entries_of(folder: Path) -> list[Path]:
-    """Return the entries of a folder, unsorted."""
-    try:
-        return list(folder.iterdir())
-    except OSError as error:
-        raise ValueError(
-            f"The folder {shorten(str(folder), 200)} can't be read: {error.strerror}."
-        ) from error
-
-
-def refuse_link_out(entry: Path, root: Path) -> None:
-    """Refuse a link that leads out of a folder."""
-    if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root)):
-        raise link_refusal(entry, root)
-
-
-def real_path(path: Path) -> Path:
-    """Return the path without links. `Path.resolve` raises RuntimeError for a link to itself."""
-    return Path(os.path.realpath(path))
-
-
-def link_refusal(link: Path, root: Path) -> ValueError:
-    """Return the error for a link that is not followed."""
-    return ValueError(
-        f"{str(link)!r} is a link to {str(real_path(link))!r}. Links to folders and out of "
-        f"{str(root)!r} are not followed."
-    )

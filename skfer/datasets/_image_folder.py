@@ -15,15 +15,9 @@ from sklearn.utils import Bunch
 
 from skfer._images._batch import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decode_label
-from skfer._utils import page, printable, shorten
+from skfer._utils import entries_of, link_refusal, page, printable, refuse_link_out, shorten
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
-from skfer.datasets._files import (
-    entries_of,
-    link_refusal,
-    looks_like_split,
-    refuse_link_out,
-    split_of,
-)
+from skfer.datasets._files import looks_like_split, split_of
 
 _MAX_LEVELS = 100
 

@@ -15,9 +15,9 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skfer._labels import canonical_label, code_table, decode_label
-from skfer._utils import shorten
+from skfer._utils import real_path, shorten
 from skfer.datasets._clip_names import name_pattern
-from skfer.datasets._files import known_split, open_table, real_path
+from skfer.datasets._files import known_split, open_table
 from skfer.datasets._image_folder import attributes_of_names
 
 # AffectNet's codes, in their order; the last three are no expressions.

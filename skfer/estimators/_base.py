@@ -25,7 +25,6 @@ from skfer._base import ImageEstimator
 from skfer._images._dense import dense_images
 from skfer._images._pixel_range import PixelRange
 from skfer._inference import BACKENDS, VIEWS, Backend, OnnxBackend, OnnxNetwork
-from skfer._storage import iter_blocks
 from skfer._utils import page, tensorflow_is_usable
 from skfer.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
 from skfer.networks._keras_settings import standard_keras
@@ -490,7 +489,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def _run(self, backend: Backend, images: np.ndarray) -> np.ndarray:
         """Return the outputs for images, which are scaled part by part."""
-        outputs = [backend(self.pixel_range_.scaled(part)) for part in iter_blocks(images)]
+        outputs = [backend(part) for part in self.pixel_range_.scaled_blocks(images)]
         joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         finite = np.isfinite(joined).all(axis=1)
         if not finite.all():

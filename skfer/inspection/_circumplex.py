@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skfer._labels import EXPRESSION_COLORS
-from skfer.inspection._plotting import COLORS, Display, pyplot
+from skfer._utils import pyplot
+from skfer.inspection._plotting import COLORS, Display
 from skfer.metrics import concordance_correlation
 from skfer.metrics._affect import CIRCUMPLEX
 

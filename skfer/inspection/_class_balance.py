@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skfer._labels import label_array
-from skfer.inspection._plotting import COLORS, Display, legend_above, pyplot
+from skfer._utils import pyplot
+from skfer.inspection._plotting import COLORS, Display, legend_above
 
 # Distinguish sets in print without colour.
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++")

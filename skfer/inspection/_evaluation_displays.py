@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skfer._labels import label_array
-from skfer.inspection._plotting import COLORS, Display, legend_above, pyplot
+from skfer._utils import pyplot
+from skfer.inspection._plotting import COLORS, Display, legend_above
 from skfer.metrics import coverage_curve, reliability_curve
 from skfer.metrics._probabilities import column_classes
 from skfer.metrics._selective import covered_images

@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from skfer._pipelines import flat_steps
-from skfer.inspection._plotting import COLORS, pyplot
+from skfer._utils import pyplot
+from skfer.inspection._plotting import COLORS
 
 # The learning rate is set, not measured: it is drawn on request only.
 _RATES = ("learning_rate", "lr")

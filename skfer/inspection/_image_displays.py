@@ -13,8 +13,8 @@ from skfer._base import ImageEstimator
 from skfer._images._batch import image_sequence
 from skfer._images._pixel_range import PixelRange
 from skfer._labels import label_array
-from skfer._utils import check_int, shorten
-from skfer.inspection._plotting import Display, pyplot
+from skfer._utils import check_int, pyplot, shorten
+from skfer.inspection._plotting import Display
 
 # A cell is about an inch wide: more pixels than this would only take memory.
 _MAX_SIDE = 256

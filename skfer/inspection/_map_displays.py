@@ -10,9 +10,10 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skfer._images._pixel_range import PixelRange
+from skfer._utils import pyplot
 from skfer.inspection._maps import grad_cam, saliency
 from skfer.inspection._perturbation import occlusion_sensitivity
-from skfer.inspection._plotting import Display, pyplot
+from skfer.inspection._plotting import Display
 
 # Inches: a cell, which holds an image or a map. Fractions of a cell: image and text.
 _CELL = 1.3

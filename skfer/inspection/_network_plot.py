@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sklearn.exceptions import NotFittedError
 
 from skfer._pipelines import flat_steps
-from skfer.inspection._plotting import Display, pyplot
+from skfer._utils import pyplot
+from skfer.inspection._plotting import Display
 
 if TYPE_CHECKING:
     import keras

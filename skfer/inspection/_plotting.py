@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from skfer._utils import import_extra
+from skfer._utils import pyplot
 
 # Distinguishable with red-green colour blindness; neighbours also differ in lightness, for print
 # in gray.
 COLORS = ("#0072b2", "#e69f00", "#1a1a1a", "#56b4e9", "#d55e00", "#009e73")
-
-
-def pyplot(caller: str) -> Any:
-    """Return `matplotlib.pyplot`, or raise an ImportError that says what to install."""
-    return import_extra("matplotlib.pyplot", caller, "plot")
 
 
 class Display:

@@ -11,9 +11,9 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
 from skfer._labels import label_array
-from skfer._utils import check_int
+from skfer._utils import check_int, pyplot
 from skfer.inspection._maps import prepare_images
-from skfer.inspection._plotting import COLORS, pyplot
+from skfer.inspection._plotting import COLORS
 
 #: Left, top, width and height of each region, as fractions of the image's width and height. They
 #: suit faces framed as in FER2013, aligned crops, and boxes of a detector without margin.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skfer._images._batch import IMAGE_SUFFIXES
-from skfer._utils import printable
+from skfer._utils import entries_of, printable, refuse_link_out
 from skfer.detection import FaceDetector
 from skfer.recognition._reader import FaceReader, FaceReading, Region, make_reader
 
@@ -206,7 +206,6 @@ def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
     ...     [file.name for file in image_files(Path(folder))]
     ['a.PNG', 'b.jpg']
     """
-    from skfer.datasets._files import entries_of, refuse_link_out
 
     def images_below(parent: Path) -> Iterator[Path]:
         for entry in entries_of(parent):

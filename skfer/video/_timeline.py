@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skfer.inspection._plotting import pyplot
+from skfer._utils import pyplot
 from skfer.recognition import expression_hex_color
 from skfer.video._face_tables import COLUMNS, read_rows
 
