@@ -245,6 +245,12 @@ def build_detector(
     return detector
 
 
+def is_installed(name: str) -> bool:
+    """Return whether the package and the model of a detector are installed."""
+    installed = getattr(_DETECTORS.get(name), "is_installed", None)
+    return installed is None or bool(installed())
+
+
 def detector_name(detector: Any) -> str:
     """Return the name of a detector, or its class if it has none."""
     kind = type(getattr(detector, "detector", detector))  # that of a CachedDetector

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import threading
 from collections.abc import Hashable
 from numbers import Real
@@ -81,6 +82,16 @@ class MTCNNDetector(Documented, BaseEstimator):
     def __init__(self, *, score_threshold: float = 0.8, min_face_size: float = 24):
         self.score_threshold = score_threshold
         self.min_face_size = min_face_size
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Return whether the extra ``mtcnn`` is installed.
+
+        Returns
+        -------
+        bool
+        """
+        return all(map(importlib.util.find_spec, ("mtcnn", "tensorflow")))
 
     def detect(self, image: np.ndarray) -> Detections:
         """Detect the faces of one image.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +51,12 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
 
     @api.get("/options")
     def options() -> Response:
-        return jsonify(models=readers.models, detectors=readers.detectors, limits=asdict(limits))
+        return jsonify(
+            models=readers.models,
+            detectors=readers.detectors,
+            descriptions=readers.descriptions,
+            limits=asdict(limits),
+        )
 
     @api.post("/recognize")
     def recognize() -> Response:
@@ -70,12 +77,14 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
                 follower = _restore_follower(request.form.get("known"), reader, smoothing, time)
             # Readers of other programs may have no such parameter.
             choice = {"on_missing": "image"} if on_missing == "image" else {}
+            if choice and "on_missing" not in signature(reader.read).parameters:
+                raise BadRequest("This model does not classify photos without a face.")
             [reading] = run(partial(reader.read, **choice), [photo])
             height, width = photo.shape[:2]
             if photo.size > _LARGE_PHOTO:
                 del photo
                 release_memory()
-        head = {"width": width, "height": height, "classes": _class_names(reader)}
+        head = {"width": width, "height": height, **_reader_record(reader)}
         if on_missing == "raise" and len(reading) == 0:
             raise UnprocessableEntity("No face was found in the photo (on_missing=raise).")
         if follower is None or time is None:
@@ -96,7 +105,7 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
             film = UploadedVideo(upload, stack, limits, workers, rate, disconnected)
             reader = run(_chosen_reader, readers, request.args.copy())
             head = {"width": film.width, "height": film.height, "duration": film.duration}
-            head["classes"] = _class_names(reader)
+            head |= _reader_record(reader)
             frames = _frame_records(film, reader, run, smoothing)
             if request.accept_mimetypes.best == _LINES:
                 lines = stream_with_context(_lines(head, frames, film))
@@ -115,9 +124,20 @@ def _chosen_reader(readers: Readers, query: Mapping[str, str]) -> Reader:
         return readers.get(query.get("model"), query.get("detector"))
     except KeyError as error:
         raise BadRequest(error.args[0]) from error
-    except (ImportError, OSError, ValueError) as error:
-        # The package or the file of the detector is missing.
+    except ImportError as error:
         raise BadRequest(f"This model or detector can't be used. {error}") from error
+    except (OSError, ValueError) as error:
+        # The message may have paths of this machine.
+        logging.getLogger("skfer.web").warning("A model or detector can't be used: %s", error)
+        raise BadRequest(
+            "This model or detector can't be used: the log of the server has the reason."
+        ) from error
+
+
+def _reader_record(reader: Reader) -> dict[str, Any]:
+    """Return the classes, and the name of the detector if the reader has one."""
+    detector = getattr(reader, "detector", None)
+    return {"classes": _class_names(reader)} | ({"detector": detector} if detector else {})
 
 
 def _class_names(reader: Reader) -> list[str]:

@@ -70,12 +70,13 @@ def create_app(
                                 body is the photo, or a form with one file
     ``POST /api/v1/video``      faces of each frame of a video; one line for each
                                 frame with ``Accept: application/x-ndjson``
-    ``GET /api/v1/options``     models, detectors and limits
+    ``GET /api/v1/options``     models and detectors with descriptions, and limits
     ``GET /api/v1/health``      ``status`` "ok", or "loading" before the first model
                                 is loaded
     ==========================  ======================================================
 
-    ``?model=`` and ``?detector=`` choose, and ``?rate=`` sets the frames a second of a video. An
+    ``?model=`` and ``?detector=`` choose, ``?on_missing=`` sets the result of a photo without a
+    face (see `FaceCropper`; "blank" by default), and ``?rate=`` the frames a second of a video. An
     error is ``{"error": {"status": ..., "name": ..., "message": ...}}``.
 
     A face of a video has the same `id` in each frame, and probabilities smoothed over time

@@ -16,6 +16,17 @@ from skfer.weights import list_weights, read_record
 # Faces of 120 pixels in a photo of 50 million pixels are still found.
 _SEARCHED_PIXELS = 2_000_000
 
+# Names for detectors that are objects.
+_OF_PIPELINE, _OF_USER = "model", "yours"
+_DETECTOR_TEXTS = {
+    "haar": "Haar cascade: upright frontal faces.",
+    "yunet": "YuNet: also turned, tilted and small faces, in less time.",
+    "mtcnn": "MTCNN: also small faces; several times slower.",
+}
+
+# Names, or names with descriptions.
+_Choices = Sequence[str] | Mapping[str, str]
+
 
 class Reader(Protocol):
     """Detect and classify the faces of images, as `skfer.recognition.FaceReader` does."""
@@ -41,10 +52,10 @@ class Readers:
     ----------
     make : callable
         ``make(model, detector)`` returns a `Reader`.
-    models : sequence of str
-        Names of models; the first one is the default.
-    detectors : sequence of str, or callable that returns one
-        Names of detectors; the first one is the default. A callable is called on first use.
+    models : sequence of str, or mapping of str to str
+        Names of models, with their descriptions in a mapping; the first one is the default.
+    detectors : sequence of str, mapping of str to str, or callable that returns one
+        The same of detectors. A callable is called on first use.
 
     Examples
     --------
@@ -57,29 +68,39 @@ class Readers:
     def __init__(
         self,
         make: Callable[[str, str], Reader],
-        models: Sequence[str],
-        detectors: Sequence[str] | Callable[[], Sequence[str]],
+        models: _Choices,
+        detectors: _Choices | Callable[[], _Choices],
     ):
-        self.models = list(models)
         self.loading = False  # True while `serve` loads the first reader
-        self._detectors = detectors if callable(detectors) else list(detectors)
+        self._models = _described(models)
+        self._detectors = detectors if callable(detectors) else _described(detectors)
         self._make = make
         self._made: dict[tuple[str, str], Reader] = {}
         # Also for imports: two threads must not import scikit-learn at the same time.
         self._lock = threading.Lock()
 
     @property
+    def models(self) -> list[str]:
+        """Names of the models."""
+        return list(self._models)
+
+    @property
     def detectors(self) -> list[str]:
         """Names of the detectors."""
+        return list(self.descriptions["detectors"])
+
+    @property
+    def descriptions(self) -> dict[str, dict[str, str]]:
+        """Descriptions by name, of the "models" and of the "detectors"."""
         if callable(self._detectors):
             with self._lock:
                 if callable(self._detectors):
-                    self._detectors = list(self._detectors())
-        return self._detectors
+                    self._detectors = _described(self._detectors())
+        return {"models": self._models, "detectors": self._detectors}
 
     @classmethod
     def of(cls, pipeline: Any = None, detector: Any = None) -> Readers:
-        """Return readers for the given or all pretrained Pipelines and for all detectors.
+        """Return readers for the given or all pretrained Pipelines and all installed detectors.
 
         Parameters
         ----------
@@ -87,7 +108,8 @@ class Readers:
             A fitted Pipeline, the name of a pretrained one, or several by name. None means all
             pretrained ones.
         detector : str, FaceDetector or None
-            The default detector. None means that of `skfer.recognition.FaceReader`.
+            The default detector. None means that of the Pipeline, which is "auto" for the
+            pretrained ones.
 
         Returns
         -------
@@ -99,18 +121,10 @@ class Readers:
             If no Pipeline or detector has that name.
         """
         pipelines = _pipelines(pipeline)
-        default = "automatic" if detector is None else "yours"
         if isinstance(detector, str):
             from skfer.detection import build_detector
 
             build_detector(detector, min_face_size=48)  # raises if it is unknown
-            default = detector
-
-        # Deferred, as it imports scikit-learn.
-        def detectors() -> list[str]:
-            from skfer.detection import list_detectors
-
-            return [default, *(name for name in list_detectors() if name not in (default, "auto"))]
 
         @functools.cache  # all detectors share one network
         def load(model: str) -> Any:
@@ -121,13 +135,15 @@ class Readers:
             from skfer.datasets import make_faces
             from skfer.recognition import FaceReader
 
-            chosen = {"automatic": None, "yours": detector}.get(name, name)
+            chosen = {_OF_PIPELINE: None, _OF_USER: detector}.get(name, name)
             reader = FaceReader(load(model), detector=chosen, max_pixels=_SEARCHED_PIXELS)
             # Raise the error of a missing package or file now, and warm up the network.
             reader.read(make_faces(1, scene=True, random_state=0).images)
             return reader
 
-        return cls(make, list(pipelines), detectors)
+        # The detectors on first use, as they import scikit-learn.
+        models = {name: _model_text(name, known) for name, known in pipelines.items()}
+        return cls(make, models, lambda: _detectors(list(pipelines.values()), detector))
 
     def get(self, model: str | None = None, detector: str | None = None) -> Reader:
         """Return the reader of a model and a detector.
@@ -171,6 +187,60 @@ def _pipelines(pipeline: Any) -> dict[str, Any]:
     if pipeline is not None:
         names = [read_record(pipeline).name, *(name for name in names if name != pipeline)]
     return dict.fromkeys(names)
+
+
+def _model_text(name: str, pipeline: Any) -> str:
+    if pipeline is not None:
+        return "The model given to the server."
+    record = read_record(name)
+    accuracy = 100 * record.accuracy["PublicTest"]
+    return (
+        f"{len(record.classes)} expressions. Accuracy {accuracy:.0f} % on FER2013's PublicTest. "
+        f"Trained on {record.data}."
+    )
+
+
+def _detectors(pipelines: list[Any], detector: Any) -> dict[str, str]:
+    """Return the descriptions of the installed detectors; the default one is the first."""
+    from skfer.detection import build_detector, list_detectors
+    from skfer.detection._base import detector_name, is_installed
+
+    default = _detector_of(pipelines) if detector is None else detector
+    texts = {name: _detector_text(name) for name in list_detectors() if is_installed(name)}
+    found = detector_name(build_detector("auto"))
+    hint = "" if found == "yunet" else " YuNet is not installed: run skfer download yunet."
+    texts["auto"] = f"{texts[found]}{hint}"
+    if not isinstance(default, str):
+        name, owner = (_OF_PIPELINE, "model") if detector is None else (_OF_USER, "server")
+        kind = "" if default is None else f": {detector_name(default)}"
+        return {name: f"The detector set for the {owner}{kind}.", **texts}
+    # A default that is not installed is kept: its error says how to install it.
+    return {default: texts.get(default, ""), **texts}
+
+
+def _detector_of(pipelines: list[Any]) -> Any:
+    """Return the detector that all Pipelines use, or None."""
+    from skfer._pipelines import flat_steps
+    from skfer.preprocessing import FaceCropper
+
+    found = []
+    for pipeline in pipelines:
+        first = None if pipeline is None else flat_steps(pipeline)[0]
+        # Pretrained Pipelines, and faces for a classifier alone, have the detector "auto".
+        found.append(first.detector if isinstance(first, FaceCropper) else "auto")
+    return found[0] if all(one is found[0] or one == found[0] for one in found) else None
+
+
+def _detector_text(name: str) -> str:
+    from skfer.detection import build_detector
+
+    if name in _DETECTOR_TEXTS or name == "auto":
+        return _DETECTOR_TEXTS.get(name, "")
+    return (type(build_detector(name)).__doc__ or "").strip().partition("\n")[0]
+
+
+def _described(choices: _Choices) -> dict[str, str]:
+    return dict(choices) if isinstance(choices, Mapping) else dict.fromkeys(choices, "")
 
 
 def _validate_name(kind: str, name: str | None, known: list[str]) -> str:

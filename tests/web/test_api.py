@@ -172,6 +172,7 @@ def test_models_and_detectors_are_chosen_by_name(reader, encoded):
     client = create_app(Readers(make, ["small", "large"], ["haar", "yunet"])).test_client()
     options = client.get("/api/v1/options").json
     assert (options["models"], options["detectors"]) == (["small", "large"], ["haar", "yunet"])
+    assert options["descriptions"]["detectors"] == {"haar": "", "yunet": ""}
     assert options["limits"]["photo_bytes"] == Limits().photo_bytes
 
     photo = encoded(".jpg")

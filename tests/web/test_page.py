@@ -1,12 +1,15 @@
 import base64
 import csv
 import time
+from importlib.resources import files
 
 import cv2
+import numpy as np
 import pytest
 from _web import BrightnessReader, served
 
-from skfer.detection import YuNetDetector
+from skfer.detection import Detections, YuNetDetector
+from skfer.recognition import FaceReading
 from skfer.video import recognize_video
 from skfer.web import Readers
 
@@ -17,6 +20,22 @@ class OppositeReader(BrightnessReader):
     classes = ["sad", "happy"]
 
 
+class SlowReader(BrightnessReader):
+    def read(self, images):
+        time.sleep(1)
+        return super().read(images)
+
+
+class WholeReader(BrightnessReader):
+    """Reader of whole photos."""
+
+    def read(self, images, on_missing="blank"):
+        if on_missing == "blank":
+            return super().read(images)
+        box = Detections([[0, 0, 60, 40]], [0])
+        return [FaceReading(box, np.array([[0.75, 0.25]]), whole_image=True)]
+
+
 class UnsureReader(BrightnessReader):
     classes = ["glad", "grim"]
 
@@ -24,12 +43,20 @@ class UnsureReader(BrightnessReader):
         return ["unsure"] * len(probabilities)
 
 
-READERS = {"first": BrightnessReader(), "opposite": OppositeReader(), "unsure": UnsureReader()}
+READERS = {
+    "first": BrightnessReader(),
+    "opposite": OppositeReader(),
+    "unsure": UnsureReader(),
+    "slow": SlowReader(),
+    "whole": WholeReader(),
+}
 
 
 @pytest.fixture(scope="module")
 def url():
-    readers = Readers(lambda model, detector: READERS[model], list(READERS), ["haar"])
+    texts = dict.fromkeys(READERS, "") | {"first": "The first model."}
+    detectors = {"haar": "Upright faces.", "auto": "Haar."}
+    readers = Readers(lambda model, detector: READERS[model], texts, detectors)
     with served(readers) as url:
         yield url
 
@@ -110,14 +137,35 @@ class Page:
             return data.filter((value, index) => index % 4 === 3 && value > 0).length;"""
         self.until(lambda: self.run(script) > 500, "a box over the picture")
 
-    def download_csv(self, folder):
+    def elements(self, selector):
+        return self.driver.find_elements("css selector", selector)
+
+    def pressed(self, selector):
+        return [one.get_dom_attribute("aria-pressed") for one in self.elements(selector)]
+
+    def click_at(self, name, across, down):
+        """Click at shares of the width and height of an element."""
+        self.run(
+            """const element = document.getElementById(arguments[0]);
+            const { left, top, width, height } = element.getBoundingClientRect();
+            const [clientX, clientY] = [left + arguments[1] * width, top + arguments[2] * height];
+            const at = { clientX, clientY, bubbles: true, cancelable: true };
+            element.dispatchEvent(new MouseEvent("click", at));""",
+            *(name, across, down),
+        )
+
+    def download(self, button, folder, suffix):
         before = set(folder.iterdir())
-        self.click("download")
+        button.click()
 
         def complete():
-            return [file for file in set(folder.iterdir()) - before if file.suffix == ".csv"]
+            return [file for file in set(folder.iterdir()) - before if file.suffix == suffix]
 
         [path] = self.until(complete, "the download")
+        return path
+
+    def download_csv(self, folder):
+        path = self.download(self.element("download"), folder, ".csv")
         with path.open(newline="") as file:
             return list(csv.DictReader(file))
 
@@ -157,6 +205,11 @@ def test_the_camera(page, downloads):
 
     page.stop_camera()
     assert page.run("return document.getElementById('video').srcObject === null")
+    page.size(1200, 900)  # draws again
+    page.size(1280, 1000)
+    assert page.text("label") == "The camera is off"
+    assert not page.expression()
+    assert not page.element("faces").is_displayed()
     rows = page.download_csv(downloads)
     assert {row["expression"] for row in rows if row["face"]} == {"happy", "sad"}
     assert {row["source"] for row in rows} == {"camera"}
@@ -216,13 +269,25 @@ def test_several_photos_are_dropped(page, photo, astronaut):
         document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));""",
         files,
     )
+    chosen = []
     page.until(lambda: page.text("status") == "3 faces in 2 photos.", "all answers")
     assert page.text("problem-text").startswith("notes.jpg: The file is not a JPEG")
-    assert page.text("faces") == "Face 1\nFace 2"
-    page.driver.find_elements("css selector", "#faces button")[1].click()
-    buttons = page.driver.find_elements("css selector", "#faces button")
-    assert [one.get_dom_attribute("aria-pressed") for one in buttons] == ["false", "true"]
-    page.driver.find_elements("css selector", "#strip button")[0].click()
+    buttons = page.elements("#faces button")
+    assert [one.text.split(" ", 1)[0] for one in buttons] == ["1", "2"]
+    buttons[1].click()
+    assert page.pressed("#faces button") == ["false", "true"]
+    # The same by a click on the face. The numbers are ordered by size, not by position.
+    for share in (0.22, 0.72):
+        page.click_at("stage", share, 0.2)
+        assert page.pressed("#faces button").count("true") == 1
+        chosen.append(page.pressed("#faces button").index("true"))
+    assert sorted(chosen) == [0, 1]
+    assert page.pressed("#rows .open") == ["false", "true"]
+    rows = [row.text.split() for row in page.elements("#rows tr")]
+    assert rows[0][:2] == ["one.jpg", "1"]
+    assert rows[1][:2] == ["two.png", "2"]
+    assert rows[2] == ["notes.jpg", "\N{EN DASH}", "not", "read"]
+    page.elements("#rows .open")[0].click()
     page.until(lambda: page.text("count") == "", "the photo with one face")
 
 
@@ -247,6 +312,121 @@ def test_a_video(page, face_video, downloads):
         chart.dispatchEvent(new MouseEvent("click", position));"""
     )
     assert page.run(seconds) == pytest.approx(2.1, abs=0.4)
+    # Probabilities under the pointer.
+    page.run(
+        """const chart = document.getElementById("chart");
+        const { left, top, width } = chart.getBoundingClientRect();
+        const position = { clientX: left + width * 0.95, clientY: top + 50, bubbles: true };
+        chart.dispatchEvent(new PointerEvent("pointermove", position));"""
+    )
+    assert float(page.text("history-span").split()[0]) == pytest.approx(4.3, abs=0.4)
+    assert page.text("legend").startswith("happy ")
+    assert "%" in page.text("legend")
+
+
+@pytest.mark.slow
+def test_a_video_is_cancelled(page, face_video, downloads):
+    page.choose_model("slow")
+    page.send_files(face_video)
+    assert page.text("label") != "No face"
+    page.until(lambda: page.element("cancel").is_displayed(), "the button")
+    page.until(lambda: page.text("legend"), "the first frames", seconds=150)
+    page.click("cancel")
+    page.until(lambda: page.text("status").startswith("Cancelled: "), "the end")
+    assert not page.element("cancel").is_displayed()
+    assert not page.element("progress").is_displayed()
+    assert not page.element("problem").is_displayed()
+    n_frames = int(page.text("status").split()[1])
+    assert 0 < n_frames < 46
+    assert len({row["time"] for row in page.download_csv(downloads)}) == n_frames
+
+
+def test_a_copy_of_a_photo_with_its_faces(page, photo, downloads):
+    page.send_photo(photo)
+    path = page.download(page.element("rows").find_element("class name", "copy"), downloads, ".jpg")
+    assert path.name == "astronaut-faces.jpg"
+    before, after = (cv2.imread(str(one)).astype(int) for one in (photo, path))
+    assert before.shape == after.shape
+    changed = np.abs(before - after).max(axis=2) > 60
+    assert changed[50:175, 160:290].sum() > 200  # the box of the face
+    assert not changed[300:].any()
+
+
+def test_a_photo_without_a_face_is_classified_as_a_whole(page, tmp_path, downloads):
+    path = tmp_path / "sky.png"
+    cv2.imwrite(str(path), np.full((40, 60, 3), 90, np.uint8))
+    page.choose_model("whole")
+    page.send_files(path)
+    page.until(lambda: page.text("status") == "no face.", "the answer")
+    assert page.text("label") == "No face in this photo"
+    assert "Photos without a face" in page.text("hint")
+    page.driver.find_element("css selector", "#missing option[value=image]").click()
+    page.until(lambda: page.text("label") == "Whole photo: happy 75 %", "the answer")
+    assert not page.element("hint").is_displayed()
+    [row] = page.download_csv(downloads)
+    assert (row["face"], row["confidence"], row["expression"]) == ("", "", "happy")
+    page.driver.find_element("css selector", "#missing option[value=blank]").click()
+    page.until(lambda: page.text("label") == "No face in this photo", "the answer")
+
+
+def test_models_and_detectors_are_explained(page):
+    assert page.text("model-text") == "The first model."
+    assert page.text("detector-text") == "Upright faces."
+    page.driver.find_element("xpath", "//option[text()='auto']").click()
+    assert page.text("detector-text") == "Haar."
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_long_names_and_errors_wrap(page, photo, tmp_path, width):
+    page.size(width, 800, mobile=width < 500)
+    photos = [tmp_path / f"{'a_very_long_name_' * 8}{n}.jpg" for n in range(2)]
+    photos[0].write_bytes(photo.read_bytes())
+    photos[1].write_text("no photo")
+    page.send_files(*photos)
+    page.until(lambda: page.text("status") == "1 face.", "the answer")
+    assert "not a JPEG" in page.text("problem")
+    assert page.run("return document.documentElement.scrollWidth") <= width
+    assert page.run(
+        """return [...document.querySelectorAll("main *")].every((element) =>
+        element.getBoundingClientRect().right <= arguments[0])""",
+        width,
+    )
+
+
+def axe_violations(page):
+    """Return what axe-core finds against WCAG 2.1 AA."""
+    pytest.importorskip("axe_core_python", reason="no axe-core: pip install axe-core-python")
+    page.run((files("axe_core_python") / "axe.min.js").read_text() + "; window.axe = axe")
+    found = page.driver.execute_async_script(
+        """const done = arguments[0];
+        const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"];
+        axe.run({ runOnly: tags }).then((result) => done(result.violations));"""
+    )
+    return [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(page, photo, face_video, tmp_path, scheme):
+    notes = tmp_path / "notes.jpg"
+    notes.write_text("no photo")
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.emulate("setEmulatedMedia", features=features)
+    assert axe_violations(page) == []
+    page.send_files(photo, notes)
+    page.until(lambda: page.text("status") == "1 face.", "the answer")
+    assert axe_violations(page) == []
+    page.send_files(face_video)
+    page.until(lambda: "frames read" in page.text("status"), "the answer", seconds=150)
+    assert axe_violations(page) == []
+    page.click("camera")
+    assert axe_violations(page) == []
+    page.click("consent-cancel")
+    # The contrast is really checked.
+    color = {"light": "#888", "dark": "#555"}[scheme]
+    page.run("document.getElementById('status').style.color = arguments[0]", color)
+    assert [rule for rule, _ in axe_violations(page)] == ["color-contrast"]
+    page.emulate("setEmulatedMedia", features=[])
 
 
 def test_another_file_is_refused(page, tmp_path):
@@ -277,12 +457,13 @@ def test_the_page_works_with_the_keyboard(page):
     from selenium.webdriver import ActionChains, Keys
 
     reached = []
-    for _ in range(9):
+    for _ in range(10):
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
         focused = page.driver.switch_to.active_element
         reached.append(focused.get_dom_attribute("id") or focused.text)
     # The download button is disabled.
-    assert reached[:6] == ["Skip to the picture", "camera", "choose", "model", "detector", "mirror"]
+    names = ["Skip to the picture", "camera", "choose", "model", "detector", "missing", "mirror"]
+    assert reached[:7] == names
     page.run("document.getElementById('camera').focus()")
     ActionChains(page.driver).send_keys(Keys.ENTER).perform()
     assert page.run("return document.getElementById('consent').open")
@@ -302,7 +483,7 @@ def test_every_element_has_a_name_for_screen_readers(page, photo):
     for role in ("button", "combobox", "checkbox", "image", "region", "list", "group"):
         assert all(seen.get(role, [])), (role, seen.get(role))
     assert "Start camera" in seen["button"]
-    assert {"Model", "Face detector"} <= set(seen["combobox"])
+    assert {"Model", "Face detector", "Photos without a face"} <= set(seen["combobox"])
     assert "astronaut.jpg: 1 face" in seen["image"]
     assert any("Limitations" in heading for heading in seen["heading"])
 

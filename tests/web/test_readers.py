@@ -6,13 +6,16 @@ from types import SimpleNamespace
 import pytest
 from _web import RECOGNIZE, message
 
+from skfer import load_pretrained
+from skfer.detection import HaarDetector
 from skfer.web import Readers, create_app
 
 
 def test_a_pipeline_of_the_user(fitted_pipeline, encoded):
     readers = Readers.of(fitted_pipeline)
     assert readers.models == ["yours"]
-    assert readers.detectors[:2] == ["automatic", "haar"]
+    assert readers.detectors[0] == "haar"
+    assert "auto" in readers.detectors
     client = create_app(readers).test_client()
     for query in ("", "?detector=haar"):
         answer = client.post(RECOGNIZE + query, data=encoded(".jpg")).json
@@ -34,7 +37,54 @@ def test_a_detector_without_its_package_is_refused(fitted_pipeline, encoded, mon
     monkeypatch.setitem(sys.modules, "mtcnn", None)
     client = create_app(Readers.of(fitted_pipeline)).test_client()
     answer = client.post(f"{RECOGNIZE}?detector=mtcnn", data=encoded(".jpg"))
+    assert "Known detectors: haar, auto" in message(answer, 400)
+    client = create_app(Readers.of(fitted_pipeline, "mtcnn")).test_client()
+    answer = client.post(RECOGNIZE, data=encoded(".jpg"))
     assert "skfer[mtcnn]" in message(answer, 400)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_only_installed_detectors_are_offered(monkeypatch, installed):
+    monkeypatch.setattr("skfer.detection.YuNetDetector.is_installed", lambda: installed)
+    texts = Readers.of().descriptions
+    names = list(texts["detectors"])
+    assert names[0] == "auto"
+    assert ("yunet" in names) is installed
+    assert texts["detectors"]["auto"].startswith("YuNet" if installed else "Haar")
+    assert ("skfer download yunet" in texts["detectors"]["auto"]) is not installed
+    assert all(text for kind in texts.values() for text in kind.values())
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "name"),
+    [
+        ("auto", None, "auto"),
+        ("haar", None, "haar"),
+        (HaarDetector(min_neighbors=3), None, "model"),
+        ("auto", HaarDetector(), "yours"),
+        (HaarDetector(), "auto", "auto"),
+    ],
+)
+def test_the_first_detector_is_the_default(own, given, name):
+    pipeline = load_pretrained().set_params(cropper__detector=own)
+    descriptions = Readers.of({"a": pipeline, "b": pipeline}, given).descriptions["detectors"]
+    assert next(iter(descriptions)) == name
+    assert sum("haar" in text for text in descriptions.values()) == (name in ("model", "yours"))
+
+
+def test_the_answer_names_the_detector_and_no_path_of_the_server(
+    fitted_pipeline, encoded, monkeypatch, caplog
+):
+    client = create_app(Readers.of(fitted_pipeline, "haar")).test_client()
+    assert client.post(RECOGNIZE, data=encoded(".jpg")).json["detector"] == "haar"
+
+    def make(model, detector):
+        raise FileNotFoundError("No such file: '/srv/secret/model.onnx'")
+
+    client = create_app(Readers(make, ["one"], ["haar"])).test_client()
+    text = message(client.post(RECOGNIZE, data=encoded(".jpg")), 400)
+    assert "/" not in text
+    assert "/srv/secret/model.onnx" in caplog.text
 
 
 @pytest.mark.parametrize(

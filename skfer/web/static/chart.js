@@ -3,7 +3,7 @@
 import { colorOf, themeColor } from "./expressions.js";
 
 const GAP = 1.2; // seconds without the face after which a line is interrupted
-const MARGIN = { left: 50, right: 92, top: 10, bottom: 24 };
+const MARGIN = { left: 50, right: 16, top: 10, bottom: 24 };
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 
 const share = (point, name) => point.probabilities[name] ?? 0;
@@ -14,8 +14,9 @@ export class Chart {
     this.context = canvas.getContext("2d");
   }
 
-  // `points`: {time, probabilities}, in order of time. `span`: first and last second. `cursor`: a second.
-  draw(points, classes, span, cursor = null) {
+  // `points`: {time, probabilities}, in order of time. `span`: first and last second. `cursor` and
+  // `pointed`: seconds.
+  draw(points, classes, span, cursor = null, pointed = null) {
     const { canvas, context } = this;
     const ratio = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -30,9 +31,9 @@ export class Chart {
       const latest = [...shown].reverse().find((point) => cursor === null || point.time <= cursor) ?? shown[0];
       const order = [...classes].sort((a, b) => share(latest, a) - share(latest, b));
       order.forEach((name, rank) => this.#line(shown, name, classes, rank === order.length - 1));
-      this.#ends(shown.at(-1), classes);
     }
-    if (cursor !== null) this.#cursor(cursor);
+    if (cursor !== null) this.#cursor(cursor, []);
+    if (pointed !== null) this.#cursor(pointed, [4, 4]);
   }
 
   // Return the second at a horizontal position on the canvas; null outside.
@@ -94,30 +95,15 @@ export class Chart {
     context.globalAlpha = 1;
   }
 
-  // Draw names at the ends of the lines, most probable first, without overlap.
-  #ends(point, classes) {
+  #cursor(time, dashes) {
     const { context, area } = this;
-    const order = [...classes].sort((a, b) => share(point, b) - share(point, a));
-    context.textAlign = "left";
-    context.textBaseline = "middle";
-    const taken = [];
-    for (const name of order) {
-      const y = Math.max(area.top + 4, Math.min(this.#y(share(point, name)), area.bottom - 4));
-      if (taken.some((other) => Math.abs(other - y) < 15)) continue;
-      taken.push(y);
-      context.font = taken.length === 1 ? `600 ${FONT}` : FONT;
-      context.fillStyle = themeColor("--ink");
-      context.fillText(name, this.#x(point.time) + 8, y);
-    }
-  }
-
-  #cursor(time) {
-    const { context, area } = this;
+    context.setLineDash(dashes);
     context.strokeStyle = themeColor("--ink");
     context.lineWidth = 1.5;
     context.beginPath();
     context.moveTo(this.#x(time), area.top);
     context.lineTo(this.#x(time), area.bottom);
     context.stroke();
+    context.setLineDash([]);
   }
 }

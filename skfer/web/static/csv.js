@@ -18,9 +18,9 @@ export function asCsv(records, classes) {
   for (const { source, time, model, faces } of records) {
     const start = [source, time === null ? null : time.toFixed(3), model];
     if (!faces.length) rows.push([...start, ...Array(head.length - start.length + classes.length).fill(null)]);
-    for (const { id, box, confidence, expression, probability, probabilities } of faces) {
+    for (const { id, whole, box, confidence, expression, probability, probabilities } of faces) {
       rows.push([
-        ...start, id, box.x, box.y, box.width, box.height, confidence, expression, probability,
+        ...start, whole ? null : id, box.x, box.y, box.width, box.height, confidence, expression, probability,
         ...classes.map((name) => probabilities[name]),
       ]);
     }
@@ -28,9 +28,9 @@ export function asCsv(records, classes) {
   return rows.map((row) => row.map(field).join(",") + "\r\n").join("");
 }
 
-export function save(text, name) {
+export function save(blob, name) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);

@@ -2,9 +2,9 @@
 
 import { readFrame } from "./api.js";
 import {
-  begin, byId, camera, choice, counted, panel, pause, problem, sessionFor, shapeStage, state, status, video,
+  begin, byId, camera, choice, counted, pause, problem, sessionFor, shapeStage, state, status, video,
 } from "./stage.js";
-import { drawHistory, show } from "./view.js";
+import { show } from "./view.js";
 
 const MIN_INTERVAL = 40; // minimum milliseconds between two frames
 
@@ -22,7 +22,6 @@ export async function watch() {
     return;
   }
   shapeStage(video.videoWidth, video.videoHeight);
-  byId("history").hidden = false;
   status("Camera is on.");
   await listDevices();
   const start = performance.now();
@@ -63,10 +62,8 @@ export function leave(text) {
   status(text);
   if (!before?.records.length) return;
   state.session = before;
-  panel.reset(before.classes);
   byId("download").disabled = false;
-  byId("history").hidden = false;
-  drawHistory();
+  show({ atOnce: true });
 }
 
 async function listDevices() {

@@ -3,9 +3,9 @@
 import { readOptions } from "./api.js";
 import { asCsv, save } from "./csv.js";
 import { askConsent, leave, watch } from "./live.js";
-import { byId, mirror, panel, problem, shapeStage, state, status, video } from "./stage.js";
+import { byId, cancel, mirror, overlay, panel, problem, shapeStage, state, status, video } from "./stage.js";
 import { readFiles, setLimits } from "./uploads.js";
-import { chart, paint, show } from "./view.js";
+import { chart, paint, pointAt, show } from "./view.js";
 
 byId("camera").addEventListener("click", () => {
   if (state.mode === "camera") leave("Camera is off.");
@@ -26,22 +26,27 @@ byId("files").addEventListener("change", (event) => {
 });
 byId("download").addEventListener("click", () => {
   const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "").replace("T", "-");
-  save(asCsv(state.session.records, state.session.allClasses), `skfer-${stamp}.csv`);
+  const text = asCsv(state.session.records, state.session.allClasses);
+  save(new Blob([text], { type: "text/csv" }), `skfer-${stamp}.csv`);
 });
 byId("problem-close").addEventListener("click", () => problem(""));
 byId("mirror").addEventListener("change", mirror);
 byId("device").addEventListener("change", () => {
   if (state.mode === "camera") watch();
 });
-for (const id of ["model", "detector"]) {
+for (const id of ["model", "detector", "missing"]) {
   byId(id).addEventListener("change", () => {
-    if (state.mode === "photo" || state.mode === "video") readFiles();
+    describe();
+    if (state.mode === "photo" || (state.mode === "video" && id !== "missing")) readFiles();
   });
 }
+byId("cancel").addEventListener("click", cancel);
 byId("chart").addEventListener("click", (event) => {
   const second = chart.secondAt(event.offsetX);
   if (state.mode === "video" && second !== null) video.currentTime = second;
 });
+byId("chart").addEventListener("pointermove", (event) => pointAt(chart.secondAt(event.offsetX)));
+byId("chart").addEventListener("pointerleave", () => pointAt(null));
 video.addEventListener("loadedmetadata", () => {
   if (state.mode === "camera") shapeStage(video.videoWidth, video.videoHeight);
 });
@@ -50,6 +55,21 @@ video.addEventListener("error", () => {
 });
 
 const stage = byId("stage");
+// Before the controls of a video, which would start or stop it.
+stage.addEventListener("click", (event) => {
+  const face = faceUnder(event);
+  if (!face) return;
+  event.preventDefault();
+  event.stopPropagation();
+  panel.choose(face.id);
+}, true);
+stage.addEventListener("pointermove", (event) => stage.classList.toggle("pointing", faceUnder(event) !== null));
+
+function faceUnder({ clientX, clientY }) {
+  const { left, top } = stage.getBoundingClientRect();
+  return overlay.faceAt(clientX - left, clientY - top);
+}
+
 let entered = 0; // every element under the pointer sends drag events
 addEventListener("dragenter", (event) => {
   entered += 1;
@@ -72,6 +92,17 @@ panel.onChoose = () => show();
 new ResizeObserver(() => show()).observe(stage);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
 
+let descriptions = {};
+
+// Explain the chosen model and detector.
+function describe() {
+  for (const kind of ["model", "detector"]) {
+    const text = descriptions[`${kind}s`]?.[byId(kind).value] ?? "";
+    byId(`${kind}-text`).textContent = text;
+    byId(`${kind}-text`).hidden = !text;
+  }
+}
+
 async function start() {
   if (!/^(localhost|127\..*|\[::1\])$/.test(location.hostname)) {
     byId("where").textContent = `All data stays on ${location.hostname}`;
@@ -91,6 +122,8 @@ async function start() {
   setLimits(options.limits);
   byId("model").replaceChildren(...options.models.map((name) => new Option(name)));
   byId("detector").replaceChildren(...options.detectors.map((name) => new Option(name)));
+  descriptions = options.descriptions;
+  describe();
   const { photo_bytes: photoBytes, video_bytes: videoBytes, video_seconds: seconds } = options.limits;
   byId("accepted").textContent =
     `JPEG, PNG, WebP, BMP up to ${photoBytes / 1e6} MB · MP4, MOV, WebM, AVI up to ${videoBytes / 1e6} MB and ${seconds} s`;

@@ -1,4 +1,4 @@
-// Boxes, labels and bars over the picture.
+// Boxes, numbers, labels and bars over the picture.
 
 import { colorOf, labelOf } from "./expressions.js";
 
@@ -6,21 +6,24 @@ const GLIDE = 0.07; // time constant of moving boxes, in seconds
 const TEXT_COLOR = "#eef2f5";
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 const MAX_BARS = 4;
+const CHIP = { height: 26, gap: 6, padding: 9 };
 
 export class Overlay {
   constructor(canvas) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.shown = new Map(); // id -> last box
+    this.located = [];
     this.last = 0;
   }
 
   clear() {
     this.shown.clear();
+    this.located = [];
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
-  // `size`: of the picture, for the coordinates of boxes. `chosen`: id of the face with bars.
+  // `size`: of the picture, for the coordinates of boxes. `chosen`: id of the face with a thick box.
   draw(faces, size, { classes, chosen, mirrored = false, glide = false, now = 0 }) {
     const { canvas, context } = this;
     const ratio = window.devicePixelRatio || 1;
@@ -38,7 +41,7 @@ export class Overlay {
 
     const present = new Set(faces.map((face) => face.id));
     for (const id of this.shown.keys()) if (!present.has(id)) this.shown.delete(id);
-    const located = faces.map((face) => {
+    this.located = faces.map((face) => {
       const box = this.#towards(face, share);
       const x = mirrored ? size.width - box.x - box.width : box.x;
       return {
@@ -46,15 +49,15 @@ export class Overlay {
         x: left + x * scale, y: top + box.y * scale, width: box.width * scale, height: box.height * scale,
       };
     });
-    // The chosen face is drawn last, on top.
-    located.sort((a, b) => (a.face.id === chosen) - (b.face.id === chosen));
-    for (const item of located) {
-      const color = colorOf(item.face.expression, classes);
-      this.#box(item, color, item.face.id === chosen);
-      const withBars = item.face.id === chosen || faces.length === 1;
-      if (withBars && this.#bars(item, classes, width, height)) continue;
-      this.#chip(item, labelOf(item.face), width);
-    }
+    drawFaces(context, this.located, { classes, chosen, width, height });
+  }
+
+  // Return the face at a position on the canvas: the smallest if boxes overlap.
+  faceAt(x, y) {
+    const hit = this.located.filter((one) => {
+      return !one.face.whole && x >= one.x && x <= one.x + one.width && y >= one.y && y <= one.y + one.height;
+    });
+    return hit.sort((a, b) => a.width * a.height - b.width * b.height)[0]?.face ?? null;
   }
 
   #towards(face, share) {
@@ -66,71 +69,109 @@ export class Overlay {
     this.shown.set(face.id, box);
     return box;
   }
+}
 
-  #box({ x, y, width, height }, color, chosen) {
-    const { context } = this;
-    const radius = Math.min(14, width / 6);
-    context.lineJoin = "round";
-    for (const [style, line] of [["rgb(0 0 0 / 55%)", chosen ? 6 : 4.5], [color, chosen ? 3 : 2]]) {
-      context.strokeStyle = style;
-      context.lineWidth = line;
-      context.beginPath();
-      context.roundRect(x, y, width, height, radius);
-      context.stroke();
+// Draw faces at {face, x, y, width, height}. A single face has bars beside it. Several have labels
+// that cover no other face, and at least their numbers.
+export function drawFaces(context, located, { classes, chosen = null, width, height }) {
+  for (const item of located) {
+    if (!item.face.whole) drawBox(context, item, colorOf(item.face.expression, classes), item.face.id === chosen);
+  }
+  if (located.length === 1 && !located[0].face.whole && drawBars(context, located[0], classes, width, height)) return;
+  drawChips(context, located, width, height);
+}
+
+function drawBox(context, { x, y, width, height }, color, chosen) {
+  const radius = Math.min(14, width / 6);
+  context.lineJoin = "round";
+  for (const [style, line] of [["rgb(0 0 0 / 55%)", chosen ? 7 : 4.5], [color, chosen ? 4 : 2]]) {
+    context.strokeStyle = style;
+    context.lineWidth = line;
+    context.beginPath();
+    context.roundRect(x, y, width, height, radius);
+    context.stroke();
+  }
+}
+
+// Draw the labels of all faces in the longest form that has room, or else their numbers.
+function drawChips(context, located, width, height) {
+  context.font = `600 14px ${FONT}`;
+  context.textBaseline = "middle";
+  context.textAlign = "left";
+  const single = located.length === 1;
+  const forms = [
+    ({ face }) => `${single ? "" : `${face.id}  `}${face.whole ? "whole photo: " : ""}${labelOf(face)}`,
+    ({ face }) => `${single ? "" : `${face.id}  `}${face.expression}`,
+    ({ face }) => (single ? face.expression : String(face.id)),
+  ];
+  for (const form of forms) {
+    const last = form === forms.at(-1);
+    const chips = [];
+    for (const item of located) {
+      const chip = placeChip(context, item, form(item), [...located, ...chips], width, height, last);
+      if (chip) chips.push(chip);
     }
-  }
-
-  #chip({ x, y, width, height }, text, within) {
-    const { context } = this;
-    context.font = `600 14px ${FONT}`;
-    const wide = context.measureText(text).width + 18;
-    const left = Math.max(4, Math.min(x + width / 2 - wide / 2, within - wide - 4));
-    const top = y >= 34 ? y - 32 : y + height + 6;
-    this.#panel(left, top, wide, 26, 8);
-    context.fillStyle = TEXT_COLOR;
-    context.textBaseline = "middle";
-    context.textAlign = "left";
-    context.fillText(text, left + 9, top + 13.5);
-  }
-
-  // Draw the label and the most probable expressions beside the face; return false without room.
-  #bars({ face, x, y, width, height }, classes, within, tall) {
-    const ranked = Object.entries(face.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MAX_BARS);
-    const wide = 176;
-    const high = 46 + ranked.length * 22;
-    if (tall < high + 8) return false;
-    let left = x + width + 12;
-    if (left + wide > within - 4) left = x - 12 - wide;
-    if (left < 4) return false;
-    const top = Math.max(4, Math.min(y + height / 2 - high / 2, tall - high - 4));
-    const { context } = this;
-    this.#panel(left, top, wide, high, 12);
-    context.textBaseline = "middle";
-    context.textAlign = "left";
-    context.fillStyle = TEXT_COLOR;
-    context.font = `650 17px ${FONT}`;
-    context.fillText(labelOf(face), left + 12, top + 22);
-    context.font = `500 12.5px ${FONT}`;
-    ranked.forEach(([one, share], row) => {
-      const middle = top + 50 + row * 22;
+    if (chips.length < located.length) continue;
+    for (const chip of chips) {
+      fillPanel(context, chip, 8);
       context.fillStyle = TEXT_COLOR;
-      context.fillText(one, left + 12, middle, 58);
-      context.fillStyle = "rgb(255 255 255 / 18%)";
-      context.beginPath();
-      context.roundRect(left + 76, middle - 4, 88, 8, 4);
-      context.fill();
-      context.fillStyle = colorOf(one, classes);
-      context.beginPath();
-      context.roundRect(left + 76, middle - 4, Math.max(4, 88 * share), 8, 4);
-      context.fill();
-    });
-    return true;
+      context.fillText(chip.text, chip.x + CHIP.padding, chip.y + CHIP.height / 2 + 0.5);
+    }
+    return;
   }
+}
 
-  #panel(x, y, width, height, radius) {
-    this.context.fillStyle = "rgb(12 18 22 / 78%)";
-    this.context.beginPath();
-    this.context.roundRect(x, y, width, height, radius);
-    this.context.fill();
-  }
+// Return the place of a label above or below its face, or null if it would cover something.
+function placeChip(context, item, text, others, width, height, inside) {
+  const wide = context.measureText(text).width + 2 * CHIP.padding;
+  const left = Math.max(4, Math.min(item.x, width - wide - 4));
+  const outside = [item.y - CHIP.height - CHIP.gap, item.y + item.height + CHIP.gap];
+  const chips = [...outside, item.y + 3].map((y) => ({ x: left, y, width: wide, height: CHIP.height, text }));
+  if (item.face.whole) return { ...chips[0], x: 8, y: 8 };
+  const free = chips.slice(0, 2).find((chip) => {
+    return chip.y >= 2 && chip.y + CHIP.height <= height - 2 && !others.some((other) => overlap(chip, other));
+  });
+  return free ?? (inside ? chips[2] : null);
+}
+
+// Draw the label and the most probable expressions beside the face; return false without room.
+function drawBars(context, { face, x, y, width, height }, classes, within, tall) {
+  const ranked = Object.entries(face.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MAX_BARS);
+  const wide = 176;
+  const high = 46 + ranked.length * 22;
+  if (tall < high + 8) return false;
+  let left = x + width + 12;
+  if (left + wide > within - 4) left = x - 12 - wide;
+  if (left < 4) return false;
+  const top = Math.max(4, Math.min(y + height / 2 - high / 2, tall - high - 4));
+  fillPanel(context, { x: left, y: top, width: wide, height: high }, 12);
+  context.textBaseline = "middle";
+  context.textAlign = "left";
+  context.fillStyle = TEXT_COLOR;
+  context.font = `650 17px ${FONT}`;
+  context.fillText(labelOf(face), left + 12, top + 22);
+  context.font = `500 12.5px ${FONT}`;
+  ranked.forEach(([name, share], row) => {
+    const middle = top + 50 + row * 22;
+    context.fillStyle = TEXT_COLOR;
+    context.fillText(name, left + 12, middle, 58);
+    for (const [style, length] of [["rgb(255 255 255 / 28%)", 88], [colorOf(name, classes), Math.max(4, 88 * share)]]) {
+      context.fillStyle = style;
+      context.beginPath();
+      context.roundRect(left + 76, middle - 4, length, 8, 4);
+      context.fill();
+    }
+  });
+  return true;
+}
+
+function fillPanel(context, { x, y, width, height }, radius) {
+  context.fillStyle = "rgb(12 18 22 / 80%)";
+  context.beginPath();
+  context.roundRect(x, y, width, height, radius);
+  context.fill();
+}
+
+function overlap(a, b) {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }

@@ -3,7 +3,9 @@
 import { colorOf, labelOf } from "./expressions.js";
 
 const ANNOUNCE_AFTER = 800; // milliseconds before a new expression is announced
-const MAX_BUTTONS = 12;
+const MAX_BUTTONS = 60;
+
+export const NO_FACE_IN_PHOTO = "No face in this photo";
 
 const byId = (id) => document.getElementById(id);
 
@@ -30,14 +32,21 @@ export class Panel {
     return faces.find((face) => face.id === this.wanted) ?? faces[0] ?? null;
   }
 
-  show(faces, { atOnce = false } = {}) {
+  choose(id) {
+    this.wanted = id;
+    this.onChoose();
+  }
+
+  // `empty`: the text if there is no face.
+  show(faces, { atOnce = false, empty = "No picture yet" } = {}) {
     const face = this.chosen(faces);
     byId("count").textContent = faces.length > 1 ? `${faces.length} faces` : "";
     this.#choices(faces, face);
+    byId("hint").hidden = empty !== NO_FACE_IN_PHOTO || face !== null;
     const label = byId("label");
     label.classList.toggle("none", !face);
     const name = face?.expression ?? null;
-    label.textContent = face ? labelOf(face) : this.classes.length ? "No face" : "No picture yet";
+    label.textContent = face ? `${face.whole ? "Whole photo: " : ""}${labelOf(face)}` : empty;
     label.dataset.expression = name ?? "";
     for (const item of byId("bars").children) {
       const share = face?.probabilities[item.dataset.name] ?? 0;
@@ -45,7 +54,7 @@ export class Panel {
       item.querySelector(".track span").style.width = `${100 * share}%`;
       item.querySelector(".value").textContent = face ? `${Math.round(100 * share)} %` : "–";
     }
-    this.#announce(face ? `${faces.length > 1 ? `Face ${face.id}: ` : ""}${name}` : "No face", atOnce);
+    this.#announce(face ? `${faces.length > 1 ? `Face ${face.id}: ` : ""}${name}` : empty, atOnce);
   }
 
   #bar(name) {
@@ -65,7 +74,8 @@ export class Panel {
 
   #choices(faces, face) {
     const group = byId("faces");
-    const ids = faces.map((one) => one.id).sort((a, b) => a - b).slice(0, MAX_BUTTONS);
+    const listed = [...faces].sort((a, b) => a.id - b.id).slice(0, MAX_BUTTONS);
+    const ids = listed.map((one) => one.id);
     group.hidden = ids.length < 2;
     // Replaced only when they change, so that a button keeps the focus.
     if (this.buttons !== ids.join()) {
@@ -74,17 +84,17 @@ export class Panel {
         const button = document.createElement("button");
         button.type = "button";
         button.dataset.id = id;
-        button.textContent = `Face ${id}`;
-        button.addEventListener("click", () => {
-          this.wanted = id;
-          this.onChoose();
-        });
+        button.addEventListener("click", () => this.choose(id));
         return button;
       }));
     }
-    for (const button of group.children) {
-      button.setAttribute("aria-pressed", String(Number(button.dataset.id) === face?.id));
-    }
+    listed.forEach((one, index) => {
+      const button = group.children[index];
+      const text = `${one.id} ${labelOf(one)}`;
+      if (button.textContent !== text) button.textContent = text;
+      button.setAttribute("aria-label", `Face ${text}`);
+      button.setAttribute("aria-pressed", String(one.id === face?.id));
+    });
   }
 
   #announce(text, atOnce) {

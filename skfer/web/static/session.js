@@ -28,10 +28,11 @@ export class Session {
     return this.#add({ source, time, model, faces });
   }
 
-  // Add a photo. Faces are numbered, but not tracked between photos.
-  addPhoto(source, found, model, size) {
-    const faces = found.map((face, index) => ({ ...face, id: index + 1 }));
-    return this.#add({ source, time: null, model, faces, size });
+  // Add a photo. Faces are numbered, but not tracked between photos. `whole`: whether no face was
+  // found, and the only result is that of the whole photo.
+  addPhoto(source, found, model, size, whole) {
+    const faces = found.map((face, index) => ({ ...face, id: index + 1, whole }));
+    return this.#add({ source, time: null, model, faces, size, count: whole ? 0 : faces.length });
   }
 
   // Return the faces at a second of a video, with boxes interpolated between frames.

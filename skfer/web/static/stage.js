@@ -21,6 +21,8 @@ export const state = {
   stale: true, // whether the overlay must be redrawn
 };
 
+const CANCELLED = "cancelled";
+
 let job = new AbortController();
 let urls = [];
 
@@ -41,10 +43,10 @@ export function begin(next) {
   stage.style.aspectRatio = "";
   overlay.clear();
   panel.reset([]);
-  byId("strip").replaceChildren();
-  byId("strip").hidden = true;
+  byId("rows").replaceChildren();
+  byId("photos").hidden = true;
   byId("history").hidden = true;
-  byId("progress").hidden = true;
+  endProgress();
   byId("download").disabled = true;
   byId("camera").textContent = next === "camera" ? "Stop camera" : "Start camera";
   byId("camera").classList.toggle("main", next !== "camera");
@@ -94,8 +96,24 @@ export function mirror() {
 export function setProgress(share) {
   const bar = byId("progress");
   bar.hidden = false;
+  byId("cancel").hidden = false;
   if (share === null) bar.removeAttribute("value");
   else bar.value = share;
+}
+
+export function endProgress() {
+  byId("progress").hidden = true;
+  if (document.activeElement === byId("cancel")) byId("choose").focus();
+  byId("cancel").hidden = true;
+}
+
+// Stop reading files, and keep what was read.
+export function cancel() {
+  job.abort(new DOMException(CANCELLED, "AbortError"));
+}
+
+export function isCancelled(signal) {
+  return signal.aborted && signal.reason.message === CANCELLED;
 }
 
 export function choice() {

@@ -3,10 +3,11 @@
 import { readPhoto, readVideo } from "./api.js";
 import { isVideo, readyPhoto } from "./files.js";
 import {
-  begin, byId, choice, counted, overlay, panel, pause, photo, problem, sessionFor, setProgress, shapeStage, state,
-  status, urlOf, video,
+  begin, byId, choice, counted, endProgress, isCancelled, overlay, panel, pause, photo, problem, sessionFor,
+  setProgress, shapeStage, state, status, urlOf, video,
 } from "./stage.js";
-import { drawHistory, show } from "./view.js";
+import { addFailed, addRow, markRow } from "./photos.js";
+import { show } from "./view.js";
 
 const VIDEO_RATE = 10; // frames a second
 
@@ -28,8 +29,9 @@ export async function readFiles(chosen = files) {
 
 async function readPhotos(photos) {
   const signal = begin("photo");
-  const chosen = choice();
+  const chosen = { ...choice(), on_missing: byId("missing").value };
   const failed = [];
+  show();
   for (const [index, file] of photos.entries()) {
     status(photos.length > 1 ? `Reading ${index + 1} of ${photos.length} …` : `Reading ${file.name} …`);
     setProgress(photos.length > 1 ? index / photos.length : null);
@@ -39,49 +41,38 @@ async function readPhotos(photos) {
       }, signal);
       if (signal.aborted) return;
       const size = { width: answer.width, height: answer.height };
-      const record = sessionFor(answer.classes, size).addPhoto(file.name, answer.faces, chosen.model, size);
+      const session = sessionFor(answer.classes, size);
+      const record = session.addPhoto(file.name, answer.faces, chosen.model, size, answer.whole_image === true);
+      record.file = file;
       record.url = urlOf(file);
-      addToStrip(record);
+      addRow(record, session.classes, showPhoto);
       showPhoto(record);
     } catch (error) {
+      if (isCancelled(signal)) break;
       if (signal.aborted) return;
       failed.push(`${file.name}: ${error.message}`);
+      addFailed(file.name);
     }
   }
-  byId("progress").hidden = true;
-  const total = state.session?.records.reduce((sum, record) => sum + record.faces.length, 0) ?? 0;
+  endProgress();
+  const total = state.session?.records.reduce((sum, record) => sum + record.count, 0) ?? 0;
   const read = state.session?.records.length ?? 0;
   if (!read) begin("idle");
-  status(read > 1 ? `${counted(total)} in ${read} photos.` : read ? `${counted(total)}.` : "Ready.");
+  const done = read > 1 ? `${counted(total)} in ${read} photos.` : read ? `${counted(total)}.` : "Ready.";
+  status(isCancelled(signal) ? `Cancelled after ${read} of ${photos.length} photos.` : done);
   problem(failed.join(" "));
 }
 
 function showPhoto(record) {
   photo.src = record.url;
-  photo.alt = `${record.source}: ${counted(record.faces.length)}`;
+  photo.alt = `${record.source}: ${counted(record.count)}`;
   state.session.size = record.size;
   state.session.faces = record.faces;
   panel.wanted = null;
   shapeStage(record.size.width, record.size.height);
-  for (const button of byId("strip").children) {
-    button.setAttribute("aria-pressed", String(button.record === record));
-  }
+  markRow(record);
   overlay.clear();
   show({ atOnce: true });
-}
-
-function addToStrip(record) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.record = record;
-  button.setAttribute("aria-label", `${record.source}, ${counted(record.faces.length)}`);
-  const image = document.createElement("img");
-  image.src = record.url;
-  image.alt = "";
-  button.append(image);
-  button.addEventListener("click", () => showPhoto(record));
-  byId("strip").append(button);
-  byId("strip").hidden = byId("strip").children.length < 2;
 }
 
 async function readFilm(file) {
@@ -96,6 +87,7 @@ async function readFilm(file) {
   video.src = urlOf(file);
   status(`Reading ${file.name} …`);
   setProgress(null);
+  show();
   let head = null;
   let end = null;
   try {
@@ -105,27 +97,32 @@ async function readFilm(file) {
         head = line;
         sessionFor(line.classes, { width: line.width, height: line.height });
         shapeStage(line.width, line.height);
-        byId("history").hidden = false;
+        show();
       } else if (line.type === "frame") {
         state.session.addFrame(file.name, line.time, line.faces, chosen.model);
         if (head.duration) setProgress(line.time / head.duration);
-        if (state.session.records.length % 10 === 1) drawHistory();
+        if (state.session.records.length % 10 === 1) show();
       } else {
         end = line;
       }
     }, signal), signal);
   } catch (error) {
-    if (signal.aborted) return;
-    if (!head) begin("idle");
-    status(head ? "The video was read only in part." : "Ready.");
-    problem(`${file.name}: ${error.message}`);
-    return;
+    if (signal.aborted && !isCancelled(signal)) return;
+    if (!state.session?.records.length) begin("idle");
+    endProgress();
+    if (!isCancelled(signal)) problem(`${file.name}: ${error.message}`);
+    if (state.mode === "idle") {
+      status(isCancelled(signal) ? "Cancelled." : "Ready.");
+      return;
+    }
   }
-  byId("progress").hidden = true;
+  endProgress();
   const { records } = state.session;
   const seen = records.filter((record) => record.faces.length).length;
-  status(`${records.length} frames read, ${seen} with a face.`);
-  problem(end ? (end.message ?? "") : "The response is incomplete.");
+  const cancelled = isCancelled(signal) ? "Cancelled: " : "";
+  status(`${cancelled}${records.length} frames read, ${seen} with a face.`);
+  if (end) problem(end.message ?? "");
+  else if (!cancelled && byId("problem").hidden) problem("The response is incomplete.");
   video.controls = true;
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) video.play().catch(() => {});
   show({ atOnce: true });
