@@ -20,8 +20,7 @@ import numpy as np
 
 from skfer._utils import missing_package, threads_allowed
 
-# ONNX Runtime 1.27 writes a session file into the temporary folder when it is imported, for
-# measurements that it would send.
+# For its telemetry, ONNX Runtime 1.27 writes a file into the temporary folder when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
@@ -43,7 +42,7 @@ _QUANTIZED += ["Mul", "Relu", "Reshape", "Sigmoid", "Squeeze", "Transpose"]
 # Sessions in use, by model, process and settings: equal models share one.
 _sessions: weakref.WeakValueDictionary[Any, _Session] = weakref.WeakValueDictionary()
 _sessions_lock = threading.Lock()
-# Sessions of a parent process. Their threads are missing after a fork, and to end them would hang.
+# Sessions of a parent process. A fork does not copy their threads, and closing them would hang.
 _inherited: list[_Session] = []
 
 
@@ -62,7 +61,7 @@ class OnnxNetwork:
         self.model = model
         self.name = name
         self._digest = hashlib.sha256(model).digest()
-        self._session: _Session | None = None  # in float32; sessions without users are closed
+        self._session: _Session | None = None  # in float32; without a reference, it would be closed
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_session": None}
@@ -113,8 +112,7 @@ class OnnxBackend:
     features : bool, default=False
         Whether the inputs of the last layer with weights are returned instead of the outputs.
     calibration : tuple of two floats, default=None
-        Range of the images, with which the network is converted to 8 bits. None computes in
-        float32.
+        Range of the pixels, for the conversion of the network to 8 bits. None computes in float32.
     """
 
     def __init__(
@@ -262,7 +260,7 @@ def _quantize(model: bytes, pixel_range: tuple[float, float]) -> bytes:
             batch = next(self._batches, None)
             return None if batch is None else {images_input.name: batch}
 
-    # The quantizer recommends a preparation, which is done, through the root logger.
+    # The root logger would recommend quant_pre_process, although it is used.
     with tempfile.TemporaryDirectory() as folder, silent_loggers(""):
         paths = [Path(folder, f"{name}.onnx") for name in ("float", "folded", "int8")]
         paths[0].write_bytes(model)
@@ -276,8 +274,8 @@ def _quantize(model: bytes, pixel_range: tuple[float, float]) -> bytes:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
-            # Weights of 7 bits. Processors without VNNI add products in 16 bits, and sums of 8-bit
-            # weights saturate: 12 % of the labels of FER2013's PublicTest changed on one.
+            # Weights of 7 bits. Processors without VNNI add products in 16 bits, where sums with
+            # 8-bit weights saturate: on one, 12 % of the labels of FER2013's PublicTest changed.
             reduce_range=True,
             op_types_to_quantize=_QUANTIZED,
         )

@@ -14,7 +14,7 @@ from skfer._inference._onnx_graph import OPSET
 if TYPE_CHECKING:
     import onnx
 
-_LOCK = threading.Lock()  # tf2onnx numbers the nodes of all conversions in one counter
+_LOCK = threading.Lock()  # all conversions of tf2onnx share one counter of node names
 
 
 def convert_to_onnx(

@@ -33,9 +33,9 @@ class AbstainingClassifier(ClassifierWrapper):
         `threshold_for_accuracy` find one. Its meaning depends on the calibration of the
         probabilities.
     abstention_label : str or number, default=None
-        Result of `predict` for an abstention. None is "unsure" if the classes are strings, and -1,
-        or a smaller number that is no class, if they are numbers. None and NaN are not supported
-        because scikit-learn's metrics need labels of one type.
+        Result of `predict` for an abstention. By default "unsure" if the classes are strings. If
+        they are numbers, -1, or one less than the smallest class if that is negative. It can't be
+        NaN, because scikit-learn's metrics need labels of one type.
 
     Attributes
     ----------

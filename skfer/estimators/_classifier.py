@@ -40,25 +40,25 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     Parameters
     ----------
     network : str, path, keras.Model, callable or None, default=None
-        A name from `skfer.networks.list_networks`; a built Keras model or the path of a saved one
-        (``.keras`` or ``.h5``), from a copy of which the fit starts, with a new last layer if it
-        has another number of outputs than there are labels; or a function
-        ``(input_shape, n_outputs) -> keras.Model`` that ends in a softmax. None is the network
-        of `weights`, and "small_cnn" without them. A 1x1 convolution with a stride is replaced by
-        an equal pooling and convolution.
+        A name from `skfer.networks.list_networks`; a built Keras model; the path of a saved one
+        (``.keras`` or ``.h5``); or a function ``(input_shape, n_outputs) -> keras.Model`` that
+        ends in a softmax. None is the network of `weights`, and "small_cnn" without them. The fit
+        starts from a copy of a model, which gets a new last layer if its number of outputs is not
+        the number of labels. A 1x1 convolution with a stride is replaced by an equivalent pooling
+        and convolution.
     weights : str, path or FrozenEstimator, default=None
         Weights that the fit starts from: a name from `skfer.list_pretrained`, such as "fer2013";
         "imagenet" (downloaded by Keras) for a network of `keras.applications`; the path of a
         saved Keras model of the same network; a fitted classifier inside a
-        `sklearn.frozen.FrozenEstimator`. Of its last layer, the outputs of common labels are used;
-        that of a file, which has no labels, is used if it has as many outputs. All other weights
-        are random; None is all random.
+        `sklearn.frozen.FrozenEstimator`. Its last layer is used for the labels that both have. A
+        file has no labels: its last layer is used if the number of outputs is the same. All other
+        weights are random. None means that all weights are random.
     network_params : dict, default=None
         Further parameters of the network's function, such as ``{"dense_units": 1024}``.
     epochs : int or None, default=None
-        Number of passes over the training images. None depends on the number of images: 28,000
-        images are seen, in 12 to 80 epochs; with `weights` 2,000 images, in 5 to 30 epochs.
-        `n_iter_` is the number of epochs.
+        Number of passes over the training images, `n_iter_` after the fit. None takes as many as
+        show 28,000 images, at least 12 and at most 80; with `weights`, as many as show 2,000
+        images, at least 5 and at most 30.
     batch_size : int, default=32
         Number of images of a step, on all devices together.
     learning_rate : float, default=None
@@ -69,8 +69,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"
         Learning rate over the steps of the fit, or of each of its two phases: "cosine" rises over
         5 % of the steps and falls to 0, "one_cycle" rises over 30 %. None is constant. "auto" is
-        "cosine", and None if `reduce_lr` or a schedule of the optimizer sets the rate, and in
-        `partial_fit`.
+        None in `partial_fit` and if `reduce_lr` or a schedule of the optimizer sets the rate, and
+        "cosine" otherwise.
     dropout : float, default=None
         Dropout rate in the blocks of the network, in [0, 1); None is the network's own.
     activation : str, default=None
@@ -89,9 +89,9 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         Share of every training target that is spread evenly over all classes, in [0, 1).
     vote_mode : {"cross_entropy", "probabilistic", "majority", "multi_target"}, \
             default="cross_entropy"
-        Use of the `votes` passed to `fit` [1]_: their shares as target probabilities, probabilities
-        by which a label is drawn each time the image is used, the label with most votes, or every
-        label with 30 % of the votes as a right answer.
+        Targets from the `votes` passed to `fit` [1]_. "cross_entropy": the shares of the votes.
+        "probabilistic": a label, drawn with these shares each time the image is used. "majority":
+        the label with most votes. "multi_target": every label with 30 % of the votes is right.
     class_weight : dict, "balanced" or None, default=None
         Weight of each label in the loss; "balanced" is inverse to its frequency. Weights are
         finite and not negative; a label that the dict lacks has 1. They are not used in
@@ -110,8 +110,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         Multiply the rate by 0.1 when `val_loss` has not improved for 2 epochs. A dict sets
         parameters of `keras.callbacks.ReduceLROnPlateau`, such as ``{"factor": 0.2}``.
     weight_average : float, default=None
-        Decay of an exponential moving average of the weights over the steps of the fit, such as
-        0.999, with which the classifier predicts. None predicts with the last weights.
+        Decay, such as 0.999, of an exponential moving average of the weights over the steps of the
+        fit. The classifier predicts with this average. None predicts with the last weights.
     fine_tune : dict or None, default=None
         Settings of a fit in two phases. In the first, only the head of the network is trained,
         the layers after its last feature map. In the second, fine-tuning, deeper layers are
@@ -153,16 +153,16 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     distribution : "mirrored", tf.distribute.Strategy, callable or None, default=None
         Devices of the training: "mirrored" splits each batch among all graphics cards of this
         machine; a strategy; or a function that returns one, which is called once in a process.
-        None is one device. Predictions always use one. A strategy is shared by clones and not
-        pickled; names and functions are.
+        None is one device. Predictions always use one. Clones share a strategy, which is not
+        pickled. Names and functions are cloned and pickled.
     pixel_range : tuple of two floats, default=(0, 1)
         Lowest and highest pixel value that the network expects. The first layer scales images to
         this range.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the last fit.
     callbacks : list of keras.callbacks.Callback, default=None
-        Keras callbacks. Every fit uses deep copies, which are `callbacks_` after it. Each phase of
-        a fit is a training of its own for them.
+        Keras callbacks. A fit uses deep copies and stores them as `callbacks_`. They see each
+        phase of a fit as a separate training.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, dropout, order of the images and augmentation. The same int gives
         the same weights on the same machine with the same number of threads.
@@ -175,8 +175,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     classes_ : ndarray of shape (n_classes,)
         Sorted labels, in the order of the columns of `predict_proba`.
     class_prior_ : ndarray of shape (n_classes,)
-        Shares of the classes in training: the mean target, with weights, `oversample` and
-        `label_smoothing`. For a saved model, set it before `class_prior` is used.
+        Shares of the classes in training: the mean of the targets, after weights, `oversample`
+        and `label_smoothing`. For a saved Keras model, set it before `class_prior` is used.
     network_ : keras.Model
         The fitted network, from pixels to probabilities. If it was loaded, it is built on first
         access, which imports Keras.
@@ -340,8 +340,9 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
             model, of which a copy is used. Files with a ``Lambda`` layer, which holds code, are
             refused.
         classes : sequence of labels or dict
-            In the order of the model's outputs, or a dict from output to label or from label to
-            output, as Keras's ``class_indices`` is. Keras's folder readers sort labels by name.
+            Labels in the order of the model's outputs; a dict from output to label; or a dict from
+            label to output, such as Keras's ``class_indices``. Keras's folder readers sort labels
+            by name.
         weights : str or path, default=None
             File of the weights, if `model` is an architecture; replaces the weights of other
             models.
@@ -468,7 +469,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     ) -> FacialExpressionClassifier:
         """Train one further epoch on a part of the data.
 
-        The layers of the last fit are trained; the first call has no frozen epochs.
+        The layers that the last fit trained are trained. The first call skips frozen epochs.
         `early_stopping`, `reduce_lr` and `validation_fraction` have no effect. A changed
         `learning_rate` is used from the next call on; another `optimizer` starts with new state.
 
@@ -574,7 +575,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         """Return checked examples without codes, and their labels."""
         if y is not None:
             labels = label_array(y, name)
-            # An array keeps pandas's nullable integers. scikit-learn warns of a column.
+            # label_array converts nullable integers of pandas. A column is left as it is, so that
+            # scikit-learn warns of it.
             y = y if getattr(y, "ndim", 1) == 2 else labels
         images, y = self._image_and_target_arrays(X, y, reset=reset)
         check_classification_targets(y)
@@ -649,8 +651,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         multi_target = targets.ndim == 2 and self.vote_mode == "multi_target"
         if multi_target and (mixes or self.label_smoothing):
             raise ValueError(
-                "vote_mode='multi_target' takes accepted labels, not shares of them: it goes "
-                "neither with label_smoothing nor with augment's mixup."
+                "vote_mode='multi_target' takes accepted labels, not shares of them. It can't be "
+                "combined with label_smoothing or with mixup in augment."
             )
         objective = {"metrics": lambda: ["accuracy"]}
         if targets.ndim == 1 and not mixes and not self.label_smoothing:
@@ -788,8 +790,8 @@ def _class_weight_array(class_weight: Mapping, classes: np.ndarray) -> np.ndarra
     if unknown:
         raise ValueError(
             f"class_weight has a weight for {shorten(unknown[0])}, which is not one of the "
-            f"classes {shorten(labels)}. Where y lacks some labels, the parameter classes names "
-            f"all.{encoded_labels_hint(classes, class_weight)}"
+            f"classes {shorten(labels)}. If y lacks some labels, list all in the parameter "
+            f"classes.{encoded_labels_hint(classes, class_weight)}"
         )
     for label, weight in class_weight.items():
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
@@ -812,14 +814,14 @@ def _checked_votes(votes: Any, n_images: int, classes: np.ndarray) -> np.ndarray
     if votes.shape != expected:
         raise ValueError(
             f"votes has the shape {votes.shape}, but {n_images} images and the classes "
-            f"{shorten(classes.tolist())} need {expected}: a column for each class. Where y "
-            f"lacks some of them, the parameter classes names all. See {page('guide/fer2013')}"
+            f"{shorten(classes.tolist())} need {expected}: a column for each class. If y "
+            f"lacks some of them, list all in the parameter classes. See {page('guide/fer2013')}"
         )
     wrong = np.flatnonzero((votes < 0).any(axis=1) | (votes.sum(axis=1) <= 0))
     if len(wrong):
         raise ValueError(
             f"votes[{wrong[0]}] is {shorten(votes[wrong[0]].tolist())}: votes must not be "
-            "negative, and every image needs at least one. Leave out images nobody could name."
+            "negative, and every image needs at least one. Leave out images without votes."
         )
     return votes
 
@@ -832,7 +834,7 @@ def _sort_columns(votes: Any, classes: list) -> Any:
     if set(names) != set(classes):
         raise ValueError(
             f"votes has the columns {names}, but the classes are {classes}. Name a column for "
-            "each class, or give an array in their order. Where y lacks some of them, the "
-            f"parameter classes names all.{encoded_labels_hint(np.asarray(classes), names)}"
+            "each class, or give an array in their order. If y lacks some of them, list all in "
+            f"the parameter classes.{encoded_labels_hint(np.asarray(classes), names)}"
         )
     return votes[classes]

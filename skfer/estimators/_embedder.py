@@ -24,9 +24,9 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
     Parameters
     ----------
     estimator : FacialExpressionClassifier or FrozenEstimator, default=None
-        Classifier whose network is used. `fit` fits a clone, or uses the fitted classifier inside
-        a `sklearn.frozen.FrozenEstimator`, also if it is the last step of a Pipeline or of a
-        search. None is ``FacialExpressionClassifier()``.
+        Classifier whose network is used; `fit` fits a clone. A `sklearn.frozen.FrozenEstimator`
+        holds a fitted classifier, or a fitted Pipeline or search that ends in one, and is used as
+        it is. None is ``FacialExpressionClassifier()``.
 
     Attributes
     ----------

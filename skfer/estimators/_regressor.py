@@ -238,7 +238,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> FacialAffectRegressor:
         """Train one further epoch on a part of the data.
 
-        The layers of the last fit are trained; the first call has no frozen epochs.
+        The layers that the last fit trained are trained. The first call skips frozen epochs.
         `early_stopping`, `reduce_lr` and `validation_fraction` have no effect. A changed
         `learning_rate` is used from the next call on; another `optimizer` starts with new state.
 

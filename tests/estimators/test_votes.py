@@ -62,7 +62,7 @@ def test_votes_replace_labels_and_are_predicted(faces, votes, small_network):
 def test_votes_for_absent_classes(faces, votes, small_network):
     few = faces.labels != "sad"
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
-    with pytest.raises(ValueError, match="the parameter classes names all"):
+    with pytest.raises(ValueError, match="list all in the parameter classes"):
         classifier.fit(faces.images[few], faces.labels[few], votes=votes[few])
     classifier.set_params(classes=["happy", "neutral", "sad"])
     classifier.fit(faces.images[few], faces.labels[few], votes=votes[few])
