@@ -6,16 +6,14 @@ import pytest
 from _videos import write_clip
 
 HEAVY = ("tensorflow", "keras", "scikeras", "matplotlib")
-CHECK = f"""
-import sys
-found = [name for name in {HEAVY} if name in sys.modules]
-assert not found, found
-"""
 
 
 def run(code, *arguments, **options):
+    """Run lines of code, and check after each that no heavy package is imported."""
+    check = f"; found = [name for name in {HEAVY} if name in sys.modules]; assert not found, found"
+    steps = code if isinstance(code, str) else "\n".join(step + check for step in code)
     return subprocess.run(
-        [sys.executable, "-c", code + CHECK, *map(str, arguments)],
+        [sys.executable, "-c", f"import sys\n{steps}\npass{check}", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -77,52 +75,50 @@ assert b"status" in answers[0] and b"faces" in answers[1], answers
 """
 
 ACTIONS = {
-    "import": "from skfer import FacialExpressionClassifier, load_pretrained, recognize",
-    "predict": "import skfer; assert len(skfer.load_pretrained().predict([sys.argv[1]])) == 1",
-    "predict_proba": (
-        "import skfer; p = skfer.load_pretrained('ferplus').predict_proba([sys.argv[1]]);"
-        "assert p.shape == (1, 8)"
-    ),
-    "int8": (
-        "import skfer; m = skfer.load_pretrained().set_params(classifier__backend='onnx-int8');"
-        "m.predict([sys.argv[1]])"
-    ),
-    "embed": (
-        "import skfer; from sklearn.frozen import FrozenEstimator as F;"
-        "m = skfer.load_pretrained(); e = skfer.ExpressionEmbedder(F(m[1:])).fit([sys.argv[1]]);"
-        "assert e.transform([sys.argv[1]]).shape[1] > 10"
-    ),
-    "recognize": "import skfer; skfer.recognize([sys.argv[1]])",
-    "annotate": "import skfer; skfer.annotate(sys.argv[1], skfer.recognize([sys.argv[1]]))",
-    "load": "import skfer; assert len(skfer.load(sys.argv[2]).predict([sys.argv[1]])) == 1",
-    "unpickle": "import joblib; assert len(joblib.load(sys.argv[3]).predict([sys.argv[1]])) == 1",
-    "import web": "import skfer.web; assert 'sklearn' not in sys.modules",
+    "library": [
+        "import skfer; from skfer import FacialExpressionClassifier, load_pretrained, recognize",
+        "photo = [sys.argv[1]]",
+        "assert len(load_pretrained().predict(photo)) == 1",
+        "assert load_pretrained('ferplus').predict_proba(photo).shape == (1, 8)",
+        "from sklearn.frozen import FrozenEstimator; body = FrozenEstimator(load_pretrained()[1:])",
+        "assert skfer.ExpressionEmbedder(body).fit(photo).transform(photo).shape[1] > 10",
+        "skfer.annotate(*photo, recognize(photo))",
+        "assert len(skfer.load(sys.argv[2]).predict(photo)) == 1",
+    ],
+    "unpickle": [
+        "import joblib",
+        "assert len(joblib.load(sys.argv[3]).predict([sys.argv[1]])) == 1",
+    ],
+    "import web": ["import skfer.web; assert 'sklearn' not in sys.modules"],
     "serve": SERVE,
-    "shell predict": (
-        "from skfer.cli._app import app; app(['predict', sys.argv[1]], standalone_mode=False);"
-        "assert not {'onnx', 'sklearn.model_selection'} & set(sys.modules)"
-    ),
-    "recognize_video": (
-        "from skfer.video import recognize_video; assert recognize_video(sys.argv[4]).n_frames == 3"
-    ),
-    "shell video": (
-        "from skfer.cli._app import app; app(['video', sys.argv[4], '--json', '-o',"
-        " sys.argv[4] + '.mp4'], standalone_mode=False)"
-    ),
+    "shell predict": [
+        "from skfer.cli._app import app; app(['predict', sys.argv[1]], standalone_mode=False)",
+        "assert not {'onnx', 'sklearn.model_selection'} & set(sys.modules)",
+    ],
+    "video": [
+        "from skfer.video import recognize_video",
+        "assert recognize_video(sys.argv[4]).n_frames == 3",
+        "from skfer.cli._app import app; out = sys.argv[4] + '.mp4'",
+        "app(['video', sys.argv[4], '--json', '-o', out], standalone_mode=False)",
+    ],
 }
 
 
 @pytest.mark.filterwarnings("ignore:.* no face found")
-@pytest.mark.parametrize("action", ACTIONS)
-def test_prediction_imports_no_training_packages(action, folder):
+@pytest.mark.parametrize(
+    "action",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "int8")) for name in ACTIONS],
+)
+def test_prediction_imports_no_training_packages(action, folder, tmp_path):
     files = (folder / name for name in ("photo.png", "model.skfer", "model.joblib", "clip.mp4"))
-    done = run("import sys;" + ACTIONS[action], *files)
+    done = run(ACTIONS[action], *files, env=os.environ | {"TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
     lines = [line for line in done.stderr.splitlines() if "face" not in line]
     assert not [line for line in lines if "warn" not in line.lower()], done.stderr
 
 
-def test_loaded_models_predict_the_same(folder, tmp_path):
+def test_loaded_models_predict_the_same(folder):
     import joblib
 
     import skfer
@@ -135,7 +131,3 @@ def test_loaded_models_predict_the_same(folder, tmp_path):
     assert (saved.predict_proba(photos) == expected).all()
     saved.set_params(classifier__backend="keras")
     assert abs(saved.predict_proba(photos) - expected).max() < 1e-5
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    done = run("import sys;" + ACTIONS["predict"], folder / "photo.png", env=environment)
-    assert done.returncode == 0, done.stderr
-    assert not list(tmp_path.iterdir())

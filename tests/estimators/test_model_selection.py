@@ -84,7 +84,8 @@ def scene_files(tmp_path):
     return paths, scenes.labels
 
 
-def test_pickles_and_versions(classifier, pipeline, faces, monkeypatch):
+@pytest.mark.slow
+def test_calibrated_pipeline(classifier, pipeline, faces):
     for estimator in (classifier, pipeline):
         folds = check_cv(3, EXPRESSIONS * 4, classifier=is_classifier(estimator))
         assert isinstance(folds, StratifiedKFold)
@@ -92,11 +93,12 @@ def test_pickles_and_versions(classifier, pipeline, faces, monkeypatch):
     fitted = CalibratedClassifierCV(pipeline, cv=2).fit(X_train, y_train)
     np.testing.assert_allclose(fitted.predict_proba(X_test).sum(axis=1), 1, rtol=1e-5)
     assert fitted.score(X_test, y_test) > 1.2 / len(EXPRESSIONS)
-    faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
-    classifier.set_params(epochs=1).fit(faces.images, faces.labels)
+
+
+def test_pickles_of_other_versions(fitted_pipeline, monkeypatch):
     with monkeypatch.context() as past:
         past.setattr(_base, "package_versions", lambda: {"keras": "3.0.1"})
-        pickled = pickle.dumps(classifier)
+        pickled = pickle.dumps(fitted_pipeline["classifier"])
     with pytest.warns(UserWarning, match=r"was pickled with keras 3\.0\.1 \(here 3\."):
         pickle.loads(pickled)
 

@@ -31,28 +31,22 @@ def trained(network):
     return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
 
 
-def test_heads_and_feature_maps():
-    for name, with_weights in [("cnn4", 5), ("mini_resnet", 1), ("mini_xception", 1)]:
-        head = head_layers(build_network(name, (48, 48, 1), 7))
-        assert sum(bool(layer.weights) for layer in head) == with_weights
-    for name, n_features in [
-        ("cnn4", 512),
-        ("little_vgg", 64),
-        ("mini_resnet", 256),
-        ("mini_xception", 128),
-    ]:
-        network = build_network(name, (48, 48, 1), 7)
-        images = np.random.default_rng(0).random((3, 48, 48, 1), np.float32)
-        assert np.asarray(feature_extractor(network)(images)).shape == (3, n_features)
-    for name, shape in [
-        ("cnn4", (6, 6, 512)),
-        ("little_vgg", (6, 6, 256)),
-        ("mini_resnet", (6, 6, 256)),
-        ("mini_xception", (3, 3, 7)),
-        ("plain_cnn", (12, 12, 128)),
-    ]:
-        layer = feature_map_layer(build_network(name, (48, 48, 1), 7))
-        assert layer.output.shape == (None, *shape)
+@pytest.mark.parametrize(
+    ("name", "with_weights", "n_features", "map_shape"),
+    [
+        ("cnn4", 5, 512, (6, 6, 512)),
+        ("little_vgg", 5, 64, (6, 6, 256)),
+        ("mini_resnet", 1, 256, (6, 6, 256)),
+        ("mini_xception", 1, 128, (3, 3, 7)),
+        ("plain_cnn", 2, 128, (12, 12, 128)),
+    ],
+)
+def test_heads_and_feature_maps(name, with_weights, n_features, map_shape):
+    network = build_network(name, (48, 48, 1), 7)
+    assert sum(bool(layer.weights) for layer in head_layers(network)) == with_weights
+    images = np.random.default_rng(0).random((3, 48, 48, 1), np.float32)
+    assert np.asarray(feature_extractor(network)(images)).shape == (3, n_features)
+    assert feature_map_layer(network).output.shape == (None, *map_shape)
 
 
 def test_freezing_and_features(nested):

@@ -72,6 +72,7 @@ def test_images_of_any_size(exported, pipeline, shape):
     np.testing.assert_allclose(answers(exported, images), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_crop_of_a_photo_and_metadata(exported, pipeline, astronaut):
     (crop,) = pipeline["cropper"].transform([astronaut])
     np.testing.assert_allclose(
