@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from skfer._images._batch import read_image
 from skfer._labels import EXPRESSION_COLORS
+from skfer._utils import printable
 from skfer.detection import to_eight_bits
 
 if TYPE_CHECKING:
@@ -29,26 +33,28 @@ _OTHER_COLORS = [
 ]
 _ABSTENTION_COLOR = "#e0e0e0"
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+# Behind letters, and behind bars in their full length.
+_PANEL, _TRACK = (10, 14, 18), (96, 102, 106)
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-# Height of OpenCV's capital letters at scale 1, in pixels.
-_LETTER_HEIGHT = 22
+# Height of the font's capital letters, as a share of its size.
+_CAPITAL = 0.68
 _MAX_BARS, _MIN_BAR_PROBABILITY = 5, 0.01
 
 
 def annotate(image: Any, faces: pd.DataFrame, *, bars: bool = False) -> np.ndarray:
     """Draw the boxes and expressions of faces into an image.
 
-    Letters and boxes have an outline and are legible on any background. Sizes depend on the size
-    of the image, and labels stay inside it.
+    White letters on dark panels are legible on any background. Sizes depend on the size of the
+    image, and labels stay inside it. Of several faces, each has the number of its row, and labels
+    and bars cover no other face: without room, the label is the number, and there are no bars.
 
     Parameters
     ----------
     image : array of shape (H, W) or (H, W, 3), path, or bytes
         The image; it is not modified.
     faces : pandas.DataFrame
-        Rows of the image in the table of `recognize`. Rows without a face are ignored. A column
-        `face_id`, as in the table of a video, is drawn as well.
+        Rows of the image in the table of `recognize`. Rows without an expression are ignored.
+        The number is that of the column `face_id`, as in the table of a video, or `face`.
     bars : bool, default=False
         Whether to draw bars of the (up to five) most probable classes next to each face.
 
@@ -64,7 +70,7 @@ def annotate(image: Any, faces: pd.DataFrame, *, bars: bool = False) -> np.ndarr
 
     Notes
     -----
-    OpenCV's font has only ASCII characters: accents are removed from labels, and other
+    Pillow's built-in font has only ASCII characters: accents are removed from labels, and other
     characters appear as question marks.
 
     Examples
@@ -88,30 +94,33 @@ def annotate(image: Any, faces: pd.DataFrame, *, bars: bool = False) -> np.ndarr
     output = to_eight_bits(read_image(image, 0))
     output = output.copy() if output.ndim == 3 else cv2.cvtColor(output, cv2.COLOR_GRAY2RGB)
     rows = faces[faces["expression"].notna()].to_dict("records")
-    draw_marks(output, [_row_to_mark(row, bars) for row in rows])
+    number = "face_id" if "face_id" in faces else "face" if len(rows) > 1 else None
+    draw_marks(output, [_row_to_mark(row, bars, row.get(number)) for row in rows])
     return output
 
 
 @dataclass(frozen=True)
 class FaceMark:
-    """The box, label and bars to draw for one face."""
+    """The box, label and bars to draw for one face; `short` is a label for little room."""
 
     box: Box
     text: str
     color: Color
     bars: Mapping[str, tuple[float, Color]] = field(default_factory=dict)
+    short: str = ""
 
 
-def _row_to_mark(row: dict[str, Any], bars: bool) -> FaceMark:
+def _row_to_mark(row: dict[str, Any], bars: bool, number: Any) -> FaceMark:
     # The columns of the classes are the numbers after the column `probability`.
     names = list(row)[list(row).index("probability") + 1 :]
     probabilities = {name: row[name] for name in names if isinstance(row[name], float)}
     label = row["expression"]
     return FaceMark(
         box=(int(row["x"]), int(row["y"]), int(row["width"]), int(row["height"])),
-        text=face_label(label, row["probability"], row.get("face_id")),
+        text=face_label(label, row["probability"], number),
         color=expression_color(label, list(probabilities)),
         bars=probability_bars(probabilities) if bars else {},
+        short="" if number is None else f"#{number}",
     )
 
 
@@ -150,38 +159,68 @@ def draw_marks(image: np.ndarray, marks: list[FaceMark]) -> None:
     height, width = image.shape[:2]
     letter = max(9.0, 0.026 * (height * width) ** 0.5)
     line = max(1, round(letter / 7))
+    faces = []  # with the lines of their boxes
     for mark in marks:
         x, y, w, h = mark.box
+        faces.append((x - line, y - line, w + 2 * line, h + 2 * line))
         corners = (x, y), (x + w - 1, y + h - 1)
         cv2.rectangle(image, *corners, _BLACK, line + 2 * max(1, line // 2), cv2.LINE_AA)
         cv2.rectangle(image, *corners, mark.color, line, cv2.LINE_AA)
-    occupied: list[Box] = []
-    for mark in marks:
-        occupied.append(_draw_label(image, mark, letter, line, occupied))
+    labels = _place_labels(image, marks, letter, line)
+    for box, text, size in labels:
+        _draw_panel(image, box)
+        _draw_text(image, text, size, (box[0] + 2 * line, box[1] + line), _WHITE)
+    occupied = [box for box, _, _ in labels]
     for mark in marks:
         if mark.bars:
-            _draw_bars(image, mark, 0.7 * letter, line, occupied, [other.box for other in marks])
+            _draw_bars(image, mark, 0.7 * letter, line, occupied, faces)
 
 
-def _draw_label(
-    image: np.ndarray, mark: FaceMark, letter: float, line: int, occupied: list[Box]
+def _place_labels(
+    image: np.ndarray, marks: list[FaceMark], letter: float, line: int
+) -> list[tuple[Box, str, int]]:
+    """Return the box, text and letter size of each label; short texts if the long ones collide."""
+    labels: list[tuple[Box, str, int]] = []
+    for short in (False, True):
+        labels = []
+        for mark in marks:
+            text, size = _fit_text(short * mark.short or mark.text, letter, image.shape[1])
+            width, height = _text_size(text, size)
+            box_size = (width + 4 * line, height + 2 * line)
+            occupied = [box for box, _, _ in labels]
+            others = [other.box for other in marks if other is not mark]
+            box = _place_label(image, mark.box, box_size, 2 * line, occupied, others)
+            labels.append((box, text, size))
+        boxes = [box for box, _, _ in labels]
+        others_of = [[m.box for m in marks if m is not mark] for mark in marks]
+        if not any(
+            _overlaps_any(box, [*boxes[:index], *others_of[index]])
+            for index, box in enumerate(boxes)
+        ):
+            break
+    return labels
+
+
+def _place_label(
+    image: np.ndarray,
+    face: Box,
+    size: tuple[int, int],
+    gap: int,
+    occupied: list[Box],
+    others: list[Box],
 ) -> Box:
-    """Draw a label above, below or inside the box, and return its own box."""
-    text, scale, weight, (text_width, text_height) = _fit_text(mark.text, letter, image.shape[1])
-    pad = line + 1
-    x, y, _, h = mark.box
-    width, height = text_width + 2 * pad, text_height + 2 * pad
+    """Return a box above, below or inside the face; if possible, it covers nothing."""
+    x, y, _, h = face
+    width, height = size
     boxes = [
         _move_inside((x, top, width, height), image)
-        for top in (y - height - pad, y + h + pad, y + pad, y + h - height - pad)
+        for top in (y - height - gap, y + h + gap, y + gap, y + h - height - gap)
     ]
-    free = [box for box in boxes if not any(_overlap(box, other) for other in occupied)]
-    # Prefer a label outside the face: one moved back into the image may cover it.
-    outside = [box for box in free if not _overlap(box, mark.box)]
-    box = (outside or free or boxes)[0]
-    baseline = (box[0] + pad, box[1] + pad + round(_LETTER_HEIGHT * scale))
-    _draw_text(image, text, baseline, scale, weight)
-    return box
+    for avoided in ([*occupied, *others, face], [*occupied, *others], occupied):
+        for box in boxes:
+            if not _overlaps_any(box, avoided):
+                return box
+    return boxes[0]
 
 
 def _draw_bars(
@@ -192,60 +231,89 @@ def _draw_bars(
     occupied: list[Box],
     faces: list[Box],
 ) -> None:
-    """Draw class names with bars beside or on the face; none if they would cover another face."""
+    """Draw class names with bars beside or below the face; none if they would cover another."""
     names = [_fit_text(name, letter, image.shape[1] // 2) for name in mark.bars]
-    name_width = max(size[0] for _, _, _, size in names) + 4 * line
+    name_width = max(_text_size(*name)[0] for name in names)
     row_height = round(2.1 * letter)
-    max_length = round(5 * letter)
-    x, y, w, _ = mark.box
-    size = (name_width + max_length, row_height * len(names))
-    gap = 3 * line
-    boxes = [
-        _move_inside((left, y, *size), image) for left in (x + w + gap, x - size[0] - gap, x + gap)
+    track, pad, gap = round(5 * letter), 2 * line, 3 * line
+    size = (name_width + track + 3 * pad, row_height * len(names) + pad)
+    x, y, w, h = mark.box
+    corners = [
+        *((x + w + gap, y), (x - size[0] - gap, y)),
+        *((x, y + h + gap), (x, y - size[1] - gap), (x + gap, y + h - size[1] - gap)),
     ]
-    for avoided in (
-        [*occupied, *faces],
-        [*occupied, *(face for face in faces if face != mark.box)],
-    ):
-        free = [box for box in boxes if not any(_overlap(box, other) for other in avoided)]
-        if free:
-            break
-    else:
+    boxes = [_move_inside((*corner, *size), image) for corner in corners]
+    free = [box for box in boxes if not _overlaps_any(box, [*occupied, *faces])]
+    if not free and len(faces) == 1:  # a portrait: on the face itself
+        free = [box for box in boxes if not _overlaps_any(box, occupied)]
+    if not free:
         return
     left, top, *_ = free[0]
-    occupied.append((left, top, *size))
-    for row, ((text, scale, weight, text_size), (probability, color)) in enumerate(
+    occupied.append(free[0])
+    _draw_panel(image, free[0])
+    start = left + name_width + 2 * pad
+    for row, ((text, letter_size), (probability, color)) in enumerate(
         zip(names, mark.bars.values(), strict=True)
     ):
-        baseline = top + row * row_height + round(1.4 * letter)
-        right = left + name_width
-        _draw_text(image, text, (right - 3 * line - text_size[0], baseline), scale, weight)
-        start = (right, baseline - round(letter))
-        end = (right + max(1, round(probability * max_length)), baseline)
-        cv2.rectangle(image, start, end, _BLACK, 2 * max(1, line // 2), cv2.LINE_AA)
-        cv2.rectangle(image, start, end, color, cv2.FILLED)
+        text_width, text_height = _text_size(text, letter_size)
+        middle = top + pad // 2 + round((row + 0.5) * row_height)
+        origin = (left + pad + name_width - text_width, middle - text_height // 2)
+        _draw_text(image, text, letter_size, origin, _WHITE)
+        upper, lower = middle - round(letter / 2), middle + round(letter / 2)
+        for length, shade in ((track, _TRACK), (max(1, round(probability * track)), color)):
+            cv2.rectangle(image, (start, upper), (start + length - 1, lower), shade, cv2.FILLED)
 
 
-def _fit_text(text: str, letter: float, width: int) -> tuple[str, float, int, tuple[int, int]]:
-    """Return a text in ASCII, its scale and weight for a width, and its size in pixels."""
+@functools.cache
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size)
+
+
+def _fit_text(text: str, letter: float, width: int) -> tuple[str, int]:
+    """Return a text in ASCII and its font size, with capitals of `letter` pixels or fewer."""
     text = unicodedata.normalize("NFKD", text)
     text = "".join(char for char in text if not unicodedata.combining(char))
-    text = text.encode("ascii", "replace").decode()
-    scale = letter / _LETTER_HEIGHT
-    (text_width, _), _ = cv2.getTextSize(text, _FONT, scale, 1)
-    scale *= min(1.0, 0.94 * width / max(text_width, 1))
-    weight = max(1, round(1.6 * scale))
-    (text_width, height), baseline = cv2.getTextSize(text, _FONT, scale, weight)
-    return text, scale, weight, (text_width, height + baseline)
+    text = printable(text).encode("ascii", "replace").decode()
+    size = letter / _CAPITAL
+    text_width = _font(round(size)).getlength(text)
+    size *= min(1.0, 0.9 * width / max(text_width, 1))
+    return text, max(1, round(size))
+
+
+def _text_size(text: str, size: int) -> tuple[int, int]:
+    return math.ceil(_font(size).getlength(text)), sum(_font(size).getmetrics())
+
+
+@functools.lru_cache(maxsize=512)
+def _text_mask(text: str, size: int) -> np.ndarray:
+    """Return the coverage of each pixel by a text, from 0 to 255."""
+    mask = Image.new("L", _text_size(text, size))
+    ImageDraw.Draw(mask).text((0, 0), text, 255, font=_font(size))
+    return np.asarray(mask)
 
 
 def _draw_text(
-    image: np.ndarray, text: str, origin: tuple[int, int], scale: float, weight: int
+    image: np.ndarray, text: str, size: int, origin: tuple[int, int], color: Color
 ) -> None:
-    """Draw white letters with a black outline."""
-    outline = weight + 2 * max(1, round(1.6 * scale))
-    cv2.putText(image, text, origin, _FONT, scale, _BLACK, outline, cv2.LINE_AA)
-    cv2.putText(image, text, origin, _FONT, scale, _WHITE, weight, cv2.LINE_AA)
+    """Blend a text into an image; `origin` is its upper left corner."""
+    mask = _text_mask(text, size)
+    part, (left, top) = _part_of(image, (*origin, mask.shape[1], mask.shape[0]))
+    shares = mask[top:, left:][: part.shape[0], : part.shape[1], np.newaxis] / np.float32(255)
+    part[:] = np.rint(part + (np.array(color, np.float32) - part) * shares)
+
+
+def _draw_panel(image: np.ndarray, box: Box) -> None:
+    """Darken an area, so that white letters are legible on it."""
+    part, _ = _part_of(image, box)
+    if part.size:
+        part[:] = cv2.addWeighted(part, 0.14, np.full_like(part, _PANEL), 0.86, 0)
+
+
+def _part_of(image: np.ndarray, box: Box) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the part of a box inside the image, and its left and top offset in the box."""
+    x, y, width, height = box
+    left, top = max(-x, 0), max(-y, 0)
+    return image[y + top : max(y + height, 0), x + left : max(x + width, 0)], (left, top)
 
 
 def _move_inside(box: Box, image: np.ndarray) -> Box:
@@ -257,3 +325,7 @@ def _move_inside(box: Box, image: np.ndarray) -> Box:
 
 def _overlap(a: Box, b: Box) -> bool:
     return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+
+
+def _overlaps_any(box: Box, others: list[Box]) -> bool:
+    return any(_overlap(box, other) for other in others)

@@ -107,6 +107,7 @@ class VideoFrame:
             text=face_label(face.expression, probability, face.face_id),
             color=expression_color(face.expression, self.classes),
             bars=drawn,
+            short=f"#{face.face_id}",
         )
 
 

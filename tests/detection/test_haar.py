@@ -34,7 +34,9 @@ def test_faces_of_photos(astronaut, two_faces, monkeypatch):
     monkeypatch.setattr("skfer.detection._haar._cascade", Cascade)
     image = np.zeros((200, 200), np.uint8)
     assert HaarDetector(min_face_size=24).detect(image).boxes[:, 0].tolist() == [10, 110]
-    assert HaarDetector(min_face_size=24, score_threshold=2).detect(image).boxes[:, 0].tolist() == [10]
+    assert HaarDetector(min_face_size=24, score_threshold=2).detect(image).boxes[:, 0].tolist() == [
+        10
+    ]
     everything = HaarDetector(min_face_size=24, score_threshold=float("-inf")).detect(image)
     assert everything.boxes[:, 0].tolist() == [10, 110, 120]
     assert len(HaarDetector(min_face_size=24, score_threshold=9).detect(image)) == 0

@@ -39,6 +39,10 @@ def test_labels_bars_and_copies():
     without, with_bars = annotate(image, faces), annotate(image, faces, bars=True)
     changed = np.argwhere((without != with_bars).any(axis=2))
     assert changed[:, 1].min() >= 140
+    bar = with_bars[(with_bars == expression_color("surprise", [])).all(axis=2)].size // 3
+    track = (with_bars == (96, 102, 106)).all(axis=2).sum()
+    assert track > 20  # behind the bars of 70 % and 30 %
+    assert bar > 20
     image = np.full((48, 48), 90, np.uint8)
     drawn = annotate(image, faces_at((4, 4, 40, 40)))
     assert drawn.shape == (48, 48, 3)
@@ -55,3 +59,38 @@ def test_labels_bars_and_copies():
         == expression_color("1", [0, 1])
         != expression_color("unsure", [0, 1])
     )
+
+
+@pytest.mark.parametrize("side", [60, 100, 140])
+def test_labels_and_bars_cover_no_other_face(side):
+    boxes = [(x, y, side, side) for y in (40, 220) for x in (30, 200, 370)]
+    faces = faces_at(*boxes)
+    faces["face"] = pd.array(range(6), dtype="Int64")
+    image = np.full((400, 540, 3), 90, np.uint8)
+    plain, drawn = annotate(image, faces), annotate(image, faces, bars=True)
+    for x, y, width, height in boxes:
+        inside = (slice(y + 6, y + height - 6), slice(x + 6, x + width - 6))
+        assert (drawn[inside] == 90).all()
+        assert (plain[inside] == 90).all()
+    assert (plain != drawn).any()
+
+
+def test_faces_have_the_numbers_of_their_rows():
+    image = np.full((300, 500, 3), 90, np.uint8)
+    faces = faces_at((50, 100, 80, 80), (300, 100, 80, 80))
+
+    def label(numbers, column="face"):
+        table = faces.iloc[: len(numbers)].assign(**{column: numbers})
+        return annotate(image, table)[:100, :250]
+
+    assert (label([0, 1]) != label([1, 0])).any()
+    np.testing.assert_array_equal(label([0, 1]), label([0, 1], "face_id"))
+    # A single face needs no number, except for the number of a person in a video.
+    np.testing.assert_array_equal(label([0]), label([1]))
+    assert (label([0], "face_id") != label([1], "face_id")).any()
+
+
+def test_letters_have_smooth_edges():
+    drawn = annotate(np.zeros((240, 320, 3), np.uint8), faces_at((100, 90, 50, 50)))
+    gray = drawn[60:88, 95:200].reshape(-1, 3)
+    assert len(np.unique(gray[(gray[:, 0] > 30) & (gray[:, 0] < 240)], axis=0)) > 20
