@@ -1,9 +1,9 @@
-"""One system measured in a process of its own: run by ``peers.py`` with that system's Python.
+"""Measure one system in a process of its own; run by ``peers.py`` with that system's Python.
 
     python _peer.py SYSTEM FOLDER ANSWER [--pipeline FILE] [--times-only]
 
-FOLDER holds ``faces.npz`` and ``photo.png``; what was measured, or the one line that says why
-nothing could be, goes to the JSON file ANSWER.
+FOLDER contains ``faces.npz`` and the photos. The figures, or one line with the error, are written
+to the JSON file ANSWER.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _peer_protocol import BATCH, System, seconds_of
+from _peer_protocol import BATCH, PHOTO_SIDES, System, seconds_of
 from _peer_skfer import Skfer
 from _peer_systems import SYSTEMS
 
@@ -41,7 +41,7 @@ LONGEST_REASON = 160
 
 
 def median_seconds(call: Callable[[np.ndarray], Any], faces: np.ndarray) -> float:
-    """Of many calls, each with another face."""
+    """Return the median time of calls, each with another face."""
     for face in faces[:WARM_UP]:
         call(face)
     times: list[float] = []
@@ -57,7 +57,7 @@ def right(said: list[str], labels: np.ndarray) -> float:
 
 
 def megabytes(distributions: tuple[str, ...]) -> float:
-    """Of the files that were installed, weights among them, compiled caches left out."""
+    """Return the size of the installed files, with weights and without compiled caches."""
     from importlib.metadata import files
 
     paths = [file.locate() for name in distributions for file in files(name) or ()]
@@ -73,7 +73,11 @@ def measure(system: System, folder: Path, started: float, times_only: bool) -> d
     photo = str(folder / "photo.png")
     system.load()
     first = system.photo(photo) if system.finds_faces else system.one(np.zeros((48, 48), np.uint8))
-    result: dict[str, Any] = {"ready_seconds": round(time.time() - started, 3)}
+    result: dict[str, Any] = {
+        "ready_seconds": round(time.time() - started, 3),
+        "ready_processor_seconds": round(time.process_time(), 3),
+        "ready_megabytes": peak_megabytes(),
+    }
     with np.load(folder / "faces.npz", allow_pickle=False) as data:
         faces, labels = data["images"], data["labels"]
     if system.finds_faces:
@@ -81,6 +85,14 @@ def measure(system: System, folder: Path, started: float, times_only: bool) -> d
         result["photo_seconds"] = round(
             statistics.median(seconds_of(lambda: system.photo(photo)) for _ in range(7)), 5
         )
+        for side in PHOTO_SIDES:
+            larger = str(folder / f"photo_{side}.jpg")
+            result[f"photo_{side}_seconds"] = round(
+                statistics.median(
+                    seconds_of(lambda path=larger: system.photo(path)) for _ in range(5)
+                ),
+                5,
+            )
     result["one_face_seconds"] = round(median_seconds(system.one, faces), 6)
     result["own_call_seconds"] = round(median_seconds(system.own, faces), 6)
     part = faces[:512] if times_only else faces
@@ -96,9 +108,13 @@ def measure(system: System, folder: Path, started: float, times_only: bool) -> d
         result["own_call_accuracy"] = right(own, labels[::OWN_EVERY])
         result["own_call_images"] = len(own)
         result |= system.extras(faces)
-    result["peak_megabytes"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    result["peak_megabytes"] = peak_megabytes()
     result["disk_megabytes"] = megabytes(system.distributions)
     return result
+
+
+def peak_megabytes() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def one_line(error: BaseException) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 BATCH = 64
+# Sides of further photos, in pixels. That of `photo.png` is 512.
+PHOTO_SIDES = (1366, 4032)
 
 
 class System:

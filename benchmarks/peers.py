@@ -9,8 +9,8 @@ rounds. Results are written to ``benchmarks/results/peers.json``, and with ``--t
 page.
 
 Accuracy is that on PublicTest. "One face" is the fastest call for an aligned face, "own call" the
-public call of the package, with the box of the face if it takes one, and "ready" the time of a new
-process until its first label.
+public call of the package, with the box of the face if it takes one, and "ready" the wall time,
+processor time and peak memory of a new process until its first label.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import _results
 import cv2
 import numpy as np
 from _peer_environments import PEERS, TIMEOUT, Environment, run_python
+from _peer_protocol import PHOTO_SIDES
 from _peer_systems import SYSTEMS
 from _peers_page import failures, page, table
 
@@ -96,7 +97,11 @@ def prepare(data: Path, work: Path, n_images: int | None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     images, labels = faces.images[:n_images], faces.labels[:n_images]
     np.savez(work / "faces.npz", images=images, labels=labels)
-    cv2.imwrite(str(work / "photo.png"), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
+    photo = cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(work / "photo.png"), photo)
+    for side in PHOTO_SIDES:
+        larger = cv2.resize(photo, (side, side), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(work / f"photo_{side}.jpg"), larger)
     return len(images)
 
 
@@ -119,7 +124,14 @@ def compared(ours: dict, fer: dict) -> dict[str, float]:
         "own_call": round(fer["own_call_seconds"] / ours["own_call_seconds"], 2),
         "faces_a_second": round(ours["faces_a_second"] / fer["faces_a_second"], 2),
         "photo": round(fer["photo_seconds"] / ours["photo_seconds"], 2),
+        **{
+            f"photo_{side}": round(fer[f"photo_{side}_seconds"] / ours[f"photo_{side}_seconds"], 2)
+            for side in PHOTO_SIDES
+        },
         "ready": round(fer["ready_seconds"] / ours["ready_seconds"], 2),
+        "ready_processor": round(
+            fer["ready_processor_seconds"] / ours["ready_processor_seconds"], 2
+        ),
     }
 
 
@@ -173,7 +185,7 @@ def run(arguments: argparse.Namespace) -> dict:
                 continue
             found = run_system(name, python, work, arguments.pipeline, turn > 0)
             rounds[name].append(found)
-            print(f"round {turn + 1}, {name}: {said(found)}", flush=True)
+            print(f"round {turn + 1}, {name}: {summary(found)}", flush=True)
     for name, found in rounds.items():
         systems[name] = about[name] | merged(found)
         if "error" not in systems[name]:
@@ -192,7 +204,7 @@ def run(arguments: argparse.Namespace) -> dict:
     }
 
 
-def said(found: dict) -> str:
+def summary(found: dict) -> str:
     if "error" in found:
         return found["error"]
     accuracy = f"accuracy {found['accuracy']:.3f}, " if "accuracy" in found else ""

@@ -620,8 +620,11 @@ def _refuse_copy(n_outputs: int) -> NoReturn:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of packages that are saved with a network."""
-    versions = {package: importlib.metadata.version(package) for package in ("keras", "tensorflow")}
+    """Return the versions of packages that are saved with a network; "none" if not installed."""
+    versions = dict.fromkeys(("keras", "tensorflow"), "none")
+    for package in versions:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
     own = {module.__name__: module.__version__ for module in (skfer, sklearn, np)}
     return {"skfer": own["skfer"], **versions, **own}
 

@@ -55,8 +55,17 @@ def import_keras() -> None:
     if "keras" in sys.modules and "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _silent_stderr():
-        import keras  # noqa: F401
+    try:
+        with _silent_stderr():
+            import keras  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name not in ("keras", "tensorflow"):
+            raise
+        raise ImportError(
+            f"Networks are built and trained with Keras and TensorFlow, and {error.name} is not "
+            'installed: pip install "tensorflow>=2.18" "keras>=3.15" "scikeras>=0.13". '
+            "Predictions of pretrained and saved models don't need them."
+        ) from error
 
 
 @contextlib.contextmanager
