@@ -223,15 +223,9 @@ def test_unreadable_or_deep_folders_are_refused(tmp_path, monkeypatch):
 
 
 def test_max_pixels_environment_variable_and_devices(encoded, monkeypatch, tmp_path):
-    photo = encoded(".png")  # 512 x 512
-    monkeypatch.setenv("SKFER_MAX_PIXELS", str(512 * 512 - 1))
-    with pytest.raises(ValueError, match=r"512 x 512 pixels .* at most 0\.262143 million"):
-        read_image(photo, 0)
-    monkeypatch.setenv("SKFER_MAX_PIXELS", str(512 * 512))
-    assert read_image(photo, 0).shape == (512, 512, 3)
     monkeypatch.setenv("SKFER_MAX_PIXELS", "many")
     with pytest.raises(ValueError, match=f"'many'.*such as {MAX_PIXELS}"):
-        read_image(photo, 0)
+        read_image(encoded(".png"), 0)
     monkeypatch.delenv("SKFER_MAX_PIXELS")
     with pytest.raises(ValueError, match="it is a device"):
         read_image("/dev/zero", 0)
@@ -250,10 +244,10 @@ def test_max_pixels_applies_to_every_container(form, astronaut, monkeypatch):
     monkeypatch.setenv("SKFER_MAX_PIXELS", str(200 * 512))
     assert read_image(file.getvalue(), 0).shape == (200, 512, 3)
     monkeypatch.setenv("SKFER_MAX_PIXELS", str(200 * 512 - 1))
-    with pytest.raises(ValueError, match=r"X\[0\] has 512 x 200 pixels .*SKFER_MAX_PIXELS"):
-        read_image(file.getvalue(), 0)
-    with pytest.raises(ValueError, match=r"X\[0\] has 512 x 200 pixels .*SKFER_MAX_PIXELS"):
-        read_image(Image.fromarray(astronaut[:200]), 0)
+    message = r"X\[0\] has 512 x 200 pixels .* at most 0\.102399 million.*SKFER_MAX_PIXELS"
+    for photo in (file.getvalue(), Image.fromarray(astronaut[:200])):
+        with pytest.raises(ValueError, match=message):
+            read_image(photo, 0)
 
 
 def test_links_out_of_a_folder_are_refused(tmp_path, encoded):
@@ -398,7 +392,7 @@ def test_playlists_open_no_other_file(playlist, tmp_path):
         VideoFile(path)
 
 
-def test_videos_with_unknown_codec_size_or_title(tmp_path, monkeypatch):
+def test_videos_with_unknown_codec_or_title(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", [picture()] * 3)
     clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
     with pytest.raises(ValueError, match="has an unknown video codec"):
@@ -408,11 +402,6 @@ def test_videos_with_unknown_codec_size_or_title(tmp_path, monkeypatch):
     )
     assert answer.status_code == 422
     assert "has an unknown video codec" in answer.json["error"]["message"]
-    clip = write_clip(tmp_path / "clip.mp4", [picture()] * 3)
-    monkeypatch.setenv("SKFER_MAX_PIXELS", "1000")
-    with pytest.raises(ValueError, match=r"160 x 96 pixels; at most 0\.001 million"):
-        VideoFile(clip)
-    monkeypatch.delenv("SKFER_MAX_PIXELS")
     clip = tmp_path / "clip.mkv"
     with av.open(str(clip), "w") as file:
         file.metadata["title"] = "Gesichter"

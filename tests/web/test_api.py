@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from _web import RECOGNIZE, VIDEO, message
-from PIL import Image
 
 from skfer.detection import Detections
 from skfer.recognition import FaceReading
@@ -64,13 +63,6 @@ def test_a_reader_may_abstain(reader, encoded):
 def test_a_photo_without_a_face_has_no_faces(client):
     found = client.post(RECOGNIZE, data=png_of(np.zeros((200, 300, 3), np.uint8))).json
     assert (found["width"], found["height"], found["faces"]) == (300, 200, [])
-
-
-def test_exif_orientation_is_applied(client, astronaut):
-    file, exif = io.BytesIO(), Image.Exif()
-    exif[0x0112] = 6  # rotate by 90 degrees clockwise
-    Image.fromarray(np.rot90(astronaut)).save(file, "jpeg", exif=exif)
-    assert len(client.post(RECOGNIZE, data=file.getvalue()).json["faces"]) == 1
 
 
 @pytest.mark.parametrize(

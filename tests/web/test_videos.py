@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from _videos import copied, countless_samples, cut, hidden_frames, steady, write_long
+from _videos import countless_samples, hidden_frames
 from _web import RECOGNIZE, VIDEO, message
 
 from skfer.web import Limits, create_app
@@ -27,7 +27,8 @@ def film(astronaut):
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             if rotation:
                 stream.set_display_rotation(rotation)
-            photo = np.rot90(cv2.resize(astronaut, size), -rotation // 90)
+            whole = astronaut[: 512 * size[1] // size[0]]  # not distorted
+            photo = np.rot90(cv2.resize(whole, size), -rotation // 90)
             for number in range(n_frames):
                 pixels = (photo * (1 - number / n_frames)).astype(np.uint8)
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
@@ -42,16 +43,17 @@ def film(astronaut):
     ("kind", "codec"), [("mp4", "mpeg4"), ("matroska", "mpeg4"), ("avi", "mjpeg")]
 )
 def test_frames_of_a_video(client, film, kind, codec):
-    answer = client.post(f"{VIDEO}?rate=5", data=film(kind=kind, codec=codec))
+    answer = client.post(f"{VIDEO}?rate=5", data=film(size=(288, 288), kind=kind, codec=codec))
     assert answer.status_code == 200
     found = answer.json
-    assert (found["width"], found["height"], found["complete"]) == (256, 256, True)
+    assert (found["width"], found["height"], found["complete"]) == (288, 288, True)
     assert found["message"] is None
     assert found["duration"] == pytest.approx(2, abs=0.15)
     times = [frame["time"] for frame in found["frames"]]
     assert times == pytest.approx(np.arange(10) / 5, abs=0.02)
-    assert {face["id"] for frame in found["frames"] for face in frame["faces"]} == {0}
-    happy = [frame["faces"][0]["probabilities"]["happy"] for frame in found["frames"][:5]]
+    faces = [face for frame in found["frames"][:5] for face in frame["faces"]]
+    assert [face["id"] for face in faces] == [0] * 5
+    happy = [face["probabilities"]["happy"] for face in faces]
     assert happy == sorted(happy, reverse=True)
 
 
@@ -115,6 +117,8 @@ def test_a_truncated_video_has_the_frames_before_the_end(client, film):
     data = film(60, kind="matroska")
     found = client.post(f"{VIDEO}?rate=10", data=data[: len(data) // 2]).json
     assert 5 < len(found["frames"]) < 55
+    assert not found["complete"]
+    assert found["message"].startswith("The video is truncated after frame")
     data = film(60)  # MP4 has its index at the end
     answer = client.post(VIDEO, data=data[: len(data) // 2])
     assert "damaged or not complete" in message(answer, 422)
@@ -204,24 +208,6 @@ def test_a_real_video(reader, skfer_data):
     assert (found["width"], found["height"]) == (596, 336)
     assert len(found["frames"]) == 23
     assert sum(bool(frame["faces"]) for frame in found["frames"]) >= 20
-
-
-def test_a_trimmed_video_is_complete(client, tmp_path):
-    trimmed = copied(write_long(tmp_path / "a.mp4"), tmp_path / "trimmed.mp4", earlier=1.5)
-    found = client.post(f"{VIDEO}?rate=60", data=trimmed.read_bytes()).json
-    assert (len(found["frames"]), found["complete"], found["message"]) == (62, True, None)
-    whole = copied(trimmed, tmp_path / "whole.mp4", options={"movflags": "+faststart"})
-    broken = cut(whole, tmp_path / "cut.mp4", 0.7)
-    found = client.post(f"{VIDEO}?rate=60", data=broken.read_bytes()).json
-    assert not found["complete"]
-    assert found["message"].startswith("The video is truncated after frame")
-
-
-def test_a_declared_rate_of_almost_0_is_refused(client, tmp_path):
-    content = bytearray(steady(tmp_path / "a.avi", 25).read_bytes())
-    offset = content.index(b"strh") + 8 + 20  # scale and rate
-    content[offset : offset + 4] = (2**31 - 1).to_bytes(4, "little")
-    assert "declares one frame in" in message(client.post(VIDEO, data=bytes(content)), 422)
 
 
 @pytest.mark.slow
