@@ -23,9 +23,8 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
-from skfer import FaceReader, load_pretrained
 from skfer.datasets import make_faces
-from skfer.web import create_app
+from skfer.web import Readers, create_app
 
 SIZE = (480, 640)  # height and width of the camera's picture
 FRAMES_A_FACE, RATE = 100, 25
@@ -52,7 +51,7 @@ def take(url: str, camera: Path, picture: Path) -> None:
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     for argument in (
-        *("--headless=new", "--no-sandbox", "--window-size=1280,1250"),
+        *("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,1420"),
         *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
         f"--use-file-for-fake-video-capture={camera}",
     ):
@@ -71,9 +70,10 @@ def take(url: str, camera: Path, picture: Path) -> None:
 
         wait_for("surprise")
         wait_for("happy")
-        time.sleep(0.75 * FRAMES_A_FACE / RATE)  # well before the next face
+        time.sleep(0.4 * FRAMES_A_FACE / RATE)  # well before the next face
         screen = np.frombuffer(browser.get_screenshot_as_png(), np.uint8)
-        cv2.imwrite(str(picture), cv2.imdecode(screen, cv2.IMREAD_COLOR))
+        image = cv2.imdecode(screen, cv2.IMREAD_COLOR)
+        cv2.imwrite(str(picture), image, [cv2.IMWRITE_JPEG_QUALITY, 80])
     finally:
         browser.quit()
 
@@ -87,7 +87,7 @@ def main() -> None:
         sys.exit("No Chromium: apt-get install -y chromium chromium-driver")
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    app = create_app(FaceReader(load_pretrained("fer2013")))
+    app = create_app(Readers.of("fer2013"))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="skfer-still-") as folder:

@@ -72,7 +72,7 @@ def test_labels_and_bars_cover_no_other_face(side):
         inside = (slice(y + 6, y + height - 6), slice(x + 6, x + width - 6))
         assert (drawn[inside] == 90).all()
         assert (plain[inside] == 90).all()
-    assert (plain != drawn).any()
+    assert (plain != drawn).any() == (side < 140)  # bars of the largest faces have no room
 
 
 def test_faces_have_the_numbers_of_their_rows():
