@@ -100,21 +100,32 @@ def skfer_data():
     return Path(folder)
 
 
-@pytest.fixture(scope="session")
-def yunet_model(skfer_data):
-    """The path of YuNet's ONNX file."""
-    path = skfer_data / "models" / "face_detection_yunet_2026may.onnx"
+def existing(path):
     if not path.exists():
         pytest.skip(f"there is no {path}")
     return path
 
 
 @pytest.fixture(scope="session")
-def fer2013(skfer_data):
+def yunet_model(skfer_data):
+    """The path of YuNet's ONNX file."""
+    return existing(skfer_data / "models" / "face_detection_yunet_2026may.onnx")
+
+
+@pytest.fixture(scope="session")
+def face_video(skfer_data):
+    """The path of a video of one face."""
+    return existing(skfer_data / "data" / "face_video.mp4")
+
+
+@pytest.fixture(scope="session")
+def fer2013_file(skfer_data):
+    return existing(skfer_data / "data" / "fer2013.npz")
+
+
+@pytest.fixture(scope="session")
+def fer2013(fer2013_file):
     """FER2013 as `load_fer2013` returns it."""
     from skfer.datasets import load_fer2013
 
-    path = skfer_data / "data" / "fer2013.npz"
-    if not path.exists():
-        pytest.skip(f"there is no {path}")
-    return load_fer2013(path)
+    return load_fer2013(fer2013_file)

@@ -119,12 +119,9 @@ def test_sections_of_the_card(card):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_images_of_real_data(script, skfer_data):
-    path = skfer_data / "data" / "fer2013.npz"
-    if not path.exists():
-        pytest.skip(f"there is no {path}")
-    labels = script.fer2013(path)
+def test_images_of_real_data(script, fer2013_file):
+    labels = script.fer2013(fer2013_file)
     assert (len(labels.images), labels.counts["copies"]) == (3579, 279)
-    votes = script.ferplus(path)
+    votes = script.ferplus(fer2013_file)
     assert votes.counts["paper_majority"] == votes.subsets[script.PAPER].sum() > 3000
     assert len(votes.images) == len(votes.labels) == sum(votes.counts["test"].values())

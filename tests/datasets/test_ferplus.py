@@ -244,17 +244,14 @@ def test_damaged_votes(write_votes, write_faces, write_npz):
 
 
 @pytest.mark.real_data
-def test_real_ferplus(skfer_data):
-    path = skfer_data / "data" / "fer2013.npz"
-    if not path.exists():
-        pytest.skip(f"there is no {path}")
-    faces = load_ferplus(path)
+def test_real_ferplus(fer2013_file):
+    faces = load_ferplus(fer2013_file)
     assert set(faces.labels) == set(CLASSES)
     assert faces.votes.shape == (len(faces.images), 8)
     assert (faces.votes.sum(axis=1) <= 10).all()
     assert 0 < faces.n_dropped < 0.01 * len(faces.images)
     # People mostly agree with the labels of FER2013, which these faces have too.
-    fer = load_fer2013(path)
+    fer = load_fer2013(fer2013_file)
     old = fer.labels[np.searchsorted(fer.row, faces.row)]
     assert 0.6 < np.mean(old == faces.labels) < 0.9
 

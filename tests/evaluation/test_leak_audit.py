@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from skfer.datasets import load_fer2013, make_faces
+from skfer.datasets import make_faces
 from skfer.evaluation import leak_audit
 
 
@@ -116,9 +116,10 @@ def test_invalid_arguments(train, options, message):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_copies_in_fer2013(skfer_data):
-    path = skfer_data / "data" / "fer2013.npz"
-    training, test = (load_fer2013(path, usage=part).images for part in ("Training", "PublicTest"))
+def test_copies_in_fer2013(fer2013):
+    training, test = (
+        fer2013.images[rows] for rows in (fer2013.train_index, fer2013.public_test_index)
+    )
     # Few candidates are fast; the search still compares each image with all others.
     audit = leak_audit(training, test[:120], mirror=False, n_candidates=2)
     copies = {image.tobytes() for image in training}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import struct
 
 import av
@@ -11,6 +10,7 @@ import pytest
 from _videos import BrightSquares, cut, encode, picture, write_clip
 
 from skfer import recognize
+from skfer.detection import YuNetDetector
 from skfer.video import follow_faces, recognize_video
 
 CLASSES = ["happy", "sad", "surprise"]
@@ -278,16 +278,10 @@ def test_a_camera_that_is_missing_or_sends_no_picture_is_an_error(
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_a_real_face_keeps_its_number(skfer_data, fitted_pipeline, tmp_path):
-    from skfer.detection import YuNetDetector
-
-    model = skfer_data / "models" / "face_detection_yunet_2026may.onnx"
-    clip = skfer_data / "data" / "face_video.mp4"
-    for needed in (model, clip):
-        if not os.path.exists(needed):
-            pytest.skip(f"there is no {needed}")
+def test_a_real_face_keeps_its_number(face_video, yunet_model, fitted_pipeline, tmp_path):
     output = tmp_path / "drawn.mp4"
-    report = recognize_video(clip, fitted_pipeline, detector=YuNetDetector(model), output=output)
+    detector = YuNetDetector(yunet_model)
+    report = recognize_video(face_video, fitted_pipeline, detector=detector, output=output)
     table = report.faces
     assert table["frame"].tolist() == list(range(115))
     assert (table["face_id"] == 0).all()

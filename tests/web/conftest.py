@@ -24,11 +24,6 @@ def client(reader):
 
 
 @pytest.fixture(scope="session")
-def face_video(skfer_data):
-    return skfer_data / "data" / "face_video.mp4"
-
-
-@pytest.fixture(scope="session")
 def camera_file(face_video, tmp_path_factory):
     """The video in the format of Chromium's fake camera."""
     path = tmp_path_factory.mktemp("camera") / "face.y4m"

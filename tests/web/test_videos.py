@@ -202,8 +202,8 @@ def test_videos_need_pyav(client, monkeypatch):
     assert "skfer[video]" in message(client.post(VIDEO, data=b"-"), 501)
 
 
-def test_a_real_video(reader, skfer_data):
-    data = (skfer_data / "data" / "face_video.mp4").read_bytes()
+def test_a_real_video(reader, face_video):
+    data = face_video.read_bytes()
     found = create_app(reader).test_client().post(f"{VIDEO}?rate=5", data=data).json
     assert (found["width"], found["height"]) == (596, 336)
     assert len(found["frames"]) == 23
