@@ -43,7 +43,10 @@ def in_threads(function):
     return [answer for future in futures for answer in future.result()]
 
 
-@pytest.mark.parametrize("state", ["fitted", "copied", "unpickled"])
+@pytest.mark.parametrize(
+    "state",
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("fitted", "copied")), "unpickled"],
+)
 def test_threads_predict_the_same(fitted_pipeline, photos, state):
     expected = fitted_pipeline.predict_proba(photos)
     pipeline = {

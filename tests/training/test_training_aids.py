@@ -39,6 +39,7 @@ def test_oversampling(share, votes, faces, tiny_network):
     assert classifier.n_iter_ == 1
 
 
+@pytest.mark.slow
 def test_network_params_and_tensorboard(faces, tiny_network, tmp_path):
     classifier = FacialExpressionClassifier(
         "vgg16",
