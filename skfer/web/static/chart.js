@@ -2,7 +2,7 @@
 
 import { colorOf, themeColor } from "./expressions.js";
 
-const GAP = 1.2; // seconds without the face after which a line is interrupted
+const GAP = 1.2; // seconds with frames without the face after which a line is interrupted
 const MARGIN = { left: 50, right: 16, top: 10, bottom: 24 };
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 
@@ -14,7 +14,7 @@ export class Chart {
     this.context = canvas.getContext("2d");
   }
 
-  // `points`: {time, probabilities}, in order of time. `span`: first and last second. `cursor` and
+  // `points`: {time, frame, probabilities}, in order of time. `span`: first and last second. `cursor` and
   // `pointed`: seconds.
   draw(points, classes, span, cursor = null, pointed = null) {
     const { canvas, context } = this;
@@ -82,14 +82,15 @@ export class Chart {
     context.lineWidth = top ? 3 : 1.5;
     context.globalAlpha = top ? 1 : 0.7;
     context.lineJoin = "round";
+    context.lineCap = "round"; // a single point is a dot
     context.beginPath();
-    let before = -Infinity;
-    for (const { time, probabilities } of points) {
-      if (!(name in probabilities)) continue; // from a model with other classes
-      const [x, y] = [this.#x(time), this.#y(probabilities[name])];
-      if (time - before > GAP) context.moveTo(x, y);
-      else context.lineTo(x, y);
-      before = time;
+    let before = { time: -Infinity, frame: -1 };
+    for (const point of points) {
+      if (!(name in point.probabilities)) continue; // from a model with other classes
+      const [x, y] = [this.#x(point.time), this.#y(point.probabilities[name])];
+      if (point.time - before.time > GAP && point.frame > before.frame + 1) context.moveTo(x, y);
+      context.lineTo(x, y);
+      before = point;
     }
     context.stroke();
     context.globalAlpha = 1;

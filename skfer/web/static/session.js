@@ -8,7 +8,8 @@ export class Session {
     this.allClasses = [...classes]; // of all models so far
     this.size = size; // of the picture, for the coordinates of boxes
     this.records = [];
-    this.series = new Map(); // id -> [{time, expression, probabilities}]
+    this.series = new Map(); // id -> [{time, frame, expression, probabilities}]
+    this.frames = 0;
     this.faces = []; // of the last record
   }
 
@@ -21,9 +22,10 @@ export class Session {
   // Add a frame of a camera or video, whose faces have ids from 0.
   addFrame(source, time, found, model) {
     const faces = found.map((face) => ({ ...face, id: face.id + 1 }));
+    this.frames += 1;
     for (const { id, expression, probabilities } of faces) {
       if (!this.series.has(id)) this.series.set(id, []);
-      this.series.get(id).push({ time, expression, probabilities });
+      this.series.get(id).push({ time, frame: this.frames, expression, probabilities });
     }
     return this.#add({ source, time, model, faces });
   }
