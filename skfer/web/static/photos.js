@@ -6,7 +6,8 @@ import { drawFaces } from "./overlay.js";
 import { byId, problem } from "./stage.js";
 
 const LONGER_SIDE = 4096; // of a copy
-const DRAWN_SIDE = 1000; // longer side for which the sizes of letters are meant
+const DRAWN_SIDE = 800; // longer side for which the sizes of letters are meant
+const MIN_RATIO = 0.8; // of letters in smaller photos
 
 // Add a photo with its faces. `onOpen` is called with the record.
 export function addRow(record, classes, onOpen) {
@@ -68,7 +69,7 @@ async function saveCopy({ file, source, faces, size }, classes) {
     const context = canvas.getContext("2d");
     context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     bitmap.close();
-    const ratio = Math.max(canvas.width, canvas.height) / DRAWN_SIDE;
+    const ratio = Math.max(MIN_RATIO, Math.max(canvas.width, canvas.height) / DRAWN_SIDE);
     const [width, height] = [canvas.width / ratio, canvas.height / ratio];
     const [across, down] = [width / size.width, height / size.height];
     const located = faces.map((face) => ({
