@@ -305,6 +305,15 @@ def test_changed_or_newer_files_are_refused(classifier, tmp_path, content, seale
         ('"epochs": 2', '"epochs": {"estimator": {"class": "Popen"}}', "class 'Popen'"),
         ('"epochs": 2', '"epochs": {"pickle": "gASV"}', "kind 'pickle'"),
         ('"format": 1', '"format": 0', "format 0"),
+        (
+            '"optimizer": "adam"',
+            '"optimizer": {"optimizer": {"class": "Popen", "settings": {"dict": []}}}',
+            "optimiser 'Popen', which is not known",
+        ),
+        ('"pixel_range": [0.0, 255.0]', '"pixel_range": [0.0, 1e300]', "pixel_range_ is 0 to 1e"),
+        ('"image_shape_": {"tuple": [24', '"image_shape_": {"tuple": [-24', "image_shape_ is"),
+        ('"_seed": ', '"n_iter_": ', "a network and no _seed"),
+        ('"class": "Functional"', '"class": "Subclass"', "'Subclass' is none of"),
     ],
 )
 def test_harmful_content_is_refused(content, sealed, old, new, message):

@@ -165,6 +165,7 @@ def test_a_file_with_damage_in_the_middle_is_read_to_its_end(tmp_path, reader, n
 def test_a_file_that_is_no_video_is_an_error(tmp_path, reader, crossing):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
+    (tmp_path / "photo.mp4").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     content = crossing.read_bytes()
     (tmp_path / "headless.mp4").write_bytes(content[: content.index(b"moov") - 4])
     with av.open(str(tmp_path / "sound.wav"), "w") as file:
@@ -177,7 +178,9 @@ def test_a_file_that_is_no_video_is_an_error(tmp_path, reader, crossing):
         "empty.mp4": "the file is empty",
         "headless.mp4": "moov.* is missing",
         "sound.wav": "it is no video",
+        "photo.mp4": r"it is a photo \(HEIC\)",
         "nowhere.mp4": "No such file",
+        "/dev/zero": "it is a device",
         "": "Is a directory",
     }.items():
         with pytest.raises(ValueError, match=why):
