@@ -48,7 +48,7 @@ class HaarDetector(Documented, BaseEstimator):
     scale_factor : float, default=1.2
         Ratio of successive scales of the search. Values nearer to 1 are slower and find more.
         Faces of more than 35 % of the shorter side are searched with 1.05.
-    min_neighbors : int, default=3
+    min_neighbors : int, default=2
         Number of windows that must agree on a face. Higher values give fewer false faces and
         miss more real ones. Faces of more than 35 % of the shorter side need 3 at most.
     min_face_size : int or float, default=0.04
@@ -100,7 +100,7 @@ class HaarDetector(Documented, BaseEstimator):
     def __init__(
         self,
         scale_factor: float = 1.2,
-        min_neighbors: int = 3,
+        min_neighbors: int = 2,
         min_face_size: float = 0.04,
         score_threshold: float = 1.05,
     ):
