@@ -54,6 +54,12 @@ def find_abstaining(estimator: Any) -> Any:
     return estimator
 
 
+def detector_of(estimator: Any) -> str | FaceDetector:
+    """Return the detector of the first step, a FaceCropper; "auto" for a classifier of faces."""
+    first = flat_steps(estimator)[0]
+    return first.detector if isinstance(first, FaceCropper) else "auto"
+
+
 def image_shape(estimator: Any) -> tuple[int, ...] | None:
     """Return the image shape of the network inside a fitted estimator; None if it takes any."""
     shape = getattr(estimator, "image_shape_", None)

@@ -220,14 +220,10 @@ def _detectors(pipelines: list[Any], detector: Any) -> dict[str, str]:
 
 def _detector_of(pipelines: list[Any]) -> Any:
     """Return the detector that all Pipelines use, or None."""
-    from skfer._pipelines import flat_steps
-    from skfer.preprocessing import FaceCropper
+    from skfer._pipelines import detector_of
 
-    found = []
-    for pipeline in pipelines:
-        first = None if pipeline is None else flat_steps(pipeline)[0]
-        # Pretrained Pipelines, and faces for a classifier alone, have the detector "auto".
-        found.append(first.detector if isinstance(first, FaceCropper) else "auto")
+    # Pretrained Pipelines have the detector "auto".
+    found = ["auto" if pipeline is None else detector_of(pipeline) for pipeline in pipelines]
     return found[0] if all(one is found[0] or one == found[0] for one in found) else None
 
 
