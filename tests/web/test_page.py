@@ -393,6 +393,32 @@ def test_long_names_and_errors_wrap(page, photo, tmp_path, width):
     )
 
 
+@pytest.mark.parametrize(("frames", "connected"), [([1, 2], True), ([1, 9], False)])
+def test_lines_of_the_history_break_only_where_frames_lack_the_face(page, frames, connected):
+    colored = """const [frames, done] = arguments;
+        const canvas = document.createElement("canvas");
+        Object.assign(canvas.style, { display: "block", width: "600px", height: "200px" });
+        document.body.append(canvas);
+        import("/static/chart.js").then(({ Chart }) => {
+          const points = frames.map((frame, index) => {
+            return { time: 1 + 8 * index, frame, probabilities: { angry: 0.75 } };
+          });
+          new Chart(canvas).draw(points, ["angry"], [0, 10]);
+          const { width, height } = canvas;
+          const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+          const red = (x) => {
+            return data.some((value, i) => {
+              return i % 4 === 0 && (i / 4) % width === x && value > data[i + 1] + 80;
+            });
+          };
+          const at = (second) => Math.round((50 + 53.4 * second) * canvas.width / 600);
+          canvas.remove();
+          done([red(at(1)), red(at(5)), red(at(9))]);
+        });"""
+    found = page.driver.execute_async_script(colored, frames)
+    assert found == [True, connected, True]
+
+
 def axe_violations(page):
     """Return what axe-core finds against WCAG 2.1 AA."""
     pytest.importorskip("axe_core_python", reason="no axe-core: pip install axe-core-python")
