@@ -7,7 +7,7 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("plot_*.py"))
 
 
 def test_each_example_has_a_heading_and_links_to_the_guide():
-    assert len(EXAMPLES) >= 12
+    assert len(EXAMPLES) >= 14
     for example in EXAMPLES:
         text = example.read_text(encoding="utf-8")
         _, rule, title, second_rule, *_ = text.splitlines()
