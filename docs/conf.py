@@ -7,9 +7,22 @@ import re
 import warnings
 
 import matplotlib as mpl
+from cycler import cycler
 
 import skfer
+from skfer.inspection._plotting import COLORS
 
+# The style of all plots. sphinx-gallery restores these defaults before each example.
+mpl.rcParamsDefault.update(
+    {
+        "axes.prop_cycle": cycler(color=COLORS),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlesize": "medium",
+        "font.size": 11,
+    }
+)
+mpl.rcdefaults()
 mpl.use("Agg")
 # A page shows what a reader is told, not where the machine that built it keeps its packages.
 warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\n"

@@ -61,6 +61,10 @@ def test_links_between_pages(page):
         place = page.parent / target
         # The gallery and the drawn figures are made when the site is built.
         made = target in ("gallery/index.rst", "../gallery/index.rst", "benchmarks/index.rst")
+        if example := re.search(
+            r"gallery/(?:images/sphx_glr_)?(plot_[a-z0-9_]+?)(?:_\d{3}\.png|\.rst)$", target
+        ):
+            made = (ROOT / "examples" / f"{example[1]}.py").exists()
         assert made or place.exists(), f"{page.name} links to {target}"
 
 
