@@ -51,7 +51,7 @@ search = GridSearchCV(
     FacialExpressionClassifier(
         epochs=8, batch_size=32, learning_rate=3e-3, verbose=0, random_state=0
     ),
-    {"network": ["one_hidden_layer", "small_cnn", "mini_xception"]},
+    {"network": ["one_hidden_layer", "small_cnn"]},
     cv=2,
     refit=False,
 )
@@ -81,3 +81,6 @@ for name, mean, spread, seconds in zip(
 axis.set(xscale="log", xlim=(1e4, 1e6), ylim=(0, 1.02))
 axis.set(xlabel="parameters", ylabel="accuracy in 2 folds")
 plt.show()
+
+# %%
+# The convolutions of ``"small_cnn"`` double the accuracy of the single hidden layer.
