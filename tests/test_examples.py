@@ -19,6 +19,7 @@ def test_each_example_has_a_heading_and_links_to_the_guide():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
 @pytest.mark.usefixtures("figures_in_memory")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example(example, tmp_path, monkeypatch):
