@@ -4,8 +4,9 @@
 
 Tight crops: the face of the astronaut of scikit-image and of frames of a video, cut as squares of
 which the face fills 70, 85 and 100 %, in several sizes and with small shifts. The boxes of YuNet in
-the whole pictures are the reference. Backgrounds: pictures of scikit-image and scikit-learn without
-faces, whole and in quarters of 1,024 pixels. A table is printed and written to
+the whole pictures are the reference. Tilted and scaled: the same pictures as a whole, rotated about
+the face, and reduced until the face has a given height. Backgrounds: pictures of scikit-image and
+scikit-learn without faces, whole and in quarters of 1,024 pixels. A table is printed and written to
 ``benchmarks/results/detection.json``.
 """
 
@@ -31,6 +32,8 @@ SHIFTS = ((0.0, 0.0), (0.04, -0.03), (-0.05, 0.04))
 # A face is found if a box has its centre within this share of the height of the reference, and a
 # side between these shares of that of the reference.
 CENTER, SMALLEST, LARGEST = 0.45, 0.55, 1.8
+TILTS = (0, 10, 20, 30)  # degrees, to both sides
+HEIGHTS = (12, 16, 24, 32, 48, 96)  # of the face, in pixels
 PHOTO_SIDE = 4032
 BACKGROUNDS = "coffee chelsea rocket brick gravel grass text page moon retina clock"
 
@@ -65,6 +68,37 @@ def tight_crops(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, .
     return crops
 
 
+def tilted(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, ...]]:
+    """Return (picture, box of the face, degrees) of pictures that are rotated about the face."""
+    rotated = []
+    for picture, degrees, side in itertools.product(pictures, TILTS, (-1, 1)):
+        box = reference.detect(picture).boxes[0].astype(float)
+        center = box[:2] + box[2:] / 2
+        matrix = cv2.getRotationMatrix2D(tuple(center), side * degrees, 1)
+        turned = cv2.warpAffine(
+            picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REFLECT
+        )
+        rotated.append((turned, box, degrees))
+    return rotated
+
+
+def reduced(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, ...]]:
+    """Return (picture, box of the face, height of the face) of reduced pictures."""
+    small = []
+    for picture, height in itertools.product(pictures, HEIGHTS):
+        box = reference.detect(picture).boxes[0].astype(float)
+        scale = min(1, height / box[3])
+        copy = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small.append((copy, box * scale, height))
+    return small
+
+
+def share_found(detector: Any, cases: list[tuple[Any, ...]], value: float) -> float:
+    chosen = [(picture, box) for picture, box, this in cases if this == value]
+    found = [is_found(detector.detect(picture).boxes.astype(float), box) for picture, box in chosen]
+    return float(np.mean(found))
+
+
 def is_found(boxes: np.ndarray, face: np.ndarray) -> bool:
     centers = boxes[:, :2] + boxes[:, 2:] / 2
     distances = np.abs(centers - (face[:2] + face[2:] / 2)).max(axis=1)
@@ -87,7 +121,9 @@ def backgrounds() -> list[np.ndarray]:
     return [*pictures, *parts]
 
 
-def measure(detector: Any, crops: list[Any], empty: list[np.ndarray]) -> dict[str, Any]:
+def measure(
+    detector: Any, crops: list[Any], turned: list[Any], small: list[Any], empty: list[np.ndarray]
+) -> dict[str, Any]:
     found = [is_found(detector.detect(crop).boxes.astype(float), box) for crop, box, *_ in crops]
     sizes, fills = (np.array([crop[column] for crop in crops]) for column in (2, 3))
     recall = {f"{size} pixels": np.mean(found, where=sizes == size) for size in SIZES}
@@ -97,6 +133,11 @@ def measure(detector: Any, crops: list[Any], empty: list[np.ndarray]) -> dict[st
     return {
         "recall": float(np.mean(found)),
         **{name: float(value) for name, value in recall.items()},
+        **{
+            f"tilt of {degrees} degrees": share_found(detector, turned, degrees)
+            for degrees in TILTS
+        },
+        **{f"face of {height} pixels": share_found(detector, small, height) for height in HEIGHTS},
         "false faces": sum(len(detector.detect(picture)) for picture in empty),
         "CPU ms, 512 pixels": cpu_ms(detector, astronaut),
         f"CPU ms, {PHOTO_SIDE} pixels": cpu_ms(detector, photo),
@@ -120,16 +161,18 @@ def main() -> None:
     yunet = YuNetDetector(arguments.yunet, refine_landmarks=False)
     pictures = [skimage.data.astronaut(), *read_frames(arguments.video, arguments.frames)]
     crops, empty = tight_crops(pictures, yunet), backgrounds()
+    turned, small = tilted(pictures, yunet), reduced(pictures, yunet)
     detectors = {
         "haar": HaarDetector(),
         "haar, min_neighbors=3": HaarDetector(min_neighbors=3),
-        "haar, scale_factor=1.2": HaarDetector(scale_factor=1.2),
+        "haar, scale_factor=1.1": HaarDetector(scale_factor=1.1),
+        "haar, min_face_size=24": HaarDetector(min_face_size=24),
         "yunet": yunet,
     }
     print(f"{len(crops)} tight crops, {len(empty)} pictures without faces")
     table = {}
     for name, detector in detectors.items():
-        table[name] = measure(detector, crops, empty)
+        table[name] = measure(detector, crops, turned, small, empty)
         print(name, {key: round(value, 3) for key, value in table[name].items()}, flush=True)
     counts = {"crops": len(crops), "backgrounds": len(empty)}
     _results.write("detection", {**counts, "detectors": table, "versions": _results.versions()})
