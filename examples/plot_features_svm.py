@@ -12,22 +12,21 @@ any of them or several together. Use them if there are few images or little time
 # %%
 # Define four kinds of features
 # -----------------------------
-# `ExpressionEmbedder` fits a network and returns the inputs of its last layer. `FeatureUnion`
-# concatenates features.
+# `ExpressionEmbedder` returns the inputs of the last layer of a network, here of the shipped one,
+# which `FrozenEstimator` keeps as it is. `FeatureUnion` concatenates features.
 
 import matplotlib.pyplot as plt
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skfer import ExpressionEmbedder, FacialExpressionClassifier, HOGDescriptor, LBPDescriptor
+from skfer import ExpressionEmbedder, HOGDescriptor, LBPDescriptor, load_pretrained
 from skfer.datasets import make_faces
 
 faces = make_faces(300, classes=["happy", "neutral", "sad", "surprise"], random_state=0)
-network = FacialExpressionClassifier(
-    "mini_xception", epochs=10, batch_size=32, learning_rate=5e-3, random_state=0
-)
+network = FrozenEstimator(load_pretrained("fer2013"))
 features = {
     "LBP": LBPDescriptor(),
     "HOG": HOGDescriptor(),
@@ -54,14 +53,16 @@ axes.set_xlabel("accuracy in 3 folds")
 plt.show()
 
 # %%
-# Tune the network inside the Pipeline
-# ------------------------------------
-# A search can set the parameters of the network and of the SVM.
+# The features of the network are the best; HOG adds little to them.
+#
+# Tune features and SVM together
+# ------------------------------
+# A search sets the parameters of both.
 
 search = GridSearchCV(
-    make_pipeline(ExpressionEmbedder(network), StandardScaler(), SVC()),
-    {"expressionembedder__estimator__augment": ["none", "flip"]},
-    cv=2,
+    make_pipeline(HOGDescriptor(), StandardScaler(), SVC()),
+    {"hogdescriptor__pixels_per_cell": [6, 8], "svc__C": [1, 10]},
+    cv=3,
 )
 search.fit(faces.images, faces.labels)
 print(f"best: {search.best_params_}, accuracy {search.best_score_:.2f}")
