@@ -24,7 +24,6 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import _results
 import cv2
 from skimage.data import astronaut
 
@@ -151,6 +150,9 @@ def main() -> None:
         ratio = medians[OURS]["wall_seconds"] / medians[FER]["wall_seconds"]
         print(f"wall time of {OURS} to that of fer: {ratio:.2f}")
     print(f"imports of {OURS}: {', '.join(heavy) or 'none of ' + ', '.join(FORBIDDEN)}")
+    # Imported late, because the peak memory of a process includes that of its parent at its start.
+    import _results
+
     result = {"rounds": arguments.rounds, "load_before": round(load, 1), "imports": heavy}
     _results.write("startup", result | {"processes": medians, "versions": _results.versions()})
 
