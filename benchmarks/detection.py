@@ -47,11 +47,10 @@ def read_frames(path: str, count: int) -> list[np.ndarray]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, count).astype(int)]
 
 
-def tight_crops(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, ...]]:
+def tight_crops(faces: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[Any, ...]]:
     """Return (crop, box of the face in the crop, size, fill)."""
     crops = []
-    for picture in pictures:
-        x, y, width, height = reference.detect(picture).boxes[0]
+    for picture, (x, y, width, height) in faces:
         for fill, size, shift in itertools.product(FILLS, SIZES, SHIFTS):
             side = min(height / fill, *picture.shape[:2])
             left, top = (
@@ -68,11 +67,10 @@ def tight_crops(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, .
     return crops
 
 
-def tilted(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, ...]]:
+def tilted(faces: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[Any, ...]]:
     """Return (picture, box of the face, degrees) of pictures that are rotated about the face."""
     rotated = []
-    for picture, degrees, side in itertools.product(pictures, TILTS, (-1, 1)):
-        box = reference.detect(picture).boxes[0].astype(float)
+    for (picture, box), degrees, side in itertools.product(faces, TILTS, (-1, 1)):
         center = box[:2] + box[2:] / 2
         matrix = cv2.getRotationMatrix2D(tuple(center), side * degrees, 1)
         turned = cv2.warpAffine(
@@ -82,11 +80,10 @@ def tilted(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, ...]]:
     return rotated
 
 
-def reduced(pictures: list[np.ndarray], reference: Any) -> list[tuple[Any, ...]]:
+def reduced(faces: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[Any, ...]]:
     """Return (picture, box of the face, height of the face) of reduced pictures."""
     small = []
-    for picture, height in itertools.product(pictures, HEIGHTS):
-        box = reference.detect(picture).boxes[0].astype(float)
+    for (picture, box), height in itertools.product(faces, HEIGHTS):
         scale = min(1, height / box[3])
         copy = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         small.append((copy, box * scale, height))
@@ -160,8 +157,9 @@ def main() -> None:
     arguments = parser.parse_args()
     yunet = YuNetDetector(arguments.yunet, refine_landmarks=False)
     pictures = [skimage.data.astronaut(), *read_frames(arguments.video, arguments.frames)]
-    crops, empty = tight_crops(pictures, yunet), backgrounds()
-    turned, small = tilted(pictures, yunet), reduced(pictures, yunet)
+    faces = [(picture, yunet.detect(picture).boxes[0].astype(float)) for picture in pictures]
+    crops, turned, small = tight_crops(faces), tilted(faces), reduced(faces)
+    empty = backgrounds()
     detectors = {
         "haar": HaarDetector(),
         "haar, min_neighbors=3": HaarDetector(min_neighbors=3),

@@ -116,6 +116,12 @@ def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:
     return f"{text[:half]}...{text[half - most + 3 :]}"
 
 
+def join_first(names: list[str], most: int) -> str:
+    """Join the first names by commas, and count the others: ``"a, b and 3 more"``."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def check_int(name: str, value: Any, least: int = 1) -> None:
     """Raise `ValueError` unless a parameter is an int of at least `least`."""
     if not isinstance(value, Integral) or value < least:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from skfer._utils import printable, shorten
+from skfer._utils import join_first, printable, shorten
 from skfer.cli._options import (
     OUTPUT_FILE,
     SOME_UNREADABLE,
@@ -127,8 +127,7 @@ def _report_missing(table: Any, on_missing: str) -> None:
     without = table[table["face"].isna() & table["error"].isna()]["image"].tolist()
     if not without:
         return
-    more = len(without) - _MAX_NAMED_PHOTOS
-    names = ", ".join(without[:_MAX_NAMED_PHOTOS]) + (f" and {more} more" if more > 0 else "")
+    names = join_first(without, _MAX_NAMED_PHOTOS)
     result = {
         "blank": "there is no expression. --on-missing image classifies the whole photo.",
         "image": "the whole photo is classified. --on-missing blank gives no expression.",

@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skfer._base import ImageEstimator, ImagesOut
 from skfer._images._batch import Images, LazyImage, image_name, read_image
 from skfer._images._dense import for_each_image, memory_share
-from skfer._utils import page
+from skfer._utils import join_first, page
 from skfer.detection import (
     Detections,
     FaceDetector,
@@ -428,9 +428,8 @@ class _LazyCrop(LazyImage):
 def _report_missing(missing: list[int], images: Images, on_missing: str) -> None:
     """Warn about images without a face; raise `ValueError` if ``on_missing="raise"``."""
     most = _MAX_NAMED_IMAGES if on_missing == "raise" else _MAX_WARNED_IMAGES
-    names = ", ".join(image_name(images, index) for index in missing[:most])
-    more = f" and {len(missing) - most} more" if len(missing) > most else ""
-    count = f"{len(missing)} of {len(images)} images: no face found in {names}{more}"
+    names = join_first([image_name(images, index) for index in missing], most)
+    count = f"{len(missing)} of {len(images)} images: no face found in {names}"
     if on_missing == "raise":
         raise ValueError(
             f"{count}. Use on_missing='image' or 'blank' to keep them. "

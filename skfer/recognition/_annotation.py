@@ -180,22 +180,20 @@ def _place_labels(
     image: np.ndarray, marks: list[FaceMark], letter: float, line: int
 ) -> list[tuple[Box, str, int]]:
     """Return the box, text and letter size of each label; short texts if the long ones collide."""
+    others = [[other.box for other in marks if other is not mark] for mark in marks]
     labels: list[tuple[Box, str, int]] = []
     for short in (False, True):
         labels = []
-        for mark in marks:
+        for mark, faces in zip(marks, others, strict=True):
             text, size = _fit_text(short * mark.short or mark.text, letter, image.shape[1])
             width, height = _text_size(text, size)
             box_size = (width + 4 * line, height + 2 * line)
             occupied = [box for box, _, _ in labels]
-            others = [other.box for other in marks if other is not mark]
-            box = _place_label(image, mark.box, box_size, 2 * line, occupied, others)
+            box = _place_label(image, mark.box, box_size, 2 * line, occupied, faces)
             labels.append((box, text, size))
         boxes = [box for box, _, _ in labels]
-        others_of = [[m.box for m in marks if m is not mark] for mark in marks]
         if not any(
-            _overlaps_any(box, [*boxes[:index], *others_of[index]])
-            for index, box in enumerate(boxes)
+            _overlaps_any(box, [*boxes[:index], *others[index]]) for index, box in enumerate(boxes)
         ):
             break
     return labels

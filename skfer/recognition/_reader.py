@@ -17,7 +17,7 @@ import numpy as np
 
 from skfer._images._batch import Images, image_name, image_sequence
 from skfer._pipelines import split_pipeline
-from skfer._utils import shorten
+from skfer._utils import join_first, shorten
 from skfer.detection import Detections, FaceDetector
 from skfer.detection._base import detector_name
 
@@ -386,11 +386,10 @@ def validate_region(region: Any) -> Region:
 
 def _missing_faces(names: list[str]) -> ValueError:
     """Return the error for images without a face; it names the first ones."""
-    more = len(names) - _MAX_NAMED_IMAGES
-    listed = ", ".join(names[:_MAX_NAMED_IMAGES]) + (f" and {more} more" if more > 0 else "")
     return ValueError(
-        f"No face found in {listed} (on_missing='raise'). Use on_missing='blank' to keep them "
-        "without an expression, or 'image' to classify the whole image."
+        f"No face found in {join_first(names, _MAX_NAMED_IMAGES)} (on_missing='raise'). Use "
+        "on_missing='blank' to keep them without an expression, or 'image' to classify the whole "
+        "image."
     )
 
 
