@@ -51,8 +51,8 @@ def median_seconds(call: Callable[[np.ndarray], Any], faces: np.ndarray) -> floa
     return statistics.median(times)
 
 
-def right(said: list[str], labels: np.ndarray) -> float:
-    named = [SAME.get(name.lower(), name.lower()) for name in said]
+def right(answers: list[str], labels: np.ndarray) -> float:
+    named = [SAME.get(name.lower(), name.lower()) for name in answers]
     return round(float(np.mean([a == b for a, b in zip(named, labels, strict=True)])), 4)
 
 
@@ -97,17 +97,16 @@ def measure(system: System, folder: Path, started: float, times_only: bool) -> d
     result["own_call_seconds"] = round(median_seconds(system.own, faces), 6)
     part = faces[:512] if times_only else faces
     system.batch(part[:BATCH])
-    said: list[str] = []
-    seconds = [seconds_of(lambda: said.extend(system.batch(part)))]
+    answers: list[str] = []
+    seconds = [seconds_of(lambda: answers.extend(system.batch(part)))]
     while sum(seconds) < SECONDS and len(seconds) < 3:
         seconds.append(seconds_of(lambda: system.batch(part)))
     result["faces_a_second"] = round(len(part) / statistics.median(seconds), 1)
     if not times_only:
-        result["accuracy"] = right(said, labels)
+        result["accuracy"] = right(answers, labels)
         own = [system.own(face) for face in faces[::OWN_EVERY]]
         result["own_call_accuracy"] = right(own, labels[::OWN_EVERY])
         result["own_call_images"] = len(own)
-        result |= system.extras(faces)
     result["peak_megabytes"] = peak_megabytes()
     result["disk_megabytes"] = megabytes(system.distributions)
     return result

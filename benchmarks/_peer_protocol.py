@@ -42,10 +42,6 @@ class System:
         """Label of the first face in a photo, by the public call."""
         raise NotImplementedError
 
-    def extras(self, faces: np.ndarray) -> dict[str, Any]:
-        """Further measurements."""
-        return {}
-
 
 def in_color(face: np.ndarray) -> np.ndarray:
     """Repeat the gray face in three channels."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from typing import Any
 
-from _peer_protocol import System, seconds_of
+from _peer_protocol import System
 
 
 class Skfer(System):
@@ -42,24 +41,3 @@ class Skfer(System):
 
     def photo(self, path):
         return str(self.pipeline.predict([path])[0])
-
-    def extras(self, faces):
-        """Compare with `keras.Model.predict` of the same network, in alternation."""
-        other = self.classifier.backend == "onnx-int8"  # no equal precision to compare at
-        if other or self.classifier.test_time_augmentation is not None:
-            return {}
-        network, images = self.classifier.network_, faces[..., None]
-        found = {}
-        for batch_size in (32, 256):
-            pairs = [
-                (
-                    seconds_of(lambda: self.classifier.predict_proba(images)),
-                    seconds_of(lambda b=batch_size: network.predict(images, b, verbose=0)),
-                )
-                for _ in range(4)
-            ][1:]
-            found[f"keras_predict_batch_{batch_size}"] = {
-                "keras_faces_a_second": round(len(faces) / statistics.median(b for _, b in pairs)),
-                "ratio": round(statistics.median(b / a for a, b in pairs), 2),
-            }
-        return {"beside_keras": found}

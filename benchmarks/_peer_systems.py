@@ -223,13 +223,10 @@ class PyFeat(System):
 
 
 SYSTEMS: dict[str, Callable[[], System]] = {
-    "skfer": Skfer,
+    "skfer": Skfer,  # with YuNet if its file is installed
+    "skfer haar": lambda: Skfer(cropper__detector="haar"),
     "skfer flip": lambda: Skfer(classifier__test_time_augmentation="flip"),
     "skfer ten": lambda: Skfer(classifier__test_time_augmentation="ten"),
-    "skfer onnx": lambda: Skfer(classifier__backend="onnx"),
-    "skfer onnx flip": lambda: Skfer(
-        classifier__backend="onnx", classifier__test_time_augmentation="flip"
-    ),
     "skfer int8": lambda: Skfer(classifier__backend="onnx-int8"),
     "skfer int8 flip": lambda: Skfer(
         classifier__backend="onnx-int8", classifier__test_time_augmentation="flip"

@@ -74,14 +74,6 @@ def page(result: dict) -> str:
         for name, others in result["ratios_to_fer"].items()
         for other, found in others.items()
     ]
-    for name, found in result["systems"].items():
-        for call, beside in found.get("beside_keras", {}).items():
-            lines += [
-                "",
-                f"{name}: {beside['ratio']:.2f} times the faces per second of "
-                f"`keras.Model.predict` with a batch size of {call.rsplit('_', 1)[1]}, the same "
-                "network in float32.",
-            ]
     lines += ["", "fer's public call enlarges the given box by 10 pixels. Its accuracy:", ""]
     lines += [
         f"- {name}: {found['own_call_accuracy']:.3f} on {found['own_call_images']} of the faces"
