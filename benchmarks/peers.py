@@ -154,7 +154,7 @@ def run(arguments: argparse.Namespace) -> dict:
     load = os.getloadavg()[0]
     systems: dict[str, dict] = {}
     pythons: dict[str, Path | str] = dict.fromkeys(
-        [name for name in OURS if not arguments.only or "skfer" in arguments.only], sys.executable
+        [name for name in OURS if not arguments.only or name in arguments.only], sys.executable
     )
     own_version = version("skfer")
     about = {name: {"version": own_version} for name in pythons}
@@ -225,7 +225,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, help="number of faces")
-    parser.add_argument("--only", nargs="+", help="names of packages to measure")
+    parser.add_argument("--only", nargs="+", help="packages and systems of skfer to measure")
     parser.add_argument(
         "--pipeline", type=Path, help="a Pipeline saved with joblib instead of the shipped one"
     )
