@@ -34,7 +34,8 @@ RUNS = {
     | {
         "network_params": {"width": 0.5, "dropout": 0.1},
         "start": "shrunk",
-        "epochs": 30,
+        "epochs": 70,
+        "full_size_epochs": 8,
         "learning_rate": 0.05,
         "weight_decay": 2e-4,
         "teacher": "shipped",
@@ -42,9 +43,12 @@ RUNS = {
     },
     "base": _DEFAULTS
     | {
-        "epochs": 100,
+        "start": "shipped",
+        "epochs": 16,
+        "full_size_epochs": 16,
+        "learning_rate": 0.04,
         "teacher": "shipped",
-        "taught": 0.3,
+        "taught": 0.5,
         "augment": _MILD | {"erasing": 0.3, "cutmix": 0.3},
     },
 }

@@ -121,6 +121,8 @@ class Run:
             self._restore()
         elif (FOLDER / "snapshots" / f"{name}.npz").exists():
             self._restore_snapshot()
+        elif self.recipe.get("start") == "shipped":
+            self.network.set_weights(shipped_weights())
         elif self.recipe.get("start") == "shrunk":
             wide = build({}, self.size)
             wide.set_weights(shipped_weights())
