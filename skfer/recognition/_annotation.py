@@ -179,23 +179,19 @@ def draw_marks(image: np.ndarray, marks: list[FaceMark]) -> None:
 def _place_labels(
     image: np.ndarray, marks: list[FaceMark], letter: float, line: int
 ) -> list[tuple[Box, str, int]]:
-    """Return the box, text and letter size of each label; short texts if the long ones collide."""
-    others = [[other.box for other in marks if other is not mark] for mark in marks]
+    """Return the box, text and letter size of each label; it is short if there is little room."""
     labels: list[tuple[Box, str, int]] = []
-    for short in (False, True):
-        labels = []
-        for mark, faces in zip(marks, others, strict=True):
-            text, size = _fit_text(short * mark.short or mark.text, letter, image.shape[1])
+    for mark in marks:
+        others = [other.box for other in marks if other is not mark]
+        occupied = [box for box, _, _ in labels]
+        for label in (mark.text, mark.short or mark.text):
+            text, size = _fit_text(label, letter, image.shape[1])
             width, height = _text_size(text, size)
             box_size = (width + 4 * line, height + 2 * line)
-            occupied = [box for box, _, _ in labels]
-            box = _place_label(image, mark.box, box_size, 2 * line, occupied, faces)
-            labels.append((box, text, size))
-        boxes = [box for box, _, _ in labels]
-        if not any(
-            _overlaps_any(box, [*boxes[:index], *others[index]]) for index, box in enumerate(boxes)
-        ):
-            break
+            box = _place_label(image, mark.box, box_size, 2 * line, occupied, others)
+            if not _overlaps_any(box, [*occupied, *others]):
+                break
+        labels.append((box, text, size))
     return labels
 
 

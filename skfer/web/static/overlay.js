@@ -93,7 +93,7 @@ function drawBox(context, { x, y, width, height }, color, chosen) {
   }
 }
 
-// Draw the labels of all faces in the longest form that has room, or else their numbers.
+// Draw the label of each face in the longest form that has room, or else its number.
 function drawChips(context, located, width, height) {
   context.font = `600 14px ${FONT}`;
   context.textBaseline = "middle";
@@ -104,20 +104,18 @@ function drawChips(context, located, width, height) {
     ({ face }) => `${single ? "" : `${face.id}  `}${face.expression}`,
     ({ face }) => (single ? face.expression : String(face.id)),
   ];
-  for (const form of forms) {
-    const last = form === forms.at(-1);
-    const chips = [];
-    for (const item of located) {
-      const chip = placeChip(context, item, form(item), [...located, ...chips], width, height, last);
-      if (chip) chips.push(chip);
-    }
-    if (chips.length < located.length) continue;
-    for (const chip of chips) {
+  const chips = [];
+  for (const item of located) {
+    for (const form of forms) {
+      const others = [...located, ...chips];
+      const chip = placeChip(context, item, form(item), others, width, height, form === forms.at(-1));
+      if (!chip) continue;
+      chips.push(chip);
       fillPanel(context, chip, 8);
       context.fillStyle = TEXT_COLOR;
       context.fillText(chip.text, chip.x + CHIP.padding, chip.y + CHIP.height / 2 + 0.5);
+      break;
     }
-    return;
   }
 }
 
