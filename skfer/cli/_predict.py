@@ -208,8 +208,8 @@ def _group_by_photo(table: Any) -> list[dict[str, Any]]:
     detector = table.attrs["detector"]
     photos: list[dict[str, Any]] = []
     for row in table.to_dict("records"):
-        # The first row of a photo has face 0, or no face.
-        if _is_missing(row["face"]) or row["face"] == 0:
+        # The first row of a photo has face 1, or no face.
+        if _is_missing(row["face"]) or row["face"] == 1:
             photos.append({"image": row["image"], "detector": detector, "faces": []})
         if not _is_missing(row["error"]):
             photos[-1]["error"] = row["error"]

@@ -331,7 +331,7 @@ class FaceReader:
             if len(batch) > 1:  # classify the images one by one to find the faulty one
                 return [self._classify([image], on_error)[0] for image in batch]
             # X[0] in an error of the classifier is a face, not an image of the batch.
-            reason = re.sub(r"^X\[(\d+)\]", r"face \1", str(error))
+            reason = re.sub(r"^X\[(\d+)\]", lambda found: f"face {int(found[1]) + 1}", str(error))
             name = batch[0].name
             failed = _ImageFaces(name, error=f"{name} has faces that can't be classified: {reason}")
             return self._classify([failed], on_error)

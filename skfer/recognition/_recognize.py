@@ -80,7 +80,7 @@ def recognize(
             Path, or index in the batch if there is no path. Bytes of a path that are not UTF-8
             are escaped.
         face : Int64
-            Index of the face in its image; missing if there is no face.
+            Number of the face in its image, from 1; missing if there is no face.
         x, y, width, height : Int64
             Box of the detector in pixels.
         confidence : float64
@@ -115,8 +115,8 @@ def recognize(
     >>> table = recognize(photos, classifier.fit(faces.images, faces.labels))
     >>> table[["image", "face", "width"]]
        image  face  width
-    0      0     0 ...
-    1      1     0 ...
+    0      0     1 ...
+    1      1     1 ...
     >>> table.columns[-4:].tolist()
     ['expression', 'probability', 'happy', 'sad']
     """
@@ -156,21 +156,22 @@ def _face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]
     whole = reading.whole_image
     return [
         (
-            None if whole else face,
+            None if whole else number,
             *box,
             None if whole else score,
             expression,
             max(row),
             *row,
         )
-        for face, (box, score, expression, row) in enumerate(
+        for number, (box, score, expression, row) in enumerate(
             zip(
                 faces.boxes.tolist(),
                 faces.scores.tolist(),
                 reader.expressions(reading.probabilities),
                 reading.probabilities.tolist(),
                 strict=True,
-            )
+            ),
+            start=1,
         )
     ]
 

@@ -134,7 +134,7 @@ class FaceFollower:
         frames are farther apart, one detection is enough.
     known : iterable of KnownFace, default=()
         State of another follower to continue from.
-    next_id : int, default=0
+    next_id : int, default=1
         Number of the next new face.
     last : float, default=None
         Time of the other follower's last frame.
@@ -161,8 +161,8 @@ class FaceFollower:
     ...     faces = Detections(np.array([[left, 5, 40, 40]]), np.array([1.0]))
     ...     (face,) = follower.follow(FaceReading(faces, np.array([[0.9, 0.1]])), time)
     ...     face.face_id, face.box
-    (0, (5, 5, 40, 40))
-    (0, (7, 5, 40, 40))
+    (1, (5, 5, 40, 40))
+    (1, (7, 5, 40, 40))
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class FaceFollower:
         *,
         min_duration: float = 0.0,
         known: Iterable[KnownFace] = (),
-        next_id: int = 0,
+        next_id: int = 1,
         last: float | None = None,
     ):
         self.next_id = next_id

@@ -164,8 +164,8 @@ def follow_faces(
     ...     video.release()
     ...     for frame in follow_faces(file):
     ...         print(frame.timestamp, [face.face_id for face in frame.faces])
-    0.0 [0]
-    0.1 [0]
+    0.0 [1]
+    0.1 [1]
     """
     check_options(every, smoothing, min_duration)
     reader = make_reader(pipeline, detector, n_jobs, region)

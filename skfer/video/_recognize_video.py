@@ -78,7 +78,7 @@ class VideoReport:
 
         ========================== =========================================================
         frame, timestamp           number of the frame from 0, and seconds since the first
-        face_id                    number of the face, the same in all frames
+        face_id                    number of the face from 1, the same in all frames
         x, y, width, height        box in pixels
         confidence                 score of the detector, on its own scale
         detected                   whether the face was detected in this frame; False for
@@ -190,7 +190,7 @@ def recognize_video(
     ...     video.release()
     ...     report = recognize_video(file, output=f"{folder}/drawn.mp4")
     >>> report.n_frames, report.n_faces, report.faces["face_id"].tolist()
-    (2, 1, [0, 0])
+    (2, 1, [1, 1])
     """
     check_options(every, smoothing, min_duration)
     if csv is not None:
@@ -240,8 +240,7 @@ def recognize_video(
                 bar.update(1)
                 report.n_frames = frame.index + 1
                 report.seconds = frame.timestamp
-                highest = max((face.face_id for face in frame.faces), default=-1)
-                report.n_faces = max(report.n_faces, highest + 1)
+                report.n_faces = max([report.n_faces, *(face.face_id for face in frame.faces)])
                 if on_frame is not None and on_frame(frame, picture) is False:
                     break
         except KeyboardInterrupt:

@@ -46,7 +46,7 @@ class TimelineDisplay:
     >>> import matplotlib.pyplot as plt
     >>> import pandas as pd
     >>> from skfer.video import TimelineDisplay
-    >>> faces = pd.DataFrame({"frame": [0, 1, 2], "timestamp": [0.0, 0.1, 0.2], "face_id": 0})
+    >>> faces = pd.DataFrame({"frame": [0, 1, 2], "timestamp": [0.0, 0.1, 0.2], "face_id": 1})
     >>> faces[["x", "y", "width", "height", "confidence"]] = 1
     >>> faces[["detected", "expression", "probability"]] = True, "happy", 0.9
     >>> faces["happy"], faces["sad"] = [0.7, 0.8, 0.9], [0.3, 0.2, 0.1]

@@ -20,7 +20,7 @@ def test_predict_prints_a_line_for_each_face(skfer, model, photo_files):
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert len(lines) >= 4
-    assert lines[0].startswith(f"{photo_files[0]}: face 0: ")
+    assert lines[0].startswith(f"{photo_files[0]}: face 1: ")
     assert "only if you trust its author" in result.stderr
 
 

@@ -85,7 +85,7 @@ def test_webcam_without_a_window(skfer, model, monkeypatch):
     result = skfer("webcam", "--no-window", "--model", model)
     assert result.exit_code == 0, result.stderr
     (line,) = result.stdout.splitlines()
-    assert line.startswith("0.40 s: face 0: ")
+    assert line.startswith("0.40 s: face 1: ")
 
 
 def test_webcam_without_a_screen(skfer, model, monkeypatch):

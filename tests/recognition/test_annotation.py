@@ -65,7 +65,7 @@ def test_labels_bars_and_copies():
 def test_labels_and_bars_cover_no_other_face(side):
     boxes = [(x, y, side, side) for y in (40, 220) for x in (30, 200, 370)]
     faces = faces_at(*boxes)
-    faces["face"] = pd.array(range(6), dtype="Int64")
+    faces["face"] = pd.array(range(1, 7), dtype="Int64")
     image = np.full((400, 540, 3), 90, np.uint8)
     plain, drawn = annotate(image, faces), annotate(image, faces, bars=True)
     for x, y, width, height in boxes:
@@ -83,11 +83,11 @@ def test_faces_have_the_numbers_of_their_rows():
         table = faces.iloc[: len(numbers)].assign(**{column: numbers})
         return annotate(image, table)[:100, :250]
 
-    assert (label([0, 1]) != label([1, 0])).any()
-    np.testing.assert_array_equal(label([0, 1]), label([0, 1], "face_id"))
+    assert (label([1, 2]) != label([2, 1])).any()
+    np.testing.assert_array_equal(label([1, 2]), label([1, 2], "face_id"))
     # A single face needs no number, except for the number of a person in a video.
-    np.testing.assert_array_equal(label([0]), label([1]))
-    assert (label([0], "face_id") != label([1], "face_id")).any()
+    np.testing.assert_array_equal(label([1]), label([2]))
+    assert (label([1], "face_id") != label([2], "face_id")).any()
 
 
 def test_letters_have_smooth_edges():

@@ -56,7 +56,7 @@ def test_rows_and_probabilities(two_faces, detector, fitted_pipeline, photo_file
         *("expression", "probability", *CLASSES),
     ]
     assert table["image"].tolist() == [0, 0, 1, 2, 2]
-    assert table["face"].tolist() == [0, 1, pd.NA, 0, 1]
+    assert table["face"].tolist() == [1, 2, pd.NA, 1, 2]
     assert table.loc[0, ["x", "y", "width", "height"]].tolist() == [160, 60, 100, 100]
     assert table.loc[1, "confidence"] == pytest.approx(0.9)
     assert table.loc[2, "face":].isna().all()
@@ -66,7 +66,7 @@ def test_rows_and_probabilities(two_faces, detector, fitted_pipeline, photo_file
     np.testing.assert_array_equal(found["probability"], found[CLASSES].max(axis=1))
     table = recognize(photo_files, fitted_pipeline)
     expected = fitted_pipeline.predict_proba(photo_files)
-    largest = table[table["face"] == 0]
+    largest = table[table["face"] == 1]
     assert largest["image"].tolist() == [str(path) for path in photo_files]
     np.testing.assert_allclose(largest[CLASSES], expected, atol=1e-6)
     photos = photo_files * 3
@@ -134,7 +134,7 @@ def test_unreadable_and_faulty_images(photo_files, fitted_pipeline, astronaut):
     assert table["error"].isna().tolist() == [True, False, False, False, True]
     assert table["error"][1] == "X[1] can't be searched for faces: no thirteens"
     assert table["error"][2].startswith(
-        "X[2] has faces that can't be classified: face 0 has values"
+        "X[2] has faces that can't be classified: face 1 has values"
     )
     assert "shape (9, 9, 4)" in table["error"][3]
     with pytest.raises(RuntimeError, match="no thirteens"):

@@ -40,14 +40,14 @@ FRAMES = [
 @pytest.mark.parametrize(
     ("frames", "ids"),
     [
-        ([(0.0, 10, 100, 200), (0.04, 205, 8, 97)], [[0, 1, 2], [2, 0, 1]]),
+        ([(0.0, 10, 100, 200), (0.04, 205, 8, 97)], [[1, 2, 3], [3, 1, 2]]),
         # A greedy assignment would give the first face a new number.
-        ([(0.0, 100, 120), (0.04, 111, 131)], [[0, 1], [0, 1]]),
-        ([(0.0, 10), (0.5,), (0.9, 30), (1.5,), (2.0, 30)], [[0], [], [0], [], [1]]),
-        ([(0.0, 10), (3.0, 20), (60.0, 20)], [[0], [0], [1]]),
-        ([(0.0, 10), (0.04, 150)], [[0], [1]]),
-        ([(0.0, 10), (0.04, 45)], [[0], [1]]),
-        ([(0.0, 10), (0.4, 45)], [[0], [0]]),
+        ([(0.0, 100, 120), (0.04, 111, 131)], [[1, 2], [1, 2]]),
+        ([(0.0, 10), (0.5,), (0.9, 30), (1.5,), (2.0, 30)], [[1], [], [1], [], [2]]),
+        ([(0.0, 10), (3.0, 20), (60.0, 20)], [[1], [1], [2]]),
+        ([(0.0, 10), (0.04, 150)], [[1], [2]]),
+        ([(0.0, 10), (0.04, 45)], [[1], [2]]),
+        ([(0.0, 10), (0.4, 45)], [[1], [1]]),
     ],
     ids=[
         *("order of faces", "minimal sum", "lost face", "rare frames"),
@@ -61,11 +61,11 @@ def test_numbers_of_faces(frames, ids):
 def test_numbers_and_smoothing():
     follower = FaceFollower(name)
     follower.follow(reading((10, 0.5)), 0.0)
-    assert follower.follow(reading((10, 0.5), side=120), 0.04)[0].face_id == 1
+    assert follower.follow(reading((10, 0.5), side=120), 0.04)[0].face_id == 2
     follower = FaceFollower(name, smoothing=0.4)
     frames = [follower.follow(frame, 0.1 * index) for index, frame in enumerate(FRAMES)]
     assert [[face.face_id for face in faces] for faces in frames] == [
-        *([0, 1], [0, 1], [1], [], [0, 1, 2])
+        *([1, 2], [1, 2], [2], [], [1, 2, 3])
     ]
     assert frames[1][0].box == (12, 10, 40, 40)
     assert frames[1][0].expression == "happy"  # one frame does not change the expression
@@ -77,9 +77,9 @@ def test_numbers_and_smoothing():
     np.testing.assert_array_equal(second.probabilities, [0, 1])
     follower.follow(reading((200, 0.0)), 0.2)
     (face,) = follower.follow(reading((10, 0.0)), 2.0)
-    assert face.face_id == 2
+    assert face.face_id == 3
     np.testing.assert_array_equal(face.probabilities, [0, 1])
-    assert [known.face_id for known in follower.known] == [1, 2]
+    assert [known.face_id for known in follower.known] == [2, 3]
     for times in [[0, 1.0], [0, 0.5, 1.0], [0, 0.1, 0.15, 0.8, 1.0]]:
         follower = FaceFollower(name, smoothing=0.4)
         for time in times:
@@ -116,7 +116,7 @@ def test_face_of_a_few_frames_is_left_out_of_a_video():
     frames = [reading(steady, *([flicker] if i in (3, 4) else [])) for i in range(12)]
     frames[6] = reading()  # a gap
     ids = [[face.face_id for face in faces] for _, faces in delay_faces(*video_of(*frames))]
-    assert ids == [[0]] * 6 + [[]] + [[0]] * 5
+    assert ids == [[1]] * 6 + [[]] + [[1]] * 5
 
 
 def test_faces_of_a_short_video_and_rare_frames_count():
@@ -124,8 +124,8 @@ def test_faces_of_a_short_video_and_rare_frames_count():
     assert [len(faces) for _, faces in delay_faces(*video_of(*frames))] == [1, 1]
     follower = FaceFollower(name, min_duration=0.4)
     assert follower.follow(reading((10, 0.9)), 0.0) == []
-    assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.0)] == [0]
-    assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.1)] == [0]
+    assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.0)] == [1]
+    assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.1)] == [1]
 
 
 def test_frames_wait_in_limited_memory():

@@ -121,7 +121,7 @@ def test_every_third_frame_is_searched(crossing, reader):
     found = table["expression"].notna()
     assert (table["detected"] == (searched & found)).all()
     assert table["face_id"].nunique() == 2
-    first = table[(table["face_id"] == 0) & (table["frame"] < 3)]
+    first = table[(table["face_id"] == 1) & (table["frame"] < 3)]
     assert first["x"].nunique() == 1
     assert first["happy"].nunique() == 1
 
@@ -287,6 +287,6 @@ def test_a_real_face_keeps_its_number(face_video, yunet_model, fitted_pipeline, 
     report = recognize_video(face_video, fitted_pipeline, detector=detector, output=output)
     table = report.faces
     assert table["frame"].tolist() == list(range(115))
-    assert (table["face_id"] == 0).all()
+    assert (table["face_id"] == 1).all()
     with av.open(str(output)) as file:
         assert file.streams.video[0].frames == 115

@@ -18,7 +18,7 @@ def test_a_panel_for_each_face_and_a_line_for_each_class(report):
     display = TimelineDisplay.from_table(report.faces)
     assert len(display.axes_) == 2
     assert [line.get_label() for line in display.lines_] == ["happy", "sad", "surprise"] * 2
-    first = report.faces[report.faces["face_id"] == 0]
+    first = report.faces[report.faces["face_id"] == 1]
     np.testing.assert_allclose(display.lines_[0].get_ydata(), first["happy"])
     display.figure_.canvas.draw()
 

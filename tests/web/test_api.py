@@ -190,15 +190,15 @@ def test_faces_of_a_camera_are_tracked_by_the_previous_answer(client, astronaut)
     assert second["faces"] == []
     third = post_frame(client, bright, 0.4, second["known"]).json
     [face] = third["faces"]
-    assert (face["id"], face["expression"]) == (0, "happy")
+    assert (face["id"], face["expression"]) == (1, "happy")
     fourth = post_frame(client, dark, 0.5, third["known"]).json
     [smoothed] = fourth["faces"]
-    assert (smoothed["id"], smoothed["expression"]) == (0, "happy")
+    assert (smoothed["id"], smoothed["expression"]) == (1, "happy")
     [unsmoothed] = post_frame(client, dark, 0.5, third["known"], "&smoothing=0").json["faces"]
-    assert (unsmoothed["id"], unsmoothed["expression"]) == (0, "sad")
+    assert (unsmoothed["id"], unsmoothed["expression"]) == (1, "sad")
     assert smoothed["probability"] < face["probability"]
     # After a minute it is a new face.
-    assert post_frame(client, bright, 60.0, fourth["known"]).json["faces"][0]["id"] == 1
+    assert post_frame(client, bright, 60.0, fourth["known"]).json["faces"][0]["id"] == 2
     assert "known" not in client.post(RECOGNIZE, data=bright).json
 
 
@@ -210,7 +210,7 @@ def test_another_model_continues_with_the_same_faces(reader, encoded):
     client = client.test_client()
     first = post_frame(client, encoded(".jpg"), 0.0).json
     [face] = post_frame(client, encoded(".jpg"), 0.5, first["known"], "&model=other").json["faces"]
-    assert (face["id"], face["expression"]) == (0, "glad")
+    assert (face["id"], face["expression"]) == (1, "glad")
 
 
 def known_face(number, box):

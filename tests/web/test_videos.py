@@ -52,7 +52,7 @@ def test_frames_of_a_video(client, film, kind, codec):
     times = [frame["time"] for frame in found["frames"]]
     assert times == pytest.approx(np.arange(10) / 5, abs=0.02)
     faces = [face for frame in found["frames"][:5] for face in frame["faces"]]
-    assert [face["id"] for face in faces] == [0] * 5
+    assert [face["id"] for face in faces] == [1] * 5
     happy = [face["probabilities"]["happy"] for face in faces]
     assert happy == sorted(happy, reverse=True)
 

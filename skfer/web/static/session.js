@@ -19,9 +19,8 @@ export class Session {
     this.allClasses.push(...classes.filter((name) => !this.allClasses.includes(name)));
   }
 
-  // Add a frame of a camera or video, whose faces have ids from 0.
-  addFrame(source, time, found, model) {
-    const faces = found.map((face) => ({ ...face, id: face.id + 1 }));
+  // Add a frame of a camera or video.
+  addFrame(source, time, faces, model) {
     this.frames += 1;
     for (const { id, expression, probabilities } of faces) {
       if (!this.series.has(id)) this.series.set(id, []);
