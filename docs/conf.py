@@ -1,4 +1,4 @@
-"""How the documentation is built: `make docs`. Nothing is fetched while it is."""
+"""Settings of `make docs`. The build needs no network connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ mpl.rcParamsDefault.update(
 )
 mpl.rcdefaults()
 mpl.use("Agg")
-# A page shows what a reader is told, not where the machine that built it keeps its packages.
+# Warnings in outputs, without the paths of the machine that built the page.
 warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\n"
 
 project = "skfer"
@@ -38,11 +38,12 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "**/*.md5"]
-# `FaceCropper` in a docstring is a link where there is such a page, and code where there is none.
+# `FaceCropper` in a docstring links to its page if there is one; otherwise it is code.
 default_role = "py:obj"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -86,16 +87,16 @@ html_theme_options = {
 }
 html_sidebars = {"index": [], "faq": [], "responsible_use": []}
 
-# What scikit-learn's own documentation describes, and refers to by labels this site doesn't have.
-_SCIKIT_LEARNS = re.compile(r"set_\w+_request|get_metadata_routing|[gs]et_params")
+# Inherited methods: their docstrings refer to labels of scikit-learn's documentation.
+_INHERITED = re.compile(r"set_\w+_request|get_metadata_routing|[gs]et_params")
 
 
-def _skip_what_scikit_learn_describes(app, what, name, member, skip, options):
+def _skip_inherited(app, what, name, member, skip, options):
     module = getattr(inspect.unwrap(member) if callable(member) else member, "__module__", "") or ""
-    if module.startswith(("sklearn.", "keras.")) or _SCIKIT_LEARNS.fullmatch(name):
+    if module.startswith(("sklearn.", "keras.")) or _INHERITED.fullmatch(name):
         return True
     return None
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", _skip_what_scikit_learn_describes)
+    app.connect("autodoc-skip-member", _skip_inherited)

@@ -37,20 +37,17 @@ print(f"accuracy on new photos: {pipeline.score(X_test, y_test):.2f}")
 # %%
 # Plot the predictions
 # --------------------
-# `FaceCropper.detect` returns the boxes of the faces, and `predict_proba` the probabilities.
+# `skfer.recognize` returns a table with the box, expression and probabilities of each face, and
+# `skfer.annotate` draws them.
 
 import matplotlib.pyplot as plt
 
-shown = X_test[:6]
-boxes = [faces.boxes[:1] for faces in pipeline["cropper"].detect(shown)]
-probabilities = pipeline.predict_proba(shown)
+from skfer import annotate, recognize
 
+shown = X_test[:6]
+table = recognize(shown, pipeline)
 figure, axes = plt.subplots(2, 3, figsize=(9, 5), layout="constrained")
-for axis, photo, box, row in zip(axes.flat, shown, boxes, probabilities, strict=True):
-    axis.imshow(photo)
-    for x, y, width, height in box:
-        axis.add_patch(plt.Rectangle((x, y), width, height, fill=False, color="lime", lw=2))
-    axis.set_title(f"{pipeline.classes_[row.argmax()]}  {row.max():.2f}")
+for index, axis in enumerate(axes.flat):
+    axis.imshow(annotate(shown[index], table[table["image"] == index]))
     axis.axis("off")
-figure.suptitle("Detected faces with expression and probability")
 plt.show()
