@@ -126,7 +126,7 @@ class Environment:
         return run_python(self.python, ["-c", code], self.folder).stdout.strip()
 
     def carries_weights(self) -> bool:
-        """Whether a file of the distribution looks like weights of a network."""
+        """Return whether a file of the distribution looks like weights of a network."""
         name = self.peer.requirements[0].split("=")[0]
         code = f"from importlib.metadata import files; print(*files({name!r}), sep='\\n')"
         listed = run_python(self.python, ["-c", code], self.folder).stdout.split("\n")

@@ -71,7 +71,7 @@ _SYNONYMS = {
     "neutral": ("neutrality",),
     "contempt": ("contemptuous",),
 }
-# What a missing label becomes when NumPy or pandas convert labels to strings.
+# Missing labels, after NumPy or pandas converted labels to strings.
 _PRINTED_MISSING = ("", "nan", "NaN", "NaT", "<NA>")
 _CANONICAL = {synonym: name for name in EXPRESSIONS for synonym in (name, *_SYNONYMS[name])}
 

@@ -16,7 +16,7 @@ from skfer.detection import FaceDetector
 from skfer.preprocessing import FaceCropper, ImageResizer
 from skfer.preprocessing._face_cropper import FaceFinder
 
-# Where fitted meta-estimators of scikit-learn keep what they fitted.
+# Attributes of scikit-learn's meta-estimators that contain the fitted estimator.
 _FITTED = ("calibrated_classifiers_", "estimators_", "estimator_", "estimator")
 
 

@@ -10,17 +10,17 @@ from sklearn.utils.fixes import parse_version
 MODELS = sorted(Path(__file__).parent.joinpath("persistence", "models").glob("*.skfer"))
 
 
-def told_of(path):
-    """What a model answered when it was saved, and what it needs."""
+def read_record_of(path):
+    """Predictions of a model when it was saved, and the packages it needs."""
     return json.loads(path.with_suffix(".json").read_text())
 
 
 def is_too_new(path):
-    """Whether it holds parameters that this scikit-learn refuses.
+    """Return whether the file has parameters that this scikit-learn does not know.
 
     LogisticRegression has a penalty "deprecated" since scikit-learn 1.8.
     """
-    needed = told_of(path).get("scikit-learn", "0")
+    needed = read_record_of(path).get("scikit-learn", "0")
     return parse_version(sklearn.__version__) < parse_version(needed)
 
 

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.usefixtures("figures_in_memory"),
 ]
 
-# What the tests have no time for, page by page. Each is on the page once.
+# Replacements that make the code of each page faster. Each original is on its page once.
 LESS = {
     "../README.md": {
         'FacialExpressionClassifier(weights="fer2013", random': (

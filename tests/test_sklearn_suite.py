@@ -80,10 +80,10 @@ ESTIMATORS = [
     skfer.FacialExpressionClassifier("tiny_network", **_SETTINGS),
     # The suite's targets have no scale of their own.
     skfer.FacialAffectRegressor("tiny_network", target_range=None, **_SETTINGS),
-    # Of three classes one always has more than 0.3. The suite holds answers against the largest
-    # probability, which an abstention rightly doesn't follow: for those see test_abstaining.py.
+    # One of three classes always has more than 0.3: the suite expects the most probable class, not
+    # abstention, which test_abstaining.py tests.
     skfer.AbstainingClassifier(LogisticRegression(), threshold=0.3),
-    # So little confidence that the suite's few samples suffice.
+    # The suite has few samples, which suffice for this confidence only.
     skfer.ConformalClassifier(LogisticRegression(), confidence=0.5, random_state=0),
 ]
 

@@ -1,4 +1,4 @@
-"""What a video declares and holds: whole or not, at what rate, within which limits."""
+"""Video files: damage, frame rates and limits."""
 
 from __future__ import annotations
 

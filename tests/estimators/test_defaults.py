@@ -130,7 +130,7 @@ class TestPhases:
 
 
 class TestReport:
-    """What a fit prints."""
+    """Output of a fit."""
 
     @pytest.fixture
     def long(self, monkeypatch):

@@ -1,4 +1,4 @@
-"""What wrong files are given to, and which of its answers are right."""
+"""Functions that read the harmful files, and the errors that they may raise."""
 
 import gzip
 import hashlib

@@ -5,7 +5,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from _utils import MODELS, is_too_new, small_network, tiny_network, told_of
+from _utils import MODELS, is_too_new, small_network, tiny_network, read_record_of
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -341,7 +341,7 @@ def test_register_network():
 def test_files_of_earlier_releases(path):
     if is_too_new(path):
         pytest.skip("holds parameters of a newer scikit-learn")
-    told = told_of(path)
+    told = read_record_of(path)
     estimator = skfer.load(path)
     faces = make_faces(3, size=told["size"], random_state=1)
     given = getattr(estimator, told["method"])(faces.images)

@@ -53,7 +53,7 @@ def header(url, path, size, more=""):
 
 
 def is_closed(connection, seconds=10):
-    """Whether the server closes a connection without an answer."""
+    """Return whether the server closes a connection without an answer."""
     connection.settimeout(seconds)
     try:
         return connection.recv(1) == b""
