@@ -5,7 +5,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from _utils import MODELS, is_too_new, small_network, tiny_network, read_record_of
+from _utils import MODELS, is_too_new, read_record_of, small_network, tiny_network
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
