@@ -117,11 +117,11 @@ _data_options = combine(
 @click.option(
     "-d",
     "--detector",
-    default="haar",
+    default="auto",
     callback=to_detector,
     metavar="NAME|FILE",
     help="Face detector: auto (yunet if its model is installed, otherwise haar), haar, yunet, "
-    "mtcnn, or the path of a YuNet .onnx file.",
+    "mtcnn, or the path of a YuNet .onnx file. The model keeps the one that auto stands for.",
 )
 @click.option(
     "--faces",
@@ -185,10 +185,12 @@ def train(
     classifier = FacialExpressionClassifier(**options)
     steps = [("cropper", cropper), ("resizer", GrayscaleResizer(size)), ("classifier", classifier)]
     pipeline = Pipeline(steps).set_params(**values)
+    used = None if faces else _fix_detector(pipeline, images)
     check_savable(pipeline, output)
     weights, network = options["weights"], options["network"]
     network = network or (f"the network of {weights}" if weights else DEFAULT_NETWORK)
-    echo(f"{description}; training {network} ...", err=True)
+    how = "" if used is None else f", faces detected by {used}"
+    echo(f"{description}{how}; training {network} ...", err=True)
     # The saved model has the cropper in any case, for photos.
     with contextlib.redirect_stdout(sys.stderr):
         (pipeline[1:] if faces else pipeline).fit(images, labels)
@@ -196,10 +198,27 @@ def train(
     classes = classifier.classes_.tolist()
     if as_json:
         history = {name: [float(v) for v in values] for name, values in classifier.history_.items()}
-        result = {"model": str(output), "classes": classes, "history": history}
+        result = {"model": str(output), "classes": classes, "detector": used, "history": history}
         echo(json.dumps(result, indent=2))
     else:
         echo(f"{output}: {', '.join(map(str, classes))}")
+
+
+def _fix_detector(pipeline: Any, images: Any) -> str | None:
+    """Replace "auto" by the detector that it stands for; return its name, or None if unused.
+
+    The saved model then finds the same faces on a machine with other detectors.
+    """
+    from skfer import FaceCropper
+    from skfer.detection._base import detector_name
+
+    cropper = pipeline["cropper"]
+    if not isinstance(cropper, FaceCropper) or images.ndim > 1:  # FER2013, whose images are faces
+        return None
+    name = detector_name(cropper.detector_)
+    if cropper.detector == "auto":
+        cropper.set_params(detector=name)
+    return name
 
 
 def _parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:

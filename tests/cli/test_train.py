@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from skfer import AbstainingClassifier, load
+from skfer.datasets import make_faces
 
 
 @pytest.mark.slow
@@ -63,6 +64,30 @@ def test_only_the_suffix_joblib_writes_and_reads_a_pickle(
     assert refused.exit_code == 1
     assert "is a pickle" in refused.stderr
     assert "accepts the suffix .joblib" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("installed", ["haar", pytest.param("yunet", marks=pytest.mark.real_data)])
+def test_a_model_keeps_the_detector_of_its_training(
+    skfer, tmp_path, monkeypatch, installed, request
+):
+    path = request.getfixturevalue("yunet_model") if installed == "yunet" else None
+    monkeypatch.setattr("skfer.detection._yunet.installed_model", lambda: path)
+    drawn = make_faces(8, classes=["happy", "sad"], scene=True, random_state=0)
+    for number, (photo, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "photos" / label / f"{number}.png"), photo[..., ::-1])
+    trained, of_faces = tmp_path / "mine.skfer", tmp_path / "faces.skfer"
+    train = ("train", tmp_path / "photos", "--epochs", 1, "--validation", 0.25)
+    result = skfer(*train, "--output", trained)
+    assert result.exit_code == 0, result.stderr
+    assert f"8 images, faces detected by {installed}; training" in result.stderr
+    # The faces are given, so the model finds those of photos as the pretrained ones do.
+    result = skfer(*train, "--faces", "--output", of_faces)
+    assert result.exit_code == 0, result.stderr
+    assert "8 images; training" in result.stderr
+    assert load(trained)["cropper"].detector == installed
+    assert load(of_faces)["cropper"].detector == "auto"
 
 
 def test_a_model_that_cannot_be_saved_is_refused_early(skfer, class_folder, tmp_path, monkeypatch):
