@@ -8,8 +8,6 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-import keras
-
 FOLDER = Path(__file__).parent / "results"
 _PACKAGES = ("skfer", "tensorflow", "keras", "scikit-learn", "scikeras", "numpy", "opencv-python")
 
@@ -48,6 +46,8 @@ def plain(parameters: dict) -> dict:
 
 
 def _plain_value(value: object) -> object:
+    import keras  # not above: benchmarks of predictions measure processes without TensorFlow
+
     if isinstance(value, keras.optimizers.Optimizer):
         return keras.optimizers.serialize(value)
     if isinstance(value, str) and Path(value).is_absolute():
