@@ -6,13 +6,16 @@ Tight crops: the face of the astronaut of scikit-image and of frames of a video,
 which the face fills 70, 85 and 100 %, in several sizes and with small shifts. The boxes of YuNet in
 the whole pictures are the reference. Tilted and scaled: the same pictures as a whole, rotated about
 the face, and reduced until the face has a given height. Backgrounds: pictures of scikit-image and
-scikit-learn without faces, whole and in quarters of 1,024 pixels. A table is printed and written to
-``benchmarks/results/detection.json``.
+scikit-learn without faces, whole and in quarters of 1,024 pixels. Forms: the astronaut and drawn
+scenes as JPEG files of each EXIF orientation, in gray, as floats and with a border; their boxes are
+known. Without a video, only the forms are measured and the other results are kept. Tables are
+printed and written to ``benchmarks/results/detection.json``.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import time
 from typing import Any
@@ -21,8 +24,11 @@ import _results
 import cv2
 import numpy as np
 import skimage.data
+from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from skfer import FaceCropper
+from skfer.datasets import make_faces
 from skfer.detection import HaarDetector, YuNetDetector, to_eight_bits
 
 SIZES = (100, 150, 300, 1000)
@@ -35,6 +41,19 @@ CENTER, SMALLEST, LARGEST = 0.45, 0.55, 1.8
 TILTS = (0, 10, 20, 30)  # degrees, to both sides
 HEIGHTS = (12, 16, 24, 32, 48, 96)  # of the face, in pixels
 PHOTO_SIDE = 4032
+SCENES = 40
+# Width of the border, as a share of each side of the picture.
+BORDER = 0.2
+# How an upright picture is stored in a file with this EXIF orientation.
+STORED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 BACKGROUNDS = "coffee chelsea rocket brick gravel grass text page moon retina clock"
 
 
@@ -118,6 +137,49 @@ def backgrounds() -> list[np.ndarray]:
     return [*pictures, *parts]
 
 
+def forms(picture: np.ndarray, box: np.ndarray) -> dict[str, tuple[Any, np.ndarray]]:
+    """Return (image, box of the face) of an upright RGB picture in each form."""
+    top, left = (round(BORDER * length) for length in picture.shape[:2])
+    framed = cv2.copyMakeBorder(picture, top, top, left, left, cv2.BORDER_CONSTANT)
+    return {
+        **{f"EXIF orientation {tag}": (as_jpeg(picture, tag), box) for tag in range(1, 9)},
+        "gray": (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), box),
+        "colour": (picture, box),
+        "float in [0, 1]": ((picture / 255).astype(np.float32), box),
+        f"border of {BORDER:.0%}": (framed, box + [left, top, 0, 0]),
+    }
+
+
+def as_jpeg(picture: np.ndarray, orientation: int) -> bytes:
+    """Return a JPEG file whose EXIF orientation shows the picture upright."""
+    stored = Image.fromarray(picture)
+    if orientation in STORED:
+        stored = stored.transpose(STORED[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    stored.save(file, "JPEG", quality=90, exif=exif)
+    return file.getvalue()
+
+
+def measure_forms(detectors: dict[str, Any], face: np.ndarray) -> dict[str, Any]:
+    """Return the recall of each detector in each form; `face` is the astronaut's."""
+    drawn = make_faces(SCENES, scene=True, random_state=0)
+    pictures = [(skimage.data.astronaut(), face), *zip(drawn.images, drawn.boxes, strict=True)]
+    cases = [forms(picture, box.astype(float)) for picture, box in pictures]
+    recall = {}
+    for name, detector in detectors.items():
+        recall[name] = {}
+        for form in cases[0]:
+            images, boxes = zip(*(case[form] for case in cases), strict=True)
+            faces = FaceCropper(detector).detect(list(images))
+            pairs = zip(faces, boxes, strict=True)
+            found = [is_found(one.boxes.astype(float), box) for one, box in pairs]
+            recall[name][form] = float(np.mean(found))
+        print(name, {key: round(value, 3) for key, value in recall[name].items()}, flush=True)
+    return {"pictures": len(cases), "recall": recall}
+
+
 def measure(
     detector: Any, crops: list[Any], turned: list[Any], small: list[Any], empty: list[np.ndarray]
 ) -> dict[str, Any]:
@@ -151,12 +213,22 @@ def cpu_ms(detector: Any, picture: np.ndarray, repeats: int = 5) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--video", required=True, help="video of one person")
+    parser.add_argument("--video", help="video of one person; without, only forms are measured")
     parser.add_argument("--yunet", required=True, help="YuNet's model")
     parser.add_argument("--frames", type=int, default=20, help="frames of the video")
     arguments = parser.parse_args()
     yunet = YuNetDetector(arguments.yunet, refine_landmarks=False)
-    pictures = [skimage.data.astronaut(), *read_frames(arguments.video, arguments.frames)]
+    results = _results.read("detection") or {}
+    if arguments.video:
+        pictures = [skimage.data.astronaut(), *read_frames(arguments.video, arguments.frames)]
+        results = compare(yunet, pictures)
+    face = yunet.detect(skimage.data.astronaut()).boxes[0]
+    results["forms"] = measure_forms({"haar": HaarDetector(), "yunet": yunet}, face)
+    _results.write("detection", {**results, "versions": _results.versions()})
+
+
+def compare(yunet: YuNetDetector, pictures: list[np.ndarray]) -> dict[str, Any]:
+    """Measure the detectors and their settings on pictures of one face each."""
     faces = [(picture, yunet.detect(picture).boxes[0].astype(float)) for picture in pictures]
     crops, turned, small = tight_crops(faces), tilted(faces), reduced(faces)
     empty = backgrounds()
@@ -172,8 +244,7 @@ def main() -> None:
     for name, detector in detectors.items():
         table[name] = measure(detector, crops, turned, small, empty)
         print(name, {key: round(value, 3) for key, value in table[name].items()}, flush=True)
-    counts = {"crops": len(crops), "backgrounds": len(empty)}
-    _results.write("detection", {**counts, "detectors": table, "versions": _results.versions()})
+    return {"crops": len(crops), "backgrounds": len(empty), "detectors": table}
 
 
 if __name__ == "__main__":

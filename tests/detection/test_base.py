@@ -1,5 +1,9 @@
+import io
+
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.base import BaseEstimator
 
 from skfer import FaceCropper
@@ -80,6 +84,44 @@ def test_small_faces_of_a_large_photo(astronaut, yunet_model):
         assert len(whole) == len(found) == len(corners)
         order, other = (np.lexsort(faces.boxes[:, :2].T // 40) for faces in (whole, found))
         np.testing.assert_allclose(whole.boxes[order], found.boxes[other], atol=12)
+
+
+# How an upright picture is stored in a file with this EXIF orientation.
+STORED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def as_jpeg(photo, orientation):
+    stored = Image.fromarray(photo)
+    if orientation in STORED:
+        stored = stored.transpose(STORED[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    stored.save(file, "JPEG", quality=95, exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", [*range(1, 9), "gray", "float"])
+def test_the_same_box_in_every_orientation_and_form(astronaut, form):
+    photo = astronaut[:300]  # not square, so that a wrong turn shows
+    if form == "gray":
+        image = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
+    elif form == "float":
+        image = (photo / 255).astype(np.float32)
+    else:
+        image = as_jpeg(photo, form)
+    [plain], [faces] = (FaceCropper("auto").detect([one]) for one in (photo, image))
+    [box] = faces.boxes
+    np.testing.assert_allclose(box, plain.boxes[0], atol=4)
+    np.testing.assert_allclose(box[:2] + box[2:] / 2, [224, 113], atol=12)
 
 
 def test_min_face_size_is_scaled(tmp_path):
