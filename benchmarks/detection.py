@@ -8,8 +8,9 @@ the whole pictures are the reference. Tilted and scaled: the same pictures as a 
 the face, and reduced until the face has a given height. Backgrounds: pictures of scikit-image and
 scikit-learn without faces, whole and in quarters of 1,024 pixels. Forms: the astronaut and drawn
 scenes as JPEG files of each EXIF orientation, in gray, as floats and with a border; their boxes are
-known. Without a video, only the forms are measured and the other results are kept. Tables are
-printed and written to ``benchmarks/results/detection.json``.
+known. Small faces: the reduced pictures in a photo of 1280 x 960 pixels, and enlarged parts of it.
+``--parts`` measures some of these and keeps the other results. Tables are printed and written to
+``benchmarks/results/detection.json``.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ import cv2
 import numpy as np
 import skimage.data
 from PIL import Image
+from sklearn.base import clone
 from sklearn.datasets import load_sample_images
 
 from skfer import FaceCropper
 from skfer.datasets import make_faces
-from skfer.detection import HaarDetector, YuNetDetector, to_eight_bits
+from skfer.detection import Detections, HaarDetector, YuNetDetector, to_eight_bits
 
 SIZES = (100, 150, 300, 1000)
 FILLS = (0.7, 0.85, 1.0)
@@ -40,7 +42,12 @@ SHIFTS = ((0.0, 0.0), (0.04, -0.03), (-0.05, 0.04))
 CENTER, SMALLEST, LARGEST = 0.45, 0.55, 1.8
 TILTS = (0, 10, 20, 30)  # degrees, to both sides
 HEIGHTS = (12, 16, 24, 32, 48, 96)  # of the face, in pixels
+SMALL_HEIGHTS = (12, 16, 24, 32, 48, 64, 96)  # in a photo
 PHOTO_SIDE = 4032
+# Height and width of a photo with a small face, and the position and enlargement of its part.
+PHOTO_SHAPE = (960, 1280)
+PART_TOP, PART_LEFT, ENLARGEMENT = 500, 800, 4
+PARTS = ("detectors", "small faces", "forms")
 SCENES = 40
 # Width of the border, as a share of each side of the picture.
 BORDER = 0.2
@@ -99,14 +106,56 @@ def tilted(faces: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[Any, ...]]:
     return rotated
 
 
-def reduced(faces: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[Any, ...]]:
+def reduced(
+    faces: list[tuple[np.ndarray, np.ndarray]], heights: tuple[int, ...] = HEIGHTS
+) -> list[tuple[Any, ...]]:
     """Return (picture, box of the face, height of the face) of reduced pictures."""
     small = []
-    for (picture, box), height in itertools.product(faces, HEIGHTS):
+    for (picture, box), height in itertools.product(faces, heights):
         scale = min(1, height / box[3])
         copy = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         small.append((copy, box * scale, height))
     return small
+
+
+class Enlarged:
+    """Detect faces in an enlarged copy."""
+
+    def __init__(self, detector: Any):
+        self.detector = detector
+
+    def detect(self, image: np.ndarray) -> Detections:
+        size = (ENLARGEMENT * image.shape[1], ENLARGEMENT * image.shape[0])
+        faces = self.detector.detect(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC))
+        return Detections(np.rint(faces.boxes / ENLARGEMENT), faces.scores)
+
+
+def in_photo(picture: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a gray photo with the picture as a part, and the box of the face in it."""
+    photo = np.full((*PHOTO_SHAPE, 3), 90, np.uint8)
+    part = picture[: PHOTO_SHAPE[0] - PART_TOP, : PHOTO_SHAPE[1] - PART_LEFT]
+    photo[PART_TOP : PART_TOP + part.shape[0], PART_LEFT : PART_LEFT + part.shape[1]] = part
+    return photo, box + [PART_LEFT, PART_TOP, 0, 0]
+
+
+def measure_small(yunet: YuNetDetector, small: list[tuple[Any, ...]]) -> dict[str, Any]:
+    """Return the recall of small faces in a photo, by their height, and in an enlarged part."""
+    photos = [(*in_photo(picture, box), height) for picture, box, height in small]
+    cases = {
+        "haar": (HaarDetector(), photos),
+        "haar, min_face_size=24": (HaarDetector(min_face_size=24), photos),
+        "haar, enlarged part": (Enlarged(HaarDetector()), small),
+        "yunet": (yunet, photos),
+        "yunet, min_face_size=12": (clone(yunet).set_params(min_face_size=12), photos),
+        "yunet, enlarged part": (Enlarged(yunet), small),
+    }
+    recall = {}
+    for name, (detector, pictures) in cases.items():
+        recall[name] = {
+            f"{height} pixels": share_found(detector, pictures, height) for height in SMALL_HEIGHTS
+        }
+        print(name, {key: round(value, 3) for key, value in recall[name].items()}, flush=True)
+    return {"photo": "1280 x 960 pixels", "enlargement": ENLARGEMENT, "recall": recall}
 
 
 def share_found(detector: Any, cases: list[tuple[Any, ...]], value: float) -> float:
@@ -213,23 +262,26 @@ def cpu_ms(detector: Any, picture: np.ndarray, repeats: int = 5) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--video", help="video of one person; without, only forms are measured")
+    parser.add_argument("--video", required=True, help="video of one person")
     parser.add_argument("--yunet", required=True, help="YuNet's model")
     parser.add_argument("--frames", type=int, default=20, help="frames of the video")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     arguments = parser.parse_args()
     yunet = YuNetDetector(arguments.yunet, refine_landmarks=False)
+    pictures = [skimage.data.astronaut(), *read_frames(arguments.video, arguments.frames)]
+    faces = [(picture, yunet.detect(picture).boxes[0].astype(float)) for picture in pictures]
     results = _results.read("detection") or {}
-    if arguments.video:
-        pictures = [skimage.data.astronaut(), *read_frames(arguments.video, arguments.frames)]
-        results = compare(yunet, pictures)
-    face = yunet.detect(skimage.data.astronaut()).boxes[0]
-    results["forms"] = measure_forms({"haar": HaarDetector(), "yunet": yunet}, face)
+    if "detectors" in arguments.parts:
+        results |= compare(yunet, faces)
+    if "small faces" in arguments.parts:
+        results["small faces"] = measure_small(yunet, reduced(faces, SMALL_HEIGHTS))
+    if "forms" in arguments.parts:
+        results["forms"] = measure_forms({"haar": HaarDetector(), "yunet": yunet}, faces[0][1])
     _results.write("detection", {**results, "versions": _results.versions()})
 
 
-def compare(yunet: YuNetDetector, pictures: list[np.ndarray]) -> dict[str, Any]:
+def compare(yunet: YuNetDetector, faces: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
     """Measure the detectors and their settings on pictures of one face each."""
-    faces = [(picture, yunet.detect(picture).boxes[0].astype(float)) for picture in pictures]
     crops, turned, small = tight_crops(faces), tilted(faces), reduced(faces)
     empty = backgrounds()
     detectors = {
