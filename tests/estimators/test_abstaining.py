@@ -25,7 +25,7 @@ def fitted(blobs):
 
 
 def test_abstention_below_the_threshold(blobs, fitted):
-    X, _ = blobs
+    X, y = blobs
     classifier = AbstainingClassifier(fitted, threshold=0.8)
     proba, y_pred = fitted.predict_proba(X), classifier.predict(X)
     sure = proba.max(axis=1) >= 0.8
@@ -34,23 +34,18 @@ def test_abstention_below_the_threshold(blobs, fitted):
     np.testing.assert_array_equal(y_pred[sure], fitted.predict(X)[sure])
     np.testing.assert_array_equal(classifier.predict_proba(X), proba)
     assert classifier.classes_.tolist() == ["angry", "happy", "sad"]
-    X, y = blobs
-    classifier = AbstainingClassifier(fitted, threshold=0.8)
     accuracy, coverage = classifier.selective_score(X, y)
     assert classifier.score(X, y) == pytest.approx(accuracy * coverage)
     assert classifier.score(X, y) < fitted.score(X, y) < accuracy
-    X, _ = blobs
-    classifier = AbstainingClassifier(fitted, threshold=0.8, abstention_label="unclear")
+    classifier.set_params(abstention_label="unclear")
     assert "unclear" in classifier.predict(X)
 
 
 def test_frozen_and_unfrozen_estimators(blobs, fitted):
-    X, _ = blobs
+    X, y = blobs
     classifier = AbstainingClassifier(FrozenEstimator(fitted)).fit(X, np.full(len(X), "other"))
     assert classifier.classes_.tolist() == ["angry", "happy", "sad"]
-    again = clone(classifier)
-    np.testing.assert_array_equal(again.predict(X), classifier.predict(X))
-    X, y = blobs
+    np.testing.assert_array_equal(clone(classifier).predict(X), classifier.predict(X))
     part = y != "sad"
     classifier = AbstainingClassifier(fitted).fit(X[part], y[part])
     assert classifier.classes_.tolist() == ["angry", "happy"]
@@ -58,12 +53,12 @@ def test_frozen_and_unfrozen_estimators(blobs, fitted):
 
 
 def test_search_and_sample_weight(blobs, fitted):
+    X, y = blobs
     search = GridSearchCV(
         AbstainingClassifier(FrozenEstimator(fitted)), {"threshold": [0.0, 0.9]}, cv=2
-    ).fit(*blobs)
+    ).fit(X, y)
     # Accuracy counts an abstention as an error.
     assert search.best_params_ == {"threshold": 0.0}
-    X, y = blobs
     with config_context(enable_metadata_routing=True):
         inner = LogisticRegression().set_fit_request(sample_weight=True)
         weighted = AbstainingClassifier(inner).fit(X, y, sample_weight=(y != "sad") + 1e-9)
@@ -121,7 +116,7 @@ def test_invalid_threshold_and_numeric_classes(blobs):
     assert is_classifier(classifier)
     assert not hasattr(classifier, "classes_")
     with pytest.raises(NotFittedError):
-        classifier.predict(blobs[0])
+        classifier.predict(X)
     for threshold in [-0.1, 1.5, "high", None]:
         with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
-            AbstainingClassifier(LogisticRegression(), threshold=threshold).fit(*blobs)
+            classifier.set_params(threshold=threshold).fit(X, y)

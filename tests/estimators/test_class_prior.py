@@ -14,13 +14,11 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def faces():
     faces = make_faces(60, classes=["happy", "sad", "surprise"], size=24, random_state=0)
-    kept = np.concatenate(
-        [
-            np.flatnonzero(faces.labels == name)[:n]
-            for name, n in (("happy", 18), ("sad", 6), ("surprise", 6))
-        ]
+    n_images = {"happy": 18, "sad": 6, "surprise": 6}
+    rows = np.concatenate(
+        [np.flatnonzero(faces.labels == name)[:n] for name, n in n_images.items()]
     )
-    return faces.images[kept], faces.labels[kept]
+    return faces.images[rows], faces.labels[rows]
 
 
 def classifier(**parameters):
@@ -33,7 +31,7 @@ def fitted(faces):
 
 
 @pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7], np.array([1, 1, 3])])
-def test_prior_is_applied_after_the_temperature(faces, fitted, class_prior):
+def test_prior_with_temperature(faces, fitted, class_prior):
     images, _ = faces
     plain = clone(fitted).fit(*faces)
     proba = apply_temperature(plain.predict_proba(images), 2.0)
@@ -58,7 +56,7 @@ def test_prior_is_applied_after_the_temperature(faces, fitted, class_prior):
         ({}, {"votes": [[2, 1, 1]] * 30}, [0.5, 0.25, 0.25]),
     ],
 )
-def test_training_prior_includes_weights(faces, parameters, fit_arguments, expected):
+def test_training_prior(faces, parameters, fit_arguments, expected):
     model = classifier(**parameters).fit(*faces, **fit_arguments)
     np.testing.assert_allclose(model.class_prior_, expected, atol=1e-6)
 
@@ -76,9 +74,9 @@ def test_partial_fit_averages_priors(faces, tmp_path, fitted):
         path, classes=fitted.classes_.tolist(), class_prior="uniform", pixel_range=(0, 255)
     )
     with pytest.raises(ValueError, match="class_prior_ = shares"):
-        model.predict_proba(faces[0])
+        model.predict_proba(images)
     model.class_prior_ = np.array([0.6, 0.2, 0.2])
-    np.testing.assert_allclose(model.predict_proba(faces[0]).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(images).sum(axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +102,6 @@ def test_priors_of_shipped_weights(tmp_path):
     for name in ["fer2013", "ferplus"]:
         model = load_pretrained(name)["classifier"]
         assert model.class_prior_.sum() == pytest.approx(1, abs=1e-4)
-        images = make_faces(8, random_state=0).images
         plain = model.predict_proba(images)
         adapted = model.set_params(class_prior="uniform").predict_proba(images)
         disgust = list(model.classes_).index("disgust")

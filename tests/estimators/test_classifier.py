@@ -19,7 +19,7 @@ from skfer import FacialExpressionClassifier, GrayscaleResizer
 
 @pytest.fixture(scope="module")
 def bright_halves():
-    """Images whose upper or lower half is brighter: a task that is learnt at once."""
+    """Images with a brighter upper or lower half, which a network learns in a few epochs."""
     rng = np.random.default_rng(0)
     X = rng.integers(0, 156, (160, 16, 16), dtype=np.uint8)
     y = np.where(rng.random(160) < 0.5, "surprise", "happy")
@@ -84,17 +84,17 @@ def test_random_state_determines_weights(classifier, bright_halves):
             assert_same_weights(fitted, alone)
 
 
-def test_arguments_and_global_random_state_are_unchanged(classifier, bright_halves):
+def test_unchanged_arguments_and_random_state(classifier, bright_halves):
     random.seed(3)
     tf.random.set_seed(3)
     expected = random.Random(3).random(), float(tf.random.uniform(()))
     random.seed(3)
     tf.random.set_seed(3)
     numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
-    classifier.set_params(epochs=1, augment="light").fit(*bright_halves)
+    X, y = (part.copy() for part in bright_halves)
+    classifier.set_params(epochs=1, augment="light").fit(X, y)
     assert (random.random(), float(tf.random.uniform(()))) == expected
     np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
-    X, y = (part.copy() for part in bright_halves)
     weight = np.linspace(0.5, 1, len(y))
     before = copy.deepcopy((X, y, weight))
     stopper = keras.callbacks.EarlyStopping("loss", patience=0)
@@ -124,16 +124,16 @@ def test_early_stopping_and_reduce_lr(classifier, bright_halves):
     assert rates[0] == pytest.approx(1e-2)
     assert rates[-1] <= 5e-3
     classifier.set_params(epochs=40, early_stopping=2, validation_fraction=0.3, reduce_lr=False)
-    classifier.set_params(schedule=None).fit(X, noisy)  # a course would depend on the epochs
+    # A schedule depends on the number of epochs.
+    classifier.set_params(schedule=None).fit(X, noisy)
     losses = classifier.history_["val_loss"]
     assert classifier.n_iter_ == len(losses) == int(np.argmin(losses)) + 3
-    # The held-out part is not known here, but the whole fit is repeatable: stopping at the best
-    # epoch gives the weights that were kept.
+    # A fit is reproducible: with this number of epochs, it ends with the restored weights.
     short = clone(classifier).set_params(epochs=int(np.argmin(losses)) + 1).fit(X, noisy)
     assert_same_weights(short, classifier)
 
 
-def test_validation_images_are_transformed_by_the_pipeline(classifier, bright_halves):
+def test_validation_images_in_a_pipeline(classifier, bright_halves):
     X, y = bright_halves
     larger = [np.kron(x, np.ones((2, 2), np.uint8)) for x in X]
     with sklearn.config_context(enable_metadata_routing=True):
@@ -161,14 +161,14 @@ def test_warm_start_continues_training(classifier, bright_halves):
 
 
 @pytest.mark.slow
-def test_failed_fit_keeps_the_fitted_state(classifier, bright_halves):
+def test_failed_fit(classifier, bright_halves):
     X, y = bright_halves
-    unfitted = clone(classifier).set_params(callbacks=[FailsAfterAnEpoch()])
+    unfitted = clone(classifier).set_params(callbacks=[FailingCallback()])
     with pytest.raises(RuntimeError, match="enough"):
         unfitted.fit(X, y)
     assert not hasattr(unfitted, "network_")
     before = classifier.fit(X, y).predict_proba(X)
-    classifier.set_params(callbacks=[FailsAfterAnEpoch()])
+    classifier.set_params(callbacks=[FailingCallback()])
     for warm_start in (False, True):
         with pytest.raises(RuntimeError, match="enough"):
             classifier.set_params(warm_start=warm_start).fit(X[::-1], y)
@@ -177,7 +177,7 @@ def test_failed_fit_keeps_the_fitted_state(classifier, bright_halves):
         classifier.set_params(warm_start=False)
 
 
-class FailsAfterAnEpoch(keras.callbacks.Callback):
+class FailingCallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         raise RuntimeError("enough")
 
@@ -193,13 +193,13 @@ def test_images_of_weight_zero_are_ignored(classifier, bright_halves):
 
 
 def test_mixed_precision(classifier, bright_halves):
-    classifier.set_params(mixed_precision="float16", epochs=1).fit(*bright_halves)
-    assert isinstance(classifier.network_.optimizer, keras.optimizers.LossScaleOptimizer)
     X, y = bright_halves
+    classifier.set_params(mixed_precision="float16", epochs=1).fit(X, y)
+    assert isinstance(classifier.network_.optimizer, keras.optimizers.LossScaleOptimizer)
     classifier.set_params(mixed_precision="bfloat16", epochs=2).fit(X, y)
     assert keras.config.dtype_policy().name == "float32"
     probabilities = classifier.predict_proba(X)
-    # bfloat16 has 8 significant bits: few different values in so many probabilities.
+    # In bfloat16, with 8 significant bits, many probabilities would be equal.
     assert len(np.unique(probabilities)) > 0.9 * probabilities.size
     loaded = pickle.loads(pickle.dumps(classifier))
     np.testing.assert_allclose(loaded.predict_proba(X), probabilities, rtol=1e-5)
@@ -222,7 +222,7 @@ def test_partial_fit(classifier, bright_halves):
 
 
 @pytest.mark.slow
-def test_small_networks_and_batch_statistics(bright_halves):
+def test_little_vgg(bright_halves):
     X, y = bright_halves
     classifier = FacialExpressionClassifier("little_vgg", epochs=1, activation="relu", dropout=0.1)
     layers = classifier.fit(X[:16], y[:16]).network_.get_layer("little_vgg").layers
@@ -241,7 +241,7 @@ def test_small_networks_and_batch_statistics(bright_halves):
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_from_keras_predicts_and_fine_tunes(tmp_path, tiny_network, bright_halves, suffix):
+def test_from_keras(tmp_path, tiny_network, bright_halves, suffix):
     X, y = bright_halves
     model = tiny_network((16, 16, 1), 2)
     path = tmp_path / f"emotions{suffix}"
@@ -258,7 +258,7 @@ def test_from_keras_predicts_and_fine_tunes(tmp_path, tiny_network, bright_halve
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [("Int64", "i"), ("boolean", "b")])
-def test_nullable_labels_keep_their_kind(tiny_network, dtype, kind):
+def test_nullable_labels(tiny_network, dtype, kind):
     y = pd.Series([0, 1] * 4, dtype="Int64").astype(dtype)
     classifier = FacialExpressionClassifier(tiny_network, epochs=1, random_state=0)
     images = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)

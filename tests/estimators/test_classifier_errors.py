@@ -58,7 +58,7 @@ def logits_for_three(input_shape, n_outputs):
         ({"callbacks": ["stop"]}, "callbacks"),
     ],
 )
-def test_invalid_parameter_is_named(classifier, faces, parameters, message):
+def test_invalid_parameters(classifier, faces, parameters, message):
     with pytest.raises((ValueError, TypeError), match=message):
         classifier.set_params(**parameters).fit(*faces)
 
@@ -78,7 +78,7 @@ def test_invalid_labels(classifier, faces):
     with pytest.raises(ValueError, match=r"validation_fraction=0\.01 of 20 images is too little"):
         classifier.set_params(validation_fraction=0.01).fit(X, y)
     with pytest.raises(NotFittedError, match="not fitted yet"):
-        classifier.predict(faces[0])
+        classifier.predict(X)
 
 
 @pytest.mark.slow
@@ -105,10 +105,10 @@ def test_invalid_images_and_partial_fit(classifier, faces):
         classifier.partial_fit(X, y, classes=["sad", "angry"])
     with pytest.raises(ValueError, match="class_weight='balanced' needs all data"):
         classifier.set_params(class_weight="balanced").partial_fit(X, y)
-    spoilt = X / np.float32(255)
-    spoilt[7, 3, 3] = np.nan
+    invalid = X / np.float32(255)
+    invalid[7, 3, 3] = np.nan
     with pytest.raises(ValueError, match=r"X\[7\] holds NaN"):
-        classifier.fit(spoilt, y)
+        classifier.fit(invalid, y)
     with pytest.raises(ValueError, match="no images"):
         classifier.fit([], [])
     with pytest.raises(ValueError, match="Wrap a single image in a list"):
@@ -147,16 +147,16 @@ MISSING_LABELS += [pd.Series(["a", "b", pd.NA, "b"])]
 
 
 @pytest.mark.parametrize("y", MISSING_LABELS, ids=["nan", "none", "empty", "series"])
-def test_missing_label_is_named_by_every_fit(tiny_network, y):
-    X, right = np.zeros((4, 8, 8), np.uint8), ["a", "b"] * 2
+def test_missing_labels(tiny_network, y):
+    X, valid = np.zeros((4, 8, 8), np.uint8), ["a", "b"] * 2
     classifier = FacialExpressionClassifier(tiny_network)
-    named = clone(classifier).set_params(classes=list(y))
+    with_classes = clone(classifier).set_params(classes=list(y))
     for name, fit in (
         ("y", lambda: classifier.fit(X, y)),
         ("y", lambda: classifier.partial_fit(X, y, classes=["a", "b"])),
-        ("y_val", lambda: classifier.fit(X, right, X_val=X, y_val=y)),
-        ("classes", lambda: classifier.partial_fit(X, right, classes=y)),
-        ("classes", lambda: named.fit(X, right)),
+        ("y_val", lambda: classifier.fit(X, valid, X_val=X, y_val=y)),
+        ("classes", lambda: classifier.partial_fit(X, valid, classes=y)),
+        ("classes", lambda: with_classes.fit(X, valid)),
     ):
         with pytest.raises(ValueError, match=rf"^{name}\[2\] is .*: 1 of 4 labels are missing"):
             fit()
@@ -164,13 +164,13 @@ def test_missing_label_is_named_by_every_fit(tiny_network, y):
 
 
 def test_one_hot_labels_and_missing_ratings(tiny_network):
-    for y in [np.eye(2)[[0, 1, 0, 1]], np.eye(2, dtype=int)[[0, 1, 0, 1]]]:
-        images = np.zeros((4, 8, 8), np.uint8)
-        classifier = FacialExpressionClassifier(tiny_network)
+    images = np.zeros((4, 8, 8), np.uint8)
+    classifier = FacialExpressionClassifier(tiny_network)
+    for dtype in (float, int):
         for fit in (classifier.fit, classifier.partial_fit):
             with pytest.raises(ValueError, match=r"argmax\(axis=1\).*votes"):
-                fit(images, y)
+                fit(images, np.eye(2, dtype=dtype)[[0, 1, 0, 1]])
     for y in [[0.1, None, 0.3], [[0.1, 0.2], [0.3, math.nan], [0.0, 0.0]]]:
         regressor = FacialAffectRegressor(tiny_network)
         with pytest.raises(ValueError, match=r"^y\[1\] holds NaN: ratings of 1 of 3 images"):
-            regressor.fit(np.zeros((3, 8, 8), np.uint8), y)
+            regressor.fit(images[:3], y)

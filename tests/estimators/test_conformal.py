@@ -30,7 +30,7 @@ def frozen(blobs):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["lac", "aps"])
 @pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95])
-def test_coverage_equals_the_confidence(blobs, frozen, method, confidence):
+def test_marginal_coverage(blobs, frozen, method, confidence):
     X, y = blobs
     rng = np.random.default_rng(0)
     scores = []
@@ -45,7 +45,7 @@ def test_coverage_equals_the_confidence(blobs, frozen, method, confidence):
         assert max(score.empty for score in scores) == 0
 
 
-def test_coverage_by_class_and_with_few_images(blobs, frozen):
+def test_coverage_per_class_and_with_few_images(blobs, frozen):
     X, y = blobs
     marginal, by_class = (
         ConformalClassifier(frozen, per_class=per_class).fit(X[1000:2500], y[1000:2500])
@@ -58,7 +58,7 @@ def test_coverage_by_class_and_with_few_images(blobs, frozen):
     assert coverage == pytest.approx([0.9] * 4, abs=0.05)
     assert len(set(marginal.thresholds_)) == 1
     assert len(set(by_class.thresholds_)) == 4
-    # With 19 images, the correction from n to n + 1 in the rank matters.
+    # With 19 images, the n + 1 in the rank of the threshold has an effect.
     rng = np.random.default_rng(0)
 
     class Guess(LogisticRegression):
@@ -74,7 +74,7 @@ def test_coverage_by_class_and_with_few_images(blobs, frozen):
     assert np.mean(covered) == pytest.approx(0.9, abs=0.012)
 
 
-def test_confidence_may_change_after_fit(blobs, frozen):
+def test_changed_confidence_and_few_images(blobs, frozen):
     X, y = blobs
     sets = ConformalClassifier(frozen, confidence=0.8).fit(X[1000:2000], y[1000:2000])
     small = sets.predict_set(X[2000:])
@@ -91,7 +91,7 @@ def test_confidence_may_change_after_fit(blobs, frozen):
     assert nine.thresholds_.max() == nine.scores_.max()
 
 
-def test_estimator_is_fitted_on_the_other_part(blobs):
+def test_calibration_fraction_and_sample_weight(blobs):
     X, y = blobs
     sets = ConformalClassifier(LogisticRegression(C=2), calibration_fraction=0.25, random_state=0)
     sets.fit(X[:1000], y[:1000])
@@ -114,8 +114,8 @@ def test_scikit_learn_interface(blobs, frozen):
     assert is_classifier(sets)
     np.testing.assert_array_equal(sets.predict(X), frozen.predict(X))
     np.testing.assert_array_equal(sets.predict_proba(X), frozen.predict_proba(X))
-    again = pickle.loads(pickle.dumps(sets))
-    np.testing.assert_array_equal(again.predict_set(X[:50]), sets.predict_set(X[:50]))
+    unpickled = pickle.loads(pickle.dumps(sets))
+    np.testing.assert_array_equal(unpickled.predict_set(X[:50]), sets.predict_set(X[:50]))
     with pytest.raises(NotFittedError):
         clone(sets).predict_set(X)
     inner = ConformalClassifier(LogisticRegression(), random_state=0)

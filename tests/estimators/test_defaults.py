@@ -14,7 +14,7 @@ def faces():
     return make_faces(60, classes=["happy", "sad", "surprise"], random_state=0)
 
 
-def body_of(classifier):
+def network_body(classifier):
     return classifier.network_.layers[-1]
 
 
@@ -26,7 +26,7 @@ class TestNetwork:
     @pytest.mark.slow
     def test_network_and_number_of_epochs(self, faces, small_network, tmp_path, tiny_network):
         classifier = FacialExpressionClassifier(epochs=1, random_state=0)
-        assert body_of(classifier.fit(faces.images, faces.labels)).name == "small_cnn"
+        assert network_body(classifier.fit(faces.images, faces.labels)).name == "small_cnn"
         path = tmp_path / "faces.keras"
         small_network((48, 48, 1), 3).save(path)
         with pytest.raises(ValueError, match="give the path as network"):
@@ -41,7 +41,7 @@ class TestNetwork:
         fitted = estimator(
             weights="fer2013", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
         )
-        assert body_of(fitted.fit(faces.images, y)).name == "mini_resnet"
+        assert network_body(fitted.fit(faces.images, y)).name == "mini_resnet"
 
     @pytest.mark.slow
     def test_frozen_classifier_determines_network_and_options(self, faces):
@@ -52,8 +52,10 @@ class TestNetwork:
         third = FacialExpressionClassifier(weights=FrozenEstimator(second), **settings)
         for classifier in (second, third):
             classifier.fit(faces.images, faces.labels)
-            (dropout,) = (layer for layer in body_of(classifier).layers if "dropout" in layer.name)
-            assert (body_of(classifier).name, dropout.rate) == ("plain_cnn", 0.25)
+            (dropout,) = (
+                layer for layer in network_body(classifier).layers if "dropout" in layer.name
+            )
+            assert (network_body(classifier).name, dropout.rate) == ("plain_cnn", 0.25)
 
     @pytest.mark.parametrize(
         ("weights", "message"),
@@ -63,23 +65,22 @@ class TestNetwork:
             (FrozenEstimator(FacialExpressionClassifier()), "no fitted network"),
         ],
     )
-    def test_weights_without_a_known_network(self, weights, message, faces):
+    def test_invalid_weights(self, weights, message, faces):
         with pytest.raises(ValueError, match=message):
             FacialExpressionClassifier(weights=weights).fit(faces.images, faces.labels)
 
 
-class TestLength:
-    @pytest.mark.parametrize(
-        ("from_weights", "given", "expected"),
-        [
-            (False, None, {1: 80, 200: 80, 1_000: 28, 2_000: 14, 28_558: 12}),
-            (True, None, {15: 30, 200: 10, 2_000: 5}),
-            (False, 3, {28_558: 3}),
-        ],
-    )
-    def test_epochs_by_number_of_images(self, from_weights, given, expected):
-        for n_images, epochs in expected.items():
-            assert count_epochs(n_images, given, from_weights, frozen_epochs=None) == epochs
+@pytest.mark.parametrize(
+    ("from_weights", "epochs", "expected"),
+    [
+        (False, None, {1: 80, 200: 80, 1_000: 28, 2_000: 14, 28_558: 12}),
+        (True, None, {15: 30, 200: 10, 2_000: 5}),
+        (False, 3, {28_558: 3}),
+    ],
+)
+def test_number_of_epochs(from_weights, epochs, expected):
+    for n_images, n_epochs in expected.items():
+        assert count_epochs(n_images, epochs, from_weights, frozen_epochs=None) == n_epochs
 
 
 class TestPhases:
@@ -97,8 +98,8 @@ class TestPhases:
         ).fit(faces.images, faces.labels)
         assert tuned.fine_tune_epoch_ == 2
         assert last_rate(tuned) == pytest.approx(0.001)
-        whole = {"fine_tune": {"frozen_epochs": 0}, "schedule": None, **self.settings}
-        again = FacialExpressionClassifier(weights=start, epochs=1, **whole)
+        unfrozen = {"fine_tune": {"frozen_epochs": 0}, "schedule": None, **self.settings}
+        again = FacialExpressionClassifier(weights=start, epochs=1, **unfrozen)
         again.fit(faces.images, faces.labels)
         assert again.fine_tune_epoch_ is None
         assert last_rate(again) == pytest.approx(0.01)
@@ -119,21 +120,19 @@ class TestPhases:
             assert last_rate(classifier) > 5e-4
 
     @pytest.mark.slow
-    def test_few_images_with_other_labels(self):
-        drawn = make_faces(120, classes=["happy", "angry"], random_state=0)
-        labels = np.where(drawn.labels == "happy", "glad", "cross")
-        few = np.concatenate([np.flatnonzero(labels == name)[:5] for name in ("glad", "cross")])
-        rest = np.setdiff1d(np.arange(120), few)
+    def test_few_images(self):
+        faces = make_faces(120, classes=["happy", "angry"], random_state=0)
+        labels = np.where(faces.labels == "happy", "glad", "cross")
+        train = np.concatenate([np.flatnonzero(labels == name)[:5] for name in ("glad", "cross")])
+        test = np.setdiff1d(np.arange(120), train)
         classifier = FacialExpressionClassifier(weights="fer2013", random_state=0)
-        classifier.fit(drawn.images[few], labels[few])
-        assert classifier.score(drawn.images[rest], labels[rest]) > 0.8
+        classifier.fit(faces.images[train], labels[train])
+        assert classifier.score(faces.images[test], labels[test]) > 0.8
 
 
-class TestReport:
-    """Output of a fit."""
-
+class TestFitReport:
     @pytest.fixture
-    def long(self, monkeypatch):
+    def long_fit(self, monkeypatch):
         monkeypatch.setattr(_callbacks, "_LONG_FIT", 0)
 
     def fit(self, faces, network, **parameters):
@@ -148,7 +147,7 @@ class TestReport:
         assert capfd.readouterr().out == ""
 
     @pytest.mark.slow
-    def test_long_fit_prints_time_and_progress(self, faces, tiny_network, capfd, long):
+    def test_long_fit_prints_time_and_progress(self, faces, tiny_network, capfd, long_fit):
         self.fit(faces, tiny_network, validation_fraction=0.2)
         first, *lines = capfd.readouterr().out.splitlines()
         assert "48 images for 3 epochs takes about" in first
@@ -161,7 +160,7 @@ class TestReport:
         assert "epoch 3/3" in out
 
     @pytest.mark.parametrize("verbose", [1, 2])
-    def test_keras_prints_progress(self, verbose, faces, tiny_network, capfd, long):
+    def test_keras_prints_progress(self, verbose, faces, tiny_network, capfd, long_fit):
         self.fit(faces, tiny_network, verbose=verbose)
         out = capfd.readouterr().out
         assert out.count("takes about") == 1
@@ -177,7 +176,7 @@ class TestReport:
             (2, 2, 10, [0.0, 0.0, 20.0, *[21.0] * 4, 22.0, *[23.0] * 3], ""),
         ],
     )
-    def test_tracing_is_excluded_from_the_estimate(
+    def test_estimate_excludes_tracing(
         self, monkeypatch, capfd, n_steps, n_timed, epochs, ticks, printed
     ):
         clock = iter(ticks)

@@ -22,7 +22,7 @@ def classifier(small_network):
 
 
 @pytest.mark.slow
-def test_features_of_fitted_and_frozen_estimators(faces, classifier):
+def test_features(faces, classifier):
     embedder = ExpressionEmbedder(classifier).fit(faces.images, faces.labels)
     vectors = embedder.transform(faces.images)
     kernel, bias = embedder.estimator_.network_.layers[-1].layers[-1].get_weights()

@@ -36,7 +36,7 @@ def svm():
     return make_pipeline(HOGDescriptor(pixels_per_cell=8), StandardScaler(), SVC())
 
 
-def test_soft_voting_and_bagging_average_probabilities(network, faces, svm):
+def test_voting_and_bagging(network, faces, svm):
     vote = VotingClassifier([("a", network(0)), ("b", network(1))], voting="soft", weights=[3, 1])
     vote.fit(*faces)
     one, other = (member.predict_proba(faces[0]) for member in vote.estimators_)
@@ -47,8 +47,8 @@ def test_soft_voting_and_bagging_average_probabilities(network, faces, svm):
     X, y = faces
     fitted = [network(seed).fit(X, y) for seed in (0, 1)]
     frozen = [(f"seed_{seed}", FrozenEstimator(one)) for seed, one in enumerate(fitted)]
-    _, one_of_each = np.unique(y, return_index=True)
-    vote = VotingClassifier(frozen, voting="soft").fit(X[one_of_each], y[one_of_each])
+    _, rows = np.unique(y, return_index=True)
+    vote = VotingClassifier(frozen, voting="soft").fit(X[rows], y[rows])
     mean = np.mean([one.predict_proba(X) for one in fitted], axis=0)
     np.testing.assert_allclose(vote.predict_proba(X), mean, rtol=1e-5)
     assert (vote.predict(X) == np.array(EXPRESSIONS)[mean.argmax(axis=1)]).all()
@@ -62,11 +62,11 @@ def test_soft_voting_and_bagging_average_probabilities(network, faces, svm):
 def test_stacking_and_learning_curve(network, svm, faces):
     X, y = faces
     rows = X.reshape(len(X), -1) / 255
-    last = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    stack = StackingClassifier([("cnn", network()), ("svm", svm)], last, cv=2, passthrough=True)
+    final = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+    stack = StackingClassifier([("cnn", network()), ("svm", svm)], final, cv=2, passthrough=True)
     stack.fit(rows, y)
     assert stack.final_estimator_.n_features_in_ == 2 * len(EXPRESSIONS) + 32 * 32
-    # They are images to the network all the same.
+    # The network reshapes the rows to images.
     assert stack.named_estimators_["cnn"].image_shape_ == (32, 32, 1)
     assert stack.predict_proba(rows).shape == (len(X), len(EXPRESSIONS))
     sizes, _, scores = learning_curve(
@@ -83,20 +83,13 @@ def test_stacking_and_learning_curve(network, svm, faces):
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
-def votes_of(y):
-    votes = pd.DataFrame(0.25, index=range(len(y)), columns=EXPRESSIONS[::-1])
-    for row, label in enumerate(y):
-        votes.loc[row, label] += 3
-    return votes
-
-
-def out_of_fold(classifier, X, y, params=None):
-    proba = {}
+def out_of_fold_proba(classifier, X, y, params=None):
+    proba = np.empty((len(X), len(classifier.classes or EXPRESSIONS)))
     for train, test in StratifiedKFold(3).split(X, y):
-        own = {name: values.iloc[train] for name, values in (params or {}).items()}
-        fitted = clone(classifier).fit(X[train], y[train], **own)
-        proba |= zip(test, fitted.predict_proba(X[test]), strict=True)
-    return np.array([proba[row] for row in range(len(X))]), fitted.classes_
+        fit_params = {name: values.iloc[train] for name, values in (params or {}).items()}
+        fitted = clone(classifier).fit(X[train], y[train], **fit_params)
+        proba[test] = fitted.predict_proba(X[test])
+    return proba, fitted.classes_
 
 
 @pytest.mark.parametrize(
@@ -108,16 +101,18 @@ def out_of_fold(classifier, X, y, params=None):
     ],
     ids=["classes", "class_weight", "votes"],
 )
-def test_label_report_keeps_labels_named_by_parameters(network, faces, parameters, params):
+def test_label_report_with_named_labels(network, faces, parameters, params):
     X, y = faces
     classifier = network().set_params(**parameters)
-    params = {"votes": votes_of(y)} if params else None
+    if params:
+        votes = 0.25 + 3 * (y[:, np.newaxis] == EXPRESSIONS[::-1])
+        params = {"votes": pd.DataFrame(votes, columns=EXPRESSIONS[::-1])}
     report = cross_val_label_report(classifier, X, y, cv=3, params=params)
     assert sorted(report["row"]) == list(range(len(y)))
     assert (report["given"] == y[report["row"]]).all()
-    proba, classes = out_of_fold(classifier, X, y, params)
-    own = proba[report["row"], np.searchsorted(classes, y[report["row"]])]
-    np.testing.assert_allclose(report["self_confidence"], own, rtol=1e-4)
+    proba, classes = out_of_fold_proba(classifier, X, y, params)
+    expected = proba[report["row"], np.searchsorted(classes, y[report["row"]])]
+    np.testing.assert_allclose(report["self_confidence"], expected, rtol=1e-4)
     message = "indices of the sorted labels.*cross_val_label_report"
     with pytest.raises(ValueError, match=message):
         cross_val_predict(classifier, X, y, cv=3, method="predict_proba", params=params)
@@ -128,11 +123,11 @@ def test_label_report_keeps_labels_named_by_parameters(network, faces, parameter
             StackingClassifier([("cnn", classifier)], cv=2).fit(X, y)
 
 
-def test_labels_named_by_number(network, faces):
+def test_labels_given_as_indices(network, faces):
     X, y = faces
     classifier = network().set_params(class_weight={0: 1, 1: 2, 2: 1}, classes=[0, 1, 2])
     proba = cross_val_predict(classifier, X, y, cv=3, method="predict_proba")
     named = network().set_params(class_weight={"happy": 1, "sad": 2, "surprise": 1})
-    np.testing.assert_allclose(proba, out_of_fold(named, X, y)[0], rtol=1e-4)
+    np.testing.assert_allclose(proba, out_of_fold_proba(named, X, y)[0], rtol=1e-4)
     vote = VotingClassifier([("cnn", classifier)], voting="soft").fit(X, y)
     np.testing.assert_allclose(vote.predict_proba(X), named.fit(X, y).predict_proba(X), rtol=1e-4)

@@ -71,7 +71,7 @@ def test_scale_of_sample_weights(halves, settings):
         assert_same_weights(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_losses_are_weighted_means(halves, settings):
+def test_weighted_losses(halves, settings):
     X, y = halves
     weights = np.random.default_rng(1).random(len(y)) * 50
     settings = settings | {"learning_rate": 1e-9, "epochs": 1, "augment": None}
@@ -88,7 +88,7 @@ def held_out_rows(classifier, y, fraction):
     )
 
 
-def test_adaboost(halves, settings):
+def test_adaboost_and_zero_weights(halves, settings):
     X, y = halves
     boosted = AdaBoostClassifier(
         FacialExpressionClassifier(**settings | {"epochs": 10}), n_estimators=2, random_state=0
@@ -133,10 +133,10 @@ def test_class_weights(halves, settings):
         for scale in (1, 1e5)
     )
     assert_same_weights(one, other, rtol=1e-4, atol=1e-5)
-    # The same as the weights of the images.
-    by_image = FacialExpressionClassifier(**settings)
-    by_image.fit(X, y, sample_weight=np.where(y == "happy", 3, 1))
-    assert_same_weights(one, by_image, rtol=1e-4, atol=1e-5)
+    # Equal to the same sample weights.
+    weighted = FacialExpressionClassifier(**settings)
+    weighted.fit(X, y, sample_weight=np.where(y == "happy", 3, 1))
+    assert_same_weights(one, weighted, rtol=1e-4, atol=1e-5)
     happy, labels = X[y == "happy"][:20], ["happy"] * 20
     classes = ["happy", "surprise"]
     start = FacialExpressionClassifier(**settings | {"learning_rate": 1e-12})
@@ -149,27 +149,27 @@ def test_class_weights(halves, settings):
         classifier.partial_fit(happy, labels, classes=classes)
         pairs = zip(classifier.network_.get_weights(), start.network_.get_weights(), strict=True)
         steps.append(np.sqrt(sum(((a - b) ** 2).sum() for a, b in pairs)))
-    # Weights 3 and 1 are 1.5 and 0.5 beside a mean of 1.
+    # Scaled to a mean of 1, the weights 3 and 1 are 1.5 and 0.5.
     assert steps[1] / steps[0] == pytest.approx(1.5, rel=0.05)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("class_weight", ["balanced", {"happy": 5.0, "surprise": 1.0}])
-def test_validation_images_are_weighted_equally(halves, settings, class_weight):
+def test_validation_images_have_equal_weights(halves, settings, class_weight):
     X, y = halves
     settings = settings | {"class_weight": class_weight, "early_stopping": 1}
     by_fraction = FacialExpressionClassifier(validation_fraction=0.3, **settings).fit(X, y)
-    train, watched = held_out_rows(by_fraction, y, 0.3)
-    given = FacialExpressionClassifier(**settings)
-    given.fit(X[train], y[train], X_val=X[watched], y_val=y[watched])
-    assert by_fraction.history_ == given.history_
-    expected = log_loss(y[watched], by_fraction.predict_proba(X[watched]))
+    train, val = held_out_rows(by_fraction, y, 0.3)
+    by_images = FacialExpressionClassifier(**settings)
+    by_images.fit(X[train], y[train], X_val=X[val], y_val=y[val])
+    assert by_fraction.history_ == by_images.history_
+    expected = log_loss(y[val], by_fraction.predict_proba(X[val]))
     assert min(by_fraction.history_["val_loss"]) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weight_average", [None, 0.5])
-def test_best_epoch_of_all_phases_is_kept(halves, small_network, weight_average):
+def test_best_epoch_in_the_frozen_phase(halves, small_network, weight_average):
     X, y = halves
     classifier = FacialExpressionClassifier(
         small_network,
@@ -177,7 +177,7 @@ def test_best_epoch_of_all_phases_is_kept(halves, small_network, weight_average)
         early_stopping=True,
         optimizer="sgd",
         learning_rate=0.05,
-        # The rate makes every epoch of the second phase worse.
+        # This learning rate makes every epoch of the second phase worse.
         fine_tune={"frozen_epochs": 3, "learning_rate": 100.0},
         weight_average=weight_average,
         random_state=0,
@@ -186,11 +186,11 @@ def test_best_epoch_of_all_phases_is_kept(halves, small_network, weight_average)
     losses = classifier.history_["val_loss"]
     assert len(losses) == 5
     assert int(np.argmin(losses)) < 3
-    kept = log_loss(y[:32], classifier.predict_proba(X[:32]))
-    assert kept == pytest.approx(min(losses), rel=1e-3)
+    restored = log_loss(y[:32], classifier.predict_proba(X[:32]))
+    assert restored == pytest.approx(min(losses), rel=1e-3)
 
 
-def test_concurrent_fits_share_a_checkpoint(halves, settings, tmp_path):
+def test_concurrent_fits_with_a_checkpoint(halves, settings, tmp_path):
     settings = settings | {"epochs": 6, "checkpoint_dir": tmp_path}
     fits = [FacialExpressionClassifier(**settings) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
@@ -199,16 +199,16 @@ def test_concurrent_fits_share_a_checkpoint(halves, settings, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="folders have no locks there")
-def test_checkpoint_being_written_is_not_removed(tmp_path, monkeypatch):
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot lock folders")
+def test_remove_while_writing(tmp_path, monkeypatch):
     one, other = (CheckpointFile(tmp_path, "0123456789abcdef") for _ in range(2))
     (tmp_path / ".fit-0123456789abcdef-killed").write_bytes(b"half")
-    writing, go_on = threading.Event(), threading.Event()
+    writing, resume = threading.Event(), threading.Event()
     write = np.savez
 
     def slow(*args, **kwargs):
         writing.set()
-        assert go_on.wait(60)
+        assert resume.wait(60)
         write(*args, **kwargs)
 
     monkeypatch.setattr(np, "savez", slow)
@@ -218,7 +218,7 @@ def test_checkpoint_being_written_is_not_removed(tmp_path, monkeypatch):
         removed = pool.submit(other.remove)
         wait([removed], 0.2)
         assert len(list(tmp_path.glob(".fit-*"))) == 2
-        go_on.set()
+        resume.set()
         written.result(60)
         removed.result(60)
     assert list(tmp_path.iterdir()) == []
@@ -226,23 +226,23 @@ def test_checkpoint_being_written_is_not_removed(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_partial_fits_reuse_the_traced_step(halves, small_network, monkeypatch):
+def test_partial_fit_reuses_the_traced_step(halves, small_network, monkeypatch):
     X, y = halves
     classifier = FacialExpressionClassifier(small_network, batch_size=16, random_state=0)
     classifier.partial_fit(X[:32], y[:32], classes=["happy", "surprise"])
     classifier.partial_fit(X[:32], y[:32])
     step = classifier.network_.train_function
 
-    def cleared():
-        raise AssertionError("the optimised graph of the step was dropped")
+    def fail():
+        raise AssertionError("the kernel cache was cleared")
 
-    monkeypatch.setattr("skfer._training._tensorflow._clear_kernel_cache", cleared)
+    monkeypatch.setattr("skfer._training._tensorflow._clear_kernel_cache", fail)
     for start in (0, 32, 64):
         classifier.partial_fit(X[start : start + 32], y[start : start + 32])
     assert classifier.network_.train_function is step
 
 
-def moved(classifier, X, y):
+def largest_update(classifier, X, y):
     before = classifier.network_.get_weights()
     classifier.partial_fit(X, y)
     pairs = zip(before, classifier.network_.get_weights(), strict=True)
@@ -254,13 +254,13 @@ def test_changed_optimizer_and_momentum(halves, settings, small_network):
     X, y = halves
     classifier = FacialExpressionClassifier(**settings)
     classifier.partial_fit(X, y, classes=["happy", "surprise"])
-    assert moved(classifier, X, y) > 1e-3
+    assert largest_update(classifier, X, y) > 1e-3
     optimizer = classifier.network_.optimizer
     classifier.set_params(learning_rate=1e-9)
-    assert moved(classifier, X, y) < 1e-6
+    assert largest_update(classifier, X, y) < 1e-6
     assert classifier.network_.optimizer is optimizer
     classifier.set_params(learning_rate=1e-3, optimizer="adam")
-    assert moved(classifier, X, y) > 1e-4
+    assert largest_update(classifier, X, y) > 1e-4
     assert isinstance(classifier.network_.optimizer, keras.optimizers.Adam)
     classifier = FacialExpressionClassifier(small_network, batch_size=2, random_state=0)
     classifier.partial_fit(X[:2], y[:2], classes=["happy", "surprise"])
@@ -274,20 +274,20 @@ def test_partial_fit_ignores_validation(halves, settings):
     X, y = halves
     settings = settings | {"weight_average": 0.9}
     plain = FacialExpressionClassifier(**settings)
-    watching = FacialExpressionClassifier(
+    validated = FacialExpressionClassifier(
         early_stopping=True, reduce_lr=True, validation_fraction=0.2, **settings
     )
     for _ in range(3):
         plain.partial_fit(X, y, classes=["happy", "surprise"])
-        watching.partial_fit(X, y, classes=["happy", "surprise"])
-    assert watching.history_ == plain.history_
-    assert_same_weights(watching, plain)
+        validated.partial_fit(X, y, classes=["happy", "surprise"])
+    assert validated.history_ == plain.history_
+    assert_same_weights(validated, plain)
 
 
 class Momenta(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         body = self.model.layers[-1]
-        self.seen = [
+        self.momenta = [
             layer.momentum
             for layer in body.layers
             if isinstance(layer, keras.layers.BatchNormalization)
@@ -295,7 +295,7 @@ class Momenta(keras.callbacks.Callback):
 
 
 @pytest.mark.slow
-def test_momentum_of_the_user_is_kept(halves):
+def test_batch_norm_momentum(halves):
     def network(input_shape, n_outputs):
         layers = keras.layers
         return keras.Sequential(
@@ -311,7 +311,7 @@ def test_momentum_of_the_user_is_kept(halves):
     X, y = halves
     classifier = FacialExpressionClassifier(network, epochs=1, callbacks=[Momenta()])
     classifier.fit(X, y)
-    assert classifier.callbacks_[0].seen == [0.9, 0.9899, 0.5, 0.5]
+    assert classifier.callbacks_[0].momenta == [0.9, 0.9899, 0.5, 0.5]
 
 
 class Recorder(keras.callbacks.Callback):
@@ -332,8 +332,8 @@ def test_callbacks_are_copied(halves, settings):
         assert recorder.losses == []
         (used,) = estimator.callbacks_
         assert used.losses == pytest.approx(estimator.history_["loss"])
-        again = pickle.loads(pickle.dumps(estimator))
-        assert not hasattr(again, "callbacks_")
+        unpickled = pickle.loads(pickle.dumps(estimator))
+        assert not hasattr(unpickled, "callbacks_")
     recorder = Recorder()
     recorder.lock = threading.Lock()
     classifier = FacialExpressionClassifier(callbacks=[Recorder(), recorder], **settings)

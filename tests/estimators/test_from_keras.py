@@ -15,7 +15,7 @@ SHAPE = (12, 12, 1)
 
 
 @pytest.fixture(scope="module", name="X")
-def some_images():
+def images():
     return np.random.default_rng(0).integers(0, 256, (24, 12, 12), dtype=np.uint8)
 
 
@@ -32,7 +32,7 @@ def network(input_shape, n_outputs):
             layers.GlobalAveragePooling2D(),
             layers.Dense(n_outputs, activation="softmax", name="end"),
         ],
-        name="theirs",
+        name="network",
     )
 
 
@@ -98,7 +98,7 @@ def test_classes_as_dict_or_set(model, X):
 
 
 @pytest.mark.slow
-def test_built_model_is_not_modified_and_copied(model, X, tmp_path):
+def test_given_model_is_copied(model, X, tmp_path):
     before = [weight.copy() for weight in model.get_weights()]
     classifier = FacialExpressionClassifier.from_keras(model, classes=[0, 1, 2], epochs=2)
     np.testing.assert_allclose(classifier.predict_proba(X), outputs(model, X), atol=1e-6)
@@ -113,7 +113,7 @@ def test_built_model_is_not_modified_and_copied(model, X, tmp_path):
     copies = [
         copy.deepcopy(classifier),
         pickle.loads(pickle.dumps(classifier)),
-        skfer.load(skfer.save(classifier, tmp_path / "theirs.skfer")),
+        skfer.load(skfer.save(classifier, tmp_path / "model.skfer")),
     ]
     y = np.tile(["a", "b", "c"], 8)
     fitted = clone(classifier).fit(X, y).predict_proba(X)
@@ -161,9 +161,9 @@ def test_pixel_range_and_other_estimators(model, X):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("saved", [True, False])
-def test_other_labels_replace_the_last_layer(model, X, tmp_path, saved):
-    model.save(tmp_path / "theirs.h5")
-    given = tmp_path / "theirs.h5" if saved else model
+def test_other_labels(model, X, tmp_path, saved):
+    model.save(tmp_path / "model.h5")
+    given = tmp_path / "model.h5" if saved else model
     y = np.tile(["smiling", "not"], 12)
     classifier = FacialExpressionClassifier(
         given, epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
@@ -173,9 +173,9 @@ def test_other_labels_replace_the_last_layer(model, X, tmp_path, saved):
     expected = model.get_layer("first").get_weights()[0]
     np.testing.assert_array_equal(body.get_layer("first").get_weights()[0], expected)
     pickle.loads(pickle.dumps(classifier)).predict(X)
-    theirs = FacialExpressionClassifier.from_keras(given, classes=[0, 1, 2], epochs=1)
-    theirs.set_params(classes=None).fit(X, y)
-    assert theirs.classes_.tolist() == ["not", "smiling"]
+    classifier = FacialExpressionClassifier.from_keras(given, classes=[0, 1, 2], epochs=1)
+    classifier.set_params(classes=None).fit(X, y)
+    assert classifier.classes_.tolist() == ["not", "smiling"]
     with pytest.raises(ValueError, match=r"not one for each of the 2 classes.*gives the model new"):
         FacialExpressionClassifier.from_keras(given, classes=["a", "b"])
 
@@ -239,13 +239,13 @@ class Subclassed(keras.Model):
         (Subclassed(SHAPE, 2), "is not built|without a graph of layers"),
     ],
 )
-def test_invalid_networks_are_explained(X, function, message):
+def test_invalid_networks(X, function, message):
     with pytest.raises(ValueError, match=message):
         FacialExpressionClassifier(function, epochs=1).fit(X, np.arange(24) % 2)
 
 
 @pytest.mark.slow
-def test_suggested_conversions_work(X):
+def test_suggested_conversions(X):
     logits = keras.Sequential([keras.Input(SHAPE), layers.Flatten(), layers.Dense(3)])
     for refused, before, after in (
         (flat(SHAPE, 3), layers.Reshape((144,)), None),
@@ -288,14 +288,14 @@ def test_copies_of_lambda_layers(X, changed):
 FACTOR = {"now": 1.0}
 
 
-def depends_on_a_global(input_shape, n_outputs):
+def with_global_factor(input_shape, n_outputs):
     factor = FACTOR["now"]
     image = keras.Input(input_shape)
     return keras.Model(image, softmax(layers.Lambda(lambda x: x * factor)(image), n_outputs))
 
 
-def test_copies_that_would_differ_are_refused(X, monkeypatch):
-    classifier = FacialExpressionClassifier(depends_on_a_global, epochs=1)
+def test_uncopyable_lambda_layers(X, monkeypatch):
+    classifier = FacialExpressionClassifier(with_global_factor, epochs=1)
     classifier.fit(X, np.arange(24) % 2)
     monkeypatch.setitem(FACTOR, "now", 0.1)
     with pytest.raises(ValueError, match="its copy would predict otherwise"):

@@ -51,7 +51,7 @@ class CountingDetector(BaseEstimator):
 
     def detect(self, image):
         with open(self.log, "a") as log:
-            log.write("an image\n")
+            log.write("image\n")
         return HaarDetector().detect(image)
 
 
@@ -105,7 +105,7 @@ def test_pickles_of_other_versions(fitted_pipeline, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("data", ["drawn", pytest.param("fer2013", marks=pytest.mark.real_data)])
-def test_cross_validation_is_better_than_chance(pipeline, data, request):
+def test_cross_validation(pipeline, data, request):
     if data == "drawn":
         X, y = request.getfixturevalue("faces")
     else:
@@ -146,10 +146,9 @@ def test_parallel_search_detects_each_image_once(pipeline, scene_files, tmp_path
     paths, labels = scene_files
     scores = []
     for n_jobs in (1, 2):
-        log = tmp_path / f"seen_with_{n_jobs}_jobs"
+        log = tmp_path / f"{n_jobs}.log"
         pipeline.set_params(
-            cropper__detector=CountingDetector(log),
-            cropper__memory=tmp_path / f"cache_of_{n_jobs}_jobs",
+            cropper__detector=CountingDetector(log), cropper__memory=tmp_path / f"cache{n_jobs}"
         )
         search = GridSearchCV(
             pipeline,
@@ -183,8 +182,8 @@ np.save("probabilities.npy", [model.predict_proba(faces) for model in models])
 def test_pickles_contain_the_weights_once(pipeline, tmp_path):
     faces = make_faces(30, classes=EXPRESSIONS, size=24, random_state=0)
     pipeline.set_params(classifier__network=wide_network, classifier__epochs=1)
-    of_crops = pipeline.fit(faces.images, faces.labels).predict_proba(faces.images)
-    of_images = pipeline[-1].predict_proba(faces.images[..., np.newaxis])
+    cropped = pipeline.fit(faces.images, faces.labels).predict_proba(faces.images)
+    uncropped = pipeline[-1].predict_proba(faces.images[..., np.newaxis])
     np.save(tmp_path / "faces.npy", faces.images)
     joblib.dump(pipeline[-1], tmp_path / "classifier.joblib")
     joblib.dump(pipeline, tmp_path / "pipeline.joblib")
@@ -192,21 +191,21 @@ def test_pickles_contain_the_weights_once(pipeline, tmp_path):
     weights = sum(w.nbytes for w in pipeline[-1].network_.get_weights())
     for name in ("classifier.joblib", "pipeline.joblib", "pipeline.pickle"):
         assert weights < (tmp_path / name).stat().st_size < 1.02 * weights
-    # The other process finds the network as this one does.
+    # So that the process can import the network.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run(
         [sys.executable, "-c", LOAD_AND_PREDICT], cwd=tmp_path, env=environment, check=True
     )
     np.testing.assert_array_equal(
-        np.load(tmp_path / "probabilities.npy"), [of_images, of_crops, of_crops]
+        np.load(tmp_path / "probabilities.npy"), [uncropped, cropped, cropped]
     )
 
 
 @pytest.mark.slow
-def test_repeated_fits_print_and_log_nothing(classifier, capfd, caplog):
+def test_repeated_fits_are_silent(classifier, capfd, caplog):
     faces = make_faces(40, classes=EXPRESSIONS, size=24, random_state=0)
     classifier.set_params(epochs=1, early_stopping=True)
-    for n_images in range(35, 41):  # TensorFlow warns of the fifth retracing
+    for n_images in range(35, 41):  # TensorFlow warns about the fifth retracing
         classifier.fit(faces.images[:n_images], faces.labels[:n_images])
         classifier.predict(faces.images[: n_images // 2])
     assert caplog.messages == []

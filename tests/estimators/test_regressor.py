@@ -19,7 +19,7 @@ from skfer.networks import list_networks
 
 @pytest.fixture(scope="module")
 def two_lights():
-    """Images whose upper and lower half are bright by the two ratings: learnt at once."""
+    """Images with the two ratings as the brightness of their upper and lower halves."""
     rng = np.random.default_rng(0)
     light = rng.integers(0, 101, (160, 2))
     X = rng.integers(0, 156, (160, 16, 16), dtype=np.uint8)
@@ -63,10 +63,10 @@ def test_concordance_loss_and_multioutput(two_lights):
     expected = concordance_correlation(y[:40], regressor.predict(X[:40]))
     assert expected > 0.9
     assert regressor.history_["val_concordance"][-1] == pytest.approx(expected, abs=1e-3)
-    each = MultiOutputRegressor(new_regressor()).fit(X, y)
-    assert each.score(X, y) > 0.85
-    assert [one.n_outputs_ for one in each.estimators_] == [1, 1]
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(each)).predict(X), each.predict(X))
+    multi = MultiOutputRegressor(new_regressor()).fit(X, y)
+    assert multi.score(X, y) > 0.85
+    assert [one.n_outputs_ for one in multi.estimators_] == [1, 1]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(multi)).predict(X), multi.predict(X))
 
 
 @pytest.mark.slow
@@ -79,12 +79,11 @@ def test_networks_and_other_scales(two_lights):
     assert regressor.score(X, ratings) > 0.85
     assert predicted.min() >= 1
     assert predicted.max() <= 9
-    # The same scale, the same fit.
-    same = new_regressor(validation_fraction=0.1).fit(X, y[:, :1])
-    np.testing.assert_allclose(5 + 4 * same.predict(X)[:, 0], predicted, rtol=1e-3, atol=1e-3)
+    # On the default scale, the fit is the same.
+    regressor = new_regressor(validation_fraction=0.1).fit(X, y[:, :1])
+    np.testing.assert_allclose(5 + 4 * regressor.predict(X)[:, 0], predicted, rtol=1e-3, atol=1e-3)
     for network in ["cnn4", "little_vgg", "mini_resnet", "mini_xception"]:
         assert network in list_networks()
-        X, y = two_lights
         regressor = skfer.FacialAffectRegressor(network, epochs=1, random_state=0).fit(X[:8], y[:8])
         last = regressor.network_.layers[-1].layers[-1]
         assert last.activation is keras.activations.tanh
@@ -92,12 +91,12 @@ def test_networks_and_other_scales(two_lights):
 
 def test_target_range_and_failed_fit(two_lights, fitted):
     X, y = two_lights
-    unrated = y.copy()
-    unrated[17] = -2
+    invalid = y.copy()
+    invalid[17] = -2
     with pytest.raises(
         ValueError, match=r"y\[17\] is \[-2.0, -2.0\], outside .* 1 of 160 .* -2 st"
     ):
-        new_regressor().fit(X, unrated)
+        new_regressor().fit(X, invalid)
     with pytest.raises(ValueError, match=r"y_val\[0\] is \[1.5, 0.0\], outside"):
         new_regressor().fit(X, y, X_val=X[:1], y_val=[[1.5, 0]])
     with pytest.raises(ValueError, match=r"target_range must be \(low, high\)"):
@@ -117,45 +116,45 @@ def test_target_range_and_failed_fit(two_lights, fitted):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "concordance"])
-@pytest.mark.parametrize(("weight", "least"), [(0.0, 0.9), (0.05, 0.7)])
-def test_sample_weights(two_lights, loss, weight, least):
+@pytest.mark.parametrize(("weight", "lowest"), [(0.0, 0.9), (0.05, 0.7)])
+def test_sample_weights(two_lights, loss, weight, lowest):
     X, y = two_lights
     weights = np.r_[np.ones(160), np.full(160, weight)]
     regressor = new_regressor(loss=loss).fit(np.r_[X, X], np.r_[y, -y], sample_weight=weights)
-    assert concordance_correlation(y, regressor.predict(X)) > least
+    assert concordance_correlation(y, regressor.predict(X)) > lowest
 
 
 @pytest.mark.slow
 def test_partial_fit_and_warm_start(two_lights):
     X, y = two_lights
-    whole = new_regressor(epochs=3).fit(X, y)
+    regressor = new_regressor(epochs=3).fit(X, y)
     parts = new_regressor()
     for _ in range(3):
         parts.partial_fit(X, y)
-    np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-5, atol=1e-6)
-    whole.set_params(warm_start=True).fit(X, y)
-    assert whole.n_iter_ == 6
-    assert whole.history_["loss"][-1] < whole.history_["loss"][2]
+    np.testing.assert_allclose(parts.predict(X), regressor.predict(X), rtol=1e-5, atol=1e-6)
+    regressor.set_params(warm_start=True).fit(X, y)
+    assert regressor.n_iter_ == 6
+    assert regressor.history_["loss"][-1] < regressor.history_["loss"][2]
     with pytest.raises(
         ValueError, match="y has 1 columns, but FacialAffectRegressor was fitted on 2"
     ):
-        whole.fit(X, y[:, 0])
+        regressor.fit(X, y[:, 0])
 
 
 @pytest.mark.slow
 def test_interrupted_fit_continues(two_lights, tmp_path):
     X, y = two_lights
-    whole = new_regressor(epochs=3, loss="concordance").fit(X, y)
-    regressor = clone(whole).set_params(checkpoint_dir=tmp_path, callbacks=[Killed()])
+    uninterrupted = new_regressor(epochs=3, loss="concordance").fit(X, y)
+    regressor = clone(uninterrupted).set_params(checkpoint_dir=tmp_path, callbacks=[Interrupt()])
     with pytest.raises(KeyboardInterrupt):
         regressor.fit(X, y)
     assert len(list(tmp_path.iterdir())) == 1
     regressor.set_params(callbacks=None).fit(X, y)
-    np.testing.assert_array_equal(regressor.predict(X), whole.predict(X))
+    np.testing.assert_array_equal(regressor.predict(X), uninterrupted.predict(X))
     assert not list(tmp_path.iterdir())
 
 
-class Killed(keras.callbacks.Callback):
+class Interrupt(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2:
             raise KeyboardInterrupt
@@ -166,7 +165,7 @@ def test_transfer_from_classifier_and_shipped_weights(two_lights):
     X, y = two_lights
     classifier = skfer.FacialExpressionClassifier(_utils.tiny_network, epochs=1)
     classifier.fit(X, np.where(y[:, 0] > 0, "happy", "sad"))
-    # Two classes and two outputs: the last layer means something else all the same.
+    # The last layer is replaced although it has two outputs in both estimators.
     regressor = new_regressor(
         weights=FrozenEstimator(classifier), epochs=1, fine_tune={"frozen_epochs": 1}
     )
@@ -184,7 +183,7 @@ def test_transfer_from_classifier_and_shipped_weights(two_lights):
     )
     *body, _, _ = regressor.fit(faces.images, y).network_.get_weights()
     shipped = skfer.load_pretrained("fer2013")["classifier"].network_.get_weights()
-    # The first epochs train the head alone.
+    # Frozen epochs train the head only.
     for one, other in zip(body, shipped, strict=False):
         np.testing.assert_array_equal(one, other)
 
@@ -206,7 +205,7 @@ def test_head_of_a_saved_model_is_kept(two_lights, tmp_path):
     assert regressor.fit(X, y[:, 0]).predict(X).shape == (len(X),)
 
 
-def with_softmax_layer(input_shape, n_outputs):
+def softmax_network(input_shape, n_outputs):
     layers = [keras.layers.Flatten(), keras.layers.Dense(n_outputs), keras.layers.Softmax()]
     return keras.Sequential([keras.Input(input_shape), *layers])
 
@@ -214,13 +213,13 @@ def with_softmax_layer(input_shape, n_outputs):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"network": with_softmax_layer}, "ends in a Softmax layer"),
+        ({"network": softmax_network}, "ends in a Softmax layer"),
         ({"loss": "ccc"}, "'loss' parameter"),
         ({"loss": "concordance", "batch_size": 1}, "batch_size=1 leaves none to compare"),
         ({"validation_fraction": 0.999}, "leave others to train on"),
     ],
 )
-def test_invalid_parameter_is_named(two_lights, parameters, message):
+def test_invalid_parameters(two_lights, parameters, message):
     X, y = two_lights
     with pytest.raises(ValueError, match=message):
         new_regressor(**parameters).fit(X, y)

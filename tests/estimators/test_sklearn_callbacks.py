@@ -63,7 +63,7 @@ def test_callbacks_of_a_search(faces, tiny_network):
     assert sum(row["task_name"] == "epoch" for row in epochs) == 2 * (2 + 1)
 
 
-def test_callback_can_stop_the_fit(faces, tiny_network, capsys):
+def test_stop_and_progress_bar(faces, tiny_network, capsys):
     recorder = Recorder(stop_after=2)
     classifier = FacialExpressionClassifier(tiny_network, epochs=5, random_state=0)
     classifier.set_callbacks(recorder).fit(faces.images, faces.labels)
@@ -77,7 +77,7 @@ def test_callback_can_stop_the_fit(faces, tiny_network, capsys):
     assert not any("callback_fit" in name or "task" in name for name in vars(classifier))
 
 
-def scores_of_epochs(monitor, name):
+def epoch_scores(monitor, name):
     return [row[name] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
 
 
@@ -92,23 +92,23 @@ def test_scoring_monitor(faces, tiny_network):
         random_state=0,
     )
     classifier.set_callbacks(monitor).fit(faces.images, faces.labels)
-    scores = scores_of_epochs(monitor, "accuracy")
+    scores = epoch_scores(monitor, "accuracy")
     assert len(scores) == 3
     assert scores[-1] == accuracy_score(faces.labels, classifier.predict(faces.images))
-    assert len(scores_of_epochs(monitor, "neg_log_loss")) == 3
+    assert len(epoch_scores(monitor, "neg_log_loss")) == 3
     weights = np.random.default_rng(0).random(len(faces.labels))
     monitor = callback.ScoringMonitor(scoring="accuracy")
     classifier = FacialExpressionClassifier(tiny_network, epochs=2, random_state=0)
     classifier.set_callbacks(monitor)
     classifier.fit(faces.images, faces.labels, sample_weight=weights)
     expected = accuracy_score(faces.labels, classifier.predict(faces.images), sample_weight=weights)
-    assert scores_of_epochs(monitor, "accuracy")[-1] == pytest.approx(expected)
+    assert epoch_scores(monitor, "accuracy")[-1] == pytest.approx(expected)
     monitor = callback.ScoringMonitor(scoring="neg_mean_squared_error")
     regressor = FacialAffectRegressor(tiny_network, epochs=2, random_state=0, warm_start=True)
     regressor.set_callbacks(monitor)
     for _ in range(2):
         regressor.fit(faces.images, faces.valence)
-    scores = scores_of_epochs(monitor, "neg_mean_squared_error")
+    scores = epoch_scores(monitor, "neg_mean_squared_error")
     assert len(scores) == 2
     expected = mean_squared_error(faces.valence, regressor.predict(faces.images))
     assert scores[-1] == pytest.approx(-expected, rel=1e-5)

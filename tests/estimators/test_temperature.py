@@ -17,7 +17,7 @@ def fitted(faces):
 
 
 @pytest.mark.parametrize("views", [None, "flip"])
-def test_temperature_is_applied_after_averaging_views(faces, fitted, views):
+def test_temperature_with_averaged_views(faces, fitted, views):
     fitted.set_params(test_time_augmentation=views, temperature=1.0)
     averaged, labels = fitted.predict_proba(faces.images), fitted.predict(faces.images)
     fitted.set_params(temperature=2.5)
@@ -51,16 +51,16 @@ def test_fitted_temperature_in_a_search(faces, fitted):
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_fit_resets_the_temperature_of_weights(faces, fitted, method):
-    shipped = copy.deepcopy(fitted).set_params(temperature=None, epochs=1)
-    assert shipped.temperature_ == 1
-    plain = shipped.predict_proba(faces.images)
-    shipped.temperature_ = 0.5
+def test_fit_resets_the_temperature(faces, fitted, method):
+    loaded = copy.deepcopy(fitted).set_params(temperature=None, epochs=1)
+    assert loaded.temperature_ == 1
+    plain = loaded.predict_proba(faces.images)
+    loaded.temperature_ = 0.5
     np.testing.assert_allclose(
-        shipped.predict_proba(faces.images), apply_temperature(plain, 0.5), rtol=1e-5
+        loaded.predict_proba(faces.images), apply_temperature(plain, 0.5), rtol=1e-5
     )
-    getattr(shipped, method)(faces.images, faces.labels)
-    assert shipped.temperature is None
-    assert shipped.temperature_ == 1
-    shipped.set_params(temperature=2.5).fit(faces.images, faces.labels)
-    assert shipped.temperature == 2.5
+    getattr(loaded, method)(faces.images, faces.labels)
+    assert loaded.temperature is None
+    assert loaded.temperature_ == 1
+    loaded.set_params(temperature=2.5).fit(faces.images, faces.labels)
+    assert loaded.temperature == 2.5

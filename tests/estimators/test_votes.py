@@ -39,7 +39,7 @@ def test_vote_modes_and_missing_votes(faces, votes, small_network):
 
 
 @pytest.mark.slow
-def test_votes_replace_labels_and_are_predicted(faces, votes, small_network):
+def test_votes_replace_labels(faces, votes, small_network):
     classifier = FacialExpressionClassifier(
         "mini_xception", epochs=6, batch_size=16, augment=None, random_state=0
     )
@@ -60,12 +60,12 @@ def test_votes_replace_labels_and_are_predicted(faces, votes, small_network):
 
 @pytest.mark.slow
 def test_votes_for_absent_classes(faces, votes, small_network):
-    few = faces.labels != "sad"
+    known = faces.labels != "sad"
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
     with pytest.raises(ValueError, match="list all in the parameter classes"):
-        classifier.fit(faces.images[few], faces.labels[few], votes=votes[few])
+        classifier.fit(faces.images[known], faces.labels[known], votes=votes[known])
     classifier.set_params(classes=["happy", "neutral", "sad"])
-    classifier.fit(faces.images[few], faces.labels[few], votes=votes[few])
+    classifier.fit(faces.images[known], faces.labels[known], votes=votes[known])
     assert classifier.predict_proba(faces.images[:2]).shape == (2, 3)
     classifier = FacialExpressionClassifier(
         small_network, vote_mode="multi_target", label_smoothing=0.1
@@ -97,14 +97,14 @@ def test_votes_are_routed_in_a_search(faces, votes, small_network):
         )
         search.fit(faces.images, faces.labels, votes=votes)
     best = search.best_estimator_["classifier"]
-    directly = clone(best).fit(
+    direct = clone(best).fit(
         GrayscaleResizer(24).transform(faces.images), faces.labels, votes=votes
     )
-    assert best.history_ == directly.history_
+    assert best.history_ == direct.history_
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("invalid", "message"),
     [
         (np.ones((90, 4)), r"votes has the shape \(90, 4\).*need \(90, 3\)"),
         (np.ones((89, 3)), r"votes has the shape \(89, 3\)"),
@@ -113,7 +113,7 @@ def test_votes_are_routed_in_a_search(faces, votes, small_network):
         (np.vstack([np.full((1, 3), np.nan), np.ones((89, 3))]), "votes contains NaN"),
     ],
 )
-def test_invalid_votes(wrong, message, faces, small_network):
+def test_invalid_votes(invalid, message, faces, small_network):
     classifier = FacialExpressionClassifier(small_network, epochs=1)
     with pytest.raises(ValueError, match=message):
-        classifier.fit(faces.images, faces.labels, votes=wrong)
+        classifier.fit(faces.images, faces.labels, votes=invalid)

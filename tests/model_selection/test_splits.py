@@ -42,10 +42,10 @@ def folder(tmp_path_factory, faces):
 
 
 @pytest.mark.parametrize("splitter", [GroupKFold(4), StratifiedGroupKFold(4)])
-@pytest.mark.parametrize("which", ["subjects", "clips"])
-def test_groups_of_a_folder(folder, splitter, which):
+@pytest.mark.parametrize("name", ["subjects", "clips"])
+def test_groups_of_a_folder(folder, splitter, name):
     data = load_image_folder(folder, names="ck+")
-    groups = data[which]
+    groups = data[name]
     folds = cross_validate(
         DummyClassifier(), data.paths, data.labels, groups=groups, cv=splitter, return_indices=True
     )["indices"]
@@ -61,10 +61,10 @@ def test_subjects_and_clips(folder):
     assert len(set(data.clips)) == 24
     assert sorted(set(data.frames.tolist())) == [5, 6, 7]
     assert "subjects" not in load_image_folder(folder)
-    own = load_image_folder(folder, names=r"(?P<subject>S\d+)_")
-    np.testing.assert_array_equal(own.subjects, data.subjects)
-    np.testing.assert_array_equal(own.clips, data.subjects)
-    assert set(own.frames.tolist()) == {-1}
+    custom = load_image_folder(folder, names=r"(?P<subject>S\d+)_")
+    np.testing.assert_array_equal(custom.subjects, data.subjects)
+    np.testing.assert_array_equal(custom.clips, data.subjects)
+    assert set(custom.frames.tolist()) == {-1}
     for paths, pattern, message in [
         (["S010_004_00000017.png", "a.png"], "ck+", r"paths\[1\] \('a.png'\) does not fit"),
         (["a.png"], "(?P<person>.)", "a group called subject"),
@@ -75,7 +75,7 @@ def test_subjects_and_clips(folder):
             clip_names(paths, pattern)
 
 
-def test_held_out_images_are_refused(faces, test_set):
+def test_held_out_images(faces, test_set):
     search = GridSearchCV(
         DummyClassifier(), {"strategy": ["prior", "uniform"]}, cv=HeldOutGuard(test_set, cv=3)
     )
@@ -188,7 +188,7 @@ def test_fer2013_split(small_fer2013):
         fer2013_split({})
     assert isinstance(fer2013_split(Bunch(test_fold=[-1, 0])), PredefinedSplit)
     private = load_fer2013(small_fer2013, usage="PrivateTest")
-    everything = load_fer2013(small_fer2013, usage="all")
+    complete = load_fer2013(small_fer2013, usage="all")
     guard = HeldOutGuard(private.images, cv=2)
     with pytest.raises(ValueError, match="6 of the 30 images are held out"):
-        next(guard.split(everything.images, everything.labels))
+        next(guard.split(complete.images, complete.labels))

@@ -18,7 +18,9 @@ def functional(size=12, padding="same", strides=2, channels=4):
     x = layers.Conv2D(6, 3, strides=strides, padding="same")(x)
     x = layers.BatchNormalization()(x)
     x = layers.GlobalAveragePooling2D()(layers.Add()([x, shortcut]))
-    return keras.Model(image, layers.Dense(3, activation="softmax", name="end")(x), name="theirs")
+    return keras.Model(
+        image, layers.Dense(3, activation="softmax", name="end")(x), name="functional"
+    )
 
 
 def sequential(size=12, padding="valid"):
@@ -42,13 +44,13 @@ def nested():
     return keras.Model(image, layers.Dense(3, activation="softmax")(inner(image)))
 
 
-def ends_in_a_convolution():
+def global_pooling_last():
     image = keras.Input((12, 12, 1))
     x = layers.Conv2D(3, 3)(image)
     return keras.Model(image, layers.Activation("softmax")(layers.GlobalAveragePooling2D()(x)))
 
 
-def normalised_behind_its_head():
+def normalization_after_dense():
     image = keras.Input((12, 12, 1))
     x = layers.BatchNormalization()(layers.Dense(3)(layers.Flatten()(image)))
     return keras.Model(image, layers.Softmax()(x))
@@ -81,7 +83,7 @@ def test_strided_pointwise_convolutions_are_replaced(model):
         np.testing.assert_array_equal(old, new)
 
 
-def test_copies():
+def test_copied_layers():
     model = functional()
     model.get_layer("shortcut").trainable = False
     copy = copy_network(model)
@@ -115,7 +117,7 @@ def test_copies():
 
 
 @pytest.mark.parametrize(
-    "model", [functional, sequential, nested, ends_in_a_convolution, normalised_behind_its_head]
+    "model", [functional, sequential, nested, global_pooling_last, normalization_after_dense]
 )
 def test_new_head_keeps_other_weights(model):
     model = model()
@@ -151,8 +153,8 @@ y = np.arange(70) % 7
 model = network()
 expected = np.asarray(model(X[..., None] / np.float32(255)))
 model.save(sys.argv[1])
-for theirs in (sys.argv[1], model):
-    classifier = FacialExpressionClassifier.from_keras(theirs, classes=range(7), epochs=1)
+for source in (sys.argv[1], model):
+    classifier = FacialExpressionClassifier.from_keras(source, classes=range(7), epochs=1)
     np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-5)
     classifier.fit(X, y)
 FacialExpressionClassifier(network, epochs=1).fit(X, y)
@@ -162,10 +164,10 @@ print("fitted")
 
 @pytest.mark.slow
 def test_fit_of_strided_pointwise_convolutions(tmp_path):
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FIT, tmp_path / "theirs.keras"],
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FIT, tmp_path / "model.keras"],
         capture_output=True,
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    assert (ended.returncode, ended.stdout) == (0, "fitted\n"), ended.stderr[-2000:]
+    assert (process.returncode, process.stdout) == (0, "fitted\n"), process.stderr[-2000:]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from skfer.networks._keras_file import image_model, load_model_file, load_weights
+from skfer.networks._keras_file import _built, image_model, load_model_file, load_weights
 
 ZEROS = {"class_name": "Zeros", "config": {}}
 VARIANCE = {
@@ -133,29 +133,22 @@ def files(model, tmp_path_factory):
 
 @pytest.mark.parametrize("name", OLD)
 def test_models_of_keras_2(name, images, tmp_path):
+    text = json.dumps(OLD[name])
     path = tmp_path / "old.json"
-    path.write_text("\n" + json.dumps(OLD[name]))
+    path.write_text("\n" + text)
     with pytest.raises(ValueError, match="architecture without weights"):
         load_model_file(path)
-    text = json.dumps(OLD[name])
-    built = load_model_file_without_weights(text)
+    built = _built(json.loads(text), "old", 10**8)
     assert built.input_shape == (None, 12, 12, 1)
     assert built.output_shape == (None, 3)
-    built.save(tmp_path / "w.h5")
-    loaded = load_model_file(path, tmp_path / "w.h5")
-    np.testing.assert_allclose(loaded(images), built(images), atol=1e-6)
-    built = load_model_file_without_weights(json.dumps(OLD[name]))
     built.save(tmp_path / "old.hdf5")
     with h5py.File(tmp_path / "old.hdf5", "a") as file:
-        file.attrs["model_config"] = json.dumps(OLD[name])
-    loaded = load_model_file(tmp_path / "old.hdf5")
-    np.testing.assert_allclose(loaded(images), built(images), atol=1e-6)
-
-
-def load_model_file_without_weights(text):
-    from skfer.networks._keras_file import _built
-
-    return _built(json.loads(text), "old", 10**8)
+        file.attrs["model_config"] = text
+    for loaded in (
+        load_model_file(tmp_path / "old.hdf5"),
+        load_model_file(path, tmp_path / "old.hdf5"),
+    ):
+        np.testing.assert_allclose(loaded(images), built(images), atol=1e-6)
 
 
 def test_single_tensors_and_training_configuration(files, model, images, tmp_path):
@@ -163,7 +156,7 @@ def test_single_tensors_and_training_configuration(files, model, images, tmp_pat
     adam = {"class_name": "Adam", "config": {"lr": 0.001, "decay": 0.0, "unknown": 1}}
     with h5py.File(tmp_path / "trained.h5", "a") as file:
         file.attrs["training_config"] = json.dumps(
-            {"optimizer_config": adam, "loss": "focal_loss_of_mine", "metrics": ["of_mine"]}
+            {"optimizer_config": adam, "loss": "custom_loss", "metrics": ["custom_metric"]}
         )
     loaded = load_model_file(tmp_path / "trained.h5")
     np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
@@ -189,7 +182,7 @@ def test_single_tensors_and_training_configuration(files, model, images, tmp_pat
         ("unpacked", "folder.keras"),
     ],
 )
-def test_file_type_is_independent_of_the_suffix(files, model, images, tmp_path, whole, name):
+def test_wrong_suffixes(files, model, images, tmp_path, whole, name):
     copy = shutil.copytree if (files / whole).is_dir() else shutil.copy
     copy(files / whole, tmp_path / name)
     np.testing.assert_allclose(load_model_file(tmp_path / name)(images), model(images), atol=1e-6)
@@ -270,7 +263,7 @@ def archive(*names):
         ("m.h5", b"\xff\xd8\xff\xe0 a photo", "is no Keras model"),
     ],
 )
-def test_other_files_are_named(tmp_path, name, content, message):
+def test_other_file_types(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name}' .*{message}") as caught:
         load_model_file(tmp_path / name)
@@ -278,7 +271,7 @@ def test_other_files_are_named(tmp_path, name, content, message):
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5", ".json"])
-def test_files_with_code_are_refused(tmp_path, suffix):
+def test_code_is_refused(tmp_path, suffix):
     mark = tmp_path / "ran"
 
     def harm(pixels, where=str(mark)):
@@ -302,7 +295,7 @@ def test_files_with_code_are_refused(tmp_path, suffix):
     assert not mark.exists()
 
 
-def test_code_unknown_classes_and_damaged_files(tmp_path, monkeypatch):
+def test_invalid_architectures_and_unreadable_weights(tmp_path, monkeypatch):
     inner = {"class_name": "Lambda", "config": {"name": "hidden", "function": ["4wEA", None, None]}}
     wrapper = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": inner}}
     for bad in (sequential(FIRST, wrapper), sequential(FIRST, inner | {"class_name": "TFSMLayer"})):
@@ -337,7 +330,7 @@ def small_model():
         ({"assets/a": bytes(3_000_000)}, "unpacks to more than 1 MB"),
     ],
 )
-def test_compression_bombs_are_refused(tmp_path, monkeypatch, change, message):
+def test_compression_bombs(tmp_path, monkeypatch, change, message):
     monkeypatch.setattr("skfer.networks._keras_file._ANY_SIZE", 1_000_000)
     small_model().save(tmp_path / "small.keras")
     with zipfile.ZipFile(tmp_path / "small.keras") as archive:
@@ -358,7 +351,7 @@ def test_compression_bombs_are_refused(tmp_path, monkeypatch, change, message):
          "3,001 layers; the limit is 2,000"),
     ],
 )  # fmt: skip
-def test_architecture_out_of_proportion_is_refused(tmp_path, text, message):
+def test_oversized_architectures(tmp_path, text, message):
     (tmp_path / "a.json").write_text(text)
     (tmp_path / "a.weights.h5").touch()
     with pytest.raises(ValueError, match=rf"a\.json' .*{message}"):
@@ -372,13 +365,13 @@ def test_missing_weights_are_not_allocated(tmp_path):
     config["config"]["layers"][-1]["config"]["units"] = 10**11
     with pytest.raises(ValueError, match="6,500,000,000,000 weights, far more than its file"):
         load_model_file(json.dumps(config), tmp_path / "a.weights.h5")
-    # Nothing is left of them for the next model.
+    # The failure does not affect the next model.
     config["config"]["layers"][-1]["config"]["units"] = 2
     loaded = load_model_file(json.dumps(config), tmp_path / "a.weights.h5")
     np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
 
-def replaced(file):
+def delete_kernel(file):
     found = []
     file.visititems(lambda name, item: found.append(name) if name.endswith("kernel") else None)
     group, name = file[found[0]].parent, found[0].rsplit("/")[-1]
@@ -388,24 +381,24 @@ def replaced(file):
 
 
 def store_outside(file, other):
-    group, name, shape = replaced(file)
+    group, name, shape = delete_kernel(file)
     group.create_dataset(name, shape, "f4", external=[(str(other), 0, h5py.h5f.UNLIMITED)])
 
 
 def link_outside(file, other):
-    group, name, _ = replaced(file)
+    group, name, _ = delete_kernel(file)
     group[name] = h5py.ExternalLink(str(other), "/a")
 
 
 def map_outside(file, other):
-    group, name, shape = replaced(file)
+    group, name, shape = delete_kernel(file)
     layout = h5py.VirtualLayout(shape, "f4")
     layout[...] = h5py.VirtualSource(str(other), "/a", shape=shape)
     group.create_virtual_dataset(name, layout)
 
 
 def declare_gigabytes(file, _):
-    group, name, _ = replaced(file)
+    group, name, _ = delete_kernel(file)
     group.create_dataset(name, (40_000, 20_000), "f4", chunks=(1000, 1000), fillvalue=0)
 
 
@@ -413,7 +406,7 @@ def link_to_itself(file, _):
     file["model_weights/again"] = file["model_weights"]
 
 
-def hold_nan(file, _):
+def write_nan(file, _):
     file.visititems(
         lambda name, item: (
             item.write_direct(np.full(item.shape, np.nan, np.float32))
@@ -431,10 +424,10 @@ def hold_nan(file, _):
         (map_outside, "data set 'kernel' lies in another file"),
         (declare_gigabytes, "unpacks to more than 100 MB"),
         (link_to_itself, "holds 'again' twice"),
-        (hold_nan, "hold NaN or infinity"),
+        (write_nan, "hold NaN or infinity"),
     ],
 )
-def test_harmful_weights_in_hdf5_are_refused(tmp_path, change, message):
+def test_harmful_weights_in_hdf5(tmp_path, change, message):
     other = tmp_path / "secret.h5"
     with h5py.File(other, "w") as file:
         file["a"] = np.ones((64, 2), np.float32)

@@ -82,14 +82,14 @@ def test_fit_ignores_global_settings(other_settings, faces, expected):
 def test_fitted_network_ignores_global_settings(other_settings, faces, expected, tmp_path):
     fitted, proba = expected
     X = faces.images
-    copied = pickle.loads(pickle.dumps(fitted))
-    np.testing.assert_allclose(copied.predict_proba(X), proba, atol=1e-6)
+    unpickled = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_allclose(unpickled.predict_proba(X), proba, atol=1e-6)
     restored = skfer.load(skfer.save(fitted, tmp_path / "model.skfer"))
     np.testing.assert_allclose(restored.predict_proba(X), proba, atol=1e-6)
-    assert skfer.export_onnx(copied, tmp_path / "model.onnx").is_file()
-    copied.set_params(backend="onnx", test_time_augmentation="flip")
+    assert skfer.export_onnx(unpickled, tmp_path / "model.onnx").is_file()
+    unpickled.set_params(backend="onnx", test_time_augmentation="flip")
     restored.set_params(test_time_augmentation="flip")
-    np.testing.assert_allclose(copied.predict_proba(X), restored.predict_proba(X), atol=1e-5)
+    np.testing.assert_allclose(unpickled.predict_proba(X), restored.predict_proba(X), atol=1e-5)
     for explain in (grad_cam, saliency):
         maps = explain(restored, X[:2]).maps
         assert maps.dtype == np.float32
@@ -100,7 +100,7 @@ def test_fitted_network_ignores_global_settings(other_settings, faces, expected,
 
 
 @pytest.mark.slow
-def test_settings_do_not_affect_weights(other_settings):
+def test_shipped_weights_ignore_global_settings(other_settings):
     images = make_faces(4, random_state=0).images
     proba = skfer.load_pretrained()[-1].predict_proba(images)
     with standard_keras():

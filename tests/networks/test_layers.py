@@ -27,7 +27,7 @@ def nested():
     return keras.Sequential([keras.Input((16, 16, 1)), base, layers.GlobalMaxPooling2D(), head])
 
 
-def trained(network):
+def n_trainable(network):
     return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
 
 
@@ -51,13 +51,13 @@ def test_heads_and_feature_maps(name, with_weights, n_features, map_shape):
 
 def test_freezing_and_features(nested):
     freeze_base(nested)
-    assert trained(nested) == 4 * 6 + 6 + 6 * 3 + 3
+    assert n_trainable(nested) == 4 * 6 + 6 + 6 * 3 + 3
     freeze_below(nested, "inside")
     freeze_batch_norm(nested)
-    assert trained(nested) == 3 * 3 * 4 + 4 + 4 * 6 + 6 + 6 * 3 + 3
+    assert n_trainable(nested) == 3 * 3 * 4 + 4 + 4 * 6 + 6 + 6 * 3 + 3
     nested.get_layer("base").trainable = False
     freeze_below(nested, 4)
-    assert trained(nested) == 3 * 3 * 4 + 4 + 2 * 4 + 4 * 6 + 6 + 6 * 3 + 3
+    assert n_trainable(nested) == 3 * 3 * 4 + 4 + 2 * 4 + 4 * 6 + 6 + 6 * 3 + 3
     network = build_network("cnn4", (48, 48, 1), 7)
     freeze_below(network, 2)
     assert [layer.name for layer in network.layers if layer.trainable and layer.weights] == [
@@ -67,8 +67,8 @@ def test_freezing_and_features(nested):
         freeze_below(build_network("plain_cnn", (48, 48, 1), 2), 99)
     images = np.random.default_rng(0).random((3, 16, 16, 1), np.float32)
     last = nested.layers[-1].layers[-2]
-    answer = keras.ops.softmax(last(feature_extractor(nested)(images)))
-    np.testing.assert_allclose(np.asarray(answer), np.asarray(nested(images)), rtol=1e-5)
+    outputs = keras.ops.softmax(last(feature_extractor(nested)(images)))
+    np.testing.assert_allclose(np.asarray(outputs), np.asarray(nested(images)), rtol=1e-5)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ OWN = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn"
         ("cnn4", 7, {}, 4_478_727),
         ("little_vgg", 5, {}, 1_328_037),
         ("mini_xception", 7, {}, 58_423),
-        # Ours: the study states no filters and no units.
+        # Our choice of filters and units: the study states none.
         ("plain_cnn", 8, {}, 683_656),
         ("cnn5", 8, {}, 1_701_384),
         ("mini_resnet", 7, {}, 1_551_567),

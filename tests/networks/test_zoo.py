@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-# Before the tests put a network in keras.applications: older Keras makes that module anew here.
+# Imported before the tests patch keras.applications: older Keras creates that module again here.
 from keras.applications.vgg16 import preprocess_input
 
 from skfer import FacialExpressionClassifier
@@ -20,7 +20,7 @@ APPLICATIONS = {
     )
 }
 SIZES = {"inceptionv3": 75, "inceptionresnetv2": 75}
-# In the everyday run: our own networks, and the quicker ones of keras.applications once.
+# Without the marker `zoo`: the networks of skfer, and the quick ones of keras.applications once.
 OWN = set(list_networks()) - set(APPLICATIONS)
 QUICK = {"vgg16", "vgg19", "resnet50"}
 
@@ -33,13 +33,13 @@ def case(name, *others, quick):
 @pytest.mark.parametrize("name", [case(name, quick=name in QUICK) for name in APPLICATIONS])
 def test_number_of_parameters(name):
     size = SIZES.get(name, 32)
-    theirs = getattr(keras.applications, APPLICATIONS[name])(
+    reference = getattr(keras.applications, APPLICATIONS[name])(
         include_top=False, weights=None, input_shape=(size, size, 3), pooling="avg"
     )
-    ours = build_network(name, (size, size, 1), 7, dense_units=1024)
-    width = theirs.output_shape[-1]
+    network = build_network(name, (size, size, 1), 7, dense_units=1024)
+    width = reference.output_shape[-1]
     head = (width + 1) * 1024 + (1024 + 1) * 7
-    assert ours.count_params() == theirs.count_params() + head
+    assert network.count_params() == reference.count_params() + head
 
 
 @pytest.mark.slow
@@ -76,8 +76,10 @@ def test_fit_predict_and_pickle(name, n_classes):
     probabilities = classifier.predict_proba(images[:3])
     assert probabilities.shape == (3, n_classes)
     assert np.isfinite(classifier.history_["loss"]).all()
-    again = pickle.loads(pickle.dumps(classifier))
-    np.testing.assert_allclose(again.predict_proba(images[:3]), probabilities, rtol=1e-4, atol=1e-6)
+    unpickled = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_allclose(
+        unpickled.predict_proba(images[:3]), probabilities, rtol=1e-4, atol=1e-6
+    )
 
 
 class TestImageNet:
@@ -92,12 +94,12 @@ class TestImageNet:
         monkeypatch.setattr(keras.applications, "VGG16", vgg16)
         return trained
 
-    def test_outputs_and_weights_equal_keras_applications(self, downloaded):
+    def test_weights_and_outputs(self, downloaded):
         network = build_network("vgg16", (32, 32, 3), 2, weights="imagenet")
         images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
-        theirs = np.asarray(downloaded(preprocess_input(images.copy()))).mean(axis=(1, 2))
+        expected = np.asarray(downloaded(preprocess_input(images.copy()))).mean(axis=(1, 2))
         pooled = keras.Model(network.input, network.get_layer("pooled").output)
-        np.testing.assert_allclose(np.asarray(pooled(images / 255)), theirs, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(np.asarray(pooled(images / 255)), expected, rtol=1e-3, atol=1e-4)
         images = np.zeros((4, 32, 32), np.uint8)
         classifier = FacialExpressionClassifier(
             "vgg16", weights="imagenet", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
@@ -105,7 +107,7 @@ class TestImageNet:
         kernel = classifier.network_.layers[-1].get_layer("block3_conv1").get_weights()[0]
         assert np.array_equal(kernel, downloaded.get_layer("block3_conv1").get_weights()[0])
 
-    def test_missing_weights_are_explained(self, monkeypatch, tmp_path):
+    def test_missing_weights(self, monkeypatch, tmp_path):
         def fail(**options):
             raise Exception("URL fetch failure on https://example.org/vgg16_notop.h5: None -- no")
 

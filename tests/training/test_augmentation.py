@@ -9,22 +9,22 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (64, 12, 10, 1), dtype=np.uint8)
 
 
-def changed(augmentation, images, seed=(1, 2)):
+def augment(augmentation, images, seed=(1, 2)):
     return np.asarray(augmentation(images, seed=np.asarray(seed)))
 
 
-def test_seed_and_independent_changes(images):
-    result = changed(Augmentation(flip=True), images)
+def test_seeds_and_independence(images):
+    result = augment(Augmentation(flip=True), images)
     same = (result == images).all(axis=(1, 2, 3))
     mirrored = (result == images[:, :, ::-1]).all(axis=(1, 2, 3))
     assert (same ^ mirrored).all()
     assert 16 <= mirrored.sum() <= 48
-    np.testing.assert_array_equal(changed(Augmentation.from_parameter("none"), images), images)
+    np.testing.assert_array_equal(augment(Augmentation.from_parameter("none"), images), images)
     light = Augmentation.from_parameter("light")
-    np.testing.assert_array_equal(changed(light, images), changed(light, images))
-    assert not np.array_equal(changed(light, images), changed(light, images, seed=(1, 3)))
-    pair = changed(Augmentation(rotation=20, brightness=0.2), images.astype(np.float32))
-    alone = changed(Augmentation(rotation=20), images.astype(np.float32))
+    np.testing.assert_array_equal(augment(light, images), augment(light, images))
+    assert not np.array_equal(augment(light, images), augment(light, images, seed=(1, 3)))
+    pair = augment(Augmentation(rotation=20, brightness=0.2), images.astype(np.float32))
+    alone = augment(Augmentation(rotation=20), images.astype(np.float32))
     inside = (pair > 0) & (pair < 255)
     added = np.where(inside, pair - alone, np.nan)
     assert np.nanmax(np.nanmax(added, axis=(1, 2, 3)) - np.nanmin(added, axis=(1, 2, 3))) < 1e-3
@@ -43,10 +43,10 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", [{name: most} for name, most in CHANGES.items()])
-def test_shape_dtype_and_range_are_kept(images, change):
+@pytest.mark.parametrize("change", [{name: strength} for name, strength in CHANGES.items()])
+def test_shape_dtype_and_range(images, change):
     for dtype in (np.uint8, np.float32):
-        result = changed(Augmentation.from_parameter(change), images.astype(dtype))
+        result = augment(Augmentation.from_parameter(change), images.astype(dtype))
         assert result.shape == images.shape
         assert result.dtype == dtype
         assert not np.array_equal(result, images)
@@ -56,13 +56,13 @@ def test_shape_dtype_and_range_are_kept(images, change):
 
 def test_brightness_and_contrast():
     gray = np.full((200, 8, 8, 1), 100, np.float32)
-    brighter = changed(Augmentation(brightness=0.2), gray)
+    brighter = augment(Augmentation(brightness=0.2), gray)
     assert (brighter == brighter[:, :1, :1]).all()
     assert brighter.min() == pytest.approx(100 - 51, abs=2)
     assert brighter.max() == pytest.approx(100 + 51, abs=2)
-    np.testing.assert_array_equal(changed(Augmentation(contrast=0.5), gray), gray)
+    np.testing.assert_array_equal(augment(Augmentation(contrast=0.5), gray), gray)
     images = np.random.default_rng(0).uniform(100, 150, (50, 8, 8, 1)).astype(np.float32)
-    result = changed(Augmentation(contrast=0.4), images)
+    result = augment(Augmentation(contrast=0.4), images)
     np.testing.assert_allclose(result.mean(axis=(1, 2, 3)), images.mean(axis=(1, 2, 3)), rtol=1e-4)
     factors = result.std(axis=(1, 2, 3)) / images.std(axis=(1, 2, 3))
     assert 0.6 - 1e-3 <= factors.min() < 0.7
@@ -72,24 +72,24 @@ def test_brightness_and_contrast():
 def test_geometric_and_local_changes():
     dot = np.zeros((50, 15, 15, 1), np.float32)
     dot[:, 7, 7] = 100
-    result = changed(Augmentation(blur=1), dot)
+    result = augment(Augmentation(blur=1), dot)
     np.testing.assert_allclose(result.sum(axis=(1, 2, 3)), 100, rtol=1e-4)
     assert result[:, 7, 7].min() < 30
     assert result[:, 7, 7].max() > 95
     gray = np.full((400, 20, 20, 1), 100, np.uint8)
-    erased = changed(Augmentation(erasing=0.5), gray) != gray
-    touched = erased.any(axis=(1, 2, 3))
-    assert 0.4 < touched.mean() < 0.6
-    share = erased[touched].mean(axis=(1, 2, 3))
+    erased = augment(Augmentation(erasing=0.5), gray) != gray
+    changed = erased.any(axis=(1, 2, 3))
+    assert 0.4 < changed.mean() < 0.6
+    share = erased[changed].mean(axis=(1, 2, 3))
     assert share.min() > 0.005
     assert 0.12 < share.max() < 0.25
     dot = np.zeros((50, 21, 21, 1), np.float32)
     dot[:, 9:12, 9:12] = 1
-    result = changed(Augmentation(rotation=30, zoom=0.1, flip=True), dot)
+    result = augment(Augmentation(rotation=30, zoom=0.1, flip=True), dot)
     np.testing.assert_allclose(result[:, 10, 10, 0], 1, atol=1e-5)
     dot = np.zeros((200, 41, 41, 1), np.float32)
     dot[:, 20, 20] = 1
-    result = changed(Augmentation(shift=0.1), dot)
+    result = augment(Augmentation(shift=0.1), dot)
     rows, columns = np.nonzero(result[..., 0].max(axis=0))
     assert min(rows.min(), columns.min()) >= 15
     assert max(rows.max(), columns.max()) <= 25
@@ -102,31 +102,25 @@ def test_geometric_and_local_changes():
         assert 0 <= result.min() <= result.max() <= 1
 
 
-class TestMixup:
-    targets = np.eye(2, dtype=np.float32)[[0, 1] * 50]
-    images = np.broadcast_to(
-        (255 * np.arange(2, dtype=np.uint8))[np.array([0, 1] * 50), None, None, None],
-        (100, 4, 4, 1),
-    )
-
-    def test_images_targets_and_weights_are_mixed(self):
-        mixed, targets, weights = Augmentation(mixup=1.0).mix(
-            self.images, self.targets, None, (1, 2)
-        )
-        assert weights is None
-        np.testing.assert_allclose(np.asarray(targets).sum(axis=1), 1, rtol=1e-5)
-        share = np.asarray(mixed)[:, 0, 0, 0] / 255
-        np.testing.assert_allclose(np.asarray(targets)[:, 1], share, atol=1 / 255)
-        assert 0.3 < share.mean() < 0.7
-        assert share.std() > 0.2
-        weights = np.array([3.0, 0.0] * 50, np.float32)
-        _, targets, mixed = Augmentation(mixup=0.2).mix(self.images, self.targets, weights, (1, 2))
-        targets, mixed = np.asarray(targets), np.asarray(mixed)
-        np.testing.assert_allclose(targets[mixed > 1e-4, 1], 0, atol=1e-5)
-        assert mixed.sum() == pytest.approx(weights.sum(), rel=0.2)
-        mixed, targets, _ = Augmentation(mixup=1e-3).mix(self.images, self.targets, None, (1, 2))
-        assert np.isfinite(np.asarray(targets)).all()
-        assert mixed.shape == self.images.shape
+def test_mixup():
+    classes = np.array([0, 1] * 50)
+    targets = np.eye(2, dtype=np.float32)[classes]
+    images = np.tile((255 * classes).astype(np.uint8)[:, None, None, None], (1, 4, 4, 1))
+    mixed, mixed_targets, weights = Augmentation(mixup=1.0).mix(images, targets, None, (1, 2))
+    assert weights is None
+    np.testing.assert_allclose(np.asarray(mixed_targets).sum(axis=1), 1, rtol=1e-5)
+    share = np.asarray(mixed)[:, 0, 0, 0] / 255
+    np.testing.assert_allclose(np.asarray(mixed_targets)[:, 1], share, atol=1 / 255)
+    assert 0.3 < share.mean() < 0.7
+    assert share.std() > 0.2
+    weights = np.array([3.0, 0.0] * 50, np.float32)
+    _, mixed_targets, mixed_weights = Augmentation(mixup=0.2).mix(images, targets, weights, (1, 2))
+    mixed_targets, mixed_weights = np.asarray(mixed_targets), np.asarray(mixed_weights)
+    np.testing.assert_allclose(mixed_targets[mixed_weights > 1e-4, 1], 0, atol=1e-5)
+    assert mixed_weights.sum() == pytest.approx(weights.sum(), rel=0.2)
+    mixed, mixed_targets, _ = Augmentation(mixup=1e-3).mix(images, targets, None, (1, 2))
+    assert np.isfinite(np.asarray(mixed_targets)).all()
+    assert mixed.shape == images.shape
 
 
 @pytest.mark.parametrize(

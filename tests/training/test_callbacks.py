@@ -16,46 +16,48 @@ def regression():
 
 class WeightLog(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
-        self.during, self.at_epoch_end = [], []
+        self.after_batches, self.after_epochs = [], []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.during.append(float(self.model.get_weights()[0][0, 0]))
+        self.after_batches.append(float(self.model.get_weights()[0][0, 0]))
 
     def on_epoch_end(self, epoch, logs=None):
-        self.at_epoch_end.append(float(self.model.get_weights()[0][0, 0]))
+        self.after_epochs.append(float(self.model.get_weights()[0][0, 0]))
 
 
-def average(course, decay):
+def average(weights, decay):
     mean = 0.0
-    for step, weight in enumerate(course, start=1):
+    for step, weight in enumerate(weights, start=1):
         mean += (1 - min(decay, (1 + step) / (10 + step))) * (weight - mean)
     return mean
 
 
-def test_weights_are_averaged(regression):
+def test_averaged_weights(regression):
     network, X, y = regression
     log = WeightLog()
     network.fit(X, y, batch_size=2, epochs=3, callbacks=[WeightAverage(0.9), log], verbose=0)
-    assert len(log.during) == 12
-    assert log.at_epoch_end[0] == pytest.approx(average(log.during[:4], 0.9), rel=1e-5)
-    assert network.get_weights()[0][0, 0] == pytest.approx(average(log.during, 0.9), rel=1e-5)
-    alone = keras.models.clone_model(network)
-    alone.set_weights([np.zeros((1, 1))])
-    alone.compile(keras.optimizers.SGD(0.1), "mse")
-    alone.fit(X, y, batch_size=2, epochs=3, verbose=0)
-    assert log.during[-1] == pytest.approx(float(alone.get_weights()[0][0, 0]), rel=1e-5)
-    one, first = WeightAverage(0.9), WeightAverage(0.9)
+    assert len(log.after_batches) == 12
+    assert log.after_epochs[0] == pytest.approx(average(log.after_batches[:4], 0.9), rel=1e-5)
+    assert network.get_weights()[0][0, 0] == pytest.approx(
+        average(log.after_batches, 0.9), rel=1e-5
+    )
+    plain = keras.models.clone_model(network)
+    plain.set_weights([np.zeros((1, 1))])
+    plain.compile(keras.optimizers.SGD(0.1), "mse")
+    plain.fit(X, y, batch_size=2, epochs=3, verbose=0)
+    assert log.after_batches[-1] == pytest.approx(float(plain.get_weights()[0][0, 0]), rel=1e-5)
     network.set_weights([np.zeros((1, 1))])
-    network.fit(X, y, batch_size=2, epochs=4, shuffle=False, callbacks=[one], verbose=0)
-    together = network.get_weights()[0]
+    whole, first = WeightAverage(0.9), WeightAverage(0.9)
+    network.fit(X, y, batch_size=2, epochs=4, shuffle=False, callbacks=[whole], verbose=0)
+    expected = network.get_weights()[0]
     network.set_weights([np.zeros((1, 1))])
     network.fit(X, y, batch_size=2, epochs=2, shuffle=False, callbacks=[first], verbose=0)
     second = WeightAverage(0.9, first.state)
     network.fit(X, y, batch_size=2, epochs=2, shuffle=False, callbacks=[second], verbose=0)
-    assert network.get_weights()[0] == pytest.approx(together, rel=1e-5)
+    assert network.get_weights()[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_validation_uses_the_average(regression):
+def test_validation_of_the_average(regression):
     network, X, y = regression
     history = network.fit(
         X, y, validation_data=(X, y), callbacks=[WeightAverage(0.99)], verbose=0

@@ -17,21 +17,21 @@ from skfer._training._losses import multi_target_loss
 
 
 @pytest.fixture
-def numbered():
+def examples():
     numbers = np.arange(10)
     images = np.broadcast_to(numbers[:, None, None, None], (10, 8, 8, 1)).astype(np.uint8)
     return Examples(images, numbers, numbers)
 
 
-def epochs_of(examples, n_epochs, **options):
+def read_epochs(examples, n_epochs, **options):
     batches, steps = training_batches(examples, batch_size=4, **options)
-    taken = list(itertools.islice(batches.as_numpy_iterator(), n_epochs * steps))
-    return [taken[i : i + steps] for i in range(0, len(taken), steps)]
+    batches = batches.as_numpy_iterator()
+    return [list(itertools.islice(batches, steps)) for _ in range(n_epochs)]
 
 
-def test_rows_and_order_of_epochs(numbered):
+def test_rows_and_order_of_epochs(examples):
     for rows in [None, np.repeat(np.arange(5), 2)]:
-        for epoch in epochs_of(numbered, 3, seed=0, rows=rows):
+        for epoch in read_epochs(examples, 3, seed=0, rows=rows):
             assert [len(targets) for _, targets in epoch] == [3, 3, 4]
             order = np.concatenate([targets for _, targets in epoch])
             assert sorted(order) == list(range(10) if rows is None else rows)
@@ -41,30 +41,30 @@ def test_rows_and_order_of_epochs(numbered):
     orders = [
         tuple(np.concatenate([targets for _, targets in epoch]))
         for seed in (0, 1)
-        for epoch in epochs_of(numbered, 2, seed=seed)
+        for epoch in read_epochs(examples, 2, seed=seed)
     ]
     assert len(set(orders)) == 4
     light = Augmentation.from_parameter("light")
-    whole = epochs_of(numbered, 3, seed=5, augmentation=light)
-    rest = epochs_of(numbered, 1, seed=5, augmentation=light, first_epoch=2)
+    whole = read_epochs(examples, 3, seed=5, augmentation=light)
+    rest = read_epochs(examples, 1, seed=5, augmentation=light, first_epoch=2)
     for (expected, _), (images, _) in zip(whole[2], rest[0], strict=True):
         np.testing.assert_array_equal(images, expected)
-    weighted = numbered._replace(weights=numbered.targets / 10)
+    weighted = examples._replace(weights=examples.targets / 10)
     batches, steps = training_batches(weighted, batch_size=4, seed=0)
     for _, targets, weights in itertools.islice(batches.as_numpy_iterator(), steps):
         np.testing.assert_allclose(weights, targets / 10)
-    batches = validation_batches(numbered, batch_size=4)
+    batches = validation_batches(examples, batch_size=4)
     targets = np.concatenate([targets for _, targets in batches.as_numpy_iterator()])
     np.testing.assert_array_equal(targets, np.arange(10))
 
 
-def adjacent(order):
-    """Number of places where two images stand side by side that do so in the data."""
+def n_adjacent(order):
+    """Count the pairs of neighbours that are also neighbours in the data."""
     return int((np.abs(np.diff(order)) == 1).sum())
 
 
 @pytest.mark.parametrize("n_images", [100, 255, 500, 3_000, 30_000])
-def test_permutations_are_shuffled(n_images):
+def test_permutations(n_images):
     chance = np.random.default_rng(0)
     orders = [
         epoch_permutation(n_images, seed, epoch).numpy()
@@ -73,18 +73,19 @@ def test_permutations_are_shuffled(n_images):
     ]
     for order in orders:
         assert (np.bincount(order, minlength=n_images) == 1).all()
-    # Two a permutation by chance, whatever its length; 13 or more in one of ten million.
-    assert max(map(adjacent, orders)) <= 12
-    drawn = [adjacent(chance.permutation(n_images)) for _ in range(len(orders))]
-    assert abs(np.mean(list(map(adjacent, orders))) - np.mean(drawn)) < 0.9
+    # A random permutation of any length has 2 on average, and more than 12 once in 10 million.
+    counts = list(map(n_adjacent, orders))
+    assert max(counts) <= 12
+    expected = [n_adjacent(chance.permutation(n_images)) for _ in orders]
+    assert abs(np.mean(counts) - np.mean(expected)) < 0.9
 
 
-def test_permutations_do_not_repeat():
-    # 256 epochs or seeds on, and with seed and epoch exchanged.
+def test_different_permutations():
+    # Seeds and epochs that differ by 256 or are exchanged.
     pairs = [(0, 0), (0, 1), (1, 0), (0, 256), (256, 0), (1, 256), (256, 1), (0, 512), (2**32, 0)]
     orders = {tuple(epoch_permutation(60, seed, epoch).numpy()) for seed, epoch in pairs}
     assert len(orders) == len(pairs)
-    # One batch an epoch: its step has the number of its epoch.
+    # With one batch in an epoch, step and epoch have the same number.
     images = np.tile(np.arange(64, dtype=np.uint8), (2_000, 8, 1))[..., None]
     examples = Examples(images, None, np.arange(2_000))
     correlations = []
@@ -134,11 +135,11 @@ def test_vote_targets_and_losses():
     assert TargetTransform(3).one_hot(examples).targets.tolist() == [[0, 0, 1], [1, 0, 0]]
     rule = TargetTransform(3, sample=True)
     shares = tf.constant(np.tile([0.6, 0.4, 0.0], (4000, 1)), tf.float32)
-    drawn = rule(shares, seed(1)).numpy()
-    assert set(np.unique(drawn)) == {0, 1}
-    assert drawn.mean(axis=0) == pytest.approx([0.6, 0.4, 0], abs=0.03)
-    assert not np.array_equal(drawn, rule(shares, seed(2)).numpy())
-    assert np.array_equal(drawn, rule(shares, seed(1)).numpy())
+    sampled = rule(shares, seed(1)).numpy()
+    assert set(np.unique(sampled)) == {0, 1}
+    assert sampled.mean(axis=0) == pytest.approx([0.6, 0.4, 0], abs=0.03)
+    assert not np.array_equal(sampled, rule(shares, seed(2)).numpy())
+    assert np.array_equal(sampled, rule(shares, seed(1)).numpy())
     for mode in ["cross_entropy", "probabilistic"]:
         shares = vote_targets(VOTES, mode)
         assert shares[0] == pytest.approx([0.6, 0.3, 0.1])

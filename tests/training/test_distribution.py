@@ -14,7 +14,7 @@ from sklearn.base import clone
 TESTS = Path(__file__).parents[1]
 
 
-def on_two_devices(case, folder):
+def run_on_two_devices(case, folder):
     path = os.pathsep.join([str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
     subprocess.run(
         [sys.executable, "-m", "_two_devices", case, str(folder)],
@@ -26,28 +26,28 @@ def on_two_devices(case, folder):
 
 @pytest.mark.dist
 @pytest.mark.timeout(1200)
-def test_two_devices_train_as_well_as_one(tmp_path):
-    facts = on_two_devices("mirrored", tmp_path)
+def test_two_devices(tmp_path):
+    facts = run_on_two_devices("mirrored", tmp_path)
     assert 0.85 < facts["accuracy on one"] < 1
     assert 0.85 < facts["accuracy on two"] < 1
-    # Of two accuracies of 0.9 over 300 images, 0.07 is three standard errors of the difference.
+    # 0.07 is three standard errors of the difference of two accuracies of 0.9 over 300 images.
     assert facts["accuracy on two"] == pytest.approx(facts["accuracy on one"], abs=0.07)
-    # The network that was validated is the one that is there, batch statistics and all.
-    assert facts["val_loss"] == pytest.approx(facts["loss of the fitted"], rel=1e-3)
-    # 150 images for each device, 8 at a time: 19 steps in each of 6 epochs, and of one more.
+    # Equal if the batch statistics of the devices are merged.
+    assert facts["val_loss"] == pytest.approx(facts["loss of predict_proba"], rel=1e-3)
+    # A device has 150 images and a batch size of 8: 19 steps in each of 6 epochs.
     assert facts["steps of fit"] == 6 * 19
     assert facts["steps of partial_fit"] == 19
     assert "batch_size=1 for 2 devices" in facts["batch of one"]
-    here = pickle.loads((tmp_path / "classifier.pickle").read_bytes())
-    there = np.load(tmp_path / "test.npz")
-    assert here.distribution == "mirrored"
-    np.testing.assert_allclose(here.predict_proba(there["X"]), there["probabilities"], atol=1e-5)
+    classifier = pickle.loads((tmp_path / "classifier.pickle").read_bytes())
+    test = np.load(tmp_path / "test.npz")
+    assert classifier.distribution == "mirrored"
+    np.testing.assert_allclose(classifier.predict_proba(test["X"]), test["proba"], atol=1e-5)
 
 
 @pytest.mark.dist
 @pytest.mark.timeout(1200)
 def test_search_with_a_strategy(tmp_path):
-    facts = on_two_devices("strategy", tmp_path)
+    facts = run_on_two_devices("strategy", tmp_path)
     assert facts["devices"] == 2
     assert facts["shared"]
     search = pickle.loads((tmp_path / "search.pickle").read_bytes())
@@ -60,12 +60,12 @@ def test_search_with_a_strategy(tmp_path):
 @pytest.mark.slow
 def test_strategy_of_one_device():
     X, y = drawn_faces(60, 0)
-    one = small_classifier().set_params(epochs=1, early_stopping=1)
-    mirrored = clone(one).set_params(distribution="mirrored")
-    one.fit(X, y)
+    plain = small_classifier().set_params(epochs=1, early_stopping=1)
+    mirrored = clone(plain).set_params(distribution="mirrored")
+    plain.fit(X, y)
     mirrored.fit(X, y)
-    np.testing.assert_allclose(one.predict_proba(X), mirrored.predict_proba(X), atol=1e-4)
-    assert one.history_["val_loss"] == pytest.approx(mirrored.history_["val_loss"], rel=1e-3)
+    np.testing.assert_allclose(plain.predict_proba(X), mirrored.predict_proba(X), atol=1e-4)
+    assert plain.history_["val_loss"] == pytest.approx(mirrored.history_["val_loss"], rel=1e-3)
 
 
 def test_strategies_in_clones_and_pickles():
@@ -76,10 +76,10 @@ def test_strategies_in_clones_and_pickles():
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     classifier = small_classifier().set_params(distribution=strategy)
     assert clone(classifier).distribution is strategy
-    elsewhere = pickle.loads(pickle.dumps(classifier))
-    assert "<OneDeviceStrategy of another process>" in str(elsewhere)
+    unpickled = pickle.loads(pickle.dumps(classifier))
+    assert "<OneDeviceStrategy of another process>" in str(unpickled)
     with pytest.raises(ValueError, match="distribution was a OneDeviceStrategy"):
-        elsewhere.fit(*drawn_faces(30, 0))
+        unpickled.fit(*drawn_faces(30, 0))
     assert classifier.distribution is strategy
     X, y = drawn_faces(30, 0)
     with pytest.raises(ValueError, match="'mirrored'"):

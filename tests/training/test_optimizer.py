@@ -13,15 +13,15 @@ def rates(schedule, steps, learning_rate=0.1):
 @pytest.mark.slow
 def test_schedules_and_rates():
     for schedule, top in [("cosine", 50), ("one_cycle", 300)]:
-        course = rates(schedule, 1000)
-        assert course.argmax() == top
-        assert course.max() == pytest.approx(0.1)
-        assert (np.diff(course[: top + 1]) > 0).all()
-        assert (np.diff(course[top:]) < 0).all()
-        assert course[-1] == pytest.approx(0, abs=1e-6)
+        values = rates(schedule, 1000)
+        assert values.argmax() == top
+        assert values.max() == pytest.approx(0.1)
+        assert (np.diff(values[: top + 1]) > 0).all()
+        assert (np.diff(values[top:]) < 0).all()
+        assert values[-1] == pytest.approx(0, abs=1e-6)
     optimizer = build_optimizer("adam", None, schedule="cosine", steps=100)
     assert float(optimizer._learning_rate(5)) == pytest.approx(0.001)
     assert rates("cosine", 1)[0] > 0
-    own = keras.optimizers.SGD(0.5)
-    build_optimizer(own, 0.1, schedule="cosine", steps=10)
-    assert float(own.learning_rate) == 0.5
+    optimizer = keras.optimizers.SGD(0.5)
+    build_optimizer(optimizer, 0.1, schedule="cosine", steps=10)
+    assert float(optimizer.learning_rate) == 0.5

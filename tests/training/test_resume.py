@@ -19,7 +19,7 @@ from skfer._training._checkpoint import CheckpointFile, Progress, SaveCheckpoint
 from skfer.datasets import make_faces
 
 
-class PowerCut(keras.callbacks.Callback):
+class Interrupt(keras.callbacks.Callback):
     def __init__(self, epoch):
         super().__init__()
         self.epoch = epoch
@@ -34,9 +34,9 @@ def faces():
     return make_faces(60, classes=["happy", "sad", "neutral"], random_state=0)
 
 
-def interrupt(classifier, faces, cut, **fit_params):
+def interrupt(classifier, faces, epoch, **fit_params):
     with pytest.raises(InterruptedError):
-        classifier.set_params(callbacks=[PowerCut(cut)]).fit(
+        classifier.set_params(callbacks=[Interrupt(epoch)]).fit(
             faces.images, faces.labels, **fit_params
         )
     return classifier.set_params(callbacks=None)
@@ -50,28 +50,28 @@ RECIPES = {
     "two phases, early stopping": {
         "early_stopping": 9,
         "learning_rate": 0.01,
-        # The best epoch is one of the first phase.
+        # The best epoch is in the first phase.
         "fine_tune": {"frozen_epochs": 3, "learning_rate": 10.0},
     },
-    "drawn votes": {"vote_mode": "probabilistic", "label_smoothing": 0.1},
+    "sampled votes": {"vote_mode": "probabilistic", "label_smoothing": 0.1},
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cut", [1, 4])
+@pytest.mark.parametrize("epoch", [1, 4])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_interrupted_fit_equals_an_unbroken_one(recipe, cut, faces, small_network, tmp_path):
+def test_interrupted_fit(recipe, epoch, faces, small_network, tmp_path):
     settings = {"epochs": 6, "batch_size": 16, "random_state": 0, **RECIPES[recipe]}
     votes = np.eye(3)[np.unique(faces.labels, return_inverse=True)[1]] + 0.2
     fit_params = {"votes": votes} if "votes" in recipe else {}
-    unbroken = FacialExpressionClassifier(small_network, **settings)
-    unbroken.fit(faces.images, faces.labels, **fit_params)
-    broken = FacialExpressionClassifier(small_network, checkpoint_dir=tmp_path, **settings)
-    interrupt(broken, faces, cut, **fit_params).fit(faces.images, faces.labels, **fit_params)
-    assert broken.n_iter_ == unbroken.n_iter_
-    assert broken.history_ == unbroken.history_
-    assert broken.fine_tune_epoch_ == unbroken.fine_tune_epoch_
-    assert_same_weights(broken, unbroken)
+    uninterrupted = FacialExpressionClassifier(small_network, **settings)
+    uninterrupted.fit(faces.images, faces.labels, **fit_params)
+    resumed = FacialExpressionClassifier(small_network, checkpoint_dir=tmp_path, **settings)
+    interrupt(resumed, faces, epoch, **fit_params).fit(faces.images, faces.labels, **fit_params)
+    assert resumed.n_iter_ == uninterrupted.n_iter_
+    assert resumed.history_ == uninterrupted.history_
+    assert resumed.fine_tune_epoch_ == uninterrupted.fine_tune_epoch_
+    assert_same_weights(resumed, uninterrupted)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,7 +83,7 @@ def test_checkpoint_needs_a_seed(faces, tiny_network, tmp_path):
         classifier.fit(faces.images, faces.labels)
 
 
-def with_activation(activation):
+def make_network(activation):
     def network(input_shape, n_outputs):
         return keras.Sequential(
             [
@@ -98,26 +98,26 @@ def with_activation(activation):
 
 
 @pytest.mark.slow
-def test_other_network_ignores_the_checkpoint(faces, tmp_path):
+def test_checkpoint_of_another_network(faces, tmp_path):
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
-    first, other, again = (
-        FacialExpressionClassifier(with_activation(activation), **settings)
+    first, second, third = (
+        FacialExpressionClassifier(make_network(activation), **settings)
         for activation in ("relu", "tanh", "relu")
     )
     interrupt(first, faces, 2)
-    (left,) = tmp_path.iterdir()
-    other.fit(faces.images, faces.labels)
-    assert list(tmp_path.iterdir()) == [left]
-    again.fit(faces.images, faces.labels)
+    (checkpoint,) = tmp_path.iterdir()
+    second.fit(faces.images, faces.labels)
+    assert list(tmp_path.iterdir()) == [checkpoint]
+    third.fit(faces.images, faces.labels)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_equal_initial_weights_share_a_checkpoint(faces, small_network, tmp_path):
+def test_checkpoint_with_equal_initial_weights(faces, small_network, tmp_path):
     def source():
-        watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
+        callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)
         classifier = FacialExpressionClassifier(
-            small_network, epochs=1, random_state=0, callbacks=[watch]
+            small_network, epochs=1, random_state=0, callbacks=[callback]
         )
         return FrozenEstimator(classifier.fit(faces.images, faces.labels))
 
@@ -132,16 +132,18 @@ def test_equal_initial_weights_share_a_checkpoint(faces, small_network, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [{"learning_rate": 0.1}, {"augment": "flip"}, {"epochs": 4}])
-def test_other_settings_ignore_the_checkpoint(change, faces, tiny_network, tmp_path):
+def test_checkpoint_of_other_settings(change, faces, tiny_network, tmp_path):
     settings = {"epochs": 3, "random_state": 0, "checkpoint_dir": tmp_path}
     interrupt(FacialExpressionClassifier(tiny_network, **settings), faces, 2)
-    (left,) = tmp_path.iterdir()
+    (checkpoint,) = tmp_path.iterdir()
     other = FacialExpressionClassifier(tiny_network, **settings | change)
-    alone = FacialExpressionClassifier(tiny_network, **settings | change | {"checkpoint_dir": None})
-    assert_same_weights(
-        other.fit(faces.images, faces.labels), alone.fit(faces.images, faces.labels)
+    expected = FacialExpressionClassifier(
+        tiny_network, **settings | change | {"checkpoint_dir": None}
     )
-    assert list(tmp_path.iterdir()) == [left]
+    assert_same_weights(
+        other.fit(faces.images, faces.labels), expected.fit(faces.images, faces.labels)
+    )
+    assert list(tmp_path.iterdir()) == [checkpoint]
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +158,14 @@ def saved_fit(faces, tmp_path_factory):
         return network, callbacks, dict(stored)
 
 
-def _progress(**changes):
+def change_progress(**changes):
     def change(arrays):
         arrays["progress"] = np.array(json.dumps(json.loads(str(arrays["progress"])) | changes))
 
     return change
 
 
-def _array(name, change):
+def change_array(name, change):
     def apply(arrays):
         arrays[name] = change(arrays[name])
 
@@ -177,25 +179,25 @@ def _nan(array):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (_array("network.00000", _nan), r"'network\.00000' holds NaN"),
-        (_array("average.00000", _nan), r"'average\.00000' holds NaN"),
-        (_array("own.00001", lambda array: array + np.inf), r"'own\.00001' holds NaN"),
-        (_array("optimizer.00001", lambda array: array * np.nan), r"'optimizer\.00001'"),
-        (_array("network.00000", lambda array: array[..., :1]), r"'network\.00000' is \("),
-        (_array("age.00000", lambda array: np.arange(3)), r"'age\.00000' is \(3,\)"),
+        (change_array("network.00000", _nan), r"'network\.00000' holds NaN"),
+        (change_array("average.00000", _nan), r"'average\.00000' holds NaN"),
+        (change_array("own.00001", lambda array: array + np.inf), r"'own\.00001' holds NaN"),
+        (change_array("optimizer.00001", lambda array: array * np.nan), r"'optimizer\.00001'"),
+        (change_array("network.00000", lambda array: array[..., :1]), r"'network\.00000' is \("),
+        (change_array("age.00000", lambda array: np.arange(3)), r"'age\.00000' is \(3,\)"),
         (lambda arrays: arrays.pop("network.00001"), "1 arrays of"),
         (lambda arrays: arrays.pop("age.00000"), "0 arrays of 'age'"),
         (lambda arrays: arrays.pop("own.00000"), "arrays of 'own'"),
         (lambda arrays: arrays.pop("progress"), "can't be used"),
-        (_progress(epochs=70), "70 of 3 epochs"),
-        (_progress(epochs=-1), "progress is damaged"),
-        (_progress(stopped="no"), "progress is damaged"),
-        (_progress(history={"loss": ["a"]}), "progress is damaged"),
-        (_progress(history={"loss": [1.0] * 500}), "epochs of a phase"),
-        (_progress(callbacks=[{}, {"model": 1}]), "callbacks are others"),
+        (change_progress(epochs=70), "70 of 3 epochs"),
+        (change_progress(epochs=-1), "progress is damaged"),
+        (change_progress(stopped="no"), "progress is damaged"),
+        (change_progress(history={"loss": ["a"]}), "progress is damaged"),
+        (change_progress(history={"loss": [1.0] * 500}), "epochs of a phase"),
+        (change_progress(callbacks=[{}, {"model": 1}]), "callbacks are others"),
     ],
 )
-def test_invalid_checkpoint_is_refused(saved_fit, tmp_path, change, reason):
+def test_invalid_checkpoints(saved_fit, tmp_path, change, reason):
     network, callbacks, arrays = saved_fit
     file = CheckpointFile(tmp_path, "0")
     np.savez(file.path, **arrays)
@@ -208,7 +210,7 @@ def test_invalid_checkpoint_is_refused(saved_fit, tmp_path, change, reason):
 
 
 @pytest.mark.slow
-def test_unusable_checkpoint_is_named(faces, tiny_network, tmp_path):
+def test_unusable_checkpoints(faces, tiny_network, tmp_path):
     classifier = FacialExpressionClassifier(
         tiny_network, epochs=2, random_state=0, checkpoint_dir=tmp_path
     )
@@ -217,24 +219,24 @@ def test_unusable_checkpoint_is_named(faces, tiny_network, tmp_path):
     with np.load(file) as stored:
         arrays = dict(stored)
 
-    def refuse(reason):
+    def assert_refused(reason):
         with pytest.raises(ValueError, match=rf"fit-.*npz.*{reason}.*Delete it"):
             classifier.fit(faces.images, faces.labels)
 
     np.savez(file, **arrays | {"network.00000": _nan(arrays["network.00000"])})
-    refuse("NaN")
+    assert_refused("NaN")
     np.savez(
         file,
         **arrays | {"progress": json.dumps(json.loads(str(arrays["progress"])) | {"phase": 7})},
     )
-    refuse("phase 7 of 1")
+    assert_refused("phase 7 of 1")
     file.write_bytes(file.read_bytes()[:1000])
-    refuse("")
+    assert_refused("")
     np.savez_compressed(file, bomb=np.zeros(10_000_000))
-    refuse("unpacks to")
+    assert_refused("unpacks to")
     file.unlink()
     os.mkfifo(file)
-    refuse("it is a pipe")
+    assert_refused("it is a pipe")
     file.unlink()
     assert classifier.fit(faces.images, faces.labels).n_iter_ == 2
 
@@ -247,10 +249,10 @@ from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
 
 faces = make_faces(60, classes=["happy", "sad", "neutral"], random_state=0)
-say = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch + 1, flush=True))
+log = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch + 1, flush=True))
 classifier = FacialExpressionClassifier(
     small_network, epochs=25, batch_size=8, random_state=0, validation_fraction=0.2,
-    reduce_lr=True, weight_average=0.9, checkpoint_dir=sys.argv[1], callbacks=[say],
+    reduce_lr=True, weight_average=0.9, checkpoint_dir=sys.argv[1], callbacks=[log],
 )
 classifier.fit(faces.images, faces.labels)
 print("done after", classifier.n_iter_, len(classifier.history_["val_loss"]))
@@ -269,19 +271,19 @@ def start(folder):
 
 
 @pytest.mark.slow
-def test_killed_fit_equals_an_unbroken_one(tmp_path):
-    unbroken = start(tmp_path / "unbroken").communicate()[0].splitlines()
-    assert unbroken[-2] == "done after 25 25"
-    moments = random.Random(0)
+def test_killed_fit(tmp_path):
+    uninterrupted = start(tmp_path / "uninterrupted").communicate()[0].splitlines()
+    assert uninterrupted[-2] == "done after 25 25"
+    rng = random.Random(0)
     for number in range(int(os.environ.get("SKFER_KILLS", "1"))):
         folder = tmp_path / str(number)
-        killed, last = start(folder), moments.randint(1, 20)
+        killed, last = start(folder), rng.randint(1, 20)
         while int(killed.stdout.readline()) < last:
             pass
-        time.sleep(moments.uniform(0, 0.1))  # within an epoch, or the write after it
+        time.sleep(rng.uniform(0, 0.1))  # within an epoch or while the checkpoint is written
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
-        again = start(folder).communicate()[0].splitlines()
-        assert again[-2:] == unbroken[-2:]
-        assert int(again[0]) >= last  # at most the epoch that was not written yet is lost
+        resumed = start(folder).communicate()[0].splitlines()
+        assert resumed[-2:] == uninterrupted[-2:]
+        assert int(resumed[0]) >= last  # only an epoch without a checkpoint is repeated
         assert list(folder.iterdir()) == []

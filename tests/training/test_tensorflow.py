@@ -11,13 +11,13 @@ from skfer import FacialExpressionClassifier
 from skfer._training import isolated_random_state
 
 
-def built(seed):
+def initial_weights(seed):
     with isolated_random_state(seed):
         return small_network((16, 16, 1), 3).get_weights()
 
 
 def test_isolated_random_state():
-    expected = built(0)
+    expected = initial_weights(0)
     done = threading.Event()
 
     def draw():
@@ -27,33 +27,33 @@ def test_isolated_random_state():
     thread = threading.Thread(target=draw)
     thread.start()
     try:
-        weights = built(0)
+        weights = initial_weights(0)
     finally:
         done.set()
         thread.join()
-    for ours, theirs in zip(weights, expected, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    for a, b in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
     keras.utils.set_random_seed(1)
     first = keras.layers.Dense(3).kernel_initializer((2, 3))
     keras.utils.set_random_seed(1)
-    built(0)
+    initial_weights(0)
     np.testing.assert_array_equal(keras.layers.Dense(3).kernel_initializer((2, 3)), first)
 
 
-def graphs_of_fits():
+def count_graphs():
     gc.collect()
     names = (getattr(o, "name", "") for o in gc.get_objects() if type(o).__name__ == "FuncGraph")
-    return [name for name in names if name.startswith(("one_step_on_data", "Dataset_"))]
+    return sum(name.startswith(("one_step_on_data", "Dataset_")) for name in names)
 
 
 @pytest.mark.slow
 def test_graphs_are_released():
     X = np.random.default_rng(0).integers(0, 255, (24, 16, 16), dtype=np.uint8)
     y = np.arange(24) % 2
-    before = len(graphs_of_fits())
+    before = count_graphs()
     for seed in range(2):
-        # little_vgg and Adam: both register custom gradients, which TensorFlow would keep.
+        # little_vgg and Adam register custom gradients, which TensorFlow would keep.
         classifier = FacialExpressionClassifier("little_vgg", epochs=1, random_state=seed)
         classifier.fit(X, y).predict(X)
         del classifier
-    assert len(graphs_of_fits()) == before
+    assert count_graphs() == before

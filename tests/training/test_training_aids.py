@@ -11,18 +11,18 @@ def faces():
     return make_faces(60, classes=["happy", "sad"], random_state=0)
 
 
-class ImagesSeen(keras.callbacks.Callback):
+class StepCounter(keras.callbacks.Callback):
     steps = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        ImagesSeen.steps += 1
+        StepCounter.steps += 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("share", "votes"), [(True, None), (0.5, None), (True, [5, 5])])
 def test_oversampling(share, votes, faces, tiny_network):
     rows = np.r_[np.flatnonzero(faces.labels == "happy")[:4], np.flatnonzero(faces.labels == "sad")]
-    ImagesSeen.steps = 0
+    StepCounter.steps = 0
     classifier = FacialExpressionClassifier(
         tiny_network,
         epochs=1,
@@ -30,12 +30,12 @@ def test_oversampling(share, votes, faces, tiny_network):
         oversample=share,
         vote_mode="multi_target",
         random_state=0,
-        callbacks=[ImagesSeen()],
+        callbacks=[StepCounter()],
     )
     votes = None if votes is None else np.tile(votes, (len(rows), 1))
     classifier.fit(faces.images[rows], faces.labels[rows], votes=votes)
     n_sad = len(rows) - 4
-    assert ImagesSeen.steps == n_sad + share * n_sad
+    assert StepCounter.steps == n_sad + share * n_sad
     assert classifier.n_iter_ == 1
 
 
@@ -66,9 +66,9 @@ def test_livelossplot(faces, tiny_network, tmp_path):
     livelossplot = pytest.importorskip("livelossplot")
     from livelossplot.outputs import MatplotlibPlot
 
-    picture = tmp_path / "curves.png"
-    plot = livelossplot.PlotLossesKeras(outputs=[MatplotlibPlot(figpath=str(picture))])
+    path = tmp_path / "curves.png"
+    plot = livelossplot.PlotLossesKeras(outputs=[MatplotlibPlot(figpath=str(path))])
     FacialExpressionClassifier(
         tiny_network, epochs=2, validation_fraction=0.2, random_state=0, callbacks=[plot]
     ).fit(faces.images, faces.labels)
-    assert picture.stat().st_size > 1000
+    assert path.stat().st_size > 1000

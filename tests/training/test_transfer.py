@@ -28,12 +28,12 @@ def fitted(faces, small_network):
     return classifier.fit(faces.images, faces.labels)
 
 
-def tuned(network, faces, **parameters):
+def fit_classifier(network, faces, **parameters):
     classifier = FacialExpressionClassifier(network, random_state=0, **parameters)
     return classifier.fit(faces.images, faces.labels)
 
 
-def weights_of(classifier, layer):
+def layer_kernel(classifier, layer):
     return classifier.network_.layers[-1].get_layer(layer).get_weights()[0]
 
 
@@ -44,19 +44,19 @@ def test_transfer_to_other_classes(fitted, other_faces, small_network, faces, tm
     assert unfitted.weights.estimator is fitted
     classifier = unfitted.set_params(random_state=0).fit(other_faces.images, other_faces.labels)
     assert classifier.classes_.tolist() == ["angry", "surprise"]
-    assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
+    assert np.array_equal(layer_kernel(classifier, "first"), layer_kernel(fitted, "first"))
     fitted.network_.save(tmp_path / "faces.keras")
     pipeline = make_pipeline(GrayscaleResizer(48), fitted)
-    one, other = (
-        tuned(small_network, other_faces, weights=weights, epochs=1)
+    from_file, from_pipeline = (
+        fit_classifier(small_network, other_faces, weights=weights, epochs=1)
         for weights in (tmp_path / "faces.keras", FrozenEstimator(pipeline))
     )
-    assert np.array_equal(weights_of(one, "second"), weights_of(other, "second"))
+    assert np.array_equal(layer_kernel(from_file, "second"), layer_kernel(from_pipeline, "second"))
 
 
 @pytest.mark.slow
-def test_head_is_trained_first(faces, fitted, small_network):
-    classifier = tuned(
+def test_frozen_epochs(faces, fitted, small_network):
+    classifier = fit_classifier(
         small_network,
         faces,
         weights=FrozenEstimator(fitted),
@@ -67,37 +67,37 @@ def test_head_is_trained_first(faces, fitted, small_network):
     )
     assert classifier.fine_tune_epoch_ == 2
     assert len(classifier.history_["loss"]) == classifier.n_iter_ == 5
-    assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
-    assert not np.array_equal(weights_of(classifier, "second"), weights_of(fitted, "second"))
+    assert np.array_equal(layer_kernel(classifier, "first"), layer_kernel(fitted, "first"))
+    assert not np.array_equal(layer_kernel(classifier, "second"), layer_kernel(fitted, "second"))
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(0.001)
 
 
 @pytest.mark.slow
 def test_warm_start_and_batch_norm_statistics(faces, fitted, small_network):
     phases = {"weights": FrozenEstimator(fitted), "epochs": 2, "fine_tune": {"frozen_epochs": 1}}
-    network = tuned(small_network, faces, **phases).network_.layers[-1]
+    network = fit_classifier(small_network, faces, **phases).network_.layers[-1]
     name = next(layer.name for layer in fitted.network_.layers[-1].layers if "normal" in layer.name)
     before = fitted.network_.layers[-1].get_layer(name).get_weights()
     for old, new in zip(before, network.layers[1].get_weights(), strict=True):
         assert np.array_equal(old, new)
     head = {"weights": FrozenEstimator(fitted), "epochs": 1, "fine_tune": {"frozen_epochs": 1}}
-    classifier = tuned(small_network, faces, **head)
-    assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
+    classifier = fit_classifier(small_network, faces, **head)
+    assert np.array_equal(layer_kernel(classifier, "first"), layer_kernel(fitted, "first"))
     classifier.partial_fit(faces.images, faces.labels)
-    assert np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
+    assert np.array_equal(layer_kernel(classifier, "first"), layer_kernel(fitted, "first"))
     classifier.set_params(warm_start=True, fine_tune={"frozen_epochs": 0}, weights=None)
     classifier.fit(faces.images, faces.labels)
-    assert not np.array_equal(weights_of(classifier, "first"), weights_of(fitted, "first"))
+    assert not np.array_equal(layer_kernel(classifier, "first"), layer_kernel(fitted, "first"))
 
 
-def kernel_of_the_head(classifier):
+def head_kernel(classifier):
     return classifier.network_.layers[-1].layers[-1].get_weights()[0]
 
 
 @pytest.mark.slow
 def test_early_stopping_and_fine_tuning_phases(faces, small_network, tiny_network):
     last = {"first_layer": 1, "learning_rate": 1e-6}
-    classifier = tuned(small_network, faces, epochs=1, fine_tune=last, schedule=None)
+    classifier = fit_classifier(small_network, faces, epochs=1, fine_tune=last, schedule=None)
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(1e-6)
     with pytest.raises(ValueError, match="has learning_rate=1e-06, but no layers are fine-tuned"):
         classifier.set_params(fine_tune={"learning_rate": 1e-6}).fit(faces.images, faces.labels)
@@ -114,18 +114,18 @@ def test_early_stopping_and_fine_tuning_phases(faces, small_network, tiny_networ
         "optimizer": "sgd",
     }
     for average in (None, 0.5):
-        classifier = tuned(small_network, faces, weight_average=average, **settings)
+        classifier = fit_classifier(small_network, faces, weight_average=average, **settings)
         losses = classifier.history_["val_loss"]
         assert losses[-1] == pytest.approx(min(losses), rel=1e-3)
     for early_stopping, patience in [(True, 5), (np.True_, 5), (1, 1), (3, 3)]:
-        # With this rate, no epoch is better than the first.
+        # With this learning rate, no epoch is better than the first.
         settings = {"epochs": 8, "optimizer": "sgd", "learning_rate": 1e-30, "schedule": None}
-        classifier = tuned(tiny_network, faces, early_stopping=early_stopping, **settings)
+        classifier = fit_classifier(tiny_network, faces, early_stopping=early_stopping, **settings)
         assert classifier.n_iter_ == 1 + patience
 
 
 @pytest.mark.slow
-def test_optimizer_with_schedule_is_refused(faces, small_network, fitted, tiny_network):
+def test_invalid_optimizer_and_weights(faces, small_network, fitted, tiny_network):
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     classifier = FacialExpressionClassifier(
         small_network,
@@ -156,7 +156,7 @@ def test_optimizer_with_schedule_is_refused(faces, small_network, fitted, tiny_n
         ("all", "'fine_tune' parameter of FacialExpressionClassifier must be .*dict"),
     ],
 )
-def test_invalid_fine_tune_is_named(fine_tune, message, faces, small_network):
+def test_invalid_fine_tune(fine_tune, message, faces, small_network):
     classifier = FacialExpressionClassifier(small_network, epochs=2, fine_tune=fine_tune)
     with pytest.raises(ValueError, match=message):
         classifier.fit(faces.images, faces.labels)
@@ -166,25 +166,25 @@ def test_invalid_fine_tune_is_named(fine_tune, message, faces, small_network):
 def test_search_and_head_weights(faces, tiny_network, fitted, small_network):
     grid = {"fine_tune": [{"frozen_epochs": 2}, {"frozen_epochs": 1, "learning_rate": 1e-4}]}
     classifier = FacialExpressionClassifier(tiny_network, epochs=3, random_state=0)
-    given = copy.deepcopy(grid)
+    original = copy.deepcopy(grid)
     search = GridSearchCV(classifier, grid, cv=2).fit(faces.images, faces.labels)
     best = search.best_estimator_
     assert best.fine_tune_epoch_ == search.best_params_["fine_tune"]["frozen_epochs"]
-    assert grid == given
+    assert grid == original
     assert repr(clone(best)) == repr(best)
     assert "fine_tune={'frozen_epochs': 2}" in repr(
-        best.set_params(fine_tune=given["fine_tune"][0])
+        best.set_params(fine_tune=original["fine_tune"][0])
     )
     labels = np.where(faces.labels == "neutral", "glum", faces.labels)
     start = FacialExpressionClassifier(
         small_network, weights=FrozenEstimator(fitted), epochs=1, learning_rate=1e-9, random_state=0
     ).fit(faces.images, labels)
-    before, after = kernel_of_the_head(fitted), kernel_of_the_head(start)
+    before, after = head_kernel(fitted), head_kernel(start)
     np.testing.assert_allclose(after[:, 1:], before[:, [0, 2]], atol=1e-5)
     assert not np.allclose(after[:, 0], before[:, 1], atol=1e-2)
 
 
-def test_missing_weights_file_is_named(faces, small_network):
+def test_missing_weights_file(faces, small_network):
     classifier = FacialExpressionClassifier(small_network, weights="no/such/file.keras")
     with pytest.raises(ValueError, match=r"is no file.*FrozenEstimator"):
         classifier.fit(faces.images, faces.labels)
