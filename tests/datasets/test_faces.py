@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from skfer.datasets import make_faces
 
-EIGHT = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt"]
+CLASSES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt"]
 
 
 def rows(images):
@@ -24,17 +24,17 @@ def test_defaults_and_random_state():
     faces = make_faces(70, random_state=0)
     assert faces.images.shape == (70, 48, 48)
     assert faces.images.dtype == np.uint8
-    assert faces.target_names.tolist() == EIGHT[:7]
+    assert faces.target_names.tolist() == CLASSES[:7]
     assert np.bincount(faces.target).tolist() == [10] * 7
     np.testing.assert_array_equal(faces.target_names[faces.target], faces.labels)
     assert "70 parametric drawings" in faces.DESCR
     images, labels = make_faces(70, random_state=0, return_X_y=True)
     np.testing.assert_array_equal(images, faces.images)
     np.testing.assert_array_equal(labels, faces.labels)
-    one, same, other = (make_faces(12, random_state=seed) for seed in (3, 3, 4))
+    first, second, third = (make_faces(12, random_state=seed) for seed in (3, 3, 4))
     for field in ("images", "labels", "valence", "boxes"):
-        np.testing.assert_array_equal(one[field], same[field])
-    assert (one.images != other.images).any()
+        np.testing.assert_array_equal(first[field], second[field])
+    assert (first.images != third.images).any()
     rng = np.random.RandomState(0)
     assert (make_faces(5, random_state=rng).images != make_faces(5, random_state=rng).images).any()
     before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
@@ -65,7 +65,7 @@ def test_shapes_and_boxes():
         4, classes=["happy"], noise=0, occlusion=0, brightness=0, pose=0, random_state=0
     )
     assert np.ptp(faces.boxes, axis=0).tolist() == [0, 0, 0, 0]
-    # Frontal: apart from the small asymmetries of a person, a face equals its mirror image.
+    # Frontal faces equal their mirror images, except for small asymmetries.
     x, y, w, h = faces.boxes[0]
     crops = faces.images[:, y : y + h, x : x + w].astype(float)
     mirrored = crops[:, :, ::-1]
@@ -114,14 +114,14 @@ def test_affect_boxes_and_disturbances():
 
 
 @pytest.mark.slow
-def test_haar_cascade_finds_faces():
+def test_detection_by_haar_cascades():
     faces = make_faces(60, scene=True, random_state=0)
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     best = [
         max(
             (
-                overlap(found, box)
-                for found in cascade.detectMultiScale(
+                overlap(detected, box)
+                for detected in cascade.detectMultiScale(
                     cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 1.1, 5, minSize=(30, 30)
                 )
             ),
@@ -134,15 +134,15 @@ def test_haar_cascade_finds_faces():
 
 
 @pytest.mark.slow
-def test_linear_model_is_not_sufficient():
+def test_accuracy_of_a_linear_model():
     (X, y), (X_test, y_test) = (
         make_faces(n, random_state=seed, return_X_y=True) for n, seed in ((1000, 0), (500, 1))
     )
-    # On so few pixels, threads cost more than they bring.
+    # Threads make fits on small images slower.
     with threadpool_limits(1):
         model = LogisticRegression(C=0.01, tol=1e-3, max_iter=1000).fit(rows(X), y)
         accuracy = model.score(rows(X_test), y_test)
-    # Above chance, which is 1/7: the expression is in the picture.
+    # Better than chance, 1/7, but not good.
     assert 0.3 < accuracy < 0.7
 
 

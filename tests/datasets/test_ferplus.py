@@ -18,7 +18,7 @@ def ten_votes(**choices):
     return [choices.get(choice, 0) for choice in CHOICES]
 
 
-# Usage, votes, and the label that follows from them.
+# Usage, votes and the resulting label.
 ROWS = [
     ("Training", ten_votes(happiness=10), "happy"),
     ("Training", ten_votes(NF=10), None),
@@ -134,7 +134,7 @@ def test_equal_votes(write_votes, write_faces):
     np.testing.assert_array_equal(faces.votes.argmax(axis=1), faces.target)
 
 
-def test_usage_equals_load_fer2013(write_votes, write_faces):
+def test_usage(write_votes, write_faces):
     write_faces()
     path = write_votes()
     faces = load_ferplus(path)
@@ -155,28 +155,28 @@ def test_usage_equals_load_fer2013(write_votes, write_faces):
 
 
 def test_npz_of_some_rows(write_votes, write_npz, images, write_faces, tmp_path):
-    elsewhere = write_faces("images/faces.csv")
+    faces = write_faces("images/faces.csv")
     votes = write_votes()
-    expected = load_ferplus(votes, fer2013=elsewhere)
+    expected = load_ferplus(votes, fer2013=faces)
     with pytest.raises(ValueError, match=r"no fer2013.csv, fer2013.csv.gz or fer2013.npz.*votes"):
         load_ferplus(votes)
     npz = write_npz(votes=None)
-    for same in (
+    for bunch in (
         load_ferplus(tmp_path),
         load_ferplus(str(votes)),
         load_ferplus(tmp_path, fer2013=npz),
         load_ferplus(write_npz()),
     ):
-        assert set(same) == set(expected)
+        assert set(bunch) == set(expected)
         for name in ("images", "labels", "votes", "row", "usage", "test_fold"):
-            np.testing.assert_array_equal(same[name], expected[name])
-    some = np.array([0, 3, 4, 7])
+            np.testing.assert_array_equal(bunch[name], expected[name])
+    rows = np.array([0, 3, 4, 7])
     npz = write_npz(
-        images=images[some],
+        images=images[rows],
         target=np.zeros(4, int),
-        usage=np.array(USAGE)[some],
+        usage=np.array(USAGE)[rows],
         votes=None,
-        row=some,
+        row=rows,
     )
     faces = load_ferplus(write_votes(), fer2013=npz)
     np.testing.assert_array_equal(faces.images, images[[0, 3]])
@@ -188,7 +188,7 @@ def test_npz_of_some_rows(write_votes, write_npz, images, write_faces, tmp_path)
 def test_header_variants_and_row_mismatches(write_votes, write_faces, write_npz):
     write_faces(with_usage=False)
     faces = load_ferplus(write_votes([f" {name.upper()}" for name in HEADER], encoding="utf-8-sig"))
-    # The images' file tells no parts: they are those of the votes.
+    # The file with the images has no usage, so that of the votes is used.
     assert faces.usage.tolist() == ["Training", "Training", "PublicTest", "PublicTest"]
     faces = write_faces()
     header = [name for name in HEADER if name not in ("Usage", "fear")]
@@ -207,7 +207,7 @@ def test_header_variants_and_row_mismatches(write_votes, write_faces, write_npz)
         load_ferplus(write_votes(), fer2013=write_npz(row=np.arange(8.0)))
 
 
-def test_missing_and_ambiguous_files_are_named(tmp_path, write_votes, write_npz, write_faces):
+def test_missing_and_ambiguous_files(tmp_path, write_votes, write_npz, write_faces):
     with pytest.raises(ValueError, match=r"no file .*fer2013new.csv.*microsoft/FERPlus"):
         load_ferplus(tmp_path)
     with pytest.raises(ValueError, match=r"no file .*votes.csv.*microsoft/FERPlus"):
@@ -250,27 +250,27 @@ def test_real_ferplus(fer2013_file):
     assert faces.votes.shape == (len(faces.images), 8)
     assert (faces.votes.sum(axis=1) <= 10).all()
     assert 0 < faces.n_dropped < 0.01 * len(faces.images)
-    # People mostly agree with the labels of FER2013, which these faces have too.
+    # Most votes agree with the labels of FER2013.
     fer = load_fer2013(fer2013_file)
-    old = fer.labels[np.searchsorted(fer.row, faces.row)]
-    assert 0.6 < np.mean(old == faces.labels) < 0.9
+    labels = fer.labels[np.searchsorted(fer.row, faces.row)]
+    assert 0.6 < np.mean(labels == faces.labels) < 0.9
 
 
-WORDS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+OTHER_NAMES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 
-def test_other_names_of_usage_hold_out_private_test(write_faces, write_votes, images):
+def test_other_names_of_usage(write_faces, write_votes, images):
     table = write_votes()
     faces = write_faces()
     expected = load_ferplus(table)
     text = faces.read_text()
-    for part, word in WORDS.items():
-        text = text.replace(part, word)
+    for part, name in OTHER_NAMES.items():
+        text = text.replace(part, name)
     faces.write_text(text)
-    found = load_ferplus(table)
-    assert found.usage.tolist() == expected.usage.tolist()
-    assert "PrivateTest" not in found.usage
+    loaded = load_ferplus(table)
+    assert loaded.usage.tolist() == expected.usage.tolist()
+    assert "PrivateTest" not in loaded.usage
     file = table.with_name("all.npz")
-    usage = [WORDS[part] for part in USAGE]
+    usage = [OTHER_NAMES[part] for part in USAGE]
     np.savez(file, images=images, target=np.zeros(len(ROWS), int), votes=VOTES, usage=usage)
     assert load_ferplus(file).usage.tolist() == expected.usage.tolist()

@@ -16,21 +16,21 @@ ROWS = ["1/a.png,10,1,0.9,0.2", "1/b.png,10,10,-2,-2", "2/c.png,12,6,-0.5,0.7", 
 
 @pytest.fixture
 def folder(tmp_path):
-    for place, name in enumerate(["1/a.png", "1/b.png", "2/c.png", "2/d.png"]):
-        path = tmp_path / name
+    for row in ROWS:
+        path = tmp_path / row.split(",")[0]
         path.parent.mkdir(exist_ok=True)
-        assert cv2.imwrite(str(path), np.full((8, 8), place, np.uint8))
+        assert cv2.imwrite(str(path), np.zeros((8, 8), np.uint8))
     (tmp_path / "training.csv").write_text("\n".join([HEADER, *ROWS]) + "\n")
     return tmp_path
 
 
-def with_rows(folder, *rows, header=HEADER):
+def write_table(folder, *rows, header=HEADER):
     path = folder / "other.csv"
     path.write_text("\n".join([header, *rows]))
     return path
 
 
-def test_rows_without_rating_are_dropped(folder):
+def test_affect_table(folder):
     data = load_affect_table(folder / "training.csv")
     assert data.paths.tolist() == [folder / "1/a.png", folder / "2/c.png"]
     np.testing.assert_array_equal(data.target, [[0.9, 0.2], [-0.5, 0.7]])
@@ -51,7 +51,7 @@ def test_rows_without_rating_are_dropped(folder):
         assert data.labels.tolist() == ["happy", "angry"]
     with pytest.raises(ValueError, match="folder is the folder of the images of a DataFrame"):
         load_affect_table(table)
-    path = with_rows(folder, "1/a.png,9,1,joy", "2/c.png,-2,5,Karuna", header="file,v,a,shown")
+    path = write_table(folder, "1/a.png,9,1,joy", "2/c.png,-2,5,Karuna", header="file,v,a,shown")
     columns = {"image": "file", "valence": "v", "arousal": "a"}
     data = load_affect_table(path, **columns, expression="shown", missing=None)
     assert data.labels.tolist() == ["happy", "Karuna"]
@@ -62,21 +62,21 @@ def test_rows_without_rating_are_dropped(folder):
 @pytest.mark.parametrize(
     "outside", ["../x.png", "{folder}/../x.png", "1/../../x.png", "link/x.png"]
 )
-def test_paths_outside_the_folder_are_refused(folder, outside):
+def test_paths_outside_the_folder(folder, outside):
     inner = folder / "inner"
     inner.mkdir()
     (folder / "x.png").write_bytes(b"x")
     os.symlink(folder, inner / "link")
-    path = with_rows(folder, f"{outside.format(folder=inner)},0,1,0.1,0.1")
+    path = write_table(folder, f"{outside.format(folder=inner)},0,1,0.1,0.1")
     with pytest.raises(ValueError, match=r"row 0: the image .* is outside of"):
         load_affect_table(path, folder=inner)
 
 
-def test_links_outside_the_folder_are_refused(folder):
+def test_links_and_missing_files(folder):
     inner = folder / "inner"
     inner.mkdir()
     os.symlink(folder / "1/a.png", inner / "a.png")
-    path = with_rows(folder, "a.png,0,1,0.1,0.1")
+    path = write_table(folder, "a.png,0,1,0.1,0.1")
     with pytest.raises(ValueError, match="outside of"):
         load_affect_table(path, folder=inner)
     assert load_affect_table(path, folder=folder / "1").paths[0].name == "a.png"
@@ -100,13 +100,13 @@ def test_links_outside_the_folder_are_refused(folder):
         ([], "0 rows, and none"),
     ],
 )
-def test_invalid_rating_is_named(folder, rows, message):
+def test_invalid_ratings(folder, rows, message):
     with pytest.raises(ValueError, match=message):
-        load_affect_table(with_rows(folder, *rows))
+        load_affect_table(write_table(folder, *rows))
 
 
 @pytest.fixture
-def drawn(tmp_path):
+def write_faces(tmp_path):
     def write(*names, folder="images"):
         faces = make_faces(len(names), random_state=0)
         for name, image in zip(names, faces.images, strict=True):
@@ -118,7 +118,7 @@ def drawn(tmp_path):
     return write
 
 
-def as_text(*lines):
+def join_lines(*lines):
     return "\n".join(lines) + "\n"
 
 
@@ -129,9 +129,9 @@ RAF_DB = [
 
 
 @pytest.mark.parametrize("ending", ["", " ", " 0"])
-def test_raf_db_layout(tmp_path, drawn, ending):
+def test_raf_db_layout(tmp_path, write_faces, ending):
     names = [line.split()[0].replace(".jpg", "_aligned.jpg") for line in RAF_DB]
-    folder = drawn(*names, folder="Image/aligned")
+    folder = write_faces(*names, folder="Image/aligned")
     table = tmp_path / "EmoLabel" / "list_patition_label.txt"
     table.parent.mkdir()
     table.write_text("\r\n".join(line + ending for line in RAF_DB), newline="")
@@ -157,8 +157,8 @@ AFFECTNET_NAMES = [f"{code}/{'abcdefghijk'[code]}.jpg" for code in range(11)]
 
 
 @pytest.mark.parametrize("ratings", [True, False])
-def test_affectnet_layout(tmp_path, drawn, ratings):
-    folder = drawn(*AFFECTNET_NAMES, folder="Manually_Annotated_Images")
+def test_affectnet_layout(tmp_path, write_faces, ratings):
+    folder = write_faces(*AFFECTNET_NAMES, folder="Manually_Annotated_Images")
     header = (
         "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression"
     )
@@ -167,7 +167,7 @@ def test_affectnet_layout(tmp_path, drawn, ratings):
         for code, name in enumerate(AFFECTNET_NAMES)
     ]
     table = tmp_path / "training.csv"
-    table.write_text(as_text(header + ",valence,arousal" * ratings, *lines))
+    table.write_text(join_lines(header + ",valence,arousal" * ratings, *lines))
     data = load_image_table(
         table, image="subDirectory_filePath", label="expression", folder=folder, codes="affectnet"
     )
@@ -176,19 +176,19 @@ def test_affectnet_layout(tmp_path, drawn, ratings):
     ]
     assert (data.n_dropped, data.row.tolist()) == (3, list(range(8)))
     assert "3 rows of other labels are left out" in data.DESCR
-    seven = load_image_table(
+    data = load_image_table(
         *(table,),
         **{"image": "SUBDIRECTORY_FILEPATH", "label": " Expression", "folder": folder},
         codes="affectnet",
         classes=["neutral", "happiness"],
     )
-    assert seven.target_names.tolist() == ["neutral", "happy"]
-    assert (seven.target.tolist(), seven.n_dropped) == ([0, 1], 9)
+    assert data.target_names.tolist() == ["neutral", "happy"]
+    assert (data.target.tolist(), data.n_dropped) == ([0, 1], 9)
 
 
-def test_ck_plus_layout_and_one_hot_columns(drawn):
+def test_ck_plus_layout_and_one_hot_columns(write_faces):
     names = [f"S{n:03}/001/S{n:03}_001_{n:08}.png" for n in range(1, 4)]
-    folder = drawn(*names, folder="cohn-kanade-images")
+    folder = write_faces(*names, folder="cohn-kanade-images")
     table = pd.DataFrame({"image": names, "label": ["   3.0000000e+00\n", 5, "7.0"]})
     data = load_image_table(
         table, image="image", label="label", folder=folder, codes="ck+", names="ck+"
@@ -196,21 +196,21 @@ def test_ck_plus_layout_and_one_hot_columns(drawn):
     assert data.labels.tolist() == ["disgust", "happy", "surprise"]
     assert data.subjects.tolist() == ["S001", "S002", "S003"]
     assert data.frames.tolist() == [1, 2, 3]
-    folder = drawn("a.png", "b.png")
+    folder = write_faces("a.png", "b.png")
     path = folder / "_classes.csv"
-    path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 1, 0"))
+    path.write_text(join_lines("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 1, 0"))
     columns = {"image": "filename", "label": ["Angry", "Happiness"]}
     assert load_image_table(path, **columns).labels.tolist() == ["happy", "angry"]
-    path.write_text(as_text("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 0, 0"))
+    path.write_text(join_lines("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 0, 0"))
     with pytest.raises(ValueError, match="row 1: 0 of the columns"):
         load_image_table(path, **columns)
 
 
-def test_subjects_are_groups_for_cross_validation(drawn):
+def test_subjects_and_usage(write_faces):
     names = [f"{n}.png" for n in range(8)]
     table = pd.DataFrame(
         {
-            "path": [str(drawn(*names) / name) for name in names],
+            "path": [str(write_faces(*names) / name) for name in names],
             "emotion": ["Happiness", "SAD"] * 4,
             "person": np.repeat([1, 2, 3, 4], 2),
             "split": ["train"] * 4 + ["val"] * 2 + ["Test"] * 2,
@@ -230,11 +230,11 @@ def test_subjects_are_groups_for_cross_validation(drawn):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", " "])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_delimiters_and_byte_order_mark(drawn, delimiter, encoding):
-    folder = drawn("a.png", "sub/b.png")
+def test_delimiters_and_byte_order_mark(write_faces, delimiter, encoding):
+    folder = write_faces("a.png", "sub/b.png")
     rows = [("file", "label", "by"), ("a.png", "happy", "x"), ("sub\\b.png", "sad", "y")]
     path = folder / "labels.txt"
-    path.write_text(as_text(*(delimiter.join(row) for row in rows)), encoding=encoding)
+    path.write_text(join_lines(*(delimiter.join(row) for row in rows)), encoding=encoding)
     data = load_image_table(path, image="file", label="label")
     assert data.paths.tolist() == [folder / "a.png", folder / "sub/b.png"]
     assert data.labels.tolist() == ["happy", "sad"]
@@ -257,16 +257,16 @@ def test_delimiters_and_byte_order_mark(drawn, delimiter, encoding):
         ([], {}, "0 rows, and none with a label"),
     ],
 )
-def test_invalid_label_is_named(drawn, lines, options, message):
-    folder = drawn("a.png", "b.png")
+def test_invalid_labels(write_faces, lines, options, message):
+    folder = write_faces("a.png", "b.png")
     path = folder / "labels.csv"
-    path.write_text(as_text("file,label", *lines))
+    path.write_text(join_lines("file,label", *lines))
     with pytest.raises(ValueError, match=message):
         load_image_table(path, **{"image": "file", "label": "label", **options})
 
 
-def test_missing_files_and_cells_are_named(drawn, tmp_path):
-    folder = drawn("a.png", "b.png")
+def test_missing_cells_and_other_files(write_faces, tmp_path):
+    folder = write_faces("a.png", "b.png")
     table = pd.DataFrame({"file": ["a.png", "b.png"], "label": ["happy", None], "who": [1, np.nan]})
     with pytest.raises(ValueError, match="The table, row 1: the label is missing"):
         load_image_table(table, image="file", label="label", folder=folder)

@@ -36,8 +36,8 @@ def write_csv(tmp_path, faces):
         ]
         if change:
             change(rows)
-        opened = gzip.open if name.endswith(".gz") else open
-        with opened(path, "wt", newline="") as file:
+        open_file = gzip.open if name.endswith(".gz") else open
+        with open_file(path, "wt", newline="") as file:
             csv.writer(file).writerows([header, *rows])
         return path
 
@@ -101,18 +101,18 @@ def test_official_split_and_private_test(write_csv, faces):
     assert labels.tolist() == ["angry", "happy", "neutral", "disgust"]
     path = write_csv(header=("emotion", "pixels", "unknown"))
     assert load_fer2013(path).usage.tolist() == ["Training"] * 5
-    fer = load_fer2013(write_csv(change=with_usage("train", "train", "test", "test", "test")))
+    fer = load_fer2013(write_csv(change=change_usage("train", "train", "test", "test", "test")))
     assert fer.public_test_index.tolist() == [2, 3, 4]
     path = write_csv()
     final = load_fer2013(path, usage="PrivateTest")
-    everything = load_fer2013(path, usage="all")
+    complete = load_fer2013(path, usage="all")
     training = load_fer2013(path, usage=["Training"])
     np.testing.assert_array_equal(final.images, faces[3:4])
     assert final.private_test_index.tolist() == [0]
-    assert len(everything.images) == 5
-    assert everything.private_test_index.tolist() == [3]
-    # A PredefinedSplit would train on PrivateTest.
-    assert everything.test_fold is None
+    assert len(complete.images) == 5
+    assert complete.private_test_index.tolist() == [3]
+    # With a test_fold, PredefinedSplit would train on PrivateTest.
+    assert complete.test_fold is None
     assert final.test_fold is None
     assert training.test_fold.tolist() == [-1, -1]
 
@@ -136,12 +136,12 @@ def test_official_split_and_private_test(write_csv, faces):
         (lambda rows: rows.append(list("abcdef")), "line 7: "),
     ],
 )
-def test_damaged_csv_names_the_line(write_csv, change, problem):
+def test_damaged_csv(write_csv, change, problem):
     with pytest.raises(ValueError, match=problem):
         load_fer2013(write_csv(change=change))
 
 
-def with_usage(*words):
+def change_usage(*words):
     return lambda rows: [row.__setitem__(2, word) for row, word in zip(rows, words, strict=True)]
 
 
@@ -162,7 +162,7 @@ def with_usage(*words):
 )
 @pytest.mark.parametrize("form", ["csv", "npz", "frame"])
 def test_usage_names(write_csv, write_npz, form, words, parts):
-    csv_file = write_csv(change=with_usage(*words))
+    csv_file = write_csv(change=change_usage(*words))
     path = {
         "csv": csv_file,
         "npz": write_npz(usage=list(words)),
@@ -226,7 +226,7 @@ def test_tables_and_npz(write_csv, faces, write_npz):
         ({"images": np.zeros((5, 64, 64), np.uint8)}, r"\(5, 64, 64\) uint8; expected"),
         ({"target": [0, 1]}, "5 images, but target has shape"),
         ({"target": [0, 1, 2, 9, 3]}, "label of image 3 is 9"),
-        ({"usage": [*USAGE[:3], "mine", USAGE[4]]}, "usage of image 3 is 'mine'"),
+        ({"usage": [*USAGE[:3], "a", USAGE[4]]}, "usage of image 3 is 'a'"),
         ({"target": np.array([0, 1, 2, 3, None])}, "of object; numbers and text are read"),
     ],
 )
@@ -266,7 +266,7 @@ def test_invalid_fer2013_sources(write_images, tmp_path, write_csv):
     with pytest.raises(ValueError, match=r"not FER2013's: contempt.* give '.*eight/train'"):
         load_fer2013(write_images("train/contempt/1.png", folder="eight"))
     with pytest.raises(ValueError, match=r"no file or folder '.*fer2013.csv'"):
-        load_fer2013(tmp_path / "nowhere" / "fer2013.csv")
+        load_fer2013(tmp_path / "missing" / "fer2013.csv")
     with pytest.raises(ValueError, match="no form of FER2013"):
         load_fer2013(write_csv("fer2013.txt"))
     with pytest.raises(ValueError, match="the parts here are PrivateTest, PublicTest, Training"):
@@ -329,7 +329,7 @@ def test_options_of_class_folders(write_images):
     assert data.target.tolist() == [1]
 
 
-# A file's content, by the suffix that OpenCV writes it under.
+# Suffixes that OpenCV cannot write, and the suffix of the same format.
 WRITTEN_AS = {
     **dict.fromkeys([".dib"], ".bmp"),
     **dict.fromkeys([".jfif", ".jpe"], ".jpg"),
@@ -337,7 +337,7 @@ WRITTEN_AS = {
 }
 
 
-def test_suffixes_of_every_reader(tmp_path):
+def test_suffixes(tmp_path):
     folder = tmp_path / "sad"
     folder.mkdir()
     colour = np.zeros((16, 16, 3), np.uint8)
@@ -355,7 +355,7 @@ def test_suffixes_of_every_reader(tmp_path):
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_heic_is_listed_where_it_can_be_read(tmp_path, monkeypatch, installed):
+def test_heic_files(tmp_path, monkeypatch, installed):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         "importlib.util.find_spec",
@@ -364,8 +364,8 @@ def test_heic_is_listed_where_it_can_be_read(tmp_path, monkeypatch, installed):
     (tmp_path / "sad").mkdir()
     for name in ("a.jpg", "b.HEIC", "c.heif"):
         (tmp_path / "sad" / name).touch()
-    told = nullcontext() if installed else pytest.warns(UserWarning, match=r"2 HEIC files .*heif\]")
-    with told:
+    warning = pytest.warns(UserWarning, match=r"2 HEIC files .*heif\]")
+    with nullcontext() if installed else warning:
         data = load_image_folder(tmp_path)
     listed = [path.name for path in data.paths]
     assert listed == (["a.jpg", "b.HEIC", "c.heif"] if installed else ["a.jpg"])
@@ -390,7 +390,7 @@ def test_ignored_files_and_empty_folders(write_images):
 
 
 @pytest.mark.parametrize(
-    ("files", "give"),
+    ("files", "suggested"),
     [
         (("train/happy/1.png", "test/happy/2.png"), "train"),
         (("Train/happy/1.png", "Test/happy/2.png", "valid/happy/3.png"), "Train"),
@@ -405,9 +405,11 @@ def test_ignored_files_and_empty_folders(write_images):
     ],
 )
 @pytest.mark.parametrize("names", [None, r"(?P<label>\d)"])
-def test_parts_of_a_data_set_are_no_classes(write_images, files, give, names):
+def test_folders_of_parts(write_images, files, suggested, names):
     root = write_images(*files)
-    with pytest.raises(ValueError, match=f"look like the parts .*Give '.*images/{give}', with"):
+    with pytest.raises(
+        ValueError, match=f"look like the parts .*Give '.*images/{suggested}', with"
+    ):
         load_image_folder(root, names=names)
 
 
@@ -417,12 +419,12 @@ def test_codes_and_classes_named_like_parts(write_images):
     root = write_images("train/1.png", "bus/2.png", "test/3.png")
     data = load_image_folder(root, classes=["bus", "train"])
     assert data.labels.tolist() == ["bus", "train"]
-    inside = write_images("happy/train/1.png", "happy/test/2.png", folder="inside")
-    assert load_image_folder(inside).labels.tolist() == ["happy", "happy"]
+    root = write_images("happy/train/1.png", "happy/test/2.png", folder="inside")
+    assert load_image_folder(root).labels.tolist() == ["happy", "happy"]
     root = write_images("1/a.png", "4/b.png", "05/c.png")
     assert load_image_folder(root, codes="raf-db").labels.tolist() == ["happy", "sad", "surprise"]
-    own = load_image_folder(root, codes={1: "calm", "4": "Joy", 5: None})
-    assert own.labels.tolist() == ["Joy", "calm"]
+    data = load_image_folder(root, codes={1: "calm", "4": "Joy", 5: None})
+    assert data.labels.tolist() == ["Joy", "calm"]
     with pytest.raises(ValueError, match=r"folder '.*05': the label is '05'; the codes are 1 calm"):
         load_image_folder(root, codes={1: "calm", 4: "joy"})
     with pytest.raises(ValueError, match="codes='rafdb' must be one of"):
@@ -440,13 +442,13 @@ def kdef(write_images):
 
 def test_names_of_kdef(kdef):
     data = load_image_folder(kdef, names="kdef")
-    found = {path.stem: label for path, label in zip(data.paths, data.labels, strict=True)}
-    assert found == {
+    labels = {path.stem: label for path, label in zip(data.paths, data.labels, strict=True)}
+    assert labels == {
         **{"AF01ANS": "angry", "AF01AFFL": "fear", "BF01HAHR": "happy", "AM07NES": "neutral"},
         **{"AM07SAFR": "sad", "AM07SUS": "surprise", "AM07DIHL": "disgust"},
     }
-    place = [path.stem for path in data.paths].index("BF01HAHR")
-    assert (data.subjects[place], data.view[place], data.session[place]) == ("F01", "HR", "B")
+    row = [path.stem for path in data.paths].index("BF01HAHR")
+    assert (data.subjects[row], data.view[row], data.session[row]) == ("F01", "HR", "B")
     assert set(data.subjects) == {"F01", "M07"}
     assert sorted(data.view) == ["FL", "FR", "HL", "HR", "S", "S", "S"]
     assert "labelled by file name" in data.DESCR
@@ -473,8 +475,8 @@ def test_names_of_jaffe_and_custom_patterns(write_images):
     data = load_image_folder(root, names=pattern)
     assert data.labels.tolist() == ["angry", "fear"]
     assert (data.subjects.tolist(), data.sex.tolist()) == (["01", "02"], ["female", "male"])
-    coded = load_image_folder(root, names=pattern, codes={"angry": "bad", "fearful": None})
-    assert coded.labels.tolist() == ["bad"]
+    data = load_image_folder(root, names=pattern, codes={"angry": "bad", "fearful": None})
+    assert data.labels.tolist() == ["bad"]
     with pytest.raises(ValueError, match="call the group 'target' something else"):
         load_image_folder(root, names=r"Rafd(?P<target>\d+).*_(?P<label>[a-z]+)_")
     with pytest.raises(ValueError, match=r"frontal\.jpg': the label is 'angry'; the codes are"):
@@ -486,13 +488,13 @@ def test_invalid_class_folders(write_images, tmp_path):
         root = write_images("sad/1.png", "anger/2.png")
         with pytest.raises(ValueError, match=r"The classes in .* are: angry, sad"):
             load_image_folder(root, classes=classes)
-    for where in ["happy", "sad/deeper"]:
+    for link in ["happy", "sad/deeper"]:
         root = write_images("sad/1.png")
-        os.symlink(root / "sad", root / where)
+        os.symlink(root / "sad", root / link)
         with pytest.raises(ValueError, match="Links to folders"):
             load_image_folder(root)
-    with pytest.raises(ValueError, match=r"no folder '.*nowhere'"):
-        load_image_folder(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"no folder '.*missing'"):
+        load_image_folder(tmp_path / "missing")
     with pytest.raises(ValueError, match="no class folders, it holds 2 files"):
         load_image_folder(write_images("1.png", "2.png", folder="flat"))
     empty = tmp_path / "empty"

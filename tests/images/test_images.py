@@ -37,7 +37,7 @@ def encoded(image, extension=".png"):
     return data.tobytes()
 
 
-def with_pillow(image, form, **options):
+def encode_with_pillow(image, form, **options):
     file = io.BytesIO()
     image.save(file, form, **options)
     return file.getvalue()
@@ -54,10 +54,10 @@ def test_ragged_images(batch):
 
 
 @given(images(), st.integers(1, 4))
-def test_dense_images_have_a_channel_axis(image, n):
+def test_channel_axis_of_dense_images(image, n):
     batch = np.stack([image] * n)
     if batch.ndim == 3 and batch.shape[-1] in (1, 3, 4):
-        return  # one image, by its shape
+        return  # the shape of one colour image
     if batch.ndim == 4 and batch.shape[-1] not in (1, 3):
         return
     out = image_sequence(batch)
@@ -66,16 +66,16 @@ def test_dense_images_have_a_channel_axis(image, n):
 
 
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 32)), elements=FINITE))
-def test_short_float_rows_are_strips(rows):
-    strips = rows_to_images(rows)
-    assert strips.shape == (len(rows), 1, rows.shape[1], 1)
-    np.testing.assert_array_equal(strips[:, 0, :, 0], rows.astype(np.float32))
+def test_short_float_rows(rows):
+    images = rows_to_images(rows)
+    assert images.shape == (len(rows), 1, rows.shape[1], 1)
+    np.testing.assert_array_equal(images[:, 0, :, 0], rows.astype(np.float32))
 
 
 @given(st.binary(min_size=1, max_size=200))
-def test_invalid_bytes(junk):
+def test_invalid_bytes(data):
     with pytest.raises(ValueError, match=r"X\[0\]"):
-        read_image(junk, 0)
+        read_image(data, 0)
 
 
 def test_olivetti_rows_and_lazy_files(tmp_path, photo_files):
@@ -92,7 +92,7 @@ def test_olivetti_rows_and_lazy_files(tmp_path, photo_files):
 
 
 @pytest.mark.parametrize(
-    "as_batch",
+    "make_batch",
     [
         list,
         tuple,
@@ -106,8 +106,8 @@ def test_olivetti_rows_and_lazy_files(tmp_path, photo_files):
         lambda paths: [bytearray(path.read_bytes()) for path in paths],
     ],
 )
-def test_containers_of_paths_and_bytes(photo_files, as_batch):
-    out = image_sequence(as_batch(photo_files))
+def test_batches_of_paths_and_bytes(photo_files, make_batch):
+    out = image_sequence(make_batch(photo_files))
     assert [image.shape for image in out] == [
         (512, 512, 3),
         (300, 350, 3),
@@ -120,8 +120,8 @@ MODES = (
     *("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"),
     *("I", "I;16", "I;16B", "F", "La", "RGBa"),
 )
-# Containers that hold a mode as it is.
-CONTAINERS = {
+# Modes that each file format can store.
+FORMAT_MODES = {
     "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "TIFF": ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "I", "I;16", "I;16B", "F"),
     "BMP": ("1", "L", "P", "RGB"),
@@ -131,8 +131,7 @@ CONTAINERS = {
 }
 
 
-def in_mode(astronaut, mode):
-    """A small picture in a mode of Pillow, and its pixels."""
+def make_picture(astronaut, mode):
     picture = Image.fromarray(np.ascontiguousarray(astronaut[:64, 180:260]))
     gray = np.asarray(picture.convert("L"))
     if mode in ("I", "I;16", "I;16B"):
@@ -152,7 +151,7 @@ def in_mode(astronaut, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_pillow_modes(astronaut, mode):
-    image = in_mode(astronaut, mode)
+    image = make_picture(astronaut, mode)
     assert image.mode == mode
     colour = np.asarray(Image.fromarray(np.ascontiguousarray(astronaut[:64, 180:260])))
     gray = np.asarray(Image.fromarray(colour).convert("L"))
@@ -161,17 +160,17 @@ def test_pillow_modes(astronaut, mode):
     assert pixels.dtype == np.uint8
     lossy = {"1": 0.3, "P": 0.9, "PA": 0.9}
     assert np.corrcoef(pixels.ravel(), expected.ravel())[0, 1] > lossy.get(mode, 0.999)
-    for form in (form for form, modes in CONTAINERS.items() if mode in modes):
+    for form in (form for form, modes in FORMAT_MODES.items() if mode in modes):
         options = {"lossless": True} if form == "WEBP" else {}
-        read = read_image(with_pillow(image, form, **options), 0)
+        read = read_image(encode_with_pillow(image, form, **options), 0)
         np.testing.assert_array_equal(read, pixels, err_msg=form)
 
 
 def test_palettes_and_long_paths(astronaut):
     for transparency in [None, 3, bytes(range(256))]:
-        image = in_mode(astronaut, "P")
+        image = make_picture(astronaut, "P")
         options = {} if transparency is None else {"transparency": transparency}
-        data = with_pillow(image, "PNG", **options)
+        data = encode_with_pillow(image, "PNG", **options)
         expected = np.asarray(image.convert("RGB"))
         np.testing.assert_array_equal(read_image(data, 0), expected)
         np.testing.assert_array_equal(read_image(Image.open(io.BytesIO(data)), 0), expected)
@@ -190,8 +189,8 @@ def test_exif_orientation(form, orientation):
     upright = np.zeros((48, 64, 3), np.uint8)
     upright[:24, :32] = 255  # bright at the top left
     upright[24:, 32:, 0] = 255  # red at the bottom right
-    turned = Image.fromarray(upright)
-    back = {
+    stored = Image.fromarray(upright)
+    transpositions = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -200,11 +199,11 @@ def test_exif_orientation(form, orientation):
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }
-    if orientation in back:
-        turned = turned.transpose(back[orientation])
+    if orientation in transpositions:
+        stored = stored.transpose(transpositions[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = with_pillow(turned, form, exif=exif.tobytes())
+    data = encode_with_pillow(stored, form, exif=exif.tobytes())
     opened = Image.open(io.BytesIO(data))
     for image in (data, opened, Image.open(io.BytesIO(data)).convert("RGB")):
         pixels = read_image(image, 0)
@@ -245,7 +244,7 @@ def test_dark_16_bit_and_cmyk_images(astronaut):
     tiff = encoded(astronaut[:40, :50].astype(np.uint16) * 16, ".tiff")
     with pytest.raises(ValueError, match=r"X\[0\] has 16 bits a channel.*black.*Scale it"):
         read_image(tiff, 0)
-    image = read_image(with_pillow(Image.fromarray(astronaut).convert("CMYK"), "JPEG"), 0)
+    image = read_image(encode_with_pillow(Image.fromarray(astronaut).convert("CMYK"), "JPEG"), 0)
     assert image.shape == (512, 512, 3)
     assert np.abs(image.astype(int) - astronaut).mean() < 9
     mask = np.array([[True, False]])
@@ -253,7 +252,7 @@ def test_dark_16_bit_and_cmyk_images(astronaut):
 
 
 @pytest.mark.parametrize("depth", [8, 10, 12])
-def test_avif_of_more_than_8_bits(astronaut, depth):
+def test_avif_bit_depths(astronaut, depth):
     colour = np.ascontiguousarray(astronaut[:64, 180:260])
     kind = np.uint8 if depth == 8 else np.uint16
     deep = np.rint(colour[..., ::-1] * ((2**depth - 1) / 255)).astype(kind)
@@ -287,15 +286,15 @@ def test_float_files(astronaut, ending, scale):
         (encoded(np.zeros((8, 8, 3), np.float32), ".tiff"), "TIFF header .*rare kind"),
     ],
 )
-def test_pixels_on_an_unknown_scale(image, problem):
+def test_pixels_of_unknown_scale(image, problem):
     with pytest.raises(ValueError, match=rf"^X\[0\] .*{problem}"):
         read_image(image, 0)
 
 
-def test_heic_is_decoded_or_names_the_extra(monkeypatch, astronaut):
+def test_heic(monkeypatch, astronaut):
     pillow_heif = pytest.importorskip("pillow_heif")
     pillow_heif.register_heif_opener()
-    data = with_pillow(Image.fromarray(astronaut), "HEIF", quality=95)
+    data = encode_with_pillow(Image.fromarray(astronaut), "HEIF", quality=95)
     assert np.abs(read_image(data, 0).astype(int) - astronaut).mean() < 5
     with pytest.raises(ValueError, match=r"X\[0\] can't be decoded"):
         read_image(data[: len(data) // 2], 0)
@@ -331,7 +330,7 @@ def test_text_instead_of_an_image(text, problem):
 
 @pytest.mark.parametrize("part", [0.01, 0.3, 0.9, 0.999])
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
-def test_truncated_file_is_named(tmp_path, astronaut, extension, part):
+def test_truncated_files(tmp_path, astronaut, extension, part):
     data = encoded(astronaut[:100, :100], extension)
     files = [tmp_path / f"{number}{extension}" for number in range(20)]
     for file in files:
@@ -341,23 +340,23 @@ def test_truncated_file_is_named(tmp_path, astronaut, extension, part):
         GrayscaleResizer().fit_transform(files)
 
 
-def test_errors_in_a_batch_name_the_image(tmp_path):
-    good = np.zeros((4, 4), np.uint8)
+def test_invalid_images(tmp_path):
+    valid = np.zeros((4, 4), np.uint8)
     folder, empty, text = tmp_path / "folder", tmp_path / "empty.png", tmp_path / "notes.png"
     folder.mkdir()
     empty.touch()
     text.write_text("no image")
-    for bad, problem in [
+    for invalid, problem in [
         (tmp_path / "none.png", r"\('.*none.png'\) can't be read: No such file"),
         (folder, r"\('.*folder'\) can't be read: it is a folder"),
         (empty, r"\('.*empty.png'\) is empty"),
         (text, r"\('.*notes.png'\) can't be decoded"),
         ("a\0.png", r"\('a.*png'\) can't be read: embedded null"),
         (b"", "is empty"),
-        (b"junk", "can't be decoded"),
+        (b"data", "can't be decoded"),
         (None, "is None; an image is"),
         (float("nan"), "is of type float; an image is"),
-        ({"image": good}, "is of type dict; an image is"),
+        ({"image": valid}, "is of type dict; an image is"),
         (np.zeros((2, 2, 2, 2)), r"has shape \(2, 2, 2, 2\)"),
         (np.zeros((4, 4, 4), np.uint8), r"has shape \(4, 4, 4\)"),
         (np.zeros((0, 4)), "has no pixels"),
@@ -367,7 +366,7 @@ def test_errors_in_a_batch_name_the_image(tmp_path):
         (np.full((2, 2), "a"), "pixels are uint8 or floating point"),
     ]:
         with pytest.raises(ValueError, match=rf"^X\[2\].*{problem}"):
-            list(image_sequence([good, good, bad, good]))
+            list(image_sequence([valid, valid, invalid, valid]))
 
 
 @pytest.mark.parametrize(
@@ -424,12 +423,12 @@ def test_object_arrays_of_equal_images(dtype, shape):
     batch = list(np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(dtype))
     out = image_sequence(np.array(batch, dtype=object))
     np.testing.assert_array_equal(out, dense_images(image_sequence(batch)))
-    assert out.dtype == np.float32  # Python's numbers don't tell that they were uint8
+    assert out.dtype == np.float32  # an object array does not keep uint8
 
 
-def test_mixed_dtypes_are_explained():
+def test_mixed_dtypes():
     pixels = np.random.default_rng(0).integers(0, 256, (20, 20), np.uint8)
-    ways = {
+    conversions = {
         r"\(X\[1\] \* 255\)\.round\(\)\.astype": (pixels / 255, lambda x: (x * 255).round()),
         r"by X\[1\]\.round\(\)\.astype": (pixels.astype(float), np.round),
         r"\(\(X\[1\] \+ 1\) \* 127\.5\)": (pixels / 127.5 - 1, lambda x: ((x + 1) * 127.5).round()),
@@ -438,12 +437,12 @@ def test_mixed_dtypes_are_explained():
             None,
         ),
     }
-    for way, (floats, by) in ways.items():
+    for text, (floats, convert) in conversions.items():
         for step in (GrayscaleResizer(8).fit_transform, lambda X: dense_images(image_sequence(X))):
-            with pytest.raises(ValueError, match=rf"X\[0\] is uint8 and X\[1\] is float32.*{way}"):
+            with pytest.raises(ValueError, match=rf"X\[0\] is uint8 and X\[1\] is float32.*{text}"):
                 step([pixels, floats])
-        if by is not None:
-            np.testing.assert_array_equal(by(floats).astype("uint8"), pixels)
+        if convert is not None:
+            np.testing.assert_array_equal(convert(floats).astype("uint8"), pixels)
 
 
 def test_nested_lists_names_and_shapes():
@@ -477,7 +476,7 @@ def test_nested_lists_names_and_shapes():
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "HSV"])
-def test_large_images_are_converted_in_bands(mode, astronaut, monkeypatch):
+def test_conversion_in_bands(mode, astronaut, monkeypatch):
     image = Image.fromarray(astronaut[:100, 60:260])
     image = image.convert("P").convert("PA") if mode == "PA" else image.convert(mode)
     expected = read_image(image, 0)

@@ -23,8 +23,8 @@ def test_scales_and_errors():
     ]:
         assert PixelRange.from_images(batch) == PixelRange(low, high)
     for value in [0.0, 1.0, 1.5]:
-        even = np.full((1, 12, 12, 1), value, np.float32)
-        for batch in (even, np.concatenate([BYTES, even])):
+        constant = np.full((1, 12, 12, 1), value, np.float32)
+        for batch in (constant, np.concatenate([BYTES, constant])):
             assert PixelRange.from_images(PIXELS).convert(batch) is batch
     for batch in [BYTES[:1] / 200, BYTES / 200, np.concatenate([BYTES, BYTES[:1] / 200])]:
         with pytest.raises(ValueError, match=r"X\[\d\] has values from 0 to 1\.275, .*uint8"):
@@ -34,8 +34,8 @@ def test_scales_and_errors():
     np.testing.assert_allclose(PixelRange.from_images(SIGNED).convert(PIXELS), SIGNED, atol=1e-6)
     numbers = np.random.default_rng(0).uniform(0, 3, (20, 1, 5, 1)).astype(np.float32)
     fitted = PixelRange.from_images(numbers)
-    for one in numbers:
-        np.testing.assert_array_equal(fitted.convert(one[np.newaxis]), one[np.newaxis])
+    for row in numbers:
+        np.testing.assert_array_equal(fitted.convert(row[np.newaxis]), row[np.newaxis])
     with pytest.raises(ValueError, match=r"^X\[4\] has values from 0 to 1, "):
         PixelRange.from_images(PIXELS).check(np.concatenate([BYTES, UNIT]))
     frame = np.concatenate([BYTES, BYTES[:1] / 200])
@@ -66,7 +66,7 @@ def test_scales_and_errors():
         (SIGNED, BYTES),
     ],
 )
-def test_other_scale_is_refused(fitted, other):
+def test_other_scales(fitted, other):
     scale = PixelRange.from_images(fitted)
     message = (
         f"X.0. has values from .* fitted on pixels from {scale.low:g} to {scale.high:g}.*uint8"
@@ -89,12 +89,12 @@ def test_other_scale_is_refused(fitted, other):
         (STANDARD, STANDARD + NOISE),
     ],
 )
-def test_similar_scale_is_accepted(fitted, batch):
+def test_similar_scales(fitted, batch):
     assert PixelRange.from_images(fitted).convert(batch) is batch
 
 
 @pytest.mark.parametrize("scale", [UNIT, SIGNED, SIGNED * 0.9, BYTES])
-def test_scale_is_the_same_in_every_module(scale):
+def test_scale_in_other_modules(scale):
     image = scale[0]
     levels = np.rint(255 * PixelRange.from_images(image).unit(image)).astype(np.uint8)
     np.testing.assert_array_equal(to_eight_bits(image), levels[..., 0])

@@ -5,12 +5,12 @@ import pytest
 from skfer import FaceCropper
 from skfer.detection import Detections, HaarDetector, YuNetDetector
 
-# Landmarks of the median face of FER2013, in a square of 100 pixels.
+# Median landmarks of the faces of FER2013, in a square of 100 pixels.
 UPRIGHT = np.array([[31.5, 39.2], [68.5, 39.2], [50, 59.4], [35.3, 76.2], [64.7, 76.2]])
 ASTRONAUT = np.array([[202, 101], [246, 103], [223, 127], [201, 139], [244, 141]], float)
 
 
-class FixedFaces:
+class FixedDetector:
     def __init__(self, boxes, landmarks):
         self.faces = Detections(boxes, np.ones(len(boxes)), landmarks)
 
@@ -18,16 +18,16 @@ class FixedFaces:
         return self.faces
 
 
-def aligned(image, landmarks, **settings):
-    faces = FixedFaces([[0, 0, 30, 30]], [landmarks])
+def align(image, landmarks, **settings):
+    faces = FixedDetector([[0, 0, 30, 30]], [landmarks])
     return FaceCropper(faces, align=True, **settings).transform([image])[0]
 
 
-def transformed(photo, degrees, scale):
+def rotate(photo, degrees, scale):
     matrix = cv2.getRotationMatrix2D((224, 115), degrees, scale)
     matrix[:, 2] += [150, 150]
     photo = cv2.warpAffine(photo, matrix, (700, 700), flags=cv2.INTER_CUBIC)
-    # OpenCV measures from the centre of the first pixel, landmarks from its corner.
+    # OpenCV's origin is the centre of the first pixel, that of landmarks its corner.
     return photo, cv2.transform(ASTRONAUT[np.newaxis] - 0.5, matrix)[0] + 0.5
 
 
@@ -39,72 +39,72 @@ def correlation(crop, other):
     return np.corrcoef(one.ravel(), other.ravel())[0, 1]
 
 
-def test_crops_equal_boxes(astronaut):
+def test_crops_and_borders(astronaut):
     for margin in [0.0, 0.25]:
-        by_box = FaceCropper(FixedFaces([[170, 60, 100, 100]], None), margin=margin)
-        crop = aligned(astronaut, UPRIGHT + [170, 60], margin=margin)
+        by_box = FaceCropper(FixedDetector([[170, 60, 100, 100]], None), margin=margin)
+        crop = align(astronaut, UPRIGHT + [170, 60], margin=margin)
         (expected,) = by_box.transform([astronaut])
         assert crop.shape == expected.shape
         np.testing.assert_allclose(crop, expected, atol=1)
     for degrees in [0, 30]:
-        photo, landmarks = transformed(astronaut, degrees, 1)
+        photo, landmarks = rotate(astronaut, degrees, 1)
         left, top = np.floor(landmarks.min(axis=0)).astype(int)
         mirrored = cv2.copyMakeBorder(photo[top:, left:], 150, 0, 150, 0, cv2.BORDER_REFLECT_101)
-        crop = aligned(photo[top:, left:], landmarks - [left, top], margin=0.2)
-        expected = aligned(mirrored, landmarks - [left, top] + 150, margin=0.2)
+        crop = align(photo[top:, left:], landmarks - [left, top], margin=0.2)
+        expected = align(mirrored, landmarks - [left, top] + 150, margin=0.2)
         np.testing.assert_allclose(crop, expected, atol=2)
     for point in [np.nan, 12]:
-        crop = aligned(astronaut, np.full((5, 2), point))
+        crop = align(astronaut, np.full((5, 2), point))
         np.testing.assert_array_equal(crop, astronaut[:30, :30])
 
 
 @pytest.mark.parametrize(("degrees", "scale"), [(20, 1), (-45, 1), (0, 0.7), (160, 1.3)])
-def test_crop_is_invariant_to_rotation_and_scale(astronaut, degrees, scale):
-    photo, landmarks = transformed(astronaut, degrees, scale)
-    crop = aligned(photo, landmarks, margin=0.1)
-    upright = aligned(astronaut, ASTRONAUT, margin=0.1)
+def test_rotation_and_scale(astronaut, degrees, scale):
+    photo, landmarks = rotate(astronaut, degrees, scale)
+    crop = align(photo, landmarks, margin=0.1)
+    upright = align(astronaut, ASTRONAUT, margin=0.1)
     assert correlation(crop, upright) > 0.99
     # The crop keeps the resolution of the photo.
     assert len(crop) == pytest.approx(len(upright) * scale, abs=2)
 
 
-def test_eyes_are_level_in_the_crop():
-    eyes_and_mouth = np.zeros((300, 300), np.uint8)
+def test_positions_of_the_eyes():
+    eyes = np.zeros((300, 300), np.uint8)
     turn = cv2.getRotationMatrix2D((150, 150), 25, 1)
     landmarks = cv2.transform((UPRIGHT + [100, 90])[np.newaxis], turn)[0]
     for x, y in landmarks[:2]:
-        cv2.circle(eyes_and_mouth, (round(x), round(y)), 3, 255, -1)
-    crop = aligned(eyes_and_mouth, landmarks)
+        cv2.circle(eyes, (round(x), round(y)), 3, 255, -1)
+    crop = align(eyes, landmarks)
     y, x = np.nonzero(crop > 128)
     for side, eye in ((x < 50, UPRIGHT[0]), (x >= 50, UPRIGHT[1])):
         np.testing.assert_allclose([x[side].mean(), y[side].mean()], eye, atol=1)
 
 
 @pytest.mark.parametrize("shape", [(90, 80), (90, 80, 1), (90, 80, 3), (1, 1)])
-@pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_crop_keeps_dtype_and_channels(shape, kind):
-    image = np.random.default_rng(0).uniform(0, 255, shape).astype(kind)
-    crop = aligned(image, UPRIGHT, margin=2)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_dtype_and_channels(shape, dtype):
+    image = np.random.default_rng(0).uniform(0, 255, shape).astype(dtype)
+    crop = align(image, UPRIGHT, margin=2)
     assert crop.shape == (500, 500, *shape[2:])
-    assert crop.dtype == kind
+    assert crop.dtype == dtype
     assert image.min() <= crop.min()
     assert crop.max() <= image.max()
 
 
 @pytest.mark.parametrize("detector", ["haar", HaarDetector()])
 @pytest.mark.parametrize("method", ["fit", "transform"])
-def test_detector_without_landmarks_is_refused(astronaut, detector, method):
+def test_detector_without_landmarks(astronaut, detector, method):
     cropper = FaceCropper(detector, align=True)
     with pytest.raises(ValueError, match=r"align=True needs landmarks.*'mtcnn' or 'yunet'"):
         getattr(cropper, method)([astronaut])
 
 
-def test_custom_detector_without_landmarks(astronaut, photo_files):
-    cropper = FaceCropper(FixedFaces([[0, 0, 30, 30]], None), align=True)
+def test_custom_detectors(astronaut, photo_files):
+    cropper = FaceCropper(FixedDetector([[0, 0, 30, 30]], None), align=True)
     with pytest.raises(ValueError, match="align=True needs landmarks"):
         cropper.fit_transform([astronaut])
     boxes, landmarks = [[0, 0, 90, 80], [170, 60, 100, 100]], [UPRIGHT, ASTRONAUT]
-    cropper = FaceCropper(FixedFaces(boxes, landmarks), align=True, margin=0.1)
+    cropper = FaceCropper(FixedDetector(boxes, landmarks), align=True, margin=0.1)
     (faces,) = cropper.detect([astronaut])
     crops = cropper.cut(astronaut, faces)
     assert len(crops) == 2
@@ -122,8 +122,8 @@ def test_custom_detector_without_landmarks(astronaut, photo_files):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("degrees", [-25, 25])
-def test_yunet_aligns_a_tilted_photo(yunet_model, astronaut, degrees):
-    photo, _ = transformed(astronaut, degrees, 1)
+def test_yunet(yunet_model, astronaut, degrees):
+    photo, _ = rotate(astronaut, degrees, 1)
     yunet = YuNetDetector(yunet_model)
     tilted, upright = FaceCropper(yunet, align=True).transform([photo, astronaut])
     by_box, upright_box = FaceCropper(yunet).transform([photo, astronaut])

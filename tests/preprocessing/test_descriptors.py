@@ -36,12 +36,12 @@ def photos(astronaut):
         (HOGDescriptor(9, pixels_per_cell=8), (48, 48), 5 * 5 * 4 * 9),
         (HOGDescriptor(pixels_per_cell=(12, 6), cells_per_block=(1, 2)), (48, 48), 4 * 7 * 2 * 8),
         (HOGDescriptor(cells_per_block=1), (53, 47), 8 * 7 * 8),  # incomplete cells are left out
-        (HOGDescriptor(), (5, 60), 1 * 9 * 4 * 8),  # lower than a block: enlarged to it
+        (HOGDescriptor(), (5, 60), 1 * 9 * 4 * 8),  # enlarged to the height of a block
         (LBPDescriptor(), (48, 48), 36 * 59),
         (LBPDescriptor(method="uniform", grid=1), (48, 48), 10),
         (LBPDescriptor(4, method="default", grid=(2, 3)), (20, 31), 6 * 16),
         (LBPDescriptor(16, 2.5, method="uniform", grid=4), (30, 30), 16 * 18),
-        (LBPDescriptor(grid=8), (3, 40), 64 * 59),  # fewer rows than the grid: enlarged
+        (LBPDescriptor(grid=8), (3, 40), 64 * 59),  # enlarged to the rows of the grid
     ],
 )
 def test_number_of_features(descriptor, shape, n_features):
@@ -54,7 +54,7 @@ def test_number_of_features(descriptor, shape, n_features):
 
 def test_hog_of_an_edge(photos):
     for axis, bin_of_gradient in [(1, 0), (0, 4)]:
-        # A vertical edge has a horizontal gradient, at 0 degrees; a horizontal edge one at 90.
+        # The gradient is at 0 degrees for a vertical edge, and at 90 for a horizontal edge.
         image = np.zeros((12, 12), np.uint8)
         image[(slice(None), slice(6, None)) if axis == 1 else slice(6, None)] = 200
         features = HOGDescriptor(8, pixels_per_cell=12, cells_per_block=1).fit_transform([image])
@@ -75,7 +75,7 @@ def test_patterns_and_names(photos, faces):
     image[1, 1] = 9
     features = LBPDescriptor(4, 1, method="default", grid=3).fit_transform([image])
     patterns = features.reshape(9, 16).argmax(axis=1)
-    # All neighbours of the other pixels are as bright or brighter; edge pixels are repeated.
+    # The bits of neighbours that are as bright or brighter are 1; edge pixels are repeated.
     np.testing.assert_array_equal(patterns, [15, 15, 15, 15, 0, 15, 15, 15, 15])
     image = np.zeros((20, 20), np.uint8)
     image[:10, 10:] = np.random.default_rng(0).integers(0, 256, (10, 10))
@@ -100,24 +100,24 @@ def test_patterns_and_names(photos, faces):
 
 @pytest.mark.parametrize("n_points", [1, 2, 3, 8, 12, 24])
 @pytest.mark.parametrize("method", ["nri_uniform", "uniform"])
-def test_lbp_counts_every_pattern(n_points, method):
+def test_lbp_patterns(n_points, method):
     noise = np.random.default_rng(0).integers(0, 256, (2, 40, 40), np.uint8)
     features = LBPDescriptor(n_points, method=method, grid=1).fit_transform(noise)
     np.testing.assert_allclose(features.sum(axis=1), 1, rtol=1e-5)
-    assert features[:, -1].any() or n_points < 4  # with fewer points all patterns are uniform
+    assert features[:, -1].any() or n_points < 4  # all patterns of 3 points are uniform
 
 
 @both
-def test_features_are_invariant_to_brightness_and_dtype(descriptor, photos):
+def test_brightness_and_dtype(descriptor, photos):
     gray = photos[..., 1]
     features = descriptor.fit(gray).transform(gray)
-    for same in (
+    for images in (
         gray + np.uint8(30),
         gray / 255,
         gray.astype(np.float32),
         np.repeat(gray[..., np.newaxis], 3, axis=-1),
     ):
-        np.testing.assert_array_equal(descriptor.transform(same), features)
+        np.testing.assert_array_equal(descriptor.transform(images), features)
     floats = (photos / 255).astype(np.float32)
     before = floats.copy()
     np.testing.assert_array_equal(descriptor.transform(photos), descriptor.transform(floats))
@@ -132,14 +132,14 @@ def test_calls_are_equivalent(descriptor, photos, tmp_path):
         assert cv2.imwrite(str(path), cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
     features = descriptor.fit(paths).transform(paths)
     assert descriptor.image_shape_ == (60, 50)
-    for same in (photos, list(photos), pd.Series(paths), [path.read_bytes() for path in paths]):
-        np.testing.assert_array_equal(descriptor.transform(same), features)
+    for images in (photos, list(photos), pd.Series(paths), [path.read_bytes() for path in paths]):
+        np.testing.assert_array_equal(descriptor.transform(images), features)
     np.testing.assert_array_equal(descriptor.transform(paths[::-1]), features[::-1])
     np.testing.assert_array_equal(
         np.concatenate([descriptor.transform([path]) for path in paths]), features
     )
-    for same in (pickle.loads(pickle.dumps(descriptor)), clone(descriptor).set_params(n_jobs=2)):
-        np.testing.assert_array_equal(same.fit(paths).transform(paths), features)
+    for other in (pickle.loads(pickle.dumps(descriptor)), clone(descriptor).set_params(n_jobs=2)):
+        np.testing.assert_array_equal(other.fit(paths).transform(paths), features)
 
 
 @pytest.mark.slow
@@ -178,10 +178,10 @@ def test_pandas_output_and_other_sizes(descriptor, faces, photos):
 
 @both
 def test_invalid_files_and_missing_packages(descriptor, photos, tmp_path, monkeypatch):
-    path = tmp_path / "nowhere.png"
-    with pytest.raises(ValueError, match=r"X\[1\] .*nowhere.png.* can't be read"):
+    path = tmp_path / "missing.png"
+    with pytest.raises(ValueError, match=r"X\[1\] .*missing.png.* can't be read"):
         clone(descriptor).fit_transform([photos[0], path])
-    with pytest.raises(ValueError, match=r"X\[0\] .*nowhere.png.* can't be read"):
+    with pytest.raises(ValueError, match=r"X\[0\] .*missing.png.* can't be read"):
         clone(descriptor).fit([path])
     with pytest.raises(NotFittedError, match=type(descriptor).__name__):
         clone(descriptor).transform(photos)
@@ -191,7 +191,7 @@ def test_invalid_files_and_missing_packages(descriptor, photos, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "descriptor",
     [
         HOGDescriptor(0),
         HOGDescriptor(pixels_per_cell=0),
@@ -208,11 +208,11 @@ def test_invalid_files_and_missing_packages(descriptor, photos, tmp_path, monkey
     ],
     ids=str,
 )
-def test_invalid_parameters(wrong, photos):
+def test_invalid_parameters(descriptor, photos):
     (name,) = {
         name
-        for name, value in wrong.get_params().items()
-        if value is not type(wrong)().get_params()[name]
+        for name, value in descriptor.get_params().items()
+        if value is not type(descriptor)().get_params()[name]
     }
     with pytest.raises(ValueError, match=name):
-        wrong.fit(photos)
+        descriptor.fit(photos)

@@ -13,7 +13,7 @@ from skfer.detection import Detections, HaarDetector
 
 
 @dataclass
-class FixedBoxes:
+class FixedDetector:
     boxes: list
     scores: list | None = None
 
@@ -26,9 +26,9 @@ def ramp():
     return np.arange(100 * 120, dtype=np.float32).reshape(100, 120)
 
 
-def crop_of(image, box, **settings):
+def crop_box(image, box, **settings):
     settings = {"min_face_size": 1, **settings}
-    return FaceCropper(FixedBoxes([box]), **settings).transform([image])[0]
+    return FaceCropper(FixedDetector([box]), **settings).transform([image])[0]
 
 
 def assert_same_crops(one, other):
@@ -71,34 +71,34 @@ def test_crops_of_photos(photo_files, astronaut):
     ids=["box", "margin", "square", "not square"],
 )
 def test_box_and_margin(ramp, box, settings, rows, columns):
-    crop = crop_of(ramp, box, **settings)
+    crop = crop_box(ramp, box, **settings)
     np.testing.assert_array_equal(crop, ramp[slice(*rows), slice(*columns)])
 
 
 def test_margins_and_order_of_faces(ramp):
-    crop = crop_of(ramp, (0, 0, 20, 20), margin=0.5)
+    crop = crop_box(ramp, (0, 0, 20, 20), margin=0.5)
     assert crop.shape == (40, 40)
     np.testing.assert_array_equal(crop[10:, 10:], ramp[:30, :30])
     np.testing.assert_array_equal(crop[:10, 10:], ramp[10:0:-1, :30])
     mirrored = cv2.copyMakeBorder(ramp, 10, 0, 10, 0, cv2.BORDER_REFLECT_101)
     np.testing.assert_array_equal(crop, mirrored[:40, :40])
-    boxes = FixedBoxes([[0, 0, 20, 40], [50, 50, 30, 30], [0, 0, 40, 40]])
+    boxes = FixedDetector([[0, 0, 20, 40], [50, 50, 30, 30], [0, 0, 40, 40]])
     for faces in FaceCropper(boxes, min_face_size=25, square=False, margin=2).detect([ramp, ramp]):
         assert faces.boxes.tolist() == [[0, 0, 40, 40], [50, 50, 30, 30]]
     for shape in [(30, 20), (30, 20, 1), (30, 20, 3), (1, 1), (2, 1, 3)]:
         image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
         height, width = shape[:2]
-        crop = crop_of(image, (0, 0, width, height), margin=5, square=False)
+        crop = crop_box(image, (0, 0, width, height), margin=5, square=False)
         assert crop.shape == (11 * height, 11 * width, *shape[2:])
         y, x = 5 * height, 5 * width
         np.testing.assert_array_equal(crop[y : y + height, x : x + width], image)
     for select, left in [("largest", 0), ("central", 45), ("confident", 80)]:
-        boxes = FixedBoxes([[0, 0, 40, 40], [45, 35, 30, 30], [80, 60, 35, 35]], [1.0, 2.0, 3.0])
+        boxes = FixedDetector([[0, 0, 40, 40], [45, 35, 30, 30], [80, 60, 35, 35]], [1.0, 2.0, 3.0])
         (crop,) = FaceCropper(boxes, select=select).transform([ramp])
         assert crop[0, 0] % 120 == left
 
 
-def test_missing_faces_warn_or_raise(astronaut, photo_files, tmp_path):
+def test_missing_faces(astronaut, photo_files, tmp_path):
     blank = np.zeros((60, 50, 3), np.uint8)
     with pytest.warns(
         UserWarning, match=r"^2 of 3 images: .* in X\[0\], X\[2\]; the whole"
@@ -129,17 +129,17 @@ def test_missing_faces_warn_or_raise(astronaut, photo_files, tmp_path):
 
 def test_whole_below(astronaut):
     face = cv2.resize(astronaut[66:161, 177:272], (60, 63), interpolation=cv2.INTER_AREA)
-    cropper = FaceCropper(FixedBoxes([[5, 5, 30, 30]]), margin=0.5, whole_below=64)
-    whole, searched = cropper.transform([face, astronaut])
+    cropper = FaceCropper(FixedDetector([[5, 5, 30, 30]]), margin=0.5, whole_below=64)
+    whole, cropped = cropper.transform([face, astronaut])
     np.testing.assert_array_equal(whole, face)
     assert not np.shares_memory(whole, face)
-    assert searched.shape == (60, 60, 3)
+    assert cropped.shape == (60, 60, 3)
     faces, _ = cropper.detect([face, astronaut])
     assert faces.boxes.tolist() == [[0, 0, 60, 63]]
     assert faces.scores.tolist() == [1]
     for shape in [(64, 64), (64, 10), (30, 100)]:
         image = np.zeros(shape, np.uint8)
-        assert crop_of(image, (0, 0, 8, 8), whole_below=64).shape == (8, 8)
+        assert crop_box(image, (0, 0, 8, 8), whole_below=64).shape == (8, 8)
 
 
 @pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
@@ -151,15 +151,15 @@ def test_fit_verbose_and_invalid_parameters(photo_files, capfd, astronaut):
     assert crop.shape == (1, 1)
     FaceCropper(verbose=10).transform(photo_files)
     assert "Done " in "".join(capfd.readouterr())
-    for wrong in [
-        {"margin": -0.1},
-        {"whole_below": -1},
-        {"select": "first"},
-        {"on_missing": "drop"},
-    ]:
+    for name, value in {
+        "margin": -0.1,
+        "whole_below": -1,
+        "select": "first",
+        "on_missing": "drop",
+    }.items():
         for method in ("fit", "transform", "detect"):
-            with pytest.raises(ValueError, match=next(iter(wrong))):
-                getattr(FaceCropper(**wrong), method)([astronaut])
+            with pytest.raises(ValueError, match=name):
+                getattr(FaceCropper(**{name: value}), method)([astronaut])
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from skfer import GrayscaleResizer, ImageResizer
     st.sampled_from(["gray", "rgb"]),
     st.sampled_from([np.uint8, np.float32]),
 )
-def test_output_is_one_dense_array(shapes, size, equalize, color, dtype):
+def test_shape_and_dtype(shapes, size, equalize, color, dtype):
     rng = np.random.default_rng(0)
     batch = [rng.integers(0, 256, shape).astype(dtype) for shape in shapes]
     dense = ImageResizer(size, color=color, equalize=equalize).fit_transform(batch)
@@ -29,7 +29,7 @@ def test_sizes_and_values(photo_files, astronaut):
     assert gray.shape == (4, 48, 48, 1)
     assert rgb.shape == (4, 224, 160, 3)
     assert gray.dtype == rgb.dtype == np.uint8
-    # The third file is gray: its channels are equal.
+    # The channels of the third file, which is gray, are equal.
     np.testing.assert_array_equal(rgb[2, ..., 0], rgb[2, ..., 2])
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
     np.testing.assert_array_equal(GrayscaleResizer().fit_transform(images)[..., 0], images)
@@ -51,13 +51,13 @@ def test_sizes_and_values(photo_files, astronaut):
 
 @pytest.mark.parametrize("equalize", ["histogram", "clahe"])
 @pytest.mark.parametrize("color", ["gray", "rgb"])
-def test_equalisation_increases_contrast(astronaut, equalize, color):
-    dull = (astronaut // 8 + 100).astype(np.uint8)
-    (plain,), (spread,) = (
-        ImageResizer(96, color=color, equalize=how).fit_transform([dull])
-        for how in ("none", equalize)
+def test_contrast(astronaut, equalize, color):
+    image = (astronaut // 8 + 100).astype(np.uint8)
+    plain, equalized = (
+        ImageResizer(96, color=color, equalize=method).fit_transform([image])
+        for method in ("none", equalize)
     )
-    assert spread.std() > 1.5 * plain.std()
+    assert equalized.std() > 1.5 * plain.std()
 
 
 def test_equalised_floats_and_invalid_parameters(astronaut):
@@ -72,7 +72,7 @@ def test_equalised_floats_and_invalid_parameters(astronaut):
     for size in [0, True, (4,), (4, 0), (4, True), (4, 4, 1), (4.0, 4), "48"]:
         with pytest.raises(ValueError, match="size"):
             GrayscaleResizer(size).fit(np.zeros((1, 8, 8)))
-    for wrong in [{"color": "bgr"}, {"equalize": "adaptive"}]:
+    for name, value in [("color", "bgr"), ("equalize", "adaptive")]:
         for method in ("fit", "transform"):
-            with pytest.raises(ValueError, match=next(iter(wrong))):
-                getattr(ImageResizer(**wrong), method)(np.zeros((1, 8, 8)))
+            with pytest.raises(ValueError, match=name):
+                getattr(ImageResizer(**{name: value}), method)(np.zeros((1, 8, 8)))

@@ -6,7 +6,7 @@ from skfer import annotate
 from skfer.recognition import expression_color
 
 
-def faces_at(*boxes, expression="surprise"):
+def make_table(*boxes, expression="surprise"):
     rows = [[*box, expression, 0.7, 0.7, 0.3] for box in boxes]
     columns = ["x", "y", "width", "height", "expression", "probability", "surprise", "happy"]
     return pd.DataFrame(rows, columns=columns)
@@ -15,27 +15,27 @@ def faces_at(*boxes, expression="surprise"):
 def test_colours_and_positions_of_labels():
     for background in [0, 128, 255]:
         image = np.full((480, 640, 3), background, np.uint8)
-        label = annotate(image, faces_at((200, 160, 180, 180)))[100:155]
+        label = annotate(image, make_table((200, 160, 180, 180)))[100:155]
         assert (label > 200).all(axis=2).sum() > 20
         assert (label < 55).all(axis=2).sum() > 20
     for box in [(0, 0, 60, 60), (270, 190, 60, 60), (-20, 100, 60, 60)]:
         image = np.full((240, 320, 3), 90, np.uint8)
-        in_the_middle = annotate(image, faces_at((130, 90, 60, 60)))
-        at_the_edge = annotate(image, faces_at(box))
+        central = annotate(image, make_table((130, 90, 60, 60)))
+        at_edge = annotate(image, make_table(box))
 
-        def white(drawn):
-            return (drawn > 200).all(axis=2).sum()
+        def n_white(image):
+            return (image > 200).all(axis=2).sum()
 
-        assert white(at_the_edge) == white(in_the_middle)
+        assert n_white(at_edge) == n_white(central)
 
 
 def test_labels_bars_and_copies():
     image = np.full((240, 320, 3), 90, np.uint8)
-    one = annotate(image, faces_at((100, 90, 50, 50)))
-    two = annotate(image, faces_at((100, 90, 50, 50), (120, 90, 50, 50)))
+    one = annotate(image, make_table((100, 90, 50, 50)))
+    two = annotate(image, make_table((100, 90, 50, 50), (120, 90, 50, 50)))
     assert (two > 200).all(axis=2).sum() == 2 * (one > 200).all(axis=2).sum()
     image = np.full((240, 320, 3), 90, np.uint8)
-    faces = faces_at((60, 80, 80, 80))
+    faces = make_table((60, 80, 80, 80))
     without, with_bars = annotate(image, faces), annotate(image, faces, bars=True)
     changed = np.argwhere((without != with_bars).any(axis=2))
     assert changed[:, 1].min() >= 140
@@ -44,14 +44,14 @@ def test_labels_bars_and_copies():
     assert track > 20  # behind the bars of 70 % and 30 %
     assert bar > 20
     image = np.full((48, 48), 90, np.uint8)
-    drawn = annotate(image, faces_at((4, 4, 40, 40)))
-    assert drawn.shape == (48, 48, 3)
-    assert drawn.dtype == np.uint8
+    annotated = annotate(image, make_table((4, 4, 40, 40)))
+    assert annotated.shape == (48, 48, 3)
+    assert annotated.dtype == np.uint8
     assert (image == 90).all()
     image = np.full((48, 48, 3), 90, np.uint8)
-    nobody = faces_at((0, 0, 1, 1)).astype({"x": "Int64"})
-    nobody.loc[0, "x":] = None
-    np.testing.assert_array_equal(annotate(image, nobody), image)
+    empty = make_table((0, 0, 1, 1)).astype({"x": "Int64"})
+    empty.loc[0, "x":] = None
+    np.testing.assert_array_equal(annotate(image, empty), image)
     with pytest.raises(ValueError, match="no column 'x'"):
         annotate(np.zeros((48, 48), np.uint8), pd.DataFrame({"expression": ["happy"]}))
     assert (
@@ -62,22 +62,22 @@ def test_labels_bars_and_copies():
 
 
 @pytest.mark.parametrize("side", [60, 100, 140])
-def test_labels_and_bars_cover_no_other_face(side):
+def test_labels_do_not_cover_faces(side):
     boxes = [(x, y, side, side) for y in (40, 220) for x in (30, 200, 370)]
-    faces = faces_at(*boxes)
+    faces = make_table(*boxes)
     faces["face"] = pd.array(range(1, 7), dtype="Int64")
     image = np.full((400, 540, 3), 90, np.uint8)
-    plain, drawn = annotate(image, faces), annotate(image, faces, bars=True)
+    plain, annotated = annotate(image, faces), annotate(image, faces, bars=True)
     for x, y, width, height in boxes:
         inside = (slice(y + 6, y + height - 6), slice(x + 6, x + width - 6))
-        assert (drawn[inside] == 90).all()
+        assert (annotated[inside] == 90).all()
         assert (plain[inside] == 90).all()
-    assert (plain != drawn).any() == (side < 140)  # bars of the largest faces have no room
+    assert (plain != annotated).any() == (side < 140)  # no space for bars next to large faces
 
 
-def test_faces_have_the_numbers_of_their_rows():
+def test_numbers_of_faces():
     image = np.full((300, 500, 3), 90, np.uint8)
-    faces = faces_at((50, 100, 80, 80), (300, 100, 80, 80))
+    faces = make_table((50, 100, 80, 80), (300, 100, 80, 80))
 
     def label(numbers, column="face"):
         table = faces.iloc[: len(numbers)].assign(**{column: numbers})
@@ -85,12 +85,12 @@ def test_faces_have_the_numbers_of_their_rows():
 
     assert (label([1, 2]) != label([2, 1])).any()
     np.testing.assert_array_equal(label([1, 2]), label([1, 2], "face_id"))
-    # A single face needs no number, except for the number of a person in a video.
+    # A single face has a number only if it has a face_id, as in videos.
     np.testing.assert_array_equal(label([1]), label([2]))
     assert (label([1], "face_id") != label([2], "face_id")).any()
 
 
-def test_letters_have_smooth_edges():
-    drawn = annotate(np.zeros((240, 320, 3), np.uint8), faces_at((100, 90, 50, 50)))
-    gray = drawn[60:88, 95:200].reshape(-1, 3)
+def test_antialiased_text():
+    annotated = annotate(np.zeros((240, 320, 3), np.uint8), make_table((100, 90, 50, 50)))
+    gray = annotated[60:88, 95:200].reshape(-1, 3)
     assert len(np.unique(gray[(gray[:, 0] > 30) & (gray[:, 0] < 240)], axis=0)) > 20

@@ -6,7 +6,7 @@ from skfer import recognize
 from skfer.recognition import FaceReader
 from skfer.video import follow_faces, recognize_video
 
-# Squares of 32 pixels on the left and on the right.
+# Squares of 32 pixels, on the left and on the right.
 TWO = picture((10, 30), (120, 40))
 
 
@@ -35,8 +35,8 @@ def test_regions(fitted_pipeline):
 
 def test_fractions_and_landmarks(fitted_pipeline):
     images = [TWO, picture((40, 20), size=(60, 80))]
-    found = boxes(fitted_pipeline, (0.5, 0, 1, 1), images)
-    assert found == [[[120, 40, 32, 32]], [[40, 20, 32, 32]]]
+    detected = boxes(fitted_pipeline, (0.5, 0, 1, 1), images)
+    assert detected == [[[120, 40, 32, 32]], [[40, 20, 32, 32]]]
     whole = FaceReader(fitted_pipeline, detector=BrightSquares()).read([TWO])[0]
     part = FaceReader(fitted_pipeline, detector=BrightSquares(), region=(0.5, 0, 1, 1)).read([TWO])
     right = whole.detections.boxes[:, 0] == 120

@@ -5,12 +5,12 @@ from skfer.detection import Detections
 from skfer.recognition import FaceFollower, FaceReading, delay_faces
 
 
-def name(probabilities):
+def decide(probabilities):
     return ["happy" if row[0] >= 0.5 else "sad" for row in probabilities]
 
 
 def reading(*faces, side=40):
-    """Return faces at positions (x, y or 10), each with a probability of happy."""
+    """Return a reading with faces at positions (x, 10), each with a probability of "happy"."""
     boxes = np.array([(x, 10, side, side) for x, _ in faces]).reshape(-1, 4)
     happy = np.array([probability for _, probability in faces])
     return FaceReading(
@@ -19,12 +19,12 @@ def reading(*faces, side=40):
 
 
 def track(*frames):
-    follower = FaceFollower(name)
+    follower = FaceFollower(decide)
     ids = []
     for time, *corners in frames:
         faces = follower.follow(reading(*((x, 0.5) for x in corners)), time)
-        found = {face.box[0]: face.face_id for face in faces}
-        ids.append([found[x] for x in corners])
+        id_of = {face.box[0]: face.face_id for face in faces}
+        ids.append([id_of[x] for x in corners])
     return ids
 
 
@@ -59,10 +59,10 @@ def test_numbers_of_faces(frames, ids):
 
 
 def test_numbers_and_smoothing():
-    follower = FaceFollower(name)
+    follower = FaceFollower(decide)
     follower.follow(reading((10, 0.5)), 0.0)
     assert follower.follow(reading((10, 0.5), side=120), 0.04)[0].face_id == 2
-    follower = FaceFollower(name, smoothing=0.4)
+    follower = FaceFollower(decide, smoothing=0.4)
     frames = [follower.follow(frame, 0.1 * index) for index, frame in enumerate(FRAMES)]
     assert [[face.face_id for face in faces] for faces in frames] == [
         *([1, 2], [1, 2], [2], [], [1, 2, 3])
@@ -70,7 +70,7 @@ def test_numbers_and_smoothing():
     assert frames[1][0].box == (12, 10, 40, 40)
     assert frames[1][0].expression == "happy"  # one frame does not change the expression
     assert frames[4][0].expression == "sad"
-    follower = FaceFollower(name, smoothing=10.0)
+    follower = FaceFollower(decide, smoothing=10.0)
     follower.follow(reading((10, 1.0)), 0.0)
     first, second = follower.follow(reading((10, 1.0), (200, 0.0)), 0.1)
     np.testing.assert_array_equal(first.probabilities, [1, 0])
@@ -81,56 +81,54 @@ def test_numbers_and_smoothing():
     np.testing.assert_array_equal(face.probabilities, [0, 1])
     assert [known.face_id for known in follower.known] == [2, 3]
     for times in [[0, 1.0], [0, 0.5, 1.0], [0, 0.1, 0.15, 0.8, 1.0]]:
-        follower = FaceFollower(name, smoothing=0.4)
+        follower = FaceFollower(decide, smoothing=0.4)
         for time in times:
             (face,) = follower.follow(reading((10, float(time == 0))), time)
         np.testing.assert_allclose(face.probabilities, [np.exp(-1 / 0.4), 1 - np.exp(-1 / 0.4)])
 
 
 @pytest.mark.parametrize("split", range(1, len(FRAMES)))
-def test_follower_continues(split):
-    whole, first = FaceFollower(name), FaceFollower(name)
+def test_restored_follower(split):
+    whole, first = FaceFollower(decide), FaceFollower(decide)
     for index, frame in enumerate(FRAMES[:split]):
         whole.follow(frame, 0.1 * index)
         first.follow(frame, 0.1 * index)
-    second = FaceFollower(name, known=first.known, next_id=first.next_id, last=first.last)
+    second = FaceFollower(decide, known=first.known, next_id=first.next_id, last=first.last)
     for index, frame in enumerate(FRAMES[split:], split):
-        expected, found = whole.follow(frame, 0.1 * index), second.follow(frame, 0.1 * index)
-        for one, other in zip(found, expected, strict=True):
-            assert (one.face_id, one.box, one.expression) == (
-                *(other.face_id, other.box, other.expression),
-            )
-            np.testing.assert_allclose(one.probabilities, other.probabilities)
+        expected, faces = whole.follow(frame, 0.1 * index), second.follow(frame, 0.1 * index)
+        for a, b in zip(faces, expected, strict=True):
+            assert (a.face_id, a.box, a.expression) == (b.face_id, b.box, b.expression)
+            np.testing.assert_allclose(a.probabilities, b.probabilities)
 
 
-def video_of(*frames):
-    """Return (index, time, tracked faces) of readings at 10 frames a second, and the follower."""
-    follower = FaceFollower(name, min_duration=0.4)
+def track_video(*frames):
+    """Return a follower and the (index, time, tracked faces) of readings at 10 frames a second."""
+    follower = FaceFollower(decide, min_duration=0.4)
     return follower, (
         (index, index / 10, follower.track(faces, index / 10)) for index, faces in enumerate(frames)
     )
 
 
-def test_face_of_a_few_frames_is_left_out_of_a_video():
+def test_short_tracks_in_a_video():
     steady, flicker = (10, 0.9), (200, 0.5)
     frames = [reading(steady, *([flicker] if i in (3, 4) else [])) for i in range(12)]
-    frames[6] = reading()  # a gap
-    ids = [[face.face_id for face in faces] for _, faces in delay_faces(*video_of(*frames))]
+    frames[6] = reading()
+    ids = [[face.face_id for face in faces] for _, faces in delay_faces(*track_video(*frames))]
     assert ids == [[1]] * 6 + [[]] + [[1]] * 5
 
 
-def test_faces_of_a_short_video_and_rare_frames_count():
+def test_short_videos_and_rare_frames():
     frames = [reading((10, 0.9))] * 2
-    assert [len(faces) for _, faces in delay_faces(*video_of(*frames))] == [1, 1]
-    follower = FaceFollower(name, min_duration=0.4)
+    assert [len(faces) for _, faces in delay_faces(*track_video(*frames))] == [1, 1]
+    follower = FaceFollower(decide, min_duration=0.4)
     assert follower.follow(reading((10, 0.9)), 0.0) == []
     assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.0)] == [1]
     assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.1)] == [1]
 
 
-def test_frames_wait_in_limited_memory():
+def test_memory_of_delayed_frames():
     frames = [reading((10, 0.9))] * 5
-    follower, tracked = video_of(*frames)
+    follower, tracked = track_video(*frames)
     first, _ = next(delay_faces(follower, tracked, n_bytes=lambda item: 2**28))
     assert first == 0
     assert next(tracked)[0] == 2  # the second frame was read, and no more

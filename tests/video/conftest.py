@@ -19,6 +19,6 @@ def reader(fitted_pipeline, squares):
 
 @pytest.fixture
 def crossing(tmp_path):
-    """Two faces that change places, 30 frames; in the last 5 there is nobody."""
+    """A video of 30 frames with two faces that cross; the last 5 frames have no face."""
     pictures = [picture((4 + 4 * step, 4), (120 - 4 * step, 56)) for step in range(25)]
     return write_clip(tmp_path / "crossing.mp4", pictures + [picture()] * 5)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from _videos import BrightSquares, cut, encode, picture, write_clip
+from _videos import BrightSquares, encode, picture, truncate, write_clip
 
 from skfer import recognize
 from skfer.detection import YuNetDetector
@@ -16,7 +16,7 @@ from skfer.video import follow_faces, recognize_video
 CLASSES = ["happy", "sad", "surprise"]
 
 
-def test_each_face_keeps_its_number_and_each_frame_has_a_row(crossing, reader):
+def test_table(crossing, reader):
     report = recognize_video(crossing, reader)
     table = report.faces
     assert table.columns.tolist() == [
@@ -29,13 +29,13 @@ def test_each_face_keeps_its_number_and_each_frame_has_a_row(crossing, reader):
     upper = table[(table["y"] < 40).fillna(False)]
     assert upper["face_id"].nunique() == 1
     assert upper["x"].tolist() == pytest.approx([4 + 4 * step for step in range(25)], abs=1)
-    nobody = table[table["frame"] >= 25]
-    assert len(nobody) == 5
-    assert nobody[["face_id", "expression", *CLASSES]].isna().all(axis=None)
-    assert not nobody["detected"].any()
+    empty = table[table["frame"] >= 25]
+    assert len(empty) == 5
+    assert empty[["face_id", "expression", *CLASSES]].isna().all(axis=None)
+    assert not empty["detected"].any()
 
 
-def test_probabilities_without_smoothing_are_those_of_the_pictures(crossing, reader):
+def test_smoothing(crossing, reader):
     pictures = [frame.picture for frame in follow_faces(crossing, reader)]
     expected = recognize(pictures, reader)
     table = recognize_video(crossing, reader, smoothing=0).faces
@@ -46,19 +46,19 @@ def test_probabilities_without_smoothing_are_those_of_the_pictures(crossing, rea
         atol=1e-4,
     )
     smooth = recognize_video(crossing, reader, smoothing=1.0).faces
-    flicker = [of.groupby("face_id")[CLASSES].diff().abs().mean().sum() for of in (smooth, table)]
-    assert flicker[0] < 0.5 * flicker[1]
+    changes = [t.groupby("face_id")[CLASSES].diff().abs().mean().sum() for t in (smooth, table)]
+    assert changes[0] < 0.5 * changes[1]
 
 
-def test_tables_are_equal_in_memory_and_files(crossing, reader, tmp_path):
+def test_tables_in_files(crossing, reader, tmp_path):
     expected = recognize_video(crossing, reader).faces
     for name in ("rows.csv", "rows.parquet"):
         report = recognize_video(crossing, reader, csv=tmp_path / name)
         pd.testing.assert_frame_equal(report.faces, expected)
 
 
-def test_the_annotated_video_plays_in_a_browser(crossing, reader, tmp_path):
-    output = tmp_path / "drawn.mp4"
+def test_annotated_video(crossing, reader, tmp_path):
+    output = tmp_path / "annotated.mp4"
     recognize_video(crossing, reader, output=output)
     content = output.read_bytes()
     assert 0 < content.find(b"moov") < content.find(b"mdat")
@@ -69,12 +69,12 @@ def test_the_annotated_video_plays_in_a_browser(crossing, reader, tmp_path):
         frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(stream)]
     assert len(frames) == 30
     with_faces, without = frames[10], frames[28]
-    # Boxes and labels are there, and only where faces are.
+    # Boxes and labels are drawn in frames with faces only.
     assert np.abs(with_faces.astype(int) - picture((44, 4), (80, 56))).max() > 100
     assert np.abs(without.astype(int) - picture()).max() < 30
 
 
-def test_odd_sides_become_even(tmp_path, reader):
+def test_odd_sizes(tmp_path, reader):
     pictures = [picture((20, 20), size=(97, 161))] * 3
     clip = encode(tmp_path / "odd.mkv", pictures, codec="mpeg4")
     output = tmp_path / "even.mp4"
@@ -84,27 +84,27 @@ def test_odd_sides_become_even(tmp_path, reader):
         assert (stream.width, stream.height, stream.frames) == (160, 96, 3)
 
 
-def test_a_variable_frame_rate_is_preserved(tmp_path, reader):
+def test_variable_frame_rate(tmp_path, reader):
     times = [0, 0.02, 0.3, 0.34, 1.5, 2.0]
     clip = write_clip(tmp_path / "vfr.mp4", [picture((20, 20))] * 6, times)
-    output = tmp_path / "drawn.mp4"
+    output = tmp_path / "annotated.mp4"
     report = recognize_video(clip, reader, output=output)
     assert report.faces["timestamp"].tolist() == pytest.approx(times, abs=1e-3)
     with av.open(str(output)) as file:
-        shown = [frame.time for frame in file.decode(video=0)]
-    assert np.subtract(shown, shown[0]).tolist() == pytest.approx(times, abs=1e-3)
+        written = [frame.time for frame in file.decode(video=0)]
+    assert np.subtract(written, written[0]).tolist() == pytest.approx(times, abs=1e-3)
 
 
 @pytest.mark.parametrize(("degrees", "cos", "sin"), [(90, 0, 1), (180, -1, 0), (270, 0, -1)])
-def test_frames_are_rotated_as_the_file_declares(tmp_path, reader, degrees, cos, sin):
-    lying = write_clip(tmp_path / "lying.mp4", [picture((8, 20))] * 3)
-    content = bytearray(lying.read_bytes())
-    place = content.index(b"tkhd") + 4 + 40
+def test_rotation(tmp_path, reader, degrees, cos, sin):
+    clip = write_clip(tmp_path / "rotated.mp4", [picture((8, 20))] * 3)
+    content = bytearray(clip.read_bytes())
+    offset = content.index(b"tkhd") + 4 + 40
     matrix = [cos, sin, 0, -sin, cos, 0, 0, 0, 2**14]
-    content[place : place + 36] = struct.pack(">9i", *(value * 2**16 for value in matrix))
-    lying.write_bytes(content)
+    content[offset : offset + 36] = struct.pack(">9i", *(value * 2**16 for value in matrix))
+    clip.write_bytes(content)
 
-    frame = next(follow_faces(lying, reader))
+    frame = next(follow_faces(clip, reader))
     upright = np.rot90(picture((8, 20)), -degrees // 90)  # clockwise, as in players
     assert frame.picture.shape == upright.shape
     assert np.abs(frame.picture.astype(int) - upright).max() < 60
@@ -113,7 +113,7 @@ def test_frames_are_rotated_as_the_file_declares(tmp_path, reader, degrees, cos,
     assert face.box[:2] == pytest.approx((x, y), abs=1)
 
 
-def test_every_third_frame_is_searched(crossing, reader):
+def test_every(crossing, reader):
     table = recognize_video(crossing, reader, every=3).faces
     assert BrightSquares.calls == 10
     assert table["frame"].unique().tolist() == list(range(30))
@@ -128,7 +128,7 @@ def test_every_third_frame_is_searched(crossing, reader):
 
 @pytest.fixture(scope="module")
 def noisy():
-    """Pictures that need so many bytes that a clip can be cut in the middle."""
+    """Pictures with noise, whose video is large enough to be truncated."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 120, (40, 96, 160, 3), dtype=np.uint8)
     return list(np.maximum(picture((20, 20)), noise))
@@ -137,10 +137,10 @@ def noisy():
 @pytest.mark.parametrize(
     ("name", "options"), [("cut.mp4", {"movflags": "+faststart"}), ("cut.mkv", None)]
 )
-def test_a_truncated_file_is_processed_to_its_end(tmp_path, reader, noisy, name, options):
+def test_truncated_files(tmp_path, reader, noisy, name, options):
     clip = write_clip(tmp_path / name, noisy, options=options)
-    cut(clip, clip, 0.5)
-    output = tmp_path / "drawn.mp4"
+    truncate(clip, clip, 0.5)
+    output = tmp_path / "annotated.mp4"
     pattern = r"cut\.m.* is truncated after frame \d+ \(\d\.\d+ s\)"
     with pytest.warns(UserWarning, match=pattern):
         report = recognize_video(clip, reader, output=output)
@@ -151,7 +151,7 @@ def test_a_truncated_file_is_processed_to_its_end(tmp_path, reader, noisy, name,
         assert file.streams.video[0].frames == report.n_frames
 
 
-def test_a_file_with_damage_in_the_middle_is_read_to_its_end(tmp_path, reader, noisy):
+def test_damaged_file(tmp_path, reader, noisy):
     clip = write_clip(tmp_path / "damaged.mp4", noisy, options={"movflags": "+faststart"})
     content = bytearray(clip.read_bytes())
     middle = len(content) // 2
@@ -162,7 +162,7 @@ def test_a_file_with_damage_in_the_middle_is_read_to_its_end(tmp_path, reader, n
     assert report.seconds > 1.4
 
 
-def test_a_file_that_is_no_video_is_an_error(tmp_path, reader, crossing):
+def test_other_files(tmp_path, reader, crossing):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "photo.mp4").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
@@ -173,24 +173,24 @@ def test_a_file_that_is_no_video_is_an_error(tmp_path, reader, crossing):
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
         frame.sample_rate = 8000
         file.mux(stream.encode(frame))
-    for name, why in {
+    for name, problem in {
         "text.mp4": "it is no video",
         "empty.mp4": "the file is empty",
         "headless.mp4": "moov.* is missing",
         "sound.wav": "it is no video",
         "photo.mp4": r"it is a photo \(HEIC\)",
-        "nowhere.mp4": "No such file",
+        "missing.mp4": "No such file",
         "/dev/zero": "it is a device",
         "": "Is a directory",
     }.items():
-        with pytest.raises(ValueError, match=why):
-            recognize_video(tmp_path / name, reader, output=tmp_path / "drawn.mp4")
-    assert not list(tmp_path.glob("*drawn*"))
+        with pytest.raises(ValueError, match=problem):
+            recognize_video(tmp_path / name, reader, output=tmp_path / "annotated.mp4")
+    assert not list(tmp_path.glob("*annotated*"))
 
 
-def test_an_interruption_leaves_no_incomplete_file(crossing, reader, tmp_path):
+def test_interruption(crossing, reader, tmp_path):
     rows = tmp_path / "rows.csv"
-    rows.write_text("older rows")
+    rows.write_text("previous rows")
     before = set(tmp_path.iterdir())
 
     def interrupt(frame, drawn):
@@ -199,33 +199,33 @@ def test_an_interruption_leaves_no_incomplete_file(crossing, reader, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         recognize_video(
-            crossing, reader, output=tmp_path / "drawn.mp4", csv=rows, on_frame=interrupt
+            crossing, reader, output=tmp_path / "annotated.mp4", csv=rows, on_frame=interrupt
         )
     assert set(tmp_path.iterdir()) == before
-    assert rows.read_text() == "older rows"
+    assert rows.read_text() == "previous rows"
 
 
-def test_a_video_ends_at_max_seconds_or_if_on_frame_returns_false(crossing, reader, capsys):
+def test_max_seconds_on_frame_and_progress(crossing, reader, capsys):
     assert recognize_video(crossing, reader, max_seconds=0.2).n_frames == 5
     report = recognize_video(crossing, reader, on_frame=lambda frame, drawn: frame.index < 9)
     assert report.n_frames == 10
     recognize_video(crossing, reader, progress=True)
-    shown = capsys.readouterr()
-    assert "30/30" in shown.err
-    assert shown.out == ""
+    captured = capsys.readouterr()
+    assert "30/30" in captured.err
+    assert captured.out == ""
 
 
-def test_wrong_options_are_named(crossing, reader):
+def test_invalid_parameters(crossing, reader):
     before = crossing.read_bytes()
-    for options in (
-        {"every": 0},
-        {"smoothing": -1},
-        {"csv": "rows.txt"},
-        {"output": "drawn.avi"},
-        {"max_seconds": 0},
-    ):
-        with pytest.raises(ValueError, match=next(iter(options))):
-            recognize_video(crossing, reader, **options)
+    for name, value in {
+        "every": 0,
+        "smoothing": -1,
+        "csv": "rows.txt",
+        "output": "a.avi",
+        "max_seconds": 0,
+    }.items():
+        with pytest.raises(ValueError, match=name):
+            recognize_video(crossing, reader, **{name: value})
     with pytest.raises(ValueError, match="is the video itself"):
         recognize_video(crossing, reader, output=crossing)
     assert crossing.read_bytes() == before
@@ -233,7 +233,7 @@ def test_wrong_options_are_named(crossing, reader):
 
 @pytest.fixture
 def camera(monkeypatch):
-    """Camera 0, which shows the same picture until Ctrl-C at the 8th."""
+    """Camera 0, which sends 7 pictures before Ctrl-C is pressed."""
 
     class Camera:
         def __init__(self, index):
@@ -242,7 +242,7 @@ def camera(monkeypatch):
         def isOpened(self):  # noqa: N802 - name of OpenCV
             return self.index == 0
 
-        def get(self, what):
+        def get(self, name):
             return 0.0
 
         def read(self):
@@ -259,7 +259,7 @@ def camera(monkeypatch):
 
 
 @pytest.mark.usefixtures("camera")
-def test_ctrl_c_completes_the_files_of_a_camera(reader, tmp_path):
+def test_ctrl_c(reader, tmp_path):
     files = {"output": tmp_path / "me.mp4", "csv": tmp_path / "me.csv"}
     report = recognize_video(0, reader, **files, min_duration=0)
     assert (report.n_frames, report.n_faces) == (7, 1)
@@ -268,9 +268,7 @@ def test_ctrl_c_completes_the_files_of_a_camera(reader, tmp_path):
         assert file.streams.video[0].frames == 7
 
 
-def test_a_camera_that_is_missing_or_sends_no_picture_is_an_error(
-    camera, monkeypatch, reader, tmp_path
-):
+def test_camera_errors(camera, monkeypatch, reader, tmp_path):
     with pytest.raises(OSError, match="Camera 1 can't be opened"):
         recognize_video(1, reader)
     monkeypatch.setattr(camera, "read", lambda self: (False, None))
@@ -281,8 +279,8 @@ def test_a_camera_that_is_missing_or_sends_no_picture_is_an_error(
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_a_real_face_keeps_its_number(face_video, yunet_model, fitted_pipeline, tmp_path):
-    output = tmp_path / "drawn.mp4"
+def test_recorded_video(face_video, yunet_model, fitted_pipeline, tmp_path):
+    output = tmp_path / "annotated.mp4"
     detector = YuNetDetector(yunet_model)
     report = recognize_video(face_video, fitted_pipeline, detector=detector, output=output)
     table = report.faces

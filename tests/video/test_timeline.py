@@ -14,7 +14,7 @@ def report(crossing, reader, tmp_path):
     return recognize_video(crossing, reader, csv=tmp_path / "rows.csv")
 
 
-def test_a_panel_for_each_face_and_a_line_for_each_class(report):
+def test_panels_and_lines(report):
     display = TimelineDisplay.from_table(report.faces)
     assert len(display.axes_) == 2
     assert [line.get_label() for line in display.lines_] == ["happy", "sad", "surprise"] * 2
@@ -23,18 +23,18 @@ def test_a_panel_for_each_face_and_a_line_for_each_class(report):
     display.figure_.canvas.draw()
 
 
-def test_from_the_file(report):
+def test_csv_file(report):
     display = TimelineDisplay.from_table(report.csv, classes=["sad"], n_faces=1)
     assert len(display.lines_) == 1
 
 
-def test_lines_are_broken_where_the_face_is_away(report):
-    away = report.faces["frame"].between(5, 14)
-    display = TimelineDisplay.from_table(report.faces[~away], n_faces=1)
+def test_gaps(report):
+    missing = report.faces["frame"].between(5, 14)
+    display = TimelineDisplay.from_table(report.faces[~missing], n_faces=1)
     assert np.isnan(display.lines_[0].get_ydata()).sum() == 1
 
 
-def test_nothing_to_draw(report):
+def test_invalid_tables(report):
     with pytest.raises(ValueError, match="no face in any frame"):
         TimelineDisplay.from_table(report.faces[report.faces["face_id"].isna()])
     with pytest.raises(ValueError, match="no column 'frame'"):
