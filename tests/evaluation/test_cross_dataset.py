@@ -25,14 +25,14 @@ class PixelClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def images_of(*probabilities):
+def make_images(*probabilities):
     images = np.zeros((len(probabilities), 8, 8), np.uint8)
     for image, row in zip(images, probabilities, strict=True):
         image[0, : len(row)] = row
     return images
 
 
-def accuracy_of(table, **where):
+def accuracy_row(table, **where):
     rows = table[table["metric"] == "accuracy"]
     for name, value in where.items():
         rows = rows[rows[name] == value]
@@ -41,19 +41,19 @@ def accuracy_of(table, **where):
 
 
 @pytest.fixture(scope="module")
-def many():
+def samples():
     rng = np.random.default_rng(0)
     classes = ["angry", "happy", "sad"]
     y = rng.choice(classes, 400, p=[0.5, 0.3, 0.2])
     proba = rng.integers(0, 200, (400, 3))
     proba[np.arange(400), np.searchsorted(classes, y)] += 40
-    return PixelClassifier(classes), images_of(*proba), y
+    return PixelClassifier(classes), make_images(*proba), y
 
 
 @pytest.mark.slow
-def test_scores_and_intervals_equal_scikit_learn(many):
-    classifier, X, y = many
-    table = cross_dataset_matrix({"c": classifier}, {"many": (X, y)}).set_index("metric")
+def test_scores_and_intervals(samples):
+    classifier, X, y = samples
+    table = cross_dataset_matrix({"c": classifier}, {"d": (X, y)}).set_index("metric")
     y_pred = classifier.predict(X)
     expected = {
         "accuracy": accuracy_score(y, y_pred),
@@ -64,30 +64,29 @@ def test_scores_and_intervals_equal_scikit_learn(many):
     assert (table["low"] < table["value"]).all()
     assert (table["value"] < table["high"]).all()
     assert table["images"].tolist() == [400] * 3
-    table = cross_dataset_matrix({"c": classifier}, {"many": (X, y)}, n_bootstrap=4000)
-    y_pred = classifier.predict(X)
+    table = cross_dataset_matrix({"c": classifier}, {"d": (X, y)}, n_bootstrap=4000)
     rng = np.random.default_rng(1)
-    drawn = (rng.integers(0, 400, 400) for _ in range(500))
-    scores = [balanced_accuracy_score(y[rows], y_pred[rows]) for rows in drawn]
+    resamples = (rng.integers(0, 400, 400) for _ in range(500))
+    scores = [balanced_accuracy_score(y[rows], y_pred[rows]) for rows in resamples]
     row = table[table["metric"] == "balanced_accuracy"].iloc[0]
     assert [row["low"], row["high"]] == pytest.approx(np.percentile(scores, [2.5, 97.5]), abs=0.012)
 
 
 def test_shared_labels_and_missing_probabilities():
-    eight = PixelClassifier(["anger", "contempt", "happiness", "sadness"])
-    X = images_of([9, 200, 8, 7], [9, 8, 100, 7], [0, 0, 0, 200], [100, 0, 0, 0])
+    four = PixelClassifier(["anger", "contempt", "happiness", "sadness"])
+    X = make_images([9, 200, 8, 7], [9, 8, 100, 7], [0, 0, 0, 200], [100, 0, 0, 0])
     labels = ["angry", "happy", "fear", "sad"]
-    table = cross_dataset_matrix({"eight": eight}, {"other": (X, labels)})
-    row = accuracy_of(table)
-    # "fear" is unknown to the classifier and left out. "contempt" is no label of the data set, so
-    # the next most probable label is used.
+    table = cross_dataset_matrix({"four": four}, {"other": (X, labels)})
+    row = accuracy_row(table)
+    # "fear" is no class of the classifier, so its image is left out. "contempt" is no label of the
+    # data set, so the next most probable label is used.
     assert (row["labels"], row["n_labels"]) == ("angry, happy, sad", 3)
     assert (row["images"], row["left_out"]) == (3, 1)
     assert row["value"] == pytest.approx(2 / 3)
     assert row["answers_outside"] == pytest.approx(1 / 3)
-    strict = cross_dataset_matrix({"eight": eight}, {"other": (X, labels)}, outside="wrong")
-    assert accuracy_of(strict)["value"] == pytest.approx(1 / 3)
-    assert accuracy_of(strict)["answers_outside"] == pytest.approx(1 / 3)
+    strict = cross_dataset_matrix({"four": four}, {"other": (X, labels)}, outside="wrong")
+    assert accuracy_row(strict)["value"] == pytest.approx(1 / 3)
+    assert accuracy_row(strict)["answers_outside"] == pytest.approx(1 / 3)
 
     class WithoutProbabilities(PixelClassifier):
         @property
@@ -97,54 +96,53 @@ def test_shared_labels_and_missing_probabilities():
         def predict(self, X):
             return np.array(["sad"] * len(X))
 
-    datasets = {"d": (images_of([1, 0], [0, 1]), ["happy", "sad"])}
+    datasets = {"d": (make_images([1, 0], [0, 1]), ["happy", "sad"])}
     classifier = WithoutProbabilities(["happy", "sad", "fear"])
     with pytest.raises(ValueError, match="outside='wrong'"):
         cross_dataset_matrix({"c": classifier}, datasets)
     table = cross_dataset_matrix({"c": classifier}, datasets, outside="wrong")
-    assert accuracy_of(table)["value"] == 0.5
+    assert accuracy_row(table)["value"] == 0.5
 
 
 def test_synonyms_and_pairs():
     classifier = PixelClassifier(["anger", "angry", "happy"])
     # Only the sum of the two synonyms is more probable than "happy".
     table = cross_dataset_matrix(
-        {"c": classifier}, {"one": (images_of([60, 60, 80], [0, 0, 200]), ["angry", "happy"])}
+        {"c": classifier}, {"d": (make_images([60, 60, 80], [0, 0, 200]), ["angry", "happy"])}
     )
-    assert accuracy_of(table)["value"] == 1
-    five, three = (
-        PixelClassifier(["angry", "happy", "sad", "surprise", "neutral"]),
-        PixelClassifier(["happy", "sad"]),
-    )
+    assert accuracy_row(table)["value"] == 1
+    estimators = {
+        "five": PixelClassifier(["angry", "happy", "sad", "surprise", "neutral"]),
+        "two": PixelClassifier(["happy", "sad"]),
+    }
     faces = make_faces(14, random_state=0)
-    drawn = Bunch(images=faces.images, labels=faces.labels)
-    table = cross_dataset_matrix(
-        {"five": five, "three": three},
-        {"drawn": drawn, "list": (list(faces.images), faces.labels)},
-        n_bootstrap=50,
-    )
+    datasets = {
+        "bunch": Bunch(images=faces.images, labels=faces.labels),
+        "list": (list(faces.images), faces.labels),
+    }
+    table = cross_dataset_matrix(estimators, datasets, n_bootstrap=50)
     assert len(table) == 2 * 2 * 3
-    assert accuracy_of(table, estimator="five", dataset="drawn")["n_labels"] == 5
-    assert accuracy_of(table, estimator="three", dataset="list")["labels"] == "happy, sad"
-    whole = table.drop(columns="dataset")
-    pd.testing.assert_frame_equal(whole[:6], whole[6:].reset_index(drop=True))
+    assert accuracy_row(table, estimator="five", dataset="bunch")["n_labels"] == 5
+    assert accuracy_row(table, estimator="two", dataset="list")["labels"] == "happy, sad"
+    table = table.drop(columns="dataset")
+    pd.testing.assert_frame_equal(table[:6], table[6:].reset_index(drop=True))
 
 
-def test_bootstrap_of_groups_is_seeded(many):
+def test_bootstrap_of_groups(samples):
     # Each of ten people is always or never predicted correctly, so that images are not independent.
-    right = np.repeat(np.arange(10) % 2, 20)
-    X = images_of(*[[100, 0] if yes else [0, 100] for yes in right])
+    correct = np.repeat(np.arange(10) % 2, 20)
+    X = make_images(*[[100, 0] if row else [0, 100] for row in correct])
     classifier, y = PixelClassifier(["happy", "sad"]), np.array(["happy"] * 199 + ["sad"])
     people = np.repeat([f"S{number}" for number in range(10)], 20)
     by_image = cross_dataset_matrix({"c": classifier}, {"d": (X, y)})
     by_group = cross_dataset_matrix(
         {"c": classifier}, {"d": Bunch(images=X, labels=y, subjects=people)}
     )
-    narrow, wide = accuracy_of(by_image), accuracy_of(by_group)
+    narrow, wide = accuracy_row(by_image), accuracy_row(by_group)
     assert (narrow["groups"], wide["groups"]) == (0, 10)
     assert narrow["value"] == wide["value"]
     assert wide["high"] - wide["low"] > 2.5 * (narrow["high"] - narrow["low"])
-    classifier, X, y = many
+    classifier, X, y = samples
     tables = [
         cross_dataset_matrix({"c": classifier}, {"d": (X, y)}, n_bootstrap=20, random_state=seed)
         for seed in (0, 0, 1)
@@ -156,10 +154,10 @@ def test_bootstrap_of_groups_is_seeded(many):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"datasets": {"d": (images_of([1]), [3])}}, r"share \[\], and at least 2 labels"),
+        ({"datasets": {"d": (make_images([1]), [3])}}, r"share \[\], and at least 2 labels"),
         ({"datasets": {"d": [1, 2]}}, r"datasets\['d'\] must be \(X, y\)"),
         ({"datasets": {}}, "datasets must be a dict"),
-        ({"datasets": {"d": (images_of([1]), ["sad", "happy"])}}, "inconsistent numbers"),
+        ({"datasets": {"d": (make_images([1]), ["sad", "happy"])}}, "inconsistent numbers"),
         ({"estimators": [PixelClassifier(["sad", "happy"])]}, "estimators must be a dict"),
         ({"estimators": {"e": object()}}, r"estimators\['e'\] has no classes_"),
         ({"outside": "ignore"}, "outside='ignore' must be 'restrict' or 'wrong'"),
@@ -170,7 +168,7 @@ def test_bootstrap_of_groups_is_seeded(many):
 def test_invalid_arguments(options, message):
     arguments = {
         "estimators": {"e": PixelClassifier(["happy", "sad"])},
-        "datasets": {"d": (images_of([1, 0], [0, 1]), ["happy", "sad"])},
+        "datasets": {"d": (make_images([1, 0], [0, 1]), ["happy", "sad"])},
     }
     with pytest.raises(ValueError, match=message):
         cross_dataset_matrix(**(arguments | options))

@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score, recall_score
 from skfer.evaluation import group_report
 
 
-def predictions(y, accuracy, rng):
+def simulate_predictions(y, accuracy, rng):
     return np.where(rng.random(len(y)) < accuracy, y, "other")
 
 
@@ -16,7 +16,7 @@ def people():
     y = rng.choice(["happy", "sad"], 1200)
     groups = rng.choice(["old", "young"], 1200)
     accuracy = np.where((groups == "old") & (y == "sad"), 0.6, 0.9)
-    return y, predictions(y, accuracy, rng), groups
+    return y, simulate_predictions(y, accuracy, rng), groups
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def report(people):
     return group_report(y, y_pred, groups=groups)
 
 
-def gap_of(report, label):
+def class_gap(report, label):
     return report.gaps.set_index("class").loc[label]
 
 
@@ -33,20 +33,20 @@ def test_values_and_gaps(people, report):
     y, y_pred, groups = people
     table = report.groups.set_index(["group", "class"])
     for group in ("old", "young"):
-        chosen = groups == group
+        rows = groups == group
         assert table.loc[(group, "all"), "value"] == pytest.approx(
-            accuracy_score(y[chosen], y_pred[chosen])
+            accuracy_score(y[rows], y_pred[rows])
         )
         recalls = recall_score(
-            y[chosen], y_pred[chosen], labels=["happy", "sad"], average=None, zero_division=0
+            y[rows], y_pred[rows], labels=["happy", "sad"], average=None, zero_division=0
         )
         assert table.loc[group].loc[["happy", "sad"], "value"].tolist() == pytest.approx(
             recalls.tolist()
         )
-        assert table.loc[(group, "all"), "images"] == chosen.sum()
+        assert table.loc[(group, "all"), "images"] == rows.sum()
     assert (table["low"] <= table["value"]).all()
     assert (table["value"] <= table["high"]).all()
-    sad, happy = gap_of(report, "sad"), gap_of(report, "happy")
+    sad, happy = class_gap(report, "sad"), class_gap(report, "happy")
     assert sad["gap"] == pytest.approx(0.3, abs=0.08)
     assert 0.15 < sad["low"] < sad["gap"] < sad["high"] < 0.45
     assert (sad["lowest"], sad["highest"]) == ("old", "young")
@@ -57,22 +57,21 @@ def test_values_and_gaps(people, report):
 
 @pytest.mark.slow
 def test_groups_without_a_gap():
-    # Sad faces are difficult in both groups, and more frequent in one. This explains the gap in
-    # accuracy.
+    # Sad faces, difficult in both groups, are more frequent in one: this explains the gap.
     rng = np.random.default_rng(2)
     groups = np.repeat(["old", "young"], 1000)
     y = np.where(rng.random(2000) < np.where(groups == "old", 0.8, 0.2), "sad", "happy")
-    y_pred = predictions(y, np.where(y == "sad", 0.5, 0.95), rng)
-    gap = gap_of(group_report(y, y_pred, groups=groups), "all")
+    y_pred = simulate_predictions(y, np.where(y == "sad", 0.5, 0.95), rng)
+    gap = class_gap(group_report(y, y_pred, groups=groups), "all")
     assert gap["gap"] > 0.2
     assert gap["p_value"] > 0.05
     rng = np.random.default_rng(1)
     y = np.repeat(["happy", "sad"], 150)
     values = []
     for seed in range(60):
-        y_pred, groups = predictions(y, 0.7, rng), rng.choice(["a", "b", "c"], 300)
+        y_pred, groups = simulate_predictions(y, 0.7, rng), rng.choice(["a", "b", "c"], 300)
         report = group_report(y, y_pred, groups=groups, n_bootstrap=100, random_state=seed)
-        values.append(gap_of(report, "all")["p_value"])
+        values.append(class_gap(report, "all")["p_value"])
     assert 0.35 < np.mean(values) < 0.65
     assert np.mean(np.array(values) < 0.1) < 0.25
 
@@ -82,14 +81,14 @@ def test_small_groups():
     groups = np.array(["a"] * 40 + ["b"] * 40 + ["c"] * 5)
     report = group_report(y, ["happy"] * 85, groups=groups, min_images=30)
     assert report.small == [("a", "sad"), ("b", "sad"), ("c", "all"), ("c", "happy"), ("c", "sad")]
-    everything, sad = gap_of(report, "all"), gap_of(report, "sad")
-    assert (everything["gap"], everything["compared"]) == (0, 2)
+    overall, sad = class_gap(report, "all"), class_gap(report, "sad")
+    assert (overall["gap"], overall["compared"]) == (0, 2)
     assert np.isnan(sad["gap"])
     assert pd.isna(sad["lowest"])
     assert sad["compared"] == 0
-    none = report.groups.set_index(["group", "class"]).loc[("c", "happy")]
-    assert np.isnan(none["value"])
-    assert none["images"] == 0
+    row = report.groups.set_index(["group", "class"]).loc[("c", "happy")]
+    assert np.isnan(row["value"])
+    assert row["images"] == 0
     report = group_report(["sad"] * 8, ["sad"] * 8, groups=[0] * 3 + [1] * 5, min_images=1)
     row = report.groups.iloc[0]
     assert row["value"] == row["high"] == 1

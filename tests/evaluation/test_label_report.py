@@ -23,7 +23,7 @@ VOTES = [[9, 1, 0], [2, 8, 0], [5, 5, 0], [0, 0, 0], [1, 3, 6]]
 VOTED = ["happy", "happy", "sad", "sad", "sad"]
 
 
-def wrong_labels(labels, share, seed=0):
+def add_label_noise(labels, share, seed=0):
     rng = np.random.default_rng(seed)
     names = np.unique(labels)
     wrong = rng.random(len(labels)) < share
@@ -44,37 +44,37 @@ def pipeline():
 
 
 @pytest.fixture(scope="module")
-def noisy(faces):
-    return wrong_labels(faces.labels, 0.1)
+def noisy_labels(faces):
+    return add_label_noise(faces.labels, 0.1)
 
 
 @pytest.fixture(scope="module")
-def report(faces, pipeline, noisy):
-    return cross_val_label_report(pipeline, faces.images, noisy[0], cv=3)
+def report(faces, pipeline, noisy_labels):
+    return cross_val_label_report(pipeline, faces.images, noisy_labels[0], cv=3)
 
 
 @pytest.mark.slow
-def test_wrong_labels_are_flagged(faces, noisy, report, pipeline):
-    _, wrong = noisy
+def test_flagged_labels(faces, noisy_labels, report, pipeline):
+    _, wrong = noisy_labels
     flagged = report[report["issue"]]
     assert wrong[flagged["row"]].mean() > 0.6  # 0.1 by chance
     assert wrong[flagged["row"]].sum() > 0.6 * wrong.sum()
     assert wrong[report["row"][:10]].all()
-    found = flagged[wrong[flagged["row"]]]
-    assert (found["suggested"] == faces.labels[found["row"]]).mean() > 0.9
+    correct = flagged[wrong[flagged["row"]]]
+    assert (correct["suggested"] == faces.labels[correct["row"]]).mean() > 0.9
     proba = cross_val_predict(
-        pipeline, faces.images, noisy[0], cv=StratifiedKFold(3), method="predict_proba"
+        pipeline, faces.images, noisy_labels[0], cv=StratifiedKFold(3), method="predict_proba"
     )
-    assert report.equals(label_report(noisy[0], proba))
+    assert report.equals(label_report(noisy_labels[0], proba))
     groups = np.arange(300) // 10
     grouped = cross_val_label_report(
-        pipeline, faces.images, noisy[0], cv=GroupKFold(3), groups=groups
+        pipeline, faces.images, noisy_labels[0], cv=GroupKFold(3), groups=groups
     )
     assert not grouped.equals(report)
 
 
-def test_order_of_the_report(noisy, report):
-    y, _ = noisy
+def test_order_of_the_report(noisy_labels, report):
+    y, _ = noisy_labels
     assert report["rank"].tolist() == list(range(1, 301))
     assert sorted(report["row"]) == list(range(300))
     assert report["issue"].is_monotonic_decreasing
@@ -84,8 +84,8 @@ def test_order_of_the_report(noisy, report):
     assert ((report["given"] != report["suggested"]) == report["issue"]).all()
 
 
-def test_thresholds_noise_and_order_of_columns():
-    # The model is never sure of "b": 0.5 is much for "b", and 0.6 is little for "a".
+def test_thresholds_and_order_of_columns():
+    # The classes have different thresholds: 0.5 is high for "b", and 0.6 is low for "a".
     y = ["a"] * 4 + ["b"] * 3
     b = [0.1, 0.1, 0.1, 0.55, 0.4, 0.4, 0.4]
     report = label_report(y, np.column_stack([1 - np.array(b), b]))
@@ -112,7 +112,7 @@ def test_thresholds_noise_and_order_of_columns():
 
 
 def test_label_noise(faces):
-    y, wrong = wrong_labels(faces.labels, 0.2)
+    y, wrong = add_label_noise(faces.labels, 0.2)
     names = np.unique(y)
     rng = np.random.default_rng(0)
     proba = 0.7 * np.eye(3)[np.searchsorted(names, faces.labels)] + 0.1
@@ -147,7 +147,7 @@ def test_votes(voted_report):
     table = votes_on_report(voted_report, VOTES, labels=LABELS)
     assert table["images"].tolist() == [2, 2, 4]  # row 3 has no votes
     np.testing.assert_allclose(table["agreement"], [0.25, 0.7, 0.475])
-    # A tie is no majority of another label.
+    # A tie is not a majority of another label.
     np.testing.assert_allclose(table["other_majority"], [1, 0, 0.5])
     np.testing.assert_allclose(table["suggested_agreement"], [0.45, 0.7, 0.575])
     table = votes_on_report(voted_report[:1], VOTES, labels=LABELS)

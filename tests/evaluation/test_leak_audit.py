@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from skfer.datasets import make_faces
-from skfer.evaluation import leak_audit
+from skfer.evaluation import _leak_audit, leak_audit
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +51,8 @@ def test_mirrored_and_different_faces(train, faces):
     assert not leak_audit(train, mirrored, mirror=False).leaked.any()
     # Drawn faces are more similar to each other than photos of people.
     audit = leak_audit(train, faces.images[80:], similarity=0.9)
-    assert audit.counts == {
-        "train": 80,
-        "test": 40,
-        "copy": 0,
-        "near copy": 0,
-        "mirrored copy": 0,
-        "group": 0,
-        "leaked": 0,
-    }
+    kinds = ("copy", "near copy", "mirrored copy", "group", "leaked")
+    assert audit.counts == {"train": 80, "test": 40} | dict.fromkeys(kinds, 0)
     assert audit.pairs.empty
     assert not audit.leaked.any()
 
@@ -67,8 +60,8 @@ def test_mirrored_and_different_faces(train, faces):
 def test_copies_blanks_and_labels(train, tmp_path):
     path = tmp_path / "face.png"
     cv2.imwrite(str(path), train[3])
-    twice = [*train, train[3]]
-    audit = leak_audit(twice, [path, path.read_bytes(), train[5][..., np.newaxis]])
+    repeated = [*train, train[3]]
+    audit = leak_audit(repeated, [path, path.read_bytes(), train[5][..., np.newaxis]])
     assert audit.pairs["kind"].tolist() == ["copy"] * 3
     assert audit.pairs["train"].tolist() == [3, 3, 5]
     assert audit.pairs["copies"].tolist() == [2, 2, 1]
@@ -92,12 +85,10 @@ def test_shared_groups_and_chunks(train, faces, monkeypatch):
     assert audit.groups.to_dict("records") == [{"group": "S2", "train": 40, "test": 2}]
     assert audit.leaked.tolist() == [True, False, False, True]
     assert (audit.counts["group"], audit.counts["leaked"]) == (2, 2)
-    from skfer.evaluation import _leak_audit
-
-    whole = leak_audit(train, darker(train[20:60]))
+    audit = leak_audit(train, darker(train[20:60]))
     monkeypatch.setattr(_leak_audit, "_CHUNK", 3)
-    assert whole.pairs.equals(leak_audit(train, darker(train[20:60])).pairs)
-    assert len(whole.pairs) == 40
+    assert audit.pairs.equals(leak_audit(train, darker(train[20:60])).pairs)
+    assert len(audit.pairs) == 40
 
 
 @pytest.mark.parametrize(
@@ -120,7 +111,7 @@ def test_copies_in_fer2013(fer2013):
     training, test = (
         fer2013.images[rows] for rows in (fer2013.train_index, fer2013.public_test_index)
     )
-    # Few candidates are fast; the search still compares each image with all others.
+    # n_candidates limits the detailed comparisons; copies are searched in all images.
     audit = leak_audit(training, test[:120], mirror=False, n_candidates=2)
     copies = {image.tobytes() for image in training}
     exact = [image.tobytes() in copies for image in test[:120]]

@@ -57,12 +57,10 @@ def test_corruptions(clean_faces, name, astronaut):
 
 
 def test_levels_and_units(photo_files, clean_faces):
-    gray = np.full((1, 48, 48), 128, dtype=np.uint8)
+    gray = np.full((2, 48, 48), 128, dtype=np.uint8)
     weak, strong = (corrupt_images(gray, "noise", level).astype(float) for level in (0.05, 0.1))
     np.testing.assert_allclose(2 * (weak - 128), strong - 128, atol=1.51)
-    gray = np.full((2, 48, 48), 128, dtype=np.uint8)
-    one, two = corrupt_images(gray, "noise", 0.1)
-    assert not np.array_equal(one, two)
+    assert not np.array_equal(*strong)
     bright = np.full((1, 40, 40), 200, dtype=np.uint8)
     assert (corrupt_images(bright, "low_light", 0.25) == 50).all()
     assert (corrupt_images(bright, "overexposure", 2) == 255).all()
@@ -118,13 +116,11 @@ def test_report(report, faces, pipeline):
     dark = corrupt_images(images, "low_light", row["level"])
     assert row["accuracy"] == accuracy_score(labels, pipeline.predict(dark))
     assert report.loc[report["strength"] == 5, "accuracy_change"].mean() < -0.05
-    part = robustness_report(
-        pipeline, faces.images[200:], faces.labels[200:], corruptions=["occlusion", "noise"]
-    )
-    whole = report[report["corruption"].isin(["none", "occlusion", "noise"])]
+    part = robustness_report(pipeline, images, labels, corruptions=["occlusion", "noise"])
+    expected = report[report["corruption"].isin(["none", "occlusion", "noise"])]
     key = ["corruption", "strength"]
     pd.testing.assert_frame_equal(
-        part.sort_values(key, ignore_index=True), whole.sort_values(key, ignore_index=True)
+        part.sort_values(key, ignore_index=True), expected.sort_values(key, ignore_index=True)
     )
 
 
@@ -142,15 +138,15 @@ def test_custom_levels_and_scores(faces, pipeline):
     ]
     assert len(table) == 2
 
-    def sad(estimator, X, y):
+    def share_of_sad(estimator, X, y):
         return (estimator.predict(X) == "sad").mean()
 
     table = robustness_report(
-        pipeline, faces.images[:5], faces.labels[:5], corruptions="jpeg", scoring=sad
+        pipeline, faces.images[:5], faces.labels[:5], corruptions="jpeg", scoring=share_of_sad
     )
-    assert table.loc[0, "score"] == sad(pipeline, faces.images[:5], None)
-    coarsest = corrupt_images(faces.images[:5], "jpeg", table["level"].iloc[-1])
-    assert table["score"].iloc[-1] == sad(pipeline, coarsest, None)
+    assert table.loc[0, "score"] == share_of_sad(pipeline, faces.images[:5], None)
+    strongest = corrupt_images(faces.images[:5], "jpeg", table["level"].iloc[-1])
+    assert table["score"].iloc[-1] == share_of_sad(pipeline, strongest, None)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from skfer.networks._description import NetworkLimits
 from skfer.networks._layers import all_layers
 
 SMALL = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn", "small_cnn"]
-# Others take up to a minute each.
+# The other networks take up to a minute each.
 LARGE = ["efficientnetb0", "inceptionv3", "resnet50", "resnet50v2", "vgg16"]
 MARKS = {name: "slow" if name in LARGE else "zoo" for name in list_networks()}
 
@@ -21,21 +21,18 @@ def _seed():
     keras.utils.set_random_seed(0)
 
 
-def scaled(body):
+def add_scaling(body):
     pixels = keras.Input(body.input_shape[1:], name="pixels")
     network = keras.Model(pixels, body(keras.layers.Rescaling(1 / 255, name="scaling")(pixels)))
     rng = np.random.default_rng(0)
     for layer in all_layers(network):
-        # New statistics of batch normalisation are 0 and 1, which would hide an error.
+        # The initial statistics of batch normalisation, 0 and 1, would hide an error.
         if isinstance(layer, keras.layers.BatchNormalization):
-            around = [float(w.mean()) for w in layer.get_weights()]
-            shapes = [w.shape for w in layer.get_weights()]
-            values = [rng.uniform(m - 0.1, m + 0.1, s) for m, s in zip(around, shapes, strict=True)]
-            layer.set_weights(values)
+            layer.set_weights([w + rng.uniform(-0.1, 0.1, w.shape) for w in layer.get_weights()])
     return network
 
 
-def check_agreement(network, atol=1e-5):
+def assert_equal_outputs(network, atol=1e-5):
     highest = 255 if "scaling" in [layer.name for layer in network.layers] else 1
     images = np.random.default_rng(0).uniform(0, highest, (3, *network.input_shape[1:]))
     images = images.astype(np.float32)
@@ -54,24 +51,24 @@ def check_agreement(network, atol=1e-5):
         for name in list_networks()
     ],
 )
-def test_networks_equal_keras(name):
+def test_networks(name):
     shape = (48, 48, 1) if name in SMALL else (75, 75, 3)
-    check_agreement(scaled(build_network(name, shape, 7)))
+    assert_equal_outputs(add_scaling(build_network(name, shape, 7)))
 
 
 def test_small_images_activations_and_views():
     for name in ["small_cnn", "mini_xception"]:
-        check_agreement(scaled(build_network(name, (10, 12, 3), 3)))
+        assert_equal_outputs(add_scaling(build_network(name, (10, 12, 3), 3)))
     names = ["elu", "gelu", "leaky_relu", "relu6", "selu", "swish"]
     layers = [keras.layers.Conv2D(4, 3, activation=name) for name in names]
     layers += [keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
-    check_agreement(keras.Sequential([keras.Input((24, 24, 1)), *layers]))
-    network = scaled(build_network("mini_xception", (24, 24, 1), 3))
+    assert_equal_outputs(keras.Sequential([keras.Input((24, 24, 1)), *layers]))
+    network = add_scaling(build_network("mini_xception", (24, 24, 1), 3))
     images = np.random.default_rng(0).uniform(0, 255, (5, 24, 24, 1)).astype(np.float32)
     for views in ["flip", "ten"]:
         expected = np.asarray(network_function(network, views)(images))
-        answers = OnnxBackend(export_network(network), views)(images)
-        np.testing.assert_allclose(answers, expected, atol=1e-6)
+        outputs = OnnxBackend(export_network(network), views)(images)
+        np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
 
 LAYERS = {
@@ -103,7 +100,7 @@ def test_layers(layers):
         network = keras.Sequential([keras.Input((10, 9, 1)), *map(copy_layer, layers)])
     network.add(keras.layers.Flatten())
     network.add(keras.layers.Dense(3, activation="softmax"))
-    check_agreement(network)
+    assert_equal_outputs(network)
 
 
 def copy_layer(layer):
@@ -125,11 +122,11 @@ def test_merged_branches_and_nested_models():
     x = keras.layers.Concatenate()(merged)
     x = keras.layers.Concatenate(axis=1)([x, x])
     outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x))
-    check_agreement(keras.Model(images, keras.ops.take(outputs, [2, 0, 1], axis=-1)))
+    assert_equal_outputs(keras.Model(images, keras.ops.take(outputs, [2, 0, 1], axis=-1)))
 
 
 def test_features_and_rebuilt_network():
-    network = scaled(build_network("little_vgg", (24, 24, 1), 3))
+    network = add_scaling(build_network("little_vgg", (24, 24, 1), 3))
     images = np.random.default_rng(0).uniform(0, 255, (4, 24, 24, 1)).astype(np.float32)
     features = OnnxBackend(export_network(network), features=True)(images)
     kernel, bias = network.layers[-1].layers[-1].get_weights()
@@ -140,7 +137,7 @@ def test_features_and_rebuilt_network():
         expected - expected.mean(1, keepdims=True),
         atol=1e-4,
     )
-    network = scaled(build_network("mini_xception", (24, 24, 1), 3))
+    network = add_scaling(build_network("mini_xception", (24, 24, 1), 3))
     rebuilt = build_described(*export_network(network).read())
     images = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 1)).astype(np.float32)
     np.testing.assert_array_equal(rebuilt(images), network(images))
@@ -152,15 +149,15 @@ def test_shared_layers_and_limits():
     other = keras.models.clone_model(body)
     other.set_weights([*body.get_weights()[:-2], *(w + 0.1 for w in body.get_weights()[-2:])])
     networks = {"one": describe_network(body), "two": describe_network(other)}
-    both = build_onnx_model(networks, half_precision=True)
-    alone = build_onnx_model({"one": networks["one"]}, half_precision=True)
-    assert len(both) < 1.2 * len(alone)
-    assert len(alone) < 0.6 * len(build_onnx_model({"one": networks["one"]}))
+    shared = build_onnx_model(networks, half_precision=True)
+    single = build_onnx_model({"one": networks["one"]}, half_precision=True)
+    assert len(shared) < 1.2 * len(single)
+    assert len(single) < 0.6 * len(build_onnx_model({"one": networks["one"]}))
     for name, network in (("one", body), ("two", other)):
         images = np.random.default_rng(0).uniform(0, 1, (3, 24, 24, 1)).astype(np.float32)
-        answers = OnnxBackend(OnnxNetwork(both, name))(images)
-        np.testing.assert_allclose(answers, network(images, training=False), atol=1e-3)
-        _, arrays = read_onnx_model(both, name)
+        outputs = OnnxBackend(OnnxNetwork(shared, name))(images)
+        np.testing.assert_allclose(outputs, network(images, training=False), atol=1e-3)
+        _, arrays = read_onnx_model(shared, name)
         for array, weights in zip(arrays, network.get_weights(), strict=True):
             np.testing.assert_allclose(array, weights, rtol=1e-3, atol=1e-6)
     images = keras.Input((64, 64, 1))
@@ -182,7 +179,7 @@ def test_shared_layers_and_limits():
         (keras.layers.Activation("mish"), "mish"),
     ],
 )
-def test_unsupported_layer_is_named(layer, problem):
+def test_unsupported_layers(layer, problem):
     network = keras.Sequential([keras.Input((8, 8, 1)), layer, keras.layers.Flatten()])
     with pytest.raises(ValueError, match=problem):
         export_network(network)

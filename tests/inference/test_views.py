@@ -16,30 +16,30 @@ def first_column(images):
     return tf.cast(images[:, :, 0, 0], tf.float32)
 
 
-def test_views_are_averaged(images):
-    answers = average_over_views(first_column, "flip")(tf.constant(images))
+def test_averaged_views(images):
+    averaged = average_over_views(first_column, "flip")(tf.constant(images))
     expected = (images[:, :, 0, 0].astype(float) + images[:, :, -1, 0]) / 2
-    np.testing.assert_allclose(answers, expected)
-    answer = average_over_views(lambda x: tf.cast(x[:, :, 3, 0], tf.float32) ** 2, "ten")
+    np.testing.assert_allclose(averaged, expected)
+    function = average_over_views(lambda x: tf.cast(x[:, :, 3, 0], tf.float32) ** 2, "ten")
     np.testing.assert_allclose(
-        answer(tf.constant(images)), answer(tf.constant(images[:, :, ::-1].copy())), rtol=1e-6
+        function(tf.constant(images)), function(tf.constant(images[:, :, ::-1].copy())), rtol=1e-6
     )
-    ones = average_over_views(lambda x: tf.ones((tf.shape(x)[0], 2)) * 0.5, "ten")
-    np.testing.assert_allclose(ones(tf.constant(images)), 0.5)
-    seen = []
-    average_over_views(lambda x: seen.append(x) or first_column(x), "ten")(tf.constant(images))
-    assert seen[0].shape == (40, 24, 24, 1)
+    constant = average_over_views(lambda x: tf.ones((tf.shape(x)[0], 2)) * 0.5, "ten")
+    np.testing.assert_allclose(constant(tf.constant(images)), 0.5)
+    views = []
+    average_over_views(lambda x: views.append(x) or first_column(x), "ten")(tf.constant(images))
+    assert views[0].shape == (40, 24, 24, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("views", ["flip", "ten"])
-def test_classifier_averages_views(views, small_network):
+def test_views_of_a_classifier(views, small_network):
     faces = make_faces(40, classes=["happy", "sad"], random_state=0)
     classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
-    alone = classifier.fit(faces.images, faces.labels).predict_proba(faces.images)
+    plain = classifier.fit(faces.images, faces.labels).predict_proba(faces.images)
     classifier.set_params(test_time_augmentation=views)
     averaged = classifier.predict_proba(faces.images)
     mirrored = classifier.predict_proba(faces.images[:, :, ::-1].copy())
     np.testing.assert_allclose(averaged, mirrored, atol=1e-5)
-    assert not np.allclose(averaged, alone, atol=1e-4)
+    assert not np.allclose(averaged, plain, atol=1e-4)
     np.testing.assert_allclose(averaged.sum(axis=1), 1, atol=1e-5)

@@ -37,10 +37,10 @@ def test_counts_and_order():
     assert legend == ["Training", "PublicTest", "empty"]
     # Hatches distinguish the sets without colour.
     assert display.bars_[0][0].get_hatch() != display.bars_[1][0].get_hatch()
-    one = ClassBalanceDisplay.from_labels(Y, sets=["Training", "PublicTest"] * 5)
-    two = ClassBalanceDisplay.from_labels({"Training": Y[::2], "PublicTest": Y[1::2]})
-    assert one.sets == two.sets == ["Training", "PublicTest"]
-    np.testing.assert_array_equal(one.counts, two.counts)
+    by_list = ClassBalanceDisplay.from_labels(Y, sets=["Training", "PublicTest"] * 5)
+    by_dict = ClassBalanceDisplay.from_labels({"Training": Y[::2], "PublicTest": Y[1::2]})
+    assert by_list.sets == by_dict.sets == ["Training", "PublicTest"]
+    np.testing.assert_array_equal(by_list.counts, by_dict.counts)
     display = ClassBalanceDisplay.from_labels({"large": Y * 10, "small": Y}, normalize=True)
     np.testing.assert_allclose(lengths(display), [[60, 30, 10]] * 2)
     assert bar_texts(display)[0] == "60 (60.0 %)"
@@ -60,7 +60,7 @@ def test_counts_and_order():
 @pytest.mark.slow
 @pytest.mark.parametrize("n_sets", [1, 4])
 def test_text_is_inside_the_figure(n_sets):
-    names = ["a rather long name of a class", *"bcdefgh"]
+    names = ["a class with a long name", *"bcdefgh"]
     sets = {f"set {number}": np.repeat(names, 1234) for number in range(n_sets)}
     display = ClassBalanceDisplay.from_labels(sets)
     display.figure_.canvas.draw()

@@ -24,10 +24,10 @@ CORNER = np.zeros((3, 8, 8))
 CORNER[:, :4, :4] = 1
 
 
-def test_baselines_and_patches():
+def test_curves_and_scores():
     shares, proba = deletion_curve(CornerBrightness(), IMAGES, CORNER, n_steps=8, baseline=0)
     np.testing.assert_allclose(shares, np.arange(9) / 8)
-    # The corner is a quarter of the image: it is deleted after two of eight steps.
+    # The corner, a quarter of the image, is deleted in the first two of eight steps.
     np.testing.assert_allclose(proba, [[1, 0.5, 0, 0, 0, 0, 0, 0, 0]] * 3, atol=1e-6)
     _, proba = insertion_curve(
         CornerBrightness(), IMAGES, CORNER, n_steps=8, baseline=0, target="light"
@@ -46,7 +46,6 @@ def test_baselines_and_patches():
         CornerBrightness(), IMAGES, CORNER, n_steps=2, baseline=0, target="dark"
     )
     np.testing.assert_allclose(dark, 1 - proba, atol=1e-6)
-    options = {"n_steps": 8, "baseline": 0, "target": "light"}
     constant = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
     assert constant == pytest.approx(0.5, abs=0.1)
     again = deletion_score(CornerBrightness(), IMAGES, np.zeros((3, 8, 8)), **options)
@@ -60,10 +59,10 @@ def test_baselines_and_patches():
         )
         expected = {3: [1, 7 / 16, 1 / 16, 0, 0], 4: [1, 0, 0, 0, 0]}[patch_size]
         np.testing.assert_allclose(proba[0], expected, atol=0.01)
-    for baseline, left in [("mean", 1 / 4), ("blur", 0.86), (51, 0.2)]:
+    for baseline, expected in [("mean", 1 / 4), ("blur", 0.86), (51, 0.2)]:
         light = (CORNER * 255).astype(np.uint8)
         _, proba = deletion_curve(CornerBrightness(), light, CORNER, n_steps=1, baseline=baseline)
-        assert proba[:, -1] == pytest.approx(left, abs=0.05)
+        assert proba[:, -1] == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize(

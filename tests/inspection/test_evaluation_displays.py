@@ -85,9 +85,9 @@ def test_matrix_groups_and_sets(matrix):
     group_b = report.groups[report.groups["group"] == "b"]["value"]
     np.testing.assert_allclose(display.errorbars_[1].lines[0].get_xdata(), group_b)
     assert legend(display.ax_) == ["a (n = 150)", "b (n = 140)", "c (n = 10)"]
-    # Small groups have open marks.
-    opened = [line for line in display.ax_.lines if line.get_markerfacecolor() == "white"]
-    assert [len(line.get_xdata()) for line in opened] == [0, 0, 4]
+    # Markers of small groups are open.
+    open_markers = [line for line in display.ax_.lines if line.get_markerfacecolor() == "white"]
+    assert [len(line.get_xdata()) for line in open_markers] == [0, 0, 4]
     sets = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]], bool)
     display = inspection.PredictionSetDisplay.from_predictions(
         ["a", "b", "a", "b"], sets, labels=["a", "b", "c"], confidence=0.8
@@ -111,9 +111,9 @@ def test_robustness_and_shared_axes(robustness, blobs):
         inspection.RobustnessDisplay(robustness).plot(score="f1")
     with pytest.raises(ValueError, match="no corruptions to draw"):
         inspection.RobustnessDisplay(robustness[:1]).plot()
+    estimator, X, y = blobs
+    proba = estimator.predict_proba(X)
     for display, n_entries in [(inspection.ReliabilityDisplay, 3), (inspection.CoverageDisplay, 2)]:
-        estimator, X, y = blobs
-        proba = estimator.predict_proba(X)
         one = display.from_predictions(y, proba, name="one")
         two = display.from_predictions(y, proba, ax=one.ax_, name="two")
         assert one.ax_ is two.ax_
@@ -130,7 +130,7 @@ def ratings():
 
 def test_points_and_concordance(ratings):
     y, predicted = ratings
-    display = CircumplexDisplay.from_predictions(y, predicted, name="mine")
+    display = CircumplexDisplay.from_predictions(y, predicted, name="regressor")
     np.testing.assert_allclose(display.points_.get_offsets(), predicted)
     segments = display.lines_.get_segments()
     assert len(segments) == 150
@@ -140,20 +140,18 @@ def test_points_and_concordance(ratings):
     np.testing.assert_allclose(display.concordance_, expected)
     texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert texts[0] == "ratings"
-    assert texts[1].startswith(f"mine: concordance {expected[0]:.2f} of valence")
+    assert texts[1].startswith(f"regressor: concordance {expected[0]:.2f} of valence")
     assert {text.get_text() for text in display.ax_.texts} >= {"happy", "sad", "angry"}
     one = CircumplexDisplay.from_predictions(y, predicted)
     two = CircumplexDisplay.from_predictions(y, y, name="other", ax=one.ax_)
     assert two.ax_ is one.ax_
     assert len(one.ax_.get_legend().get_texts()) == 3
     assert not np.allclose(one.points_.get_facecolor(), two.points_.get_facecolor())
-    y, _ = ratings
     constant = DummyRegressor().fit(y, y)
     display = CircumplexDisplay.from_estimator(constant, y)
     assert display.lines_ is None
     assert display.concordance_ is None
     np.testing.assert_allclose(display.points_.get_offsets()[0], y.mean(axis=0))
-    y, predicted = ratings
     with pytest.raises(ValueError, match=r"y_pred has the shape \(200, 1\)"):
         CircumplexDisplay.from_predictions(y, predicted[:, :1])
     with pytest.raises(ValueError, match="y_true holds 199 images, but y_pred 200"):

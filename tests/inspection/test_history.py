@@ -22,7 +22,7 @@ def fitted(history=HISTORY, fine_tune_epoch=None):
     return SimpleNamespace(history_=history, fine_tune_epoch_=fine_tune_epoch)
 
 
-def entries(axis):
+def legend(axis):
     return [text.get_text() for text in axis.get_legend().get_texts()]
 
 
@@ -38,20 +38,20 @@ def test_panels_and_legends():
     np.testing.assert_array_equal(display.lines_[0].get_xdata(), [1, 2, 3, 4])
     np.testing.assert_array_equal(display.lines_[3].get_ydata(), HISTORY["val_accuracy"])
     loss, accuracy = HistoryDisplay(HISTORY).plot().axes_
-    assert "best: 1.3 in epoch 3" in entries(loss)
-    assert "best: 0.6 in epoch 4" in entries(accuracy)
+    assert "best: 1.3 in epoch 3" in legend(loss)
+    assert "best: 0.6 in epoch 4" in legend(accuracy)
     rings = [line for line in loss.lines if line.get_markerfacecolor() == "none"]
     assert [(*ring.get_xdata(), *ring.get_ydata()) for ring in rings] == [(3, 1.3)]
     display = HistoryDisplay(HISTORY).plot(metrics=["accuracy", "learning_rate"])
     assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
-    assert entries(display.axes_[1]) == ["training"]
+    assert legend(display.axes_[1]) == ["training"]
     display = HistoryDisplay.from_histories(
         {"cnn4": HISTORY, "vgg": fitted({"loss": [3.0, 2.0, 1.0]}, fine_tune_epoch=1)}
     )
     loss, accuracy = display.axes_
     styles = ["training", "validation", "best in validation", "fine-tuning"]
-    assert entries(loss) == ["cnn4: 1.3 in epoch 3", "vgg", *styles]
-    assert "vgg" not in entries(accuracy)
+    assert legend(loss) == ["cnn4: 1.3 in epoch 3", "vgg", *styles]
+    assert "vgg" not in legend(accuracy)
     assert vertical_lines(loss) == [1.5]
     first, _, second = display.lines_[:3]
     assert first.get_color() != second.get_color()
@@ -64,11 +64,11 @@ def test_panels_and_legends():
     assert long.lines_[0].get_markevery() >= 20
     for metric in ["mean_absolute_error", "mae", "mse", "log_loss"]:
         display = HistoryDisplay({f"val_{metric}": [3.0, 1.0, 2.0]}).plot()
-        assert "best: 1 in epoch 2" in entries(display.axes_[0])
+        assert "best: 1 in epoch 2" in legend(display.axes_[0])
     for epoch, lines in [(2, [2.5]), (None, [])]:
         for axis in HistoryDisplay.from_estimator(fitted(fine_tune_epoch=epoch)).axes_:
             assert vertical_lines(axis) == lines
-            assert ("fine-tuning" in entries(axis)) == bool(lines)
+            assert ("fine-tuning" in legend(axis)) == bool(lines)
     for metrics in [["val_loss"], ["f1"], [], "loss"]:
         with pytest.raises(ValueError, match=r"metrics=.*'accuracy', 'loss', 'learning_rate'"):
             HistoryDisplay(HISTORY).plot(metrics=metrics)
@@ -91,7 +91,7 @@ def test_invalid_arguments_and_axes():
 
 @pytest.mark.slow
 def test_legends():
-    names = [f"a fit with a rather long name {number}" for number in range(6)]
+    names = [f"a fit with a long name {number}" for number in range(6)]
     display = HistoryDisplay.from_histories(dict.fromkeys(names, HISTORY))
     display.figure_.canvas.draw()
     for axis in display.axes_:
@@ -108,7 +108,7 @@ def test_legends():
         ({"val_accuracy": [np.nan] * 3}, None, ["validation"]),
         ([{"loss": [1.0]}, {"loss": [2.0]}], None, ["fit 1", "fit 2", "training"]),
     ]:
-        assert entries(HistoryDisplay(history, name=name).plot().axes_[0]) == expected
+        assert legend(HistoryDisplay(history, name=name).plot().axes_[0]) == expected
 
 
 @pytest.mark.parametrize(

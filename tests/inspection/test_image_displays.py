@@ -6,7 +6,7 @@ from skfer.evaluation import label_report, leak_audit
 from skfer.inspection import ImageGridDisplay, LabelReportDisplay, LeakDisplay
 
 FACES = make_faces(40, classes=["happy", "sad", "surprise"], size=32, random_state=0)
-WRONG = {3: 0.9, 8: 0.98, 20: 0.95}  # rows with a wrong label: probability of the true one
+WRONG = {3: 0.9, 8: 0.98, 20: 0.95}  # probability of the true label in rows with a wrong label
 
 
 def rows(display):
@@ -26,18 +26,17 @@ def test_sampled_images():
     ):
         assert (FACES.labels[indices] == label).all()
         np.testing.assert_array_equal(images, FACES.images[indices])
-    drawn = [
+    samples = [
         np.concatenate(
             ImageGridDisplay.from_data(FACES.images, FACES.labels, random_state=seed).indices
         ).tolist()
         for seed in (0, 0, 1)
     ]
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert len(set(drawn[0])) == len(drawn[0])
+    assert samples[0] == samples[1] != samples[2]
+    assert len(set(samples[0])) == len(samples[0])
 
 
-def test_only_sampled_images_are_read(photo_files):
-    # No other path of the batch exists.
+def test_other_images_are_not_read(photo_files):
     paths = [f"missing/{number}.png" for number in range(50_000)] + photo_files
     labels = ["absent"] * 50_000 + ["one", "one", "two", "two"]
     display = ImageGridDisplay.from_data(paths, labels, classes=["two", "one"], n_images=2)
@@ -64,15 +63,15 @@ def test_aspect_ratio_and_scales(photo_files, astronaut):
     gray = np.array([[0, 51], [102, 255]], np.uint8)
     color = np.stack([gray, gray // 2, gray // 3], axis=-1)
     display = ImageGridDisplay.from_data([gray, color], ["gray", "colour"])
-    shown_color, shown_gray = (image.get_array() for image in display.images_)
-    np.testing.assert_allclose(shown_gray, gray / 255, rtol=1e-6)
-    np.testing.assert_allclose(shown_color, color / 255, rtol=1e-6)
+    drawn_color, drawn_gray = (image.get_array() for image in display.images_)
+    np.testing.assert_allclose(drawn_gray, gray / 255, rtol=1e-6)
+    np.testing.assert_allclose(drawn_color, color / 255, rtol=1e-6)
     rng = np.random.default_rng(0)
     display = ImageGridDisplay.from_data(rng.random((4, 64 * 64)), [0, 0, 1, 1])
     assert {image.get_array().shape for image in display.images_} == {(64, 64)}
     display = ImageGridDisplay.from_data(FACES.images[:4], ["a", "b", "b", "b"], n_images=3)
     assert [len(row) for row in display.images] == [1, 3]
-    for low, high, shown in [
+    for low, high, expected in [
         (0, 1, (0.25, 0.75)),
         (0, 255, (0.25, 0.75)),
         (-1, 1, (0.25, 0.75)),
@@ -83,10 +82,10 @@ def test_aspect_ratio_and_scales(photo_files, astronaut):
         images[0], images[1] = low + quarter, high - quarter
         display = ImageGridDisplay.from_data(images, [0, 1])
         values = [image.get_array().flat[0] for image in display.images_]
-        np.testing.assert_allclose(values, shown)
+        np.testing.assert_allclose(values, expected)
 
 
-def test_predictions_below_images():
+def test_predictions():
     predicted = FACES.labels.copy()
     predicted[FACES.labels == "sad"] = "happy"
     display = ImageGridDisplay.from_data(FACES.images, FACES.labels, y_pred=predicted, n_images=2)
@@ -127,26 +126,26 @@ def test_invalid_grid_parameters(options, message):
 def report():
     proba = 0.8 * np.eye(3)[FACES.target] + 0.1
     proba /= proba.sum(axis=1, keepdims=True)
-    given = FACES.labels.copy()
-    for row, sure in WRONG.items():
-        given[row] = "sad" if FACES.labels[row] == "happy" else "happy"
-        proba[row] = (1 - sure) / 2
-        proba[row, FACES.target[row]] = sure
-    return label_report(given, proba)
+    labels = FACES.labels.copy()
+    for row, probability in WRONG.items():
+        labels[row] = "sad" if FACES.labels[row] == "happy" else "happy"
+        proba[row] = (1 - probability) / 2
+        proba[row, FACES.target[row]] = probability
+    return label_report(labels, proba)
 
 
 def test_label_report(report, photo_files):
     display = LabelReportDisplay.from_report(report, FACES.images)
-    shown = np.concatenate(display.indices)
-    assert sorted(shown) == sorted(WRONG)
+    rows = np.concatenate(display.indices)
+    assert sorted(rows) == sorted(WRONG)
     for label, indices in zip(display.classes, display.indices, strict=True):
-        doubts = [WRONG[row] for row in indices]
-        assert doubts == sorted(doubts, reverse=True)
+        probabilities = [WRONG[row] for row in indices]
+        assert probabilities == sorted(probabilities, reverse=True)
         assert (report.set_index("row").loc[indices, "given"] == label).all()
     drawn = [image for images in display.images for image in images]
-    np.testing.assert_array_equal(drawn, FACES.images[shown])
+    np.testing.assert_array_equal(drawn, FACES.images[rows])
     suggested = [text.get_text().split()[-1] for text in display.text_]
-    assert suggested == FACES.labels[shown].tolist()
+    assert suggested == FACES.labels[rows].tolist()
     (label,) = report.loc[:0, "given"]
     display = LabelReportDisplay.from_report(report, FACES.images, n_images=1, classes=[label])
     assert [indices.tolist() for indices in display.indices] == [[8]]
@@ -162,9 +161,8 @@ def test_label_report(report, photo_files):
         LabelReportDisplay.from_report(report, FACES.images, n_images=0)
     with pytest.raises(ValueError, match=r"classes=\['surprise'\] must be some of the labels with"):
         LabelReportDisplay.from_report(report, FACES.images, classes=["surprise"])
-    right = report.assign(issue=False)
     with pytest.raises(ValueError, match="flags no label"):
-        LabelReportDisplay.from_report(right, FACES.images)
+        LabelReportDisplay.from_report(report.assign(issue=False), FACES.images)
 
 
 @pytest.fixture(scope="module")
@@ -186,16 +184,16 @@ def test_leaked_pairs(leaks):
     )
     assert display.images_[0].get_extent()[3] < display.images_[1].get_extent()[3]
     assert display.pairs["similarity"].is_monotonic_decreasing
-    drawn = [
+    displays = [
         LeakDisplay.from_audit(
             audit, list(train), list(test / 255), kind="near copy", n_pairs=2, random_state=seed
         )
         for seed in (0, 0, 3)
     ]
-    assert set(drawn[0].pairs["kind"]) == {"near copy"}
-    assert len(drawn[0].text_) == 2
-    assert drawn[0].pairs.equals(drawn[1].pairs)
-    assert not drawn[0].pairs.equals(drawn[2].pairs)
+    assert set(displays[0].pairs["kind"]) == {"near copy"}
+    assert len(displays[0].text_) == 2
+    assert displays[0].pairs.equals(displays[1].pairs)
+    assert not displays[0].pairs.equals(displays[2].pairs)
     with pytest.raises(ValueError, match="kind='mirrored copy': the audit found no such pairs"):
         LeakDisplay.from_audit(audit, train, test, kind="mirrored copy")
     with pytest.raises(ValueError, match="n_pairs=0"):

@@ -32,7 +32,7 @@ CLASSES = ["happy", "sad", "surprise"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_one_map_for_each_image(fitted, faces, function):
+def test_maps(fitted, faces, function):
     result = function(fitted, faces.images)
     assert result.maps.shape == (70, 24, 24)
     assert result.maps.dtype == np.float32
@@ -47,12 +47,10 @@ def test_targets(fitted, faces, function):
     by_class = {name: function(fitted, images, target=name) for name in CLASSES}
     assert by_class["sad"].target.tolist() == ["sad"] * 3
     mixed = function(fitted, images, target=CLASSES)
-    for place, name in enumerate(CLASSES):
-        np.testing.assert_allclose(
-            mixed.maps[place], by_class[name].maps[place], rtol=1e-3, atol=1e-6
-        )
-        assert mixed.proba[place] == pytest.approx(
-            fitted.predict_proba(images)[place, list(fitted.classes_).index(name)]
+    for row, name in enumerate(CLASSES):
+        np.testing.assert_allclose(mixed.maps[row], by_class[name].maps[row], rtol=1e-3, atol=1e-6)
+        assert mixed.proba[row] == pytest.approx(
+            fitted.predict_proba(images)[row, list(fitted.classes_).index(name)]
         )
     assert not np.allclose(by_class["sad"].maps, by_class["happy"].maps)
 
@@ -70,14 +68,14 @@ def test_saliency_is_the_gradient(fitted, faces):
         step[0, row, column] = 0.5
         slope = score(image + step) - score(image - step)
         assert result.maps[0, row, column] == pytest.approx(abs(slope), rel=0.05, abs=2e-5)
-    one, again, other = (
+    first, second, third = (
         saliency(fitted, faces.images, smooth=3, random_state=seed).maps for seed in (0, 0, 1)
     )
-    np.testing.assert_array_equal(one, again)
-    assert not np.allclose(one, other)
-    plain, still = saliency(fitted, faces.images), saliency(fitted, faces.images, smooth=2, noise=0)
-    np.testing.assert_allclose(still.maps, plain.maps, rtol=1e-3, atol=1e-6)
-    saliency(fitted, faces.images)
+    np.testing.assert_array_equal(first, second)
+    assert not np.allclose(first, third)
+    plain = saliency(fitted, faces.images)
+    without_noise = saliency(fitted, faces.images, smooth=2, noise=0)
+    np.testing.assert_allclose(without_noise.maps, plain.maps, rtol=1e-3, atol=1e-6)
     graph = fitted._inspecting["saliency"]
     traced = dict(graph._graphs)
     for n in (1, 3, 70):
@@ -87,8 +85,8 @@ def test_saliency_is_the_gradient(fitted, faces):
 
 
 def test_grad_cam_and_occlusion(fitted, faces):
-    # The head averages the last feature map and has one weight for each channel and class. The
-    # Grad-CAM weight is this weight minus its mean over the classes, over the number of pixels.
+    # The head averages the last feature map and has a weight for each channel and class. Grad-CAM
+    # subtracts the mean over the classes and divides by the number of pixels.
     body = fitted.network_.layers[-1]
     last_map = keras.Model(body.inputs[0], body.layers[-4].output)
     channels = np.asarray(last_map(faces.images[..., np.newaxis] / np.float32(255)))
@@ -155,12 +153,8 @@ def test_classifiers_without_network(faces):
     assert ((scores > 0) & (scores < 1)).all()
     assert region_importance(linear, images, labels).score == linear.score(images, labels)
     for function in [saliency, grad_cam]:
-        trees = make_pipeline(
-            skfer.ImageResizer(24), skfer.HOGDescriptor(), LogisticRegression(max_iter=1000)
-        )
-        trees.fit(faces.images, faces.labels)
         with pytest.raises(TypeError, match=r"is a LogisticRegression.* occlusion_sensitivity"):
-            function(trees, faces.images)
+            function(linear, faces.images)
 
 
 @pytest.mark.slow
@@ -173,7 +167,7 @@ def test_backends_changed_weights_and_threads(fitted, faces):
     classifier.network_.set_weights([2 * w for w in classifier.network_.get_weights()])
     assert not np.allclose(grad_cam(classifier, faces.images).maps, before)
     classifier = pickle.loads(pickle.dumps(fitted))
-    unused = pickle.dumps(classifier)
+    pickled = pickle.dumps(classifier)
     attributes = set(vars(classifier))
     parts = np.array_split(faces.images, 10)
     with ThreadPoolExecutor(4) as pool:
@@ -181,7 +175,7 @@ def test_backends_changed_weights_and_threads(fitted, faces):
         list(pool.map(lambda X: grad_cam(classifier, X), parts))
     np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-6)
     assert set(vars(classifier)) == attributes
-    assert len(pickle.dumps(classifier)) == pytest.approx(len(unused), abs=100)
+    assert len(pickle.dumps(classifier)) == pytest.approx(len(pickled), abs=100)
 
 
 @pytest.mark.slow
@@ -199,12 +193,12 @@ def test_other_networks(tmp_path, faces):
         [keras.Input((24, 24, 1)), keras.layers.Conv2D(4, 3, name="inside")], name="base"
     )
     head = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Softmax()])
-    whole = keras.Sequential(
+    model = keras.Sequential(
         [keras.Input((24, 24, 1)), base, keras.layers.GlobalAveragePooling2D(), head]
     )
-    whole.save(tmp_path / "whole.keras")
+    model.save(tmp_path / "model.keras")
     classifier = skfer.FacialExpressionClassifier.from_keras(
-        tmp_path / "whole.keras", classes=["surprise", "happy", "sad"]
+        tmp_path / "model.keras", classes=["surprise", "happy", "sad"]
     )
     maps = np.stack([grad_cam(classifier, faces.images, target=name).maps for name in CLASSES])
     assert maps.shape == (3, 70, 24, 24)
@@ -291,21 +285,21 @@ DISPLAYS = [SaliencyDisplay, GradCAMDisplay, OcclusionDisplay]
 
 
 @pytest.mark.parametrize("display", DISPLAYS)
-def test_images_maps_and_classes(fitted, faces, display):
+def test_displays(fitted, faces, display):
     drawn = display.from_estimator(fitted, faces.images[:4], target="sad")
     assert isinstance(drawn, display)
     assert len(drawn.images_) == len(drawn.maps_) == len(drawn.text_) == 4
     proba = fitted.predict_proba(faces.images[:4])[:, 1]
     assert [text.get_text() for text in drawn.text_] == [f"sad {share:.2f}" for share in proba]
-    for shown, image in zip(drawn.images_, faces.images, strict=False):
-        np.testing.assert_allclose(shown.get_array(), image / 255, rtol=1e-6)
-    for shown, values in zip(drawn.maps_, drawn.maps, strict=True):
-        np.testing.assert_array_equal(shown.get_array(), values)
+    for artist, image in zip(drawn.images_, faces.images, strict=False):
+        np.testing.assert_allclose(artist.get_array(), image / 255, rtol=1e-6)
+    for artist, values in zip(drawn.maps_, drawn.maps, strict=True):
+        np.testing.assert_array_equal(artist.get_array(), values)
 
 
 def test_layout_scale_and_invalid_maps(fitted, faces):
-    found = grad_cam(fitted, faces.images[:8])
-    drawn = GradCAMDisplay(**found).plot(n_columns=3)
+    maps = grad_cam(fitted, faces.images[:8])
+    drawn = GradCAMDisplay(**maps).plot(n_columns=3)
     assert len(drawn.maps_) == 8
     left = [image.get_extent()[0] for image in drawn.images_]
     assert left[0] == left[3] == left[6]

@@ -31,7 +31,7 @@ def residual_network():
     return keras.Model(inputs, layers.Dense(3, activation="softmax")(x), name="residual")
 
 
-def behind_scaling(body):
+def add_scaling(body):
     pixels = keras.Input(body.input_shape[1:])
     return keras.Model(pixels, body(layers.Rescaling(1 / 255)(pixels)))
 
@@ -40,7 +40,7 @@ def labels(display):
     return [text.get_text() for text in display.text_]
 
 
-def test_table_of_layers(small_network):
+def test_layer_table(small_network):
     network = build_network("little_vgg", (32, 32, 3), 5)
     table = layer_table(network)
     assert table.columns.tolist() == ["layer", "type", "output_shape", "parameters", "trainable"]
@@ -59,12 +59,12 @@ def test_table_of_layers(small_network):
     assert table.loc["second", "trainable"] == table.loc["second", "parameters"]
     for wrap in [lambda estimator: estimator, lambda e: Pipeline([("c", e)])]:
         body = small_network((16, 16, 1), 3)
-        estimator = wrap(SimpleNamespace(network_=behind_scaling(body)))
+        estimator = wrap(SimpleNamespace(network_=add_scaling(body)))
         assert layer_table(estimator).equals(layer_table(body))
         assert labels(plot_network(estimator)) == labels(plot_network(body))
 
 
-def test_layers_of_one_shape_share_a_box(small_network):
+def test_boxes_and_shortcuts(small_network):
     display = plot_network(small_network((16, 16, 1), 3, dropout=0.25))
     assert labels(display) == [
         "Input",
@@ -80,15 +80,19 @@ def test_layers_of_one_shape_share_a_box(small_network):
     assert display.figure_ is display.ax_.figure
     display = plot_network(residual_network())
     kinds = [line.kind for line in display.lines]
-    skips = [
-        (kinds[source], kinds[place])
-        for place, line in enumerate(display.lines)
+    shortcuts = [
+        (kinds[source], kinds[row])
+        for row, line in enumerate(display.lines)
         for source in line.inputs
-        if place - source > 1
+        if row - source > 1
     ]
-    # The first block's input to its sum; the second's to its first convolution, and the
-    # projection, which is drawn before the longer branch, to its sum.
-    assert skips == [("convolution", "merge"), ("merge", "convolution"), ("convolution", "merge")]
+    # The first block has an arc from its input to its sum. The second block, drawn below its
+    # projection, has one from its input to its first convolution and one from the projection.
+    assert shortcuts == [
+        ("convolution", "merge"),
+        ("merge", "convolution"),
+        ("convolution", "merge"),
+    ]
     assert len(display.arcs_) == 3
 
 
@@ -105,16 +109,16 @@ def test_nested_and_subclassed_networks(tiny_network):
     assert labels(display) == ["Input", "Dense 4", "Add", "Dense 2"]
     assert display.lines[2].inputs == (0, 1)
 
-    class Own(keras.Model):
+    class Subclassed(keras.Model):
         def __init__(self):
-            super().__init__(name="own")
+            super().__init__(name="subclassed")
             self.hidden = layers.Dense(4, activation="relu")
             self.out = layers.Dense(2)
 
         def call(self, x):
             return self.out(self.hidden(x))
 
-    network = Own()
+    network = Subclassed()
     network(np.zeros((1, 3), np.float32))
     display = plot_network(network)
     assert labels(display) == ["Dense 4, relu", "Dense 2"]
@@ -145,13 +149,13 @@ def test_text_does_not_overlap(make, small):
         assert extent.y1 <= area.y1 + 1
 
 
-@pytest.mark.parametrize("show", [layer_table, plot_network])
-def test_invalid_networks(show):
+@pytest.mark.parametrize("function", [layer_table, plot_network])
+def test_invalid_networks(function):
     with pytest.raises(ValueError, match=r"Unknown network 'little_vg'.*Did you mean 'little_vgg'"):
-        show("little_vg")
+        function("little_vg")
     with pytest.raises(ValueError, match=r"network is of type int; it must be a keras\.Model"):
-        show(4)
+        function(4)
     with pytest.raises(NotFittedError, match="FacialExpressionClassifier has no network_"):
-        show(FacialExpressionClassifier())
-    with pytest.raises(ValueError, match="'loose' is not built"):
-        show(keras.Sequential([layers.Dense(2)], name="loose"))
+        function(FacialExpressionClassifier())
+    with pytest.raises(ValueError, match="'unbuilt' is not built"):
+        function(keras.Sequential([layers.Dense(2)], name="unbuilt"))

@@ -18,7 +18,7 @@ CLASS_METHODS = [
 IMAGES = np.zeros((3, 8, 8), np.uint8)
 MATRIX = pd.DataFrame(
     {
-        **{"estimator": ["mine"], "dataset": ["FER2013"], "metric": ["accuracy"], "value": [0.7]},
+        **{"estimator": ["a"], "dataset": ["FER2013"], "metric": ["accuracy"], "value": [0.7]},
         **{"low": [0.6], "high": [0.8], "images": [100], "n_labels": [7]},
     }
 )
@@ -60,7 +60,7 @@ def no_matplotlib(monkeypatch):
 
 
 @pytest.mark.parametrize("name", INTO_AXES)
-def test_given_axes_are_used(name):
+def test_axes(name):
     _, axis = plt.subplots()
     display = INTO_AXES[name](axis)
     assert getattr(display, "ax_", None) is axis or display.axes_.tolist() == [axis]
@@ -68,15 +68,16 @@ def test_given_axes_are_used(name):
 
 
 @pytest.mark.parametrize("draw", [*INTO_AXES.values(), *NEW_FIGURES.values()])
-def test_missing_matplotlib_is_named_when_plotting(draw, no_matplotlib):
+def test_missing_matplotlib(draw, no_matplotlib):
     arguments = [None] if draw in INTO_AXES.values() else []
     with pytest.raises(ImportError, match=r'(Display\.|plot_network).*pip install "skfer\[plot\]"'):
         draw(*arguments)
 
 
 @pytest.mark.parametrize("method", CLASS_METHODS)
-def test_missing_matplotlib_is_named_before_any_work(method, no_matplotlib):
+def test_missing_matplotlib_in_class_methods(method, no_matplotlib):
     parameters = inspect.signature(method).parameters.values()
+    # The error comes before the arguments, all None, are used.
     required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     arguments = [None] * len(required)
     name = f"{method.__self__.__name__}.{method.__name__}"

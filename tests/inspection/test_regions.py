@@ -35,8 +35,8 @@ def test_masks_and_weights():
     assert masks["left"].tolist() == [[True] * 4 + [False] * 4] * 4
     assert masks["low"].tolist() == [[False] * 8] * 3 + [[True] * 8]
     boxes = np.array([(0, 0, 1, 0.5), (0, 0.5, 1, 0.5)])
-    one, two = region_masks((4, 4), {"half": boxes})["half"]
-    np.testing.assert_array_equal(one, ~two)
+    upper, lower = region_masks((4, 4), {"half": boxes})["half"]
+    np.testing.assert_array_equal(upper, ~lower)
     masks = region_masks((48, 48))
     assert list(masks) == list(FACE_REGIONS) == ["brows", "eyes", "nose", "mouth"]
     assert sum(mask.astype(int) for mask in masks.values()).max() == 1
@@ -72,17 +72,17 @@ def test_importance_and_resized_regions(bright):
     np.testing.assert_allclose(result.importances_std, result.importances.std(axis=1))
     again = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
     np.testing.assert_array_equal(result.importances, again.importances)
-    by_loss = region_importance(
+    with_loss = region_importance(
         BrightPatch(), images, y, regions=halves, scoring="neg_log_loss", random_state=0
     )
-    assert by_loss.score < 0
-    assert by_loss.importances_mean[0] > 10 * abs(by_loss.importances_mean[1])
+    assert with_loss.score < 0
+    assert with_loss.importances_mean[0] > 10 * abs(with_loss.importances_mean[1])
     before = images.copy()
     widths = np.where(np.arange(40) % 3 == 0, 0.5, 0.75)
     boxes = np.column_stack([np.zeros(40), np.zeros(40), widths, np.ones(40)])
-    masks = region_masks((12, 12), {"around the spot": boxes})
-    masks["mostly empty"] = np.zeros((40, 12, 12), bool)
-    masks["mostly empty"][0] = True
+    masks = region_masks((12, 12), {"varying width": boxes})
+    masks["first image"] = np.zeros((40, 12, 12), bool)
+    masks["first image"][0] = True
     result = region_importance(BrightPatch(), images, y, regions=masks, random_state=0)
     assert 0.3 < result.importances_mean[0] < 0.7
     assert result.importances_mean[1] == 0

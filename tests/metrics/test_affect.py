@@ -80,8 +80,8 @@ def test_circumplex():
     order = ["happy", "surprise", "fear", "angry", "disgust", "contempt", "sad"]
     angles = [np.arctan2(*CIRCUMPLEX[name][::-1]) % (2 * np.pi) for name in order]
     assert (np.diff(angles) > 0).all()
-    by_votes = expressions_to_affect([[3, 1]], ["Sadness", "joy"])
-    np.testing.assert_allclose(by_votes, expressions_to_affect([[0.75, 0.25]], ["sad", "happy"]))
+    from_votes = expressions_to_affect([[3, 1]], ["Sadness", "joy"])
+    np.testing.assert_allclose(from_votes, expressions_to_affect([[0.75, 0.25]], ["sad", "happy"]))
     faces = make_faces(60, random_state=0)
     truth = np.column_stack([faces.valence, faces.arousal])
     mapped = expressions_to_affect(np.eye(7)[faces.target], faces.target_names)
@@ -98,6 +98,6 @@ def test_circumplex():
         ([[1.0, -0.5]], ["happy", "sad"], "must not be negative"),
     ],
 )
-def test_invalid_probabilities_of_expressions(probabilities, classes, message):
+def test_invalid_probabilities(probabilities, classes, message):
     with pytest.raises(ValueError, match=message):
         expressions_to_affect(probabilities, classes)

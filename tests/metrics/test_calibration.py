@@ -47,8 +47,8 @@ def test_bins():
 
 
 def test_temperature(calibrated):
+    logits, _ = calibrated
     for temperature in [0.25, 0.5, 1, 1.7, 10]:
-        logits, _ = calibrated
         np.testing.assert_allclose(
             apply_temperature(softmax(logits, axis=1), temperature),
             softmax(logits / temperature, axis=1),
@@ -81,7 +81,7 @@ def test_fitted_temperature(calibrated, factor):
     proba = softmax(logits * factor, axis=1)
     temperature = fit_temperature(labels, proba, labels=LABELS)
     assert temperature == pytest.approx(factor, rel=0.05)
-    # The minimum of the log loss, up to the tolerance of the search.
+    # The log loss is at its minimum, up to the tolerance of the search.
     minimum = log_loss(labels, apply_temperature(proba, temperature))
     for change in (0.97, 1.03):
         assert minimum <= log_loss(labels, apply_temperature(proba, temperature * change)) + 1e-9
@@ -110,7 +110,7 @@ def test_invalid_labels_and_probabilities(y_true, y_proba, labels, message):
 
 
 def posteriors(prior, n=20_000, seed=0):
-    """Sample labels at a prior; return likelihoods and posteriors at the training prior too."""
+    """Return labels sampled at a prior, their likelihoods and posteriors at the training prior."""
     rng = np.random.default_rng(seed)
     codes = rng.choice(3, n, p=prior)
     likelihoods = norm.pdf(rng.normal(MEANS[codes])[:, None], MEANS)
@@ -125,9 +125,9 @@ def test_class_prior():
     expected /= expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(apply_class_prior(proba, TRAIN_PRIOR, prior), expected)
     proba = posteriors(TRAIN_PRIOR, n=50)[2].astype(np.float32)
-    same = apply_class_prior(proba, TRAIN_PRIOR, TRAIN_PRIOR)
-    assert same.dtype == np.float32
-    np.testing.assert_allclose(same, proba, rtol=1e-6)
+    adapted = apply_class_prior(proba, TRAIN_PRIOR, TRAIN_PRIOR)
+    assert adapted.dtype == np.float32
+    np.testing.assert_allclose(adapted, proba, rtol=1e-6)
     proba = posteriors(TRAIN_PRIOR, n=50)[2]
     np.testing.assert_allclose(
         apply_class_prior(proba, TRAIN_PRIOR * 500, [1, 1, 2]),
@@ -157,6 +157,6 @@ def test_class_prior():
         ([1.0, 0.0], [0.5, 0.5], r"train_prior\[1\] is 0"),
     ],
 )
-def test_invalid_shares(train_prior, class_prior, message):
+def test_invalid_priors(train_prior, class_prior, message):
     with pytest.raises(ValueError, match=message):
         apply_class_prior([[0.5, 0.5]], train_prior, class_prior)

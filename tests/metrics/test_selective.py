@@ -19,11 +19,11 @@ SETS = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 1]], bool)
 
 def test_scores_and_thresholds():
     coverage, accuracy, thresholds = coverage_curve(Y, PROBA)
-    # The two predictions with 0.8, one of them wrong, have the same threshold.
+    # The two predictions with 0.8, one of which is wrong, share a threshold.
     np.testing.assert_allclose(thresholds, [0.9, 0.8, 0.6, 0.55])
     np.testing.assert_allclose(coverage, [0.2, 0.6, 0.8, 1])
     np.testing.assert_allclose(accuracy, [1, 2 / 3, 3 / 4, 3 / 5])
-    # The accuracy is 2/3 at 0.8, and 3/4 at 0.6 with more answers than at 0.9.
+    # The accuracy is 2/3 at 0.8 and 3/4 at 0.6, where the coverage is higher than at 0.9.
     assert threshold_for_accuracy(Y, PROBA, 0.7) == 0.6
     assert threshold_for_accuracy(Y, PROBA, 0.6) == 0.55
     assert threshold_for_accuracy(Y, PROBA, 1.0) == 0.9

@@ -10,7 +10,7 @@ from skfer.persistence._model_file import write_archive
 
 @pytest.fixture(scope="session")
 def unpacked():
-    """A function that returns the content and the arrays of a model file."""
+    """A function that returns the JSON content and the arrays of a model file."""
 
     def read(path):
         with zipfile.ZipFile(path) as archive:
@@ -22,7 +22,7 @@ def unpacked():
 
 @pytest.fixture
 def sealed(tmp_path):
-    """A function that writes a file with a valid checksum, as an attacker would."""
+    """A function that writes a file with any content and a valid checksum."""
 
     def write(content, arrays=()):
         path = tmp_path / "sealed.skfer"

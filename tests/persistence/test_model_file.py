@@ -1,3 +1,4 @@
+import hashlib
 import json
 import zipfile
 
@@ -5,7 +6,7 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from _utils import MODELS, is_too_new, read_record_of, small_network, tiny_network
+from _utils import MODELS, is_too_new, read_record, small_network, tiny_network
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -34,7 +35,7 @@ def content(classifier, unpacked, tmp_path_factory):
     return json.dumps(values), arrays
 
 
-def test_pipeline_is_restored(classifier, tmp_path, astronaut):
+def test_pipeline(classifier, tmp_path, astronaut):
     pipeline = Pipeline(
         [
             ("cropper", skfer.FaceCropper(margin=0.25, on_missing="blank", n_jobs=2)),
@@ -48,11 +49,11 @@ def test_pipeline_is_restored(classifier, tmp_path, astronaut):
         loaded.predict_proba([astronaut]), pipeline.predict_proba([astronaut])
     )
     assert repr(loaded) == repr(pipeline)
-    again = loaded["classifier"]
+    restored = loaded["classifier"]
     for name in ("classes_", "history_", "n_iter_", "image_shape_", "pixel_range_", "_seed"):
-        np.testing.assert_equal(getattr(again, name), getattr(classifier, name))
-    assert again.fine_tune_epoch_ is None
-    assert again.classes_.dtype == classifier.classes_.dtype
+        np.testing.assert_equal(getattr(restored, name), getattr(classifier, name))
+    assert restored.fine_tune_epoch_ is None
+    assert restored.classes_.dtype == classifier.classes_.dtype
     assert [path.name for path in tmp_path.iterdir()] == ["faces.skfer"]
 
 
@@ -73,7 +74,7 @@ def test_folders_and_training_state(classifier, faces, tmp_path):
 
 
 @pytest.mark.slow
-def test_network_state_and_settings_are_restored(faces, tmp_path):
+def test_network_state_and_settings(faces, tmp_path):
     register_network("small_network", small_network)
     classifier = skfer.FacialExpressionClassifier(
         "small_network",
@@ -118,7 +119,7 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_estimators_predict_the_same(classifier, faces, tmp_path, name):
+def test_estimators(classifier, faces, tmp_path, name):
     example = EXAMPLES[name](FrozenEstimator(classifier))
     y = np.column_stack([faces.valence, faces.arousal]) if name == "ratings" else faces.labels
     example.fit(faces.images, y)
@@ -126,19 +127,19 @@ def test_estimators_predict_the_same(classifier, faces, tmp_path, name):
     assert type(loaded) is type(example)
     methods = ("predict_set", "predict", "transform")
     method = next(method for method in methods if hasattr(example, method))
-    given, expected = (getattr(one, method)(faces.images[:5]) for one in (loaded, example))
-    np.testing.assert_array_equal(given, expected)
+    outputs, expected = (getattr(one, method)(faces.images[:5]) for one in (loaded, example))
+    np.testing.assert_array_equal(outputs, expected)
 
 
 @pytest.mark.slow
-def test_networks_are_restored(faces, tmp_path):
+def test_networks(faces, tmp_path):
     small_network((24, 24, 1), 3).save(tmp_path / "keras.keras")
     example = skfer.FacialExpressionClassifier.from_keras(
         tmp_path / "keras.keras", classes=["surprise", "happy", "sad"]
     )
     loaded = skfer.load(skfer.save(example, tmp_path / "a.skfer"))
-    given, expected = (one.predict_proba(faces.images[:4]) for one in (loaded, example))
-    np.testing.assert_array_equal(given, expected)
+    outputs, expected = (one.predict_proba(faces.images[:4]) for one in (loaded, example))
+    np.testing.assert_array_equal(outputs, expected)
     for name in ["cnn4", "mini_resnet", "mini_xception"]:
         classifier = skfer.FacialExpressionClassifier(name, random_state=0)
         classifier.classes_ = np.array(["happy", "sad"])
@@ -200,12 +201,12 @@ def test_values_that_cannot_be_saved(estimator, message, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_unknown_classes_attributes_and_layers_are_refused(tmp_path, faces):
-    own = type("FaceCropper", (skfer.FaceCropper,), {"__init__": skfer.FaceCropper.__init__})
+def test_unknown_classes_attributes_and_layers(tmp_path, faces):
+    subclass = type("FaceCropper", (skfer.FaceCropper,), {"__init__": skfer.FaceCropper.__init__})
     with pytest.raises(ValueError, match="can't hold"):
-        skfer.save(own(), tmp_path / "a.skfer")
+        skfer.save(subclass(), tmp_path / "a.skfer")
     cropper = skfer.FaceCropper()
-    cropper.note_ = "mine"
+    cropper.note_ = "text"
     with pytest.raises(ValueError, match="FaceCropper has an attribute note_"):
         skfer.save(cropper, tmp_path / "a.skfer")
 
@@ -221,23 +222,23 @@ def test_unknown_classes_attributes_and_layers_are_refused(tmp_path, faces):
         skfer.save(classifier, tmp_path / "a.skfer")
 
 
-def test_other_file_types_are_named(classifier, tmp_path):
+def test_other_file_types(classifier, tmp_path):
     with pytest.raises(ValueError, match=r"suffix of a pickle.*'faces.skfer'"):
         skfer.save(classifier, tmp_path / "faces.joblib")
     with pytest.raises(FileNotFoundError, match=r"no model file .*none.skfer"):
         skfer.load(tmp_path / "none.skfer")
-    pickle, compressed, theirs, junk, empty, archive = (tmp_path / name for name in "abcdef")
+    pickle, compressed, keras_file, junk, empty, archive = (tmp_path / name for name in "abcdef")
     joblib.dump(skfer.GrayscaleResizer(), pickle)
     joblib.dump(skfer.GrayscaleResizer(), compressed, compress=3)
     tiny_network((8, 8, 1), 2).save(tmp_path / "t.keras")
-    (tmp_path / "t.keras").rename(theirs)
-    junk.write_text("hello, I am no model")
+    (tmp_path / "t.keras").rename(keras_file)
+    junk.write_text("text")
     empty.touch()
     zipfile.ZipFile(archive, "w").close()
     for path, message in [
         (pickle, "is a pickle.*may run any code.*joblib.load"),
         (compressed, "is a pickle"),
-        (theirs, "from_keras"),
+        (keras_file, "from_keras"),
         (junk, "no model that skfer.save wrote"),
         (empty, "is empty"),
         (archive, "is a zip archive"),
@@ -251,7 +252,7 @@ def test_other_file_types_are_named(classifier, tmp_path):
         skfer.save(search, tmp_path / "a.skfer")
 
 
-def test_changed_or_newer_files_are_refused(classifier, tmp_path, content, sealed):
+def test_damaged_and_newer_files(classifier, tmp_path, content, sealed):
     path = skfer.save(classifier, tmp_path / "tiny.skfer")
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -277,8 +278,6 @@ def test_changed_or_newer_files_are_refused(classifier, tmp_path, content, seale
         for name in archive.namelist():
             packed.writestr(name, archive.read(name), zipfile.ZIP_DEFLATED)
         packed.comment = archive.comment
-    import hashlib
-
     whole = bomb.read_bytes()[:-64]
     bomb.write_bytes(whole + hashlib.sha256(whole).hexdigest().encode())
     with pytest.raises(ValueError, match=r"entry 'skfer\.json' is compressed"):
@@ -316,7 +315,7 @@ def test_changed_or_newer_files_are_refused(classifier, tmp_path, content, seale
         ('"class": "Functional"', '"class": "Subclass"', "'Subclass' is none of"),
     ],
 )
-def test_harmful_content_is_refused(content, sealed, old, new, message):
+def test_harmful_content(content, sealed, old, new, message):
     text, arrays = content
     assert old in text
     with pytest.raises(ValueError, match=message):
@@ -341,11 +340,11 @@ def test_register_network():
 def test_files_of_earlier_releases(path):
     if is_too_new(path):
         pytest.skip("holds parameters of a newer scikit-learn")
-    told = read_record_of(path)
+    record = read_record(path)
     estimator = skfer.load(path)
-    faces = make_faces(3, size=told["size"], random_state=1)
-    given = getattr(estimator, told["method"])(faces.images)
-    np.testing.assert_allclose(given, told["answers"], atol=1e-5)
+    faces = make_faces(3, size=record["size"], random_state=1)
+    outputs = getattr(estimator, record["method"])(faces.images)
+    np.testing.assert_allclose(outputs, record["outputs"], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def exported(pipeline, tmp_path_factory):
     return skfer.export_onnx(pipeline, tmp_path_factory.mktemp("onnx") / "faces.onnx")
 
 
-def answers(path, images):
+def onnx_probabilities(path, images):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(["probabilities"], {"images": images})
     return probabilities
@@ -69,21 +69,23 @@ def noise(*shape):
 def test_images_of_any_size(exported, pipeline, shape):
     images = noise(*shape)
     expected = pipeline[1:].predict_proba(images)
-    np.testing.assert_allclose(answers(exported, images), expected, atol=1e-5)
+    np.testing.assert_allclose(onnx_probabilities(exported, images), expected, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_crop_of_a_photo_and_metadata(exported, pipeline, astronaut):
     (crop,) = pipeline["cropper"].transform([astronaut])
     np.testing.assert_allclose(
-        answers(exported, crop[np.newaxis]), pipeline.predict_proba([astronaut]), atol=1e-3
+        onnx_probabilities(exported, crop[np.newaxis]),
+        pipeline.predict_proba([astronaut]),
+        atol=1e-3,
     )
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
-    said = {entry.key: entry.value for entry in model.metadata_props}
-    assert json.loads(said["classes"]) == ["happy", "sad", "surprise"]
-    assert json.loads(said["image_shape"]) == [24, 24, 1]
-    assert said["test_time_augmentation"] == "flip"
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(metadata["classes"]) == ["happy", "sad", "surprise"]
+    assert json.loads(metadata["image_shape"]) == [24, 24, 1]
+    assert metadata["test_time_augmentation"] == "flip"
     (images,), (probabilities,) = model.graph.input, model.graph.output
     axes = [axis.dim_param for axis in images.type.tensor_type.shape.dim]
     assert (images.name, axes) == ("images", ["batch", "height", "width", "channels"])
@@ -95,30 +97,30 @@ def test_export_of_a_classifier(classifier, faces, tmp_path, capfd, caplog):
     path = skfer.export_onnx(classifier, str(tmp_path / "classifier.onnx"))
     images = faces.images[..., np.newaxis]
     expected = classifier.predict_proba(faces.images)
-    np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+    np.testing.assert_allclose(onnx_probabilities(path, images), expected, atol=1e-5)
     with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument):
-        answers(path, noise(1, 30, 30, 1))
+        onnx_probabilities(path, noise(1, 30, 30, 1))
     caplog.set_level(logging.INFO)
     skfer.export_onnx(classifier, tmp_path / "classifier.onnx")
-    if tensorflow.__version__.startswith("2.18."):  # tells of devices, whatever its log level
-        printed = "".join(capfd.readouterr()).splitlines()
-        own = ("I0000", "WARNING: All log messages before absl")
-        assert not [line for line in printed if not line.startswith(own)]
+    if tensorflow.__version__.startswith("2.18."):  # prints devices at every log level
+        lines = "".join(capfd.readouterr()).splitlines()
+        devices = ("I0000", "WARNING: All log messages before absl")
+        assert not [line for line in lines if not line.startswith(devices)]
     else:
         assert capfd.readouterr() == ("", "")
     assert not [record for record in caplog.records if record.name.startswith("tf2onnx")]
 
 
 @pytest.mark.parametrize("class_prior", ["uniform", [0.1, 0.2, 0.7]])
-def test_temperature_and_class_prior_are_exported(classifier, faces, tmp_path, class_prior):
+def test_temperature_and_class_prior(classifier, faces, tmp_path, class_prior):
     other = copy.copy(classifier).set_params(temperature=2.5)
     plain = other.predict_proba(faces.images[:3])
     other.class_prior_ = np.array([0.6, 0.3, 0.1])
     other.set_params(class_prior=class_prior)
     path = skfer.export_onnx(other, tmp_path / "other.onnx")
-    found = answers(path, faces.images[:3, ..., None])
-    np.testing.assert_allclose(found, other.predict_proba(faces.images[:3]), atol=1e-5)
-    assert np.abs(found - plain).max() > 0.01
+    proba = onnx_probabilities(path, faces.images[:3, ..., None])
+    np.testing.assert_allclose(proba, other.predict_proba(faces.images[:3]), atol=1e-5)
+    assert np.abs(proba - plain).max() > 0.01
 
 
 @pytest.mark.slow
@@ -129,7 +131,7 @@ def test_rgb_floats_and_integer_labels(tmp_path):
     path = skfer.export_onnx(pipeline.set_params(c__backend="onnx"), tmp_path / "rgb.onnx")
     for images in (noise(3, 16, 20, 3), noise(2, 40, 33, 1)):
         expected = pipeline.set_params(c__backend="keras").predict_proba(images)
-        np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+        np.testing.assert_allclose(onnx_probabilities(path, images), expected, atol=1e-5)
     metadata = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map
     assert json.loads(metadata["classes"]) == [0, 10, 20]
 
@@ -137,7 +139,6 @@ def test_rgb_floats_and_integer_labels(tmp_path):
 @pytest.mark.parametrize("color", ["gray", "rgb"])
 @pytest.mark.parametrize("size", [48, (24, 40)])
 def test_resizing_equals_opencv(color, size):
-    """To the bit, but for means of exactly .5, which OpenCV rounds as its float sums fall."""
     sides = (size, size) if isinstance(size, int) else size
     graph = _resize_function(sides, 1 if color == "gray" else 3)
     shapes = [(48, 48), (96, 96), (144, 192), (61, 53), (100, 30), (20, 30), (7, 300), (1, 1)]
@@ -145,16 +146,17 @@ def test_resizing_equals_opencv(color, size):
         for channels in (1, 3):
             images = noise(2, *shape, channels)
             expected = skfer.ImageResizer(size, color=color).transform(images)
-            off = np.abs(graph(images).numpy() - expected)
-            assert off.max() <= 1
-            assert (off > 0).mean() < 0.01
+            difference = np.abs(graph(images).numpy() - expected)
+            # OpenCV sums floats, so that a mean of exactly .5 may be rounded up or down.
+            assert difference.max() <= 1
+            assert (difference > 0).mean() < 0.01
             if size == 48:
-                assert not off.any()
+                assert not difference.any()
 
 
-def test_wrong_probabilities_are_refused(classifier, tmp_path, monkeypatch):
-    path = tmp_path / "kept.onnx"
-    path.write_bytes(b"as before")
+def test_wrong_probabilities(classifier, tmp_path, monkeypatch):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"previous")
     monkeypatch.setattr(
         _onnx,
         "network_function",
@@ -162,7 +164,7 @@ def test_wrong_probabilities_are_refused(classifier, tmp_path, monkeypatch):
     )
     with pytest.raises(RuntimeError, match="other probabilities than the classifier"):
         skfer.export_onnx(classifier, path)
-    assert path.read_bytes() == b"as before"
+    assert path.read_bytes() == b"previous"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -172,7 +174,7 @@ def test_missing_packages(classifier, tmp_path, monkeypatch):
         path = skfer.export_onnx(classifier, tmp_path / "classifier.onnx")
     images = noise(2, 24, 24, 1)
     expected = classifier.predict_proba(images)
-    np.testing.assert_allclose(answers(path, images), expected, atol=1e-5)
+    np.testing.assert_allclose(onnx_probabilities(path, images), expected, atol=1e-5)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(ImportError, match=r"export_onnx needs tf2onnx.*skfer\[onnx\]"):
         skfer.export_onnx(classifier, tmp_path / "classifier.onnx")
@@ -180,7 +182,7 @@ def test_missing_packages(classifier, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_unsupported_pipelines(classifier, tmp_path):
-    path = tmp_path / "no.onnx"
+    path = tmp_path / "a.onnx"
     steps = [
         ("hog", skfer.HOGDescriptor()),
         ("resizer", skfer.GrayscaleResizer(24)),
@@ -196,7 +198,7 @@ def test_unsupported_pipelines(classifier, tmp_path):
     with pytest.raises(NotFittedError):
         skfer.export_onnx(skfer.FacialExpressionClassifier(), path)
     with pytest.raises(ValueError, match="there is no folder"):
-        skfer.export_onnx(classifier, tmp_path / "nowhere" / "no.onnx")
+        skfer.export_onnx(classifier, tmp_path / "missing" / "a.onnx")
     steps = [("resizer", skfer.GrayscaleResizer(32)), ("c", classifier)]
     with pytest.raises(ValueError, match=r"fitted on \(24, 24, 1\)"):
         skfer.export_onnx(Pipeline(steps), path)

@@ -8,31 +8,31 @@ from skfer.weights import WeightsRecord, list_weights, read_model, read_record, 
 from skfer.weights._files import FOLDER
 
 RECORD = WeightsRecord(
-    *("mine", "", "", "mini_resnet", (48, 48, 1), ["happy", "sad"], [0.6, 0.4], 1.0),
+    *("a", "", "", "mini_resnet", (48, 48, 1), ["happy", "sad"], [0.6, 0.4], 1.0),
     *({}, {}, 0, {}, "", "", {}, {}),
 )
 MODEL = bytes(range(256)) * 4
 
 
-def test_weights_are_read_as_written(tmp_path):
-    (written,) = write_weights([RECORD], MODEL, "mine.onnx", tmp_path)
-    assert written.file == "mine.onnx"
-    assert read_record("mine", tmp_path) == written
-    assert read_model(read_record("mine", tmp_path), tmp_path) == MODEL
-    write_weights([RECORD], MODEL, "gone.onnx", tmp_path)
-    (tmp_path / "gone.onnx").unlink()
-    with pytest.raises(ValueError, match=r"gone\.onnx' can't be read"):
-        read_model(read_record("mine", tmp_path), tmp_path)
+def test_written_weights(tmp_path):
+    (written,) = write_weights([RECORD], MODEL, "a.onnx", tmp_path)
+    assert written.file == "a.onnx"
+    assert read_record("a", tmp_path) == written
+    assert read_model(read_record("a", tmp_path), tmp_path) == MODEL
+    write_weights([RECORD], MODEL, "deleted.onnx", tmp_path)
+    (tmp_path / "deleted.onnx").unlink()
+    with pytest.raises(ValueError, match=r"deleted\.onnx' can't be read"):
+        read_model(read_record("a", tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize("place", [0, 300, -1])
-def test_changed_file_is_refused(place, tmp_path):
+def test_changed_files(place, tmp_path):
     changed = bytearray(MODEL)
     changed[place] ^= 1
-    write_weights([RECORD], MODEL, "mine.onnx", tmp_path)
-    (tmp_path / "mine.onnx").write_bytes(changed)
-    with pytest.raises(ValueError, match=r"mine\.onnx' has been changed.*SHA-256"):
-        read_model(read_record("mine", tmp_path), tmp_path)
+    write_weights([RECORD], MODEL, "a.onnx", tmp_path)
+    (tmp_path / "a.onnx").write_bytes(changed)
+    with pytest.raises(ValueError, match=r"a\.onnx' has been changed.*SHA-256"):
+        read_model(read_record("a", tmp_path), tmp_path)
 
 
 def test_shipped_weights():

@@ -1,9 +1,9 @@
-"""Write the model files that later releases have to load, and what they answer.
+"""Write model files that later releases have to load, and the outputs of these models.
 
     python tests/persistence/models/make_models.py v1
 
-Run once for each new FORMAT of skfer/persistence/_model_file.py, with its number; files of formats
-before stay as they are. Each is a few kilobytes: the network has 8 filters.
+Run once for each new FORMAT of skfer/persistence/_model_file.py, with its number. The files of
+earlier formats are not changed. A file has a few kilobytes: the network has 8 filters.
 """
 
 import json
@@ -32,7 +32,7 @@ SIZE = 32
 
 
 def very_small(input_shape, n_outputs):
-    """A layer of each kind that matters, around a shortcut."""
+    """Small network with one layer of each type with weights or state, and a shortcut."""
     layers = keras.layers
     inputs = keras.Input(input_shape)
     x = layers.Conv2D(4, 3, strides=2, padding="same", kernel_regularizer="l2")(inputs)
@@ -59,16 +59,16 @@ def main(version):
             faces.images, faces.labels
         ),
     }
-    seen = make_faces(3, size=SIZE, random_state=1).images
+    images = make_faces(3, size=SIZE, random_state=1).images
     for name, model in models.items():
         path = skfer.save(model, FOLDER / f"{version}_{name}.skfer")
-        told = {
+        record = {
             "size": SIZE,
             "method": "predict_proba",
-            "answers": model.predict_proba(seen).round(6).tolist(),
+            "outputs": model.predict_proba(images).round(6).tolist(),
             "made_with": {"skfer": skfer.__version__, "keras": keras.__version__},
         }
-        path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
+        path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
         print(path.name, path.stat().st_size, "bytes")
 
 
