@@ -41,18 +41,18 @@ def class_folder(tmp_path):
 
 @pytest.fixture
 def talk(tmp_path):
-    """A clip of drawn people, in which Haar finds faces."""
+    """A video of a drawn person whose face Haar finds."""
     scene = make_faces(1, scene=True, random_state=0).images[0]
     return write_clip(tmp_path / "talk.mp4", [scene] * 6 + [picture(size=scene.shape[:2])] * 2)
 
 
 @pytest.fixture
 def command():
-    """The arguments of `subprocess` for a command."""
-    # The network of the model is a function in a module of the tests.
+    """A function that returns the arguments of `subprocess` for a command."""
+    # The module of the tests with the network of the model must be importable.
     tests = str(Path(__file__).parents[1])
     code = (
-        # Background jobs of a shell, such as tests, ignore SIGINT, and so do their children.
+        # If the tests run as a background job, their children ignore SIGINT.
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"sys.path.insert(0, {tests!r}); from skfer.cli import main; main()"
     )

@@ -15,7 +15,7 @@ COMMANDS = sorted(app.commands)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_has_examples_and_describes_each_option(skfer, command):
+def test_help_of_a_command(skfer, command):
     result = skfer(command, "--help")
     assert result.exit_code == 0
     assert f"skfer {command}" in result.stdout.split("Examples:")[1]
@@ -26,21 +26,21 @@ def test_help_of_a_command_has_examples_and_describes_each_option(skfer, command
             assert has_default or optional or "[default: " in option.help, option.name
 
 
-def test_help_lists_exit_codes_and_complete_summaries():
+def test_help():
     code = (
         "import sys; from skfer.cli import main\n"
         "try: main()\n"
         "finally: print([n for n in ('tensorflow', 'sklearn', 'cv2', 'av') if n in sys.modules])"
     )
     command = [sys.executable, "-c", code, "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
-    assert "..." not in done.stdout.split("Commands:")[1]
-    assert "  130  " in done.stdout
-    assert done.stdout.splitlines()[-1] == "[]"
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert all(f"\n  {command} " in process.stdout for command in COMMANDS)
+    assert "..." not in process.stdout.split("Commands:")[1]
+    assert "  130  " in process.stdout
+    assert process.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_package_runs_as_a_module():
+def test_module():
     command = [sys.executable, "-m", "skfer", "--version"]
     assert b"skfer, version" in subprocess.run(command, capture_output=True, check=True).stdout
 
@@ -49,17 +49,17 @@ def test_the_package_runs_as_a_module():
     ("arguments", "code", "message"),
     [
         (["predict"], 2, "Missing argument"),
-        (["predict", "a.jpg", "-o", "nowhere/faces.csv"], 2, "There is no folder 'nowhere'"),
-        (["predict", "a.jpg", "--model", "nobody"], 2, "nor one of the pretrained models"),
+        (["predict", "a.jpg", "-o", "missing/faces.csv"], 2, "There is no folder 'missing'"),
+        (["predict", "a.jpg", "--model", "unknown"], 2, "nor one of the pretrained models"),
         (["predict", "a.jpg", "--output", "faces.txt"], 2, "must end in .json"),
         (["predict", "a.jpg", "--model", __file__], 1, "no model that skfer.save wrote"),
-        (["video", "nowhere.mp4"], 2, "does not exist"),
+        (["video", "missing.mp4"], 2, "does not exist"),
         (["train", ".", "--output", "m.joblib", "--set", "epochs"], 2, "NAME=VALUE"),
-        (["video", __file__, "--detector", "nobody"], 1, "Unknown face detector 'nobody'"),
+        (["video", __file__, "--detector", "unknown"], 1, "Unknown face detector 'unknown'"),
         (["webcam", "--every", "0"], 2, "--every"),
     ],
 )
-def test_expected_errors_are_one_line(skfer, model, arguments, code, message):
+def test_errors(skfer, model, arguments, code, message):
     if arguments[0] == "video":
         arguments = [*arguments, "--model", model]
     result = skfer(*arguments)
@@ -69,7 +69,7 @@ def test_expected_errors_are_one_line(skfer, model, arguments, code, message):
     assert result.stdout == ""
 
 
-def test_serve_passes_the_model_on(skfer, model, monkeypatch):
+def test_serve(skfer, model, monkeypatch):
     served = {}
     page = types.ModuleType("skfer.web")
     page.serve = lambda pipeline, **options: served.update(options, pipeline=pipeline)
@@ -82,7 +82,7 @@ def test_serve_passes_the_model_on(skfer, model, monkeypatch):
 
 
 @pytest.mark.slow
-def test_export_writes_onnx(skfer, model, tmp_path):
+def test_export(skfer, model, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
     output = tmp_path / "model.onnx"

@@ -15,7 +15,7 @@ import pytest
 CLASSES = ["happy", "sad", "surprise"]
 
 
-def test_predict_prints_a_line_for_each_face(skfer, model, photo_files):
+def test_lines(skfer, model, photo_files):
     result = skfer("predict", *photo_files, "--model", model)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
@@ -25,15 +25,14 @@ def test_predict_prints_a_line_for_each_face(skfer, model, photo_files):
 
 
 @pytest.mark.parametrize("recursive", [False, True])
-def test_predict_prints_json_of_a_folder(skfer, model, photo_files, recursive):
+def test_json_of_a_folder(skfer, model, photo_files, recursive):
     folder, files = photo_files[0].parent, sorted(map(str, photo_files))
+    options = []
     if recursive:
         files += [str(folder / "z" / "y" / "photo.png")]
         (folder / "z" / "y").mkdir(parents=True)
         shutil.copy(photo_files[0], files[-1])
         options = ["--recursive"]
-    else:
-        options = []
     result = skfer("predict", folder, "--json", "--model", model, *options)
     photos = json.loads(result.stdout)
     assert [photo["image"] for photo in photos] == files
@@ -44,7 +43,7 @@ def test_predict_prints_json_of_a_folder(skfer, model, photo_files, recursive):
 
 
 @pytest.mark.slow
-def test_a_name_is_a_model_even_if_a_folder_has_it(skfer, photo_files, tmp_path, monkeypatch):
+def test_model_with_the_name_of_a_folder(skfer, photo_files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ferplus").mkdir()
     result = skfer("predict", photo_files[0], "--json", "--model", "ferplus")
@@ -53,7 +52,7 @@ def test_a_name_is_a_model_even_if_a_folder_has_it(skfer, photo_files, tmp_path,
 
 
 @pytest.mark.parametrize("name", ["faces.csv", "faces.json", "faces.parquet"])
-def test_predict_writes_a_file(skfer, model, photo_files, tmp_path, name):
+def test_output(skfer, model, photo_files, tmp_path, name):
     output = tmp_path / name
     result = skfer("predict", *photo_files, "--model", model, "--output", output)
     assert (result.exit_code, result.stdout) == (0, "")
@@ -62,7 +61,7 @@ def test_predict_writes_a_file(skfer, model, photo_files, tmp_path, name):
     assert table["image"].unique().tolist() == list(map(str, photo_files))
 
 
-def test_a_photo_that_cannot_be_read_keeps_its_place(skfer, model, photo_files, tmp_path):
+def test_unreadable_photos(skfer, model, photo_files, tmp_path):
     broken = tmp_path / "broken (1) copy.jpg"
     broken.write_text("no image")
     missing = tmp_path / "missing.jpg"
@@ -80,52 +79,49 @@ def test_a_photo_that_cannot_be_read_keeps_its_place(skfer, model, photo_files, 
     assert f"{missing}: can't be read: No such file" in result.stderr
 
 
-def test_annotate_writes_copies(skfer, model, photo_files, tmp_path):
-    drawn = tmp_path / "drawn"
-    result = skfer("predict", *photo_files, "--model", model, "--annotate", drawn)
+def test_annotate(skfer, model, photo_files, tmp_path):
+    annotated = tmp_path / "annotated"
+    result = skfer("predict", *photo_files, "--model", model, "--annotate", annotated)
     assert result.exit_code == 0
     names = ["gray.png", "part.jpg", "small.png", "whole.png"]
-    assert sorted(path.name for path in drawn.iterdir()) == names
-    original, copy = (cv2.imread(str(path)) for path in (photo_files[0], drawn / "whole.png"))
+    assert sorted(path.name for path in annotated.iterdir()) == names
+    original, copy = (cv2.imread(str(path)) for path in (photo_files[0], annotated / "whole.png"))
     assert original.shape == copy.shape
     assert (original != copy).any()
 
 
-def test_annotate_replaces_no_photo_and_other_files_only_with_overwrite(
-    skfer, model, photo_files, tmp_path
-):
-    folder = tmp_path / "drawn"
+def test_annotate_and_overwrite(skfer, model, photo_files, tmp_path):
+    folder = tmp_path / "annotated"
     folder.mkdir()
     other = folder / photo_files[0].name
     arguments = ("predict", photo_files[0], "-m", model, "--annotate", folder)
 
     other.write_bytes(photo_files[1].read_bytes())
-    refused = skfer(*arguments, other, "--overwrite")
-    assert refused.exit_code == 2
-    assert "is one of the photos" in refused.stderr
+    result = skfer(*arguments, other, "--overwrite")
+    assert result.exit_code == 2
+    assert "is one of the photos" in result.stderr
     assert other.read_bytes() == photo_files[1].read_bytes()
-    refused = skfer(*arguments)
-    assert refused.exit_code == 2
-    assert "exists already" in refused.stderr
+    result = skfer(*arguments)
+    assert result.exit_code == 2
+    assert "exists already" in result.stderr
     assert other.read_bytes() == photo_files[1].read_bytes()
     assert skfer(*arguments, "--overwrite").exit_code == 0
     assert cv2.imread(str(other)).shape == cv2.imread(str(photo_files[0])).shape
 
 
-def test_photos_of_the_same_name_get_a_copy_each(skfer, model, photo_files, tmp_path):
+def test_annotated_photos_of_the_same_name(skfer, model, photo_files, tmp_path):
     folders = [tmp_path / name for name in ("a", "b")]
     for folder, photo in zip(folders, photo_files, strict=False):
         folder.mkdir()
         shutil.copy(photo, folder / "me.png")
-    drawn = tmp_path / "drawn"
-    result = skfer("predict", *folders, "-m", model, "--annotate", drawn)
+    annotated = tmp_path / "annotated"
+    result = skfer("predict", *folders, "-m", model, "--annotate", annotated)
     assert result.exit_code == 0, result.stderr
-    shapes = [cv2.imread(str(drawn / name)).shape for name in ("me.png", "me_2.png")]
+    shapes = [cv2.imread(str(annotated / name)).shape for name in ("me.png", "me_2.png")]
     assert shapes == [cv2.imread(str(folder / "me.png")).shape for folder in folders]
 
 
 def test_formats_names_and_orientations(skfer, model, tmp_path, astronaut):
-    """A name beyond ASCII, a photo on its side, one of ten pixels, GIF, WebP, alpha, 16 bits."""
     folder = tmp_path / "Fête de l'été 🎉"
     folder.mkdir()
     bgr = cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR)
@@ -140,64 +136,63 @@ def test_formats_names_and_orientations(skfer, model, tmp_path, astronaut):
     for name, image in files.items():
         encoded = cv2.imencode(Path(name).suffix, image)[1]
         (folder / name).write_bytes(encoded.tobytes())
-    lying = cv2.imencode(".jpg", np.ascontiguousarray(np.rot90(bgr)))[1].tobytes()
+    rotated = cv2.imencode(".jpg", np.ascontiguousarray(np.rot90(bgr)))[1].tobytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     length = (len(exif) + 2).to_bytes(2, "big")
-    (folder / "f.jpg").write_bytes(lying[:2] + b"\xff\xe1" + length + exif + lying[2:])
-    result = skfer("predict", folder, "-m", model, "--json", "--annotate", tmp_path / "gezeichnet")
+    (folder / "f.jpg").write_bytes(rotated[:2] + b"\xff\xe1" + length + exif + rotated[2:])
+    result = skfer("predict", folder, "-m", model, "--json", "--annotate", tmp_path / "annotated")
     assert result.exit_code == 0, result.stderr
     photos = {Path(photo["image"]).name: photo["faces"] for photo in json.loads(result.stdout)}
     assert photos.pop("tiny.png") == []
     assert sorted(photos) == ["an Ärmel.png", "b.webp", "c.gif", "d.png", "e.png", "f.jpg"]
     for name, faces in photos.items():
         assert faces[0]["box"]["x"] == pytest.approx(177, abs=9), name
-    # The copy is upright and has no orientation tag.
+    # The copy is upright without an orientation tag.
     as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    drawn = cv2.imread(str(tmp_path / "gezeichnet" / "f.jpg"), as_stored)
-    assert np.abs(drawn[300:, :150].astype(int) - bgr[300:, :150]).mean() < 20
+    annotated = cv2.imread(str(tmp_path / "annotated" / "f.jpg"), as_stored)
+    assert np.abs(annotated[300:, :150].astype(int) - bgr[300:, :150]).mean() < 20
 
 
 @pytest.mark.slow
-def test_standard_output_is_only_json(command, model, photo_files):
-    done = subprocess.run(
+def test_standard_output(command, model, photo_files):
+    process = subprocess.run(
         command("predict", *photo_files, "--json", "--model", model), capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)) == 4
-    (warning,) = done.stderr.splitlines()
+    assert process.returncode == 0, process.stderr
+    assert len(json.loads(process.stdout)) == 4
+    (warning,) = process.stderr.splitlines()
     assert warning.startswith("Warning: ")
 
 
 @pytest.mark.slow
-def test_names_of_photos_are_escaped(skfer, model, photo_files, tmp_path):
-    """Names that are not UTF-8 or have control characters."""
+def test_escaped_photo_names(skfer, model, photo_files, tmp_path):
     folder = tmp_path / "names"
     folder.mkdir()
     shutil.copy(photo_files[0], folder / "a.png")
     for name in (b"b\xff.png", b"c\x1b[2J.png", b"\n=1.png"):
         shutil.copy(photo_files[0], os.fsencode(folder) + b"/" + name)
-    shown = {"a.png", r"b\udcff.png", r"c\u001b[2J.png", r"\u000a=1.png"}
+    escaped = {"a.png", r"b\udcff.png", r"c\u001b[2J.png", r"\u000a=1.png"}
     text = skfer("predict", folder, "-m", model)
     assert text.exit_code == 0, text.output
     assert {
         line.partition(": face")[0].rpartition("/")[2] for line in text.stdout.splitlines()
-    } == shown
+    } == escaped
     table = pd.read_csv(io.StringIO(skfer("predict", folder, "-m", model, "--csv").stdout))
-    assert {name.rpartition("/")[2] for name in table["image"]} == shown
+    assert {name.rpartition("/")[2] for name in table["image"]} == escaped
     result = skfer("predict", folder, "-m", model, "--json").stdout
     assert "\x1b" not in result
     assert len(json.loads(result)) == 4
-    rows, drawn = tmp_path / "rows.parquet", tmp_path / "d"
-    written = skfer("predict", folder, "-m", model, "-o", rows, "--annotate", drawn)
-    assert written.exit_code == 0
-    assert {name.rpartition("/")[2] for name in pd.read_parquet(rows)["image"]} == shown
-    assert len(list(drawn.iterdir())) == 4
+    rows, annotated = tmp_path / "rows.parquet", tmp_path / "d"
+    result = skfer("predict", folder, "-m", model, "-o", rows, "--annotate", annotated)
+    assert result.exit_code == 0
+    assert {name.rpartition("/")[2] for name in pd.read_parquet(rows)["image"]} == escaped
+    assert len(list(annotated.iterdir())) == 4
 
 
 @pytest.mark.slow
-def test_names_of_classes_are_escaped(skfer, class_folder, photo_files, tmp_path):
+def test_escaped_class_names(skfer, class_folder, photo_files, tmp_path):
     (class_folder / "sad").rename(class_folder / "sad\x1b[2J")
-    model = tmp_path / "mine.skfer"
+    model = tmp_path / "model.skfer"
     trained = skfer("train", class_folder, "--output", model, "--epochs", "1", "--faces")
     assert trained.exit_code == 0, trained.output
     predict = ("predict", photo_files[0], "-m", model)
@@ -220,7 +215,7 @@ def landscapes(tmp_path):
     return paths
 
 
-def test_photos_without_a_face_are_named(skfer, model, photo_files, landscapes):
+def test_on_missing(skfer, model, photo_files, landscapes):
     arguments = ("predict", photo_files[0], *landscapes, "--model", model, "--on-missing")
     blank = skfer(*arguments[:-1])
     assert blank.exit_code == 0
@@ -232,22 +227,22 @@ def test_photos_without_a_face_are_named(skfer, model, photo_files, landscapes):
     assert whole.stdout.startswith(blank.stdout.splitlines()[0])
     assert whole.stdout.count(": no face; whole photo: ") == 5
     assert "--on-missing blank" in whole.stderr
-    refused = skfer(*arguments, "raise")
-    assert refused.exit_code == 3
-    assert refused.stdout == blank.stdout.splitlines(keepends=True)[0]
-    assert f"Error: {landscapes[4]}: has no face" in refused.stderr
+    errors = skfer(*arguments, "raise")
+    assert errors.exit_code == 3
+    assert errors.stdout == blank.stdout.splitlines(keepends=True)[0]
+    assert f"Error: {landscapes[4]}: has no face" in errors.stderr
 
 
-def test_the_json_of_a_whole_photo_says_so(skfer, model, landscapes, tmp_path):
+def test_json_of_a_whole_photo(skfer, model, landscapes, tmp_path):
     arguments = ("predict", landscapes[0], "--model", model, "--json")
     [photo] = json.loads(skfer(*arguments).stdout)
     assert photo["faces"] == []
     assert "whole_image" not in photo
-    drawn = tmp_path / "drawn"
-    [photo] = json.loads(skfer(*arguments, "--on-missing", "image", "--annotate", drawn).stdout)
+    annotated = tmp_path / "annotated"
+    [photo] = json.loads(skfer(*arguments, "--on-missing", "image", "--annotate", annotated).stdout)
     assert photo["whole_image"] is True
     [face] = photo["faces"]
     assert face["box"] == {"x": 0, "y": 0, "width": 80, "height": 50}
     assert face["confidence"] is None
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-4)
-    assert cv2.imread(str(drawn / "landscape0.png")).any()
+    assert cv2.imread(str(annotated / "landscape0.png")).any()

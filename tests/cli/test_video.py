@@ -7,13 +7,17 @@ from types import SimpleNamespace
 
 import cv2
 import pandas as pd
-from _videos import copied, cut, write_clip, write_long
+from _videos import copy_packets, truncate, write_clip, write_moving_square
 
 from skfer.datasets import make_faces
 
 
-def test_video_writes_all_outputs(skfer, model, talk, tmp_path):
-    output, rows, timeline = tmp_path / "drawn.mp4", tmp_path / "faces.csv", tmp_path / "time.png"
+def test_outputs(skfer, model, talk, tmp_path):
+    output, rows, timeline = (
+        tmp_path / "annotated.mp4",
+        tmp_path / "faces.csv",
+        tmp_path / "time.png",
+    )
     result = skfer(
         *("video", talk, "--model", model, "--output", output),
         *("--csv", rows, "--timeline", timeline, "--every", 2, "--json", "--progress"),
@@ -28,7 +32,7 @@ def test_video_writes_all_outputs(skfer, model, talk, tmp_path):
     assert "8/8" in result.stderr
 
 
-def test_video_prints_rows(skfer, model, talk, tmp_path):
+def test_rows(skfer, model, talk, tmp_path):
     result = skfer("video", talk, "--model", model)
     assert result.exit_code == 0, result.stderr
     header, *rows = result.stdout.splitlines()
@@ -42,15 +46,17 @@ def test_video_prints_rows(skfer, model, talk, tmp_path):
     assert result.stderr.endswith("1 frame, 0.0 s, 1 face.\n")
 
 
-def test_a_truncated_video_has_exit_code_3_and_a_trimmed_one_0(skfer, model, tmp_path):
-    # A different scene in each frame, so that half of the bytes is about half of the frames.
+def test_truncated_and_trimmed_videos(skfer, model, tmp_path):
+    # Each frame has a different scene, so that half of the bytes has about half of the frames.
     scenes = list(make_faces(30, scene=(96, 128), random_state=0).images)
     clip = write_clip(tmp_path / "cut.mkv", scenes)
-    result = skfer("video", cut(clip, clip, 0.5), "--model", model, "--json")
+    result = skfer("video", truncate(clip, clip, 0.5), "--model", model, "--json")
     assert result.exit_code == 3
     assert "is truncated after frame" in result.stderr
     assert json.loads(result.stdout)["frames"] < 30
-    trimmed = copied(write_long(tmp_path / "a.mp4"), tmp_path / "trimmed.mp4", earlier=1.5)
+    trimmed = copy_packets(
+        write_moving_square(tmp_path / "a.mp4"), tmp_path / "trimmed.mp4", earlier=1.5
+    )
     result = skfer("video", trimmed, "--model", model, "--json")
     assert (result.exit_code, json.loads(result.stdout)["frames"]) == (0, 62), result.stderr
     assert "is truncated" not in result.stderr
@@ -61,22 +67,22 @@ def test_webcam_without_a_window(skfer, model, monkeypatch):
 
     class Camera:
         def __init__(self, index):
-            self.left = 5
+            self.n_frames = 5
 
         def isOpened(self):  # noqa: N802 - OpenCV's name
             return True
 
-        def get(self, what):
+        def get(self, name):
             return 30.0
 
         def read(self):
-            self.left -= 1
-            return self.left >= 0, scene
+            self.n_frames -= 1
+            return self.n_frames >= 0, scene
 
         def release(self):
             pass
 
-    # A track ends after seconds, and the machine may be busy.
+    # A fixed clock, since tracks end after seconds and the machine may be slow.
     clock = itertools.count(0, 0.2)
     monkeypatch.setattr(
         "skfer.video._follow_faces.time", SimpleNamespace(monotonic=lambda: next(clock))
@@ -97,7 +103,7 @@ def test_webcam_without_a_screen(skfer, model, monkeypatch):
     assert "--no-window" in result.stderr
 
 
-def test_region_restricts_the_search(skfer, model, talk):
+def test_region(skfer, model, talk):
     for options, missing in ((), 2), (("--region", "0,0,0.05,0.05"), 8):
         result = skfer("video", talk, "--model", model, "--json", *options)
         assert result.exit_code == 0, result.stderr

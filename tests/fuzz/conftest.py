@@ -1,2 +1,2 @@
-# Scripts of the processes that are watched; they find one another as scripts do.
+# Scripts of the monitored processes, which import each other from this folder.
 collect_ignore = ["failing.py", "run.py", "targets.py", "worker.py"]

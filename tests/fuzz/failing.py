@@ -1,4 +1,4 @@
-"""Targets with one planted fault each, which `run.py` must notice."""
+"""Targets with one planted fault each, which `run.py` must detect."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ _KEPT = []
 
 
 def _raise(_):
-    raise KeyError("nobody expects this")
+    raise KeyError("unexpected")
 
 
 def _hang(_):
@@ -31,7 +31,7 @@ def _escape_in_c(folder):
     os.close(_LIBC.open(os.fsencode(folder.parent / "escaped"), os.O_WRONLY | os.O_CREAT, 0o600))
 
 
-def _taken(megabytes):
+def _allocate(megabytes):
     block = bytearray(megabytes * 1_000_000)
     block[::4096] = b"x" * len(range(0, len(block), 4096))  # pages are allocated when written
     return block
@@ -52,9 +52,9 @@ _FAULTS = {
     "program_in_c": lambda _: _LIBC.system(b"/bin/true"),
     "connect_in_c": _connect_in_c,
     "hang": _hang,
-    "memory": lambda _: bool(_taken(2000)),
-    "leak": lambda _: _KEPT.append(_taken(300)),
-    "slow_leak": lambda _: _KEPT.append(_taken(100)),
+    "memory": lambda _: bool(_allocate(2000)),
+    "leak": lambda _: _KEPT.append(_allocate(300)),
+    "slow_leak": lambda _: _KEPT.append(_allocate(100)),
     "file": lambda _: _KEPT.append(os.open("/dev/null", os.O_RDONLY)),
     "threads": _threads,
     "temporary": lambda _: tempfile.mkstemp(),
@@ -63,10 +63,10 @@ _FAULTS = {
 
 def _failing(fail):
     def run(data, _, folder):
-        if data != b"right":
+        if data != b"valid":
             fail(folder)
 
-    return Target(lambda _: {"file": b"right"}, run, lambda data, rng, others: b"wrong", 1.0)
+    return Target(lambda _: {"file": b"valid"}, run, lambda data, rng, others: b"changed", 1.0)
 
 
 FAILING = {f"fails_{name}": _failing(fail) for name, fail in _FAULTS.items()}

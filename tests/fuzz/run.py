@@ -1,12 +1,12 @@
-"""Give wrong files to everything that reads files, in processes that are watched.
+"""Read randomly changed files in monitored processes.
 
     python tests/fuzz/run.py --cases 20000 --output benchmarks/results/fuzz.json
 
-A case fails if it raises an undocumented error, takes more processor time than its target may (or
-five minutes by the clock), takes more than 1.5 GB of memory or keeps 200 MB, leaves files or
-threads behind, writes outside its folder, starts a program, opens a connection, or ends its
-process. With strace, which is used if it is installed, that holds for C code too. Files of failed
-cases are kept in the folder that is printed. The exit code is the number of failures, up to 99.
+A case fails if it raises an undocumented error, exceeds the processor time of its target or five
+minutes, takes more than 1.5 GB of memory or keeps 200 MB, leaves files or threads behind, writes
+outside its folder, starts a program, opens a connection, or ends its process. If strace is
+installed, C code is monitored too. The script prints the folder with the files of failed cases. The
+exit code is the number of failures, up to 99.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 STRACE = shutil.which("strace")
-SECONDS_BY_CLOCK = 300.0
-_START_UP = 300.0
+MAX_SECONDS = 300.0
+_MAX_STARTUP_SECONDS = 300.0
 _CHUNK = 1000
 
 
@@ -40,31 +40,31 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--targets", nargs="*", help="names; all by default")
     parser.add_argument("--output", type=Path, help="a JSON file for the figures")
-    given = parser.parse_args()
-    began = time.monotonic()
-    shares = _shares(given.targets)
+    arguments = parser.parse_args()
+    start = time.monotonic()
+    shares = _shares(arguments.targets)
     total = sum(shares.values())
     chunks = []
     for name, share in shares.items():
-        cases = round(given.cases * share / total)
-        chunks += [(name, at, min(at + _CHUNK, cases)) for at in range(0, cases, _CHUNK)]
-    top = Path(tempfile.mkdtemp(prefix="skfer-fuzz-"))
-    with ThreadPoolExecutor(given.jobs) as pool:
-        results = list(pool.map(lambda chunk: _run(*chunk, given.seed, top), chunks))
+        cases = round(arguments.cases * share / total)
+        chunks += [(name, i, min(i + _CHUNK, cases)) for i in range(0, cases, _CHUNK)]
+    folder = Path(tempfile.mkdtemp(prefix="skfer-fuzz-"))
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        results = list(pool.map(lambda chunk: _run(*chunk, arguments.seed, folder), chunks))
     figures = _figures(shares, [record for records in results for record in records])
     figures |= {
-        "seed": given.seed,
-        "seconds": round(time.monotonic() - began),
+        "seed": arguments.seed,
+        "seconds": round(time.monotonic() - start),
         "python": platform.python_version(),
         "strace": bool(STRACE),
     }
     print(json.dumps(figures, indent=1))
-    if given.output:
-        given.output.write_text(json.dumps(figures, indent=1) + "\n")
+    if arguments.output:
+        arguments.output.write_text(json.dumps(figures, indent=1) + "\n")
     if figures["failures"]:
-        print(f"Files of failed cases: {top}", file=sys.stderr)
+        print(f"Files of failed cases: {folder}", file=sys.stderr)
     else:
-        shutil.rmtree(top)
+        shutil.rmtree(folder)
     return min(len(figures["failures"]), 99)
 
 
@@ -82,50 +82,51 @@ def _shares(chosen):
     return {name: targets[name].share for name in names}
 
 
-def _run(name, start, stop, seed, top):
-    from targets import CAREFUL
+def _run(name, start, stop, seed, folder):
+    from targets import WITH_TRIAL
 
     records = []
     while start < stop:
-        records += (some := _one_process(name, start, stop, seed, top, {}))
-        start = max((record["case"] for record in some if record["case"] is not None), default=stop)
-        start += 1
+        records += (new := _run_process(name, start, stop, seed, folder, {}))
+        cases = [record["case"] for record in new if record["case"] is not None]
+        start = max(cases, default=stop) + 1
     if name == "model_used":
-        # The trial in a child process, which is left out at first, may refuse what failed.
-        for place, record in enumerate(records):
+        # Repeat failed cases with the trial in a child process, which may refuse the file.
+        for i, record in enumerate(records):
             if record["outcome"] == "failed" and record["case"] is not None:
                 case = record["case"]
-                (again,) = _one_process(name, case, case + 1, seed, top, {CAREFUL: "1"})
-                records[place] = again | {"by_trial": again["outcome"] == "refused"}
+                (repeated,) = _run_process(name, case, case + 1, seed, folder, {WITH_TRIAL: "1"})
+                records[i] = repeated | {"by_trial": repeated["outcome"] == "refused"}
     return records
 
 
-def _one_process(name, start, stop, seed, top, more):
+def _run_process(name, start, stop, seed, parent, variables):
     records = []
-    folder = Path(tempfile.mkdtemp(dir=top))
+    folder = Path(tempfile.mkdtemp(dir=parent))
     with (folder / "errors.txt").open("w+b") as errors:
-        ended = _watch(name, start, stop, seed, folder, errors, records, more)
+        failure = _monitor(name, start, stop, seed, folder, errors, records, variables)
         errors.seek(0)
-        told = errors.read().decode(errors="replace")[-3000:]
-    if ended is not None:
-        case, why = ended
+        output = errors.read().decode(errors="replace")[-3000:]
+    if failure is not None:
+        case, problem = failure
         failed = {"target": name, "case": case, "outcome": "failed", "seconds": 0.0}
-        records.append(failed | {"problem": f"{why}\n{told}"})
-    for case, seen in _seen_by_strace(folder).items():
+        records.append(failed | {"problem": f"{problem}\n{output}"})
+    for case, calls in _read_trace(folder).items():
         for record in records:
             if record["case"] == case and record["outcome"] != "failed":
-                record |= {"outcome": "failed", "problem": f"in C, outside its folder: {seen[:5]}"}
+                record |= {"outcome": "failed", "problem": f"in C, outside its folder: {calls[:5]}"}
     return records
 
 
-def _seen_by_strace(folder):
+def _read_trace(folder):
+    """Return the system calls of each case that are not allowed."""
     from worker import ALLOWED
 
-    seen = {}
+    calls = {}
     case = None
     trace = folder / "trace.txt"
     if not trace.exists():
-        return seen
+        return calls
     own = rf"{re.escape(os.path.realpath(folder))}/case[/>\"]"
     inside = re.compile(rf'[<"](?:{own}|/dev/null|/dev/shm/|/proc/self/)|"case')
     with trace.open(errors="replace") as lines:
@@ -136,13 +137,13 @@ def _seen_by_strace(folder):
                 continue
             elif re.search(r"\bopen(?:at)?\(", line):
                 if re.search(r"O_(?:WRONLY|RDWR|CREAT)", line) and not inside.search(line):
-                    seen.setdefault(case, []).append(line.strip())
+                    calls.setdefault(case, []).append(line.strip())
             elif re.search(r"\b(?:execve|connect|creat|mkdir|rename|unlink|link|symlink)", line):
-                fine = inside.search(line) or any(allowed in line for allowed in ALLOWED)
-                if not fine and "AF_UNIX" not in line and "resumed>" not in line:
-                    seen.setdefault(case, []).append(line.strip())
+                permitted = inside.search(line) or any(allowed in line for allowed in ALLOWED)
+                if not permitted and "AF_UNIX" not in line and "resumed>" not in line:
+                    calls.setdefault(case, []).append(line.strip())
     trace.unlink()
-    return seen
+    return calls
 
 
 _TRACED = (
@@ -151,11 +152,11 @@ _TRACED = (
 )
 
 
-def _watch(name, start, stop, seed, folder, errors, records, more):
+def _monitor(name, start, stop, seed, folder, errors, records, variables):
     script, numbers = str(HERE / "worker.py"), map(str, (start, stop, seed))
     command = [sys.executable, script, name, *numbers, str(folder)]
     if STRACE:
-        # -D: the worker stays the child of this process. --seccomp-bpf: only what is traced stops.
+        # -D: the worker stays a child of this process. --seccomp-bpf: only traced calls are slow.
         options = ("-f", "-qq", "-D", "--seccomp-bpf", "-s", "300", "-y", "-e", "signal=none")
         trace = str(folder / "trace.txt")
         command = [STRACE, *options, "-e", f"trace={_TRACED}", "-o", trace, *command]
@@ -164,12 +165,12 @@ def _watch(name, start, stop, seed, folder, errors, records, more):
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "OPENCV_LOG_LEVEL": "OFF",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        **more,
+        **variables,
     }
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment)
     assert worker.stdout is not None
     seconds = _targets()[name].seconds
-    case, since, used, limit = None, time.monotonic(), 0.0, _START_UP
+    case, since, used, limit = None, time.monotonic(), 0.0, _MAX_STARTUP_SECONDS
     pending, finished = b"", False
     try:
         while True:
@@ -179,15 +180,15 @@ def _watch(name, start, stop, seed, folder, errors, records, more):
                     break
                 *lines, pending = (pending + piece).split(b"\n")
                 for line in filter(None, lines):
-                    said = json.loads(line)
+                    event = json.loads(line)
                     since, used = time.monotonic(), _processor_seconds(worker.pid)
-                    limit = SECONDS_BY_CLOCK
-                    if said["what"] == "case":
-                        case = said["case"]
-                    elif said["what"] == "done":
-                        records.append({"target": name, **said})
-                        finished = said["case"] == stop - 1
-            elif finished:  # what a process does when it ends is no part of its last case
+                    limit = MAX_SECONDS
+                    if event["event"] == "case":
+                        case = event["case"]
+                    elif event["event"] == "done":
+                        records.append({"target": name, **event})
+                        finished = event["case"] == stop - 1
+            elif finished:  # the shutdown of the process does not count for the last case
                 continue
             elif case is not None and _processor_seconds(worker.pid) - used > seconds:
                 return case, f"it takes more than {seconds:g} s"
@@ -210,14 +211,14 @@ def _processor_seconds(pid):
 def _figures(shares, records):
     targets = {}
     for name in shares:
-        own = [record for record in records if record["target"] == name]
-        outcomes = Counter(record["outcome"] for record in own)
+        cases = [record for record in records if record["target"] == name]
+        outcomes = Counter(record["outcome"] for record in cases)
         targets[name] = {
-            "cases": len(own),
-            **{outcome: outcomes[outcome] for outcome in ("refused", "answered", "failed")},
-            "refused_by_trial": sum(record.get("by_trial", False) for record in own),
-            "slowest_seconds": max((record["seconds"] for record in own), default=0.0),
-            "most_memory_mb": max((record.get("taken", 0) for record in own), default=0),
+            "cases": len(cases),
+            **{outcome: outcomes[outcome] for outcome in ("refused", "accepted", "failed")},
+            "refused_by_trial": sum(record.get("by_trial", False) for record in cases),
+            "slowest_seconds": max((record["seconds"] for record in cases), default=0.0),
+            "most_memory_mb": max((record.get("taken", 0) for record in cases), default=0),
         }
     failures = [
         {key: record[key] for key in ("target", "case", "problem")}

@@ -1,4 +1,4 @@
-"""Functions that read the harmful files, and the errors that they may raise."""
+"""Functions that read the changed files, and the errors that they may raise."""
 
 import gzip
 import hashlib
@@ -6,7 +6,6 @@ import io
 import json
 import os
 import sys
-import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -16,7 +15,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from mutations import mutated, mutated_text
+from mutations import mutate, mutate_text
 from PIL import Image
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -24,11 +23,11 @@ _STATUSES = {200, 400, 413, 415, 422, 429}
 
 
 class Target(NamedTuple):
-    """A way to give a file to the package: valid files, a reader, a mutation and its limits.
+    """A function that reads files, with valid files, a mutation and limits.
 
-    `run` takes the bytes of a file, the name of the valid file it was made from and an empty
-    folder; it raises `Refused` for a documented error. `share` is that of all cases, `seconds` the
-    processor time that a case may take.
+    `run` takes the bytes of a file, the name of the original file and an empty folder, and raises
+    `Refused` for a documented error. `share` is the share of all cases, `seconds` the limit of
+    processor time for a case.
     """
 
     seeds: Callable[[Path], dict[str, bytes]]
@@ -38,7 +37,7 @@ class Target(NamedTuple):
     seconds: float = 5.0
 
 
-class Refused(Exception):  # noqa: N818 - no error: it is what should happen
+class Refused(Exception):  # noqa: N818 - the expected outcome, not an error
     """The file was refused by a documented error."""
 
 
@@ -127,9 +126,9 @@ def _read_table(data, name, folder):
         _documented(lambda: load_fer2013(path, usage="Training"), ValueError)
 
 
-# Set for a second run of a case that failed: with the trial of networks in a child process, which
-# is left out before, as it takes seconds.
-CAREFUL = "SKFER_FUZZ_CAREFUL"
+# Environment variable of the second run of a failed case, with the trial of networks in a child
+# process. The first run omits this trial, which takes seconds.
+WITH_TRIAL = "SKFER_FUZZ_WITH_TRIAL"
 _IMAGE = np.full((1, 32, 32), 90, np.uint8)
 
 
@@ -140,7 +139,7 @@ def _models(_):
     return {path.stem: path.read_bytes() for path in MODELS if not is_too_new(path)}
 
 
-def _own_models(folder):
+def _more_models(folder):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -151,7 +150,7 @@ def _own_models(folder):
     named.classes_ = np.array(["happy", "sad"])
     named._build_untrained((32, 32, 1), 2)
     images = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
-    for backend in ("keras", "onnx", "auto"):  # what TensorFlow starts once is no case's work
+    for backend in ("keras", "onnx", "auto"):  # the start of TensorFlow does not count for a case
         named.set_params(backend=backend).predict_proba(images)
     cropper = skfer.FaceCropper(whole_below=64)
     edges = (skfer.GrayscaleResizer(32), skfer.HOGDescriptor(), StandardScaler())
@@ -176,38 +175,38 @@ def _use_model(data, _, folder):
 
     path = folder / "model.skfer"
     path.write_bytes(data)
-    trusted = CAREFUL not in os.environ
+    trusted = WITH_TRIAL not in os.environ
     model = _documented(lambda: skfer.load(path, trusted=trusted), ValueError, FileNotFoundError)
-    with suppress(Exception):  # it may be wrong about anything; it may not crash or hang
+    with suppress(Exception):  # any error is accepted, but no crash and no endless loop
         model.predict_proba(_IMAGE)
 
 
-def _sealed(data, rng, others):
+def _change_model(data, rng, others):
     from skfer.persistence._model_file import write_archive
 
-    content, arrays = _unpacked(data)
+    content, arrays = _unpack_model(data)
     for _ in range(int(rng.choice([1, 1, 2, 3]))):
         if rng.random() < 0.25:
-            place = int(rng.integers(len(arrays)))
-            arrays[place] = _other_array(arrays[place], rng)
+            i = int(rng.integers(len(arrays)))
+            arrays[i] = _change_array(arrays[i], rng)
         else:
-            _change_json(content, rng, _unpacked(others[int(rng.integers(len(others)))])[0])
+            _change_json(content, rng, _unpack_model(others[int(rng.integers(len(others)))])[0])
     file = io.BytesIO()
     write_archive(file, content, arrays)
-    if rng.random() < 0.1:  # an archive that is damaged, under a checksum that is right
-        whole = mutated(file.getvalue()[:-64], rng, others)
+    if rng.random() < 0.1:  # a damaged archive with a valid checksum
+        whole = mutate(file.getvalue()[:-64], rng, others)
         return whole + hashlib.sha256(whole).hexdigest().encode()
     return file.getvalue()
 
 
-def _unpacked(data):
+def _unpack_model(data):
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = archive.namelist()
         arrays = [np.load(io.BytesIO(archive.read(name))) for name in names[1:]]
         return json.loads(archive.read(names[0])), arrays
 
 
-def _other_array(array, rng):
+def _change_array(array, rng):
     flat = array.reshape(-1)
     return [
         lambda: array[..., :-1] if array.ndim else array,
@@ -243,38 +242,39 @@ _WRAPPED = (
 
 
 def _change_json(content, rng, other):
-    places = [place for place in _places(content) if not _is_weight(place)]
-    lists = [node[key] for node, key in places if isinstance(node[key], list) and node[key]]
-    classes = [(node, key) for node, key in places if key == "class"]
+    entries = [(node, key) for node, key in _json_entries(content) if not _is_weights(node)]
+    lists = [node[key] for node, key in entries if isinstance(node[key], list) and node[key]]
+    classes = [(node, key) for node, key in entries if key == "class"]
     kind = rng.random()
     if kind < 0.15 and classes:
         node, key = classes[int(rng.integers(len(classes)))]
         node[key] = _CLASSES[int(rng.integers(len(_CLASSES)))]
-    elif kind < 0.35 and lists:  # layers, steps and what they follow
-        chosen = lists[int(rng.integers(len(lists)))]
-        at, to = (int(rng.integers(len(chosen))) for _ in range(2))
+    elif kind < 0.35 and lists:  # layers, steps and their inputs
+        items = lists[int(rng.integers(len(lists)))]
+        i, j = (int(rng.integers(len(items))) for _ in range(2))
         if kind < 0.2:
-            del chosen[at]
+            del items[i]
         elif kind < 0.25:
-            chosen[at], chosen[to] = chosen[to], chosen[at]
+            items[i], items[j] = items[j], items[i]
         else:
-            chosen[at:at] = json.loads(json.dumps(chosen[to : to + 3])) * int(rng.choice([1, 9]))
-    elif places:
-        node, key = places[int(rng.integers(len(places)))]
-        source, there = (found := list(_places(other)))[int(rng.integers(len(found)))]
-        values = (_NUMBERS, _TEXTS, _WRAPPED, [source[there]], [key])[int(rng.integers(5))]
+            items[i:i] = json.loads(json.dumps(items[j : j + 3])) * int(rng.choice([1, 9]))
+    elif entries:
+        node, key = entries[int(rng.integers(len(entries)))]
+        others = list(_json_entries(other))
+        source, source_key = others[int(rng.integers(len(others)))]
+        values = (_NUMBERS, _TEXTS, _WRAPPED, [source[source_key]], [key])[int(rng.integers(5))]
         node[key] = json.loads(json.dumps(values[int(rng.integers(len(values)))]))
 
 
-def _places(node):
+def _json_entries(node):
+    """Yield the container and the key of each value in JSON data."""
     for key in list(node) if isinstance(node, dict) else range(len(node)):
         yield node, key
         if isinstance(node[key], dict | list):
-            yield from _places(node[key])
+            yield from _json_entries(node[key])
 
 
-def _is_weight(place):
-    node, _ = place
+def _is_weights(node):
     return isinstance(node, list) and all(isinstance(item, int) for item in node)
 
 
@@ -291,9 +291,9 @@ def _keras_files(folder):
     return {name: (folder / name).read_bytes() for name in ("a.keras", "a.h5")}
 
 
-def _other_keras(data, rng, others):
+def _change_keras(data, rng, others):
     if not data.startswith(b"PK") or rng.random() < 0.2:
-        return mutated(data, rng, others)
+        return mutate(data, rng, others)
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(file, "w") as changed:
         for name in archive.namelist():
@@ -301,12 +301,13 @@ def _other_keras(data, rng, others):
             if name == "config.json":
                 config = json.loads(content)
                 for _ in range(int(rng.choice([1, 2, 3]))):
-                    node, key = (places := list(_places(config)))[int(rng.integers(len(places)))]
+                    entries = list(_json_entries(config))
+                    node, key = entries[int(rng.integers(len(entries)))]
                     values = (_NUMBERS, _TEXTS, _CLASSES, [[], {}])[int(rng.integers(4))]
                     node[key] = values[int(rng.integers(len(values)))]
                 content = json.dumps(config).encode()
             elif name.endswith(".h5") and rng.random() < 0.1:
-                content = mutated(content, rng, [content])
+                content = mutate(content, rng, [content])
             changed.writestr(name, content)
     return file.getvalue()
 
@@ -326,22 +327,22 @@ def _use_keras(data, name, folder):
 _BLANK = np.zeros((40, 40), np.uint8)
 
 
-def _cached(folder):
+def _cached_detector(folder):
     from skfer.detection import CachedDetector, HaarDetector
 
     detector = CachedDetector(HaarDetector(), folder)
     return detector, detector._entry(_BLANK)
 
 
-def _entries(folder):
+def _cache_entries(folder):
     rows = {"none": np.empty((0, 5)), "one": [[1, 2, 30, 9, 0.5]], "five": np.ones((5, 15))}
     for name, table in rows.items():
         np.save(folder / f"{name}.npy", np.asarray(table, "<f8"))
     return {name: (folder / f"{name}.npy").read_bytes() for name in rows}
 
 
-def _read_entry(data, _, folder):
-    detector, entry = _cached(folder)
+def _read_cache_entry(data, _, folder):
+    detector, entry = _cached_detector(folder)
     entry.parent.mkdir(parents=True)
     entry.write_bytes(data)
     faces = detector.detect(_BLANK)
@@ -368,7 +369,7 @@ def _checkpoints(folder):
     return {"fit-0.npz": file.path.read_bytes()}
 
 
-def _continue(data, name, folder):
+def _restore_checkpoint(data, name, folder):
     from skfer._training._checkpoint import CheckpointFile
 
     if not _compiled:
@@ -381,28 +382,29 @@ def _continue(data, name, folder):
 
     _documented(read, ValueError)
     if not all(np.isfinite(one.numpy()).all() for one in _compiled[0].variables):
-        raise AssertionError("weights that are not finite were taken")
+        raise AssertionError("weights that are not finite were restored")
 
 
 _compiled = []
 
 
-def _other_checkpoint(data, rng, others):
+def _change_checkpoint(data, rng, others):
     if rng.random() < 0.3:
-        return mutated(data, rng, others)
+        return mutate(data, rng, others)
     with np.load(io.BytesIO(data)) as stored:
         arrays = dict(stored)
     name = list(arrays)[int(rng.integers(len(arrays)))]
     if name == "progress":
         progress = json.loads(str(arrays[name]))
-        node, key = (places := list(_places(progress)))[int(rng.integers(len(places)))]
+        entries = list(_json_entries(progress))
+        node, key = entries[int(rng.integers(len(entries)))]
         values = (*_NUMBERS, *_TEXTS[:3], [], {}, [1])
         node[key] = values[int(rng.integers(len(values)))]
         arrays[name] = np.array(json.dumps(progress))
     elif rng.random() < 0.2:
         del arrays[name]
     else:
-        arrays[name] = _other_array(arrays[name], rng)
+        arrays[name] = _change_array(arrays[name], rng)
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()
@@ -425,11 +427,11 @@ def _page():
 
 
 def _send(data, address):
-    answer = _page().post(address, data=data)
-    if answer.status_code not in _STATUSES:
-        raise AssertionError(f"the page answered {answer.status_code}: {answer.text[:500]}")
-    if answer.status_code != 200:
-        raise Refused(answer.text)
+    response = _page().post(address, data=data)
+    if response.status_code not in _STATUSES:
+        raise AssertionError(f"status {response.status_code}: {response.text[:500]}")
+    if response.status_code != 200:
+        raise Refused(response.text)
 
 
 def _photos(folder):
@@ -445,7 +447,7 @@ def _clips(folder):
     sys.path.insert(0, str(TESTS))
     from _videos import picture, write_clip
 
-    pictures = [picture((10 + place, 20)) for place in range(6)]
+    pictures = [picture((10 + x, 20)) for x in range(6)]
     names = ("clip.mp4", "clip.mkv", "clip.avi")
     return {name: write_clip(folder / name, pictures).read_bytes() for name in names}
 
@@ -460,7 +462,7 @@ def _read_video(data, name, folder):
         video = VideoFile(path)
         try:
             for count, _ in enumerate(video):
-                if count > 500:  # a repeated piece is no endless one
+                if count > 500:  # repeated parts make long videos, not endless ones
                     break
         finally:
             video.close()
@@ -488,21 +490,21 @@ def _request(data, name, folder):
     connection.connect()
     connection.sock.sendall(data)
     connection.sock.settimeout(60 if starting else 1)  # the server may wait for more
-    answer = b""
+    response = b""
     with suppress(OSError):
-        while piece := connection.sock.recv(1 << 16):
-            answer += piece
+        while part := connection.sock.recv(1 << 16):
+            response += part
     connection.close()
     check = HTTPConnection(_address[0], timeout=60)
     check.request("GET", "/api/v1/models")
     if check.getresponse().status not in (200, 404):
-        raise AssertionError("the server does not answer any more")
+        raise AssertionError("the server does not respond any more")
     check.close()
-    status = answer.split(b" ", 2)[1:2]
+    status = response.split(b" ", 2)[1:2]
     if status and status[0].startswith(b"5") and status[0] != b"503":
-        raise AssertionError(f"the server answered {answer[:300]!r}")
+        raise AssertionError(f"the server sent {response[:300]!r}")
     if status != [b"200"]:
-        raise Refused(answer[:200])
+        raise Refused(response[:200])
 
 
 def _requests(folder):
@@ -523,23 +525,19 @@ def _requests(folder):
 
 
 TARGETS = {
-    "image": Target(_images, _read_image, mutated, 0.36),
-    "table": Target(_tables, _read_table, mutated_text, 0.14),
-    "model": Target(_models, _load_model, mutated, 0.10),
-    "model_used": Target(_own_models, _use_model, _sealed, 0.20, 30.0),
-    "keras": Target(_keras_files, _use_keras, _other_keras, 0.05, 30.0),
-    "cache": Target(_entries, _read_entry, mutated, 0.03),
-    "checkpoint": Target(_checkpoints, _continue, _other_checkpoint, 0.04),
-    "page_photo": Target(_photos, _send_photo, mutated, 0.03),
-    "server": Target(_requests, _request, mutated, 0.03),
-    "video": Target(_clips, _read_video, mutated, 0.01),
-    "page_video": Target(_clips, _send_video, mutated, 0.01),
+    "image": Target(_images, _read_image, mutate, 0.36),
+    "table": Target(_tables, _read_table, mutate_text, 0.14),
+    "model": Target(_models, _load_model, mutate, 0.10),
+    "model_used": Target(_more_models, _use_model, _change_model, 0.20, 30.0),
+    "keras": Target(_keras_files, _use_keras, _change_keras, 0.05, 30.0),
+    "cache": Target(_cache_entries, _read_cache_entry, mutate, 0.03),
+    "checkpoint": Target(_checkpoints, _restore_checkpoint, _change_checkpoint, 0.04),
+    "page_photo": Target(_photos, _send_photo, mutate, 0.03),
+    "server": Target(_requests, _request, mutate, 0.03),
+    "video": Target(_clips, _read_video, mutate, 0.01),
+    "page_video": Target(_clips, _send_video, mutate, 0.01),
 }
 
 
 def finish():
     _running.close()
-
-
-def silence():
-    warnings.simplefilter("ignore")

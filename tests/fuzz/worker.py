@@ -1,9 +1,8 @@
-"""Cases of one target, in a process that may crash: worker.py TARGET START STOP SEED FOLDER.
+"""Run cases of one target, in a process that may crash: worker.py TARGET START STOP SEED FOLDER.
 
-Prints the number of each case before it and its outcome after it, as lines of JSON. Memory is
-measured for each case alone. A case fails that raises an undocumented error, takes or keeps too
-much memory, leaves files or threads behind, writes outside its folder, starts a program or opens a
-connection. `run.py` adds the time, the exit status, and what C code writes and connects to.
+Prints the number of a case before it and its outcome after it, as lines of JSON. The module checks
+errors, memory, remaining files and threads, writes outside the folder, programs and connections;
+`run.py` checks the time, the exit status and C code.
 """
 
 import contextlib
@@ -16,14 +15,15 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 import zlib
 from pathlib import Path
 
 import numpy as np
 from failing import FAILING
-from targets import TARGETS, Refused, finish, silence
+from targets import TARGETS, Refused, finish
 
-# Megabytes a case may take, may keep, and all cases of a process may keep together.
+# Limits in megabytes: the peak of a case, what it keeps, and what all cases of a process keep.
 _MEMORY, _KEPT, _KEPT_BY_ALL = 1500, 200, 800
 _THREADS = 8
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
@@ -32,22 +32,22 @@ _CHANGES = {
     *("os.chmod", "os.chown", "shutil.move"),
 }
 _NEVER = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect"}
-# The package's own child processes, and the connections of a client to the page's server.
+# The child processes of the package, and the connections to its server.
 ALLOWED = ("from skfer._worker import _serve", "_model_file import _predict_once", "127.0.0.1")
 
 
 class Guard:
     def __init__(self):
         self.folder = None
-        self.seen = []
-        sys.addaudithook(self._hear)
+        self.events = []
+        sys.addaudithook(self._audit)
 
-    def _hear(self, event, arguments):
+    def _audit(self, event, arguments):
         if self.folder is None:
             return
         if event in _NEVER:
             if not any(allowed in repr(arguments) for allowed in ALLOWED):
-                self.seen.append(f"{event} {arguments[0]!r}")
+                self.events.append(f"{event} {arguments[0]!r}")
         elif event == "open":
             path, _, flags = arguments
             if isinstance(path, str | bytes) and flags & _WRITING:
@@ -55,12 +55,12 @@ class Guard:
         elif event in _CHANGES and isinstance(arguments[0], str | bytes):
             self._check(arguments[0], event)
 
-    def _check(self, path, what):
+    def _check(self, path, action):
         if not os.path.isabs(path):
-            return  # of an open folder, which only strace names
-        place = os.path.realpath(os.fsdecode(path))
-        if place != "/dev/null" and not place.startswith(f"{self.folder}{os.sep}"):
-            self.seen.append(f"{what} {place}")
+            return  # relative to an open folder, which only strace knows
+        path = os.path.realpath(os.fsdecode(path))
+        if path != "/dev/null" and not path.startswith(f"{self.folder}{os.sep}"):
+            self.events.append(f"{action} {path}")
 
 
 def memory(name):
@@ -71,11 +71,11 @@ def memory(name):
 
 
 def open_files():
-    found = set()
+    files = set()
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
-    return {one for one in found if not one.endswith("/fd")}
+            files.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
+    return {file for file in files if not file.endswith("/fd")}
 
 
 def threads():
@@ -88,7 +88,7 @@ def case_data(target, seeds, number):
     return name, target.change(seeds[name], rng, list(seeds.values()))
 
 
-def left_behind(files, n_threads, before, first):
+def find_leak(files, n_threads, before, first):
     for _ in range(20):
         new = open_files() - files
         more = threads() - n_threads
@@ -113,40 +113,40 @@ def left_behind(files, n_threads, before, first):
 def main():
     name, (start, stop, seed), top = sys.argv[1], map(int, sys.argv[2:5]), Path(sys.argv[5])
     faulthandler.enable()
-    silence()
+    warnings.simplefilter("ignore")
     target = (TARGETS | FAILING)[name]
     folder = Path(os.path.realpath(top)) / "case"
     os.chdir(top)
-    say = _speaker()
+    report = _reporter()
 
     temporary = folder / "tmp"
     os.environ["TMPDIR"] = tempfile.tempdir = str(temporary)
 
-    def emptied():
+    def empty_folder():
         shutil.rmtree(folder, ignore_errors=True)
         temporary.mkdir(parents=True)
         return folder
 
-    seeds = target.seeds(emptied())
-    # Right files are accepted; and what is loaded once is loaded now.
-    for right, data in seeds.items():
+    seeds = target.seeds(empty_folder())
+    # Valid files must be accepted. Modules that are loaded once are loaded here.
+    for source, data in seeds.items():
         try:
-            target.run(data, right, emptied())
+            target.run(data, source, empty_folder())
         except Refused:
-            if right not in ("fer2013new.csv", "pam"):
+            if source not in ("fer2013new.csv", "pam"):
                 raise
     guard = Guard()
-    say("ready")
+    report("ready")
     first, kept = memory("VmRSS"), 0
     for case in range(start, stop):
         source, data = case_data(target, seeds, [seed, zlib.crc32(name.encode()), case])
-        emptied()
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+        empty_folder()
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, the peak of memory
         before, files, n_threads = memory("VmRSS"), open_files(), threads()
-        say("case", case=case)
+        report("case", case=case)
         _mark(f"case/{case}")
-        began, problem, outcome = time.process_time(), None, "answered"
-        guard.folder, guard.seen = str(folder), []
+        start_time, problem, outcome = time.process_time(), None, "accepted"
+        guard.folder, guard.events = str(folder), []
         try:
             target.run(data, source, folder)
         except Refused:
@@ -155,36 +155,37 @@ def main():
             problem = traceback.format_exc()
         guard.folder = None
         _mark("end")
-        seconds, taken = time.process_time() - began, memory("VmHWM") - before
-        if guard.seen:
-            problem = f"outside its folder: {guard.seen[:5]}"
+        seconds, taken = time.process_time() - start_time, memory("VmHWM") - before
+        if guard.events:
+            problem = f"outside its folder: {guard.events[:5]}"
         elif taken > _MEMORY:
             problem = f"it takes {taken} MB of memory"
         elif left := [path.name for path in temporary.iterdir()]:
             problem = f"it leaves temporary files: {left[:5]}"
-        problem = problem or left_behind(files, n_threads, before, first)
+        problem = problem or find_leak(files, n_threads, before, first)
         kept = memory("VmRSS") - first
         if problem:
             outcome = "failed"
             (top / f"{name}-{case}-{source}").write_bytes(data)
-            first = min(first + _KEPT_BY_ALL, memory("VmRSS"))  # told once
+            first = min(first + _KEPT_BY_ALL, memory("VmRSS"))  # report a leak once
         figures = {"seconds": round(seconds, 3), "taken": taken, "kept": kept}
-        say("done", case=case, outcome=outcome, problem=problem, **figures)
+        report("done", case=case, outcome=outcome, problem=problem, **figures)
 
 
-def _mark(what):
+def _mark(name):
+    """Mark a case in the trace of strace."""
     with contextlib.suppress(OSError):
-        os.open(f"/fuzz/{what}", os.O_RDONLY)
+        os.open(f"/fuzz/{name}", os.O_RDONLY)
 
 
-def _speaker():
+def _reporter():
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def say(what, **more):
-        print(json.dumps({"what": what, **more}), file=out, flush=True)
+    def report(event, **values):
+        print(json.dumps({"event": event, **values}), file=out, flush=True)
 
-    return say
+    return report
 
 
 if __name__ == "__main__":

@@ -27,8 +27,6 @@ class SlowReader(BrightnessReader):
 
 
 class WholeReader(BrightnessReader):
-    """Reader of whole photos."""
-
     def read(self, images, on_missing="blank"):
         if on_missing == "blank":
             return super().read(images)
@@ -66,10 +64,10 @@ def page(chromium, url):
     page = Page(chromium)
     page.size(1280, 1000)
     chromium.get(url)
-    page.until(lambda: page.text("model").split() == list(READERS), "the choice of models")
+    page.wait_until(lambda: page.text("model").split() == list(READERS), "the choice of models")
     yield page
     errors = [line["message"] for line in chromium.get_log("browser")]
-    # Expected answers of 4xx are logged too.
+    # Chromium also logs the expected 4xx responses.
     assert not [line for line in errors if "Failed to load resource" not in line]
 
 
@@ -99,14 +97,14 @@ class Page:
         size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile}
         self.emulate("setDeviceMetricsOverride", **size)
 
-    def until(self, condition, what, seconds=60):
+    def wait_until(self, condition, name, seconds=60):
         end = time.monotonic() + seconds
-        while not (found := condition()):
+        while not (value := condition()):
             if time.monotonic() > end:
-                shown = f"{self.text('status')} {self.text('problem')}"
-                pytest.fail(f"{what}: not within {seconds} seconds; the page shows {shown!r}")
+                text = f"{self.text('status')} {self.text('problem')}"
+                pytest.fail(f"{name}: not within {seconds} seconds; the page shows {text!r}")
             time.sleep(0.05)
-        return found
+        return value
 
     def expression(self):
         return self.element("label").get_dom_attribute("data-expression")
@@ -118,15 +116,15 @@ class Page:
         self.click("camera")
         self.click("agreed")
         self.click("consent-start")
-        self.until(self.expression, "a face before the camera")
+        self.wait_until(self.expression, "a face in front of the camera")
 
     def stop_camera(self):
         self.click("camera")
-        self.until(lambda: self.text("status") == "Camera is off.", "the camera off")
+        self.wait_until(lambda: self.text("status") == "Camera is off.", "the camera off")
 
     def send_photo(self, path):
         self.send_files(path)
-        self.until(lambda: self.text("status") == "1 face.", "the answer")
+        self.wait_until(lambda: self.text("status") == "1 face.", "the result")
 
     def wait_for_box(self):
         """Wait until more than 500 pixels of the overlay are drawn."""
@@ -135,7 +133,7 @@ class Page:
             copy.drawImage(document.getElementById("overlay"), 0, 0);
             const { data } = copy.getImageData(0, 0, width, height);
             return data.filter((value, index) => index % 4 === 3 && value > 0).length;"""
-        self.until(lambda: self.run(script) > 500, "a box over the picture")
+        self.wait_until(lambda: self.run(script) > 500, "a box over the picture")
 
     def elements(self, selector):
         return self.driver.find_elements("css selector", selector)
@@ -161,7 +159,7 @@ class Page:
         def complete():
             return [file for file in set(folder.iterdir()) - before if file.suffix == suffix]
 
-        [path] = self.until(complete, "the download")
+        [path] = self.wait_until(complete, "the download")
         return path
 
     def download_csv(self, folder):
@@ -178,7 +176,7 @@ def photo(tmp_path, astronaut):
 
 
 @pytest.mark.slow
-def test_the_camera_needs_consent(page):
+def test_consent(page):
     page.click("camera")
     assert page.run("return document.getElementById('consent').open")
     assert "this computer" in page.text("consent")
@@ -192,16 +190,16 @@ def test_the_camera_needs_consent(page):
 
 
 @pytest.mark.slow
-def test_the_camera(page, downloads):
-    READERS["first"].most_at_once = 0
+def test_camera(page, downloads):
+    READERS["first"].max_concurrent = 0
     page.start_camera()
     first = page.expression()
-    page.until(lambda: page.expression() not in (first, "", None), "another expression")
+    page.wait_until(lambda: page.expression() not in (first, "", None), "another expression")
     page.wait_for_box()
-    page.until(lambda: "1 face" in page.text("status"), "one face in the status")
-    page.until(lambda: page.text("summary"), "a history")
+    page.wait_until(lambda: "1 face" in page.text("status"), "one face in the status")
+    page.wait_until(lambda: page.text("summary"), "a history")
     # Frames are sent one at a time.
-    assert READERS["first"].most_at_once == 1
+    assert READERS["first"].max_concurrent == 1
 
     page.stop_camera()
     assert page.run("return document.getElementById('video').srcObject === null")
@@ -222,11 +220,11 @@ def test_the_camera(page, downloads):
 
 
 @pytest.mark.slow
-def test_the_model_changes_while_the_camera_runs(page, downloads):
+def test_other_model_for_the_camera(page, downloads):
     page.start_camera()
-    page.until(lambda: page.text("summary"), "a history")
+    page.wait_until(lambda: page.text("summary"), "a history")
     page.choose_model("unsure")
-    page.until(lambda: page.expression() == "unsure", "the other model's answer")
+    page.wait_until(lambda: page.expression() == "unsure", "the result of the other model")
     assert page.text("label") == "unsure"
     assert page.text("bars").split()[::3] == ["glad", "grim"]
     page.wait_for_box()
@@ -239,25 +237,27 @@ def test_the_model_changes_while_the_camera_runs(page, downloads):
         assert (row["expression"] == "unsure") != first
 
 
-def test_a_photo_is_chosen_and_read_by_two_models(page, photo, downloads):
+def test_photo_with_two_models(page, photo, downloads):
     page.send_photo(photo)
     assert page.expression() == "happy"
     assert page.element("photo").get_dom_attribute("alt") == "astronaut.jpg: 1 face"
     page.wait_for_box()
-    page.until(lambda: page.run("return document.getElementById('announcer').textContent"), "words")
+    page.wait_until(
+        lambda: page.run("return document.getElementById('announcer').textContent"), "words"
+    )
     [row] = page.download_csv(downloads)
     shown = [row[name] for name in ("source", "time", "face", "expression")]
     assert shown == ["astronaut.jpg", "", "1", "happy"]
     page.choose_model("opposite")
-    page.until(lambda: page.expression() == "sad", "the other model's answer")
+    page.wait_until(lambda: page.expression() == "sad", "the result of the other model")
 
 
-def test_several_photos_are_dropped(page, photo, astronaut):
+def test_dropped_photos(page, photo, astronaut):
     photo_of_two = cv2.imencode(".png", cv2.hconcat([astronaut[..., ::-1]] * 2))[1]
     files = [
         ["one.jpg", "image/jpeg", base64.b64encode(photo.read_bytes()).decode()],
         ["two.png", "image/png", base64.b64encode(photo_of_two.tobytes()).decode()],
-        ["notes.jpg", "image/jpeg", base64.b64encode(b"To whom it may concern").decode()],
+        ["notes.jpg", "image/jpeg", base64.b64encode(b"no photo").decode()],
     ]
     page.run(
         """const dataTransfer = new DataTransfer();
@@ -269,39 +269,39 @@ def test_several_photos_are_dropped(page, photo, astronaut):
         document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));""",
         files,
     )
-    chosen = []
-    page.until(lambda: page.text("status") == "3 faces in 2 photos.", "all answers")
+    page.wait_until(lambda: page.text("status") == "3 faces in 2 photos.", "all results")
     assert page.text("problem-text").startswith("notes.jpg: The file is not a JPEG")
     buttons = page.elements("#faces button")
     assert [one.text.split(" ", 1)[0] for one in buttons] == ["1", "2"]
     buttons[1].click()
     assert page.pressed("#faces button") == ["false", "true"]
-    # The same by a click on the face. The numbers are ordered by size, not by position.
+    # A click on a face selects it too. Faces are numbered by size, not by position.
+    selected = []
     for share in (0.22, 0.72):
         page.click_at("stage", share, 0.2)
         assert page.pressed("#faces button").count("true") == 1
-        chosen.append(page.pressed("#faces button").index("true"))
-    assert sorted(chosen) == [0, 1]
+        selected.append(page.pressed("#faces button").index("true"))
+    assert sorted(selected) == [0, 1]
     assert page.pressed("#rows .open") == ["false", "true"]
     rows = [row.text.split() for row in page.elements("#rows tr")]
     assert rows[0][:2] == ["one.jpg", "1"]
     assert rows[1][:2] == ["two.png", "2"]
     assert rows[2] == ["notes.jpg", "\N{EN DASH}", "not", "read"]
     page.elements("#rows .open")[0].click()
-    page.until(lambda: page.text("count") == "", "the photo with one face")
+    page.wait_until(lambda: page.text("count") == "", "the photo with one face")
 
 
 @pytest.mark.slow
-def test_a_video(page, face_video, downloads):
+def test_video(page, face_video, downloads):
     page.send_files(face_video)
-    page.until(lambda: "frames read" in page.text("status"), "the answer", seconds=150)
+    page.wait_until(lambda: "frames read" in page.text("status"), "the result", seconds=150)
     seconds = "return document.getElementById('video').currentTime"
-    page.until(lambda: page.run(seconds) > 0.5, "the video playing")
+    page.wait_until(lambda: page.run(seconds) > 0.5, "the video playing")
     page.wait_for_box()
     page.run("document.getElementById('video').pause()")
     for second, expression in ((0.8, "sad"), (2.9, "happy")):
         page.run("document.getElementById('video').currentTime = arguments[0]", second)
-        page.until(lambda wanted=expression: page.expression() == wanted, expression)
+        page.wait_until(lambda expected=expression: page.expression() == expected, expression)
     rows = page.download_csv(downloads)
     assert {row["source"] for row in rows} == {"face_video.mp4"}
     assert len({row["time"] for row in rows}) == 46
@@ -325,14 +325,14 @@ def test_a_video(page, face_video, downloads):
 
 
 @pytest.mark.slow
-def test_a_video_is_cancelled(page, face_video, downloads):
+def test_cancelled_video(page, face_video, downloads):
     page.choose_model("slow")
     page.send_files(face_video)
     assert page.text("label") != "No face"
-    page.until(lambda: page.element("cancel").is_displayed(), "the button")
-    page.until(lambda: page.text("legend"), "the first frames", seconds=150)
+    page.wait_until(lambda: page.element("cancel").is_displayed(), "the button")
+    page.wait_until(lambda: page.text("legend"), "the first frames", seconds=150)
     page.click("cancel")
-    page.until(lambda: page.text("status").startswith("Cancelled: "), "the end")
+    page.wait_until(lambda: page.text("status").startswith("Cancelled: "), "the end")
     assert not page.element("cancel").is_displayed()
     assert not page.element("progress").is_displayed()
     assert not page.element("problem").is_displayed()
@@ -341,7 +341,7 @@ def test_a_video_is_cancelled(page, face_video, downloads):
     assert len({row["time"] for row in page.download_csv(downloads)}) == n_frames
 
 
-def test_a_copy_of_a_photo_with_its_faces(page, photo, downloads):
+def test_annotated_copy(page, photo, downloads):
     page.send_photo(photo)
     path = page.download(page.element("rows").find_element("class name", "copy"), downloads, ".jpg")
     assert path.name == "astronaut-faces.jpg"
@@ -352,24 +352,24 @@ def test_a_copy_of_a_photo_with_its_faces(page, photo, downloads):
     assert not changed[300:].any()
 
 
-def test_a_photo_without_a_face_is_classified_as_a_whole(page, tmp_path, downloads):
+def test_photo_without_a_face(page, tmp_path, downloads):
     path = tmp_path / "sky.png"
     cv2.imwrite(str(path), np.full((40, 60, 3), 90, np.uint8))
     page.choose_model("whole")
     page.send_files(path)
-    page.until(lambda: page.text("status") == "no face.", "the answer")
+    page.wait_until(lambda: page.text("status") == "no face.", "the result")
     assert page.text("label") == "No face in this photo"
     assert "Photos without a face" in page.text("hint")
     page.driver.find_element("css selector", "#missing option[value=image]").click()
-    page.until(lambda: page.text("label") == "Whole photo: happy 75 %", "the answer")
+    page.wait_until(lambda: page.text("label") == "Whole photo: happy 75 %", "the result")
     assert not page.element("hint").is_displayed()
     [row] = page.download_csv(downloads)
     assert (row["face"], row["confidence"], row["expression"]) == ("", "", "happy")
     page.driver.find_element("css selector", "#missing option[value=blank]").click()
-    page.until(lambda: page.text("label") == "No face in this photo", "the answer")
+    page.wait_until(lambda: page.text("label") == "No face in this photo", "the result")
 
 
-def test_models_and_detectors_are_explained(page):
+def test_descriptions(page):
     assert page.text("model-text") == "The first model."
     assert page.text("detector-text") == "Upright faces."
     page.driver.find_element("xpath", "//option[text()='auto']").click()
@@ -377,13 +377,13 @@ def test_models_and_detectors_are_explained(page):
 
 
 @pytest.mark.parametrize("width", [1280, 375])
-def test_long_names_and_errors_wrap(page, photo, tmp_path, width):
+def test_long_names_and_errors(page, photo, tmp_path, width):
     page.size(width, 800, mobile=width < 500)
     photos = [tmp_path / f"{'a_very_long_name_' * 8}{n}.jpg" for n in range(2)]
     photos[0].write_bytes(photo.read_bytes())
     photos[1].write_text("no photo")
     page.send_files(*photos)
-    page.until(lambda: page.text("status") == "1 face.", "the answer")
+    page.wait_until(lambda: page.text("status") == "1 face.", "the result")
     assert "not a JPEG" in page.text("problem")
     assert page.run("return document.documentElement.scrollWidth") <= width
     assert page.run(
@@ -394,7 +394,7 @@ def test_long_names_and_errors_wrap(page, photo, tmp_path, width):
 
 
 @pytest.mark.parametrize(("frames", "connected"), [([1, 2], True), ([1, 9], False)])
-def test_lines_of_the_history_break_only_where_frames_lack_the_face(page, frames, connected):
+def test_gaps_in_the_history(page, frames, connected):
     colored = """const [frames, done] = arguments;
         const canvas = document.createElement("canvas");
         Object.assign(canvas.style, { display: "block", width: "600px", height: "200px" });
@@ -420,7 +420,7 @@ def test_lines_of_the_history_break_only_where_frames_lack_the_face(page, frames
 
 
 def axe_violations(page):
-    """Return what axe-core finds against WCAG 2.1 AA."""
+    """Return the violations of WCAG 2.1 AA that axe-core finds."""
     pytest.importorskip("axe_core_python", reason="no axe-core: pip install axe-core-python")
     page.run((files("axe_core_python") / "axe.min.js").read_text() + "; window.axe = axe")
     found = page.driver.execute_async_script(
@@ -433,40 +433,42 @@ def axe_violations(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation(page, photo, face_video, tmp_path, scheme):
+def test_accessibility(page, photo, face_video, tmp_path, scheme):
     notes = tmp_path / "notes.jpg"
     notes.write_text("no photo")
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     page.emulate("setEmulatedMedia", features=features)
     assert axe_violations(page) == []
     page.send_files(photo, notes)
-    page.until(lambda: page.text("status") == "1 face.", "the answer")
+    page.wait_until(lambda: page.text("status") == "1 face.", "the result")
     assert axe_violations(page) == []
     page.send_files(face_video)
-    page.until(lambda: "frames read" in page.text("status"), "the answer", seconds=150)
+    page.wait_until(lambda: "frames read" in page.text("status"), "the result", seconds=150)
     assert axe_violations(page) == []
     page.click("camera")
     assert axe_violations(page) == []
     page.click("consent-cancel")
-    # The contrast is really checked.
+    # The check detects low contrast.
     color = {"light": "#888", "dark": "#555"}[scheme]
     page.run("document.getElementById('status').style.color = arguments[0]", color)
     assert [rule for rule, _ in axe_violations(page)] == ["color-contrast"]
     page.emulate("setEmulatedMedia", features=[])
 
 
-def test_another_file_is_refused(page, tmp_path):
+def test_other_files(page, tmp_path):
     notes = tmp_path / "notes.txt"
-    notes.write_text("To whom it may concern")
+    notes.write_text("no photo")
     page.send_files(notes)
-    page.until(lambda: "notes.txt: The file is not a JPEG" in page.text("problem"), "the reason")
+    page.wait_until(
+        lambda: "notes.txt: The file is not a JPEG" in page.text("problem"), "the reason"
+    )
     assert page.text("status") == "Ready."
     page.click("problem-close")
     assert not page.element("problem").is_displayed()
 
 
 @pytest.mark.slow
-def test_a_phone_in_both_color_schemes(page):
+def test_phone(page):
     page.size(390, 844, scale=2, mobile=True)
     page.start_camera()
     for scheme in ("dark", "light"):
@@ -479,48 +481,48 @@ def test_a_phone_in_both_color_schemes(page):
     page.stop_camera()
 
 
-def test_the_page_works_with_the_keyboard(page):
+def test_keyboard(page):
     from selenium.webdriver import ActionChains, Keys
 
-    reached = []
+    order = []
     for _ in range(10):
         ActionChains(page.driver).send_keys(Keys.TAB).perform()
         focused = page.driver.switch_to.active_element
-        reached.append(focused.get_dom_attribute("id") or focused.text)
+        order.append(focused.get_dom_attribute("id") or focused.text)
     # The download button is disabled.
     names = ["Skip to the picture", "camera", "choose", "model", "detector", "missing", "mirror"]
-    assert reached[:7] == names
+    assert order[:7] == names
     page.run("document.getElementById('camera').focus()")
     ActionChains(page.driver).send_keys(Keys.ENTER).perform()
     assert page.run("return document.getElementById('consent').open")
     ActionChains(page.driver).send_keys(Keys.ESCAPE).perform()
-    page.until(lambda: not page.run("return document.getElementById('consent').open"), "closing")
+    page.wait_until(
+        lambda: not page.run("return document.getElementById('consent').open"), "closing"
+    )
     assert page.driver.switch_to.active_element.get_dom_attribute("id") == "camera"
 
 
-def test_every_element_has_a_name_for_screen_readers(page, photo):
+def test_accessible_names(page, photo):
     page.send_photo(photo)
     nodes = page.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    seen = {}
+    names = {}
     for node in nodes:
         if not node["ignored"]:
             role = node["role"]["value"]
-            seen.setdefault(role, []).append(node.get("name", {}).get("value", ""))
+            names.setdefault(role, []).append(node.get("name", {}).get("value", ""))
     for role in ("button", "combobox", "checkbox", "image", "region", "list", "group"):
-        assert all(seen.get(role, [])), (role, seen.get(role))
-    assert "Start camera" in seen["button"]
-    assert {"Model", "Face detector", "Photos without a face"} <= set(seen["combobox"])
-    assert "astronaut.jpg: 1 face" in seen["image"]
-    assert any("Limitations" in heading for heading in seen["heading"])
+        assert all(names.get(role, [])), (role, names.get(role))
+    assert "Start camera" in names["button"]
+    assert {"Model", "Face detector", "Photos without a face"} <= set(names["combobox"])
+    assert "astronaut.jpg: 1 face" in names["image"]
+    assert any("Limitations" in heading for heading in names["heading"])
 
 
 @pytest.mark.slow
-def test_chromium_plays_an_annotated_video(
-    chromium, face_video, yunet_model, fitted_pipeline, tmp_path
-):
+def test_annotated_video(chromium, face_video, yunet_model, fitted_pipeline, tmp_path):
     from selenium.webdriver.support.wait import WebDriverWait
 
-    output = tmp_path / "drawn.mp4"
+    output = tmp_path / "annotated.mp4"
     recognize_video(face_video, fitted_pipeline, detector=YuNetDetector(yunet_model), output=output)
     chromium.get(output.as_uri())
 
@@ -530,14 +532,14 @@ def test_chromium_plays_an_annotated_video(
         )
 
     def until(code):
-        WebDriverWait(chromium, 60).until(lambda _: video(code), f"{code}: {video('error')}")
+        WebDriverWait(chromium, 60).wait_until(lambda _: video(code), f"{code}: {video('error')}")
 
     until("readyState === HTMLMediaElement.HAVE_ENOUGH_DATA")
     assert (video("videoWidth"), video("videoHeight")) == (596, 336)
     assert video("duration") == pytest.approx(4.6, abs=0.1)
     video("currentTime = 0; video.muted = true; video.play()")
     until("currentTime > 1")
-    # Frames were decoded; the clock alone would run without them.
+    # The time would also advance without decoded frames.
     assert video("getVideoPlaybackQuality().totalVideoFrames") > 5
     video("currentTime = 4")  # the index at the start of the file allows seeking
     until("ended")

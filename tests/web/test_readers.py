@@ -11,40 +11,40 @@ from skfer.detection import HaarDetector
 from skfer.web import Readers, create_app
 
 
-def test_a_pipeline_of_the_user(fitted_pipeline, encoded):
+def test_pipeline(fitted_pipeline, encoded):
     readers = Readers.of(fitted_pipeline)
     assert readers.models == ["yours"]
     assert readers.detectors[0] == "haar"
     assert "auto" in readers.detectors
     client = create_app(readers).test_client()
     for query in ("", "?detector=haar"):
-        answer = client.post(RECOGNIZE + query, data=encoded(".jpg")).json
-        assert sorted(answer["classes"]) == ["happy", "sad", "surprise"]
-        [face] = answer["faces"]
+        result = client.post(RECOGNIZE + query, data=encoded(".jpg")).json
+        assert sorted(result["classes"]) == ["happy", "sad", "surprise"]
+        [face] = result["faces"]
         assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
-def test_several_pipelines_by_name(fitted_pipeline):
-    readers = Readers.of({"mine": fitted_pipeline, "old": fitted_pipeline}, "haar")
-    assert readers.models == ["mine", "old"]
+def test_named_pipelines(fitted_pipeline):
+    readers = Readers.of({"new": fitted_pipeline, "old": fitted_pipeline}, "haar")
+    assert readers.models == ["new", "old"]
     assert readers.detectors[0] == "haar"
     assert readers.get("old") is readers.get("old", "haar")
-    assert readers.get("old") is not readers.get("mine")
+    assert readers.get("old") is not readers.get("new")
 
 
-def test_a_detector_without_its_package_is_refused(fitted_pipeline, encoded, monkeypatch):
+def test_detector_without_its_package(fitted_pipeline, encoded, monkeypatch):
     monkeypatch.setattr("skfer.detection._mtcnn._networks", [])
     monkeypatch.setitem(sys.modules, "mtcnn", None)
     client = create_app(Readers.of(fitted_pipeline)).test_client()
-    answer = client.post(f"{RECOGNIZE}?detector=mtcnn", data=encoded(".jpg"))
-    assert "Known detectors: haar, auto" in message(answer, 400)
+    response = client.post(f"{RECOGNIZE}?detector=mtcnn", data=encoded(".jpg"))
+    assert "Known detectors: haar, auto" in message(response, 400)
     client = create_app(Readers.of(fitted_pipeline, "mtcnn")).test_client()
-    answer = client.post(RECOGNIZE, data=encoded(".jpg"))
-    assert "skfer[mtcnn]" in message(answer, 400)
+    response = client.post(RECOGNIZE, data=encoded(".jpg"))
+    assert "skfer[mtcnn]" in message(response, 400)
 
 
 @pytest.mark.parametrize("installed", [True, False])
-def test_only_installed_detectors_are_offered(monkeypatch, installed):
+def test_installed_detectors(monkeypatch, installed):
     monkeypatch.setattr("skfer.detection.YuNetDetector.is_installed", lambda: installed)
     texts = Readers.of().descriptions
     names = list(texts["detectors"])
@@ -56,7 +56,7 @@ def test_only_installed_detectors_are_offered(monkeypatch, installed):
 
 
 @pytest.mark.parametrize(
-    ("own", "given", "name"),
+    ("detector", "default", "name"),
     [
         ("auto", None, "auto"),
         ("haar", None, "haar"),
@@ -65,23 +65,21 @@ def test_only_installed_detectors_are_offered(monkeypatch, installed):
         (HaarDetector(), "auto", "auto"),
     ],
 )
-def test_the_first_detector_is_the_default(own, given, name):
-    pipeline = load_pretrained().set_params(cropper__detector=own)
-    descriptions = Readers.of({"a": pipeline, "b": pipeline}, given).descriptions["detectors"]
+def test_default_detector(detector, default, name):
+    pipeline = load_pretrained().set_params(cropper__detector=detector)
+    descriptions = Readers.of({"a": pipeline, "b": pipeline}, default).descriptions["detectors"]
     assert next(iter(descriptions)) == name
     assert sum("haar" in text for text in descriptions.values()) == (name in ("model", "yours"))
 
 
-def test_the_answer_names_the_detector_and_no_path_of_the_server(
-    fitted_pipeline, encoded, monkeypatch, caplog
-):
+def test_response_names_the_detector_but_no_path(fitted_pipeline, encoded, monkeypatch, caplog):
     client = create_app(Readers.of(fitted_pipeline, "haar")).test_client()
     assert client.post(RECOGNIZE, data=encoded(".jpg")).json["detector"] == "haar"
 
-    def make(model, detector):
+    def create(model, detector):
         raise FileNotFoundError("No such file: '/srv/secret/model.onnx'")
 
-    client = create_app(Readers(make, ["one"], ["haar"])).test_client()
+    client = create_app(Readers(create, ["one"], ["haar"])).test_client()
     text = message(client.post(RECOGNIZE, data=encoded(".jpg")), 400)
     assert "/" not in text
     assert "/srv/secret/model.onnx" in caplog.text
@@ -95,32 +93,32 @@ def test_the_answer_names_the_detector_and_no_path_of_the_server(
         (({},), "at least 1"),
     ],
 )
-def test_unknown_names_are_refused(arguments, problem):
+def test_unknown_names(arguments, problem):
     with pytest.raises(ValueError, match=problem):
         Readers.of(*arguments)
 
 
-def test_a_named_model_is_the_default():
+def test_default_model():
     assert Readers.of("ferplus").models == ["ferplus", "fer2013"]
 
 
-def test_a_loaded_reader_is_returned_while_another_one_is_loaded():
-    started, go_on = threading.Event(), threading.Event()
+def test_readers_are_loaded_concurrently():
+    started, resume = threading.Event(), threading.Event()
 
-    def make(model, detector):
+    def create(model, detector):
         if detector == "slow":
             started.set()
-            assert go_on.wait(60)
+            assert resume.wait(60)
         return SimpleNamespace(classes=[detector])
 
-    readers = Readers(make, ["one"], ["quick", "slow"])
+    readers = Readers(create, ["one"], ["quick", "slow"])
     readers.get()
     with ThreadPoolExecutor(2) as threads:
         loading = threads.submit(readers.get, None, "slow")
         assert started.wait(60)
-        meanwhile = threads.submit(readers.get)
-        wait([meanwhile], 10)
-        in_time = meanwhile.done()
-        go_on.set()
-        assert (meanwhile.result().classes, in_time) == (["quick"], True)
+        loaded = threads.submit(readers.get)
+        wait([loaded], 10)
+        in_time = loaded.done()
+        resume.set()
+        assert (loaded.result().classes, in_time) == (["quick"], True)
         assert loading.result().classes == ["slow"]

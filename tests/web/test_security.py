@@ -20,14 +20,14 @@ from skfer.web import create_app
         ({"Sec-Fetch-Site": "same-origin"}, 200),
     ],
 )
-def test_only_the_page_and_other_programs_may_post(client, encoded, headers, status):
-    answer = client.post(RECOGNIZE, data=encoded(".jpg"), headers=headers)
-    assert answer.status_code == status
+def test_origins(client, encoded, headers, status):
+    response = client.post(RECOGNIZE, data=encoded(".jpg"), headers=headers)
+    assert response.status_code == status
     if status != 200:
-        assert ("Origin header" in message(answer, status)) == (status == 400)
+        assert ("Origin header" in message(response, status)) == (status == 400)
 
 
-def test_only_localhost_and_addresses_are_accepted_as_host(client):
+def test_hosts(client):
     for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.0.7:80"):
         assert client.get("/", headers={"Host": host}).status_code == 200, host
     names = ("evil.example", "localhost.evil.example:8000", "faces.lan", "a b")
@@ -36,15 +36,15 @@ def test_only_localhost_and_addresses_are_accepted_as_host(client):
             message(client.get(path, headers={"Host": host}), 400)
 
 
-def test_a_given_host_is_accepted(reader):
+def test_hosts_parameter(reader):
     client = create_app(reader, hosts=["Faces.lan"]).test_client()
     assert client.get("/", headers={"Host": "faces.lan:8000"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/health", "/static/main.js", "/nowhere"])
-def test_every_answer_has_security_headers(client, path):
-    with client.get(path) as answer:
-        headers = answer.headers
+def test_security_headers(client, path):
+    with client.get(path) as response:
+        headers = response.headers
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
@@ -56,8 +56,8 @@ def test_every_answer_has_security_headers(client, path):
     assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_the_page_has_nothing_inline_and_nothing_from_other_sites(client):
+def test_content_of_the_page(client):
     page = client.get("/").text
-    for foreign in ("http://", "https://", "<style", " style=", "onclick", "javascript:"):
-        assert foreign not in page
+    for text in ("http://", "https://", "<style", " style=", "onclick", "javascript:"):
+        assert text not in page
     assert page.count("<script") == page.count('<script type="module" src="/static/') == 1

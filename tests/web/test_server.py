@@ -16,7 +16,7 @@ import _work
 import cv2
 import numpy as np
 import pytest
-from _videos import hidden_frames
+from _videos import write_hidden_frames
 from _web import RECOGNIZE, VIDEO, BrightnessReader, served
 
 from skfer.web import Limits, Readers, create_app, serve
@@ -33,13 +33,13 @@ def post(url, path, body, headers=None):
     host = urlsplit(url).netloc
     with contextlib.closing(http.client.HTTPConnection(host, timeout=20)) as connection:
         connection.request("POST", path, body, headers or {})
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
 
 
 def health(url):
-    with urllib.request.urlopen(f"{url}/api/v1/health") as answer:
-        return json.load(answer)["status"]
+    with urllib.request.urlopen(f"{url}/api/v1/health") as response:
+        return json.load(response)["status"]
 
 
 def connect(url):
@@ -47,13 +47,13 @@ def connect(url):
     return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
-def header(url, path, size, more=""):
-    head = f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n{more}"
+def header(url, path, size, lines=""):
+    head = f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n{lines}"
     return f"{head}Content-Length: {size}\r\n\r\n".encode()
 
 
 def is_closed(connection, seconds=10):
-    """Return whether the server closes a connection without an answer."""
+    """Return whether the server closes a connection without a response."""
     connection.settimeout(seconds)
     try:
         return connection.recv(1) == b""
@@ -74,8 +74,8 @@ def is_closed(connection, seconds=10):
         ("/api/v1/../nowhere", 21_000_000, "20 MB, the limit for a photo"),
     ],
 )
-def test_a_large_upload_is_refused_by_its_header(url, path, size, limit, expect):
-    # Only the header is sent: a server that waits for the body would never answer.
+def test_declared_size_of_uploads(url, path, size, limit, expect):
+    # A server that waits for the body, which is not sent, would not respond.
     with connect(url) as connection:
         connection.sendall(header(url, path, size, expect))
         head, body = b"".join(iter(lambda: connection.recv(4096), b"")).split(b"\r\n\r\n", 1)
@@ -84,14 +84,14 @@ def test_a_large_upload_is_refused_by_its_header(url, path, size, limit, expect)
     assert health(url) == "ok"
 
 
-def test_a_client_that_continues_to_send_reads_the_refusal(url):
+def test_error_while_the_client_sends(url):
     for _ in range(5):
-        status, answer = post(url, RECOGNIZE, bytes(30_000_000))
+        status, result = post(url, RECOGNIZE, bytes(30_000_000))
         assert status == 413
-        assert "20 MB" in answer["error"]["message"]
+        assert "20 MB" in result["error"]["message"]
 
 
-def test_a_photo_is_never_in_a_file(astronaut, monkeypatch):
+def test_photos_are_not_written_to_files(astronaut, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 40, (512, 512, 3), np.uint8)
     photo = cv2.imencode(".png", astronaut[..., ::-1] // 2 + noise)[1].tobytes()
     assert len(photo) > 600_000  # waitress and Werkzeug would use a file by default
@@ -107,14 +107,14 @@ def test_a_photo_is_never_in_a_file(astronaut, monkeypatch):
         for body, headers in (
             (photo, {}),
             (form, {"Content-Type": "multipart/form-data; boundary=x"}),
-            ((photo[at : at + 50_000] for at in range(0, len(photo), 50_000)), {}),
+            ((photo[i : i + 50_000] for i in range(0, len(photo), 50_000)), {}),
         ):
-            status, answer = post(url, RECOGNIZE, body, headers)
+            status, result = post(url, RECOGNIZE, body, headers)
             assert status == 200
-            assert len(answer["faces"]) == 1
+            assert len(result["faces"]) == 1
 
 
-def test_many_slow_clients_block_no_other(encoded):
+def test_slow_clients(encoded):
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(served(BrightnessReader()))
         for number in range(120):
@@ -124,12 +124,12 @@ def test_many_slow_clients_block_no_other(encoded):
         assert post(url, RECOGNIZE, encoded(".jpg"))[0] == 200
 
 
-def test_a_slow_upload_is_closed(monkeypatch):
+def test_timeout_of_slow_uploads(monkeypatch):
     monkeypatch.setattr("skfer.web._server._IDLE_SECONDS", 1.0)
     with served(BrightnessReader()) as url, connect(url) as body, connect(url) as head:
         body.sendall(header(url, RECOGNIZE, 5_000_000))
         head.sendall(b"POST /api/v1/recognize HTTP/1.1\r\nX-Slow: ")
-        for _ in range(15):  # single bytes do not prolong it
+        for _ in range(15):  # single bytes do not extend the timeout
             with contextlib.suppress(ConnectionError):
                 body.sendall(b"x")
                 head.sendall(b"x")
@@ -138,7 +138,7 @@ def test_a_slow_upload_is_closed(monkeypatch):
         assert is_closed(head)
 
 
-def test_the_oldest_unfinished_upload_is_closed_for_a_new_one(encoded):
+def test_number_of_unfinished_uploads(encoded):
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(served(BrightnessReader(), limits=Limits(photo_bytes=100_000)))
         uploads = []
@@ -153,20 +153,20 @@ def test_the_oldest_unfinished_upload_is_closed_for_a_new_one(encoded):
         assert not is_closed(uploads[2], 0.1)
 
 
-def test_a_large_upload_without_declared_length_is_ended(url):
+def test_large_upload_without_declared_size(url):
     try:
         status, _ = post(url, VIDEO, (bytes(1_000_000) for _ in range(80)))
     except ConnectionError:
-        status = 413  # closed before the answer was read
+        status = 413  # the server closed the connection before the client read the response
     assert status == 413
     assert health(url) == "ok"
 
 
 @pytest.mark.parametrize("route", [RECOGNIZE, VIDEO])
-def test_work_ends_when_the_client_disconnects(route, tmp_path, encoded, monkeypatch):
+def test_disconnecting_client(route, tmp_path, encoded, monkeypatch):
     photo = upload = encoded(".jpg")
     if route == VIDEO:
-        upload = hidden_frames(tmp_path / "hidden.webm", 40_000).read_bytes()
+        upload = write_hidden_frames(tmp_path / "hidden.webm", 40_000).read_bytes()
     limits = Limits(concurrent=1, patience=60, photo_seconds=600)
     with served(BrightnessReader(), limits=limits) as url:
         with monkeypatch.context() as patched:
@@ -174,7 +174,7 @@ def test_work_ends_when_the_client_disconnects(route, tmp_path, encoded, monkeyp
             with connect(url) as connection:
                 connection.sendall(header(url, route, len(upload)) + upload)
                 time.sleep(1)
-        # Long before the work would end: a minute for the photo, and more for the video.
+        # Without cancellation, the photo would take a minute and the video longer.
         start = time.monotonic()
         assert post(url, RECOGNIZE, photo)[0] == 200
         assert time.monotonic() - start < 50
@@ -182,7 +182,7 @@ def test_work_ends_when_the_client_disconnects(route, tmp_path, encoded, monkeyp
 
 _COMMAND = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes ignore SIGINT
 import _work
 from skfer.cli import main
 from skfer.web import Readers, _server, _uploads
@@ -200,7 +200,7 @@ main()
     ("number", "errors", "status"),
     [(signal.SIGINT, "", 0), (signal.SIGTERM, "Interrupted.\n", 128 + signal.SIGTERM)],
 )
-def test_a_signal_ends_the_command_during_work(number, errors, status, encoded, tmp_path):
+def test_signals(number, errors, status, encoded, tmp_path):
     photo = encoded(".jpg")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-c", _COMMAND]
@@ -211,7 +211,7 @@ def test_a_signal_ends_the_command_during_work(number, errors, status, encoded, 
                 connection.sendall(header(url, RECOGNIZE, len(photo)) + photo)
                 time.sleep(1)
                 process.send_signal(number)
-                # The photo would take 60 seconds, of which 10 are allowed.
+                # Decoding takes 60 seconds, and is limited to 10.
                 assert process.communicate(timeout=30)[1] == errors
         finally:
             process.kill()
@@ -220,7 +220,7 @@ def test_a_signal_ends_the_command_during_work(number, errors, status, encoded, 
 
 
 @pytest.mark.parametrize(
-    ("host", "shown"),
+    ("host", "address"),
     [
         ("127.0.0.1", "127.0.0.1:"),
         ("localhost", "127.0.0.1:"),
@@ -228,40 +228,40 @@ def test_a_signal_ends_the_command_during_work(number, errors, status, encoded, 
         ("::", "[::]:"),
     ],
 )
-def test_an_address_that_others_can_reach_gives_a_warning(host, shown, monkeypatch, capsys):
+def test_warning_for_public_addresses(host, address, monkeypatch, capsys):
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6")
     readers = Readers(lambda *_: BrightnessReader(), ["model"], ["detector"])
     monkeypatch.setattr(Readers, "of", lambda *_: readers)
     monkeypatch.setattr("skfer.web._server._run", lambda *_: None)
     warning = pytest.warns(UserWarning, match="Other machines can reach the page")
-    with contextlib.nullcontext() if shown.startswith("127") else warning:
+    with contextlib.nullcontext() if address.startswith("127") else warning:
         serve(host=host, port=0)
-    assert f"skfer is at http://{shown}" in capsys.readouterr().err
+    assert f"skfer is at http://{address}" in capsys.readouterr().err
 
 
-def test_the_server_answers_while_the_model_is_loaded_and_ends_if_that_fails(monkeypatch, capsys):
-    asked = threading.Event()
+def test_server_while_a_model_is_loaded(monkeypatch, capsys):
+    checked = threading.Event()
 
-    def ask():
+    def check_health():
         while not (line := capsys.readouterr().err):
             time.sleep(0.05)
         state = health(line.split()[3])
-        asked.set()
+        checked.set()
         return state
 
     def fail(*_):
-        assert asked.wait(60)
+        assert checked.wait(60)
         raise ValueError("The weights are damaged.")
 
     monkeypatch.setattr(Readers, "of", lambda *_: Readers(fail, ["model"], ["detector"]))
     with ThreadPoolExecutor(1) as threads:
-        state = threads.submit(ask)
+        state = threads.submit(check_health)
         with pytest.raises(ValueError, match="weights are damaged"):
             serve(port=0)
         assert state.result() == "loading"
 
 
-def test_a_port_in_use_is_named(url):
+def test_port_in_use(url):
     with pytest.raises(OSError, match=r"in use.*0 for any"):
         make_server(create_app(BrightnessReader()), "127.0.0.1", urlsplit(url).port, Limits())
