@@ -1,4 +1,4 @@
-"""Run the code of pages of docs/, and write the files that they use."""
+"""Run the code of pages in docs/, and write the files that they use."""
 
 import csv
 import re
@@ -19,15 +19,15 @@ DOCS = Path(__file__).parent.parent / "docs"
 SKIPPED = ("skfer serve", "skfer webcam")
 
 
-def run_page(page, namespace, less=None):
-    """Run the Python blocks of a page, and the skfer commands of its console blocks.
+def run_page(page, namespace, replacements=None):
+    """Run the Python blocks of a page and the skfer commands of its console blocks.
 
-    `less` maps code that takes long, and is on the page once, to shorter code.
+    `replacements` maps slow code, which must occur once, to faster code.
     """
     text = (DOCS / page).read_text(encoding="utf-8")
-    for long, short in (less or {}).items():
-        assert text.count(long) == 1, f"{page} holds {long!r} {text.count(long)} times"
-        text = text.replace(long, short)
+    for slow, fast in (replacements or {}).items():
+        assert text.count(slow) == 1, f"{page} contains {slow!r} {text.count(slow)} times"
+        text = text.replace(slow, fast)
     blocks = re.finditer(r"^```(python|console)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     for block in blocks:
         if block[1] == "console":
@@ -39,7 +39,7 @@ def run_page(page, namespace, less=None):
 
 
 def run_commands(lines, page):
-    """Run the commands of skfer in console lines."""
+    """Run the skfer commands in console lines."""
     for command in lines.splitlines():
         if not command.startswith("skfer ") or command.startswith(SKIPPED):
             continue
@@ -48,27 +48,26 @@ def run_commands(lines, page):
 
 
 def write_photo(path):
-    """Write a photo of a person."""
     assert cv2.imwrite(str(path), cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
 
 
 def write_photos(folder, n=48):
-    """Write drawn people as getting_started.md does, but fewer and smaller."""
-    drawn = make_faces(n, classes=["happy", "sad", "surprise"], scene=(120, 160), random_state=0)
-    for number, (scene, label) in enumerate(zip(drawn.images, drawn.labels, strict=True)):
+    """Write fewer and smaller drawn photos than getting_started.md does."""
+    faces = make_faces(n, classes=["happy", "sad", "surprise"], scene=(120, 160), random_state=0)
+    for number, (scene, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
         file = folder / label / f"p{number % 8:02}-{number:03}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(file), cv2.cvtColor(scene, cv2.COLOR_RGB2BGR))
 
 
 def write_video(path):
-    """Write frames of a drawn person, then some without a face."""
+    """Write a video of a drawn person; the last frames have no face."""
     scene = make_faces(1, scene=True, random_state=0).images[0]
     write_clip(path, [scene] * 6 + [picture(size=scene.shape[:2])] * 2)
 
 
 def write_fer2013(folder):
-    """Write fer2013.csv of drawn faces, with three duplicates, and votes."""
+    """Write fer2013.csv of drawn faces with three duplicates, and their votes."""
     faces = make_faces(112, random_state=0)
     usage = ["Training"] * 70 + ["PublicTest"] * 28 + ["PrivateTest"] * 14
     images, target = faces.images.copy(), faces.target.copy()
@@ -79,7 +78,7 @@ def write_fer2013(folder):
         for code, image, part in zip(target, images, usage, strict=True):
             rows.writerow([code, " ".join(map(str, image.ravel())), part])
     choices = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear"]
-    # Column of each code of FER2013, from angry to neutral.
+    # The column of each code of FER2013, from angry to neutral.
     columns = np.array([4, 5, 6, 1, 3, 2, 0])[target]
     columns[::9] = 7  # contempt
     with (folder / "fer2013new.csv").open("w", newline="", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""Fits under `tf.distribute` in a process whose processor counts as two devices.
+"""Fits under `tf.distribute` on one processor, configured as two logical devices.
 
-Run as ``python -m _two_devices CASE FOLDER``: a process can say so only once, before
-TensorFlow looks at its devices. What happened goes into ``FOLDER/facts.json``.
+Run as ``python -m _two_devices CASE FOLDER``, in a process of its own: devices must be configured
+before TensorFlow initializes them. Results are written to ``FOLDER/facts.json``.
 """
 
 import json
@@ -14,8 +14,8 @@ from _utils import tiny_network
 EXPRESSIONS = ["happy", "sad", "surprise"]
 
 
-def steady_network(input_shape, n_outputs):
-    """Learns drawn faces in a few epochs; has batch statistics and dropout."""
+def fast_network(input_shape, n_outputs):
+    """A network with batch statistics and dropout that learns in a few epochs."""
     import keras
     from keras import layers
 
@@ -36,14 +36,14 @@ def steady_network(input_shape, n_outputs):
 def drawn_faces(n, seed):
     from skfer.datasets import make_faces
 
-    # Noise enough for mistakes: two accuracies of 1.0 would say nothing of each other.
+    # With noise, since two accuracies of 1.0 could not be compared.
     hard = {"noise": 0.2, "occlusion": 0, "brightness": 0.2, "pose": 0}
     faces = make_faces(n, classes=EXPRESSIONS, size=24, random_state=seed, **hard)
     return faces.images, faces.labels
 
 
 def mirrored(folder):
-    """Beside a fit on one device; image numbers are odd, which two devices can't share evenly."""
+    """Compare fits on one and two devices, with an odd number of images."""
     import numpy as np
     from sklearn.base import clone
     from sklearn.metrics import log_loss
@@ -58,12 +58,12 @@ def mirrored(folder):
     classifier.fit(X, y, X_val=X_val, y_val=y_val)
     facts["accuracy on two"] = classifier.score(X_test, y_test)
     facts["val_loss"] = classifier.history_["val_loss"][-1]
-    facts["loss of the fitted"] = log_loss(y_val, classifier.predict_proba(X_val))
-    np.savez(folder / "test.npz", X=X_test, probabilities=classifier.predict_proba(X_test))
+    facts["loss of predict_proba"] = log_loss(y_val, classifier.predict_proba(X_val))
+    np.savez(folder / "test.npz", X=X_test, proba=classifier.predict_proba(X_test))
     (folder / "classifier.pickle").write_bytes(pickle.dumps(classifier))
 
-    facts["steps of fit"] = steps_of(classifier)
-    facts["steps of partial_fit"] = steps_of(classifier.partial_fit(X, y)) - facts["steps of fit"]
+    facts["steps of fit"] = n_steps(classifier)
+    facts["steps of partial_fit"] = n_steps(classifier.partial_fit(X, y)) - facts["steps of fit"]
     try:
         classifier.set_params(batch_size=1).fit(X, y)
     except ValueError as error:
@@ -72,23 +72,23 @@ def mirrored(folder):
 
 
 def strategy(folder):
-    """A grid search under the user's own strategy, over networks of differing shapes."""
+    """Search over networks under a strategy of the user."""
     import tensorflow as tf
     from sklearn.model_selection import GridSearchCV
 
     X, y = drawn_faces(60, 0)
-    own = tf.distribute.MirroredStrategy()
+    distribution = tf.distribute.MirroredStrategy()
     search = GridSearchCV(
-        small_classifier().set_params(distribution=own, epochs=1, weight_average=0.9),
-        {"network": [steady_network, tiny_network]},
+        small_classifier().set_params(distribution=distribution, epochs=1, weight_average=0.9),
+        {"network": [fast_network, tiny_network]},
         cv=2,
         error_score="raise",
     )
     search.fit(X, y)
     (folder / "search.pickle").write_bytes(pickle.dumps(search))
     return {
-        "devices": own.num_replicas_in_sync,
-        "shared": search.best_estimator_.distribution is own,
+        "devices": distribution.num_replicas_in_sync,
+        "shared": search.best_estimator_.distribution is distribution,
         "predicted": search.predict(X).tolist(),
     }
 
@@ -97,11 +97,11 @@ def small_classifier():
     from skfer import FacialExpressionClassifier
 
     settings = {"epochs": 6, "batch_size": 17, "learning_rate": 5e-3, "random_state": 0}
-    # A falling rate and changed images need more than six epochs.
-    return FacialExpressionClassifier(steady_network, schedule=None, augment=None, **settings)
+    # With a schedule and augmentation, six epochs would not be enough.
+    return FacialExpressionClassifier(fast_network, schedule=None, augment=None, **settings)
 
 
-def steps_of(classifier):
+def n_steps(classifier):
     return int(classifier.network_.optimizer.iterations.numpy())
 
 
@@ -117,7 +117,7 @@ def main(case, folder):
 
 
 if __name__ == "__main__":
-    # By its name, so that pickles name a module that others can import.
+    # Pickles then refer to this module by its name, not as __main__.
     import _two_devices
 
     _two_devices.main(sys.argv[1], Path(sys.argv[2]))

@@ -6,12 +6,12 @@ from pathlib import Path
 import sklearn
 from sklearn.utils.fixes import parse_version
 
-# Files that earlier releases saved.
+# Files saved by earlier releases.
 MODELS = sorted(Path(__file__).parent.joinpath("persistence", "models").glob("*.skfer"))
 
 
-def read_record_of(path):
-    """Predictions of a model when it was saved, and the packages it needs."""
+def read_record(path):
+    """Return the outputs of a model when it was saved, and the packages that it needs."""
     return json.loads(path.with_suffix(".json").read_text())
 
 
@@ -20,12 +20,12 @@ def is_too_new(path):
 
     LogisticRegression has a penalty "deprecated" since scikit-learn 1.8.
     """
-    needed = read_record_of(path).get("scikit-learn", "0")
-    return parse_version(sklearn.__version__) < parse_version(needed)
+    minimum = read_record(path).get("scikit-learn", "0")
+    return parse_version(sklearn.__version__) < parse_version(minimum)
 
 
 def assert_same_weights(one, other, rtol=0, atol=0):
-    """The networks of two estimators have equal weights, within a tolerance."""
+    """Assert that the networks of two estimators have equal weights, within a tolerance."""
     import numpy as np
 
     for a, b in zip(one.network_.get_weights(), other.network_.get_weights(), strict=True):
@@ -33,7 +33,7 @@ def assert_same_weights(one, other, rtol=0, atol=0):
 
 
 def tiny_network(input_shape, n_outputs):
-    """A CNN small enough to be fitted in a moment."""
+    """A CNN that is fitted in less than a second."""
     import keras
 
     return keras.Sequential(
@@ -48,7 +48,7 @@ def tiny_network(input_shape, n_outputs):
 
 
 def wide_network(input_shape, n_outputs):
-    """A network of one wide layer, with half a million weights and fast to build."""
+    """A network with one wide layer: large files, but fast to build."""
     import keras
 
     return keras.Sequential(
@@ -63,7 +63,7 @@ def wide_network(input_shape, n_outputs):
 
 
 def small_network(input_shape, n_outputs, dropout=0.2):
-    """A small CNN with everything that has a state: batch normalisation and dropout."""
+    """A small CNN with state: batch normalisation and dropout."""
     import keras
 
     return keras.Sequential(
@@ -83,15 +83,15 @@ def small_network(input_shape, n_outputs, dropout=0.2):
     )
 
 
-def answers_and_threads(classifier, images):
-    """Return the answers of each backend in a worker process, and the threads that it uses."""
+def probabilities_and_threads(classifier, images):
+    """Return the probabilities of each backend, and the thread counts of the process."""
     import cv2
     import tensorflow as tf
 
     backends = ("onnx", "keras")
-    answers = [classifier.set_params(backend=name).predict_proba(images) for name in backends]
+    proba = [classifier.set_params(backend=name).predict_proba(images) for name in backends]
     threading = tf.config.threading
-    return answers, (
+    return proba, (
         threading.get_intra_op_parallelism_threads(),
         threading.get_inter_op_parallelism_threads(),
         cv2.getNumThreads(),

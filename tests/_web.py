@@ -1,4 +1,4 @@
-"""Reader with predictable answers, and a server for it."""
+"""Reader with predictable results, and a server for it."""
 
 import threading
 from contextlib import contextmanager
@@ -17,38 +17,39 @@ RECOGNIZE, VIDEO = "/api/v1/recognize", "/api/v1/video"
 class BrightnessReader:
     """Reader whose probability of "happy" is the brightness of a face.
 
-    In the video of the tests, the brightness of the face rises and falls.
+    The brightness rises and falls in the video of the tests.
     """
 
     classes = ["happy", "sad"]
 
     def __init__(self):
         self.n_images = 0
-        self.at_once = self.most_at_once = 0
+        self.concurrent = self.max_concurrent = 0
         self._lock = threading.Lock()
 
     def read(self, images):
         with self._lock:
             self.n_images += len(images)
-            self.at_once += 1
-            self.most_at_once = max(self.at_once, self.most_at_once)
+            self.concurrent += 1
+            self.max_concurrent = max(self.concurrent, self.max_concurrent)
         readings = [self._read_one(image) for image in images]
         with self._lock:
-            self.at_once -= 1
+            self.concurrent -= 1
         return readings
 
     def _read_one(self, image):
         faces = HaarDetector(min_face_size=36).detect(image)
-        happy = [
-            np.clip((np.mean(image[y : y + height, x : x + width]) - 68) / 20, 0.02, 0.98)
+        brightness = [
+            np.mean(image[y : y + height, x : x + width])
             for x, y, width, height in np.maximum(faces.boxes, 0)
         ]
-        return FaceReading(faces, np.array([[one, 1 - one] for one in happy]).reshape(-1, 2))
+        happy = np.clip((np.array(brightness) - 68) / 20, 0.02, 0.98)
+        return FaceReading(faces, np.column_stack([happy, 1 - happy]))
 
 
 @contextmanager
 def served(reader, **settings):
-    """Serve the page of a reader on a free port, and yield its address."""
+    """Serve the page of a reader on a free port and yield its address."""
     limits = settings.setdefault("limits", Limits())
     server = make_server(create_app(reader, **settings), "127.0.0.1", 0, limits)
     thread = threading.Thread(target=server.run)
@@ -56,14 +57,14 @@ def served(reader, **settings):
     try:
         yield address(server)
     finally:
-        # In the thread of the server, which polls the sockets.
+        # The sockets must be closed in the thread that polls them.
         server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
         thread.join(20)
         server.task_dispatcher.shutdown()
 
 
 def message(response, status):
-    """Check status and form of an error, and return its message."""
+    """Check the status and the format of an error and return its message."""
     assert response.status_code == status
     error = response.json["error"]
     assert error["status"] == status

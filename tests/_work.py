@@ -1,4 +1,4 @@
-"""Functions that tests run in a child process, which imports them from here."""
+"""Functions for child processes, which import this module."""
 
 import os
 import signal
@@ -17,8 +17,8 @@ def count(end):
 
 
 def arrays(sizes):
-    for place, size in enumerate(sizes):
-        yield np.full(size, place)
+    for index, size in enumerate(sizes):
+        yield np.full(size, index)
 
 
 def filled(size, value):
@@ -30,29 +30,29 @@ def fill_memory(size):
 
 
 def fail():
-    raise KeyError("which")
+    raise KeyError("key")
 
 
-def fail_strangely():
+def fail_unpicklable():
     class UnpicklableError(Exception):
         pass
 
-    raise UnpicklableError("it was so")
+    raise UnpicklableError("reason")
 
 
 def leave():
     os._exit(7)
 
 
-def decode_slowly(data, where, most_pixels):
+def decode_slowly(data, name, max_pixels):
     time.sleep(60)
 
 
-def decode_into_memory(data, where, most_pixels):
+def decode_into_memory(data, name, max_pixels):
     return bytearray(2**40)
 
 
-def decode_and_crash(data, where, most_pixels):
+def decode_and_crash(data, name, max_pixels):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
@@ -63,5 +63,5 @@ def read_file(file):
 def modules_after_decoding():
     from skfer._video_file import import_av
 
-    import_av("this")
+    import_av("name")
     return set(sys.modules)

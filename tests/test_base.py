@@ -21,12 +21,12 @@ from skfer.datasets import make_faces
         [["a.png"], ["b.png"]],
     ],
 )
-def test_table_of_images_is_refused(X):
+def test_tables_of_images(X):
     with pytest.raises(ValueError, match=r"type (str|str_|ndarray), .*give the column itself"):
         GrayscaleResizer().fit(X)
 
 
-def test_table_of_numbers():
+def test_tables_of_numbers():
     rows = np.arange(8.0).reshape(2, 4)
     np.testing.assert_array_equal(
         GrayscaleResizer(8).fit_transform(rows.astype(object)), GrayscaleResizer(8).transform(rows)
@@ -46,7 +46,7 @@ def test_table_of_numbers():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* no face found")
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_images_are_no_dataframes(library):
+def test_output_containers(library):
     frames = pytest.importorskip(library)
     faces = make_faces(20, classes=["happy", "sad"], scene=True, random_state=0)
     steps = [FaceCropper(whole_below=64), GrayscaleResizer(48), HOGDescriptor()]

@@ -1,5 +1,3 @@
-"""Requirements of pyproject.toml and of the installation for predictions only."""
-
 import re
 import subprocess
 import sys
@@ -11,14 +9,14 @@ TRAINING_ONLY = {"tensorflow", "keras", "scikeras", "h5py"}
 
 WITHOUT_KERAS = """
 import sys
-sys.modules["keras"] = None  # as if it were not installed
+sys.modules["keras"] = None
 import importlib.metadata
 version = importlib.metadata.version
-def installed(name):
+def patched(name):
     if name in ("keras", "tensorflow"):
         raise importlib.metadata.PackageNotFoundError(name)
     return version(name)
-importlib.metadata.version = installed
+importlib.metadata.version = patched
 
 import numpy as np, skfer
 images = np.zeros((2, 48, 48, 1), np.uint8)
@@ -37,21 +35,20 @@ for needs_keras in (lambda: loaded.network_, lambda: new.fit(images, [0, 1])):
 """
 
 
-def test_predictions_need_all_requirements_but_those_of_training():
+def test_requirements_of_predictions():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "requirements-predict.txt").read_text().splitlines()
-    listed = {line.replace("-headless", "") for line in lines if not line.startswith("#")}
-    needed = {
+    requirements = {line.replace("-headless", "") for line in lines if not line.startswith("#")}
+    assert requirements == {
         line for line in project["dependencies"] if re.split("[<>=]", line)[0] not in TRAINING_ONLY
     }
-    assert listed == needed
 
 
-def test_saved_models_predict_without_keras(tmp_path):
-    done = subprocess.run(
+def test_predictions_without_keras(tmp_path):
+    process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_KERAS, str(tmp_path / "model.skfer")],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")

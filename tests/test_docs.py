@@ -38,16 +38,16 @@ def reference():
 
 
 def public_names():
-    at_the_top = set(skfer.__all__) - {"__version__"}
-    names = {f"skfer.{name}" for name in at_the_top}
+    top_level = set(skfer.__all__) - {"__version__"}
+    names = {f"skfer.{name}" for name in top_level}
     for package in PACKAGES:
-        offered = importlib.import_module(f"skfer.{package}").__all__
-        names |= {f"skfer.{package}.{name}" for name in offered if name not in at_the_top}
+        exported = importlib.import_module(f"skfer.{package}").__all__
+        names |= {f"skfer.{package}.{name}" for name in exported if name not in top_level}
     return names
 
 
 def test_api_reference_and_tests_named_in_reliability():
-    # FollowedFace of skfer.video is the one of skfer.recognition.
+    # skfer.video re-exports FollowedFace of skfer.recognition.
     assert reference() == public_names() - {"skfer.video.FollowedFace"}
     text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     code = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py"))
@@ -58,14 +58,13 @@ def test_api_reference_and_tests_named_in_reliability():
 def test_links_between_pages(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text):
-        place = page.parent / target
-        # The gallery and the drawn figures are made when the site is built.
-        made = target in ("gallery/index.rst", "../gallery/index.rst", "benchmarks/index.rst")
+        # The build of the site creates the gallery and its figures.
+        built = target in ("gallery/index.rst", "../gallery/index.rst", "benchmarks/index.rst")
         if example := re.search(
             r"gallery/(?:images/sphx_glr_)?(plot_[a-z0-9_]+?)(?:_\d{3}\.png|\.rst)$", target
         ):
-            made = (ROOT / "examples" / f"{example[1]}.py").exists()
-        assert made or place.exists(), f"{page.name} links to {target}"
+            built = (ROOT / "examples" / f"{example[1]}.py").exists()
+        assert built or (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
 @pytest.mark.slow
@@ -87,7 +86,7 @@ ESTIMATORS = [
     for name, public in NAMES.items()
     if isinstance(public, type) and issubclass(public, BaseEstimator)
 ]
-# The pages that the source names, each with a file that does.
+# Pages that are named in the source, and a file that names them.
 NAMED = {
     name: file
     for file in sorted(ROOT.glob("skfer/**/*.py"))
@@ -95,13 +94,11 @@ NAMED = {
 }
 
 
-def new(cls):
-    return cls(DummyClassifier()) if cls in (AbstainingClassifier, ConformalClassifier) else cls()
-
-
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_estimator_links_to_its_page(name):
-    html = new(NAMES[name])._repr_html_()
+def test_link_of_an_estimator(name):
+    cls = NAMES[name]
+    needs_estimator = cls in (AbstainingClassifier, ConformalClassifier)
+    html = (cls(DummyClassifier()) if needs_estimator else cls())._repr_html_()
     assert f'href="{SITE}/api/generated/{name}.html"' in html
 
 
@@ -111,10 +108,10 @@ def test_links_and_site_address():
         assert f'href="{SITE}/api/generated/skfer.{step}.html"' in html
     assert "https://scikit-learn.org/" in html
 
-    class Mine(FaceCropper):
+    class Subclass(FaceCropper):
         pass
 
-    assert SITE not in Mine()._repr_html_()
+    assert SITE not in Subclass()._repr_html_()
     blank = np.zeros((1, 64, 64), np.uint8)
     with pytest.raises(ValueError, match=rf"See {SITE}/guide/own_photos\.html$"):
         FaceCropper(on_missing="raise").transform(blank)
@@ -123,14 +120,14 @@ def test_links_and_site_address():
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_page_named_by_an_error_exists(name):
+def test_pages_named_by_errors(name):
     assert (ROOT / "docs" / f"{name}.md").is_file(), f"{NAMED[name].name} names docs/{name}.md"
 
 
 MEGABYTE = 2**20
 
 
-def test_versions_agree():
+def test_versions():
     newest = re.search(r"^## \[(\d\S*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
     citation = (ROOT / "CITATION.cff").read_text()
     assert newest[1] == skfer.__version__
@@ -162,8 +159,8 @@ def test_wheel_and_source_archive(built):
     }
     (archive,) = built.glob("*.tar.gz")
     top = f"skfer-{skfer.__version__}"
-    with tarfile.open(archive) as opened:
-        names = {name.removeprefix(f"{top}/") for name in opened.getnames()}
+    with tarfile.open(archive) as file:
+        names = {name.removeprefix(f"{top}/") for name in file.getnames()}
     for name in ("tests/conftest.py", "docs/index.md", "examples/demo.py", "Makefile"):
         assert name in names
     assert not [name for name in names if name.startswith(("build/", ".venv", "dist/"))]

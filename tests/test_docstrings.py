@@ -1,15 +1,15 @@
-"""Every public name says what it takes, gives and refuses, and shows a use that runs.
+"""Docstrings of public names: parameters, shapes, errors and examples.
 
-Of numpydoc's checks (`numpydoc.validate`) these are left out:
+These checks of `numpydoc.validate` are not used:
 
-- ES01, SA01: more than a summary, and a See Also, stand where they help.
-- EX01: takes a heading for an example. `without_example` wants a line that is run, of classes and
-  functions; methods are shown by the example of their class.
-- PR07, RT03: no description where the name, the type and the shape say it all.
-- PR08, RT04, RT05: a description may begin with code (uint8), and end in a list.
-- SS05: takes any first word that ends in s for a verb ("Faces of ...").
+- ES01, SA01: extended summaries and See Also sections are optional.
+- EX01: accepts a heading as an example. `check_example` requires a line that is run in the examples
+  of classes and functions; methods need no example.
+- PR07, RT03: descriptions are optional if the name, the type and the shape are clear.
+- PR08, RT04, RT05: a description may begin with code (uint8) and end with a list.
+- SS05: counts any first word that ends with s as a verb ("Faces of ...").
 
-PR04 (no type) is `without_type`: "As in `name`" does, where `name` has the parameter with a type.
+`check_types` replaces PR04 (no type): "As in `name`" is enough if `name` has the type.
 """
 
 import ast
@@ -31,34 +31,31 @@ PACKAGES = (
     *("model_selection", "networks", "persistence", "preprocessing", "recognition"),
     *("video", "web"),
 )
-LEFT_OUT = {"ES01", "SA01", "EX01", "PR07", "PR08", "RT03", "RT04", "RT05", "SS05"}
-# Examples that are read only.
+IGNORED = {"ES01", "SA01", "EX01", "PR07", "PR08", "RT03", "RT04", "RT05", "SS05"}
+# Examples that are not run: they need FER2013, need a cluster, or do not end.
 NOT_RUN = {
-    "skfer.datasets.load_fer2013": "FER2013 is not ours to give out",
-    "skfer.datasets.load_ferplus": "FER2013 is not ours to give out",
-    "skfer.model_selection.fer2013_split": "FER2013 is not ours to give out",
-    "skfer.distributed.on_dask": "needs a cluster",
-    "skfer.distributed.predict_folder": "needs a cluster",
-    "skfer.web.serve": "serves until it is stopped",
+    *("skfer.datasets.load_fer2013", "skfer.datasets.load_ferplus"),
+    *("skfer.model_selection.fer2013_split", "skfer.distributed.on_dask"),
+    *("skfer.distributed.predict_folder", "skfer.web.serve"),
 }
-# Errors that wrong arguments cause.
+# Errors for invalid arguments.
 ERRORS = {
     error.__name__: error for error in (ValueError, TypeError, FileNotFoundError, NotFittedError)
 }
-# Arrays and batches, and what tells of a shape.
+# Types that need a shape, and descriptions of a shape.
 ARRAY = re.compile(r"\barray|ndarray|tensor\b|\bbatch\b")
 SHAPE = re.compile(r"\bshape \(|\bof (n|k|n_train) ")
 
 
 def public_names():
-    found = {}
+    names = {}
     for package in ("skfer", *(f"skfer.{name}" for name in PACKAGES)):
         module = importlib.import_module(package)
         for name in module.__all__:
             public = getattr(module, name)
             if inspect.isclass(public) or inspect.isfunction(public):
-                found.setdefault(public, f"{package}.{name}")
-    return {name: public for public, name in found.items()}
+                names.setdefault(public, f"{package}.{name}")
+    return {name: public for public, name in names.items()}
 
 
 NAMES = public_names()
@@ -67,21 +64,23 @@ NAMES = public_names()
 def methods(cls):
     for name in dir(cls):
         base = next(base for base in cls.__mro__ if name in vars(base))
-        written = vars(base)[name]
-        method = getattr(written, "__func__", written)  # of a classmethod
+        attribute = vars(base)[name]
+        method = getattr(attribute, "__func__", attribute)  # of a classmethod
         is_method = inspect.isfunction(method) or isinstance(method, property)
-        of_keras = any(
+        is_keras = any(
             name in vars(base) for base in cls.__mro__ if base.__module__.startswith("keras.")
         )
-        if is_method and not name.startswith("_") and not of_keras and is_ours(base):
+        if is_method and not name.startswith("_") and not is_keras and is_skfer(base):
             yield name, method
 
 
-def is_ours(thing):
-    return thing.__module__.partition(".")[0] == "skfer"
+def is_skfer(obj):
+    return obj.__module__.partition(".")[0] == "skfer"
 
 
-class FieldsAreParameters(Validator):
+class FieldValidator(Validator):
+    """Validator that accepts fields, documented as attributes, as parameters."""
+
     def __init__(self, obj_name):
         super().__init__(get_doc_object(obj_name))
 
@@ -106,78 +105,76 @@ def field_names(cls):
     return getattr(cls, "_fields", ())
 
 
-def complaints(name, thing, cls=None):
-    doc = get_doc_object(thing)
-    errors = validate(thing, validator_cls=FieldsAreParameters)["errors"]
-    found = [text for code, text in errors if code not in {*LEFT_OUT, "PR04"}]
-    found += [*without_type(doc, cls), *without_shape(doc)]
-    found += without_raises(doc, thing, cls)
+def check(name, obj, cls=None):
+    doc = get_doc_object(obj)
+    errors = validate(obj, validator_cls=FieldValidator)["errors"]
+    problems = [text for code, text in errors if code not in {*IGNORED, "PR04"}]
+    problems += [*check_types(doc, cls), *check_shapes(doc), *check_raises(doc, obj, cls)]
     if cls is None:
-        found += without_example(name, doc)
-    if inspect.isclass(thing):
-        for method_name, method in methods(thing):
-            found += [
-                f"{method_name}: {text}"
-                for text in complaints(f"{name}.{method_name}", method, cls=thing)
+        problems += check_example(name, doc)
+    if inspect.isclass(obj):
+        for method_name, method in methods(obj):
+            problems += [
+                f"{method_name}: {text}" for text in check(f"{name}.{method_name}", method, cls=obj)
             ]
-    return found
+    return problems
 
 
-def without_type(doc, cls):
+def check_types(doc, cls):
     for parameter in doc["Parameters"]:
         if not parameter.type:
-            told = re.match(r"As (?:in|for) `([\w.]+)`", " ".join(parameter.desc))
-            there = typed_parameters(told[1], cls) if told else ()
+            reference = re.match(r"As (?:in|for) `([\w.]+)`", " ".join(parameter.desc))
+            typed = typed_parameters(reference[1], cls) if reference else ()
             for name in parameter.name.split(", "):
-                if name not in there:
-                    yield f"{name} has no type" + (f", and no type in {told[1]}" if told else "")
+                if name not in typed:
+                    yield f"{name} has no type" + (f" in {reference[1]}" if reference else "")
 
 
 def typed_parameters(name, cls):
-    where, _, attribute = name.rpartition(".")
-    found = getattr(cls, name, None)
+    owner, _, attribute = name.rpartition(".")
+    obj = getattr(cls, name, None)
     for full_name, public in NAMES.items():
         if f".{full_name}".endswith(f".{name}"):
-            found = public
-        elif where and full_name.endswith(f".{where}"):
-            found = getattr(public, attribute)
-    documented = get_doc_object(found)["Parameters"] if found else ()
-    return {name for one in documented if one.type for name in one.name.split(", ")}
+            obj = public
+        elif owner and full_name.endswith(f".{owner}"):
+            obj = getattr(public, attribute)
+    parameters = get_doc_object(obj)["Parameters"] if obj else ()
+    return {name for one in parameters if one.type for name in one.name.split(", ")}
 
 
-def without_shape(doc):
+def check_shapes(doc):
     for section in ("Parameters", "Attributes", "Returns", "Yields"):
         for name, kind, description in doc[section]:
             if ARRAY.search(kind) and not SHAPE.search(" ".join([kind, *description])):
-                yield f"{section}: {name or 'what is given back'} is {kind!r}: of which shape?"
+                yield f"{section}: {name or 'the value'} is {kind!r} and has no shape"
 
 
-def without_raises(doc, thing, cls):
+def check_raises(doc, obj, cls):
     sections = doc["Raises"] + (get_doc_object(cls)["Raises"] if cls else [])
     names = {name for section in sections for name in (section.type or section.name).split(", ")}
     documented = tuple(ERRORS[name] for name in names if name in ERRORS)
-    for error, where in raised(thing, cls).items():
+    for error, source in raised_errors(obj, cls).items():
         if not issubclass(ERRORS[error], documented):
-            yield f"{error}, raised in {where}, is not documented"
+            yield f"{error}, raised in {source}, is not documented"
 
 
-def raised(thing, cls):
-    if not inspect.isclass(thing):
-        return raised_by(thing, cls)
+def raised_errors(obj, cls):
+    if not inspect.isclass(obj):
+        return raised_by(obj, cls)
     methods = ("__init__", "__post_init__", "__call__")
-    found = [raised_by(inspect.getattr_static(thing, name, None), thing) for name in methods]
-    return {error: where for errors in found for error, where in errors.items()}
+    errors = [raised_by(inspect.getattr_static(obj, name, None), obj) for name in methods]
+    return {error: source for sources in errors for error, source in sources.items()}
 
 
 def raised_by(function, owner, known=()):
-    """Errors raised outside of `try` by a function and the functions and methods that it calls."""
+    """Return errors raised outside `try` by a function and the functions that it calls."""
     function = getattr(function, "fget", getattr(function, "__func__", function))
     function = inspect.unwrap(function) if inspect.isfunction(function) else None
-    if function is None or function in known or not is_ours(function):
+    if function is None or function in known or not is_skfer(function):
         return {}
-    if function.__code__.co_filename.startswith("<"):  # made by @dataclass
+    if function.__code__.co_filename.startswith("<"):  # of a dataclass
         return {}
-    found, nodes = {}, [ast.parse(textwrap.dedent(inspect.getsource(function)))]
+    errors, nodes = {}, [ast.parse(textwrap.dedent(inspect.getsource(function)))]
     while nodes:
         node = nodes.pop()
         children = list(ast.iter_child_nodes(node))
@@ -186,16 +183,16 @@ def raised_by(function, owner, known=()):
         if isinstance(node, ast.Raise):
             name = getattr(getattr(node.exc, "func", node.exc), "id", None)
             if name in ERRORS:
-                found.setdefault(name, f"{function.__module__}.{function.__qualname__}")
+                errors.setdefault(name, f"{function.__module__}.{function.__qualname__}")
         elif isinstance(called, ast.Name):
-            found |= raised_by(function.__globals__.get(called.id), None, (*known, function))
+            errors |= raised_by(function.__globals__.get(called.id), None, (*known, function))
         elif isinstance(called, ast.Attribute) and getattr(called.value, "id", None) == "self":
             method = inspect.getattr_static(owner, called.attr, None) if owner else None
-            found |= raised_by(method, owner, (*known, function))
-    return found
+            errors |= raised_by(method, owner, (*known, function))
+    return errors
 
 
-def without_example(name, doc):
+def check_example(name, doc):
     prompts = [line for line in doc["Examples"] if line.lstrip().startswith(">>>")]
     if not prompts:
         yield "No example"
@@ -205,11 +202,11 @@ def without_example(name, doc):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_docstring(name):
-    assert not complaints(name, NAMES[name])
+    assert not check(name, NAMES[name])
 
 
-def halved(image, threshold):
-    """Half of an image.
+def halve(image, threshold):
+    """Halve an image.
 
     Parameters
     ----------
@@ -222,17 +219,17 @@ def halved(image, threshold):
     return image / 2
 
 
-def test_complaints_about_a_docstring():
-    assert complaints("halved", halved) == [
+def test_invalid_docstring():
+    assert check("halve", halve) == [
         "Parameters {'threshold'} not documented",
-        "Parameters: image is 'ndarray': of which shape?",
+        "Parameters: image is 'ndarray' and has no shape",
         "No example",
     ]
 
 
 def test_errors_raised_by_calls_and_methods():
-    undocumented = get_doc_object(halved)
-    (told,) = without_raises(undocumented, GrayscaleResizer.transform, GrayscaleResizer)
-    assert re.fullmatch(r"ValueError, raised in skfer\.\S+, is not documented", told)
+    undocumented = get_doc_object(halve)
+    (problem,) = check_raises(undocumented, GrayscaleResizer.transform, GrayscaleResizer)
+    assert re.fullmatch(r"ValueError, raised in skfer\.\S+, is not documented", problem)
     tags = GrayscaleResizer.__sklearn_tags__
-    assert not [*without_raises(undocumented, tags, GrayscaleResizer)]
+    assert not [*check_raises(undocumented, tags, GrayscaleResizer)]

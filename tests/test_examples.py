@@ -6,7 +6,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("plot_*.py"))
 
 
-def test_each_example_has_a_heading_and_links_to_the_guide():
+def test_headings_and_links():
     assert len(EXAMPLES) >= 14
     for example in EXAMPLES:
         text = example.read_text(encoding="utf-8")
@@ -26,4 +26,4 @@ def test_example(example, tmp_path, monkeypatch):
     pytest.importorskip("skimage")
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(example))
-    assert not list(tmp_path.iterdir()), "an example leaves no files"
+    assert not list(tmp_path.iterdir()), "the example left files"

@@ -19,7 +19,7 @@ from skfer._storage import partial_file
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def python(code, *arguments, cwd):
+def run_python(code, *arguments, cwd):
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
         cwd=cwd,
@@ -46,17 +46,17 @@ def full_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_full_disk_keeps_the_previous_model(full_disk):
+def test_save_on_a_full_disk(full_disk):
     path = skfer.save(GrayscaleResizer(48), full_disk / "faces.skfer")
-    with pytest.raises(OSError, match=r"faces\.skfer' can't be written: No space left") as told:
+    with pytest.raises(OSError, match=r"faces\.skfer' can't be written: No space left") as error:
         skfer.save(skfer.load_pretrained("fer2013"), path)
-    assert told.value.errno == errno.ENOSPC
+    assert error.value.errno == errno.ENOSPC
     assert [file.name for file in full_disk.iterdir()] == ["faces.skfer"]
     assert skfer.load(path).size == 48
 
 
 @pytest.mark.slow
-def test_file_size_limit_is_reported(tmp_path):
+def test_file_size_limit(tmp_path):
     code = """
         import resource, signal, sys
         import skfer
@@ -68,12 +68,12 @@ def test_file_size_limit_is_reported(tmp_path):
         except OSError as error:
             print(error)
     """
-    done = python(code, cwd=tmp_path)
-    assert "'faces.skfer' can't be written: File too large." in done.stdout, done.stderr
+    process = run_python(code, cwd=tmp_path)
+    assert "'faces.skfer' can't be written: File too large." in process.stdout, process.stderr
     assert not any(tmp_path.iterdir())
 
 
-def test_full_disk_names_the_file(tmp_path):
+def test_error_of_a_full_disk(tmp_path):
     def write():
         with partial_file(tmp_path / "rows.csv") as part, part.open("w") as file:
             file.write("half")
@@ -85,7 +85,7 @@ def test_full_disk_names_the_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_save_keeps_the_previous_model(tmp_path):
+def test_killed_save(tmp_path):
     path = skfer.save(GrayscaleResizer(48), tmp_path / "faces.skfer")
     before = path.read_bytes()
     code = """
@@ -101,29 +101,29 @@ def test_killed_save_keeps_the_previous_model(tmp_path):
         _model_file.add_array = killed
         skfer.save(skfer.load_pretrained("fer2013"), "faces.skfer")
     """
-    done = python(code, cwd=tmp_path)
-    assert done.returncode == -signal.SIGKILL
+    process = run_python(code, cwd=tmp_path)
+    assert process.returncode == -signal.SIGKILL
     assert path.read_bytes() == before
     assert skfer.load(path).size == 48
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", ["cut", "folder", "missing", "text"])
-def test_unreadable_file_of_a_batch_is_named(photo_files, tmp_path, broken):
-    bad = tmp_path / f"{broken}.jpg"
+def test_unreadable_file_of_a_batch(photo_files, tmp_path, broken):
+    invalid = tmp_path / f"{broken}.jpg"
     if broken == "cut":
-        bad.write_bytes(photo_files[1].read_bytes()[:1000])
+        invalid.write_bytes(photo_files[1].read_bytes()[:1000])
     elif broken == "folder":
-        bad.mkdir()
+        invalid.mkdir()
     elif broken == "text":
-        bad.write_text("no image")
-    batch = [*photo_files[:2], bad, *photo_files[2:]]
+        invalid.write_text("no image")
+    batch = [*photo_files[:2], invalid, *photo_files[2:]]
     pipeline = make_pipeline(FaceCropper(n_jobs=2), GrayscaleResizer(48))
     with pytest.raises(ValueError, match=rf"X\[2\] \('.*{broken}\.jpg'\)"):
         pipeline.transform(batch)
     table = skfer.recognize(batch, on_error="keep")
     assert table["image"].unique().tolist() == list(map(str, batch))
-    assert table.loc[table["error"].notna(), "image"].tolist() == [str(bad)]
+    assert table.loc[table["error"].notna(), "image"].tolist() == [str(invalid)]
 
 
 def test_arrays_too_large_for_memory_and_disk(monkeypatch):
@@ -135,7 +135,7 @@ def test_arrays_too_large_for_memory_and_disk(monkeypatch):
         empty_images((1_000_000, 1_000_000, 1_000_000, 1), np.float32)
 
 
-def test_partial_file_is_renamed_when_complete(tmp_path):
+def test_partial_file(tmp_path):
     target = tmp_path / "rows.csv"
     with partial_file(target) as part:
         part.write_text("half")
@@ -146,8 +146,8 @@ def test_partial_file_is_renamed_when_complete(tmp_path):
     ordinary.touch()
     assert target.stat().st_mode == ordinary.stat().st_mode
     with (
-        pytest.raises(FileNotFoundError, match=r"nowhere.* can't be written"),
-        partial_file(tmp_path / "nowhere" / "rows.csv"),
+        pytest.raises(FileNotFoundError, match=r"missing.* can't be written"),
+        partial_file(tmp_path / "missing" / "rows.csv"),
     ):
         pass
     with pytest.raises(IsADirectoryError, match="is a folder"), partial_file(tmp_path):
@@ -155,7 +155,7 @@ def test_partial_file_is_renamed_when_complete(tmp_path):
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
-def test_failure_leaves_no_partial_file(tmp_path, failure):
+def test_partial_file_of_a_failure(tmp_path, failure):
     target = tmp_path / "rows.csv"
     target.write_text("old")
 

@@ -12,14 +12,14 @@ from skfer import FaceCropper, FacialExpressionClassifier, GrayscaleResizer
 from skfer.datasets import make_faces
 from skfer.networks import register_network
 
-# In drawn photos as small as these, Haar misses a face now and then.
+# Haar misses some faces in small drawn photos.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.* no face found"),
     pytest.mark.usefixtures("figures_in_memory"),
 ]
 
-# Replacements that make the code of each page faster. Each original is on its page once.
-LESS = {
+# Replacements that make the code of the pages faster.
+REPLACEMENTS = {
     "../README.md": {
         'FacialExpressionClassifier(weights="fer2013", random': (
             'FacialExpressionClassifier(weights="fer2013", epochs=1, random'
@@ -91,7 +91,7 @@ LESS = {
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     register_network("tiny_network", tiny_network)
-    return lambda page, **namespace: run_page(page, namespace, LESS[page])
+    return lambda page, **namespace: run_page(page, namespace, REPLACEMENTS[page])
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +113,11 @@ def data(request, monkeypatch):
     return request.param
 
 
-def test_every_guide_page_is_tested():
+def test_pages_of_the_guide():
     pages = {path.relative_to(DOCS).as_posix() for path in (DOCS / "guide").glob("*.md")}
-    assert pages - {"guide/index.md"} == {page for page in LESS if page.startswith("guide/")}
+    assert pages - {"guide/index.md"} == {
+        page for page in REPLACEMENTS if page.startswith("guide/")
+    }
 
 
 @pytest.mark.slow
@@ -259,7 +261,7 @@ def test_model_selection(data, run, capsys):
     page = run("guide/model_selection.md", tiny_network=tiny_network)
     n_classes = 4 if data == "drawn faces" else 7
     assert len(np.unique(page["y"])) == n_classes
-    # Of 240 real faces, four show disgust: enough for folds within folds.
+    # 240 images of FER2013 contain four of disgust, which is enough for nested folds.
     assert len(page["X"]) == (120 if n_classes == 4 else 240)
     for curve in page["curves"].values():
         assert curve.test_scores.shape == (2, 2)

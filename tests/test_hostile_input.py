@@ -32,7 +32,7 @@ from skfer.web import create_app
 STATIC = Path(__file__, "../../skfer/web/static").resolve()
 
 
-def png_of(width, height):
+def make_png(width, height):
     def chunk(kind, data):
         checksum = zlib.crc32(kind + data)
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
@@ -44,7 +44,7 @@ def png_of(width, height):
     )
 
 
-def patched(form, old, new):
+def patch_image(form, old, new):
     file = io.BytesIO()
     Image.new("RGB", (31, 17)).save(file, form)
     assert old in file.getvalue()
@@ -52,31 +52,32 @@ def patched(form, old, new):
 
 
 BOMBS = {
-    "png": png_of(60_000, 60_000),
-    "bmp": patched("BMP", struct.pack("<ii", 31, 17), struct.pack("<ii", 50_000, -50_000)),
-    "gif": patched("GIF", struct.pack("<HH", 31, 17), struct.pack("<HH", 60_000, 60_000)),
+    "png": make_png(60_000, 60_000),
+    "bmp": patch_image("BMP", struct.pack("<ii", 31, 17), struct.pack("<ii", 50_000, -50_000)),
+    "gif": patch_image("GIF", struct.pack("<HH", 31, 17), struct.pack("<HH", 60_000, 60_000)),
     "ppm": b"P6\n# a comment\n60000 60000\n255\n" + bytes(100),
-    "tiff": patched(
+    "tiff": patch_image(
         "TIFF", struct.pack("<HHII", 256, 4, 1, 31), struct.pack("<HHII", 256, 4, 1, 10**7)
     ),
     "webp": b"RIFF\0\0\0\0WEBPVP8L\0\0\0\0/" + b"\xff\xff\xff\x0f" + bytes(100),
 }
+# A JPEG segment that declares 8 x 8 pixels.
 DECOY = b"\xff\xc0\0\x11\x08\0\x08\0\x08\x03\x01\x22\0\x02\x11\x01\x03\x11\x01"
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_decompression_bombs_are_not_decoded(kind, monkeypatch):
-    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+def test_decompression_bombs(kind, monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=r"X\[0\].* pixels|X\[0\].*bomb"):
         GrayscaleResizer(48).fit_transform([BOMBS[kind]])
 
 
 @pytest.mark.parametrize("length", [2**30, 2**31 - 1, 2**32 - 1])
-def test_png_with_a_huge_chunk_is_not_decoded(encoded, length, monkeypatch):
+def test_png_with_a_huge_chunk(encoded, length, monkeypatch):
     png = encoded(".png")
-    at = png.index(b"IDAT") - 4
-    bomb = png[:at] + struct.pack(">I", length) + png[at + 4 :]
-    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    start = png.index(b"IDAT") - 4
+    bomb = png[:start] + struct.pack(">I", length) + png[start + 4 :]
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=r"X\[0\] can't be decoded as an image"):
         read_image(bomb, 0)
     with pytest.raises(ValueError, match="its end is missing"):
@@ -93,17 +94,17 @@ def test_sizes_of_ambiguous_headers(monkeypatch, encoded):
     monkeypatch.setenv("SKFER_MAX_PIXELS", "10000")
     for small in (struct.pack("<HHIHH", 256, 3, 1, 8, 0), struct.pack("<HHIi", 256, 9, 1, 8)):
         for widths in ([small, tags[0]], [tags[0], small]):
-            every = b"".join([*widths, *tags[1:]])
             header = data[:4] + struct.pack("<I", len(data)) + data[8:]
-            double = header + struct.pack("<H", count + 1) + every + bytes(4)
+            entries = b"".join([*widths, *tags[1:]])
+            ambiguous = header + struct.pack("<H", count + 1) + entries + bytes(4)
             try:
-                assert read_image(double, 0).shape == (512, 8, 3)  # no more than was looked at
+                assert read_image(ambiguous, 0).shape == (512, 8, 3)  # the size that was checked
             except ValueError as error:
                 assert "512 x 512 pixels" in str(error)  # noqa: PT017
     for marker in [b"\xff\x01", b"\xff\xd0", b"\xff\xd7\xff\xd0"]:
         photo = encoded(".jpg")  # 512 x 512
         monkeypatch.setenv("SKFER_MAX_PIXELS", "10000")
-        monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+        monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
         for decoy in (DECOY, b"\0\x02" + DECOY, b"\xff\xe0\0\x15" + DECOY):
             with pytest.raises(ValueError, match=r"X\[0\]"):
                 read_image(photo[:2] + marker + decoy + photo[2:], 0)
@@ -116,14 +117,14 @@ def test_avif_and_pbm_sizes(monkeypatch):
     file = io.BytesIO()
     Image.new("L", (1200, 1000), 90).save(file, "AVIF", speed=10)
     size = b"ispe" + bytes(4)
-    right = file.getvalue()
-    wrong = right.replace(size + struct.pack(">II", 1200, 1000), size + struct.pack(">II", 64, 64))
-    assert wrong != right
+    valid = file.getvalue()
+    small = valid.replace(size + struct.pack(">II", 1200, 1000), size + struct.pack(">II", 64, 64))
+    assert small != valid
     monkeypatch.setenv("SKFER_MAX_PIXELS", "1300000")
-    assert read_image(right, 0).shape[:2] == (1000, 1200)
+    assert read_image(valid, 0).shape[:2] == (1000, 1200)
     monkeypatch.setenv("SKFER_MAX_PIXELS", "1000000")
     with pytest.raises(ValueError, match=r"X\[0\] has a frame of 1200 x 1000 pixels"):
-        read_image(wrong, 0)
+        read_image(small, 0)
 
 
 def test_large_tiff_tiles_and_long_headers():
@@ -138,13 +139,13 @@ def test_large_tiff_tiles_and_long_headers():
         with pytest.raises(ValueError, match=message):
             read_image(tags(*sides, *kind, *tiles) + bytes(8192), 0)
     for data in [b"P6" + b" " * 60 + b"x", b"P6" + b" " * 3_000_000, b"P6 #" + b"a" * 3_000_000]:
-        started = time.process_time()
+        start = time.process_time()
         with pytest.raises(ValueError, match=r"X\[0\] can't be decoded"):
             read_image(data, 0)
-        assert time.process_time() - started < 0.5
+        assert time.process_time() - start < 0.5
 
 
-def test_arrays_with_invalid_unicode_and_archives(tmp_path):
+def test_invalid_unicode_and_archives(tmp_path):
     for code in (0x110000, 0xD800):
         usage = np.full((1, 8), code, np.uint32).view("U8").ravel()
         np.savez(
@@ -168,13 +169,13 @@ def test_arrays_with_invalid_unicode_and_archives(tmp_path):
 
 @pytest.mark.parametrize("read", [lambda path: read_image(path, 0), load_fer2013])
 @pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.csv.gz", "a.png"])
-def test_pipes_are_refused(tmp_path, read, name):
+def test_pipes(tmp_path, read, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(ValueError, match=r"a\..*(a pipe|is no form)"):
         read(tmp_path / name)
 
 
-def test_links_to_themselves_are_refused(tmp_path, encoded):
+def test_links_to_themselves(tmp_path, encoded):
     (tmp_path / "happy").mkdir()
     (tmp_path / "happy" / "a.png").write_bytes(encoded(".png"))
     loop = tmp_path / "happy" / "loop.png"
@@ -191,27 +192,27 @@ def test_links_to_themselves_are_refused(tmp_path, encoded):
         YuNetDetector(tmp_path / "yunet.onnx").detect(np.zeros((64, 64, 3), np.uint8))
 
 
-def test_unreadable_or_deep_folders_are_refused(tmp_path, monkeypatch):
+def test_unreadable_and_deep_folders(tmp_path, monkeypatch):
     folder, parts = tmp_path / "happy", ["a"] * 1500
     folder.mkdir()
-    here = os.open(folder, os.O_RDONLY)
+    parent = os.open(folder, os.O_RDONLY)
     for part in parts:
-        os.mkdir(part, dir_fd=here)
-        deeper = os.open(part, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = deeper
-    os.close(here)
+        os.mkdir(part, dir_fd=parent)
+        child = os.open(part, os.O_RDONLY, dir_fd=parent)
+        os.close(parent)
+        parent = child
+    os.close(parent)
     try:
         with pytest.raises(ValueError, match="more than 100 folders deep"):
             load_image_folder(tmp_path)
     finally:
-        subprocess.run(["rm", "-rf", folder], check=True)  # pytest's own clean-up recurses
+        subprocess.run(["rm", "-rf", folder], check=True)  # the clean-up of pytest is recursive
     (tmp_path / "happy" / "closed").mkdir(parents=True)
 
-    def iterdir(path, _before=Path.iterdir):
+    def iterdir(path, _iterdir=Path.iterdir):
         if path.name == "closed":
             raise PermissionError(13, "Permission denied", str(path))
-        return _before(path)
+        return _iterdir(path)
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
     for load in (
@@ -222,7 +223,7 @@ def test_unreadable_or_deep_folders_are_refused(tmp_path, monkeypatch):
             load()
 
 
-def test_max_pixels_environment_variable_and_devices(encoded, monkeypatch, tmp_path):
+def test_invalid_max_pixels_and_large_files(encoded, monkeypatch, tmp_path):
     monkeypatch.setenv("SKFER_MAX_PIXELS", "many")
     with pytest.raises(ValueError, match=f"'many'.*such as {MAX_PIXELS}"):
         read_image(encoded(".png"), 0)
@@ -238,7 +239,7 @@ def test_max_pixels_environment_variable_and_devices(encoded, monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF"])
-def test_max_pixels_applies_to_every_container(form, astronaut, monkeypatch):
+def test_max_pixels(form, astronaut, monkeypatch):
     file = io.BytesIO()
     Image.fromarray(astronaut[:200]).save(file, form)
     monkeypatch.setenv("SKFER_MAX_PIXELS", str(200 * 512))
@@ -250,7 +251,7 @@ def test_max_pixels_applies_to_every_container(form, astronaut, monkeypatch):
             read_image(photo, 0)
 
 
-def test_links_out_of_a_folder_are_refused(tmp_path, encoded):
+def test_links_out_of_a_folder(tmp_path, encoded):
     (tmp_path / "secret.png").write_bytes(encoded(".png"))
     folder = tmp_path / "photos" / "happy"
     folder.mkdir(parents=True)
@@ -265,7 +266,7 @@ def test_links_out_of_a_folder_are_refused(tmp_path, encoded):
             load()
 
 
-def test_long_lines_and_tables_are_refused(tmp_path, monkeypatch):
+def test_long_lines_and_tables(tmp_path, monkeypatch):
     bomb = tmp_path / "fer2013.csv.gz"
     with gzip.open(bomb, "wt") as file:
         file.write("emotion,pixels\n0," + "0 " * 40_000)
@@ -294,7 +295,7 @@ PIXELS = "0 " * 2303 + "0"
         ("path,label", "", lambda path: load_image_table(path, image="path", label="label")),
     ],
 )
-def test_compressed_tables_are_limited(tmp_path, monkeypatch, header, row, load):
+def test_compressed_tables(tmp_path, monkeypatch, header, row, load):
     monkeypatch.setattr("skfer.datasets._files._ANY_RATIO", 100_000)
     monkeypatch.setattr("skfer.datasets._files._MAX_LINES", 30_000)
     bomb = tmp_path / "fer2013.csv.gz"
@@ -305,12 +306,11 @@ def test_compressed_tables_are_limited(tmp_path, monkeypatch, header, row, load)
         load(bomb)
 
 
-def test_compressed_arrays_are_limited(tmp_path, monkeypatch):
+def test_compressed_arrays(tmp_path, monkeypatch):
     path = tmp_path / "fer2013.npz"
     np.savez_compressed(path, images=np.zeros((20_000, 48, 48), np.uint8), target=[0])
     with pytest.raises(ValueError, match=r"fer2013\.npz.*it unpacks to"):
         load_fer2013(path)
-    path = tmp_path / "fer2013.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("images.npy", npy((10**9, 48, 48), bytes(100)))
     with pytest.raises(ValueError, match=r"declares .*2,304,000,000,000 bytes"):
@@ -342,7 +342,7 @@ def test_escaping():
         assert unescape_formula(value) == value
 
 
-def test_formulas_are_escaped_in_tables(tmp_path):
+def test_escaped_tables(tmp_path):
     images = {"image": ["=cmd()", "b.jpg"], "confidence": [-1.5, 2]}
     table = pd.DataFrame({**images, "=sum": [0.1, 0.9]})
     header, *rows = csv.reader(table_to_csv(table).splitlines())
@@ -360,10 +360,10 @@ def test_formulas_are_escaped_in_tables(tmp_path):
     assert read["confidence"].tolist() == [-0.5]
 
 
-def test_formulas_are_escaped_by_the_page():
+def test_escaped_csv_of_the_page():
     node = shutil.which("node")
     if node is None:
-        pytest.skip("there is no node")
+        pytest.skip("needs node")
     face = """{id: 0, box: {x: -1, y: 0, width: 2, height: 2}, confidence: -0.5, expression: "@sad",
         probability: 1, probabilities: {"@sad": 1}}"""
     code = f"""
@@ -372,19 +372,19 @@ def test_formulas_are_escaped_by_the_page():
         process.stdout.write(asCsv(records, ["@sad"]));
     """
     command = [node, "--input-type=module", "--eval", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    header, row = csv.reader(io.StringIO(done.stdout, newline=""))
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    header, row = csv.reader(io.StringIO(process.stdout, newline=""))
     assert header[-1] == "'@sad"
     assert row[0] == "'=cmd|'/c calc'!A0"
-    told = dict(zip(header, row, strict=True))
-    assert (told["x"], told["confidence"], told["expression"]) == ("-1", "-0.5", "'@sad")
+    cells = dict(zip(header, row, strict=True))
+    assert (cells["x"], cells["confidence"], cells["expression"]) == ("-1", "-0.5", "'@sad")
 
 
 @pytest.mark.parametrize(
     "playlist",
     ["#EXTM3U\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {other}\n"],
 )
-def test_playlists_open_no_other_file(playlist, tmp_path):
+def test_playlists(playlist, tmp_path):
     other = write_clip(tmp_path / "other.mp4", [picture()] * 3)
     path = tmp_path / "talk.mp4"
     path.write_text(playlist.format(other=other.name))
@@ -397,11 +397,10 @@ def test_videos_with_unknown_codec_or_title(tmp_path):
     clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
     with pytest.raises(ValueError, match="has an unknown video codec"):
         VideoFile(clip)
-    answer = (
-        create_app(BrightnessReader()).test_client().post("/api/v1/video", data=clip.read_bytes())
-    )
-    assert answer.status_code == 422
-    assert "has an unknown video codec" in answer.json["error"]["message"]
+    client = create_app(BrightnessReader()).test_client()
+    response = client.post("/api/v1/video", data=clip.read_bytes())
+    assert response.status_code == 422
+    assert "has an unknown video codec" in response.json["error"]["message"]
     clip = tmp_path / "clip.mkv"
     with av.open(str(clip), "w") as file:
         file.metadata["title"] = "Gesichter"
@@ -413,5 +412,4 @@ def test_videos_with_unknown_codec_or_title(tmp_path):
     assert b"Gesichter" in clip.read_bytes()
     clip.write_bytes(clip.read_bytes().replace(b"Gesichter", b"\xffesichter"))
     assert len(list(VideoFile(clip))) == 1
-    client = create_app(BrightnessReader()).test_client()
     assert client.post("/api/v1/video", data=clip.read_bytes()).status_code == 200

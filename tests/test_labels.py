@@ -70,8 +70,8 @@ def linear_light(colors):
 
 
 def contrast(colors, background):
-    both = linear_light([*colors, background]) @ [0.2126, 0.7152, 0.0722] + 0.05
-    return np.maximum(both[:-1] / both[-1], both[-1] / both[:-1])
+    *lights, other = linear_light([*colors, background]) @ [0.2126, 0.7152, 0.0722] + 0.05
+    return np.maximum(lights / other, other / lights)
 
 
 # Machado, Oliveira & Fernandes (2009): full deuteranopia, protanopia and tritanopia.
@@ -84,21 +84,23 @@ VISION = {
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_expression_colors_differ_for_colour_blind_readers(vision):
+def test_colour_vision_deficiency(vision):
     color = pytest.importorskip("skimage.color")
-    seen = np.clip(linear_light(EXPRESSION_COLORS.values()) @ np.transpose(VISION[vision]), 0, 1)
-    lab = color.xyz2lab(seen @ color.colorconv.xyz_from_rgb.T)
+    perceived = np.clip(
+        linear_light(EXPRESSION_COLORS.values()) @ np.transpose(VISION[vision]), 0, 1
+    )
+    lab = color.xyz2lab(perceived @ color.colorconv.xyz_from_rgb.T)
     rows, columns = np.triu_indices(len(lab), 1)
     assert color.deltaE_ciede2000(lab[rows], lab[columns]).min() > 12
 
 
-def test_expression_colors_are_those_of_the_page_and_visible_on_any_background():
+def test_expression_colors():
     assert set(EXPRESSION_COLORS) == set(EXPRESSIONS)
     assert contrast(EXPRESSION_COLORS.values(), "#ffffff").min() > 2
     assert contrast(EXPRESSION_COLORS.values(), "#182026").min() > 2.5
     script = Path(skfer.__file__).parent / "web" / "static" / "expressions.js"
-    on_page = re.findall(r'(\w+): "(#[0-9a-f]{6})"', script.read_text(encoding="utf-8"))
-    assert dict(on_page) == EXPRESSION_COLORS
+    colors = re.findall(r'(\w+): "(#[0-9a-f]{6})"', script.read_text(encoding="utf-8"))
+    assert dict(colors) == EXPRESSION_COLORS
 
 
 MISSING = [None, math.nan, np.float64("nan"), pd.NA, pd.NaT, "", "  ", "nan"]
@@ -110,7 +112,7 @@ MISSING = [None, math.nan, np.float64("nan"), pd.NA, pd.NaT, "", "  ", "nan"]
     [list, tuple, lambda y: np.array(y, dtype=object), lambda y: pd.Series(y, dtype=object)],
     ids=["list", "tuple", "array", "series"],
 )
-def test_missing_label_is_named(container, missing):
+def test_missing_labels(container, missing):
     y = container(["happy", "sad", missing, "sad"])
     with pytest.raises(ValueError, match=r"^y\[2\] is .*: 1 of 4 labels are missing"):
         label_array(y)
@@ -132,14 +134,14 @@ def test_missing_label_is_named(container, missing):
     ],
     ids=str,
 )
-def test_missing_label_is_named_in_typed_arrays(y):
+def test_missing_labels_in_typed_arrays(y):
     with pytest.raises(ValueError, match=r"^y\[2\] is .*: 1 of 4 labels are missing"):
         label_array(y)
 
 
 @pytest.mark.parametrize("y", [["happy", "sad", math.nan], ["happy", "sad", ""], ("a", None, "b")])
-def test_missing_label_is_named_by_metrics_and_reports(y):
-    named = r"\[\d\] is .*: 1 of 3 labels are missing"
+def test_missing_labels_in_metrics_and_reports(y):
+    message = r"\[\d\] is .*: 1 of 3 labels are missing"
     proba = np.full((3, 2), 0.5)
     sets = np.ones((3, 2), bool)
     for call in (
@@ -154,5 +156,5 @@ def test_missing_label_is_named_by_metrics_and_reports(y):
         lambda: ConformalClassifier(DummyClassifier()).fit(np.zeros((3, 1)), y),
         lambda: AbstainingClassifier(DummyClassifier()).fit(np.zeros((3, 1)), y),
     ):
-        with pytest.raises(ValueError, match=named):
+        with pytest.raises(ValueError, match=message):
             call()

@@ -14,7 +14,7 @@ from skfer._pipelines import find_abstaining, flat_steps, image_shape, split_pip
 from skfer.datasets import make_faces
 from skfer.inspection import HistoryDisplay, grad_cam
 
-# The faces that some Pipelines are calibrated with are too small for the detector.
+# The faces in the calibration of some pipelines are too small for the detector.
 pytestmark = pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
 
 CLASSES = ["happy", "sad"]
@@ -46,48 +46,48 @@ def pipeline(classifier):
     return Pipeline(steps)
 
 
-def searched(estimator, faces):
+def make_search(estimator, faces):
     search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2)
     search.fit(faces.images.reshape(40, -1), faces.labels)
     search.best_estimator_ = estimator
     return search
 
 
-def conformal(estimator, faces):
+def make_conformal(estimator, faces):
     sets = skfer.ConformalClassifier(FrozenEstimator(estimator))
     return sets.fit(faces.images, faces.labels)
 
 
 WRAPPED = {
     "FrozenEstimator": lambda inner, faces: FrozenEstimator(inner),
-    "ConformalClassifier": conformal,
-    "search": searched,
+    "ConformalClassifier": make_conformal,
+    "search": make_search,
     "AbstainingClassifier": lambda inner, faces: skfer.AbstainingClassifier(inner, threshold=0),
-    "search in FrozenEstimator": lambda inner, faces: FrozenEstimator(searched(inner, faces)),
-    "sets around abstention": lambda inner, faces: conformal(
+    "search in FrozenEstimator": lambda inner, faces: FrozenEstimator(make_search(inner, faces)),
+    "sets around abstention": lambda inner, faces: make_conformal(
         skfer.AbstainingClassifier(FrozenEstimator(inner), threshold=0), faces
     ),
     "abstention around a search": lambda inner, faces: skfer.AbstainingClassifier(
-        searched(inner, faces), threshold=0
+        make_search(inner, faces), threshold=0
     ),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
-def test_wrapped_pipeline_recognizes_faces(wrap, pipeline, faces, photos):
+def test_wrapped_pipelines(wrap, pipeline, faces, photos):
     expected = skfer.recognize(photos, pipeline)
-    found = skfer.recognize(photos, wrap(pipeline, faces))
-    assert found.equals(expected)
-    assert found["expression"].notna().any()
+    table = skfer.recognize(photos, wrap(pipeline, faces))
+    assert table.equals(expected)
+    assert table["expression"].notna().any()
 
 
 @pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
-def test_wrapped_classifier_recognizes_faces(wrap, classifier, faces, photos):
+def test_wrapped_classifiers(wrap, classifier, faces, photos):
     expected = skfer.recognize(photos, classifier)
     assert skfer.recognize(photos, wrap(classifier, faces)).equals(expected)
-    last = make_pipeline(skfer.FaceCropper(), skfer.GrayscaleResizer(32), wrap(classifier, faces))
-    assert skfer.recognize(photos, last).equals(expected)
+    steps = skfer.FaceCropper(), skfer.GrayscaleResizer(32), wrap(classifier, faces)
+    assert skfer.recognize(photos, make_pipeline(*steps)).equals(expected)
 
 
 @pytest.mark.slow
@@ -109,8 +109,8 @@ def test_calibrated_classifiers_and_ensembles(classifier, faces, photos):
     calibrated = CalibratedClassifierCV(FrozenEstimator(classifier), cv=2)
     calibrated.fit(faces.images, faces.labels)
     table = skfer.recognize(photos, calibrated)
-    behind = make_pipeline(skfer.FaceCropper(), skfer.GrayscaleResizer(32), calibrated)
-    assert table.equals(skfer.recognize(photos, behind))
+    pipeline = make_pipeline(skfer.FaceCropper(), skfer.GrayscaleResizer(32), calibrated)
+    assert table.equals(skfer.recognize(photos, pipeline))
     assert not table.equals(skfer.recognize(photos, classifier))
     vote = VotingClassifier([("a", FrozenEstimator(classifier))], voting="soft")
     vote.fit(faces.images, faces.labels)
@@ -120,10 +120,9 @@ def test_calibrated_classifiers_and_ensembles(classifier, faces, photos):
     )
     embedded.fit(faces.images, faces.labels)
     for estimator in (vote, hog, embedded):
-        resized = make_pipeline(
-            skfer.FaceCropper(), skfer.GrayscaleResizer(32), *flat_steps(estimator)
-        )
-        assert skfer.recognize(photos, estimator).equals(skfer.recognize(photos, resized))
+        steps = skfer.FaceCropper(), skfer.GrayscaleResizer(32), *flat_steps(estimator)
+        expected = skfer.recognize(photos, make_pipeline(*steps))
+        assert skfer.recognize(photos, estimator).equals(expected)
 
 
 def test_outermost_abstention_and_image_shape(pipeline, classifier, faces):
@@ -131,20 +130,20 @@ def test_outermost_abstention_and_image_shape(pipeline, classifier, faces):
     outer = skfer.AbstainingClassifier(FrozenEstimator(inner), threshold=0.9)
     assert find_abstaining(pipeline) is None
     assert find_abstaining(FrozenEstimator(inner)) is inner
-    assert find_abstaining(conformal(inner, faces)) is inner
+    assert find_abstaining(make_conformal(inner, faces)) is inner
     assert find_abstaining(outer) is outer
     assert (
         find_abstaining(make_pipeline(skfer.GrayscaleResizer(32), FrozenEstimator(outer))) is outer
     )
     assert split_pipeline(outer, None).threshold == 0.9
-    assert split_pipeline(conformal(inner, faces), None).unsure == "unsure"
+    assert split_pipeline(make_conformal(inner, faces), None).unsure == "unsure"
     assert image_shape(FrozenEstimator(classifier)) == (32, 32, 1)
     assert image_shape(pipeline) is None
     assert image_shape(make_pipeline(classifier)) == (32, 32, 1)
     assert image_shape(LogisticRegression()) is None
 
 
-def test_unfitted_estimators_are_named(pipeline, classifier, faces, photos):
+def test_unfitted_estimators(pipeline, classifier, faces, photos):
     with pytest.raises(NotFittedError, match="ConformalClassifier instance is not fitted"):
         skfer.recognize(photos, skfer.ConformalClassifier(pipeline))
     search = GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2, refit=False)

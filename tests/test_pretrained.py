@@ -30,13 +30,13 @@ def test_predict_photos_and_fit(fer2013_pipeline, astronaut, photo_files):
     assert "contempt" in pipeline.classes_
     assert pipeline.predict([astronaut]).tolist() == ["happy"]
     faces = make_faces(12, classes=["happy", "sad"], random_state=0)
-    mine = clone(fer2013_pipeline["classifier"]).set_params(
+    classifier = clone(fer2013_pipeline["classifier"]).set_params(
         epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
     )
-    mine.fit(faces.images, np.where(faces.labels == "happy", "cheerful", "sad"))
-    assert mine.classes_.tolist() == ["cheerful", "sad"]
-    theirs = fer2013_pipeline["classifier"].network_.get_weights()
-    assert np.array_equal(mine.network_.get_weights()[0], theirs[0])
+    classifier.fit(faces.images, np.where(faces.labels == "happy", "cheerful", "sad"))
+    assert classifier.classes_.tolist() == ["cheerful", "sad"]
+    expected = fer2013_pipeline["classifier"].network_.get_weights()
+    assert np.array_equal(classifier.network_.get_weights()[0], expected[0])
 
 
 def test_unknown_names_and_networks():
@@ -49,10 +49,10 @@ def test_unknown_names_and_networks():
     classifier = FacialExpressionClassifier("little_vgg", weights="fer2013")
     with pytest.raises(ValueError, match=r"'mini_resnet' and \(48, 48, 1\)"):
         classifier.fit(np.zeros((4, 48, 48), np.uint8), ["a", "b", "a", "b"])
-    shipped = load_pretrained("fer2013")["classifier"]
+    pretrained = load_pretrained("fer2013")["classifier"]
     with pytest.raises(ValueError, match="at least 2 classes"):
-        shipped.fit(make_faces(4, random_state=0).images, ["happy"] * 4)
-    assert shipped.temperature_ == pytest.approx(0.942)
+        pretrained.fit(make_faces(4, random_state=0).images, ["happy"] * 4)
+    assert pretrained.temperature_ == pytest.approx(0.942)
 
 
 @pytest.fixture(scope="module")
@@ -63,31 +63,33 @@ def public_test(fer2013):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_accuracy_equals_the_record(fer2013_pipeline, public_test):
+def test_accuracy(fer2013_pipeline, public_test):
     images, labels = public_test
     record = next(model for model in list_pretrained() if model["name"] == "fer2013")
-    found = fer2013_pipeline["classifier"].score(images, labels)
-    assert found == pytest.approx(record["accuracy"]["PublicTest"], abs=0.001)
+    accuracy = fer2013_pipeline["classifier"].score(images, labels)
+    assert accuracy == pytest.approx(record["accuracy"]["PublicTest"], abs=0.001)
     images, labels = public_test[0][:500], public_test[1][:500]
     without = Pipeline([("cropper", "passthrough"), *fer2013_pipeline.steps[1:]])
     assert fer2013_pipeline.score(images, labels) == without.score(images, labels)
 
 
 @pytest.mark.slow
-def test_shipped_temperature_and_random_states():
+def test_temperature_and_random_states():
     X = make_faces(3, random_state=0).images
-    shipped = load_pretrained("fer2013")["classifier"]
-    assert shipped.temperature is None
-    assert shipped.temperature_ == pytest.approx(0.942)
-    softened = shipped.predict_proba(X)
-    again = pickle.loads(pickle.dumps(shipped))
-    np.testing.assert_array_equal(again.predict_proba(X), softened)
-    shipped.set_params(temperature=1)
-    np.testing.assert_allclose(apply_temperature(shipped.predict_proba(X), 0.942), softened, 1e-4)
+    pretrained = load_pretrained("fer2013")["classifier"]
+    assert pretrained.temperature is None
+    assert pretrained.temperature_ == pytest.approx(0.942)
+    calibrated = pretrained.predict_proba(X)
+    unpickled = pickle.loads(pickle.dumps(pretrained))
+    np.testing.assert_array_equal(unpickled.predict_proba(X), calibrated)
+    pretrained.set_params(temperature=1)
+    np.testing.assert_allclose(
+        apply_temperature(pretrained.predict_proba(X), 0.942), calibrated, 1e-4
+    )
 
     def states():
-        kind, keys, place, *_ = np.random.get_state()  # noqa: NPY002
-        return kind, keys.tolist(), place, random.getstate()
+        kind, keys, position, *_ = np.random.get_state()  # noqa: NPY002
+        return kind, keys.tolist(), position, random.getstate()
 
     before = states()
     pipeline = load_pretrained("fer2013")
@@ -97,10 +99,10 @@ def test_shipped_temperature_and_random_states():
 
 
 @pytest.mark.slow
-def test_loading_releases_memory():
+def test_memory_of_loading():
     def megabytes():
         gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)  # what is free, but kept for later, is no leak
+        ctypes.CDLL(None).malloc_trim(0)  # returns free memory to the system
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -109,4 +111,4 @@ def test_loading_releases_memory():
     before = megabytes()
     for _ in range(50):
         load_pretrained("fer2013")
-    assert megabytes() - before < 25  # half a megabyte a call; a network takes 6
+    assert megabytes() - before < 25  # each network takes 6

@@ -22,10 +22,10 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_registry, "_REGISTERED", dict(_registry._REGISTERED))
 
-    def recipe(page, less=None):
+    def recipe(page):
         module = ModuleType("recipe")
         monkeypatch.setitem(sys.modules, "recipe", module)
-        return run_page(f"development/{page}", module.__dict__, less)
+        return run_page(f"development/{page}", module.__dict__)
 
     return recipe
 
@@ -48,12 +48,12 @@ def test_length_of_recipes(page):
 def test_add_a_network(run, tmp_path):
     page = run("add_a_network.md")
     assert "three_blocks" in list_networks()
-    # 3x3 kernels without biases, four numbers for each filter's normalisation, and the last layer.
+    # 3x3 kernels without biases, four parameters of each filter's normalisation, the last layer.
     expected = 9 * (16 + 16 * 32 + 32 * 64) + 4 * (16 + 32 + 64) + 6 * 6 * 64 * 7 + 7
     assert build_network("three_blocks", (48, 48, 1), 7).count_params() == expected
     images, labels = make_faces(200, classes=["happy", "sad"], return_X_y=True, random_state=1)
     assert page["pipeline"].score(images, labels) > 0.8
-    _registry._REGISTERED.clear()  # as in the process of somebody who was sent the file
+    _registry._REGISTERED.clear()  # as in another process
     loaded = skfer.load(tmp_path / "three_blocks.skfer")
     assert np.array_equal(
         loaded.predict_proba(images[:20]), page["pipeline"].predict_proba(images[:20])
@@ -67,16 +67,16 @@ def test_add_a_detector(run):
     page = run("add_a_detector.md")
     detector = page["cropper"].detector
     assert isinstance(detector, FaceDetector)
-    found = page["cropper"].detect(page["drawn"].images)
+    detections = page["cropper"].detect(page["drawn"].images)
     best = [
-        max((overlap(box, drawn) for box in faces.boxes), default=0)
-        for faces, drawn in zip(found, page["drawn"].boxes, strict=True)
+        max((overlap(box, expected) for box in faces.boxes), default=0)
+        for faces, expected in zip(detections, page["drawn"].boxes, strict=True)
     ]
     assert np.mean(np.array(best) > 0.5) >= 0.75
     assert len(page["crops"]) == 8
     scene = page["drawn"].images[0]
-    again = pickle.loads(pickle.dumps(detector))
-    assert np.array_equal(again.detect(scene).boxes, detector.detect(scene).boxes)
+    unpickled = pickle.loads(pickle.dumps(detector))
+    assert np.array_equal(unpickled.detect(scene).boxes, detector.detect(scene).boxes)
     assert len(detector.detect(np.zeros((60, 60), np.uint8))) == 0
     with pytest.raises(ValueError, match="align=True needs landmarks"):
         FaceCropper(detector, align=True).fit_transform([scene])

@@ -1,7 +1,7 @@
-"""scikit-learn's own checks, on every estimator.
+"""The estimator checks of scikit-learn.
 
-They feed flat rows of a few numbers, which are strips one pixel high here. The same properties
-are tested on images in each estimator's own test file.
+Their data are rows of a few numbers, which the estimators take as images one pixel high. The test
+files of the estimators check the same properties with images.
 """
 
 import numpy as np
@@ -13,34 +13,31 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import skfer
 from skfer.networks import register_network
 
-# By name, as a function's repr is another in every process and part of the ids of the tests.
+# The ids of the tests contain the repr of a function, which would differ between processes.
 register_network("tiny_network", tiny_network)
 
-# A strip is lower than any face: the cropper rightly says so.
+# Images one pixel high contain no face.
 pytestmark = pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
 
 
-class FaceCropperIntoOneArray(skfer.FaceCropper):
-    """The cropper with a dense result, which crops of one size allow.
-
-    Passes every check: what `FaceCropper` fails is due to the form of its result alone.
-    """
+class DenseFaceCropper(skfer.FaceCropper):
+    """FaceCropper that returns one array, which passes the checks that FaceCropper fails."""
 
     def transform(self, X):
         return np.stack(super().transform(X))
 
 
 _RAGGED = (
-    "compares results with assert_allclose, which can't take an array whose elements are arrays; "
-    "passed by FaceCropperIntoOneArray, and by test_face_cropper.py on photos"
+    "compares results with assert_allclose, which can't compare arrays of arrays; "
+    "DenseFaceCropper passes, and test_face_cropper.py checks photos"
 )
 
 _MINIBATCHES = (
-    "minibatches differ where an image is repeated instead of weighted, as for SGDClassifier; "
-    "test_classifier.py shows that weight zero leaves an image out"
+    "repeated and weighted images are in different minibatches, as for SGDClassifier; "
+    "test_classifier.py checks that a weight of zero removes an image"
 )
 
-# Estimator class -> {check: why it can't pass}. An entry that passes after all is an error.
+# {estimator class: {check: reason}}. A check that passes unexpectedly is an error.
 EXPECTED_FAILED_CHECKS = {
     skfer.FaceCropper: dict.fromkeys(
         (
@@ -61,13 +58,13 @@ EXPECTED_FAILED_CHECKS = {
 }
 
 _SETTINGS = {"epochs": 20, "batch_size": 16, "learning_rate": 2e-2, "schedule": None}
-# The suite's rows are no faces: mirrored, they are other rows.
+# Mirroring would change the rows, which are not faces.
 _SETTINGS |= {"augment": None, "random_state": 0}
 
-# Every estimator of the package belongs here.
+# All estimators of the package.
 ESTIMATORS = [
     skfer.FaceCropper(),
-    FaceCropperIntoOneArray(),
+    DenseFaceCropper(),
     skfer.GrayscaleResizer(),
     skfer.ImageResizer(color="rgb"),
     skfer.HOGDescriptor(),
@@ -78,12 +75,11 @@ ESTIMATORS = [
         )
     ),
     skfer.FacialExpressionClassifier("tiny_network", **_SETTINGS),
-    # The suite's targets have no scale of their own.
+    # The targets of the checks have no known range.
     skfer.FacialAffectRegressor("tiny_network", target_range=None, **_SETTINGS),
-    # One of three classes always has more than 0.3: the suite expects the most probable class, not
-    # abstention, which test_abstaining.py tests.
+    # No abstention, which the checks do not expect: one of three classes always has more than 0.3.
     skfer.AbstainingClassifier(LogisticRegression(), threshold=0.3),
-    # The suite has few samples, which suffice for this confidence only.
+    # The checks have too few samples for a higher confidence.
     skfer.ConformalClassifier(LogisticRegression(), confidence=0.5, random_state=0),
 ]
 

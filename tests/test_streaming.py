@@ -1,4 +1,4 @@
-"""More images than memory: the same results with few images in memory."""
+"""Equal results if the images exceed `working_memory`."""
 
 import gc
 import os
@@ -29,15 +29,15 @@ from skfer.detection import HaarDetector, YuNetDetector
 # Haar misses three of the photos.
 pytestmark = pytest.mark.filterwarnings("ignore:.* no face found")
 
-linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads Linux's /proc")
+linux_only = pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads /proc")
 
-# working_memory in MiB. A sixteenth is for crops: no crop, a few, all.
+# working_memory in MiB, of which a sixteenth is for crops: for none, some or all of them.
 NOTHING, LITTLE, MUCH = 0, 0.5, 1024
 
 
 @pytest.fixture(scope="module")
 def scene_files(tmp_path_factory):
-    """Files of 30 photos with a face somewhere in each, and their labels."""
+    """Files of 30 photos with one face each, and their labels."""
     scenes = make_faces(30, classes=["happy", "sad"], scene=(96, 128), random_state=0)
     folder = tmp_path_factory.mktemp("scenes")
     paths = [folder / f"{number}.png" for number in range(len(scenes.images))]
@@ -71,20 +71,18 @@ photos = st.lists(
 @given(
     photos, st.sampled_from([NOTHING, MUCH]), st.integers(1, 3), st.sampled_from(["gray", "rgb"])
 )
-def test_threads_and_files_resize_like_one_thread_in_memory(batch, memory, n_jobs, color):
-    one_by_one = [ImageResizer(8, color=color).transform([image])[0] for image in batch]
-
+def test_resizer(batch, memory, n_jobs, color):
+    expected = [ImageResizer(8, color=color).transform([image])[0] for image in batch]
     with config_context(working_memory=memory):
         resized = ImageResizer(8, color=color, n_jobs=n_jobs).transform(batch)
-
-    np.testing.assert_array_equal(resized, one_by_one)
+    np.testing.assert_array_equal(resized, expected)
     assert resized.dtype == np.uint8
-    resized[0] = 0  # the array is writable
+    resized[0] = 0  # must be writable
 
 
 @pytest.mark.parametrize("memory", [NOTHING, LITTLE])
 @pytest.mark.parametrize("form", ["paths", "bytes", "arrays", "dense"])
-def test_crops_that_are_not_kept_are_cropped_again(scene_files, memory, form):
+def test_lazy_crops(scene_files, memory, form):
     paths, _ = scene_files
     images = [cv2.imread(str(path))[..., ::-1] for path in paths]
     X = {
@@ -93,71 +91,68 @@ def test_crops_that_are_not_kept_are_cropped_again(scene_files, memory, form):
         "arrays": images,
         "dense": np.stack(images),
     }[form]
-    kept = FaceCropper(margin=0.2).transform(X)
-
+    expected = FaceCropper(margin=0.2).transform(X)
     with config_context(working_memory=memory):
-        late = FaceCropper(margin=0.2, n_jobs=2).transform(X)
+        lazy = FaceCropper(margin=0.2, n_jobs=2).transform(X)
+    assert lazy.shape == expected.shape == (len(paths),)
+    n_arrays = sum(isinstance(crop, np.ndarray) for crop in lazy)
+    assert n_arrays == 0 if memory == NOTHING else 0 < n_arrays < len(paths)
+    for crop, array in zip(lazy, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(crop), array)
 
-    assert late.shape == kept.shape == (len(paths),)
-    n_kept = sum(isinstance(crop, np.ndarray) for crop in late)
-    assert n_kept == 0 if memory == NOTHING else 0 < n_kept < len(paths)
-    for crop, expected in zip(late, kept, strict=True):
-        np.testing.assert_array_equal(np.asarray(crop), expected)
 
-
-def test_aligned_crops_that_are_not_kept_are_cropped_again(astronaut, yunet_model):
+def test_lazy_aligned_crops(astronaut, yunet_model):
     cropper = FaceCropper(YuNetDetector(yunet_model), align=True, margin=0.1)
     X = [astronaut, np.zeros((20, 20), np.uint8), astronaut[:, ::-1]]
     with pytest.warns(UserWarning, match="1 of 3 images: no face"):
-        kept = cropper.transform(X)
+        expected = cropper.transform(X)
     with config_context(working_memory=0), pytest.warns(UserWarning, match="1 of 3"):
-        late = cropper.transform(X)
-    for crop, expected in zip(late, kept, strict=True):
-        np.testing.assert_array_equal(np.asarray(crop), expected)
+        lazy = cropper.transform(X)
+    for crop, array in zip(lazy, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(crop), array)
 
 
 @pytest.mark.parametrize("on_missing", ["image", "blank"])
-def test_replacements_of_missing_faces_are_made_again(astronaut, on_missing):
+def test_lazy_crops_of_missing_faces(astronaut, on_missing):
     X = [np.full((50, 40, 3), 7, np.uint8), astronaut, np.full((30, 30), 9, np.uint8)]
     cropper = FaceCropper(on_missing=on_missing, whole_below=32)
-
     with config_context(working_memory=0), pytest.warns(UserWarning, match="1 of 3 images"):
-        late = cropper.transform(X)
+        lazy = cropper.transform(X)
+    # Changed parameters do not affect the existing crops.
     cropper.set_params(margin=2.0, on_missing="image")
+    assert np.asarray(lazy[0]).tolist() == (X[0] * (on_missing == "image")).tolist()
+    assert np.asarray(lazy[1]).shape == (103, 103, 3)
+    assert np.asarray(lazy[2]).tolist() == X[2].tolist()
 
-    assert np.asarray(late[0]).tolist() == (X[0] * (on_missing == "image")).tolist()
-    assert np.asarray(late[1]).shape == (103, 103, 3)  # with the earlier parameters
-    assert np.asarray(late[2]).tolist() == X[2].tolist()
 
-
-def test_the_detector_is_called_once_for_each_image(scene_files):
+def test_detection_once_for_each_image(scene_files):
     paths, _ = scene_files
-    seen = []
+    images = []
 
     class CountingDetector:
         def detect(self, image):
-            seen.append(image)
+            images.append(image)
             return HaarDetector().detect(image)
 
     with config_context(working_memory=0):
         crops = FaceCropper(CountingDetector()).transform(paths)
         assert GrayscaleResizer(24).transform(crops).shape == (len(paths), 24, 24, 1)
-    assert len(seen) == len(paths)
+    assert len(images) == len(paths)
 
 
-def test_a_crop_that_was_not_kept_is_pickled_without_its_photo(scene_files):
+def test_pickles_of_lazy_crops(scene_files):
     with config_context(working_memory=0):
-        late = FaceCropper().transform(scene_files[0][:2])
-    expected = np.asarray(late[1])
-    assert len(joblib.hash(late)) == 32
-    copy = pickle.loads(pickle.dumps(late))
+        lazy = FaceCropper().transform(scene_files[0][:2])
+    expected = np.asarray(lazy[1])
+    assert len(joblib.hash(lazy)) == 32
+    copy = pickle.loads(pickle.dumps(lazy))
     assert isinstance(copy[1], np.ndarray)
     np.testing.assert_array_equal(copy[1], expected)
 
 
 @pytest.mark.parametrize("step", [FaceCropper(n_jobs=2), GrayscaleResizer(n_jobs=2)])
 @pytest.mark.parametrize("memory", [NOTHING, MUCH])
-def test_an_unreadable_file_in_the_middle_is_named(scene_files, tmp_path, step, memory):
+def test_unreadable_files(scene_files, tmp_path, step, memory):
     paths = list(scene_files[0])
     paths[13] = tmp_path / "broken.jpg"
     paths[13].write_text("no photo")
@@ -166,19 +161,19 @@ def test_an_unreadable_file_in_the_middle_is_named(scene_files, tmp_path, step, 
         step.transform(paths)
 
 
-def test_a_file_that_is_missing_in_the_second_pass_is_named(scene_files, tmp_path):
+def test_file_deleted_after_detection(scene_files, tmp_path):
     paths = list(scene_files[0][:3])
-    paths[1] = tmp_path / "moved.png"
+    paths[1] = tmp_path / "deleted.png"
     paths[1].write_bytes(scene_files[0][1].read_bytes())
     with config_context(working_memory=0):
         crops = FaceCropper().transform(paths)
         paths[1].unlink()
-        with pytest.raises(ValueError, match=r"^X\[1\] \(.*moved.png.*can't be read"):
+        with pytest.raises(ValueError, match=r"^X\[1\] \(.*deleted.png.*can't be read"):
             GrayscaleResizer().transform(crops)
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_threads_fill_the_array_under_every_backend(scene_files, backend):
+def test_joblib_backends(scene_files, backend):
     paths, _ = scene_files
     expected = GrayscaleResizer(24).transform(FaceCropper().transform(paths))
     with joblib.parallel_config(backend, n_jobs=2):
@@ -187,8 +182,8 @@ def test_threads_fill_the_array_under_every_backend(scene_files, backend):
 
 
 @pytest.fixture(scope="module")
-def in_memory(scene_files):
-    """A Pipeline fitted on photos in memory, and its probabilities."""
+def fitted(scene_files):
+    """A pipeline fitted on photos in memory, and its probabilities."""
     paths, labels = scene_files
     steps = [("cropper", FaceCropper()), ("resizer", GrayscaleResizer(24))]
     pipeline = Pipeline([*steps, ("classifier", classifier(validation_fraction=0.2))])
@@ -196,9 +191,9 @@ def in_memory(scene_files):
 
 
 @pytest.mark.slow
-def test_a_pipeline_fits_and_predicts_from_files_like_from_memory(scene_files, in_memory):
+def test_pipeline(scene_files, fitted):
     paths, labels = scene_files
-    expected, probabilities = in_memory
+    expected, probabilities = fitted
     with config_context(working_memory=0):
         pipeline = clone(expected).set_params(cropper__n_jobs=2, resizer__n_jobs=2)
         pipeline.fit(paths, labels)
@@ -209,30 +204,28 @@ def test_a_pipeline_fits_and_predicts_from_files_like_from_memory(scene_files, i
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["r", "c"])
-def test_a_classifier_reads_a_file_of_numpy(faces, tmp_path, mode):
+def test_classifier_with_memory_maps(faces, tmp_path, mode):
     np.save(tmp_path / "images.npy", faces.images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode=mode)
-    weights = np.linspace(0, 1, len(mapped))  # the first image is left out
-
+    weights = np.linspace(0, 1, len(mapped))  # 0 removes the first image
     expected = classifier().fit(faces.images, faces.labels, weights)
     from_file = classifier().fit(mapped, faces.labels, weights)
-
     assert from_file.history_ == expected.history_
     np.testing.assert_array_equal(
         from_file.predict_proba(mapped), expected.predict_proba(faces.images)
     )
 
 
-def test_the_scale_of_a_batch_is_that_of_all_its_parts(faces):
+def test_pixel_range_of_a_batch(faces):
     fitted = classifier().fit(faces.images, faces.labels)
     light = faces.images.astype(np.float32)
-    light[:1100] = 0.5  # alone, such a part would have another scale
+    light[:1100] = 0.5  # this part alone would have another range
     batch = np.concatenate([np.full((1100, 48, 48), 0.5, np.float32), light])
     np.testing.assert_array_equal(fitted.predict_proba(batch)[1100:], fitted.predict_proba(light))
 
 
 @pytest.mark.slow
-def test_fit_and_predict_do_not_copy_the_images():
+def test_memory_of_fit_and_predict():
     images = np.zeros((4000, 64, 64), np.uint8)
     images[::2] = 255
     labels = np.arange(len(images)) % 2
@@ -247,11 +240,11 @@ def test_fit_and_predict_do_not_copy_the_images():
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < images.nbytes  # the size of a copy
+    assert peak < images.nbytes  # no copy of the images
 
 
 @linux_only
-def test_a_file_array_needs_little_memory():
+def test_memory_of_file_arrays():
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -268,7 +261,7 @@ def test_a_file_array_needs_little_memory():
 
 @pytest.mark.slow
 @linux_only
-def test_the_file_has_no_name_and_ends_with_the_last_view(tmp_path, monkeypatch):
+def test_lifetime_of_temporary_files(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def is_mapped():
@@ -286,7 +279,7 @@ def test_the_file_has_no_name_and_ends_with_the_last_view(tmp_path, monkeypatch)
     assert not is_mapped()
 
 
-def test_a_full_disk_is_an_error_with_the_size():
+def test_full_disk():
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, before[1]))
     try:
@@ -296,7 +289,7 @@ def test_a_full_disk_is_an_error_with_the_size():
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_changes_of_a_private_mapping_are_kept(tmp_path):
+def test_copy_on_write_memory_maps(tmp_path):
     np.save(tmp_path / "images.npy", np.zeros((9, 64, 64), np.uint8))
     mapped = np.load(tmp_path / "images.npy", mmap_mode="c")
     mapped[...] = 5

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
-from _utils import answers_and_threads
+from _utils import probabilities_and_threads
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -22,7 +22,7 @@ from skfer.recognition import FaceReader
 
 N_THREADS = 8
 
-# Haar may miss a face of the photos.
+# Haar may miss a face.
 pytestmark = pytest.mark.filterwarnings("ignore:.* no face found")
 
 
@@ -31,7 +31,7 @@ def photos():
     return list(make_faces(6, scene=(96, 128), random_state=1).images)
 
 
-def in_threads(function):
+def run_in_threads(function):
     start = threading.Barrier(N_THREADS)
 
     def task():
@@ -40,53 +40,53 @@ def in_threads(function):
 
     with ThreadPoolExecutor(N_THREADS) as pool:
         futures = [pool.submit(task) for _ in range(N_THREADS)]
-    return [answer for future in futures for answer in future.result()]
+    return [result for future in futures for result in future.result()]
 
 
 @pytest.mark.parametrize(
     "state",
     [*(pytest.param(name, marks=pytest.mark.slow) for name in ("fitted", "copied")), "unpickled"],
 )
-def test_threads_predict_the_same(fitted_pipeline, photos, state):
+def test_predictions_in_threads(fitted_pipeline, photos, state):
     expected = fitted_pipeline.predict_proba(photos)
     pipeline = {
         "fitted": lambda: fitted_pipeline,
-        # Their first predictions: all threads want the compiled graph that isn't there yet.
+        # The threads start before the graph is compiled.
         "copied": lambda: copy.deepcopy(fitted_pipeline),
         "unpickled": lambda: pickle.loads(pickle.dumps(fitted_pipeline)),
     }[state]()
-    for answers in in_threads(lambda: pipeline.predict_proba(photos)):
-        np.testing.assert_array_equal(answers, expected)
+    for proba in run_in_threads(lambda: pipeline.predict_proba(photos)):
+        np.testing.assert_array_equal(proba, expected)
 
 
-def test_threads_embed_the_same(fitted_pipeline, photos):
+def test_features_in_threads(fitted_pipeline, photos):
     pipelines = fitted_pipeline, pickle.loads(pickle.dumps(fitted_pipeline))
     one, other = (ExpressionEmbedder(FrozenEstimator(p)).fit(photos) for p in pipelines)
     expected = one.transform(photos)
-    for features in in_threads(lambda: other.transform(photos)):
+    for features in run_in_threads(lambda: other.transform(photos)):
         np.testing.assert_array_equal(features, expected)
 
 
 @pytest.mark.slow
-def test_workers_predict_with_limited_threads(fitted_pipeline):
-    # TensorFlow has been used here, in the parent: workers must not wait for its threads.
+def test_predictions_in_workers(fitted_pipeline):
+    # The parent has used TensorFlow; workers must not wait for its threads.
     images = make_faces(5, random_state=1).images
     classifier = fitted_pipeline[-1]
     expected = classifier.predict_proba(images)
     with joblib.parallel_config("loky", inner_max_num_threads=1):
-        found = Parallel(n_jobs=2)(
-            delayed(answers_and_threads)(classifier, images) for _ in range(2)
+        results = Parallel(n_jobs=2)(
+            delayed(probabilities_and_threads)(classifier, images) for _ in range(2)
         )
-    for answers, threads in found:
-        for answer in answers:
-            np.testing.assert_allclose(answer, expected, atol=1e-6)
+    for probabilities, threads in results:
+        for proba in probabilities:
+            np.testing.assert_allclose(proba, expected, atol=1e-6)
         assert threads == (1, 1, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_forked_process_predicts_but_does_not_fit(fitted_pipeline):
+def test_forked_processes(fitted_pipeline):
     faces = make_faces(20, classes=["happy", "sad"], random_state=0)
     fitted = fitted_pipeline[-1]
     expected = fitted.predict(faces.images).tolist()
@@ -98,20 +98,20 @@ def test_forked_process_predicts_but_does_not_fit(fitted_pipeline):
             Parallel()([fit, fit])
 
 
-def in_a_fork(function):
-    ours, theirs = multiprocessing.Pipe()
+def run_in_fork(function):
+    receiver, sender = multiprocessing.Pipe()
 
-    def answer():
+    def send_result():
         try:
-            theirs.send(function())
+            sender.send(function())
         except Exception as error:
-            theirs.send(error)
+            sender.send(error)
 
-    child = multiprocessing.get_context("fork").Process(target=answer)
+    child = multiprocessing.get_context("fork").Process(target=send_result)
     child.start()
     try:
-        assert ours.poll(60), "the child hangs"
-        return ours.recv()
+        assert receiver.poll(60), "the child hangs"
+        return receiver.recv()
     finally:
         child.kill()
         child.join()
@@ -119,26 +119,26 @@ def in_a_fork(function):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_forked_reader_and_mtcnn_are_refused(fitted_pipeline, photos):
+def test_forked_reader_and_mtcnn(fitted_pipeline, photos):
     reader = FaceReader(fitted_pipeline, n_jobs=2)
-    assert any(len(reading) for reading in reader.read(photos))  # its threads are at work
-    error = in_a_fork(lambda: reader.read(photos))
+    assert any(len(reading) for reading in reader.read(photos))  # starts its threads
+    error = run_in_fork(lambda: reader.read(photos))
     assert isinstance(error, RuntimeError)
     assert "forked" in str(error)
     assert '"loky"' in str(error)
-    # Without a face, no network is asked.
+    # The network is not used without a face.
     blank = [np.zeros((96, 128, 3), np.uint8)] * 3
-    assert in_a_fork(lambda: [len(reading) for reading in reader.read(blank)]) == [0, 0, 0]
-    fitted_pipeline.predict(photos)  # TensorFlow is at work, with or without the package mtcnn
-    error = in_a_fork(lambda: MTCNNDetector().detect(photos[0]))
+    assert run_in_fork(lambda: [len(reading) for reading in reader.read(blank)]) == [0, 0, 0]
+    fitted_pipeline.predict(photos)  # starts TensorFlow, with or without the package mtcnn
+    error = run_in_fork(lambda: MTCNNDetector().detect(photos[0]))
     assert isinstance(error, RuntimeError)
     assert "forked" in str(error)
 
 
 @pytest.mark.parametrize(
-    ("words", "threads"),
+    ("value", "threads"),
     [("1", 1), ("100000", os.cpu_count()), ("1,4", 1), ("0", None), ("9" * 50, None), ("x", None)],
 )
-def test_number_of_threads(monkeypatch, words, threads):
-    monkeypatch.setenv("OMP_NUM_THREADS", words)
+def test_number_of_threads(monkeypatch, value, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
     assert threads_allowed() == threads

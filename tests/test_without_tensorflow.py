@@ -9,8 +9,8 @@ HEAVY = ("tensorflow", "keras", "scikeras", "matplotlib")
 
 
 def run(code, *arguments, **options):
-    """Run lines of code, and check after each that no heavy package is imported."""
-    check = f"; found = [name for name in {HEAVY} if name in sys.modules]; assert not found, found"
+    """Run lines of code and check after each line that no heavy package is imported."""
+    check = f"; names = [name for name in {HEAVY} if name in sys.modules]; assert not names, names"
     steps = code if isinstance(code, str) else "\n".join(step + check for step in code)
     return subprocess.run(
         [sys.executable, "-c", f"import sys\n{steps}\npass{check}", *map(str, arguments)],
@@ -24,7 +24,7 @@ def run(code, *arguments, **options):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A photo, a clip, and a fitted Pipeline as a pickle and as a file of `skfer.save`."""
+    """A photo, a video, and a fitted pipeline saved by joblib and by `skfer.save`."""
     import cv2
     import joblib
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-# Ask a started server from a thread, then stop it.
+# Start a server, send requests from a thread and stop it.
 SERVE = """
 import os, signal, socket, threading, time, urllib.request
 from skfer.web import serve
@@ -55,23 +55,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 with socket.create_server(("127.0.0.1", 0)) as free:
     port = free.getsockname()[1]
 url = f"http://127.0.0.1:{port}/api/v1/"
-answers = []
+responses = []
 
-def ask():
+def send_requests():
     try:
-        while not answers:
+        while not responses:
             try:
-                answers.append(urllib.request.urlopen(url + "health").read())
+                responses.append(urllib.request.urlopen(url + "health").read())
             except OSError:
                 time.sleep(0.05)
         photo = open(sys.argv[1], "rb").read()
-        answers.append(urllib.request.urlopen(url + "recognize", photo).read())
+        responses.append(urllib.request.urlopen(url + "recognize", photo).read())
     finally:
         os.kill(os.getpid(), signal.SIGINT)
 
-threading.Thread(target=ask).start()
+threading.Thread(target=send_requests).start()
 serve(port=port, verbose=0)
-assert b"status" in answers[0] and b"faces" in answers[1], answers
+assert b"status" in responses[0] and b"faces" in responses[1], responses
 """
 
 ACTIONS = {
@@ -109,16 +109,16 @@ ACTIONS = {
     "action",
     [pytest.param(name, marks=[pytest.mark.slow] * (name == "int8")) for name in ACTIONS],
 )
-def test_prediction_imports_no_training_packages(action, folder, tmp_path):
+def test_imports_of_predictions(action, folder, tmp_path):
     files = (folder / name for name in ("photo.png", "model.skfer", "model.joblib", "clip.mp4"))
-    done = run(ACTIONS[action], *files, env=os.environ | {"TMPDIR": str(tmp_path)})
-    assert done.returncode == 0, done.stderr
+    process = run(ACTIONS[action], *files, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert process.returncode == 0, process.stderr
     assert not list(tmp_path.iterdir())
-    lines = [line for line in done.stderr.splitlines() if "face" not in line]
-    assert not [line for line in lines if "warn" not in line.lower()], done.stderr
+    lines = [line for line in process.stderr.splitlines() if "face" not in line]
+    assert not [line for line in lines if "warn" not in line.lower()], process.stderr
 
 
-def test_loaded_models_predict_the_same(folder):
+def test_loaded_models(folder):
     import joblib
 
     import skfer

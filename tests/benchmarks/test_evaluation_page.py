@@ -12,7 +12,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CLASSES = ["happy", "sad", "surprise"]
 
 
-class ByLot(ClassifierMixin, BaseEstimator):
+class RandomClassifier(ClassifierMixin, BaseEstimator):
     def __init__(self, classes):
         self.classes = classes
         self.classes_ = np.array(classes)
@@ -32,19 +32,19 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def found(script):
+def results(script):
     faces = make_faces(180, classes=CLASSES, random_state=0)
     training = Bunch(images=faces.images[:60], labels=faces.labels[:60], row=np.arange(60) + 1000)
     test = Bunch(images=faces.images[20:], labels=faces.labels[20:], row=np.arange(160) + 5000)
-    eight = [*CLASSES, "contempt"]
-    voted = Bunch(images=test.images[::2], labels=np.resize(eight, 80))
-    models = {"three": ByLot(CLASSES), "four": ByLot(eight)}
-    return script.measured(training, test, voted, models, people=2, n_splits=4), training, test
+    classes = [*CLASSES, "contempt"]
+    voted = Bunch(images=test.images[::2], labels=np.resize(classes, 80))
+    models = {"three": RandomClassifier(CLASSES), "four": RandomClassifier(classes)}
+    return script.measure(training, test, voted, models, people=2, n_splits=4), training, test
 
 
 @pytest.mark.slow
-def test_leaks(found):
-    (figures, _), _, _ = found
+def test_leaks(results):
+    (figures, _), _, _ = results
     leaks = figures["leaks"]
     assert leaks["counts"]["copy"] == 40
     assert leaks["pairs"][:2] == ["5000 1020 copy 1.000", "5001 1021 copy 1.000"]
@@ -53,13 +53,13 @@ def test_leaks(found):
     assert gap["gap"] == pytest.approx(abs(gap["leaked"] - gap["unseen"]), abs=2e-4)
 
 
-def test_matrix_and_drawn_folder(found, script, tmp_path):
-    (figures, _), _, _ = found
+def test_matrix_and_drawn_faces(results, script, tmp_path):
+    (figures, _), _, _ = results
     assert len(figures["matrix"]) == 2 * 4 * 3
     drawn = [row for row in figures["matrix"] if row["dataset"] == "drawn, as CK+"]
     assert {row["groups"] for row in drawn} == {6, 8}
     assert {row["images"] for row in drawn} == {18, 24}
-    data = load_image_folder(script.drawn_folder(tmp_path, people=1), names="ck+")
+    data = load_image_folder(script.write_drawn_faces(tmp_path, people=1), names="ck+")
     assert len(data.paths) == 24
     assert sorted(set(data.subjects)) == [f"S{number:03d}" for number in range(8)]
     assert len(set(data.clips)) == 8
@@ -67,8 +67,8 @@ def test_matrix_and_drawn_folder(found, script, tmp_path):
 
 
 @pytest.mark.slow
-def test_page_and_pictures(script, found, tmp_path, monkeypatch, figures_in_memory):
-    (figures, pictures), training, test = found
+def test_page_and_pictures(script, results, tmp_path, monkeypatch, figures_in_memory):
+    (figures, pictures), training, test = results
     script.draw(training=training, test=test, docs=tmp_path, build=tmp_path / "build", **pictures)
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
     assert written >= {

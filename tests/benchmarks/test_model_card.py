@@ -22,11 +22,11 @@ def script():
 
 
 @pytest.fixture(scope="module")
-def judged(script):
+def test_set(script):
     faces = make_faces(90, classes=CLASSES, random_state=0)
     training, test = faces.images[:45], faces.images[40:]
     new = ~script.copies(test, training)
-    return script.Judged(
+    return script.TestSet(
         test,
         faces.labels[40:],
         {script.ALL: np.ones(50, bool), script.COPIES: new},
@@ -49,7 +49,7 @@ def pipeline():
 
 
 @pytest.fixture(scope="module")
-def card(script, judged, pipeline, tmp_path_factory):
+def card(script, test_set, pipeline, tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     model = {
         "name": "fer2013",
@@ -62,20 +62,22 @@ def card(script, judged, pipeline, tmp_path_factory):
     }
     before = matplotlib.get_backend()
     corruptions = {"noise": [0.1, 0.2], "low_light": [0.3]}
-    figures = script.write_card("fer2013", pipeline, model, judged, folder, corruptions=corruptions)
+    figures = script.write_card(
+        "fer2013", pipeline, model, test_set, folder, corruptions=corruptions
+    )
     matplotlib.use(before)
     return figures, (folder / "fer2013.md").read_text(), folder
 
 
-def test_copies_votes_and_calibration(script, judged, pipeline, card):
-    assert judged.counts["copies"] == 5
-    assert judged.subsets[script.COPIES].sum() == 45
+def test_copies_votes_and_calibration(script, test_set, pipeline, card):
+    assert test_set.counts["copies"] == 5
+    assert test_set.subsets[script.COPIES].sum() == 45
     votes = np.zeros((5, 10), np.uint8)
     votes[0, [0, 1]] = 6, 4  # more than half
     votes[1, [0, 1]] = 5, 5  # not more than half
-    votes[2, [0, 1, 2, 3]] = 4, 3, 1, 1  # more than half once single votes are dropped
-    votes[3, 8] = 9  # most say "unknown"
-    votes[4, :8] = 1  # nothing is left
+    votes[2, [0, 1, 2, 3]] = 4, 3, 1, 1  # more than half without single votes
+    votes[3, 8] = 9  # most votes are for "unknown"
+    votes[4, :8] = 1  # only single votes
     assert script.paper_majority(votes).tolist() == [True, False, True, False, False]
     classifier = pipeline["classifier"]
     assert classifier.temperature == 1.3
@@ -87,10 +89,10 @@ def test_copies_votes_and_calibration(script, judged, pipeline, card):
 
 
 @pytest.mark.slow
-def test_figures_of_the_pipeline(script, judged, pipeline, card):
+def test_figures(script, test_set, pipeline, card):
     figures, _, _ = card
     whole, new = figures["accuracy"]
-    score = pipeline.score(judged.images, judged.labels)
+    score = pipeline.score(test_set.images, test_set.labels)
     assert whole["none"] == pytest.approx(score, abs=1e-4)
     assert figures["whole_pipeline"] == pytest.approx(score, abs=1e-4)
     assert (whole["images"], new["images"]) == (50, 45)
@@ -100,7 +102,7 @@ def test_figures_of_the_pipeline(script, judged, pipeline, card):
     assert figures["coverage"][0]["answered"] == 1
 
 
-def test_sections_of_the_card(card):
+def test_sections(card):
     figures, text, folder = card
     assert "{" not in text
     for heading in (
@@ -112,9 +114,9 @@ def test_sections_of_the_card(card):
     assert "5 images of PublicTest are identical to images of Training" in text
     assert f"{100 * figures['accuracy'][0]['none']:.1f} % of 50 images" in text
     assert "| noise | deviation / pixel range |" in text
-    for what in ("confusion", "calibration", "coverage", "robustness"):
-        assert f"(images/fer2013_{what}.png)" in text
-        assert (folder / "images" / f"fer2013_{what}.png").stat().st_size > 5000
+    for kind in ("confusion", "calibration", "coverage", "robustness"):
+        assert f"(images/fer2013_{kind}.png)" in text
+        assert (folder / "images" / f"fer2013_{kind}.png").stat().st_size > 5000
 
 
 @pytest.mark.slow

@@ -24,11 +24,11 @@ def modules():
 
 @pytest.fixture
 def data():
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     return {
-        "images": random.integers(0, 256, (60, 48, 48), dtype=np.uint8),
+        "images": rng.integers(0, 256, (60, 48, 48), dtype=np.uint8),
         "labels": np.arange(60, dtype=np.int8) % 7,
-        "votes": random.dirichlet(np.ones(8), 60).astype(np.float16) * (np.arange(60) > 0)[:, None],
+        "votes": rng.dirichlet(np.ones(8), 60).astype(np.float16) * (np.arange(60) > 0)[:, None],
         "voted": np.arange(60, dtype=np.int8) % 8,
         "training": np.arange(60) < 48,
         "copied": np.zeros(60, bool),
@@ -48,7 +48,7 @@ def train(modules, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_stopped_run_continues(train, data, tmp_path):
+def test_stopped_run(train, data, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
         folder.mkdir()
@@ -60,8 +60,8 @@ def test_stopped_run_continues(train, data, tmp_path):
     continued = train.Run("tiny", parts, images)
     assert (continued.epoch, continued.step) == (0, 1)
     assert train.train(continued, data, time.time() + 1000, workers=2)
-    for one, other in zip(run.average, continued.average, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+    for a, b in zip(run.average, continued.average, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
     text = (tmp_path / "logs" / "tiny.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 1, 2]
@@ -69,72 +69,73 @@ def test_stopped_run_continues(train, data, tmp_path):
     run.snapshot()
     recipe, weights = train.snapshot_weights("tiny")
     assert recipe["epochs"] == 2
-    for stored, kept in zip(weights, run.average, strict=True):
-        np.testing.assert_allclose(stored, kept, rtol=1e-3, atol=1e-4)
+    for a, b in zip(weights, run.average, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
 def test_targets_rates_and_augmentation(train, data, modules):
     recipe = train.RUNS["tiny"]
-    targets = train.targets_of(data, recipe)
+    targets = train.make_targets(data, recipe)
     assert targets.shape == (48, 15)
     np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(targets[1:, :7].sum(axis=1), 0.5, rtol=1e-2)
-    assert targets[0, 7:].sum() == 0  # nobody voted
+    assert targets[0, 7:].sum() == 0  # no votes
     assert (targets[:, :7].argmax(axis=1) == data["labels"][:48]).all()
     recipe = {"learning_rate": 0.1, "warm_up": 0.1, "decay": 0.5}
     rates = [train.learning_rate(recipe, progress) for progress in (0.05, 0.1, 0.5, 0.75, 1.0)]
     np.testing.assert_allclose(rates, [0.05, 0.1, 0.1, 0.05, 0.0])
     images = data["images"]
-    found, _ = modules["augment"].augmented(
+    changed, _ = modules["augment"].augment(
         images, np.zeros((60, 15), np.float32), np.random.default_rng(0), 48, {}
     )
-    same = np.isclose(found[..., 0], images / 255, atol=2e-3).all(axis=(1, 2))
-    mirrored = np.isclose(found[..., 0], images[:, :, ::-1] / 255, atol=2e-3).all(axis=(1, 2))
+    same = np.isclose(changed[..., 0], images / 255, atol=2e-3).all(axis=(1, 2))
+    mirrored = np.isclose(changed[..., 0], images[:, :, ::-1] / 255, atol=2e-3).all(axis=(1, 2))
     assert (same | mirrored).all()
     assert 10 < same.sum() < 50
 
 
 @pytest.mark.parametrize("size", [48, 40])
-def test_augmentation_keeps_shape_and_range(modules, data, size):
+def test_augmentation(modules, data, size):
     settings = dict.fromkeys(("blur", "resolution", "jpeg", "noise", "erasing"), 0.5)
     settings |= {"rotation": 15, "zoom": 0.2, "shift": 4, "shear": 0.1, "cutmix": 0.3, "mixup": 0.3}
     settings |= {"gamma": 0.4, "contrast": 0.3, "brightness": 0.2}
     targets = np.eye(15, dtype=np.float32)[np.arange(60) % 15]
-    change = modules["augment"].augmented
-    first, mixed = change(data["images"], targets, np.random.default_rng(3), size, settings)
-    again, _ = change(data["images"], targets, np.random.default_rng(3), size, settings)
+    augment = modules["augment"].augment
+    first, mixed = augment(data["images"], targets, np.random.default_rng(3), size, settings)
+    second, _ = augment(data["images"], targets, np.random.default_rng(3), size, settings)
     assert first.shape == (60, size, size, 1)
     assert first.dtype == mixed.dtype == np.float32
     assert first.min() >= 0
     assert first.max() <= 1
     np.testing.assert_allclose(mixed.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.slow
-def test_shrinking_a_network(modules, data):
+def test_shrink(modules, data):
     train, shrink = modules["train"], modules["shrink"]
     wide, same = (train.build({}, 24) for _ in range(2))
-    images = train.scaled(data["images"][:8, :24, :24])
+    images = train.scale_images(data["images"][:8, :24, :24])
     shrink.shrink(wide, same, images)
     kernels = [layer.kernel for layer in wide.layers if hasattr(layer, "kernel")]
     copied = [layer.kernel for layer in same.layers if hasattr(layer, "kernel")]
-    for one, other in zip(kernels, copied, strict=True):
-        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    for a, b in zip(kernels, copied, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
     narrow = train.build({"network_params": {"width": 0.5}}, 24)
     shrink.shrink(wide, narrow, images)
     assert np.isfinite(np.asarray(narrow(images, training=False))).all()
 
 
 @pytest.mark.slow
-def test_training_imports_no_tensorflow():
+def test_imports_of_training():
     code = """
 import sys, train
 train.build({"network_params": {"width": 0.5}}, 48)
 folders = tuple(sys.argv[1:])
-own = [m for m in sys.modules.values() if (getattr(m, "__file__", "") or "").startswith(folders)]
-names = {getattr(value, "__name__", "") for m in own for value in vars(m).values()}
-assert len(own) > 5
+files = {m: getattr(m, "__file__", "") or "" for m in sys.modules.values()}
+modules = [m for m, file in files.items() if file.startswith(folders)]
+names = {getattr(value, "__name__", "") for m in modules for value in vars(m).values()}
+assert len(modules) > 5
 assert not [n for n in names if isinstance(n, str) and n.startswith(("tensorflow", "sklearn"))]
 """
     root = FOLDER.parent.parent

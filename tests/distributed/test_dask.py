@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.dist,
     pytest.mark.timeout(1200),
     pytest.mark.filterwarnings("ignore:.* no face found:UserWarning"),
-    # On a busy machine, Dask warns.
+    # Dask warns if the machine is busy.
     pytest.mark.filterwarnings("ignore:Creating scratch directories is taking:UserWarning"),
 ]
 
@@ -51,7 +51,7 @@ def client():
 @pytest.fixture(scope="module")
 def faces():
     plain = {"noise": 0, "occlusion": 0, "brightness": 0, "pose": 0}
-    # More than 125 in a fold: joblib scatters arrays of more than a kilobyte.
+    # Folds have more than 125 images: joblib only scatters arrays of more than a kilobyte.
     return make_faces(450, classes=EXPRESSIONS, size=24, **plain, random_state=0)
 
 
@@ -67,7 +67,7 @@ def folds(faces):
 
 @pytest.fixture(scope="module")
 def local(faces, folds):
-    """The search in this process."""
+    """A search in this process."""
     classifier = FacialExpressionClassifier(tiny_network, random_state=0)
     return make_search(classifier, folds).fit(faces.images, faces.labels)
 
@@ -89,32 +89,28 @@ def assert_same_scores(search, local):
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
-def test_a_search_equals_the_local_one_and_sends_the_data_once(
-    client, classifier, faces, folds, local, tmp_path
-):
+def test_search(client, classifier, faces, folds, local, tmp_path):
     X, y = LoggedImages(faces.images, tmp_path), faces.labels
     search = make_search(classifier, folds)
     with on_dask(X, y, folds=folds):
         search.fit(X, y)
     assert_same_scores(search, local)
-    arrivals, pids = events_by_process(tmp_path), client.run(os.getpid).values()
-    assert [arrivals.get(pid) for pid in pids] == [1, 1]
+    counts, pids = events_by_process(tmp_path), client.run(os.getpid).values()
+    assert [counts.get(pid) for pid in pids] == [1, 1]
 
 
-def test_cross_val_score_is_the_same(client, classifier, faces, folds):
+def test_cross_val_score(client, classifier, faces, folds):
     X, y = faces.images, faces.labels
     with on_dask(X, y, folds=folds):
         scores = cross_val_score(classifier, X, y, cv=folds, error_score="raise")
     np.testing.assert_allclose(scores, cross_val_score(classifier, X, y, cv=folds))
 
 
-def test_a_search_continues_if_a_worker_is_killed(
-    client, classifier, faces, folds, local, tmp_path
-):
+def test_killed_worker(client, classifier, faces, folds, local, tmp_path):
     workers = set(client.run(os.getpid).values())
     killed = []
 
-    def kill_the_worker_of_the_third_fit():
+    def kill_third_worker():
         while sum(events_by_process(tmp_path).values()) < 3:
             time.sleep(0.01)
         newest = max(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -123,7 +119,7 @@ def test_a_search_continues_if_a_worker_is_killed(
 
     classifier.set_params(callbacks=[LoggedFit(tmp_path)])
     search = make_search(classifier, folds, refit=False)
-    killer = threading.Thread(target=kill_the_worker_of_the_third_fit, daemon=True)
+    killer = threading.Thread(target=kill_third_worker, daemon=True)
     with on_dask(faces.images, faces.labels, folds=folds, client=client):
         killer.start()
         search.fit(faces.images, faces.labels)
@@ -132,9 +128,9 @@ def test_a_search_continues_if_a_worker_is_killed(
     assert_same_scores(search, local)
 
 
-def test_predict_folder_returns_a_row_for_each_file_in_order(client, fitted_pipeline, tmp_path):
+def test_predict_folder(client, fitted_pipeline, tmp_path):
     scenes = make_faces(10, classes=EXPRESSIONS, scene=(96, 128), random_state=1).images
-    paths = [tmp_path / f"{place % 3}" / f"{place}.png" for place in range(len(scenes))]
+    paths = [tmp_path / f"{i % 3}" / f"{i}.png" for i in range(len(scenes))]
     for path, scene in zip(paths, scenes, strict=True):
         path.parent.mkdir(exist_ok=True)
         assert cv2.imwrite(str(path), scene[..., ::-1])
@@ -144,11 +140,11 @@ def test_predict_folder_returns_a_row_for_each_file_in_order(client, fitted_pipe
     (tmp_path / "empty.PNG").touch()
 
     table = predict_folder(tmp_path, fitted_pipeline, client=client, partition_size=3)
-    bad = [str(broken), str(tmp_path / "empty.PNG")]
-    assert table["image"].tolist() == sorted([*map(str, paths), *bad])
-    good = table[table["error"].isna()]
-    assert sorted(table.loc[table["error"].notna(), "image"]) == bad
-    assert "broken.jpg" in table.set_index("image")["error"][bad[0]]
-    expected = fitted_pipeline.predict_proba(good["image"].tolist())
-    np.testing.assert_allclose(good[EXPRESSIONS], expected, atol=1e-5)
-    assert good["expression"].tolist() == fitted_pipeline.predict(good["image"].tolist()).tolist()
+    invalid = [str(broken), str(tmp_path / "empty.PNG")]
+    assert table["image"].tolist() == sorted([*map(str, paths), *invalid])
+    valid = table[table["error"].isna()]
+    assert sorted(table.loc[table["error"].notna(), "image"]) == invalid
+    assert "broken.jpg" in table.set_index("image")["error"][invalid[0]]
+    expected = fitted_pipeline.predict_proba(valid["image"].tolist())
+    np.testing.assert_allclose(valid[EXPRESSIONS], expected, atol=1e-5)
+    assert valid["expression"].tolist() == fitted_pipeline.predict(valid["image"].tolist()).tolist()

@@ -13,26 +13,24 @@ from skfer.distributed import predict_folder
 from skfer.distributed._dask import _probabilities
 
 
-def test_wrong_arguments_are_named(fitted_pipeline, tmp_path):
+def test_invalid_arguments(fitted_pipeline, tmp_path):
     predict = partial(predict_folder, pipeline=fitted_pipeline, client=object())
     with pytest.raises(ValueError, match="holds no images"):
         predict(tmp_path)
-    with pytest.raises(ValueError, match=r"There is no folder .*nowhere"):
-        predict(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"There is no folder .*missing"):
+        predict(tmp_path / "missing")
     with pytest.raises(ValueError, match="partition_size=0 must be an int"):
         predict(tmp_path, partition_size=0)
 
 
-def test_without_dask_the_extra_is_named(fitted_pipeline, tmp_path, monkeypatch):
+def test_missing_dask(fitted_pipeline, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ImportError, match=r"skfer\[dask\]"):
         predict_folder(tmp_path, fitted_pipeline)
 
 
 @pytest.mark.filterwarnings("ignore:.* no face found:UserWarning")
-def test_other_images_are_classified_if_the_pipeline_refuses_one(
-    fitted_pipeline, photo_files, tmp_path
-):
+def test_refused_image(fitted_pipeline, photo_files, tmp_path):
     blank = tmp_path / "blank.png"
     assert cv2.imwrite(str(blank), np.zeros((64, 64), np.uint8))
     before = fitted_pipeline["cropper"].on_missing
