@@ -80,10 +80,10 @@ def card_text(figures: dict[str, Any]) -> str:
         REFERENCES,
         "Measured with " + ", ".join(f"{k} {v}" for k, v in figures["versions"].items()) + ".",
     ]
-    return "\n\n".join(map(_filled, "\n\n".join(parts).split("\n\n"))) + "\n"
+    return "\n\n".join(map(_wrap, "\n\n".join(parts).split("\n\n"))) + "\n"
 
 
-def _filled(block: str) -> str:
+def _wrap(block: str) -> str:
     """Wrap the lines of a paragraph or a list."""
     if block.startswith(("|", "#", "!")):
         return block
@@ -208,10 +208,10 @@ expressions, so that rare ones are predicted more often. Balanced accuracy is th
 
 
 def _calibration(figures: dict[str, Any]) -> str:
-    name, found = figures["model"]["name"], figures["calibration"]
+    name, errors = figures["model"]["name"], figures["calibration"]
     rows = []
     for views, title in (("none", "one view"), ("flip", "image and mirror image")):
-        whole = found[views]
+        whole = errors[views]
         rows += [
             [
                 f"{title}, as trained (temperature 1)",

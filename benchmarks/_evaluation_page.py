@@ -125,7 +125,7 @@ clearer expressions. The p-value takes different class shares into account.
 
 
 def _conformal(figures: dict[str, Any]) -> str:
-    found = figures["conformal"]
+    results = figures["conformal"]
     rows = [
         [
             _METHODS[row["method"], row["per_class"]],
@@ -136,15 +136,15 @@ def _conformal(figures: dict[str, Any]) -> str:
             f"{row['mean_size']:.2f}",
             _percent(row["single"]),
         ]
-        for row in found["rows"]
+        for row in results["rows"]
     ]
     head = ["sets", "stated, %", "coverage, %", "deviation", "lowest class, %"]
     head += ["labels per set", "single, %"]
-    first = found["rows"][0]
+    first = results["rows"][0]
     return f"""\
 ## Prediction sets
 
-`ConformalClassifier` with `{found["model"]}`, calibrated on a random half of PublicTest and
+`ConformalClassifier` with `{results["model"]}`, calibrated on a random half of PublicTest and
 measured on the other half ({first["images"]:,} images): means over {first["splits"]} such splits,
 and the standard deviation over the splits. The lowest class is the one with the smallest coverage.
 
@@ -154,5 +154,5 @@ and the standard deviation over the splits. The lowest class is the one with the
 
 
 def _foot(figures: dict[str, Any]) -> str:
-    used = ", ".join(f"{name} {value}" for name, value in figures["versions"].items())
-    return f"Measured with {used}."
+    versions = ", ".join(f"{name} {value}" for name, value in figures["versions"].items())
+    return f"Measured with {versions}."

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _peer_protocol import BATCH, PHOTO_SIDES, System, seconds_of
+from _peer_protocol import BATCH, PHOTO_SIDES, System, time_call
 from _peer_skfer import Skfer
 from _peer_systems import SYSTEMS
 
-# Names of the same expressions elsewhere.
-SAME = {
+# Names of expressions in other packages.
+SYNONYMS = {
     "anger": "angry",
     "disgusted": "disgust",
     "fearful": "fear",
@@ -35,8 +35,8 @@ SAME = {
 }
 WARM_UP = 10
 SECONDS = 4.0  # of calls, at least 20 and at most 400
-OWN_EVERY = 8  # its own call judges every eighth image
-LONGEST_REASON = 160
+OWN_CALL_EVERY = 8  # the public call predicts every eighth image
+MAX_ERROR_LENGTH = 160
 
 
 def median_seconds(call: Callable[[np.ndarray], Any], faces: np.ndarray) -> float:
@@ -46,13 +46,13 @@ def median_seconds(call: Callable[[np.ndarray], Any], faces: np.ndarray) -> floa
     times: list[float] = []
     while len(times) < 20 or (sum(times) < SECONDS and len(times) < 400):
         face = faces[len(times) % len(faces)]
-        times.append(seconds_of(lambda face=face: call(face)))
+        times.append(time_call(lambda face=face: call(face)))
     return statistics.median(times)
 
 
-def right(answers: list[str], labels: np.ndarray) -> float:
-    named = [SAME.get(name.lower(), name.lower()) for name in answers]
-    return round(float(np.mean([a == b for a, b in zip(named, labels, strict=True)])), 4)
+def accuracy(predicted: list[str], labels: np.ndarray) -> float:
+    names = [SYNONYMS.get(name.lower(), name.lower()) for name in predicted]
+    return round(float(np.mean([a == b for a, b in zip(names, labels, strict=True)])), 4)
 
 
 def megabytes(distributions: tuple[str, ...]) -> float:
@@ -60,12 +60,12 @@ def megabytes(distributions: tuple[str, ...]) -> float:
     from importlib.metadata import files
 
     paths = [file.locate() for name in distributions for file in files(name) or ()]
-    if distributions == ("skfer",):  # may be installed in editable form, which lists no modules
+    if distributions == ("skfer",):  # an editable installation lists no modules
         import skfer
 
         paths = [path for path in Path(skfer.__file__).parent.rglob("*") if path.is_file()]
-    kept = {Path(path) for path in paths if "__pycache__" not in str(path)}
-    return round(sum(path.stat().st_size for path in kept if path.exists()) / 1e6, 2)
+    unique = {Path(path) for path in paths if "__pycache__" not in str(path)}
+    return round(sum(path.stat().st_size for path in unique if path.exists()) / 1e6, 2)
 
 
 def measure(system: System, folder: Path, started: float, times_only: bool) -> dict[str, Any]:
@@ -82,13 +82,13 @@ def measure(system: System, folder: Path, started: float, times_only: bool) -> d
     if system.finds_faces:
         result["photo"] = first
         result["photo_seconds"] = round(
-            statistics.median(seconds_of(lambda: system.photo(photo)) for _ in range(7)), 5
+            statistics.median(time_call(lambda: system.photo(photo)) for _ in range(7)), 5
         )
         for side in PHOTO_SIDES:
             larger = str(folder / f"photo_{side}.jpg")
             result[f"photo_{side}_seconds"] = round(
                 statistics.median(
-                    seconds_of(lambda path=larger: system.photo(path)) for _ in range(5)
+                    time_call(lambda path=larger: system.photo(path)) for _ in range(5)
                 ),
                 5,
             )
@@ -96,15 +96,15 @@ def measure(system: System, folder: Path, started: float, times_only: bool) -> d
     result["own_call_seconds"] = round(median_seconds(system.own, faces), 6)
     part = faces[:512] if times_only else faces
     system.batch(part[:BATCH])
-    answers: list[str] = []
-    seconds = [seconds_of(lambda: answers.extend(system.batch(part)))]
+    predicted: list[str] = []
+    seconds = [time_call(lambda: predicted.extend(system.batch(part)))]
     while sum(seconds) < SECONDS and len(seconds) < 3:
-        seconds.append(seconds_of(lambda: system.batch(part)))
+        seconds.append(time_call(lambda: system.batch(part)))
     result["faces_a_second"] = round(len(part) / statistics.median(seconds), 1)
     if not times_only:
-        result["accuracy"] = right(answers, labels)
-        own = [system.own(face) for face in faces[::OWN_EVERY]]
-        result["own_call_accuracy"] = right(own, labels[::OWN_EVERY])
+        result["accuracy"] = accuracy(predicted, labels)
+        own = [system.own(face) for face in faces[::OWN_CALL_EVERY]]
+        result["own_call_accuracy"] = accuracy(own, labels[::OWN_CALL_EVERY])
         result["own_call_images"] = len(own)
     result["peak_megabytes"] = peak_megabytes()
     result["disk_megabytes"] = megabytes(system.distributions)
@@ -118,13 +118,13 @@ def peak_megabytes() -> float:
 
 
 def one_line(error: BaseException) -> str:
-    """The error as one line, without addresses and paths of this machine."""
+    """Format an error as one line, without addresses and paths of this machine."""
     text = re.sub(r"https?://\S+?(?=[,.]?(\s|$))", "(address)", " ".join(str(error).split()))
     text = text.encode("ascii", "ignore").decode().strip()
     for folder in (sys.prefix, str(Path.home()), os.getcwd()):
         text = text.replace(folder, "...")
-    if len(text) > LONGEST_REASON:
-        text = text[:LONGEST_REASON].rsplit(" ", 1)[0] + " ..."
+    if len(text) > MAX_ERROR_LENGTH:
+        text = text[:MAX_ERROR_LENGTH].rsplit(" ", 1)[0] + " ..."
     return f"{type(error).__name__}: {text}"
 
 

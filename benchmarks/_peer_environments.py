@@ -25,9 +25,8 @@ class Peer:
 
 
 _NO_TORCH = "torch and its dependencies (gigabytes) were not installed"
-# Pinned if a figure depends on it, otherwise the newest. moviepy 1 and its requirements are for fer
-# only. Packages that need torch are tried without it: it takes gigabytes, and none of these
-# packages contains weights.
+# Versions are pinned if a figure depends on them. moviepy 1 and its requirements are for fer only.
+# Packages that need torch, which takes gigabytes, are tried without it: none contains weights.
 PEERS = (
     Peer(
         "fer",
@@ -101,16 +100,16 @@ class Environment:
         self.python = self.folder / "bin" / "python"
         self.downloads = work / "wheels"
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the environment unless it is complete."""
-        done = self.folder / "installed.txt"
-        wanted = "\n".join(self.peer.requirements)
-        if done.exists() and done.read_text() == wanted:
+        marker = self.folder / "installed.txt"
+        requirements = "\n".join(self.peer.requirements)
+        if marker.exists() and marker.read_text() == requirements:
             return
         venv.create(self.folder, with_pip=True, clear=True)
-        below = sysconfig.get_paths()["purelib"]
-        own = next(self.folder.glob("lib/python*/site-packages"))
-        (own / "packages_below.pth").write_text(f"{below}\n")
+        site_packages = next(self.folder.glob("lib/python*/site-packages"))
+        parent = sysconfig.get_paths()["purelib"]
+        (site_packages / "parent_packages.pth").write_text(f"{parent}\n")
         pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
         subprocess.run(
             [*pip, "install", "--no-deps", *self.peer.requirements],
@@ -118,19 +117,19 @@ class Environment:
             capture_output=True,
             text=True,
         )
-        done.write_text(wanted)
+        marker.write_text(requirements)
 
     def version(self) -> str:
         name = self.peer.requirements[0].split("=")[0]
         code = f"from importlib.metadata import version; print(version({name!r}))"
         return run_python(self.python, ["-c", code], self.folder).stdout.strip()
 
-    def carries_weights(self) -> bool:
+    def contains_weights(self) -> bool:
         """Return whether a file of the distribution looks like weights of a network."""
         name = self.peer.requirements[0].split("=")[0]
         code = f"from importlib.metadata import files; print(*files({name!r}), sep='\\n')"
-        listed = run_python(self.python, ["-c", code], self.folder).stdout.split("\n")
-        return any(Path(file).suffix in WEIGHTS for file in listed)
+        paths = run_python(self.python, ["-c", code], self.folder).stdout.split("\n")
+        return any(Path(path).suffix in WEIGHTS for path in paths)
 
 
 def run_python(

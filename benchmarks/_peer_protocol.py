@@ -16,10 +16,10 @@ PHOTO_SIDES = (1366, 4032)
 class System:
     """Calls to a system; a face is (48, 48) uint8, gray."""
 
-    #: Distributions whose files it is made of, and the module that is imported.
+    #: Distributions whose size is measured, and the module that is imported.
     distributions: tuple[str, ...] = ()
     module = ""
-    #: Whether it searches photos for faces; some packages leave that to others.
+    #: Whether it detects faces in photos.
     finds_faces = True
 
     def load(self) -> None:
@@ -27,28 +27,28 @@ class System:
         raise NotImplementedError
 
     def batch(self, faces: np.ndarray) -> list[str]:
-        """Labels of many faces, by the fastest call of the package."""
+        """Predict the labels of many faces, by the fastest call of the package."""
         return [self.own(face) for face in faces]
 
     def one(self, face: np.ndarray) -> str:
-        """Label of one face without detection, by the fastest call."""
+        """Predict the label of one face without detection, by the fastest call."""
         return self.batch(face[None])[0]
 
     def own(self, face: np.ndarray) -> str:
-        """Label of one face by the package's public call, without detection if possible."""
+        """Predict the label of one face by the public call, without detection if possible."""
         return self.one(face)
 
     def photo(self, path: str) -> str:
-        """Label of the first face in a photo, by the public call."""
+        """Predict the label of the first face in a photo, by the public call."""
         raise NotImplementedError
 
 
-def in_color(face: np.ndarray) -> np.ndarray:
+def to_rgb(face: np.ndarray) -> np.ndarray:
     """Repeat the gray face in three channels."""
     return np.repeat(face[..., None], 3, axis=2)
 
 
-def seconds_of(function: Callable[[], Any]) -> float:
+def time_call(function: Callable[[], Any]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start

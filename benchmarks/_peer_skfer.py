@@ -31,7 +31,7 @@ class Skfer(System):
             raise RuntimeError(f"this version has no parameter {missing[0]}")
         self.pipeline = pipeline.set_params(**self.parameters)
         self.classifier = pipeline["classifier"]
-        self.faces_only = pipeline[1:]  # without the search for faces
+        self.faces_only = pipeline[1:]  # without detection
 
     def batch(self, faces):
         return self.classifier.predict(faces[..., None]).tolist()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _peer_protocol import BATCH, System, in_color
+from _peer_protocol import BATCH, System, to_rgb
 from _peer_skfer import Skfer
 
 
@@ -31,29 +31,29 @@ class Fer(System):
         self.names = [name for _, name in sorted(FER._get_labels().items())]
 
     def batch(self, faces):
-        said = []
+        labels = []
         for start in range(0, len(faces), BATCH):
             part = np.array(
                 [self.cv2.resize(face, (64, 64)) for face in faces[start : start + BATCH]],
                 dtype=np.float32,
             )
-            answers = self.fer._classify_emotions((part / 255 - 0.5) * 2)
-            said += [self.names[best] for best in np.asarray(answers).argmax(axis=1)]
-        return said
+            scores = self.fer._classify_emotions((part / 255 - 0.5) * 2)
+            labels += [self.names[best] for best in np.asarray(scores).argmax(axis=1)]
+        return labels
 
     def own(self, face):
         height, width = face.shape
-        bgr = in_color(face)
+        bgr = to_rgb(face)
         return self._best(self.fer.detect_emotions(bgr, face_rectangles=[(0, 0, width, height)]))
 
     def photo(self, path):
         return self._best(self.fer.detect_emotions(self.cv2.imread(path)))
 
     @staticmethod
-    def _best(found):
-        if not found:
+    def _best(faces):
+        if not faces:
             return "no face"
-        emotions = found[0]["emotions"]
+        emotions = faces[0]["emotions"]
         return max(emotions, key=emotions.get)
 
 
@@ -63,7 +63,7 @@ class OldFer(Fer):
     module = "fer"
 
     def load(self):
-        from fer import FER  # noqa: F401  (as its documentation has it)
+        from fer import FER  # noqa: F401  (the documented import)
 
         super().load()
 
@@ -81,15 +81,15 @@ class Facex(System):
         self.classifier = facex.EmotionClassifier(str(assets / "model_optimized.tflite"))
 
     def one(self, face):
-        found = self.classifier.detect_emotion(face)
-        return max(found, key=found.get)
+        emotions = self.classifier.detect_emotion(face)
+        return max(emotions, key=emotions.get)
 
     def batch(self, faces):
         return [self.one(face) for face in faces]
 
     def photo(self, path):
-        found = self.classifier.predict(self.cv2.imread(path))
-        emotions = found[0]["emot"] if found else {"no face": 1}
+        faces = self.classifier.predict(self.cv2.imread(path))
+        emotions = faces[0]["emot"] if faces else {"no face": 1}
         return max(emotions, key=emotions.get)
 
 
@@ -104,7 +104,7 @@ class DeepFace(System):
         self.own(np.full((48, 48), 128, np.uint8))
 
     def own(self, face):
-        bgr = in_color(face)
+        bgr = to_rgb(face)
         return self._best(self.analyze(bgr, actions=["emotion"], detector_backend="skip"))
 
     def one(self, face):
@@ -114,8 +114,8 @@ class DeepFace(System):
         return self._best(self.analyze(path, actions=["emotion"]))
 
     @staticmethod
-    def _best(found):
-        return found[0]["dominant_emotion"]
+    def _best(faces):
+        return faces[0]["dominant_emotion"]
 
 
 class EmotiEffLib(System):
@@ -129,11 +129,11 @@ class EmotiEffLib(System):
         self.recognizer = EmotiEffLibRecognizer(engine="onnx", model_name="enet_b0_8_best_vgaf")
 
     def batch(self, faces):
-        said = []
+        labels = []
         for start in range(0, len(faces), BATCH):
-            rgb = [in_color(face) for face in faces[start : start + BATCH]]
-            said += list(self.recognizer.predict_emotions(rgb, logits=True)[0])
-        return said
+            rgb = [to_rgb(face) for face in faces[start : start + BATCH]]
+            labels += list(self.recognizer.predict_emotions(rgb, logits=True)[0])
+        return labels
 
 
 class HSEmotionOnnx(System):
@@ -142,14 +142,14 @@ class HSEmotionOnnx(System):
     finds_faces = False
 
     def load(self):
-        import urllib.request  # noqa: F401  (it uses it without importing it)
+        import urllib.request  # noqa: F401  (hsemotion_onnx does not import it)
 
         from hsemotion_onnx.facial_emotions import HSEmotionRecognizer
 
         self.recognizer = HSEmotionRecognizer(model_name="enet_b0_8_best_vgaf")
 
     def one(self, face):
-        return self.recognizer.predict_emotions(in_color(face))[0]
+        return self.recognizer.predict_emotions(to_rgb(face))[0]
 
     def batch(self, faces):
         return [self.one(face) for face in faces]
@@ -175,7 +175,7 @@ class Erml(System):
         self.detector = EmotionDetector()
 
     def own(self, face):
-        return self._best(self.detector.analyze(in_color(face)))
+        return self._best(self.detector.analyze(to_rgb(face)))
 
     def one(self, face):
         return self.own(face)
@@ -184,8 +184,8 @@ class Erml(System):
         return self._best(self.detector.analyze(path))
 
     @staticmethod
-    def _best(found):
-        return found[0].emotion if found else "no face"
+    def _best(faces):
+        return faces[0].emotion if faces else "no face"
 
 
 class Rmn(System):
@@ -198,7 +198,7 @@ class Rmn(System):
         self.rmn = RMN()
 
     def own(self, face):
-        return self.rmn.detect_emotion_for_single_face_image(in_color(face))[0]
+        return self.rmn.detect_emotion_for_single_face_image(to_rgb(face))[0]
 
     def one(self, face):
         return self.own(face)
@@ -206,8 +206,8 @@ class Rmn(System):
     def photo(self, path):
         import cv2
 
-        found = self.rmn.detect_emotion_for_single_frame(cv2.imread(path))
-        return found[0]["emo_label"] if found else "no face"
+        faces = self.rmn.detect_emotion_for_single_frame(cv2.imread(path))
+        return faces[0]["emo_label"] if faces else "no face"
 
 
 class PyFeat(System):

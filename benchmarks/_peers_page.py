@@ -15,28 +15,28 @@ def table(result: dict) -> str:
         "| peak memory, MB | on disk, MB |",
         "|---|" + "---:|" * 11,
     ]
-    for name, found in result["systems"].items():
-        if "error" in found:
+    for name, row in result["systems"].items():
+        if "error" in row:
             continue
-        photos = [found[name] for name in PHOTOS if name in found]
+        photos = [row[name] for name in PHOTOS if name in row]
         photo = ", ".join(f"{1000 * seconds:.0f}" for seconds in photos) or "-"
-        imported = found["import_seconds"]
+        imported = row["import_seconds"]
         lines.append(
-            f"| {name} {found['version']} | {found['accuracy']:.3f} "
-            f"| {1000 * found['one_face_seconds']:.2f} | {1000 * found['own_call_seconds']:.2f} "
-            f"| {found['faces_a_second']:.0f} | {photo} | {found['ready_seconds']:.1f} "
-            f"| {found['ready_processor_seconds']:.1f} | {found['ready_megabytes']:.0f} "
+            f"| {name} {row['version']} | {row['accuracy']:.3f} "
+            f"| {1000 * row['one_face_seconds']:.2f} | {1000 * row['own_call_seconds']:.2f} "
+            f"| {row['faces_a_second']:.0f} | {photo} | {row['ready_seconds']:.1f} "
+            f"| {row['ready_processor_seconds']:.1f} | {row['ready_megabytes']:.0f} "
             f"| {'-' if imported is None else f'{imported:.2f}'} "
-            f"| {found['peak_megabytes']:.0f} | {found['disk_megabytes']:.1f} |"
+            f"| {row['peak_megabytes']:.0f} | {row['disk_megabytes']:.1f} |"
         )
     return "\n".join(lines)
 
 
 def failures(result: dict) -> list[str]:
     return [
-        f"{name} {found['version']}: {found['error']}".replace("  ", " ")
-        for name, found in result["systems"].items()
-        if "error" in found
+        f"{name} {row['version']}: {row['error']}".replace("  ", " ")
+        for name, row in result["systems"].items()
+        if "error" in row
     ]
 
 
@@ -66,26 +66,26 @@ def page(result: dict) -> str:
         "|---|---|" + "---:|" * 10,
     ]
     lines += [
-        f"| {name} | {other} | {found['accuracy_points']:+.1f} | {found['one_face']:.2f} "
-        f"| {found['one_face_to_own_call']:.2f} | {found['own_call']:.2f} "
-        f"| {found['faces_a_second']:.2f} | {found['photo']:.2f} "
-        + "".join(f"| {found[name.removesuffix('_seconds')]:.2f} " for name in PHOTOS[1:])
-        + f"| {found['ready']:.2f} | {found['ready_processor']:.2f} |"
+        f"| {name} | {other} | {row['accuracy_points']:+.1f} | {row['one_face']:.2f} "
+        f"| {row['one_face_to_own_call']:.2f} | {row['own_call']:.2f} "
+        f"| {row['faces_a_second']:.2f} | {row['photo']:.2f} "
+        + "".join(f"| {row[name.removesuffix('_seconds')]:.2f} " for name in PHOTOS[1:])
+        + f"| {row['ready']:.2f} | {row['ready_processor']:.2f} |"
         for name, others in result["ratios_to_fer"].items()
-        for other, found in others.items()
+        for other, row in others.items()
     ]
     lines += ["", "fer's public call enlarges the given box by 10 pixels. Its accuracy:", ""]
     lines += [
-        f"- {name}: {found['own_call_accuracy']:.3f} on {found['own_call_images']} of the faces"
-        for name, found in result["systems"].items()
-        if name.startswith("fer") and "error" not in found
+        f"- {name}: {row['own_call_accuracy']:.3f} on {row['own_call_images']} of the faces"
+        for name, row in result["systems"].items()
+        if name.startswith("fer") and "error" not in row
     ]
     lines += ["", "Results of fer's documented imports:", ""]
     lines += [
-        f"- {found['installed']}, `{found['statement']}`: {found['outcome']}"
-        for found in result["fer_imports"]
+        f"- {row['installed']}, `{row['statement']}`: {row['outcome']}"
+        for row in result["fer_imports"]
     ]
     lines += ["", "These packages could not run without access to the network:", ""]
     lines += [f"- {failure}" for failure in failures(result)]
-    used = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
-    return "\n".join([*lines, "", f"Measured with {used}.", ""])
+    versions = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
+    return "\n".join([*lines, "", f"Measured with {versions}.", ""])

@@ -21,9 +21,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def line_of(found: dict[str, str]) -> str:
+def format_versions(versions: dict[str, str]) -> str:
     """Format versions as the last line of a report."""
-    return "  " + ", ".join(f"{name} {value}" for name, value in found.items())
+    return "  " + ", ".join(f"{name} {value}" for name, value in versions.items())
 
 
 def read(name: str) -> dict | None:

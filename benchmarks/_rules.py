@@ -6,21 +6,21 @@ import numpy as np
 
 
 def copies(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Mask of the images that are also among the others, byte for byte."""
+    """Return a mask of the images that are identical to one of the others."""
     known = {image.tobytes() for image in others}
     return np.array([image.tobytes() in known for image in images])
 
 
-def without_slips(votes: np.ndarray) -> np.ndarray:
-    """Votes without single ones, which FER+'s authors treat as mistakes."""
+def drop_single_votes(votes: np.ndarray) -> np.ndarray:
+    """Set single votes to 0: the authors of FER+ consider them mistakes."""
     return np.where(votes > 1, votes, 0).astype(int)
 
 
 def paper_majority(votes: np.ndarray) -> np.ndarray:
-    """Mask of rows with a majority by the rule of the FER+ paper (Barsoum et al. 2016).
+    """Return a mask of rows with a majority as in the FER+ paper (Barsoum et al. 2016).
 
     Single votes are dropped. The choice with most votes must have more than half of the others, and
     must not be "unknown" or "not a face", the last two of the ten.
     """
-    kept = without_slips(votes)
+    kept = drop_single_votes(votes)
     return (2 * kept.max(axis=1) > kept.sum(axis=1)) & (kept.argmax(axis=1) < 8)

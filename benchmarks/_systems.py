@@ -12,8 +12,8 @@ from pathlib import Path
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 SEVEN = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
 FIVE = ("angry", "happy", "neutral", "sad", "surprise")
-# Networks designed for ImageNet weights, which are not available on every machine. Two epochs from
-# random weights on part of the data only show that a network trains.
+# For networks designed for ImageNet weights, which are not available on every machine: two epochs
+# from random weights on part of the data show only that a network trains.
 _SMOKE = {"epochs": 2, "batch_size": 64, "learning_rate": 1e-4, "augment": "flip"}
 _SMOKE_IMAGES = 5000
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import _results
 import numpy as np
-from _rules import copies, without_slips
+from _rules import copies, drop_single_votes
 from sklearn.metrics import root_mean_squared_error
 
 from skfer import (
@@ -32,7 +32,7 @@ from skfer.datasets import load_ferplus, make_faces
 from skfer.metrics import concordance_correlation, sign_agreement
 
 NOISE, OCCLUSION, POSE = 0.05, 0.2, 20.0
-TRAINED_ON, TESTED_ON = 0, (1, 2, 3)
+TRAINING_SEED, TEST_SEEDS = 0, (1, 2, 3)
 # Chosen in advance, not tuned.
 DRAWN = {
     "network": "mini_resnet",
@@ -58,7 +58,7 @@ NAMES = ("valence", "arousal")
 
 
 def figures(y: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, float]]:
-    """Concordance, error and sign agreement of valence and arousal."""
+    """Return concordance, error and sign agreement of valence and arousal."""
     measures = {
         "concordance": concordance_correlation,
         "rmse": root_mean_squared_error,
@@ -75,21 +75,21 @@ def figures(y: np.ndarray, predicted: np.ndarray) -> dict[str, dict[str, float]]
     }
 
 
-def drawn(n_faces: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images, their valence and arousal, and their labels."""
+def draw_faces(n_faces: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return images, their valence and arousal, and their labels."""
     faces = make_faces(n_faces, noise=NOISE, occlusion=OCCLUSION, pose=POSE, random_state=seed)
     return faces.images, np.column_stack([faces.valence, faces.arousal]), faces.labels
 
 
-def on_drawn_faces(n_faces: int, epochs: int) -> dict:
-    X, y, labels = drawn(n_faces, TRAINED_ON)
-    begun = time.perf_counter()
+def measure_drawn_faces(n_faces: int, epochs: int) -> dict:
+    X, y, labels = draw_faces(n_faces, TRAINING_SEED)
+    start = time.perf_counter()
     regressor = FacialAffectRegressor(**DRAWN, epochs=epochs, loss="concordance").fit(X, y)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     classifier = FacialExpressionClassifier(**DRAWN, epochs=epochs).fit(X, labels)
     rows = []
-    for seed in TESTED_ON:
-        X, y, labels = drawn(1000, seed)
+    for seed in TEST_SEEDS:
+        X, y, labels = draw_faces(1000, seed)
         mapped = expressions_to_affect(classifier.predict_proba(X), classifier.classes_)
         rows.append(
             {
@@ -103,7 +103,7 @@ def on_drawn_faces(n_faces: int, epochs: int) -> dict:
     return {
         "faces": {"noise": NOISE, "occlusion": OCCLUSION, "pose": POSE},
         "training_faces": n_faces,
-        "training_seed": TRAINED_ON,
+        "training_seed": TRAINING_SEED,
         "epochs": epochs,
         "seconds_of_fit": round(seconds, 1),
         "parameters": _results.plain(DRAWN) | {"loss": "concordance"},
@@ -111,9 +111,9 @@ def on_drawn_faces(n_faces: int, epochs: int) -> dict:
     }
 
 
-def on_fer2013(path: Path, n_faces: int, epochs: int) -> dict:
+def measure_fer2013(path: Path, n_faces: int, epochs: int) -> dict:
     faces = load_ferplus(path)
-    votes = without_slips(faces.votes)
+    votes = drop_single_votes(faces.votes)
     voted = votes.sum(axis=1) > 0
     train = faces.train_index[voted[faces.train_index]]
     test = faces.public_test_index[voted[faces.public_test_index]]
@@ -149,9 +149,11 @@ def main() -> None:
     parser.add_argument("--real-epochs", type=int, default=3)
     arguments = parser.parse_args()
     result = _results.read("affect") or {}
-    result["drawn_faces"] = on_drawn_faces(arguments.faces, arguments.epochs)
+    result["drawn_faces"] = measure_drawn_faces(arguments.faces, arguments.epochs)
     if arguments.data:
-        result["fer2013"] = on_fer2013(arguments.data, arguments.real_faces, arguments.real_epochs)
+        result["fer2013"] = measure_fer2013(
+            arguments.data, arguments.real_faces, arguments.real_epochs
+        )
     _results.write("affect", result | {"versions": _results.versions()})
 
 

@@ -24,8 +24,8 @@ WANTED = 1.10
 PRESETS = ("none", "light", "strong", "strong and mixup")
 
 
-class SecondsAnEpoch(keras.callbacks.Callback):
-    """Record the seconds of each epoch, on the class, because a fit copies its callbacks."""
+class EpochTimer(keras.callbacks.Callback):
+    """Record the seconds of each epoch in a class attribute, since a fit copies its callbacks."""
 
     last = 0.0
 
@@ -33,7 +33,7 @@ class SecondsAnEpoch(keras.callbacks.Callback):
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        SecondsAnEpoch.last = time.perf_counter() - self._start
+        EpochTimer.last = time.perf_counter() - self._start
 
 
 def epoch_seconds(network: str, preset: str, faces, seed: int) -> float:
@@ -44,10 +44,10 @@ def epoch_seconds(network: str, preset: str, faces, seed: int) -> float:
         epochs=2,
         batch_size=64,
         augment=augment,
-        callbacks=[SecondsAnEpoch()],
+        callbacks=[EpochTimer()],
         random_state=seed,
     ).fit(faces.images, faces.labels)
-    return SecondsAnEpoch.last
+    return EpochTimer.last
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def main() -> None:
         ratios[network] = {
             preset: round(
                 statistics.median(
-                    one / none for one, none in zip(seconds[preset], seconds["none"], strict=True)
+                    a / b for a, b in zip(seconds[preset], seconds["none"], strict=True)
                 ),
                 3,
             )

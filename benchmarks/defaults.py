@@ -28,8 +28,8 @@ from skfer import FacialExpressionClassifier, HOGDescriptor
 from skfer.datasets import load_fer2013
 
 N_TEST = 1_500
-IMAGES_A_LABEL = 5
-OWN_LABELS = {
+IMAGES_PER_LABEL = 5
+NEW_LABELS = {
     "happy": "pleased",
     **dict.fromkeys(("angry", "disgust", "fear", "sad"), "displeased"),
     **dict.fromkeys(("neutral", "surprise"), "neither"),
@@ -41,7 +41,7 @@ SYSTEMS: dict[str, Callable[[int], Any]] = {
 }
 
 
-def draw(path: Path, size: int, seed: int) -> tuple[np.ndarray, ...]:
+def sample_images(path: Path, size: int, seed: int) -> tuple[np.ndarray, ...]:
     """Sample images of Training; return them and the test images, with labels."""
     faces = load_fer2013(path)
     train = np.random.default_rng(seed).permutation(faces.train_index)[:size]
@@ -54,31 +54,31 @@ def draw(path: Path, size: int, seed: int) -> tuple[np.ndarray, ...]:
     )
 
 
-def measured(system: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float | int]:
-    """Fit, and return the times."""
-    started, cpu = time.perf_counter(), _cpu_seconds()
+def time_fit(system: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float | int]:
+    """Fit a system and return the times."""
+    start, cpu = time.perf_counter(), _cpu_seconds()
     system.fit(X, y)
     row: dict[str, float | int] = {
         "cpu_seconds": round(_cpu_seconds() - cpu, 1),
-        "seconds": round(time.perf_counter() - started, 1),
+        "seconds": round(time.perf_counter() - start, 1),
     }
     return row | ({"epochs": system.n_iter_} if hasattr(system, "n_iter_") else {})
 
 
-def own_labels(path: Path, seed: int) -> dict[str, Any]:
+def fit_new_labels(path: Path, seed: int) -> dict[str, Any]:
     """Fine-tune on a few images of three labels that the weights do not have."""
-    X, y, X_test, y_test = draw(path, 2_000, seed)
-    y, y_test = (np.array([OWN_LABELS[name] for name in labels]) for labels in (y, y_test))
-    few = np.concatenate([np.flatnonzero(y == name)[:IMAGES_A_LABEL] for name in np.unique(y)])
+    X, y, X_test, y_test = sample_images(path, 2_000, seed)
+    y, y_test = (np.array([NEW_LABELS[name] for name in labels]) for labels in (y, y_test))
+    rows = np.concatenate([np.flatnonzero(y == name)[:IMAGES_PER_LABEL] for name in np.unique(y)])
     classifier = SYSTEMS["weights"](seed)
-    row = measured(classifier, X[few], y[few])
+    row = time_fit(classifier, X[rows], y[rows])
     score = balanced_accuracy_score(y_test, classifier.predict(X_test))
     return {"balanced_accuracy": round(float(score), 4), **row}
 
 
 def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
@@ -91,22 +91,22 @@ def main() -> None:
 
     for seed in arguments.seeds:
         for name in arguments.systems or [*SYSTEMS, "own_labels"]:
-            sizes = [IMAGES_A_LABEL * 3] if name == "own_labels" else arguments.sizes
+            sizes = [IMAGES_PER_LABEL * 3] if name == "own_labels" else arguments.sizes
             for size in sizes:
                 key = {"system": name, "images": size, "seed": seed}
                 if name == "own_labels":
-                    row = own_labels(arguments.data, seed)
+                    row = fit_new_labels(arguments.data, seed)
                 else:
-                    X, y, X_test, y_test = draw(arguments.data, size, seed)
+                    X, y, X_test, y_test = sample_images(arguments.data, size, seed)
                     system = SYSTEMS[name](seed)
-                    row = measured(system, X, y)
+                    row = time_fit(system, X, y)
                     score = accuracy_score(y_test, system.predict(X_test))
                     row = {"accuracy": round(float(score), 4), **row}
                 print(key | row, flush=True)
-                keep(key, row)
+                store_row(key, row)
 
 
-def keep(key: dict[str, Any], row: dict[str, Any]) -> None:
+def store_row(key: dict[str, Any], row: dict[str, Any]) -> None:
     """Insert a row into the result, or replace the one with the same key."""
     before = (_results.read("defaults") or {}).get("rows", [])
     others = [old for old in before if any(old[name] != key[name] for name in key)]

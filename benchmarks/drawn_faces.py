@@ -4,8 +4,7 @@
 
 At the default difficulty of `make_faces`, it prints the accuracy of logistic regression on pixels
 (wanted: below 0.7) and of ``cnn4`` (above 0.9) on new faces, the share of faces that Haar detects
-in
-scenes (at least 0.9), and the median overlap of the boxes (at least 0.5).
+in scenes (at least 0.9), and the median overlap of the boxes (at least 0.5).
 """
 
 from __future__ import annotations
@@ -47,18 +46,18 @@ def cnn4(n_train: int, epochs: int) -> float:
 
 
 def haar(n_scenes: int) -> tuple[float, float]:
-    """Share of detected faces, and median overlap of the best box over all scenes."""
+    """Return the share of detected faces and the median overlap of the best boxes."""
     scenes = make_faces(n_scenes, scene=True, random_state=0)
-    found = FaceCropper().detect(scenes.images)
+    detections = FaceCropper().detect(scenes.images)
     overlaps = [
         max((overlap(box, truth) for box in faces.boxes), default=0.0)
-        for faces, truth in zip(found, scenes.boxes, strict=True)
+        for faces, truth in zip(detections, scenes.boxes, strict=True)
     ]
     return float(np.mean(np.array(overlaps) > 0.3)), float(np.median(overlaps))
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes x, y, width, height."""
+    """Return the intersection over union of two boxes (x, y, width, height)."""
     sides = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
     shared = float(np.prod(np.maximum(sides, 0)))
     return shared / (float(np.prod(a[2:])) + float(np.prod(b[2:])) - shared)

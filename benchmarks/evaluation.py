@@ -47,8 +47,8 @@ METHODS = (("lac", False), ("aps", False), ("lac", True))
 KINDS = ("copy", "near copy", "mirrored copy")
 
 
-class Given(ClassifierMixin, BaseEstimator):
-    """Classifier whose images are their probabilities, which are computed once for all splits."""
+class PrecomputedClassifier(ClassifierMixin, BaseEstimator):
+    """Classifier whose inputs are probabilities, which are computed once for all splits."""
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
@@ -58,27 +58,27 @@ class Given(ClassifierMixin, BaseEstimator):
         return X
 
 
-class Remembering(ClassifierMixin, BaseEstimator):
-    """Fitted model that predicts each image once, although data sets share images."""
+class CachedClassifier(ClassifierMixin, BaseEstimator):
+    """Fitted model that predicts each image once, since the data sets share images."""
 
     def __init__(self, model):
         self.model = model
         self.classes_ = model.classes_
-        self._known = {}
+        self._cache = {}
 
     def fit(self, X, y):
         return self
 
     def predict_proba(self, X):
         keys = [x.tobytes() if isinstance(x, np.ndarray) else str(x) for x in X]
-        new = [place for place, key in enumerate(keys) if key not in self._known]
+        new = [i for i, key in enumerate(keys) if key not in self._cache]
         if new:
-            proba = self.model.predict_proba([X[place] for place in new])
-            self._known |= {keys[place]: row for place, row in zip(new, proba, strict=True)}
-        return np.stack([self._known[key] for key in keys])
+            proba = self.model.predict_proba([X[i] for i in new])
+            self._cache |= {keys[i]: row for i, row in zip(new, proba, strict=True)}
+        return np.stack([self._cache[key] for key in keys])
 
 
-def drawn_folder(root: Path, people: int = PEOPLE) -> Path:
+def write_drawn_faces(root: Path, people: int = PEOPLE) -> Path:
     """Write drawn faces to files named as in CK+, and return the folder."""
     faces = make_faces(people * len(EXPRESSIONS), classes=list(EXPRESSIONS), random_state=0)
     for frame in range(FRAMES):
@@ -92,32 +92,32 @@ def drawn_folder(root: Path, people: int = PEOPLE) -> Path:
 
 
 def conformal(proba: np.ndarray, labels: np.ndarray, n_splits: int = N_SPLITS) -> list[dict]:
-    """Mean coverage and size of sets over random halves for calibration and test."""
-    given = FrozenEstimator(Given().fit(proba, labels))
+    """Return the mean coverage and size of sets over random halves for calibration and test."""
+    frozen = FrozenEstimator(PrecomputedClassifier().fit(proba, labels))
     splits = [
         train_test_split(np.arange(len(labels)), train_size=CALIBRATING, random_state=seed)
         for seed in range(n_splits)
     ]
     rows = []
     for method, per_class in METHODS:
-        sets = ConformalClassifier(given, method=method, per_class=per_class)
-        found: dict[float, list] = {confidence: [] for confidence in CONFIDENCES}
-        worst: dict[float, list] = {confidence: [] for confidence in CONFIDENCES}
+        sets = ConformalClassifier(frozen, method=method, per_class=per_class)
+        scores: dict[float, list] = {confidence: [] for confidence in CONFIDENCES}
+        by_class: dict[float, list] = {confidence: [] for confidence in CONFIDENCES}
         for calibrating, test in splits:
             sets.fit(proba[calibrating], labels[calibrating])
             for confidence in CONFIDENCES:
                 sets.set_params(confidence=confidence)
-                said = sets.predict_set(proba[test])
+                predicted = sets.predict_set(proba[test])
                 score = sets.set_score(proba[test], labels[test])
-                found[confidence].append(score)
+                scores[confidence].append(score)
                 codes = np.searchsorted(sets.classes_, labels[test])
-                covered = said[np.arange(len(test)), codes]
-                worst[confidence].append(
+                covered = predicted[np.arange(len(test)), codes]
+                by_class[confidence].append(
                     [covered[codes == code].mean() for code in range(len(sets.classes_))]
                 )
             sets.set_params(confidence=CONFIDENCES[0])
         for confidence in CONFIDENCES:
-            coverage = np.array([score.coverage for score in found[confidence]])
+            coverage = np.array([score.coverage for score in scores[confidence]])
             rows.append(
                 {
                     "method": method,
@@ -125,9 +125,11 @@ def conformal(proba: np.ndarray, labels: np.ndarray, n_splits: int = N_SPLITS) -
                     "stated": confidence,
                     "coverage": round(float(coverage.mean()), 4),
                     "deviation": round(float(coverage.std(ddof=1)), 4),
-                    "lowest_class": round(float(np.mean(worst[confidence], axis=0).min()), 4),
-                    "mean_size": round(float(np.mean([s.mean_size for s in found[confidence]])), 3),
-                    "single": round(float(np.mean([s.single for s in found[confidence]])), 4),
+                    "lowest_class": round(float(np.mean(by_class[confidence], axis=0).min()), 4),
+                    "mean_size": round(
+                        float(np.mean([s.mean_size for s in scores[confidence]])), 3
+                    ),
+                    "single": round(float(np.mean([s.single for s in scores[confidence]])), 4),
                     "splits": n_splits,
                     "images": len(test),
                 }
@@ -135,8 +137,8 @@ def conformal(proba: np.ndarray, labels: np.ndarray, n_splits: int = N_SPLITS) -
     return rows
 
 
-def audited(audit: Bunch, training: Bunch, test: Bunch) -> dict[str, Any]:
-    """Counts of an audit, and the rows of its pairs if the data has row numbers."""
+def leak_figures(audit: Bunch, training: Bunch, test: Bunch) -> dict[str, Any]:
+    """Return the counts of an audit, and the rows of its pairs if the data has row numbers."""
     pairs = audit.pairs
     differ = pairs["label_test"] != pairs["label_train"]
     row_of = [
@@ -156,20 +158,20 @@ def audited(audit: Bunch, training: Bunch, test: Bunch) -> dict[str, Any]:
 def leak_gaps(
     models: dict[str, Any], proba: dict[str, np.ndarray], test: Bunch, leaked: np.ndarray
 ) -> list[dict]:
-    """Accuracy of models with the labels of FER2013 on images with and without a copy."""
+    """Return the accuracy on images with and without a copy, for models with FER2013's labels."""
     rows = []
     for name, model in models.items():
         if set(model.classes_) != set(test.labels):
             continue
-        said = model.classes_[proba[name].argmax(axis=1)]
+        predicted = model.classes_[proba[name].argmax(axis=1)]
         groups = np.where(leaked, "leaked", "unseen")
-        report = group_report(test.labels, said, groups=groups)
+        report = group_report(test.labels, predicted, groups=groups)
         gap = report.gaps.iloc[0]
         accuracy = report.groups[report.groups["class"] == "all"].set_index("group")["value"]
         rows.append(
             {
                 "model": name,
-                "all": round(float((said == test.labels).mean()), 4),
+                "all": round(float((predicted == test.labels).mean()), 4),
                 "leaked": round(float(accuracy["leaked"]), 4),
                 "unseen": round(float(accuracy["unseen"]), 4),
                 **{key: round(float(gap[key]), 4) for key in ("gap", "low", "high", "p_value")},
@@ -202,7 +204,7 @@ def draw(
     display = CrossDatasetDisplay(matrix).plot()
     display.figure_.savefig(images / "cross_dataset.png", dpi=110)
     rows, others = train_test_split(np.arange(len(proba)), train_size=CALIBRATING, random_state=0)
-    sets = ConformalClassifier(FrozenEstimator(Given().fit(proba, test.labels)))
+    sets = ConformalClassifier(FrozenEstimator(PrecomputedClassifier().fit(proba, test.labels)))
     sets.fit(proba[rows], test.labels[rows])
     sets_display = PredictionSetDisplay.from_estimator(sets, proba[others], test.labels[others])
     sets_display.figure_.savefig(images / "prediction_sets.png", dpi=110)
@@ -217,7 +219,7 @@ def draw(
     plt.close("all")
 
 
-def measured(
+def measure(
     training: Bunch,
     test: Bunch,
     ferplus: Bunch,
@@ -228,12 +230,12 @@ def measured(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return all figures of the page, and the data of its plots."""
     audit = leak_audit(training.images, test.images, y_train=training.labels, y_test=test.labels)
-    models = {name: Remembering(model) for name, model in models.items()}
+    models = {name: CachedClassifier(model) for name, model in models.items()}
     unseen = Bunch(images=test.images[~audit.leaked], labels=test.labels[~audit.leaked])
     proba = {name: model.predict_proba(test.images) for name, model in models.items()}
     first = next(name for name in models if set(models[name].classes_) == set(test.labels))
     with tempfile.TemporaryDirectory() as folder:
-        drawn = load_image_folder(drawn_folder(Path(folder), people), names="ck+")
+        drawn = load_image_folder(write_drawn_faces(Path(folder), people), names="ck+")
         matrix = cross_dataset_matrix(
             models,
             {
@@ -245,7 +247,7 @@ def measured(
         )
     figures = {
         "matrix": json.loads(matrix.round(4).to_json(orient="records")),
-        "leaks": audited(audit, training, test),
+        "leaks": leak_figures(audit, training, test),
         "leak_gaps": leak_gaps(models, proba, test, audit.leaked),
         "conformal": {"model": first, "rows": conformal(proba[first], test.labels, n_splits)},
         "people": people,
@@ -277,9 +279,9 @@ def main() -> None:
         training, test = (
             load_fer2013(arguments.data, usage=part) for part in ("Training", "PublicTest")
         )
-        # The images are faces already and need no cropper.
+        # Without the cropper: the images are faces.
         models = {model["name"]: load_pretrained(model["name"])[1:] for model in list_pretrained()}
-        figures, pictures = measured(
+        figures, pictures = measure(
             training, test, load_ferplus(arguments.data, usage="PublicTest"), models
         )
         _results.write("evaluation", figures)

@@ -46,44 +46,44 @@ CHANCE = ("chance", "coarse chance")
 WANTED = {"deletion_gain": 0.05, "saliency_speed": 0.3}
 
 
-def maps_of(pipeline: Pipeline, images: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def compute_maps(pipeline: Pipeline, images: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """Compute maps of every kind and two random ones, by name, and print the times."""
-    makers: dict[str, Callable] = {
+    functions: dict[str, Callable] = {
         "saliency": saliency,
         "saliency, smooth=10": lambda *data: saliency(*data, smooth=10),
         "grad_cam": grad_cam,
         "occlusion_sensitivity": occlusion_sensitivity,
     }
-    found = {}
-    for name, make in makers.items():
+    maps = {}
+    for name, function in functions.items():
         start = time.perf_counter()
-        found[name] = make(pipeline, images).maps
+        maps[name] = function(pipeline, images).maps
         print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
-    n, height, width = found["saliency"].shape
+    n, height, width = maps["saliency"].shape
     rng = np.random.default_rng(seed)
-    found["chance"] = rng.random((n, height, width))
+    maps["chance"] = rng.random((n, height, width))
     coarse = rng.random((n, COARSE, COARSE))
-    found["coarse chance"] = np.stack(
+    maps["coarse chance"] = np.stack(
         [cv2.resize(map_, (width, height), interpolation=cv2.INTER_CUBIC) for map_ in coarse]
     )
-    return found
+    return maps
 
 
 def interval(values: np.ndarray, rng: np.random.Generator) -> list[float]:
-    """95 % bootstrap interval of the mean over images."""
-    drawn = rng.integers(0, len(values), (N_BOOTSTRAPS, len(values)))
-    low, high = np.quantile(values[drawn].mean(axis=1), (0.025, 0.975))
+    """Return the 95 % bootstrap interval of the mean over images."""
+    rows = rng.integers(0, len(values), (N_BOOTSTRAPS, len(values)))
+    low, high = np.quantile(values[rows].mean(axis=1), (0.025, 0.975))
     return [round(float(low), 4), round(float(high), 4)]
 
 
-def compared(
+def compare_maps(
     pipeline: Pipeline, images: np.ndarray, maps: dict[str, np.ndarray], baseline: str, seed: int
 ) -> list[dict]:
     """Return a row for each map: its areas, and the difference to those of random maps."""
     rows, areas = [], {}
-    for name, of_each in maps.items():
+    for name, values in maps.items():
         areas[name] = [
-            score(pipeline, images, of_each, n_steps=N_STEPS, baseline=baseline)
+            score(pipeline, images, values, n_steps=N_STEPS, baseline=baseline)
             for score in (deletion_score, insertion_score)
         ]
     rng = np.random.default_rng(seed)
@@ -118,7 +118,7 @@ def line(row: dict) -> str:
 
 
 def speeds(network: str, n_images: int, rounds: int, seed: int) -> dict:
-    """Seconds of an epoch of fit and of saliency for as many images, in alternation."""
+    """Time an epoch of fit and saliency maps of as many images, in alternation."""
     faces = make_faces(n_images, random_state=seed)
     classifier = FacialExpressionClassifier(
         network, epochs=1, batch_size=64, augment=None, warm_start=True, random_state=seed
@@ -161,19 +161,19 @@ def main() -> None:
 
     test = load_fer2013(arguments.data, usage="PublicTest")
     rng = np.random.default_rng(arguments.seed)
-    chosen = np.sort(rng.choice(len(test.images), arguments.images, replace=False))
-    images, labels = test.images[chosen], test.labels[chosen]
+    indices = np.sort(rng.choice(len(test.images), arguments.images, replace=False))
+    images, labels = test.images[indices], test.labels[indices]
     pipeline = Pipeline(load_pretrained("fer2013").steps[1:])  # FER2013's images are faces
-    maps = maps_of(pipeline, images, arguments.seed)
-    rows = compared(pipeline, images, maps, arguments.baseline, arguments.seed)
-    found = region_importance(pipeline, images, labels, random_state=arguments.seed)
+    maps = compute_maps(pipeline, images, arguments.seed)
+    rows = compare_maps(pipeline, images, maps, arguments.baseline, arguments.seed)
+    importance = region_importance(pipeline, images, labels, random_state=arguments.seed)
     regions = {
         name: {"fall": round(float(mean), 4), "deviation": round(float(deviation), 4)}
         for name, mean, deviation in zip(
-            found.regions, found.importances_mean, found.importances_std, strict=True
+            importance.regions, importance.importances_mean, importance.importances_std, strict=True
         )
     }
-    print(f"accuracy {found.score:.3f}; falls by region: {regions}", flush=True)
+    print(f"accuracy {importance.score:.3f}; falls by region: {regions}", flush=True)
     _results.write(
         "inspection",
         {
@@ -184,7 +184,7 @@ def main() -> None:
             "baseline": arguments.baseline,
             "wanted_deletion_gain": WANTED["deletion_gain"],
             "rows": rows,
-            "regions": {"score": round(found.score, 4), "falls": regions},
+            "regions": {"score": round(importance.score, 4), "falls": regions},
             "speed": speed,
             "load_before": round(load, 1),
             "versions": _results.versions(),

@@ -50,15 +50,15 @@ DRAWN_CLASSIFIER = {"C": 0.1, "max_iter": 1000}
 
 
 def public_test(data: Path) -> dict[str, Any]:
-    """PublicTest without copies of Training, with FER2013's labels and FER+'s votes."""
+    """Return PublicTest without copies of Training, with FER2013's labels and FER+'s votes."""
     fer2013, ferplus = (load(data, usage="PublicTest") for load in (load_fer2013, load_ferplus))
-    place = np.searchsorted(fer2013.row, ferplus.row)
+    rows = np.searchsorted(fer2013.row, ferplus.row)
     new = ~copies(ferplus.images, load_fer2013(data, usage="Training").images)
     images = ferplus.images[new]
     _, group = np.unique(images.reshape(len(images), -1), axis=0, return_inverse=True)
     return {
         "images": images,
-        "labels": fer2013.labels[place][new],
+        "labels": fer2013.labels[rows][new],
         "votes": ferplus.votes[new],
         "choices": ferplus.target_names,
         "group": group,
@@ -66,23 +66,23 @@ def public_test(data: Path) -> dict[str, Any]:
     }
 
 
-def share(right: np.ndarray) -> dict[str, Any]:
-    """Share with its 95 % interval (Wilson)."""
-    interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+def share(mask: np.ndarray) -> dict[str, Any]:
+    """Return the share of true values with its 95 % interval (Wilson)."""
+    interval = binomtest(int(mask.sum()), len(mask)).proportion_ci(method="wilson")
     return {
-        "images": len(right),
-        "share": round(float(right.mean()), 4),
+        "images": len(mask),
+        "share": round(float(mask.mean()), 4),
         "interval": [round(float(interval.low), 4), round(float(interval.high), 4)],
     }
 
 
 def pretrained_features() -> ExpressionEmbedder:
-    """Features of the shipped network, without a fit."""
+    """Return an embedder with the shipped network."""
     faces = Pipeline(load_pretrained("fer2013").steps[1:])
     return ExpressionEmbedder(FrozenEstimator(faces))
 
 
-def on_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str, Any]:
+def measure_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str, Any]:
     features = pretrained_features().fit_transform(faces["images"])
     classifier = make_pipeline(StandardScaler(), LogisticRegression(**PUBLIC_TEST_CLASSIFIER))
     proba = cross_val_predict(
@@ -103,7 +103,7 @@ def on_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str, Any
     wrong = votes.max(axis=1) > votes[np.arange(len(row)), column]
     most = faces["choices"][votes.argmax(axis=1)]
     flagged = report["issue"].to_numpy()
-    unlike = names[proba.argmax(axis=1)][row] != report["given"]
+    differs = names[proba.argmax(axis=1)][row] != report["given"]
     noise = label_noise(faces["labels"], proba)
     if picture is not None:
         draw(report, faces["images"], picture)
@@ -112,14 +112,14 @@ def on_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str, Any
         "left_out": faces["left_out"],
         "classifier": PUBLIC_TEST_CLASSIFIER | {"features": "pretrained fer2013"},
         "folds": N_FOLDS,
-        "accuracy": round(float((~unlike).mean()), 4),
+        "accuracy": round(float((~differs).mean()), 4),
         "votes": table.round(4).reset_index(names="part").to_dict("records"),
         "another_has_more_votes": {
             "flagged": share(wrong[flagged]),
             "others": share(wrong[~flagged]),
             "all": share(wrong),
-            "answered_otherwise": share(wrong[unlike]),
-            "answered_otherwise_not_flagged": share(wrong[unlike & ~flagged]),
+            "answered_otherwise": share(wrong[differs]),
+            "answered_otherwise_not_flagged": share(wrong[differs & ~flagged]),
         },
         "first": {str(top): share(wrong[:top]) for top in TOPS},
         "found": round(float(flagged[wrong].mean()), 4),
@@ -148,7 +148,7 @@ def draw(report: Any, images: np.ndarray, path: Path) -> None:
     print(f"contact sheet: {path}")
 
 
-def exchanged(
+def replace_labels(
     labels: np.ndarray, part: float, kind: str, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return labels with some replaced, by random ones or by the next one, and a mask of these."""
@@ -160,7 +160,7 @@ def exchanged(
     return names[(codes + steps * wrong) % len(names)], wrong
 
 
-def on_drawn_faces(n: int, n_seeds: int) -> dict[str, Any]:
+def measure_drawn_faces(n: int, n_seeds: int) -> dict[str, Any]:
     classifier = make_pipeline(
         StandardScaler(), PCA(100, random_state=0), LogisticRegression(**DRAWN_CLASSIFIER)
     )
@@ -175,11 +175,11 @@ def on_drawn_faces(n: int, n_seeds: int) -> dict[str, Any]:
             scores = cross_val_score(classifier, features, faces.labels, cv=cv)
             accuracies[name].append(round(float(scores.mean()), 4))
             for kind, part in itertools.product(("any other", "next"), SHARES):
-                y, wrong = exchanged(faces.labels, part, kind, seed)
+                y, wrong = replace_labels(faces.labels, part, kind, seed)
                 report = cross_val_label_report(classifier, features, y, cv=cv)
                 rows.append(
                     {"features": name, "seed": seed, "exchanged_for": kind, "share": part}
-                    | found(report, wrong, faces.labels)
+                    | compare_flags(report, wrong, faces.labels)
                 )
                 print(rows[-1], flush=True)
     return {
@@ -192,20 +192,20 @@ def on_drawn_faces(n: int, n_seeds: int) -> dict[str, Any]:
     }
 
 
-def found(report: Any, wrong: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+def compare_flags(report: Any, wrong: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """Compare the flags and the wrong predictions of the model with the replaced labels."""
     wrong, truth = wrong[report["row"]], truth[report["row"]]
     flagged = report["issue"].to_numpy()
-    unlike = (report["margin"] < 0).to_numpy()
-    right = report["suggested"].to_numpy() == truth
+    differs = (report["margin"] < 0).to_numpy()
+    correct = report["suggested"].to_numpy() == truth
     figures = {
         "precision": wrong[flagged].mean(),
         "recall": flagged[wrong].mean(),
         "precision_of_as_many_as_are_wrong": wrong[: wrong.sum()].mean(),
         "average_precision": average_precision_score(wrong, -report["rank"]),
-        "suggested_right": right[flagged & wrong].mean(),
-        "precision_of_answered_otherwise": wrong[unlike].mean(),
-        "recall_of_answered_otherwise": unlike[wrong].mean(),
+        "suggested_right": correct[flagged & wrong].mean(),
+        "precision_of_answered_otherwise": wrong[differs].mean(),
+        "recall_of_answered_otherwise": differs[wrong].mean(),
     }
     return {"flagged": int(flagged.sum())} | {
         name: round(float(value), 4) for name, value in figures.items()
@@ -219,9 +219,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds of drawn faces")
     parser.add_argument("--picture", type=Path, default=BUILD / "label_quality.png")
     arguments = parser.parse_args()
-    real = on_public_test(public_test(arguments.data), arguments.picture)
+    real = measure_public_test(public_test(arguments.data), arguments.picture)
     print(real, flush=True)
-    drawn = on_drawn_faces(arguments.drawn, arguments.seeds)
+    drawn = measure_drawn_faces(arguments.drawn, arguments.seeds)
     _results.write(
         "label_quality",
         {"public_test": real, "drawn_faces": drawn, "versions": _results.versions()},

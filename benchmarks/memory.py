@@ -19,7 +19,7 @@ import numpy as np
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
 
-WANTED = 5.0  # MB a fit
+WANTED = 5.0  # MB per fit
 WARM_UP = 5
 
 
@@ -29,7 +29,7 @@ def resident_megabytes() -> float:
 
 
 def measure(network: str, n_fits: int, n_images: int) -> list[float]:
-    """Resident memory in MB after each of some fits with predictions."""
+    """Return the resident memory in MB after each fit with predictions."""
     faces = make_faces(n_images, random_state=0)
     held_out = n_images // 4
     memory = []

@@ -43,7 +43,7 @@ PAPER = "majority as in the FER+ paper"
 
 
 @dataclass
-class Judged:
+class TestSet:
     """Test images with labels, and the subsets whose accuracy is stated."""
 
     images: np.ndarray
@@ -52,10 +52,10 @@ class Judged:
     counts: dict[str, Any] = field(default_factory=dict)
 
 
-def fer2013(data: Path) -> Judged:
+def fer2013(data: Path) -> TestSet:
     training, test = (load_fer2013(data, usage=part) for part in ("Training", "PublicTest"))
     new = ~copies(test.images, training.images)
-    return Judged(
+    return TestSet(
         test.images,
         test.labels,
         {ALL: np.ones(len(new), bool), COPIES: new},
@@ -63,17 +63,17 @@ def fer2013(data: Path) -> Judged:
     )
 
 
-def ferplus(data: Path) -> Judged:
+def ferplus(data: Path) -> TestSet:
     training, test = (load_ferplus(data, usage=part) for part in ("Training", "PublicTest"))
-    every = {part: load_fer2013(data, usage=part) for part in ("Training", "PublicTest")}
-    new = ~copies(test.images, every["Training"].images)
-    # All ten columns; load_ferplus leaves out two.
-    row = np.searchsorted(every["PublicTest"].row, test.row)
-    majority = paper_majority(every["PublicTest"].votes[row])
-    found = counts(training.labels, test.labels, new)
-    found["dropped"] = int(test.n_dropped)
-    found["paper_majority"] = int(majority.sum())
-    return Judged(
+    fer2013 = {part: load_fer2013(data, usage=part) for part in ("Training", "PublicTest")}
+    new = ~copies(test.images, fer2013["Training"].images)
+    # The votes of load_fer2013 have all ten columns; load_ferplus drops two.
+    rows = np.searchsorted(fer2013["PublicTest"].row, test.row)
+    majority = paper_majority(fer2013["PublicTest"].votes[rows])
+    numbers = counts(training.labels, test.labels, new)
+    numbers["dropped"] = int(test.n_dropped)
+    numbers["paper_majority"] = int(majority.sum())
+    return TestSet(
         test.images,
         test.labels,
         {
@@ -82,7 +82,7 @@ def ferplus(data: Path) -> Judged:
             PAPER: majority,
             f"{PAPER}, {COPIES}": majority & new,
         },
-        found,
+        numbers,
     )
 
 
@@ -97,29 +97,29 @@ def counts(training: np.ndarray, test: np.ndarray, new: np.ndarray) -> dict[str,
     }
 
 
-def probabilities(pipeline: Pipeline, judged: Judged) -> dict[str | None, np.ndarray]:
-    """Probabilities at temperature 1, by test-time augmentation."""
+def probabilities(pipeline: Pipeline, test_set: TestSet) -> dict[str | None, np.ndarray]:
+    """Return the probabilities at temperature 1, by test-time augmentation."""
     faces = Pipeline(pipeline.steps[1:])
     before = faces.get_params()
-    found = {}
+    proba = {}
     for views in VIEWS:
         faces.set_params(classifier__temperature=1.0, classifier__test_time_augmentation=views)
-        found[views] = faces.predict_proba(judged.images)
+        proba[views] = faces.predict_proba(test_set.images)
     names = ("classifier__temperature", "classifier__test_time_augmentation")
     faces.set_params(**{name: before[name] for name in names})
-    return found
+    return proba
 
 
 def accuracies(
-    judged: Judged, classes: np.ndarray, proba: dict[str | None, np.ndarray]
+    test_set: TestSet, classes: np.ndarray, proba: dict[str | None, np.ndarray]
 ) -> list[dict[str, Any]]:
     """Return a row for each subset: number of images, and accuracy by test-time augmentation."""
     rows = []
-    for name, chosen in judged.subsets.items():
-        row: dict[str, Any] = {"subset": name, "images": int(chosen.sum())}
-        for views, answers in proba.items():
-            right = classes[answers.argmax(axis=1)] == judged.labels
-            row[views or "none"] = round(float(right[chosen].mean()), 4)
+    for name, mask in test_set.subsets.items():
+        row: dict[str, Any] = {"subset": name, "images": int(mask.sum())}
+        for views, values in proba.items():
+            correct = classes[values.argmax(axis=1)] == test_set.labels
+            row[views or "none"] = round(float(correct[mask].mean()), 4)
         # Half of the 95 % interval.
         share = row["none"]
         row["half_interval"] = round(1.96 * (share * (1 - share) / row["images"]) ** 0.5, 4)
@@ -127,30 +127,32 @@ def accuracies(
     return rows
 
 
-def by_class(judged: Judged, classes: np.ndarray, proba: np.ndarray) -> list[dict[str, Any]]:
-    said = classes[proba.argmax(axis=1)]
+def by_class(test_set: TestSet, classes: np.ndarray, proba: np.ndarray) -> list[dict[str, Any]]:
+    predicted = classes[proba.argmax(axis=1)]
     precision, recall, f1, support = precision_recall_fscore_support(
-        judged.labels, said, labels=classes, zero_division=0
+        test_set.labels, predicted, labels=classes, zero_division=0
     )
     return [
         {
             "class": str(name),
-            "images": int(support[place]),
-            "recall": round(float(recall[place]), 4),
-            "precision": round(float(precision[place]), 4),
-            "f1": round(float(f1[place]), 4),
+            "images": int(support[code]),
+            "recall": round(float(recall[code]), 4),
+            "precision": round(float(precision[code]), 4),
+            "f1": round(float(f1[code]), 4),
         }
-        for place, name in enumerate(classes)
+        for code, name in enumerate(classes)
     ]
 
 
-def prior_row(prior: str, judged: Judged, classes: np.ndarray, proba: np.ndarray) -> dict[str, Any]:
-    """Accuracy, balanced accuracy and recall of each class for one `class_prior`."""
-    right = classes[proba.argmax(axis=1)] == judged.labels
-    recalls = {str(name): float(right[judged.labels == name].mean()) for name in classes}
+def prior_row(
+    prior: str, test_set: TestSet, classes: np.ndarray, proba: np.ndarray
+) -> dict[str, Any]:
+    """Return accuracy, balanced accuracy and recall of each class for one `class_prior`."""
+    correct = classes[proba.argmax(axis=1)] == test_set.labels
+    recalls = {str(name): float(correct[test_set.labels == name].mean()) for name in classes}
     return {
         "class_prior": prior,
-        "accuracy": round(float(right.mean()), 4),
+        "accuracy": round(float(correct.mean()), 4),
         "balanced_accuracy": round(float(np.mean(list(recalls.values()))), 4),
         "recall": {name: round(value, 4) for name, value in recalls.items()},
     }
@@ -159,7 +161,7 @@ def prior_row(prior: str, judged: Judged, classes: np.ndarray, proba: np.ndarray
 def calibration(
     labels: np.ndarray, classes: np.ndarray, proba: np.ndarray, shipped: float
 ) -> dict[str, Any]:
-    """Calibration error as trained, as shipped, and with the temperature of the other half."""
+    """Return the calibration error as trained, as shipped and with the other half's temperature."""
     halves = train_test_split(
         np.arange(len(labels)), test_size=0.5, stratify=labels, random_state=0
     )
@@ -192,69 +194,69 @@ def coverage(labels: np.ndarray, classes: np.ndarray, proba: np.ndarray) -> list
     rows = []
     for share in COVERAGES:
         threshold = threshold_for_coverage(proba, share)
-        place = int(np.flatnonzero(thresholds >= threshold)[-1])
+        index = int(np.flatnonzero(thresholds >= threshold)[-1])
         rows.append(
             {
                 "threshold": round(threshold, 3),
-                "answered": round(float(covered[place]), 4),
-                "accuracy": round(float(accuracy[place]), 4),
+                "answered": round(float(covered[index]), 4),
+                "accuracy": round(float(accuracy[index]), 4),
             }
         )
     return rows
 
 
-def measured(
-    pipeline: Pipeline, model: dict[str, Any], judged: Judged, *, corruptions: Any = None
+def measure(
+    pipeline: Pipeline, model: dict[str, Any], test_set: TestSet, *, corruptions: Any = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return all figures of a card, and the data of its plots."""
     classifier = pipeline[-1]
     classes, shipped = classifier.classes_, float(classifier.temperature_)
-    even = np.full(len(classes), 1 / len(classes))
-    proba = probabilities(pipeline, judged)
+    uniform = np.full(len(classes), 1 / len(classes))
+    proba = probabilities(pipeline, test_set)
     plain = proba[None]
     tempered = apply_temperature(plain, shipped)
-    whole = pipeline.predict(judged.images)
+    whole = pipeline.predict(test_set.images)
     faces = Pipeline(pipeline.steps[1:])
     report = robustness_report(
         faces,
-        judged.images,
-        judged.labels,
+        test_set.images,
+        test_set.labels,
         corruptions=corruptions,
         scoring=["accuracy", "balanced_accuracy"],
     )
     figures = {
         "model": model,
-        "counts": judged.counts,
-        "accuracy": accuracies(judged, classes, proba),
-        "whole_pipeline": round(float((whole == judged.labels).mean()), 4),
-        "by_class": by_class(judged, classes, plain),
+        "counts": test_set.counts,
+        "accuracy": accuracies(test_set, classes, proba),
+        "whole_pipeline": round(float((whole == test_set.labels).mean()), 4),
+        "by_class": by_class(test_set, classes, plain),
         "class_prior": [
-            prior_row("none", judged, classes, tempered),
+            prior_row("none", test_set, classes, tempered),
             prior_row(
                 "uniform",
-                judged,
+                test_set,
                 classes,
-                apply_class_prior(tempered, classifier.class_prior_, even),
+                apply_class_prior(tempered, classifier.class_prior_, uniform),
             ),
         ],
         "calibration": {
-            views or "none": calibration(judged.labels, classes, answers, shipped)
-            for views, answers in proba.items()
+            views or "none": calibration(test_set.labels, classes, values, shipped)
+            for views, values in proba.items()
             if views != "ten"
         },
-        "coverage": coverage(judged.labels, classes, tempered),
+        "coverage": coverage(test_set.labels, classes, tempered),
         "robustness": json.loads(report.round(4).to_json(orient="records")),
         "versions": _results.versions(),
     }
     confusion = confusion_matrix(
-        judged.labels, classes[plain.argmax(axis=1)], labels=classes, normalize="true"
+        test_set.labels, classes[plain.argmax(axis=1)], labels=classes, normalize="true"
     )
     pictures = {"confusion": confusion, "plain": plain, "tempered": tempered, "report": report}
     return figures, pictures
 
 
 def draw(
-    name: str, folder: Path, judged: Judged, classes: np.ndarray, pictures: dict[str, Any]
+    name: str, folder: Path, test_set: TestSet, classes: np.ndarray, pictures: dict[str, Any]
 ) -> None:
     """Write the plots of a card as PNG files."""
     import matplotlib
@@ -270,30 +272,35 @@ def draw(
     ConfusionMatrixDisplay(pictures["confusion"], display_labels=classes).plot(
         ax=axis, cmap="Blues", values_format=".2f", xticks_rotation=45, im_kw={"vmin": 0, "vmax": 1}
     )
-    axis.set(xlabel="answer", ylabel="label")
+    axis.set(xlabel="predicted", ylabel="label")
     figures = {"confusion": axis.figure}
     display = ReliabilityDisplay.from_predictions(
-        judged.labels, pictures["plain"], labels=classes, name="temperature 1"
+        test_set.labels, pictures["plain"], labels=classes, name="temperature 1"
     )
     ReliabilityDisplay.from_predictions(
-        judged.labels, pictures["tempered"], labels=classes, name="as shipped", ax=display.ax_
+        test_set.labels, pictures["tempered"], labels=classes, name="as shipped", ax=display.ax_
     )
     figures["calibration"] = display.figure_
     figures["coverage"] = CoverageDisplay.from_predictions(
-        judged.labels, pictures["tempered"], labels=classes
+        test_set.labels, pictures["tempered"], labels=classes
     ).figure_
     figures["robustness"] = RobustnessDisplay(pictures["report"]).plot().figure_
-    for what, figure in figures.items():
-        figure.savefig(folder / f"{name}_{what}.png", dpi=110)
+    for kind, figure in figures.items():
+        figure.savefig(folder / f"{name}_{kind}.png", dpi=110)
         plt.close(figure)
 
 
 def write_card(
-    name: str, pipeline: Pipeline, model: dict[str, Any], judged: Judged, docs: Path, **options: Any
+    name: str,
+    pipeline: Pipeline,
+    model: dict[str, Any],
+    test_set: TestSet,
+    docs: Path,
+    **options: Any,
 ) -> dict[str, Any]:
     """Measure, plot and write one card; return the figures."""
-    figures, pictures = measured(pipeline, model, judged, **options)
-    draw(name, docs / "images", judged, pipeline[-1].classes_, pictures)
+    figures, pictures = measure(pipeline, model, test_set, **options)
+    draw(name, docs / "images", test_set, pipeline[-1].classes_, pictures)
     (docs / f"{name}.md").write_text(card_text(figures), encoding="utf-8")
     return figures
 
@@ -315,8 +322,8 @@ def main() -> None:
             figures = _results.read(f"model_card_{name}") | {"model": models[name]}
             (arguments.docs / f"{name}.md").write_text(card_text(figures), encoding="utf-8")
             continue
-        judged = DATA[name](arguments.data)
-        figures = write_card(name, load_pretrained(name), models[name], judged, arguments.docs)
+        test_set = DATA[name](arguments.data)
+        figures = write_card(name, load_pretrained(name), models[name], test_set, arguments.docs)
         _results.write(f"model_card_{name}", figures)
         print(f"written to {arguments.docs / name}.md")
 

@@ -34,7 +34,7 @@ from _peer_systems import SYSTEMS
 from _peers_page import failures, page, table
 
 HERE = Path(__file__).parent
-OURS = tuple(name for name in SYSTEMS if name.startswith("skfer"))
+SKFER = tuple(name for name in SYSTEMS if name.startswith("skfer"))
 # Documented imports of fer: (installed packages, first statement of its README).
 FER_IMPORTS = (
     ("fer 25.10.3", "fer", "from fer import FER"),
@@ -47,48 +47,48 @@ FER_IMPORTS = (
 def run_system(
     system: str, python: Path | str, work: Path, pipeline: Path | None, times_only: bool
 ) -> dict:
-    answer = work / "answer.json"
-    answer.unlink(missing_ok=True)
+    output = work / "output.json"
+    output.unlink(missing_ok=True)
     home = work / "home"
     home.mkdir(exist_ok=True)
-    arguments = [str(HERE / "_peer.py"), system, str(work), str(answer)]
+    arguments = [str(HERE / "_peer.py"), system, str(work), str(output)]
     arguments += ["--started", str(time.time())]
     arguments += ["--pipeline", str(pipeline)] if pipeline else []
     arguments += ["--times-only"] if times_only else []
     try:
-        done = run_python(python, arguments, home)
+        process = run_python(python, arguments, home)
     except subprocess.TimeoutExpired:
-        return {"error": f"no answer within {TIMEOUT} seconds"}
-    if not answer.exists():
-        last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
-        return {"error": f"ended with code {done.returncode}: {last}"[:300]}
-    return json.loads(answer.read_text())
+        return {"error": f"no result within {TIMEOUT} seconds"}
+    if not output.exists():
+        last = (process.stderr.strip().splitlines() or ["no output"])[-1]
+        return {"error": f"ended with code {process.returncode}: {last}"[:300]}
+    return json.loads(output.read_text())
 
 
 def import_seconds(system: str, python: Path | str, work: Path) -> float | None:
-    """Seconds of the import in new processes; None if it fails."""
+    """Return the seconds of the import in new processes, or None if it fails."""
     module = SYSTEMS[system]().module
     code = f"import time; s = time.perf_counter(); import {module}; print(time.perf_counter() - s)"
     seconds = []
     for _ in range(3):
-        done = run_python(python, ["-c", code], work)
-        if done.returncode:
+        process = run_python(python, ["-c", code], work)
+        if process.returncode:
             return None
-        seconds.append(float(done.stdout.strip().splitlines()[-1]))
+        seconds.append(float(process.stdout.strip().splitlines()[-1]))
     return round(statistics.median(seconds), 3)
 
 
-def merged(rounds: list[dict]) -> dict:
+def merge_rounds(rounds: list[dict]) -> dict:
     """Return the figures of the first round, with the medians of all times."""
     result = dict(rounds[0])
     for name in result:
         if name.endswith("_seconds") or name == "faces_a_second":
-            result[name] = statistics.median(found[name] for found in rounds if name in found)
+            result[name] = statistics.median(row[name] for row in rounds if name in row)
     return result
 
 
 def prepare(data: Path, work: Path, n_images: int | None) -> int:
-    """Write the faces and the photo that every system reads."""
+    """Write the faces and photos that all systems read."""
     from skimage.data import astronaut
 
     from skfer.datasets import load_fer2013
@@ -106,46 +106,47 @@ def prepare(data: Path, work: Path, n_images: int | None) -> int:
 
 
 def ratios(systems: dict[str, dict]) -> dict[str, dict[str, dict]]:
-    """Ratios of each skfer to each fer; skfer is better above 1, or above 0 points."""
-    ran = {name: found for name, found in systems.items() if "error" not in found}
-    ours = {name: found for name, found in ran.items() if name.startswith("skfer")}
-    fers = {name: found for name, found in ran.items() if name.startswith("fer")}
+    """Return the ratios of each skfer to each fer; skfer is better above 1, or above 0 points."""
+    measured = {name: row for name, row in systems.items() if "error" not in row}
     return {
-        name: {other: compared(found, fer) for other, fer in fers.items()}
-        for name, found in ours.items()
+        name: {
+            other: compare(row, fer) for other, fer in measured.items() if other.startswith("fer")
+        }
+        for name, row in measured.items()
+        if name.startswith("skfer")
     }
 
 
-def compared(ours: dict, fer: dict) -> dict[str, float]:
+def compare(skfer: dict, fer: dict) -> dict[str, float]:
     return {
-        "accuracy_points": round(100 * (ours["accuracy"] - fer["accuracy"]), 2),
-        "one_face": round(fer["one_face_seconds"] / ours["one_face_seconds"], 2),
-        "one_face_to_own_call": round(fer["own_call_seconds"] / ours["one_face_seconds"], 2),
-        "own_call": round(fer["own_call_seconds"] / ours["own_call_seconds"], 2),
-        "faces_a_second": round(ours["faces_a_second"] / fer["faces_a_second"], 2),
-        "photo": round(fer["photo_seconds"] / ours["photo_seconds"], 2),
+        "accuracy_points": round(100 * (skfer["accuracy"] - fer["accuracy"]), 2),
+        "one_face": round(fer["one_face_seconds"] / skfer["one_face_seconds"], 2),
+        "one_face_to_own_call": round(fer["own_call_seconds"] / skfer["one_face_seconds"], 2),
+        "own_call": round(fer["own_call_seconds"] / skfer["own_call_seconds"], 2),
+        "faces_a_second": round(skfer["faces_a_second"] / fer["faces_a_second"], 2),
+        "photo": round(fer["photo_seconds"] / skfer["photo_seconds"], 2),
         **{
-            f"photo_{side}": round(fer[f"photo_{side}_seconds"] / ours[f"photo_{side}_seconds"], 2)
+            f"photo_{side}": round(fer[f"photo_{side}_seconds"] / skfer[f"photo_{side}_seconds"], 2)
             for side in PHOTO_SIDES
         },
-        "ready": round(fer["ready_seconds"] / ours["ready_seconds"], 2),
+        "ready": round(fer["ready_seconds"] / skfer["ready_seconds"], 2),
         "ready_processor": round(
-            fer["ready_processor_seconds"] / ours["ready_processor_seconds"], 2
+            fer["ready_processor_seconds"] / skfer["ready_processor_seconds"], 2
         ),
     }
 
 
 def fer_imports(environments: dict[str, Environment], work: Path) -> list[dict[str, str]]:
-    """Results of fer's documented imports."""
-    found = []
+    """Return the results of fer's documented imports."""
+    results = []
     for title, peer, statement in FER_IMPORTS:
         if peer not in environments:
             continue
-        done = run_python(environments[peer].python, ["-c", statement], work)
-        lines = done.stderr.strip().splitlines()
-        outcome = "works" if done.returncode == 0 else lines[-1].split(" (")[0]
-        found.append({"installed": title, "statement": statement, "outcome": outcome})
-    return found
+        process = run_python(environments[peer].python, ["-c", statement], work)
+        lines = process.stderr.strip().splitlines()
+        outcome = "works" if process.returncode == 0 else lines[-1].split(" (")[0]
+        results.append({"installed": title, "statement": statement, "outcome": outcome})
+    return results
 
 
 def run(arguments: argparse.Namespace) -> dict:
@@ -154,7 +155,7 @@ def run(arguments: argparse.Namespace) -> dict:
     load = os.getloadavg()[0]
     systems: dict[str, dict] = {}
     pythons: dict[str, Path | str] = dict.fromkeys(
-        [name for name in OURS if not arguments.only or name in arguments.only], sys.executable
+        [name for name in SKFER if not arguments.only or name in arguments.only], sys.executable
     )
     own_version = version("skfer")
     about = {name: {"version": own_version} for name in pythons}
@@ -165,7 +166,7 @@ def run(arguments: argparse.Namespace) -> dict:
         environment = Environment(peer, work)
         print(f"installing {peer.name} ...", flush=True)
         try:
-            environment.make()
+            environment.create()
         except subprocess.CalledProcessError as error:
             reason = (error.stderr.strip().splitlines() or ["pip failed"])[-1]
             systems |= {name: {"error": reason, "version": ""} for name in peer.systems}
@@ -176,23 +177,23 @@ def run(arguments: argparse.Namespace) -> dict:
             about[name] = {"version": environment.version()}
             if peer.note:
                 about[name]["note"] = peer.note
-            if not environment.carries_weights():
+            if not environment.contains_weights():
                 about[name]["weights"] = "it contains no weights and downloads them"
     rounds: dict[str, list[dict]] = {name: [] for name in pythons}
     for turn in range(arguments.rounds):
         for name, python in pythons.items():
             if rounds[name] and "error" in rounds[name][0]:
                 continue
-            found = run_system(name, python, work, arguments.pipeline, turn > 0)
-            rounds[name].append(found)
-            print(f"round {turn + 1}, {name}: {summary(found)}", flush=True)
-    for name, found in rounds.items():
-        systems[name] = about[name] | merged(found)
+            row = run_system(name, python, work, arguments.pipeline, turn > 0)
+            rounds[name].append(row)
+            print(f"round {turn + 1}, {name}: {summary(row)}", flush=True)
+    for name, rows in rounds.items():
+        systems[name] = about[name] | merge_rounds(rows)
         if "error" not in systems[name]:
             systems[name]["import_seconds"] = import_seconds(name, pythons[name], work)
         else:
-            why = [about[name][key] for key in ("note", "weights") if key in about[name]]
-            systems[name]["error"] = "; ".join([systems[name]["error"], *why])
+            notes = [about[name][key] for key in ("note", "weights") if key in about[name]]
+            systems[name]["error"] = "; ".join([systems[name]["error"], *notes])
     return {
         "images": n_images,
         "rounds": arguments.rounds,
@@ -204,14 +205,14 @@ def run(arguments: argparse.Namespace) -> dict:
     }
 
 
-def summary(found: dict) -> str:
-    if "error" in found:
-        return found["error"]
-    accuracy = f"accuracy {found['accuracy']:.3f}, " if "accuracy" in found else ""
+def summary(row: dict) -> str:
+    if "error" in row:
+        return row["error"]
+    accuracy = f"accuracy {row['accuracy']:.3f}, " if "accuracy" in row else ""
     return (
-        f"{accuracy}one face {1000 * found['one_face_seconds']:.2f} ms, "
-        f"own call {1000 * found['own_call_seconds']:.2f} ms, "
-        f"{found['faces_a_second']:.0f} faces a second, photo {found.get('photo', '-')}"
+        f"{accuracy}one face {1000 * row['one_face_seconds']:.2f} ms, "
+        f"own call {1000 * row['own_call_seconds']:.2f} ms, "
+        f"{row['faces_a_second']:.0f} faces per second, photo {row.get('photo', '-')}"
     )
 
 
@@ -235,8 +236,8 @@ def main() -> None:
     result = run(arguments)
     print("\n" + table(result) + "\n")
     for name, others in result["ratios_to_fer"].items():
-        for other, found in others.items():
-            print(f"{name} to {other}: {found}")
+        for other, row in others.items():
+            print(f"{name} to {other}: {row}")
     for failure in failures(result):
         print(f"failed: {failure}")
     if result["load_before"] > 0.5:

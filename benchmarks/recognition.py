@@ -29,30 +29,30 @@ from skfer import recognize
 from skfer.datasets import make_faces
 
 WANTED = 3.0
-# In a batch, the network adds the same numbers in another order.
+# A batch changes the order of sums in the network.
 TOLERANCE = 1e-4
 
 
 def write_photos(folder: Path, photos: list[np.ndarray], n_photos: int, side: int) -> None:
     """Write a number of photos with this longer side, repeated if there are too few."""
-    for place in range(n_photos):
-        photo = photos[place % len(photos)]
+    for index in range(n_photos):
+        photo = photos[index % len(photos)]
         scale = side / max(photo.shape[:2])
         resized = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(folder / f"{place:04d}.jpg"), resized)
+        cv2.imwrite(str(folder / f"{index:04d}.jpg"), resized)
 
 
 def frames(video: str) -> list[np.ndarray]:
     capture = cv2.VideoCapture(video)
-    found = []
-    while (read := capture.read())[0]:
-        found.append(read[1])
-    return found
+    images = []
+    while (result := capture.read())[0]:
+        images.append(result[1])
+    return images
 
 
 def scenes(n_photos: int) -> list[np.ndarray]:
-    drawn = make_faces(n_photos, scene=True, random_state=0).images
-    return [cv2.cvtColor(scene, cv2.COLOR_RGB2BGR) for scene in drawn]
+    images = make_faces(n_photos, scene=True, random_state=0).images
+    return [cv2.cvtColor(scene, cv2.COLOR_RGB2BGR) for scene in images]
 
 
 def seconds(function, *arguments) -> tuple[float, pd.DataFrame]:
@@ -87,22 +87,22 @@ def build_detector(name: str | None, file: str | None):
 
 
 def measure(folder: Path, rounds: int, pipeline, detector) -> dict:
-    """Measure in alternation; return seconds and ratio. The results must be equal."""
+    """Measure both in alternation and return the seconds and the ratio."""
     paths = sorted(folder.iterdir())
-    one_by_one(paths[:2], pipeline, detector)  # what only the first call has to do
-    alone, at_once = [], []
+    one_by_one(paths[:2], pipeline, detector)  # warm-up
+    single, batch = [], []
     for _ in range(rounds):
         slow, expected = seconds(one_by_one, paths, pipeline, detector)
-        fast, found = seconds(together, folder, pipeline, detector)
-        pd.testing.assert_frame_equal(expected, found, rtol=TOLERANCE, atol=TOLERANCE)
-        alone.append(slow)
-        at_once.append(fast)
-    ratios = [slow / fast for slow, fast in zip(alone, at_once, strict=True)]
+        fast, table = seconds(together, folder, pipeline, detector)
+        pd.testing.assert_frame_equal(expected, table, rtol=TOLERANCE, atol=TOLERANCE)
+        single.append(slow)
+        batch.append(fast)
+    ratios = [slow / fast for slow, fast in zip(single, batch, strict=True)]
     return {
-        "faces": int(found["expression"].notna().sum()),
+        "faces": int(table["expression"].notna().sum()),
         "seconds": {
-            "together": round(statistics.median(at_once), 3),
-            "one by one": round(statistics.median(alone), 3),
+            "together": round(statistics.median(batch), 3),
+            "one by one": round(statistics.median(single), 3),
         },
         "ratio": round(statistics.median(ratios), 2),
     }
@@ -128,12 +128,12 @@ def main() -> None:
     for side in arguments.sides:
         with tempfile.TemporaryDirectory() as name:
             write_photos(Path(name), photos, arguments.photos, side)
-            sides[side] = found = measure(Path(name), arguments.rounds, pipeline, detector)
+            sides[side] = row = measure(Path(name), arguments.rounds, pipeline, detector)
         print(
-            f"{arguments.photos} photos of {side} pixels with {found['faces']} faces: "
-            f"{found['seconds']['together']:.2f} s together, "
-            f"{found['seconds']['one by one']:.2f} s one by one, the same answers: "
-            f"{found['ratio']:.2f} times as fast (wanted >= {WANTED})"
+            f"{arguments.photos} photos of {side} pixels with {row['faces']} faces: "
+            f"{row['seconds']['together']:.2f} s together, "
+            f"{row['seconds']['one by one']:.2f} s one by one: "
+            f"{row['ratio']:.2f} times as fast (wanted >= {WANTED})"
         )
     _results.write(
         "recognition",
@@ -141,7 +141,7 @@ def main() -> None:
             "photos": arguments.photos,
             "source": "video frames" if arguments.video else "drawn scenes",
             "detector": "yunet" if arguments.yunet else arguments.detector,
-            "longer side": {str(side): found for side, found in sides.items()},
+            "longer side": {str(side): row for side, row in sides.items()},
             "rounds": arguments.rounds,
             "versions": _results.versions(),
         },

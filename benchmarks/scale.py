@@ -27,9 +27,10 @@ from pathlib import Path
 N_CROPS = 1_000_000
 N_FILES = (1_000, 10_000, 100_000)
 STEPS = 200
-DISTINCT = 100  # photos that are drawn; all others are copies of them
-CANDIDATES, SECONDS_A_CANDIDATE = 4, 30
-WANTED = {"peak of crops": 4000, "files": 200, "ratio": 1.0}  # MB, MB more or less, n_jobs 2 to 1
+DISTINCT = 100  # different photos, which are repeated
+CANDIDATES, CANDIDATE_SECONDS = 4, 30
+# Peak in MB, difference of peaks in MB, time of n_jobs=2 relative to n_jobs=1.
+WANTED = {"peak of crops": 4000, "files": 200, "ratio": 1.0}
 
 
 def main() -> None:
@@ -58,14 +59,15 @@ def measure(scale: float, only: str | None) -> None:
             result["files"] = [in_process("files", folder, size) for size in sizes]
         print(table(result["files"]), flush=True)
     if only in (None, "search"):
-        result["search"] = in_process("search", SECONDS_A_CANDIDATE * scale)
+        result["search"] = in_process("search", CANDIDATE_SECONDS * scale)
     result["minutes"] = round((time.perf_counter() - start) / 60, 1)
 
-    import _results  # imports Keras, of which the cases' processes must not be children
+    # Imported late, since the processes of the cases must not inherit the memory of Keras.
+    import _results
 
     result["versions"] = _results.versions()
     print(verdict(result))
-    print(_results.line_of(result["versions"]))
+    print(_results.format_versions(result["versions"]))
     if scale == 1 and only is None:
         _results.write("scale", result)
 
@@ -73,16 +75,16 @@ def measure(scale: float, only: str | None) -> None:
 def in_process(name: str, *values: object) -> dict:
     """Run a case in its own process and return its result."""
     command = [sys.executable, __file__, "--case", name, *map(str, values)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def peak_megabytes() -> int:
-    """Peak of this process; ``ru_maxrss`` would include that of its parent."""
+    """Return the peak memory of this process; ``ru_maxrss`` would include that of its parent."""
     return int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) // 1000
 
 
-def timed(function: Callable[[], object]) -> float:
+def time_call(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return round(time.perf_counter() - start, 2)
@@ -114,15 +116,15 @@ def crops(n: str) -> dict:
     labels = np.arange(int(n)) % 7
     model = classifier(callbacks=[stop_after(STEPS)])
     row = {"images": int(n), "megabytes_of_images": images.nbytes // 10**6}
-    row["fit_seconds"] = timed(lambda: model.fit(images, labels))
+    row["fit_seconds"] = time_call(lambda: model.fit(images, labels))
     row["fit_peak_megabytes"] = peak_megabytes()
-    row["predict_seconds"] = timed(lambda: model.predict(images))
+    row["predict_seconds"] = time_call(lambda: model.predict(images))
     row["predict_peak_megabytes"] = peak_megabytes()
     return row
 
 
 def draw(folder: str, n: str) -> dict:
-    """Write photos with a face in each."""
+    """Write photos with one face each."""
     import cv2
 
     from skfer.datasets import make_faces
@@ -154,13 +156,13 @@ def files(folder: str, n: str) -> dict:
         ("classifier", classifier().fit(faces.images, faces.labels)),
     ]
     pipeline = Pipeline(steps)
-    pipeline.predict(paths[:64])  # the graph is compiled
+    pipeline.predict(paths[:64])  # compiles the graph
     row = {"images": int(n)}
-    row["predict_seconds"] = timed(lambda: pipeline.predict(paths))
+    row["predict_seconds"] = time_call(lambda: pipeline.predict(paths))
     row["predict_peak_megabytes"] = peak_megabytes()
     pipeline.set_params(classifier__callbacks=[stop_after(STEPS)])
     labels = np.resize(faces.labels, len(paths))
-    row["fit_seconds"] = timed(lambda: pipeline.fit(paths, labels))
+    row["fit_seconds"] = time_call(lambda: pipeline.fit(paths, labels))
     row["fit_peak_megabytes"] = peak_megabytes()
     return row
 
@@ -176,8 +178,8 @@ def search(seconds: str) -> dict:
     X, y = make_faces(1000, return_X_y=True, random_state=0)
     rows = np.arange(len(X))
     model = FacialExpressionClassifier("cnn4", batch_size=64, augment=None, random_state=0)
-    first = timed(lambda: model.set_params(epochs=1).fit(X, y))
-    epoch = (timed(lambda: model.set_params(epochs=3).fit(X, y)) - first) / 2
+    first = time_call(lambda: model.set_params(epochs=1).fit(X, y))
+    epoch = (time_call(lambda: model.set_params(epochs=3).fit(X, y)) - first) / 2
     model.set_params(epochs=max(1, round(float(seconds) / max(epoch, 0.1))))
     row: dict = {"candidates": CANDIDATES, "epochs": model.epochs}
     rates = [1e-4 * 2**step for step in range(CANDIDATES)]
@@ -191,7 +193,7 @@ def search(seconds: str) -> dict:
             n_jobs=n_jobs,
             error_score="raise",
         )
-        row[f"seconds_{n_jobs}"] = timed(lambda grid=grid: grid.fit(X, y))
+        row[f"seconds_{n_jobs}"] = time_call(lambda grid=grid: grid.fit(X, y))
         scores.append(grid.cv_results_["mean_test_score"].round(4).tolist())
     row["ratio"] = round(row["seconds_2"] / row["seconds_1"], 3)
     row["scores_of_1_and_2"] = scores
@@ -213,18 +215,18 @@ def table(rows: list[dict]) -> str:
     ]
     for row in rows:
         cells = [f"{row['images']:10}"]
-        for what, width in (("predict", 10), ("fit", 8)):
-            seconds = row[f"{what}_seconds"]
+        for name, width in (("predict", 10), ("fit", 8)):
+            seconds = row[f"{name}_seconds"]
             cells += [
                 f"{seconds:{width}.1f} {1e3 * seconds / row['images']:9.2f}",
-                f"{row[f'{what}_peak_megabytes']:8}",
+                f"{row[f'{name}_peak_megabytes']:8}",
             ]
         lines.append(" ".join(cells))
     return "\n".join(lines)
 
 
 def verdict(result: dict) -> str:
-    """Return the wanted and the measured figures."""
+    """Format the measured and the wanted figures."""
     lines = []
     if "crops" in result:
         (row,) = result["crops"]
@@ -249,7 +251,7 @@ def verdict(result: dict) -> str:
         )
     lines.append(f"{result['minutes']} minutes in all")
     if result["load_before"] > 0.5:
-        lines.append(f"not alone: the load was {result['load_before']} before; times may be off")
+        lines.append(f"The load before was {result['load_before']}; times may be wrong.")
     return "\n".join(lines)
 
 

@@ -1,14 +1,12 @@
 """Train the systems that skfer reproduces on FER2013, through the Pipeline.
 
     python benchmarks/seed_systems.py --system cnn4 --data fer2013.npz
-
-prints the accuracy on PublicTest with and without the images that are also in Training, beside that
-of the source, and writes it with history and library versions to ``benchmarks/results/``.
-
     python benchmarks/seed_systems.py --all --data fer2013.npz
 
-trains all systems without a result and prints a table. An interrupted run continues from its last
-epoch (``benchmarks/checkpoints/``).
+The first command prints the accuracy on PublicTest with and without the images that are also in
+Training and that of the source, and writes them with history and library versions to
+``benchmarks/results/``. The second trains all systems without a result and prints a table. An
+interrupted run continues from its last epoch (``benchmarks/checkpoints/``).
 
 PublicTest without the images that are also in Training is the validation data (plateaus, early
 stopping), as in the sources. PrivateTest is not in the data.
@@ -33,14 +31,14 @@ from sklearn.pipeline import Pipeline
 from skfer import FacialExpressionClassifier, GrayscaleResizer
 
 NAMES = np.array(["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"])
-# Defaults if a source states nothing: unchanged images, all layers, a constant rate.
-_UNSTATED = {"schedule": None, "augment": None, "fine_tune": {"frozen_epochs": 0}}
+# Used if a source does not state otherwise: no augmentation, all layers, a constant rate.
+_DEFAULTS = {"schedule": None, "augment": None, "fine_tune": {"frozen_epochs": 0}}
 
 
 class EpochLog(keras.callbacks.Callback):
     """Print a line for each epoch and record its time."""
 
-    seconds: list[float] = []  # of the class: a fit uses a copy of its callbacks
+    seconds: list[float] = []  # a class attribute, since a fit copies its callbacks
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.perf_counter()
@@ -52,7 +50,7 @@ class EpochLog(keras.callbacks.Callback):
 
 
 def load_split(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images and labels of Training and PublicTest, of the given classes only."""
+    """Return the images and labels of Training and PublicTest with the given classes."""
     data = np.load(path)
     labels = NAMES[data["target"]]
     known = np.isin(labels, classes)
@@ -63,7 +61,7 @@ def load_split(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[np.ndarr
     }
 
 
-def part_of(split: tuple, n_images: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def sample_images(split: tuple, n_images: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a stratified sample of the images."""
     if n_images is None:
         return split
@@ -77,11 +75,11 @@ def run(
     """Fit one system and measure it."""
     split = load_split(data, system.classes)
     (X, y), (X_test, y_test) = split["Training"], split["PublicTest"]
-    seen = copies(X_test, X)
-    X, y = part_of((X, y), system.n_images, seed)
+    copied = copies(X_test, X)
+    X, y = sample_images((X, y), system.n_images, seed)
     EpochLog.seconds.clear()
     classifier = FacialExpressionClassifier(
-        **_UNSTATED | system.parameters,
+        **_DEFAULTS | system.parameters,
         mixed_precision=mixed_precision,
         random_state=seed,
         checkpoint_dir=CHECKPOINTS,
@@ -91,7 +89,7 @@ def run(
         [("cropper", "passthrough"), ("resizer", GrayscaleResizer(48)), ("classifier", classifier)],
         transform_input=["X_val"],
     )
-    pipeline.fit(X, y, X_val=X_test[~seen], y_val=y_test[~seen])
+    pipeline.fit(X, y, X_val=X_test[~copied], y_val=y_test[~copied])
 
     probabilities = pipeline.predict_proba(X_test)
     correct = pipeline.classes_[probabilities.argmax(axis=1)] == y_test
@@ -107,14 +105,14 @@ def run(
         "images": {
             "Training": len(y),
             "PublicTest": len(y_test),
-            "of them in Training": int(seen.sum()),
+            "of them in Training": int(copied.sum()),
         },
         "epochs": fitted.n_iter_,
         "seconds_per_epoch": round(float(np.median(EpochLog.seconds)), 1),
         "accuracy": round(float(correct.mean()), 4),
-        "accuracy_without_images_in_training": round(float(correct[~seen].mean()), 4),
+        "accuracy_without_images_in_training": round(float(correct[~copied].mean()), 4),
         "accuracy_with_flip": round(float(mirrored.mean()), 4),
-        "accuracy_with_flip_without_images_in_training": round(float(mirrored[~seen].mean()), 4),
+        "accuracy_with_flip_without_images_in_training": round(float(mirrored[~copied].mean()), 4),
         "val_loss": round(float(log_loss(y_test, probabilities)), 4),
         "document": system.document,
         "history": fitted.history_,
@@ -133,12 +131,12 @@ def report(result: dict) -> str:
             f"{result['seconds_per_epoch']} s, seed {result['seed']}",
             f"  PublicTest ({images['PublicTest']} images)            accuracy "
             f"{result['accuracy']:.4f}   val_loss {result['val_loss']:.4f}",
-            f"  without the {images['of them in Training']} that stand in Training  accuracy "
+            f"  without the {images['of them in Training']} that are in Training  accuracy "
             f"{result['accuracy_without_images_in_training']:.4f}",
-            f"  the same with test_time_augmentation='flip'  {result['accuracy_with_flip']:.4f}, "
+            f"  with test_time_augmentation='flip'  {result['accuracy_with_flip']:.4f}, "
             f"{result['accuracy_with_flip_without_images_in_training']:.4f}",
-            f"  the document: {result['document']}",
-            _results.line_of(result["versions"]),
+            f"  source: {result['document']}",
+            _results.format_versions(result["versions"]),
         ]
     )
 

@@ -43,41 +43,41 @@ print(seconds, *{"tensorflow", "keras"}.intersection(sys.modules))
 class Turns(keras.callbacks.Callback):
     """Callback that times epochs and alternates with another fit."""
 
-    def __init__(self, mine: threading.Semaphore, others: threading.Semaphore):
+    def __init__(self, turn: threading.Semaphore, other_turn: threading.Semaphore):
         super().__init__()
-        self.mine, self.others, self.seconds = mine, others, []
+        self.turn, self.other_turn, self.seconds = turn, other_turn, []
 
     def __deepcopy__(self, memo: dict) -> Turns:
-        return self  # skfer trains with copies of its callbacks
+        return self  # skfer copies callbacks before a fit
 
     def run(self, fit: Callable, *args, **kwargs) -> None:
         try:
             fit(*args, **kwargs)
         finally:
-            self.others.release(1000)  # a fit that fails must not leave the other waiting
+            self.other_turn.release(1000)  # a fit that fails must not leave the other waiting
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.mine.acquire()
+        self.turn.acquire()
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds.append(time.perf_counter() - self._start)
-        self.others.release()
+        self.other_turn.release()
 
 
 def time_fits(n_images: int, epochs: int) -> tuple[list[float], list[float]]:
-    """Seconds of each epoch of cnn4 in skfer and in Keras, without the first, which compiles."""
+    """Time each epoch of cnn4 in skfer and in Keras, without the first, which compiles."""
     faces = make_faces(n_images, random_state=0)
     images = faces.images[..., np.newaxis]
     skfer_turn, keras_turn = threading.Semaphore(1), threading.Semaphore(0)
-    ours, theirs = Turns(skfer_turn, keras_turn), Turns(keras_turn, skfer_turn)
+    with_skfer, with_keras = Turns(skfer_turn, keras_turn), Turns(keras_turn, skfer_turn)
     classifier = FacialExpressionClassifier(
         "cnn4",
         epochs=epochs + 1,
         batch_size=64,
         schedule=None,
         augment=None,
-        callbacks=[ours],
+        callbacks=[with_skfer],
         random_state=0,
         verbose=0,
     )
@@ -87,64 +87,64 @@ def time_fits(n_images: int, epochs: int) -> tuple[list[float], list[float]]:
     plain.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     with ThreadPoolExecutor() as pool:
         fits = [
-            pool.submit(ours.run, classifier.fit, images, faces.target),
+            pool.submit(with_skfer.run, classifier.fit, images, faces.target),
             pool.submit(
-                theirs.run,
+                with_keras.run,
                 plain.fit,
                 images,
                 faces.target,
                 batch_size=64,
                 epochs=epochs + 1,
-                callbacks=[theirs],
+                callbacks=[with_keras],
                 verbose=0,
             ),
         ]
     for fit in fits:
         fit.result()
-    return ours.seconds[1:], theirs.seconds[1:]
+    return with_skfer.seconds[1:], with_keras.seconds[1:]
 
 
 def time_predictions(n_images: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds of a prediction of one fitted little_vgg through skfer and through Keras."""
+    """Time predictions of one fitted little_vgg through skfer and through Keras."""
     faces = make_faces(max(n_images, 64), random_state=0)
     classifier = FacialExpressionClassifier("little_vgg", epochs=1, random_state=0)
     network = classifier.fit(faces.images, faces.target).network_
     images = faces.images[:n_images, ..., np.newaxis]
 
-    def ours() -> np.ndarray:
+    def with_skfer() -> np.ndarray:
         return classifier.predict_proba(images)
 
-    def theirs() -> np.ndarray:
+    def with_keras() -> np.ndarray:
         return network.predict(images, verbose=0)
 
-    np.testing.assert_allclose(ours(), theirs(), atol=1e-5)  # and both are compiled
-    pairs = [(seconds_of(ours), seconds_of(theirs)) for _ in range(rounds)]
+    np.testing.assert_allclose(with_skfer(), with_keras(), atol=1e-5)  # also compiles both
+    pairs = [(time_call(with_skfer), time_call(with_keras)) for _ in range(rounds)]
     return tuple(map(list, zip(*pairs, strict=True)))
 
 
-def seconds_of(function: Callable[[], object]) -> float:
+def time_call(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
 
 
 def time_import(rounds: int) -> tuple[list[float], list[str]]:
-    """Seconds of `import skfer` in new processes, and the heavy packages that it imports."""
-    answers = [
+    """Time `import skfer` in new processes; also return the heavy packages that it imports."""
+    outputs = [
         subprocess.run([sys.executable, "-c", IMPORT], check=True, capture_output=True, text=True)
         .stdout.strip()
         .split(" ")
         for _ in range(rounds)
     ]
-    return [float(seconds) for seconds, *_ in answers], answers[0][1:]
+    return [float(seconds) for seconds, *_ in outputs], outputs[0][1:]
 
 
-def compared(times: tuple[list[float], list[float]], wanted: float) -> dict:
-    ours, theirs = times
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+def compare(times: tuple[list[float], list[float]], wanted: float) -> dict:
+    with_skfer, with_keras = times
+    ratios = [a / b for a, b in zip(with_skfer, with_keras, strict=True)]
     return {
-        "skfer_seconds": round(statistics.median(ours), 5),
-        "keras_seconds": round(statistics.median(theirs), 5),
+        "skfer_seconds": round(statistics.median(with_skfer), 5),
+        "keras_seconds": round(statistics.median(with_keras), 5),
         "ratio": round(statistics.median(ratios), 4),
         "ratios_from_to": [round(min(ratios), 4), round(max(ratios), 4)],
         "pairs": len(ratios),
@@ -157,9 +157,9 @@ def run(quick: bool) -> dict:
     rounds = 3 if quick else 8
     imports, heavy = time_import(3 if quick else 5)
     return {
-        "fit": compared(time_fits(640, rounds), WANTED["fit"]),
-        "predict 1": compared(time_predictions(1, 10 * rounds), WANTED["predict 1"]),
-        "predict 512": compared(time_predictions(512, rounds), WANTED["predict 512"]),
+        "fit": compare(time_fits(640, rounds), WANTED["fit"]),
+        "predict 1": compare(time_predictions(1, 10 * rounds), WANTED["predict 1"]),
+        "predict 512": compare(time_predictions(512, rounds), WANTED["predict 512"]),
         "import": {
             "seconds": round(statistics.median(imports), 3),
             "imports_of_tensorflow_and_keras": heavy,
@@ -186,14 +186,12 @@ def report(result: dict) -> str:
             f"{row['ratio']:8.3f}  <= {row['wanted']:<4}   {low:.2f} {high:.2f}"
         )
     row = result["import"]
-    came = ", ".join(row["imports_of_tensorflow_and_keras"]) or "neither tensorflow nor keras"
+    heavy = ", ".join(row["imports_of_tensorflow_and_keras"]) or "neither tensorflow nor keras"
     lines.append(f"{'import skfer':38} {row['seconds']:9.4f} {'':18}  <= {row['wanted']} s")
-    lines.append(f"  loads {came}")
+    lines.append(f"  imports {heavy}")
     if result["load_before"] > 0.5:
-        lines.append(
-            f"  not alone: the load was {result['load_before']} before; figures may be off"
-        )
-    lines.append(_results.line_of(result["versions"]))
+        lines.append(f"  The load before was {result['load_before']}; figures may be wrong.")
+    lines.append(_results.format_versions(result["versions"]))
     return "\n".join(lines)
 
 

@@ -29,47 +29,47 @@ from skimage.data import astronaut
 
 SIDES = (512, 1366, 4032)
 REFERENCE = "import sklearn"
-OURS = "load_pretrained().predict"
+SKFER = "load_pretrained().predict"
 FER = "fer"
 FER_CODE = "import cv2; from fer.fer import FER; FER().detect_emotions(cv2.imread({photo!r}))"
-FORBIDDEN = ("tensorflow", "keras", "scikeras", "matplotlib")
+HEAVY = ("tensorflow", "keras", "scikeras", "matplotlib")
 
 
 def commands(photos: dict[int, str], fer: str | None) -> dict[str, list[str]]:
     """Return the command line of each measured process."""
     shell = [sys.executable, "-c", "from skfer.cli import main; main()"]
-    found = {
+    lines = {
         REFERENCE: [sys.executable, "-c", REFERENCE],
-        OURS: [
+        SKFER: [
             sys.executable,
             "-c",
             f"import skfer; skfer.load_pretrained('fer2013').predict([{photos[512]!r}])",
         ],
     }
-    found |= {f"skfer predict, {side} pixels": [*shell, "predict", photos[side]] for side in SIDES}
-    found["skfer serve"] = [*shell, "serve", "--port"]
+    lines |= {f"skfer predict, {side} pixels": [*shell, "predict", photos[side]] for side in SIDES}
+    lines["skfer serve"] = [*shell, "serve", "--port"]
     if fer:
-        found[FER] = [fer, "-c", FER_CODE.format(photo=photos[512])]
-    return found
+        lines[FER] = [fer, "-c", FER_CODE.format(photo=photos[512])]
+    return lines
 
 
 def run(command: list[str], log: Path) -> dict[str, float]:
     """Return the wall seconds, processor seconds and peak memory of a process."""
-    started = time.perf_counter()
+    start = time.perf_counter()
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment())
-    _, status, used = os.wait4(process.pid, 0)
+    _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{command} ended with {process.returncode}: {log.read_text()[-500:]}")
-    return figures(time.perf_counter() - started, used)
+    return figures(time.perf_counter() - start, usage)
 
 
 def run_server(command: list[str], log: Path) -> dict[str, float]:
     """Return the wall seconds until the server answers, then stop it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    started = time.perf_counter()
+    start = time.perf_counter()
     with log.open("w") as output:
         process = subprocess.Popen(
             [*command, str(port)], stdout=output, stderr=output, env=environment()
@@ -83,18 +83,18 @@ def run_server(command: list[str], log: Path) -> dict[str, float]:
             if process.poll() is not None:
                 raise RuntimeError(f"the server ended: {log.read_text()[-500:]}") from None
             time.sleep(0.01)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - start
     process.kill()
-    _, _, used = os.wait4(process.pid, 0)
+    _, _, usage = os.wait4(process.pid, 0)
     process.returncode = 0
-    return figures(seconds, used)
+    return figures(seconds, usage)
 
 
-def figures(seconds: float, used: resource.struct_rusage) -> dict[str, float]:
+def figures(seconds: float, usage: resource.struct_rusage) -> dict[str, float]:
     return {
         "wall_seconds": seconds,
-        "processor_seconds": used.ru_utime + used.ru_stime,
-        "megabytes": used.ru_maxrss / 1024,
+        "processor_seconds": usage.ru_utime + usage.ru_stime,
+        "megabytes": usage.ru_maxrss / 1024,
     }
 
 
@@ -102,13 +102,15 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONWARNINGS": "ignore", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def imported(command: list[str]) -> list[str]:
+def heavy_imports(command: list[str]) -> list[str]:
     """Return the heavy packages that a prediction imports."""
-    done = subprocess.run(
+    process = subprocess.run(
         [command[0], "-X", "importtime", *command[1:]], capture_output=True, text=True, check=True
     )
-    names = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-    return sorted(names.intersection(FORBIDDEN))
+    names = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in process.stderr.splitlines()
+    }
+    return sorted(names.intersection(HEAVY))
 
 
 def main() -> None:
@@ -128,7 +130,7 @@ def main() -> None:
             photo = cv2.resize(astronaut(), (side, side), interpolation=cv2.INTER_CUBIC)
             cv2.imwrite(photos[side], cv2.cvtColor(photo, cv2.COLOR_RGB2BGR))
         todo = commands(photos, arguments.fer)
-        heavy = imported(todo[OURS])
+        heavy = heavy_imports(todo[SKFER])
         for _ in range(arguments.rounds):
             for name, command in todo.items():
                 start = run_server if name == "skfer serve" else run
@@ -140,17 +142,17 @@ def main() -> None:
     reference = medians[REFERENCE]["processor_seconds"]
     print("| process | wall, s | processor, s | times `import sklearn` | peak memory, MB |")
     print("|---|---:|---:|---:|---:|")
-    for name, found in medians.items():
-        found["processor_ratio"] = round(found["processor_seconds"] / reference, 2)
+    for name, row in medians.items():
+        row["processor_ratio"] = round(row["processor_seconds"] / reference, 2)
         print(
-            f"| {name} | {found['wall_seconds']:.2f} | {found['processor_seconds']:.2f} "
-            f"| {found['processor_ratio']:.2f} | {found['megabytes']:.0f} |"
+            f"| {name} | {row['wall_seconds']:.2f} | {row['processor_seconds']:.2f} "
+            f"| {row['processor_ratio']:.2f} | {row['megabytes']:.0f} |"
         )
     if FER in medians:
-        ratio = medians[OURS]["wall_seconds"] / medians[FER]["wall_seconds"]
-        print(f"wall time of {OURS} to that of fer: {ratio:.2f}")
-    print(f"imports of {OURS}: {', '.join(heavy) or 'none of ' + ', '.join(FORBIDDEN)}")
-    # Imported late, because the peak memory of a process includes that of its parent at its start.
+        ratio = medians[SKFER]["wall_seconds"] / medians[FER]["wall_seconds"]
+        print(f"wall time of {SKFER} to that of fer: {ratio:.2f}")
+    print(f"imports of {SKFER}: {', '.join(heavy) or 'none of ' + ', '.join(HEAVY)}")
+    # Imported late, since the peak memory of a process includes that of its parent at its start.
     import _results
 
     result = {"rounds": arguments.rounds, "load_before": round(load, 1), "imports": heavy}

@@ -59,11 +59,11 @@ FEW = {
 
 
 def data(path: Path, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Half of Training with 7 labels, and the other half and PublicTest with 8."""
+    """Return half of Training with 7 labels, and the other half and PublicTest with 8."""
     faces = load_ferplus(path)
-    seven = load_fer2013(path)
-    place_of = {row: place for place, row in enumerate(np.load(path)["row"])}
-    places = np.array([place_of[row] for row in faces.row])
+    fer2013 = load_fer2013(path)
+    index_of = {row: index for index, row in enumerate(np.load(path)["row"])}
+    indices = np.array([index_of[row] for row in faces.row])
     half, other = train_test_split(
         faces.train_index,
         test_size=0.5,
@@ -74,14 +74,14 @@ def data(path: Path, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     test = faces.public_test_index
     test = test[~copies(faces.images[test], faces.images[faces.train_index])]
     return {
-        "half": (faces.images[half], seven.labels[places[half]]),
+        "half": (faces.images[half], fer2013.labels[indices[half]]),
         "other": (faces.images[other], faces.labels[other]),
         "test": (faces.images[test], faces.labels[test]),
     }
 
 
-def some_of_each(y: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Indices of a number of images of every class."""
+def sample_classes(y: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Return the indices of a number of images of each class."""
     generator = np.random.default_rng(seed)
     return np.concatenate(
         [generator.choice(np.flatnonzero(y == name), n, replace=False) for name in np.unique(y)]
@@ -89,14 +89,16 @@ def some_of_each(y: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 
 def interval(values: list[float]) -> list[float]:
-    """95 % interval of the mean over the samples (Student's t)."""
+    """Return the 95 % interval of the mean over the samples (Student's t)."""
     low, high = stats.t.interval(
         0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
     )
     return [round(float(low), 4), round(float(high), 4)]
 
 
-def few(start: FacialExpressionClassifier | None, seed: int) -> FacialExpressionClassifier:
+def make_classifier(
+    start: FacialExpressionClassifier | None, seed: int
+) -> FacialExpressionClassifier:
     if start is None:
         return FacialExpressionClassifier(**FEW, random_state=seed)
     return FacialExpressionClassifier(
@@ -126,9 +128,9 @@ def main() -> None:
     for size in SIZES:
         scores: dict[str, list[float]] = {"transfer": [], "scratch": []}
         for draw in range(N_DRAWS):
-            chosen = some_of_each(y, size, draw)
+            sample = sample_classes(y, size, draw)
             for name, start in (("transfer", source), ("scratch", None)):
-                classifier = few(start, draw).fit(X[chosen], y[chosen])
+                classifier = make_classifier(start, draw).fit(X[sample], y[sample])
                 score = balanced_accuracy_score(y_test, classifier.predict(X_test))
                 scores[name].append(round(float(score), 4))
         gains = np.subtract(scores["transfer"], scores["scratch"]).tolist()
@@ -138,7 +140,7 @@ def main() -> None:
         }
         rows.append(row)
         print(
-            f"{size:4} images a class: transfer {np.mean(scores['transfer']):.3f} "
+            f"{size:4} images per class: transfer {np.mean(scores['transfer']):.3f} "
             f"{row['transfer_interval']}, scratch {np.mean(scores['scratch']):.3f} "
             f"{row['scratch_interval']}, gain {np.mean(gains):+.3f} {row['gain_interval']}",
             flush=True,

@@ -5,7 +5,7 @@
 It starts ``skfer serve`` in its own process and runs in sequence: the largest allowed photos with
 every detector, ten harmful files at once, a hundred slow clients, and SIGTERM during work. Another
 client sends an ordinary photo twice a second. Peak memory of the server with its child processes
-above idle, the answers to the other client, and remaining temporary files are written to
+above idle, the responses to the other client, and remaining temporary files are written to
 ``benchmarks/results/web_attacks.json``. With ``--before``, an ordinary photo is also sent to a
 server of that checkout in alternation, for wall-clock and processor time of both.
 
@@ -55,7 +55,7 @@ def jpeg(image: np.ndarray, **options: object) -> bytes:
     return file.getvalue()
 
 
-def tiled(side: int, face_side: int) -> np.ndarray:
+def tile_faces(side: int, face_side: int) -> np.ndarray:
     """Return a square image with many faces."""
     face = cv2.resize(astronaut()[40:200, 150:310], (face_side, face_side))
     count = side // face_side + 1
@@ -63,7 +63,7 @@ def tiled(side: int, face_side: int) -> np.ndarray:
 
 
 def largest_photos() -> dict[str, bytes]:
-    """Photos of nearly 50 million pixels: few faces, many faces, and a format that needs memory."""
+    """Return photos of nearly 50 million pixels: one face, many faces, and a PNG with alpha."""
     portrait = cv2.resize(astronaut(), (7070, 7070), interpolation=cv2.INTER_CUBIC)
     alpha = np.dstack([portrait, np.full((7070, 7070), 255, np.uint8)])
     png = io.BytesIO()
@@ -73,7 +73,7 @@ def largest_photos() -> dict[str, bytes]:
     photos = {
         "JPEG of one face": jpeg(portrait, quality=80),
         "progressive JPEG of 400 faces": jpeg(
-            tiled(7070, 350), quality=60, progressive=True, subsampling=0
+            tile_faces(7070, 350), quality=60, progressive=True, subsampling=0
         ),
         "PNG with alpha": png.getvalue(),
     }
@@ -93,8 +93,8 @@ def _png(width: int, height: int, depth: int, color: int, rest: bytes) -> bytes:
 
 
 def bombs(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """Write ten small files that declare or unpack to much; return their names and paths."""
-    from _videos import countless_samples, hidden_frames
+    """Return ten small files that declare or unpack to large sizes, with their routes."""
+    from _videos import write_declared_samples, write_hidden_frames
 
     photo = jpeg(astronaut())
     sof = photo.index(b"\xff\xc0")
@@ -106,8 +106,8 @@ def bombs(folder: Path) -> dict[str, tuple[str, bytes]]:
     pages = [Image.new("RGB", (16_000, 3000), color) for color in ("red", "blue")]
     webp = io.BytesIO()
     pages[0].save(webp, "WEBP", lossless=True, save_all=True, append_images=pages[1:])
-    many_samples = countless_samples(folder / "samples.mp4", 89_000_000)
-    hidden = hidden_frames(folder / "hidden.webm", 40_000)
+    many_samples = write_declared_samples(folder / "samples.mp4", 89_000_000)
+    hidden = write_hidden_frames(folder / "hidden.webm", 40_000)
     return {
         "PNG of 30,000 x 30,000 by its header": (
             RECOGNIZE,
@@ -136,26 +136,26 @@ def bombs(folder: Path) -> dict[str, tuple[str, bytes]]:
         "WebP of two frames of 48 million pixels": (RECOGNIZE, webp.getvalue()),
         "MP4 of 89 million samples": (VIDEO, Path(many_samples).read_bytes()),
         "WebM of frames that are never shown": (VIDEO, Path(hidden).read_bytes()),
-        "the same again": (VIDEO, Path(hidden).read_bytes()),
+        "the same WebM": (VIDEO, Path(hidden).read_bytes()),
     }
 
 
-class Watch:
-    """Record memory of the server with its children, and answers to another client."""
+class Monitor:
+    """Record the memory of the server with its children, and responses to another client."""
 
-    def __init__(self, place: str, pid: int, idle: float):
-        self.place, self.process, self.idle = place, psutil.Process(pid), idle
+    def __init__(self, host: str, pid: int, idle: float):
+        self.host, self.process, self.idle = host, psutil.Process(pid), idle
         self.photo = jpeg(cv2.resize(astronaut(), (512, 512)))
         self.peak = 0.0
         self.statuses: collections.Counter[int] = collections.Counter()
         self.slowest = collections.defaultdict(float)
         self._end = threading.Event()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Monitor:
         self._threads = [
-            threading.Thread(target=self._memory),
-            threading.Thread(target=self._ask, args=(RECOGNIZE, self.photo)),
-            threading.Thread(target=self._ask, args=("/api/v1/health", None)),
+            threading.Thread(target=self._measure_memory),
+            threading.Thread(target=self._send_requests, args=(RECOGNIZE, self.photo)),
+            threading.Thread(target=self._send_requests, args=("/api/v1/health", None)),
         ]
         for thread in self._threads:
             thread.start()
@@ -166,14 +166,14 @@ class Watch:
         for thread in self._threads:
             thread.join()
 
-    def _memory(self) -> None:
+    def _measure_memory(self) -> None:
         while not self._end.wait(0.1):
             self.peak = max(self.peak, megabytes(self.process))
 
-    def _ask(self, path: str, body: bytes | None) -> None:
+    def _send_requests(self, path: str, body: bytes | None) -> None:
         while not self._end.wait(0.5):
             try:
-                status, seconds, _ = send(self.place, path, body)
+                status, seconds, _ = send(self.host, path, body)
             except OSError:
                 status, seconds = 0, 0.0
             name = "health" if body is None else str(status)
@@ -191,41 +191,41 @@ class Watch:
 
 
 def megabytes(process: psutil.Process) -> float:
-    """Memory of a process and its children, with shared pages counted once."""
+    """Return the memory of a process and its children, with shared pages counted once."""
     total = 0.0
-    for one in [process, *process.children(recursive=True)]:
+    for part in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.Error, OSError):
-            text = Path(f"/proc/{one.pid}/smaps_rollup").read_text()
+            text = Path(f"/proc/{part.pid}/smaps_rollup").read_text()
             total += int(text.split("\nPss:")[1].split()[0]) / 1e3
     return total
 
 
-def at_once(place: str, requests: list[tuple[str, bytes]]) -> list[dict]:
-    """Answers to simultaneous requests."""
-    answers: list[dict] = [{} for _ in requests]
+def send_together(host: str, requests: list[tuple[str, bytes]]) -> list[dict]:
+    """Send simultaneous requests and return the status and the seconds of each."""
+    responses: list[dict] = [{} for _ in requests]
 
-    def ask(number: int, path: str, body: bytes) -> None:
+    def send_one(number: int, path: str, body: bytes) -> None:
         try:
-            status, seconds, _ = send(place, path, body)
+            status, seconds, _ = send(host, path, body)
         except OSError as error:
             status, seconds = type(error).__name__, 0.0
-        answers[number] = {"status": status, "seconds": round(seconds, 2)}
+        responses[number] = {"status": status, "seconds": round(seconds, 2)}
 
     threads = [
-        threading.Thread(target=ask, args=(number, *request))
+        threading.Thread(target=send_one, args=(number, *request))
         for number, request in enumerate(requests)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return answers
+    return responses
 
 
 @contextlib.contextmanager
-def slow_clients(place: str, count: int) -> Iterator[list[socket.socket]]:
+def slow_clients(host: str, count: int) -> Iterator[list[socket.socket]]:
     """Run clients that send one byte a second of a header, photo or video, or nothing."""
-    host, port = place.split(":")
+    name, port = host.split(":")
     starts = [
         b"POST /api/v1/recognize HTTP/1.1\r\nX-Slow: ",
         b"POST /api/v1/recognize HTTP/1.1\r\nHost: %s\r\nContent-Length: 20000000\r\n\r\n",
@@ -237,9 +237,9 @@ def slow_clients(place: str, count: int) -> Iterator[list[socket.socket]]:
     with contextlib.ExitStack() as stack:
         clients = []
         for number in range(count):
-            client = stack.enter_context(socket.create_connection((host, int(port)), 10))
+            client = stack.enter_context(socket.create_connection((name, int(port)), 10))
             start = starts[number % len(starts)]
-            client.sendall(start.replace(b"%s", place.encode()))
+            client.sendall(start.replace(b"%s", host.encode()))
             if number % len(starts) == 1:
                 client.sendall(bytes(500_000))
             clients.append(client)
@@ -260,8 +260,8 @@ def slow_clients(place: str, count: int) -> Iterator[list[socket.socket]]:
             thread.join()
 
 
-def still_open(clients: list[socket.socket]) -> int:
-    """Number of connections that the server has not closed."""
+def count_open(clients: list[socket.socket]) -> int:
+    """Count the connections that the server has not closed."""
     count = 0
     for client in clients:
         client.setblocking(False)
@@ -274,53 +274,53 @@ def still_open(clients: list[socket.socket]) -> int:
     return count
 
 
-def attacked(place: str, pid: int, scratch: Path) -> dict:
-    """Results of all attacks except the last one."""
+def run_attacks(host: str, pid: int, scratch: Path) -> dict:
+    """Run all attacks except SIGTERM."""
     process, photo = psutil.Process(pid), jpeg(astronaut())
     detectors = ["haar", "mtcnn", "yunet"]
     ready = []
     for name in detectors:
-        status, _, _ = send(place, f"{RECOGNIZE}?detector={name}", photo)
+        status, _, _ = send(host, f"{RECOGNIZE}?detector={name}", photo)
         if status == 200:
             ready.append(name)
     for _ in range(20):
-        send(place, RECOGNIZE, photo)
+        send(host, RECOGNIZE, photo)
     time.sleep(3)
     idle = megabytes(process)
     result: dict = {"detectors": ready, "megabytes_idle": round(idle, 1), "largest_photos": {}}
     for kind, data in largest_photos().items():
         for name in ready:
-            with Watch(place, pid, idle) as watch:
-                # Two, as many as are processed at once.
-                answers = at_once(place, [(f"{RECOGNIZE}?detector={name}", data)] * 2)
+            with Monitor(host, pid, idle) as monitor:
+                # The server processes two requests at once.
+                responses = send_together(host, [(f"{RECOGNIZE}?detector={name}", data)] * 2)
                 time.sleep(1)
-            found = {"answers": answers} | watch.result()
-            result["largest_photos"][f"{kind}, {name}"] = found
-            print(kind, name, found, flush=True)
+            row = {"answers": responses} | monitor.result()
+            result["largest_photos"][f"{kind}, {name}"] = row
+            print(kind, name, row, flush=True)
     files = bombs(scratch)
-    with Watch(place, pid, idle) as watch:
-        answers = at_once(place, list(files.values()))
-        # Repeat those that were refused because of the others.
-        alone = {
-            name: at_once(place, [files[name]])[0]
-            for name, answer in zip(files, answers, strict=True)
-            if answer["status"] == 429
+    with Monitor(host, pid, idle) as monitor:
+        responses = send_together(host, list(files.values()))
+        # Repeat requests that were refused because of the others.
+        repeated = {
+            name: send_together(host, [files[name]])[0]
+            for name, response in zip(files, responses, strict=True)
+            if response["status"] == 429
         }
         time.sleep(1)
-    found = dict(zip(files, answers, strict=True)) | alone
-    result["bombs"] = {"at_once": answers, "answers": found} | watch.result()
+    final = dict(zip(files, responses, strict=True)) | repeated
+    result["bombs"] = {"at_once": responses, "answers": final} | monitor.result()
     print("bombs", result["bombs"], flush=True)
-    with slow_clients(place, SLOW_CLIENTS) as clients, Watch(place, pid, idle) as watch:
+    with slow_clients(host, SLOW_CLIENTS) as clients, Monitor(host, pid, idle) as monitor:
         time.sleep(SLOW_SECONDS)
-        left = still_open(clients)
-    result["slow_clients"] = {"clients": SLOW_CLIENTS, "open_at_the_end": left} | watch.result()
+        n_open = count_open(clients)
+    result["slow_clients"] = {"clients": SLOW_CLIENTS, "open_at_the_end": n_open} | monitor.result()
     print("slow clients", result["slow_clients"], flush=True)
     time.sleep(3)
     result["megabytes_after"] = round(megabytes(process), 1)
     return result
 
 
-def ended(scratch: Path, temporary: Path) -> dict:
+def send_sigterm(scratch: Path, temporary: Path) -> dict:
     """Send SIGTERM while two large photos, or a photo and a video, are processed."""
     results = {}
     photo = largest_photos()["JPEG of one face"]
@@ -329,19 +329,19 @@ def ended(scratch: Path, temporary: Path) -> dict:
         "two photos": [(RECOGNIZE, photo)] * 2,
         "photo and video": [(RECOGNIZE, photo), video],
     }.items():
-        with server(environment={"TMPDIR": str(temporary)}) as (place, process):
+        with server(environment={"TMPDIR": str(temporary)}) as (host, process):
             children = psutil.Process(process.pid).children(recursive=True)
-            work = threading.Thread(target=at_once, args=(place, requests))
+            work = threading.Thread(target=send_together, args=(host, requests))
             work.start()
             time.sleep(0.7)
             children += psutil.Process(process.pid).children(recursive=True)
-            began = time.monotonic()
+            start = time.monotonic()
             process.send_signal(signal.SIGTERM)
             process.wait(60)
-            seconds = time.monotonic() - began
+            seconds = time.monotonic() - start
             work.join()
             time.sleep(0.5)
-            alive = [one.pid for one in set(children) if one.is_running()]
+            alive = [child.pid for child in set(children) if child.is_running()]
             results[name] = {
                 "exit_status": process.returncode,
                 "seconds": round(seconds, 2),
@@ -353,20 +353,20 @@ def ended(scratch: Path, temporary: Path) -> dict:
 
 
 def latency(before: Path, n_requests: int) -> dict:
-    """Wall-clock and processor time of an ordinary photo with both checkouts in alternation."""
+    """Measure wall-clock and processor time of a photo with both checkouts in alternation."""
     photo = jpeg(astronaut(), quality=90)
     seconds: dict[str, list[float]] = {"before": [], "after": []}
     cpu: dict[str, list[float]] = {"before": [], "after": []}
     with server(checkout=before) as old, server() as new:
         servers = {"before": old, "after": new}
         for number in range(n_requests + 20):
-            for name, (place, process) in servers.items():
-                began = _cpu_seconds(process.pid)
-                status, took, _ = send(place, RECOGNIZE, photo)
+            for name, (host, process) in servers.items():
+                start = _cpu_seconds(process.pid)
+                status, wall_seconds, _ = send(host, RECOGNIZE, photo)
                 assert status == 200
                 if number >= 20:  # the first ones fill caches
-                    seconds[name].append(took)
-                    cpu[name].append(_cpu_seconds(process.pid) - began)
+                    seconds[name].append(wall_seconds)
+                    cpu[name].append(_cpu_seconds(process.pid) - start)
     result: dict = {"requests": n_requests}
     for name in servers:
         result[name] = {
@@ -380,11 +380,11 @@ def latency(before: Path, n_requests: int) -> dict:
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Processor time of a process and its living children."""
+    """Return the processor time of a process and its living children."""
     process, total = psutil.Process(pid), 0.0
-    for one in [process, *process.children(recursive=True)]:
+    for part in [process, *process.children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
-            times = one.cpu_times()
+            times = part.cpu_times()
             total += times.user + times.system
     return total
 
@@ -404,7 +404,7 @@ def main() -> None:
         if arguments.only in (None, "attacks"):
             parts["attacks"] = lambda: _attacks(scratch, temporary, cache)
         if arguments.only in (None, "sigterm"):
-            parts["sigterm"] = lambda: ended(scratch, temporary)
+            parts["sigterm"] = lambda: send_sigterm(scratch, temporary)
         if arguments.before and arguments.only in (None, "latency"):
             parts["latency"] = lambda: latency(arguments.before.resolve(), arguments.requests)
         for name, part in parts.items():
@@ -412,22 +412,22 @@ def main() -> None:
             print(name, result[name], flush=True)
     result["versions"] = _results.versions()
     _results.write("web_attacks", result)
-    _judge(result)
+    _print_summary(result)
 
 
 def _attacks(scratch: Path, temporary: Path, cache: Path) -> dict:
-    known = Path(os.environ.get("SKFER_DATA", ".")) / "models/face_detection_yunet_2026may.onnx"
-    if known.exists():
+    yunet = Path(os.environ.get("SKFER_DATA", ".")) / "models/face_detection_yunet_2026may.onnx"
+    if yunet.exists():
         (cache / "skfer").mkdir()
-        shutil.copy(known, cache / "skfer")
+        shutil.copy(yunet, cache / "skfer")
     environment = {"TMPDIR": str(temporary), "XDG_CACHE_HOME": str(cache)}
-    with server(environment=environment) as (place, process):
-        result = attacked(place, process.pid, scratch)
+    with server(environment=environment) as (host, process):
+        result = run_attacks(host, process.pid, scratch)
         assert process.poll() is None, "the server died"
     return result | {"temporary_files": sorted(os.listdir(temporary))}
 
 
-def _judge(result: dict) -> None:
+def _print_summary(result: dict) -> None:
     attacks = result.get("attacks", {})
     cases = [*attacks.get("largest_photos", {}).values()]
     cases += [attacks[name] for name in ("bombs", "slow_clients") if name in attacks]
@@ -435,7 +435,7 @@ def _judge(result: dict) -> None:
         memory = max(case["megabytes_above_idle"] for case in cases)
         slowest = max(max(case["slowest_seconds"].values()) for case in cases)
         print(f"memory above idle {memory:.0f} MB, wanted {WANTED_MEGABYTES:g}")
-        print(f"slowest answer to the other client {slowest:.2f} s, wanted {WANTED_SECONDS:g}")
+        print(f"slowest response to the other client {slowest:.2f} s, wanted {WANTED_SECONDS:g}")
         print(f"temporary files: {attacks['temporary_files'] or 'none'}")
     if "latency" in result:
         print(f"latency x{result['latency']['ratio_of_median_ms']}, wanted {WANTED_RATIO:g}")

@@ -2,10 +2,10 @@
 
     python benchmarks/web_load.py
 
-It starts `skfer serve` in its own process, sends photos from several clients until a number of them
-is answered, and then invalid uploads. The number of each status, response times, and the server's
-resident memory before, during and after are written to ``benchmarks/results/web_load.json``. Every
-request and the whole run have a time limit.
+It starts `skfer serve` in its own process and sends a number of photos from several clients, and
+then invalid uploads. The number of each status, response times, and the server's resident memory
+before, during and after are written to ``benchmarks/results/web_load.json``. Every request and the
+whole run have a time limit.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ WANTED_MEGABYTES = 50.0
 WANTED_SECONDS = 2.0
 REQUEST_SECONDS = 30.0
 RUN_SECONDS = 600.0
-NO_ANSWER = 0  # in place of a status
-WARM_UP = 120  # requests after which memory is taken as the start: caches are filled
+NO_RESPONSE = 0  # instead of a status
+WARM_UP = 120  # requests that fill caches before memory is measured
 
 ROOT = Path(__file__).parents[1]
 _SERVER = "import sys; from skfer.cli import main; sys.argv[1:] = {arguments!r}; main()"
@@ -78,36 +78,36 @@ def server(
 
 
 def megabytes(pid: int) -> float:
-    """Resident memory of a process."""
+    """Return the resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def photos() -> list[bytes]:
-    """Drawn scenes, and a real photo in three sizes."""
+    """Return drawn scenes, and a real photo in three sizes."""
     pictures = [*make_faces(6, scene=True, random_state=0).images]
     pictures += [cv2.resize(astronaut(), (side, side)) for side in (256, 512, 1024)]
     return [cv2.imencode(".jpg", np.ascontiguousarray(p[..., ::-1]))[1].tobytes() for p in pictures]
 
 
-def send(place: str, path: str, body: bytes) -> tuple[int, float, float]:
-    """Status, seconds, and the value of Retry-After."""
+def send(host: str, path: str, body: bytes) -> tuple[int, float, float]:
+    """Send a request and return the status, the seconds, and the value of Retry-After."""
     start = time.perf_counter()
-    connection = http.client.HTTPConnection(place, timeout=REQUEST_SECONDS)
+    connection = http.client.HTTPConnection(host, timeout=REQUEST_SECONDS)
     try:
         connection.request("POST", path, body)
-        answer = connection.getresponse()
-        answer.read()
-        again = float(answer.headers.get("Retry-After", 0))
-        return answer.status, time.perf_counter() - start, again
+        response = connection.getresponse()
+        response.read()
+        retry_after = float(response.headers.get("Retry-After", 0))
+        return response.status, time.perf_counter() - start, retry_after
     except TimeoutError:
-        return NO_ANSWER, time.perf_counter() - start, 0.0
+        return NO_RESPONSE, time.perf_counter() - start, 0.0
     finally:
         connection.close()
 
 
-def load(place: str, pid: int, n_requests: int, n_clients: int) -> dict:
-    """Answers to a number of photos from a number of clients at once."""
+def load(host: str, pid: int, n_requests: int, n_clients: int) -> dict:
+    """Send photos from several clients at once and return the figures."""
     bodies, lock, end = photos(), threading.Lock(), time.monotonic() + RUN_SECONDS
     statuses: collections.Counter[int] = collections.Counter()
     seconds: list[float] = []
@@ -121,68 +121,69 @@ def load(place: str, pid: int, n_requests: int, n_clients: int) -> dict:
                 return
             status = 429
             while status == 429 and time.monotonic() < end:
-                status, took, again = send(place, "/api/v1/recognize", bodies[number % len(bodies)])
+                body = bodies[number % len(bodies)]
+                status, duration, retry_after = send(host, "/api/v1/recognize", body)
                 with lock:
                     statuses[status] += 1
-                    seconds.append(took)
-                time.sleep(again)
+                    seconds.append(duration)
+                time.sleep(retry_after)
 
     peak = megabytes(pid)
     start = time.perf_counter()
     clients = [threading.Thread(target=client) for _ in range(n_clients)]
-    for one in clients:
-        one.start()
-    while any(one.is_alive() for one in clients):
+    for thread in clients:
+        thread.start()
+    while any(thread.is_alive() for thread in clients):
         peak = max(peak, megabytes(pid))
         time.sleep(0.05)
-    took = time.perf_counter() - start
+    duration = time.perf_counter() - start
     return {
         "requests": n_requests,
         "clients": n_clients,
         "statuses": {str(status): count for status, count in sorted(statuses.items())},
-        "photos_per_second": round(statuses[200] / took, 1),
+        "photos_per_second": round(statuses[200] / duration, 1),
         "median_seconds": round(float(np.median(seconds)), 3),
         "slowest_of_20_seconds": round(float(np.quantile(seconds, 0.95)), 3),
         "megabytes_at_most": round(peak, 1),
     }
 
 
-def malformed(place: str) -> dict:
-    """Status and seconds of uploads that are not images."""
+def malformed(host: str) -> dict:
+    """Return the status and the seconds of uploads that are not images."""
     jpeg = photos()[-1]
-    # Its header declares 30000 x 30000 pixels.
+    # A PNG whose header declares 30000 x 30000 pixels.
     bomb = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     bomb = bomb[:16] + 2 * (30_000).to_bytes(4, "big") + bomb[24:]
     cases = {
         "truncated JPEG": ("recognize", jpeg[: len(jpeg) // 2]),
         "PNG bomb": ("recognize", bomb),
-        "text": ("recognize", b"To whom it may concern"),
+        "text": ("recognize", b"no image"),
         "nothing": ("recognize", b""),
         "video without frames": ("video", b"\0\0\0\x18ftypisom" + bytes(200)),
     }
-    answers = {name: send(place, f"/api/v1/{path}", body) for name, (path, body) in cases.items()}
-    answers["1 GB"] = _gigabyte(place)
+    responses = {name: send(host, f"/api/v1/{path}", body) for name, (path, body) in cases.items()}
+    responses["1 GB"] = _send_gigabyte(host)
     return {
         name: {"status": status, "seconds": round(seconds, 3)}
-        for name, (status, seconds, _) in answers.items()
+        for name, (status, seconds, _) in responses.items()
     }
 
 
-def _gigabyte(place: str) -> tuple[int, float, float]:
+def _send_gigabyte(host: str) -> tuple[int, float, float]:
     start = time.perf_counter()
-    connection = http.client.HTTPConnection(place, timeout=REQUEST_SECONDS)
+    connection = http.client.HTTPConnection(host, timeout=REQUEST_SECONDS)
     try:
         connection.putrequest("POST", "/api/v1/recognize")
         connection.putheader("Content-Length", str(10**9))
         connection.endheaders()
-        with contextlib.suppress(ConnectionError):  # it stops listening
+        with contextlib.suppress(ConnectionError):  # the server closes the connection
             for _ in range(20):
                 connection.send(bytes(100_000))
                 time.sleep(0.01)
         try:
             status = connection.getresponse().status
         except (ConnectionError, http.client.HTTPException):
-            status = NO_ANSWER  # cut off while it was still being sent
+            status = NO_RESPONSE  # the connection was closed before the response was read
         return status, time.perf_counter() - start, 0.0
     finally:
         connection.close()
@@ -192,16 +193,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--model", help="a .skfer file instead of what comes with the package")
+    parser.add_argument("--model", help="a .skfer file instead of the shipped weights")
     arguments = parser.parse_args()
 
     model = ["--model", arguments.model] if arguments.model else []
-    with server(*model) as (place, process):
+    with server(*model) as (host, process):
         pid = process.pid
-        load(place, pid, WARM_UP, arguments.clients)
+        load(host, pid, WARM_UP, arguments.clients)
         before = megabytes(pid)
-        result = load(place, pid, arguments.requests, arguments.clients)
-        result["malformed"] = malformed(place)
+        result = load(host, pid, arguments.requests, arguments.clients)
+        result["malformed"] = malformed(host)
         time.sleep(2)
         after = megabytes(pid)
         assert process.poll() is None, "the server died"
@@ -212,7 +213,7 @@ def main() -> None:
         if name != "versions":
             print(f"{name}: {value}")
     failed = [status for status in result["statuses"] if status not in ("200", "429")]
-    slow = [name for name, one in result["malformed"].items() if one["seconds"] > WANTED_SECONDS]
+    slow = [name for name, row in result["malformed"].items() if row["seconds"] > WANTED_SECONDS]
     print(
         f"statuses other than 200 and 429: {failed or 'none'}; malformed uploads answered after "
         f"{WANTED_SECONDS:g} s: {slow or 'none'}; memory {after - before:+.0f} MB, wanted within "

@@ -75,12 +75,12 @@ plt.show()
 
 transfer = read("transfer")
 figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-for way in ("transfer", "scratch"):
-    few = [row["images_a_class"] for row in transfer["rows"]]
-    mean = np.array([np.mean(row[way]) for row in transfer["rows"]])
-    low, high = np.array([row[f"{way}_interval"] for row in transfer["rows"]]).T
-    axes.errorbar(few, mean, yerr=[mean - low, high - mean], marker="o", capsize=4, label=way)
-axes.set(xscale="log", xticks=few, xticklabels=few)
+for method in ("transfer", "scratch"):
+    sizes = [row["images_a_class"] for row in transfer["rows"]]
+    mean = np.array([np.mean(row[method]) for row in transfer["rows"]])
+    low, high = np.array([row[f"{method}_interval"] for row in transfer["rows"]]).T
+    axes.errorbar(sizes, mean, yerr=[mean - low, high - mean], marker="o", capsize=4, label=method)
+axes.set(xscale="log", xticks=sizes, xticklabels=sizes)
 axes.set(xlabel="images per class", ylabel=transfer["score"])
 axes.legend()
 plt.show()

@@ -57,9 +57,9 @@ plt.show()
 # `recognize` relative to a loop over the photos.
 
 speed = read("speed")
-for what in ("fit", "predict 1", "predict 512"):
-    row = speed[what]
-    print(f"{what:12} {row['ratio']:.2f} of Keras, {row['pairs']} pairs")
+for name in ("fit", "predict 1", "predict 512"):
+    row = speed[name]
+    print(f"{name:12} {row['ratio']:.2f} of Keras, {row['pairs']} pairs")
 recognition = read("recognition")
 for side, row in recognition["longer side"].items():
     print(f"recognize, {recognition['photos']} photos of {side} pixels: {row['ratio']:.2f}")

@@ -1,4 +1,4 @@
-"""Random changes of small gray images, a whole batch at a time, in NumPy.
+"""Augmentation of batches of small gray images in NumPy.
 
 Each change has a strength, 0 or absent for none:
 
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_MOST_BLUR = 1.2  # pixels
-_MOST_NOISE = 0.08  # share of the pixel range
+_MAX_BLUR = 1.2  # pixels
+_MAX_NOISE = 0.08  # share of the pixel range
 _ERASED_AREA = (0.03, 0.25)
 # Luminance quantisation of the JPEG standard, annex K.
 _JPEG = np.array(
@@ -33,7 +33,7 @@ _JPEG = np.array(
 )
 
 
-def augmented(
+def augment(
     images: np.ndarray,
     targets: np.ndarray,
     random: np.random.Generator,
@@ -58,17 +58,17 @@ def augmented(
         In [0, 1].
     targets : ndarray of float32, shape (n, n_outputs)
     """
-    changed = warped(images, random, size, settings)
-    changed = degraded(changed, random, settings)
-    changed = relit(changed, random, settings)
-    changed = noisy(changed, random, settings.get("noise", 0.0))
-    changed = erased(changed, random, settings.get("erasing", 0.0))
+    changed = _warp(images, random, size, settings)
+    changed = _degrade(changed, random, settings)
+    changed = _change_light(changed, random, settings)
+    changed = _add_noise(changed, random, settings.get("noise", 0.0))
+    changed = _erase(changed, random, settings.get("erasing", 0.0))
     np.clip(changed, 0, 1, out=changed)
-    changed, targets = mixed(changed, targets, random, settings)
+    changed, targets = _mix(changed, targets, random, settings)
     return changed[..., None], targets
 
 
-def warped(
+def _warp(
     images: np.ndarray, random: np.random.Generator, size: int, settings: dict[str, float]
 ) -> np.ndarray:
     """Mirror, rotate, zoom, shear and shift in one bilinear interpolation."""
@@ -104,48 +104,50 @@ def warped(
     return (upper + (lower - upper) * y) * np.float32(1 / 255)
 
 
-def _chosen(n: int, random: np.random.Generator, share: float) -> np.ndarray:
+def _select_rows(n: int, random: np.random.Generator, share: float) -> np.ndarray:
     return np.flatnonzero(random.random(n) < share)
 
 
-def degraded(
+def _degrade(
     images: np.ndarray, random: np.random.Generator, settings: dict[str, float]
 ) -> np.ndarray:
     """Blur, reduce the resolution or compress some of the images."""
     n, size, _ = images.shape
-    rows = _chosen(n, random, settings.get("blur", 0.0))
+    rows = _select_rows(n, random, settings.get("blur", 0.0))
     if len(rows):
-        deviation = random.uniform(0.3, _MOST_BLUR, len(rows))
-        images[rows] = _on_both_axes(images[rows], _gaussian(size, deviation))
-    rows = _chosen(n, random, settings.get("resolution", 0.0))
+        deviation = random.uniform(0.3, _MAX_BLUR, len(rows))
+        images[rows] = _transform_axes(images[rows], _gaussian_matrices(size, deviation))
+    rows = _select_rows(n, random, settings.get("resolution", 0.0))
     if len(rows):
         smaller = random.integers(size // 3, size, len(rows))
-        images[rows] = _on_both_axes(images[rows], np.stack([_reduction(size, s) for s in smaller]))
-    rows = _chosen(n, random, settings.get("jpeg", 0.0))
+        images[rows] = _transform_axes(
+            images[rows], np.stack([_resize_matrix(size, s) for s in smaller])
+        )
+    rows = _select_rows(n, random, settings.get("jpeg", 0.0))
     if len(rows):
-        images[rows] = _compressed(images[rows], random.uniform(8, 60, len(rows)))
+        images[rows] = _compress(images[rows], random.uniform(8, 60, len(rows)))
     return images
 
 
-def _on_both_axes(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+def _transform_axes(images: np.ndarray, matrices: np.ndarray) -> np.ndarray:
     return matrices @ images @ matrices.transpose(0, 2, 1)
 
 
-def _gaussian(size: int, deviation: np.ndarray) -> np.ndarray:
-    """Matrices of a Gaussian filter, one for each image."""
+def _gaussian_matrices(size: int, deviation: np.ndarray) -> np.ndarray:
+    """Return the matrix of a Gaussian filter for each image."""
     distance = np.arange(size)[:, None] - np.arange(size)
     weights = np.exp(-0.5 * (distance / deviation[:, None, None]) ** 2)
     return (weights / weights.sum(axis=2, keepdims=True)).astype(np.float32)
 
 
-def _reduction(size: int, smaller: int) -> np.ndarray:
-    """Matrix that resizes to a smaller side and back, linearly."""
-    down = _triangle(smaller, size)
-    return (_triangle(size, smaller) @ down).astype(np.float32)
+def _resize_matrix(size: int, smaller: int) -> np.ndarray:
+    """Return the matrix that resizes to a smaller side and back, linearly."""
+    down = _interpolation_matrix(smaller, size)
+    return (_interpolation_matrix(size, smaller) @ down).astype(np.float32)
 
 
-def _triangle(target: int, source: int) -> np.ndarray:
-    """Matrix of linear interpolation between two sides, antialiased."""
+def _interpolation_matrix(target: int, source: int) -> np.ndarray:
+    """Return the matrix of linear interpolation between two sides, with antialiasing."""
     scale = source / target
     centre = (np.arange(target) + 0.5) * scale - 0.5
     weights = 1 - np.abs(np.arange(source) - centre[:, None]) / max(scale, 1)
@@ -153,11 +155,11 @@ def _triangle(target: int, source: int) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _compressed(images: np.ndarray, quality: np.ndarray) -> np.ndarray:
+def _compress(images: np.ndarray, quality: np.ndarray) -> np.ndarray:
     """Round the coefficients of 8x8 blocks, as JPEG does."""
     n, size, _ = images.shape
-    place = np.arange(8)
-    cosines = np.cos(np.pi * (2 * place + 1) * place[:, None] / 16) / 2
+    index = np.arange(8)
+    cosines = np.cos(np.pi * (2 * index + 1) * index[:, None] / 16) / 2
     cosines[0] /= np.sqrt(2)
     cosines = cosines.astype(np.float32)
     scale = np.where(quality < 50, 50 / quality, 2 - quality / 50).astype(np.float32)
@@ -168,7 +170,7 @@ def _compressed(images: np.ndarray, quality: np.ndarray) -> np.ndarray:
     return ((blocks + 128) / 255).transpose(0, 1, 3, 2, 4).reshape(n, size, size)
 
 
-def relit(
+def _change_light(
     images: np.ndarray, random: np.random.Generator, settings: dict[str, float]
 ) -> np.ndarray:
     """Change gamma, contrast about the mean and brightness."""
@@ -184,20 +186,20 @@ def relit(
     return mean + (images - mean) * np.exp(draw("contrast")) + draw("brightness")
 
 
-def noisy(images: np.ndarray, random: np.random.Generator, share: float) -> np.ndarray:
+def _add_noise(images: np.ndarray, random: np.random.Generator, share: float) -> np.ndarray:
     """Add Gaussian noise to some of the images."""
-    rows = _chosen(len(images), random, share)
+    rows = _select_rows(len(images), random, share)
     if len(rows):
-        deviation = random.uniform(0, _MOST_NOISE, len(rows)).astype(np.float32)
+        deviation = random.uniform(0, _MAX_NOISE, len(rows)).astype(np.float32)
         noise = random.standard_normal((len(rows), *images.shape[1:]), dtype=np.float32)
         images[rows] += deviation[:, None, None] * noise
     return images
 
 
-def erased(images: np.ndarray, random: np.random.Generator, share: float) -> np.ndarray:
+def _erase(images: np.ndarray, random: np.random.Generator, share: float) -> np.ndarray:
     """Fill a rectangle of some of the images with one gray value."""
     size = images.shape[1]
-    for row in _chosen(len(images), random, share):
+    for row in _select_rows(len(images), random, share):
         area, aspect = random.uniform(*_ERASED_AREA), np.exp(random.uniform(-0.7, 0.7))
         height = min(size, max(1, round(size * np.sqrt(area * aspect))))
         width = min(size, max(1, round(size * np.sqrt(area / aspect))))
@@ -206,7 +208,7 @@ def erased(images: np.ndarray, random: np.random.Generator, share: float) -> np.
     return images
 
 
-def mixed(
+def _mix(
     images: np.ndarray,
     targets: np.ndarray,
     random: np.random.Generator,
@@ -214,18 +216,18 @@ def mixed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mix images of the batch: insert a rectangle of another image, or blend both."""
     n, size, _ = images.shape
-    cut, laid = settings.get("cutmix", 0.0), settings.get("mixup", 0.0)
-    if not cut and not laid:
+    cutmix, mixup = settings.get("cutmix", 0.0), settings.get("mixup", 0.0)
+    if not cutmix and not mixup:
         return images, targets
     kinds, partners = random.random(n), random.permutation(n)
     others, shares = images[partners], np.zeros(n, np.float32)
-    for row in np.flatnonzero(kinds < cut):
+    for row in np.flatnonzero(kinds < cutmix):
         side = int(size * np.sqrt(random.uniform(0, 0.5)))
         top, left = random.integers(size - side + 1, size=2)
         window = (row, slice(top, top + side), slice(left, left + side))
         images[window] = others[window]
         shares[row] = (side / size) ** 2
-    rows = np.flatnonzero((kinds >= cut) & (kinds < cut + laid))
+    rows = np.flatnonzero((kinds >= cutmix) & (kinds < cutmix + mixup))
     shares[rows] = random.beta(0.4, 0.4, len(rows)).astype(np.float32) / 2
     weight = shares[rows, None, None]
     images[rows] = (1 - weight) * images[rows] + weight * others[rows]

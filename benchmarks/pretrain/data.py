@@ -25,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from _rules import copies, without_slips
+from _rules import copies, drop_single_votes
 
 from skfer.datasets import load_fer2013, load_ferplus
 
@@ -37,7 +37,7 @@ def pack(source: Path) -> dict[str, np.ndarray]:
     training = faces.usage == "Training"
     label_names = np.unique(faces.labels)
     has_votes = np.flatnonzero(np.isin(faces.row, voted.row))
-    counts = without_slips(voted.votes)
+    counts = drop_single_votes(voted.votes)
     counts = np.where(counts.any(axis=1, keepdims=True), counts, voted.votes)
     votes = np.zeros((len(faces.images), counts.shape[1]), np.float16)
     votes[has_votes] = counts / counts.sum(axis=1, keepdims=True)

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from train import N_LABELS, N_VOTES, shipped_weights, snapshot_weights, targets_of
+from train import N_LABELS, N_VOTES, make_targets, shipped_weights, snapshot_weights
 
 from skfer import FacialExpressionClassifier
 from skfer._inference._onnx_graph import build_onnx_model
@@ -43,10 +43,10 @@ LICENCE = (
 )
 
 
-def record_of(name: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRecord:
+def make_record(name: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRecord:
     """Describe the weights of one head; figures and checksum come later."""
     names = data["label_names" if name == "fer2013" else "vote_names"]
-    targets = targets_of(data, recipe | {"taught": 0.0})[:, HEADS[name]]
+    targets = make_targets(data, recipe | {"taught": 0.0})[:, HEADS[name]]
     targets = targets[targets.any(axis=1)]
     prior = (targets / targets.sum(axis=1, keepdims=True)).mean(axis=0)
     parameters = recipe.get("network_params", {})
@@ -70,7 +70,7 @@ def record_of(name: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRe
     )
 
 
-def classifier_of(record: WeightsRecord, arrays: list[np.ndarray]) -> FacialExpressionClassifier:
+def make_classifier(record: WeightsRecord, arrays: list[np.ndarray]) -> FacialExpressionClassifier:
     """Build a fitted classifier from the weights of one head."""
     classifier = FacialExpressionClassifier(record.network, **record.parameters)
     classifier.classes_ = np.array(record.classes)
@@ -79,7 +79,7 @@ def classifier_of(record: WeightsRecord, arrays: list[np.ndarray]) -> FacialExpr
     return classifier
 
 
-def measured(
+def measure(
     record: WeightsRecord,
     classifier: FacialExpressionClassifier,
     data: dict[str, np.ndarray],
@@ -95,14 +95,14 @@ def measured(
         proba = classifier.set_params(test_time_augmentation=views).predict_proba(images)
         if views is None:
             temperature = fit_temperature(names[codes[new]], proba[new], labels=names)
-        right = proba.argmax(axis=1) == codes
-        rule = "PublicTest" if views is None else f"PublicTest, test_time_augmentation={views!r}"
-        accuracy[rule] = right.mean()
-        accuracy[f"{rule}, without images in Training"] = right[new].mean()
+        correct = proba.argmax(axis=1) == codes
+        name = "PublicTest" if views is None else f"PublicTest, test_time_augmentation={views!r}"
+        accuracy[name] = correct.mean()
+        accuracy[f"{name}, without images in Training"] = correct[new].mean()
         if record.name == "ferplus":
             majority = paper_majority(all_votes[known])
-            accuracy[f"{rule}, majority as in the FER+ paper"] = right[majority].mean()
-    rounded = {rule: round(float(value), 4) for rule, value in accuracy.items()}
+            accuracy[f"{name}, majority as in the FER+ paper"] = correct[majority].mean()
+    rounded = {name: round(float(value), 4) for name, value in accuracy.items()}
     return record._replace(temperature=round(temperature, 3), accuracy=rounded)
 
 
@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", help='a run with a snapshot, or "shipped" to measure again')
     parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
-    parser.add_argument("--folder", type=Path, required=True, help="where to write the weights")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the weights")
     arguments = parser.parse_args()
     if arguments.run == "shipped":
         recipe, weights = {"network": "mini_resnet", "label_smoothing": 0.1}, shipped_weights()
@@ -122,10 +122,10 @@ def main() -> None:
     records, networks = [], {}
     for name, columns in HEADS.items():
         arrays = [*weights[:-2], weights[-2][:, columns], weights[-1][columns]]
-        record = record_of(name, recipe, data)
+        record = make_record(name, recipe, data)
         record = record._replace(n_weights=sum(array.size for array in arrays))
-        classifier = classifier_of(record, arrays)
-        records.append(measured(record, classifier, data, faces.votes))
+        classifier = make_classifier(record, arrays)
+        records.append(measure(record, classifier, data, faces.votes))
         networks[name] = describe_network(classifier.network_)
         print(name, records[-1].temperature, records[-1].accuracy)
     model = build_onnx_model(networks, half_precision=True)

@@ -26,19 +26,19 @@ def shrink(wide: keras.Model, narrow: keras.Model, images: np.ndarray) -> None:
     """
     group = _groups(wide)
     importance = _importance(wide, group, images)
-    kept = {}
+    channels = {}
     for layer, small in zip(wide.layers, narrow.layers, strict=True):
         key, count = group[id(layer.output)], small.output.shape[-1]
-        every = importance.get(key, np.ones(count))
-        kept[key] = np.sort(np.argsort(-every, kind="stable")[:count])
+        values = importance.get(key, np.ones(count))
+        channels[key] = np.sort(np.argsort(-values, kind="stable")[:count])
     for layer, small in zip(wide.layers, narrow.layers, strict=True):
         if not layer.weights:
             continue
-        read, written = kept[group[id(layer.input)]], kept[group[id(layer.output)]]
+        inputs, outputs = channels[group[id(layer.input)]], channels[group[id(layer.output)]]
         small.set_weights(
             [
                 np.take(
-                    np.take(array, read, axis=-2) if array.ndim > 1 else array, written, axis=-1
+                    np.take(array, inputs, axis=-2) if array.ndim > 1 else array, outputs, axis=-1
                 )
                 for array in layer.get_weights()
             ]
@@ -63,17 +63,17 @@ def _groups(network: keras.Model) -> dict[int, int]:
 def _importance(
     network: keras.Model, group: dict[int, int], images: np.ndarray
 ) -> dict[int, np.ndarray]:
-    """Importance of the channels of every group that a layer with a kernel reads."""
+    """Return the importance of the channels of each group that a layer with a kernel reads."""
     readers = [layer for layer in network.layers if isinstance(layer, _MIXING)]
     activations = keras.Model(network.inputs[0], [layer.input for layer in readers])(images)
-    found: dict[int, np.ndarray] = {}
+    importance: dict[int, np.ndarray] = {}
     for layer, value in zip(readers, activations, strict=True):
         value, kernel = keras.ops.convert_to_numpy(value), layer.get_weights()[0]
         size = np.sqrt(np.square(value).reshape(-1, value.shape[-1]).mean(axis=0))
         norm = np.sqrt(np.square(np.moveaxis(kernel, -2, 0)).reshape(len(size), -1).sum(axis=1))
         key = group[id(layer.input)]
-        found[key] = found.get(key, 0) + size * norm
-    return found
+        importance[key] = importance.get(key, 0) + size * norm
+    return importance
 
 
 def _estimate_statistics(network: keras.Model, images: np.ndarray) -> None:

@@ -14,10 +14,18 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from train import N_LABELS, N_VOTES, build, read_data, scaled, shipped_weights, snapshot_weights
+from train import (
+    N_LABELS,
+    N_VOTES,
+    build,
+    read_data,
+    scale_images,
+    shipped_weights,
+    snapshot_weights,
+)
 
 CHUNK = 256
-STEP = 2  # pixels between the five places of ten views
+STEP = 2  # shift of ten views in pixels
 
 
 def view_images(images: np.ndarray, views: str) -> list[np.ndarray]:
@@ -43,20 +51,20 @@ def balanced_heads(probabilities: np.ndarray) -> np.ndarray:
 
 
 def predict(network: keras.Model, images: np.ndarray, views: str, draft: Path) -> np.ndarray:
-    """Probabilities ``(n, 15)`` of uint8 images, averaged over views.
+    """Return the probabilities ``(n, 15)`` of uint8 images, averaged over views.
 
     Finished parts are stored in a draft, from which an interrupted call continues.
     """
-    found = np.load(draft) if draft.exists() else np.zeros((0, N_LABELS + N_VOTES), np.float32)
-    for first in range(len(found), len(images), CHUNK):
-        batch = scaled(images[first : first + CHUNK])
-        answers = [
+    proba = np.load(draft) if draft.exists() else np.zeros((0, N_LABELS + N_VOTES), np.float32)
+    for first in range(len(proba), len(images), CHUNK):
+        batch = scale_images(images[first : first + CHUNK])
+        views_proba = [
             balanced_heads(keras.ops.convert_to_numpy(network.predict_on_batch(view)))
             for view in view_images(batch, views)
         ]
-        found = np.concatenate([found, np.mean(answers, axis=0)])
-        np.save(draft, found)
-    return found
+        proba = np.concatenate([proba, np.mean(views_proba, axis=0)])
+        np.save(draft, proba)
+    return proba
 
 
 def main() -> None:
@@ -76,8 +84,8 @@ def main() -> None:
         network.set_weights(weights)
         draft = arguments.target.with_name(f"{arguments.target.stem}.{name}.draft.npy")
         means.append(predict(network, images, arguments.views, draft))
-        right = (means[-1][:, :N_LABELS].argmax(axis=1) == labels).mean()
-        print(f"{name}: accuracy on Training {right:.4f}", flush=True)
+        accuracy = (means[-1][:, :N_LABELS].argmax(axis=1) == labels).mean()
+        print(f"{name}: accuracy on Training {accuracy:.4f}", flush=True)
     np.savez_compressed(arguments.target, targets=np.mean(means, axis=0).astype(np.float16))
 
 

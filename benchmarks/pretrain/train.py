@@ -3,10 +3,10 @@
     python benchmarks/pretrain/train.py RUN --data faces.npz --minutes 60
 
 `RUN` is a name from ``recipes.py``. An interrupted run continues with the same command: the order
-and the augmentation of the images depend only on seed, epoch and step. The
-state is saved every three minutes, after every epoch and when the time is over. Every epoch adds a
-line to ``logs/RUN.jsonl``. ``--snapshot`` also writes the averaged weights to ``snapshots/RUN.npz``
-in half precision; a run without a state continues from there.
+and the augmentation of the images depend only on seed, epoch and step. The state is saved every
+three minutes, after every epoch and when the time is over. Every epoch adds a line to
+``logs/RUN.jsonl``. ``--snapshot`` also writes the averaged weights to ``snapshots/RUN.npz`` in half
+precision; a run without a state continues from there.
 
 Needs Keras, one of its backends and NumPy, but not TensorFlow or scikit-learn.
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from augment import augmented
+from augment import augment
 from recipes import RUNS
 from shrink import shrink
 
@@ -46,13 +46,13 @@ def read_data(path: Path) -> dict[str, np.ndarray]:
     return data
 
 
-def scaled(images: np.ndarray) -> np.ndarray:
+def scale_images(images: np.ndarray) -> np.ndarray:
     """Convert uint8 images to the input of the networks, ``(n, height, width, 1)`` in [0, 1]."""
     return images[..., None].astype("float32") / 255
 
 
 def shipped_weights() -> list[np.ndarray]:
-    """Weights of one network with both heads, from the shipped file."""
+    """Return the weights of one network with both heads, from the shipped file."""
     from skfer._inference._onnx_graph import read_onnx_model
 
     records = (read_record("fer2013"), read_record("ferplus"))
@@ -62,16 +62,16 @@ def shipped_weights() -> list[np.ndarray]:
 
 
 def build(recipe: dict, size: int) -> keras.Model:
-    """Network of a recipe for square gray images of `size` pixels; weights do not depend on it."""
+    """Build the network of a recipe for square gray images; its weights do not depend on `size`."""
     network, parameters = recipe.get("network", "mini_resnet"), recipe.get("network_params", {})
     return build_network(network, (size, size, 1), N_LABELS + N_VOTES, **parameters)
 
 
-def targets_of(data: dict[str, np.ndarray], recipe: dict) -> np.ndarray:
-    """Target distribution over 15 outputs for the images of Training, ``(n, 15)``.
+def make_targets(data: dict[str, np.ndarray], recipe: dict) -> np.ndarray:
+    """Return the target distribution over 15 outputs for the images of Training, ``(n, 15)``.
 
-    Labels and votes have half of the weight each; labels have all of it for images without votes. A
-    recipe with ``teacher`` mixes in the soft targets of that file.
+    Labels and votes have half of the weight each; images without votes have labels only. A recipe
+    with ``teacher`` mixes in the soft targets of that file.
     """
     train = data["training"]
     smoothing, share = recipe["label_smoothing"], recipe.get("taught", 0.0)
@@ -86,8 +86,8 @@ def targets_of(data: dict[str, np.ndarray], recipe: dict) -> np.ndarray:
     return joint.astype(np.float32)
 
 
-def values_of(holder: keras.Model | keras.optimizers.Optimizer) -> list[np.ndarray]:
-    """All variables, including those of the random numbers of dropout."""
+def read_variables(holder: keras.Model | keras.optimizers.Optimizer) -> list[np.ndarray]:
+    """Return all variables, including those of the random numbers of dropout."""
     return [keras.ops.convert_to_numpy(variable) for variable in holder.variables]
 
 
@@ -97,13 +97,13 @@ def assign_all(holder: keras.Model | keras.optimizers.Optimizer, values: list[np
 
 
 def learning_rate(recipe: dict, progress: float) -> float:
-    """Rate at a share of the steps: linear warm-up, plateau, linear decay to 0."""
+    """Return the rate at a share of the steps: linear warm-up, plateau, linear decay to 0."""
     warm_up, decay = recipe["warm_up"], recipe["decay"]
     return recipe["learning_rate"] * min(1.0, progress / warm_up, (1 - progress) / decay)
 
 
 def image_size(recipe: dict, epoch: int) -> int:
-    """Side of the training images: smaller crops are faster; the last epochs use whole images."""
+    """Return the side of the training images: crops, which are faster, or whole images at last."""
     return SIDE if epoch >= recipe["epochs"] - recipe["full_size_epochs"] else recipe["crop"]
 
 
@@ -127,12 +127,12 @@ class Run:
             wide = build({}, self.size)
             wide.set_weights(shipped_weights())
             middle = slice((SIDE - self.size) // 2, (SIDE + self.size) // 2)
-            shrink(wide, self.network, scaled(images[:512, middle, middle]))
+            shrink(wide, self.network, scale_images(images[:512, middle, middle]))
         if not self.epoch + self.step:
             self.average = self.network.get_weights()
 
     def _compile(self, size: int) -> None:
-        """Build the network for images of another size, with the present state."""
+        """Build the network for images of another size, with the current state."""
         before = (self.network, self.optimizer) if self.size else None
         self.network = build(self.recipe, size)
         self.optimizer = keras.optimizers.SGD(
@@ -143,9 +143,9 @@ class Run:
         )
         self.optimizer.build(self.network.trainable_variables)
         if before is not None:
-            assign_all(self.network, values_of(before[0]))
-            assign_all(self.optimizer, values_of(before[1]))
-        # XLA is slower than TensorFlow's own kernels on a CPU; PyTorch's step runs eagerly.
+            assign_all(self.network, read_variables(before[0]))
+            assign_all(self.optimizer, read_variables(before[1]))
+        # XLA is slower than the kernels of TensorFlow on a CPU; PyTorch runs eagerly.
         jit = keras.backend.backend() == "jax"
         self.network.compile(self.optimizer, "categorical_crossentropy", jit_compile=jit)
         self.size = size
@@ -161,20 +161,20 @@ class Run:
         self.step += 1
         if self.step % AVERAGE_EVERY == 0:
             # The average decays faster at first, when the weights change most.
-            kept = min(self.recipe["average"] ** AVERAGE_EVERY, (1 + total) / (20 + total))
+            decay = min(self.recipe["average"] ** AVERAGE_EVERY, (1 + total) / (20 + total))
             for mean, value in zip(self.average, self.network.get_weights(), strict=True):
-                mean += (1 - kept) * (value - mean)
+                mean += (1 - decay) * (value - mean)
 
     def save(self) -> None:
-        """Write the state; the file is always complete."""
+        """Write the state to a temporary file and rename it."""
         arrays = {
-            f"{kind}{place:03}": value
+            f"{kind}{index:03}": value
             for kind, values in (
-                ("network", values_of(self.network)),
+                ("network", read_variables(self.network)),
                 ("average", self.average),
-                ("optimizer", values_of(self.optimizer)),
+                ("optimizer", read_variables(self.optimizer)),
             )
-            for place, value in enumerate(values)
+            for index, value in enumerate(values)
         }
         draft = self.path.with_suffix(".draft.npz")
         np.savez(draft, progress=[self.epoch, self.step, self.loss_sum, self.minutes], **arrays)
@@ -187,31 +187,31 @@ class Run:
         self.epoch, self.step = int(epoch), int(step)
         if image_size(self.recipe, self.epoch) != self.size:
             self._compile(image_size(self.recipe, self.epoch))
-        assign_all(self.network, _numbered(arrays, "network"))
-        assign_all(self.optimizer, _numbered(arrays, "optimizer"))
-        self.average = _numbered(arrays, "average")
+        assign_all(self.network, _select_arrays(arrays, "network"))
+        assign_all(self.optimizer, _select_arrays(arrays, "optimizer"))
+        self.average = _select_arrays(arrays, "average")
 
     def snapshot(self) -> None:
         """Write the averaged and the last weights in half precision, with the epoch."""
         path = FOLDER / "snapshots" / f"{self.name}.npz"
         path.parent.mkdir(exist_ok=True)
-        arrays = {f"average{place:03}": _half(a) for place, a in enumerate(self.average)}
+        arrays = {f"average{index:03}": _half(a) for index, a in enumerate(self.average)}
         np.savez_compressed(path, progress=[self.epoch, self.step, 0, self.minutes], **arrays)
 
     def _restore_snapshot(self) -> None:
         """Continue from averaged weights, with a new momentum, at the start of the epoch."""
         with np.load(FOLDER / "snapshots" / f"{self.name}.npz") as stored:
             self.epoch, self.minutes = int(stored["progress"][0]), float(stored["progress"][3])
-            self.average = _numbered({name: stored[name] for name in stored.files}, "average")
+            self.average = _select_arrays({name: stored[name] for name in stored.files}, "average")
         self.network.set_weights(self.average)
 
 
 def _half(array: np.ndarray) -> np.ndarray:
-    """Convert to half precision, except vectors: variances may be too small for it."""
+    """Convert to half precision, except vectors, whose variances may be too small."""
     return array.astype(np.float16 if array.ndim > 1 else np.float32)
 
 
-def _numbered(arrays: dict[str, np.ndarray], kind: str) -> list[np.ndarray]:
+def _select_arrays(arrays: dict[str, np.ndarray], kind: str) -> list[np.ndarray]:
     names = sorted(name for name in arrays if name.startswith(kind))
     return [
         arrays[name].astype(np.float32) if arrays[name].dtype == np.float16 else arrays[name]
@@ -220,9 +220,9 @@ def _numbered(arrays: dict[str, np.ndarray], kind: str) -> list[np.ndarray]:
 
 
 def snapshot_weights(name: str) -> tuple[dict, list[np.ndarray]]:
-    """Recipe and averaged weights of a run with a snapshot."""
+    """Return the recipe and the averaged weights of a run with a snapshot."""
     with np.load(FOLDER / "snapshots" / f"{name}.npz") as stored:
-        return RUNS[name], _numbered({key: stored[key] for key in stored.files}, "average")
+        return RUNS[name], _select_arrays({key: stored[key] for key in stored.files}, "average")
 
 
 def batches(
@@ -236,7 +236,7 @@ def batches(
     def make(step: int) -> tuple[np.ndarray, np.ndarray]:
         rows = order[step * batch_size : (step + 1) * batch_size]
         random = np.random.default_rng((recipe["seed"], epoch, step))
-        return augmented(images[rows], targets[rows], random, size, recipe["augment"])
+        return augment(images[rows], targets[rows], random, size, recipe["augment"])
 
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque = deque()
@@ -249,37 +249,39 @@ def batches(
 
 
 def evaluate(network: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
-    """Accuracy on PublicTest with one view."""
+    """Return the accuracy on PublicTest with one view."""
     test, new = ~data["training"], ~data["copied"][~data["training"]]
     images, labels, voted = data["images"][test], data["labels"][test], data["voted"][test]
-    found = np.concatenate(
+    proba = np.concatenate(
         [
-            keras.ops.convert_to_numpy(network(scaled(images[first : first + 256]), training=False))
+            keras.ops.convert_to_numpy(
+                network(scale_images(images[first : first + 256]), training=False)
+            )
             for first in range(0, len(images), 256)
         ]
     )
-    right = found[:, :N_LABELS].argmax(axis=1) == labels
-    right_votes = found[:, N_LABELS:].argmax(axis=1) == voted
-    recalls = [right[new & (labels == label)].mean() for label in range(N_LABELS)]
+    correct = proba[:, :N_LABELS].argmax(axis=1) == labels
+    correct_votes = proba[:, N_LABELS:].argmax(axis=1) == voted
+    recalls = [correct[new & (labels == label)].mean() for label in range(N_LABELS)]
     return {
-        "fer2013": round(float(right[new].mean()), 4),
-        "fer2013 with copies": round(float(right.mean()), 4),
+        "fer2013": round(float(correct[new].mean()), 4),
+        "fer2013 with copies": round(float(correct.mean()), 4),
         "fer2013 balanced": round(float(np.mean(recalls)), 4),
-        "ferplus": round(float(right_votes[new & (voted >= 0)].mean()), 4),
+        "ferplus": round(float(correct_votes[new & (voted >= 0)].mean()), 4),
     }
 
 
 def train(run: Run, data: dict[str, np.ndarray], until: float, workers: int) -> bool:
-    """Train to the last epoch of the recipe or until the time is over; return True at the end."""
-    images, targets = data["images"][data["training"]], targets_of(data, run.recipe)
+    """Train until the last epoch or the time limit; return whether the last epoch is complete."""
+    images, targets = data["images"][data["training"]], make_targets(data, run.recipe)
     n_steps = len(images) // run.recipe["batch_size"]
-    judged = build(run.recipe, SIDE)
+    averaged = build(run.recipe, SIDE)
     log = FOLDER / "logs" / f"{run.name}.jsonl"
     log.parent.mkdir(exist_ok=True)
     clock = saved = time.time()
     while run.epoch < run.recipe["epochs"]:
-        for batch, wanted in batches(images, targets, run, workers):
-            run.train_on(batch, wanted, n_steps)
+        for batch, expected in batches(images, targets, run, workers):
+            run.train_on(batch, expected, n_steps)
             now = time.time()
             run.minutes, clock = run.minutes + (now - clock) / 60, now
             if now - saved > SAVE_EVERY or now > until:
@@ -287,13 +289,13 @@ def train(run: Run, data: dict[str, np.ndarray], until: float, workers: int) -> 
                 saved = now
             if now > until:
                 return False
-        judged.set_weights(run.average)
+        averaged.set_weights(run.average)
         line = {
             "epoch": run.epoch + 1,
             "minutes": round(run.minutes, 1),
             "rate": round(float(run.optimizer.learning_rate), 5),
             "loss": round(run.loss_sum / n_steps, 4),
-            **evaluate(judged, data),
+            **evaluate(averaged, data),
         }
         run.epoch, run.step, run.loss_sum = run.epoch + 1, 0, 0.0
         run.save()
