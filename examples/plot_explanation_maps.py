@@ -24,9 +24,9 @@ from skfer.inspection import SaliencyDisplay
 names = ["happy", "sad", "surprise"]
 faces = make_faces(240, classes=names, occlusion=0, noise=0.01, pose=5, random_state=0)
 pipeline = load_pretrained("fer2013")
-some = faces.images[[np.flatnonzero(faces.labels == name)[0] for name in names]]
+examples = faces.images[[np.flatnonzero(faces.labels == name)[0] for name in names]]
 
-SaliencyDisplay.from_estimator(pipeline, some, smooth=20)
+SaliencyDisplay.from_estimator(pipeline, examples, smooth=20)
 plt.show()
 
 # %%
@@ -39,7 +39,7 @@ from skfer.inspection import GradCAMDisplay
 
 _, axes = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained")
 for axis, target in zip(axes, (None, "angry"), strict=True):
-    GradCAMDisplay.from_estimator(pipeline, some, target=target, ax=axis)
+    GradCAMDisplay.from_estimator(pipeline, examples, target=target, ax=axis)
     axis.set_title("predicted" if target is None else f"for {target!r}")
 plt.show()
 
@@ -51,7 +51,7 @@ plt.show()
 
 from skfer.inspection import OcclusionDisplay
 
-OcclusionDisplay.from_estimator(pipeline, some)
+OcclusionDisplay.from_estimator(pipeline, examples)
 plt.show()
 
 # %%
@@ -70,15 +70,15 @@ from skfer.inspection import (
     saliency,
 )
 
-few = faces.images[:40]
-found = {
-    "saliency": saliency(pipeline, few),
-    "smooth saliency": saliency(pipeline, few, smooth=20),
-    "Grad-CAM": grad_cam(pipeline, few),
-    "occlusion": occlusion_sensitivity(pipeline, few),
+sample = faces.images[:40]
+explanations = {
+    "saliency": saliency(pipeline, sample),
+    "smooth saliency": saliency(pipeline, sample, smooth=20),
+    "Grad-CAM": grad_cam(pipeline, sample),
+    "occlusion": occlusion_sensitivity(pipeline, sample),
 }
-images = found["saliency"].images
-maps = {name: result.maps for name, result in found.items()}
+images = explanations["saliency"].images
+maps = {name: result.maps for name, result in explanations.items()}
 maps["random"] = np.random.default_rng(0).random(images.shape[:3])
 
 _, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")

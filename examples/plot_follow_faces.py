@@ -52,16 +52,16 @@ writer.release()
 from skfer import load_pretrained
 from skfer.video import follow_faces
 
-shown, paths = [], {}
+pictures, paths = [], {}
 for frame in follow_faces(path, load_pretrained("fer2013")):
     if frame.index in (4, 12, 30):
-        shown.append((frame.timestamp, frame.annotated(bars=False)))
+        pictures.append((frame.timestamp, frame.annotated(bars=False)))
     for face in frame.faces:
         x, _, w, _ = face.box
         paths.setdefault(face.face_id, []).append((frame.timestamp, x + w / 2, face.expression))
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 2.1), layout="constrained")
-for axis, (timestamp, picture) in zip(axes, shown, strict=True):
+for axis, (timestamp, picture) in zip(axes, pictures, strict=True):
     axis.imshow(picture)
     axis.set_title(f"{timestamp:.1f} s")
     axis.axis("off")

@@ -61,19 +61,19 @@ from skfer.datasets import make_faces
 
 crops = make_faces(100, random_state=0).images
 backends = ["onnx", "onnx-int8"]
-found, seconds = {}, {}
+proba, seconds = {}, {}
 for backend in backends:
     model.set_params(classifier__backend=backend)
     model.predict_proba(crops[:1])  # the first call prepares the backend
     start = time.perf_counter()
-    found[backend] = model.predict_proba(crops)
+    proba[backend] = model.predict_proba(crops)
     seconds[backend] = time.perf_counter() - start
     print(f"{backend}: {1000 * seconds[backend] / len(crops):.1f} ms for each face")
 
-same = np.mean(found["onnx"].argmax(axis=1) == found["onnx-int8"].argmax(axis=1))
+same = np.mean(proba["onnx"].argmax(axis=1) == proba["onnx-int8"].argmax(axis=1))
 figure, axis = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
 axis.plot([0, 1], [0, 1], color="0.6", linestyle=":")
-axis.plot(found["onnx"].ravel(), found["onnx-int8"].ravel(), ".", alpha=0.5)
+axis.plot(proba["onnx"].ravel(), proba["onnx-int8"].ravel(), ".", alpha=0.5)
 axis.set(xlabel="probability, float", ylabel="probability, 8 bits", aspect="equal")
 axis.set_title(f"same label for {same:.0%} of the faces")
 plt.show()

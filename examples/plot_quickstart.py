@@ -44,10 +44,10 @@ import matplotlib.pyplot as plt
 
 from skfer import annotate, recognize
 
-shown = X_test[:6]
-table = recognize(shown, pipeline)
+sample = X_test[:6]
+table = recognize(sample, pipeline)
 figure, axes = plt.subplots(2, 3, figsize=(9, 5), layout="constrained")
 for index, axis in enumerate(axes.flat):
-    axis.imshow(annotate(shown[index], table[table["image"] == index]))
+    axis.imshow(annotate(sample[index], table[table["image"] == index]))
     axis.axis("off")
 plt.show()

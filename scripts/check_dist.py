@@ -14,7 +14,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-ANSWER = """
+PREDICT = """
 import os, sys
 
 def refuse(event, arguments):
@@ -46,7 +46,7 @@ def main() -> None:
         python = Path(folder) / ("Scripts" if sys.platform == "win32" else "bin") / "python"
         subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
         photo = arguments.photo.resolve()
-        subprocess.run([python, "-I", "-c", ANSWER, photo], check=True, cwd=folder)
+        subprocess.run([python, "-I", "-c", PREDICT, photo], check=True, cwd=folder)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def serve_folder(folder: Path) -> Iterator[str]:
     """Serve the folder on the loopback interface; yield the address."""
     handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -69,22 +69,22 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 @functools.cache
-def soup_of(page: Path) -> BeautifulSoup:
+def parse_page(page: Path) -> BeautifulSoup:
     """Parse a page once."""
     return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
 
 
 @functools.cache
 def anchors(page: Path) -> set[str]:
-    """Anchors of a page."""
-    return {tag["id"] for tag in soup_of(page).find_all(id=True)} | {""}
+    """Return the anchors of a page."""
+    return {tag["id"] for tag in parse_page(page).find_all(id=True)} | {""}
 
 
 def dead_links(page: Path, site: Path) -> Iterator[str]:
     """Yield dead links, resources of other sites, and paths of the machine that built the page."""
-    if "site-packages" in soup_of(page).get_text():
+    if "site-packages" in parse_page(page).get_text():
         yield "shows a path of the machine that built it"
-    for tag in soup_of(page).find_all(["a", "link", "script", "img", "source", "iframe"]):
+    for tag in parse_page(page).find_all(["a", "link", "script", "img", "source", "iframe"]):
         target = tag.get("href") or tag.get("src")
         if target is None or target.startswith(("data:", "mailto:", "javascript:")):
             continue
@@ -102,7 +102,7 @@ def dead_links(page: Path, site: Path) -> Iterator[str]:
             yield f"links to {target}, but that page has no such anchor"
 
 
-def complaints(browser: webdriver.Chrome, address: str) -> Iterator[str]:
+def console_errors(browser: webdriver.Chrome, address: str) -> Iterator[str]:
     """Yield errors and warnings in the browser's console."""
     browser.get(address)
     for line in browser.get_log("browser"):
@@ -120,18 +120,18 @@ def main() -> None:
     arguments.screenshots.mkdir(parents=True, exist_ok=True)
 
     pages = sorted(page for page in site.rglob("*.html") if "_static" not in page.parts)
-    n_faults = 0
-    with served(site) as root, chromium() as browser:
+    n_problems = 0
+    with serve_folder(site) as root, chromium() as browser:
         for page in pages:
             name = page.relative_to(site).as_posix()
-            for fault in [*dead_links(page, site), *complaints(browser, root + name)]:
-                print(f"{name}: {fault}")
-                n_faults += 1
+            for problem in [*dead_links(page, site), *console_errors(browser, root + name)]:
+                print(f"{name}: {problem}")
+                n_problems += 1
         for name, page in SCREENSHOTS.items():
             browser.get(root + page)
             browser.save_screenshot(str(arguments.screenshots / f"{name}.png"))
-    print(f"{len(pages)} pages opened, {n_faults} faults; screenshots in {arguments.screenshots}")
-    sys.exit(n_faults > 0)
+    print(f"{len(pages)} pages opened, {n_problems} problems")
+    sys.exit(n_problems > 0)
 
 
 if __name__ == "__main__":

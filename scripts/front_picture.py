@@ -22,7 +22,7 @@ CLASSES = ["happy", "surprise", "sad"]
 
 
 def draw() -> np.ndarray:
-    """Return the portrait beside a group of six drawn people, as an RGB image."""
+    """Return an RGB image of the portrait and six drawn people, side by side."""
     people = make_faces(
         6,
         classes=CLASSES,
@@ -38,12 +38,12 @@ def draw() -> np.ndarray:
     portrait = astronaut()[:340, 54:394]
     portrait = cv2.resize(portrait, (len(group),) * 2, interpolation=cv2.INTER_CUBIC)
     faces = load_pretrained("fer2013")
-    drawn = [
+    pictures = [
         annotate(photo, recognize([photo], faces), bars=bars)
         for photo, bars in ((portrait, True), (group, False))
     ]
     gap = np.full((len(group), GAP, 3), 255, np.uint8)
-    return np.hstack([drawn[0], gap, drawn[1]])
+    return np.hstack([pictures[0], gap, pictures[1]])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Take the picture of the live page for the README: drawn faces before Chromium's camera.
+"""Take a screenshot of the web page with drawn faces as the camera of Chromium, for the README.
 
     python scripts/page_still.py docs/images/page.jpg
 
@@ -27,11 +27,11 @@ from skfer.datasets import make_faces
 from skfer.web import Readers, create_app
 
 SIZE = (480, 640)  # height and width of the camera's picture
-FRAMES_A_FACE, RATE = 100, 25
+FRAMES_PER_FACE, RATE = 100, 25
 
 
-def film(path: Path) -> None:
-    """Write one drawn person after another to a video for Chromium's camera."""
+def write_video(path: Path) -> None:
+    """Write one drawn person after another to a video for the camera of Chromium."""
     classes = ["happy", "surprise"]
     faces = make_faces(
         4, classes=classes, scene=SIZE, color=True, pose=0, occlusion=0, random_state=4
@@ -41,13 +41,13 @@ def film(path: Path) -> None:
         stream.height, stream.width = SIZE
         stream.pix_fmt = "yuv420p"
         for image in faces.images:
-            for _ in range(FRAMES_A_FACE):
+            for _ in range(FRAMES_PER_FACE):
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         out.mux(stream.encode())
 
 
-def take(url: str, camera: Path, picture: Path) -> None:
-    """Start the camera, agree, wait for a change from surprise to happy, and take the picture."""
+def take_screenshot(url: str, camera: Path, picture: Path) -> None:
+    """Start the camera, wait for a change from surprise to happy, and take the screenshot."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     for argument in (
@@ -70,7 +70,7 @@ def take(url: str, camera: Path, picture: Path) -> None:
 
         wait_for("surprise")
         wait_for("happy")
-        time.sleep(0.4 * FRAMES_A_FACE / RATE)  # well before the next face
+        time.sleep(0.4 * FRAMES_PER_FACE / RATE)  # the next face comes later
         screen = np.frombuffer(browser.get_screenshot_as_png(), np.uint8)
         image = cv2.imdecode(screen, cv2.IMREAD_COLOR)
         cv2.imwrite(str(picture), image, [cv2.IMWRITE_JPEG_QUALITY, 80])
@@ -79,7 +79,7 @@ def take(url: str, camera: Path, picture: Path) -> None:
 
 
 def main() -> None:
-    """Write the video, serve the page and take the picture."""
+    """Write the video, serve the page and take the screenshot."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("picture", type=Path)
     arguments = parser.parse_args()
@@ -92,8 +92,8 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="skfer-still-") as folder:
         camera = Path(folder) / "faces.y4m"
-        film(camera)
-        take(f"http://127.0.0.1:{server.port}/", camera, arguments.picture)
+        write_video(camera)
+        take_screenshot(f"http://127.0.0.1:{server.port}/", camera, arguments.picture)
     server.shutdown()
 
 
