@@ -105,10 +105,7 @@ ACTIONS = {
 
 
 @pytest.mark.filterwarnings("ignore:.* no face found")
-@pytest.mark.parametrize(
-    "action",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name == "int8")) for name in ACTIONS],
-)
+@pytest.mark.parametrize("action", ACTIONS)
 def test_imports_of_predictions(action, folder, tmp_path):
     files = (folder / name for name in ("photo.png", "model.skfer", "model.joblib", "clip.mp4"))
     process = run(ACTIONS[action], *files, env=os.environ | {"TMPDIR": str(tmp_path)})
