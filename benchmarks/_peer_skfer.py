@@ -8,12 +8,13 @@ from _peer_protocol import System
 
 
 class Skfer(System):
-    """This package; `parameters` are set in the Pipeline."""
+    """This package, with weights of a size; `parameters` are set in the Pipeline."""
 
     distributions = ("skfer",)
     module = "skfer"
 
-    def __init__(self, **parameters: Any):
+    def __init__(self, size: str = "base", **parameters: Any):
+        self.size = size
         self.parameters = parameters
         self.pipeline_file: str | None = None
 
@@ -21,7 +22,7 @@ class Skfer(System):
         if self.pipeline_file is None:
             from skfer import load_pretrained
 
-            pipeline = load_pretrained("fer2013")
+            pipeline = load_pretrained("fer2013", self.size)
         else:
             import joblib
 

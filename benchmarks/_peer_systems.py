@@ -228,9 +228,8 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     "skfer flip": lambda: Skfer(classifier__test_time_augmentation="flip"),
     "skfer ten": lambda: Skfer(classifier__test_time_augmentation="ten"),
     "skfer int8": lambda: Skfer(classifier__backend="onnx-int8"),
-    "skfer int8 flip": lambda: Skfer(
-        classifier__backend="onnx-int8", classifier__test_time_augmentation="flip"
-    ),
+    "skfer small": lambda: Skfer("small"),
+    "skfer small int8": lambda: Skfer("small", classifier__backend="onnx-int8"),
     "fer": Fer,
     "fer hdf5": lambda: Fer(use_tflite=False),
     "fer 22.5.1": OldFer,

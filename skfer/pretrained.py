@@ -12,6 +12,8 @@ from skfer.estimators._classifier import FacialExpressionClassifier
 from skfer.preprocessing import FaceCropper, GrayscaleResizer
 from skfer.weights import WeightsRecord, list_weights, read_model, read_record
 
+SIZES = ("base", "small")
+
 
 def list_pretrained() -> list[dict[str, Any]]:
     """Return the models that `load_pretrained` can load.
@@ -31,13 +33,13 @@ def list_pretrained() -> list[dict[str, Any]]:
     --------
     >>> from skfer import list_pretrained
     >>> [(model["name"], len(model["classes"])) for model in list_pretrained()]
-    [('fer2013', 7), ('ferplus', 8)]
+    [('fer2013', 7), ('fer2013-small', 7), ('ferplus', 8), ('ferplus-small', 8)]
     """
     shown = ("name", "classes", "network", "n_weights", "accuracy", "data", "licence", "recipe")
     return [{key: getattr(read_record(name), key) for key in shown} for name in list_weights()]
 
 
-def load_pretrained(name: str = "fer2013") -> Pipeline:
+def load_pretrained(name: str = "fer2013", size: str = "base") -> Pipeline:
     """Return a fitted Pipeline with weights of the package.
 
     Parameters
@@ -45,6 +47,10 @@ def load_pretrained(name: str = "fer2013") -> Pipeline:
     name : {"fer2013", "ferplus"}, default="fer2013"
         "fer2013" has the seven labels of FER2013. "ferplus" also has contempt and was trained on
         the votes of ten annotators for each image.
+    size : {"base", "small"}, default="base"
+        Size of the network. "base" is the more accurate. "small" has a quarter of its weights and
+        arithmetic, for many faces on a small processor. ``load_pretrained("fer2013-small")``
+        means the same.
 
     Returns
     -------
@@ -57,7 +63,7 @@ def load_pretrained(name: str = "fer2013") -> Pipeline:
     Raises
     ------
     ValueError
-        If there are no such weights, or their file was changed.
+        If there are no such weights or sizes, or the file of the weights was changed.
 
     See Also
     --------
@@ -77,8 +83,12 @@ def load_pretrained(name: str = "fer2013") -> Pipeline:
     >>> from skfer import load_pretrained
     >>> load_pretrained("fer2013").predict([astronaut()]).tolist()
     ['happy']
+    >>> load_pretrained("fer2013", size="small").predict([astronaut()]).tolist()
+    ['happy']
     """
-    record = read_record(name)
+    if size not in SIZES:
+        raise ValueError(f"size={size!r} must be one of {list(SIZES)}.")
+    record = read_record(name if size == "base" else f"{name}-{size}")
     return Pipeline(
         [
             ("cropper", FaceCropper("auto", **record.preprocessing["cropper"])),

@@ -39,11 +39,41 @@ def test_predict_photos_and_fit(fer2013_pipeline, astronaut, photo_files):
     assert np.array_equal(classifier.network_.get_weights()[0], expected[0])
 
 
+@pytest.mark.parametrize("name", ["fer2013", "ferplus"])
+def test_small_models(name, astronaut):
+    base, small = load_pretrained(name), load_pretrained(name, size="small")
+    assert small.classes_.tolist() == base.classes_.tolist()
+    assert small.predict([astronaut]).tolist() == ["happy"]
+    n_weights = {model["name"]: model["n_weights"] for model in list_pretrained()}
+    assert n_weights[f"{name}-small"] < 0.3 * n_weights[name]
+    np.testing.assert_array_equal(
+        load_pretrained(f"{name}-small").predict_proba([astronaut]),
+        small.predict_proba([astronaut]),
+    )
+
+
+@pytest.mark.slow
+def test_fit_starts_from_small_weights():
+    faces = make_faces(12, classes=["happy", "sad"], random_state=0)
+    classifier = FacialExpressionClassifier(
+        weights="fer2013-small", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
+    )
+    classifier.fit(faces.images, faces.labels)
+    small = load_pretrained("fer2013", size="small")["classifier"]
+    np.testing.assert_array_equal(
+        classifier.network_.get_weights()[0], small.network_.get_weights()[0]
+    )
+
+
 def test_unknown_names_and_networks():
-    with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, ferplus"):
+    with pytest.raises(
+        ValueError, match="no weights 'affectnet'; there are fer2013, "
+    ):
         load_pretrained("affectnet")
+    with pytest.raises(ValueError, match=r"size='tiny' must be one of \['base', 'small'\]"):
+        load_pretrained("fer2013", size="tiny")
     models = {model["name"]: model for model in list_pretrained()}
-    assert set(models) == {"fer2013", "ferplus"}
+    assert set(models) == {"fer2013", "fer2013-small", "ferplus", "ferplus-small"}
     assert models["fer2013"]["n_weights"] == 1_551_567
     assert 0.5 < models["ferplus"]["accuracy"]["PublicTest"] < 1
     classifier = FacialExpressionClassifier("little_vgg", weights="fer2013")
@@ -63,11 +93,16 @@ def public_test(fer2013):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_accuracy(fer2013_pipeline, public_test):
-    images, labels = public_test
-    record = next(model for model in list_pretrained() if model["name"] == "fer2013")
-    accuracy = fer2013_pipeline["classifier"].score(images, labels)
-    assert accuracy == pytest.approx(record["accuracy"]["PublicTest"], abs=0.001)
+@pytest.mark.parametrize("name", ["fer2013", "fer2013-small"])
+def test_accuracy_equals_the_record(name, public_test):
+    record = next(model for model in list_pretrained() if model["name"] == name)
+    found = load_pretrained(name)["classifier"].score(*public_test)
+    assert found == pytest.approx(record["accuracy"]["PublicTest"], abs=0.001)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_aligned_faces_are_not_cropped(fer2013_pipeline, public_test):
     images, labels = public_test[0][:500], public_test[1][:500]
     without = Pipeline([("cropper", "passthrough"), *fer2013_pipeline.steps[1:]])
     assert fer2013_pipeline.score(images, labels) == without.score(images, labels)

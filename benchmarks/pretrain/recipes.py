@@ -34,8 +34,8 @@ RUNS = {
     | {
         "network_params": {"width": 0.5, "dropout": 0.1},
         "start": "shrunk",
-        "epochs": 70,
-        "full_size_epochs": 8,
+        "epochs": 50,
+        "full_size_epochs": 6,
         "learning_rate": 0.05,
         "weight_decay": 2e-4,
         "teacher": "shipped",

@@ -2,9 +2,10 @@
 
     python benchmarks/pretrain/ship.py RUN --data fer2013.npz
 
-The two heads of the network become the weights "fer2013" and "ferplus". The temperature is fitted
-on PublicTest without the images that are also in Training. Ship weights only if they are better
-than the previous ones on PublicTest and in the robustness table (``model_card.py``).
+The two heads of the network become the weights "fer2013" and "ferplus", or "fer2013-small" and
+"ferplus-small" for the run "small". The temperature is fitted on PublicTest without the images that
+are also in Training. Ship weights only if they are better than the previous ones on PublicTest and
+in the robustness table (``model_card.py``).
 """
 
 from __future__ import annotations
@@ -43,15 +44,15 @@ LICENCE = (
 )
 
 
-def make_record(name: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRecord:
+def make_record(head: str, run: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRecord:
     """Describe the weights of one head; figures and checksum come later."""
-    names = data["label_names" if name == "fer2013" else "vote_names"]
-    targets = make_targets(data, recipe | {"taught": 0.0})[:, HEADS[name]]
+    names = data["label_names" if head == "fer2013" else "vote_names"]
+    targets = make_targets(data, recipe | {"taught": 0.0})[:, HEADS[head]]
     targets = targets[targets.any(axis=1)]
     prior = (targets / targets.sum(axis=1, keepdims=True)).mean(axis=0)
     parameters = recipe.get("network_params", {})
     return WeightsRecord(
-        name=name,
+        name=f"{head}-small" if run == "small" else head,
         file="",
         sha256="",
         network=recipe["network"],
@@ -63,7 +64,7 @@ def make_record(name: str, recipe: dict, data: dict[str, np.ndarray]) -> Weights
         preprocessing=PREPROCESSING,
         n_weights=0,
         accuracy={},
-        data=DATA[name],
+        data=DATA[head],
         licence=LICENCE,
         recipe={"script": "benchmarks/pretrain/train.py", **recipe},
         versions=_results.versions(),
@@ -87,7 +88,8 @@ def measure(
 ) -> WeightsRecord:
     """Add temperature and accuracies on PublicTest to a record."""
     test = ~data["training"]
-    codes = data["labels" if record.name == "fer2013" else "voted"][test]
+    head = record.name.removesuffix("-small")
+    codes = data["labels" if head == "fer2013" else "voted"][test]
     known = codes >= 0
     images, codes, new = data["images"][test][known], codes[known], ~data["copied"][test][known]
     names, accuracy, temperature = np.array(record.classes), {}, 1.0
@@ -99,7 +101,7 @@ def measure(
         name = "PublicTest" if views is None else f"PublicTest, test_time_augmentation={views!r}"
         accuracy[name] = correct.mean()
         accuracy[f"{name}, without images in Training"] = correct[new].mean()
-        if record.name == "ferplus":
+        if head == "ferplus":
             majority = paper_majority(all_votes[known])
             accuracy[f"{name}, majority as in the FER+ paper"] = correct[majority].mean()
     rounded = {name: round(float(value), 4) for name, value in accuracy.items()}
@@ -120,16 +122,17 @@ def main() -> None:
     data["images"] = data["images"].cumsum(axis=2, dtype=np.uint8)
     faces = load_fer2013(arguments.data, usage="PublicTest")
     records, networks = [], {}
-    for name, columns in HEADS.items():
+    for head, columns in HEADS.items():
         arrays = [*weights[:-2], weights[-2][:, columns], weights[-1][columns]]
-        record = make_record(name, recipe, data)
+        record = make_record(head, arguments.run, recipe, data)
         record = record._replace(n_weights=sum(array.size for array in arrays))
         classifier = make_classifier(record, arrays)
         records.append(measure(record, classifier, data, faces.votes))
-        networks[name] = describe_network(classifier.network_)
-        print(name, records[-1].temperature, records[-1].accuracy)
+        networks[record.name] = describe_network(classifier.network_)
+        print(record.name, records[-1].temperature, records[-1].accuracy)
     model = build_onnx_model(networks, half_precision=True)
-    write_weights(records, model, f"{recipe['network']}.onnx", arguments.folder)
+    suffix = "_small" if arguments.run == "small" else ""
+    write_weights(records, model, f"{recipe['network']}{suffix}.onnx", arguments.folder)
 
 
 if __name__ == "__main__":

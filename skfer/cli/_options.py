@@ -72,7 +72,8 @@ model_option = click.option(
     "-m",
     "--model",
     metavar="NAME|FILE",
-    help="Pretrained model (fer2013, ferplus), or a file that skfer train or skfer.save wrote. A "
+    help="Pretrained model (fer2013, ferplus, or the faster and less accurate fer2013-small, "
+    "ferplus-small), or a file that skfer train or skfer.save wrote. A "
     "file named .joblib is a pickle, which can run any code: load it only if you trust its "
     "author.  [default: fer2013]",
 )

@@ -190,7 +190,7 @@ def network_of_weights(weights: Weights) -> tuple[Any, dict[str, Any]]:
         return network, {**options, "weights": None}
     record = _record(weights)
     if record is not None:
-        return record.network, {}
+        return record.network, record.parameters.get("network_params", {})
     if weights == "imagenet":
         raise ValueError(
             "weights='imagenet' are of the networks of keras.applications: choose one of them, "
