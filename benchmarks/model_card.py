@@ -317,7 +317,7 @@ def main() -> None:
     if arguments.data is None and not arguments.again:
         parser.error("--data is needed to measure")
     models = {model["name"]: model for model in list_pretrained()}
-    for name in arguments.names or models:
+    for name in arguments.names or DATA:
         if arguments.again:
             figures = _results.read(f"model_card_{name}") | {"model": models[name]}
             (arguments.docs / f"{name}.md").write_text(card_text(figures), encoding="utf-8")

@@ -66,9 +66,7 @@ def test_fit_starts_from_small_weights():
 
 
 def test_unknown_names_and_networks():
-    with pytest.raises(
-        ValueError, match="no weights 'affectnet'; there are fer2013, "
-    ):
+    with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, "):
         load_pretrained("affectnet")
     with pytest.raises(ValueError, match=r"size='tiny' must be one of \['base', 'small'\]"):
         load_pretrained("fer2013", size="tiny")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 # The usual time base of MPEG, fine enough for every frame rate.
 _TIME_BASE = Fraction(1, 90_000)
+# Frames in memory that wait for the encoder.
+_WAITING_FRAMES = 8
 
 
 @dataclass(eq=False)
@@ -255,7 +259,8 @@ def recognize_video(
 class _VideoWriter:
     """Writer of an MP4 file: H.264 with 4:2:0 colour, index at the start, without sound.
 
-    H.264 needs even sides: the last row or column of an odd side is dropped.
+    H.264 needs even sides: the last row or column of an odd side is dropped. A thread encodes
+    while the next frames are searched and drawn.
     """
 
     def __init__(self, path: str | os.PathLike, rate: Fraction):
@@ -266,6 +271,8 @@ class _VideoWriter:
         self._stream: Any = None
         self._rate = rate
         self._last = -1
+        self._thread = ThreadPoolExecutor(1, "skfer-video")
+        self._waiting: deque[Future] = deque()
 
     def write(self, picture: np.ndarray, seconds: float) -> None:
         """Add an RGB picture with its time."""
@@ -278,15 +285,23 @@ class _VideoWriter:
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.time_base = _TIME_BASE
         frame.pts = self._last = max(self._last + 1, round(seconds / _TIME_BASE))
-        self._file.mux(self._stream.encode(frame))
+        if len(self._waiting) == _WAITING_FRAMES:
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._encode, frame))
 
     def close(self) -> None:
         """Write the frames in the encoder, and the index."""
         try:
+            for encoded in self._waiting:
+                encoded.result()
             if self._stream is not None:
-                self._file.mux(self._stream.encode(None))
+                self._encode(None)
         finally:
+            self._thread.shutdown(cancel_futures=True)
             self._file.close()
+
+    def _encode(self, frame: Any) -> None:
+        self._file.mux(self._stream.encode(frame))
 
     def _add_stream(self, picture: np.ndarray) -> Any:
         height, width = picture.shape[:2]
