@@ -68,7 +68,8 @@ for margin, rows in table.groupby("cropper__margin"):
         capsize=3,
         label=f"margin {margin:g}",
     )
-axis.set(xscale="log", xlabel="learning rate", ylabel="log loss (lower is better)")
+rates = sorted(table["classifier__learning_rate"].unique())
+axis.set(xlabel="learning rate", ylabel="log loss (lower is better)", xticks=rates)
 axis.legend()
 plt.show()
 boxes.cleanup()

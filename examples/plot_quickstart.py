@@ -46,7 +46,7 @@ from skfer import annotate, recognize
 
 sample = X_test[:6]
 table = recognize(sample, pipeline)
-figure, axes = plt.subplots(2, 3, figsize=(9, 5), layout="constrained")
+figure, axes = plt.subplots(2, 3, figsize=(9, 4.6), layout="constrained")
 for index, axis in enumerate(axes.flat):
     axis.imshow(annotate(sample[index], table[table["image"] == index]))
     axis.axis("off")
