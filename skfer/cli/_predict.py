@@ -76,7 +76,7 @@ def predict(
     """Classify the expression of every face in photos.
 
     A folder means the image files in it. A photo that can't be read is reported on standard
-    error, and the result contains its error. The exit code is then 3.
+    error, and the result contains its error. The exit code is then 3, or 1 if none can be read.
 
     \b
     Examples:
@@ -114,12 +114,15 @@ def predict(
     table["error"] = table["error"].astype("string")  # also if all are missing
     _write_copies(table, copies)
     _write(table, format or "text", output)
+    if output is not None:
+        n_photos = len(dict.fromkeys(table["image"]))
+        click.echo(f"{output}: {n_photos} photos, {table['face'].count()} faces")
     for image, error in zip(table["image"], errors, strict=True):
         if error is not None:
             echo(f"Error: {image}: {error}", err=True)
     _report_missing(table, on_missing)
     if any(errors):
-        ctx.exit(SOME_UNREADABLE)
+        ctx.exit(1 if all(errors) else SOME_UNREADABLE)
 
 
 def _report_missing(table: Any, on_missing: str) -> None:

@@ -173,6 +173,7 @@ def train(
     """
     values = _parse_settings(settings)
     images, labels, description = _load_labelled(data, "Training", options)
+    echo("Loading TensorFlow ...", err=True)
     from skfer.networks._keras_settings import import_keras
 
     import_keras()

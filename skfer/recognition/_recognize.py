@@ -97,8 +97,8 @@ def recognize(
     Raises
     ------
     ValueError
-        If an image can't be read (the message names its index and path), if the folder has no
-        images, if the Pipeline can't classify faces, or if there is no face and
+        If an image can't be read (the message names its index and path), if there is no such
+        folder or it has no images, if the Pipeline can't classify faces, or if there is no face and
         ``on_missing="raise"``.
     TypeError, NotFittedError
         If the Pipeline has no `predict_proba`, or is not fitted.
@@ -122,8 +122,11 @@ def recognize(
     """
     import pandas as pd
 
-    if isinstance(images, str | os.PathLike) and Path(images).is_dir():
-        images = image_files(Path(images))
+    if isinstance(images, str | os.PathLike):
+        if Path(images).is_dir():
+            images = image_files(Path(images))
+        elif not os.path.lexists(images):
+            raise ValueError(f"There is no folder {os.fspath(images)!r}.")
     reader = make_reader(pipeline, detector, n_jobs, region)
 
     batches = reader.read_batches(
@@ -224,14 +227,14 @@ def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
     for file in files:
         refuse_link_out(file, folder)
     if not files:
-        subfolders = (
-            ""
-            if recursive
-            else " Subfolders are searched only by image_files(folder, recursive=True) and by "
-            "skfer predict --recursive."
+        has_subfolders = any(entry.is_dir() for entry in entries_of(folder))
+        hint = (
+            " It has subfolders: skfer predict --recursive and image_files(folder, recursive=True) "
+            "search them."
         )
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_SUFFIXES)}).{subfolders}"
+            f"The folder {str(folder)!r} holds no images.{hint if has_subfolders else ''} Their "
+            f"names end in {', '.join(IMAGE_SUFFIXES)}."
         )
     return files
 

@@ -199,8 +199,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise OSError(
             error.errno,
-            f"Can't listen on {host}, port {port} ({error.strerror}). If another program uses the "
-            "port, give another one, or 0 for any free port",
+            f"Can't listen on {host}, port {port} ({error.strerror}). If another program uses it, "
+            "choose another port (--port), or 0 for any free one",
         ) from error
 
 

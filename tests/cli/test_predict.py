@@ -55,10 +55,19 @@ def test_model_with_the_name_of_a_folder(skfer, photo_files, tmp_path, monkeypat
 def test_output(skfer, model, photo_files, tmp_path, name):
     output = tmp_path / name
     result = skfer("predict", *photo_files, "--model", model, "--output", output)
-    assert (result.exit_code, result.stdout) == (0, "")
+    n_photos = len(photo_files)
+    assert result.exit_code == 0
+    assert result.stdout == f"{output}: {n_photos} photos, {n_photos} faces\n"
     read = {"csv": pd.read_csv, "json": pd.read_json, "parquet": pd.read_parquet}
     table = read[output.suffix[1:]](output)
     assert table["image"].unique().tolist() == list(map(str, photo_files))
+
+
+def test_no_photo_can_be_read(skfer, model, tmp_path):
+    missing = tmp_path / "missing.jpg"
+    result = skfer("predict", missing, "--model", model)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "No such file" in result.stderr
 
 
 def test_unreadable_photos(skfer, model, photo_files, tmp_path):
