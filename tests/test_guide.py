@@ -60,7 +60,7 @@ REPLACEMENTS = {
         "cropper=cropper, classifier__random_state=0": (
             "cropper=cropper, classifier__epochs=3, classifier__random_state=0"
         ),
-        "train photos --output": "train photos --epochs 1 --output",
+        "--weights fer2013 --output": "--weights fer2013 --epochs 1 --output",
     },
     "guide/transfer.md": {
         'few = FacialExpressionClassifier(weights="fer2013",': (
