@@ -86,7 +86,7 @@ def test_wrapped_pipelines(wrap, pipeline, faces, photos):
 def test_wrapped_classifiers(wrap, classifier, faces, photos):
     expected = skfer.recognize(photos, classifier)
     assert skfer.recognize(photos, wrap(classifier, faces)).equals(expected)
-    steps = skfer.FaceCropper(), skfer.GrayscaleResizer(32), wrap(classifier, faces)
+    steps = skfer.FaceCropper("auto"), skfer.GrayscaleResizer(32), wrap(classifier, faces)
     assert skfer.recognize(photos, make_pipeline(*steps)).equals(expected)
 
 
@@ -109,7 +109,7 @@ def test_calibrated_classifiers_and_ensembles(classifier, faces, photos):
     calibrated = CalibratedClassifierCV(FrozenEstimator(classifier), cv=2)
     calibrated.fit(faces.images, faces.labels)
     table = skfer.recognize(photos, calibrated)
-    pipeline = make_pipeline(skfer.FaceCropper(), skfer.GrayscaleResizer(32), calibrated)
+    pipeline = make_pipeline(skfer.FaceCropper("auto"), skfer.GrayscaleResizer(32), calibrated)
     assert table.equals(skfer.recognize(photos, pipeline))
     assert not table.equals(skfer.recognize(photos, classifier))
     vote = VotingClassifier([("a", FrozenEstimator(classifier))], voting="soft")
@@ -120,7 +120,7 @@ def test_calibrated_classifiers_and_ensembles(classifier, faces, photos):
     )
     embedded.fit(faces.images, faces.labels)
     for estimator in (vote, hog, embedded):
-        steps = skfer.FaceCropper(), skfer.GrayscaleResizer(32), *flat_steps(estimator)
+        steps = skfer.FaceCropper("auto"), skfer.GrayscaleResizer(32), *flat_steps(estimator)
         expected = skfer.recognize(photos, make_pipeline(*steps))
         assert skfer.recognize(photos, estimator).equals(expected)
 

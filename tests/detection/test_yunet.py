@@ -26,6 +26,7 @@ def cache(tmp_path, monkeypatch):
     """Return the user's cache folder, with no model installed."""
     folder = tmp_path / "cache" / "skfer"
     monkeypatch.setattr(_yunet.platformdirs, "user_cache_dir", lambda name: str(folder))
+    monkeypatch.setattr(_yunet, "__file__", str(tmp_path / "_yunet.py"))
     assert not YuNetDetector.is_installed()
     return folder
 

@@ -99,7 +99,7 @@ def test_unknown_names(arguments, problem):
 
 
 def test_default_model():
-    assert Readers.of("ferplus").models == ["ferplus", "fer2013"]
+    assert Readers.of("ferplus").models == ["ferplus", "fer2013", "fer2013-small", "ferplus-small"]
 
 
 def test_readers_are_loaded_concurrently():
