@@ -15,6 +15,27 @@ def read_record(path):
     return json.loads(path.with_suffix(".json").read_text())
 
 
+def store_turned(pixels, orientation):
+    """Return an upright picture as files with this EXIF orientation store it, and the EXIF data."""
+    from PIL import Image
+
+    transpositions = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = Image.fromarray(pixels)
+    if orientation in transpositions:
+        stored = stored.transpose(transpositions[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return stored, exif
+
+
 def is_too_new(path):
     """Return whether the file has parameters that this scikit-learn does not know.
 

@@ -227,14 +227,14 @@ def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
     for file in files:
         refuse_link_out(file, folder)
     if not files:
-        has_subfolders = any(entry.is_dir() for entry in entries_of(folder))
         hint = (
             " It has subfolders: skfer predict --recursive and image_files(folder, recursive=True) "
             "search them."
         )
+        searchable = not recursive and any(entry.is_dir() for entry in entries_of(folder))
         raise ValueError(
-            f"The folder {str(folder)!r} holds no images.{hint if has_subfolders else ''} Their "
-            f"names end in {', '.join(IMAGE_SUFFIXES)}."
+            f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_SUFFIXES)})."
+            f"{hint if searchable else ''}"
         )
     return files
 

@@ -3,7 +3,7 @@ import io
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from _utils import store_turned
 from sklearn.base import BaseEstimator
 
 from skfer import FaceCropper
@@ -86,24 +86,8 @@ def test_small_faces_of_a_large_photo(astronaut, yunet_model):
         np.testing.assert_allclose(whole.boxes[order], found.boxes[other], atol=12)
 
 
-# How an upright picture is stored in a file with this EXIF orientation.
-STORED = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
 def as_jpeg(photo, orientation):
-    stored = Image.fromarray(photo)
-    if orientation in STORED:
-        stored = stored.transpose(STORED[orientation])
-    exif = Image.Exif()
-    exif[0x0112] = orientation
+    stored, exif = store_turned(photo, orientation)
     file = io.BytesIO()
     stored.save(file, "JPEG", quality=95, exif=exif)
     return file.getvalue()

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from _utils import store_turned
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -189,20 +190,7 @@ def test_exif_orientation(form, orientation):
     upright = np.zeros((48, 64, 3), np.uint8)
     upright[:24, :32] = 255  # bright at the top left
     upright[24:, 32:, 0] = 255  # red at the bottom right
-    stored = Image.fromarray(upright)
-    transpositions = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    if orientation in transpositions:
-        stored = stored.transpose(transpositions[orientation])
-    exif = Image.Exif()
-    exif[0x0112] = orientation
+    stored, exif = store_turned(upright, orientation)
     data = encode_with_pillow(stored, form, exif=exif.tobytes())
     opened = Image.open(io.BytesIO(data))
     for image in (data, opened, Image.open(io.BytesIO(data)).convert("RGB")):
