@@ -45,7 +45,7 @@ RUNS = {
     | {
         "start": "shipped",
         "epochs": 16,
-        "full_size_epochs": 16,
+        "full_size_epochs": 4,
         "learning_rate": 0.04,
         "teacher": "shipped",
         "taught": 0.5,

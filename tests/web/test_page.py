@@ -532,7 +532,7 @@ def test_annotated_video(chromium, face_video, yunet_model, fitted_pipeline, tmp
         )
 
     def until(code):
-        WebDriverWait(chromium, 60).wait_until(lambda _: video(code), f"{code}: {video('error')}")
+        WebDriverWait(chromium, 60).until(lambda _: video(code), f"{code}: {video('error')}")
 
     until("readyState === HTMLMediaElement.HAVE_ENOUGH_DATA")
     assert (video("videoWidth"), video("videoHeight")) == (596, 336)
