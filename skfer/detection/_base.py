@@ -131,10 +131,11 @@ class FaceDetector(Protocol):
     detector with scikit-learn's ``get_params`` (a subclass of `sklearn.base.BaseEstimator`) can
     be tuned in a Pipeline: ``cropper__detector__min_neighbors``.
 
-    Two attributes are optional. ``finds_landmarks = False`` makes ``FaceCropper(align=True)``
+    Three attributes are optional. ``finds_landmarks = False`` makes ``FaceCropper(align=True)``
     refuse the detector before the first image. ``cache_key()`` returns the cache key of the
     settings if the parameters do not determine the faces, such as the content of a model file
-    instead of its path.
+    instead of its path. ``detect_near(image, boxes)`` is a faster search for a video, which finds
+    only faces near those of the frame before. Without it, all frames are searched completely.
 
     Examples
     --------

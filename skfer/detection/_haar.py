@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from numbers import Integral, Real
 from pathlib import Path
@@ -34,6 +35,13 @@ _COARSE_NEIGHBORS = 3
 _MAX_COARSE_SIDE = 1280
 # Faces above this share of the shorter side are left to the search for large faces.
 _MAX_FINE_FACE = 0.5
+
+# The search near known faces: side of the smallest one in the copy, distance that a face may move
+# and smallest and largest face as shares of the known sides, and ratio of scales.
+_NEAR_SIDE = 48
+_NEAR_DISTANCE = 0.6
+_NEAR_SIZES = 0.6, 1.6
+_NEAR_SCALE_FACTOR = 1.1
 
 # A CascadeClassifier is neither thread-safe nor picklable: each thread has one for all detectors.
 _thread_local = threading.local()
@@ -131,21 +139,50 @@ class HaarDetector(Documented, BaseEstimator):
         """
         self._validate_params()
         shape = image.shape[:2]
-        least = _SMALLEST_SHARE if self.min_face_size < 1 else _WINDOW_SIDE
-        smallest = max(smallest_face(self.min_face_size, shape), least)
+        smallest = self._smallest(shape)
         fine = _resize(image, _WINDOW_SIDE / smallest)
         gray = fine if fine.ndim == 2 else cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY)
         boxes, scores = self._search_small(gray, shape, smallest)
         large_boxes, large_scores = self._search_large(gray, shape)
         boxes = np.vstack([boxes, large_boxes])
         thresholds = np.repeat([1, 0.5], [len(scores), len(large_scores)]) * self.score_threshold
-        scores = np.concatenate([scores, large_scores]) - _LAST_STAGE
-        centers = boxes[:, :2] + boxes[:, 2:] / 2
-        kept = (boxes[:, 2] >= smallest) & (scores >= thresholds)
-        kept &= ((centers > 0) & (centers < shape[::-1])).all(axis=1)
-        boxes, scores = boxes[kept], scores[kept]
-        best = _remove_overlaps(boxes, scores)
-        return Detections(np.rint(boxes[best]), scores[best]).largest_first()
+        scores = np.concatenate([scores, large_scores])
+        return _select(boxes, scores, thresholds, smallest, shape)
+
+    def detect_near(self, image: np.ndarray, boxes: np.ndarray) -> Detections:
+        """Detect the faces of a frame near those of the frame before.
+
+        Parameters
+        ----------
+        image : ndarray of shape (H, W) or (H, W, 3), uint8
+            Gray or RGB.
+        boxes : ndarray of shape (k, 4)
+            Known faces, at least one. Half of `score_threshold` is enough for a face near them.
+
+        Returns
+        -------
+        Detections
+            Largest first, with sides of 60 to 160 % of those of `boxes`.
+        """
+        self._validate_params()
+        shape = image.shape[:2]
+        part, scale, corner = _copy_part(image, boxes)
+        # The part around many small faces may be larger than the copy of a complete search.
+        complete = math.prod(shape) * (_WINDOW_SIDE / self._smallest(shape)) ** 2
+        if math.prod(part.shape[:2]) > complete:
+            return self.detect(image)
+        gray = part if part.ndim == 2 else cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+        sides = np.asarray(boxes)[:, 2:].max(axis=1) * scale
+        smallest, largest = _NEAR_SIZES * np.array([sides.min(), sides.max()])
+        found, scores = _search(gray, _NEAR_SCALE_FACTOR, self.min_neighbors, smallest, largest)
+        found = found / scale + [*corner, 0, 0]
+        threshold = 0.5 * self.score_threshold
+        return _select(found, scores, threshold, self._smallest(shape), shape)
+
+    def _smallest(self, shape: tuple[int, ...]) -> float:
+        """Return the side of the smallest face to detect in an image, in pixels."""
+        least = _SMALLEST_SHARE if self.min_face_size < 1 else _WINDOW_SIDE
+        return max(smallest_face(self.min_face_size, shape), least)
 
     def _search_small(
         self, gray: np.ndarray, shape: tuple[int, ...], smallest: float
@@ -170,6 +207,44 @@ class HaarDetector(Documented, BaseEstimator):
         neighbors = min(self.min_neighbors, _COARSE_NEIGHBORS)
         boxes, scores = _search(copy, _COARSE_SCALE_FACTOR, neighbors, smallest, max(copy.shape))
         return (boxes - [border, border, 0, 0]) / scale, scores
+
+
+def _select(
+    boxes: np.ndarray, scores: np.ndarray, thresholds: Any, smallest: float, shape: tuple[int, ...]
+) -> Detections:
+    """Return the faces that are certain and large enough, without overlaps, largest first."""
+    scores = scores - _LAST_STAGE
+    centers = boxes[:, :2] + boxes[:, 2:] / 2
+    kept = (boxes[:, 2] >= smallest) & (scores >= thresholds)
+    kept &= ((centers > 0) & (centers < shape[::-1])).all(axis=1)
+    boxes, scores = boxes[kept], scores[kept]
+    best = _remove_overlaps(boxes, scores)
+    return Detections(np.rint(boxes[best]), scores[best]).largest_first()
+
+
+def _copy_part(image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """Copy the part of an image around the faces of the frame before.
+
+    Returns the copy, its scale (at most 1) and its left and top edge in the image. The part reaches
+    from each box by 60 % of its side; pixels outside the image are those of its edge.
+    """
+    boxes = np.asarray(boxes, float)
+    sides = boxes[:, 2:].max(axis=1, keepdims=True)
+    reach, longest = _NEAR_DISTANCE * sides, int(sides.max())
+    size = np.array(image.shape[1::-1])
+    # Frames of another size than the one before may not contain the boxes.
+    corner = np.floor(boxes[:, :2] - reach).min(axis=0).clip(-longest, size - 1).astype(int)
+    end = np.ceil(boxes[:, :2] + boxes[:, 2:] + reach).max(axis=0).astype(int)
+    end = end.clip(np.maximum(corner, 0) + 1, size + longest)
+    start, stop = np.maximum(corner, 0), np.minimum(end, size)
+    part = image[start[1] : stop[1], start[0] : stop[0]]
+    (left, top), (right, bottom) = (start - corner).tolist(), (end - stop).tolist()
+    part = cv2.copyMakeBorder(part, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    scale = min(1.0, _NEAR_SIDE / sides.min())
+    if scale < 1:
+        shape = np.maximum(1, np.rint((end - corner) * scale)).astype(int)
+        part = cv2.resize(part, shape.tolist(), interpolation=cv2.INTER_AREA)
+    return part, scale, corner
 
 
 def _resize(image: np.ndarray, scale: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -334,12 +334,21 @@ class FaceFinder:
             cropper.whole_below,
         )
 
-    def find(self, image: np.ndarray) -> Detections:
-        """Detect the faces of an image, largest first."""
+    def find(self, image: np.ndarray, near: Sequence[Sequence[int]] = ()) -> Detections:
+        """Detect the faces of an image, largest first.
+
+        With boxes of faces in the frame before, the whole image is searched only if no face is
+        found near them, or if the detector has no `detect_near`.
+        """
         if self._is_whole(image):
             height, width = image.shape[:2]
             return Detections(np.array([[0, 0, width, height]]), np.ones(1))
-        faces = detect_faces(self.detector, to_eight_bits(image), self.max_pixels)
+        image = to_eight_bits(image)
+        faces = Detections.none()
+        if len(near) and hasattr(self.detector, "detect_near"):
+            faces = self.detector.detect_near(image, np.asarray(near))
+        if len(faces) == 0:
+            faces = detect_faces(self.detector, image, self.max_pixels)
         faces = faces.largest_first()
         if self.min_face_size is None or len(faces) == 0:
             return faces

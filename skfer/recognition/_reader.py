@@ -226,6 +226,27 @@ class FaceReader:
         batches = (range(start, min(start + size, len(sequence))) for start in starts)
         return self._read_batches(sequence, batches, on_error, on_missing)
 
+    def read_frames(
+        self, pictures: list[np.ndarray], near: list[list[Sequence[int]]]
+    ) -> list[FaceReading]:
+        """Detect and classify the faces of frames of a video.
+
+        Parameters
+        ----------
+        pictures : list of n ndarray of shape (H, W, 3), uint8
+        near : list of n lists of boxes
+            Known faces. A frame is searched completely if no face is near them, or if there are
+            none.
+
+        Returns
+        -------
+        list of n FaceReading
+        """
+        if not pictures:
+            return []
+        images = image_sequence(pictures)
+        return next(self._read_batches(images, [range(len(images))], "raise", "blank", near))
+
     def expressions(self, probabilities: np.ndarray) -> list[Any]:
         """Return the most probable class of each face.
 
@@ -242,7 +263,12 @@ class FaceReader:
         return self._parts.expressions(probabilities)
 
     def _read_batches(
-        self, images: Images, batches: Iterable[Sequence[int]], on_error: str, on_missing: str
+        self,
+        images: Images,
+        batches: Iterable[Sequence[int]],
+        on_error: str,
+        on_missing: str,
+        near: list[list[Sequence[int]]] | None = None,
     ) -> Iterator[list[FaceReading]]:
         # The faces of the next batch are detected while those of this one are classified.
         detected: Iterator[_ImageFaces] | None = None
@@ -250,7 +276,7 @@ class FaceReader:
         try:
             for indices in batches:
                 previous = detected
-                detected = self._detect(images, indices, on_error, on_missing, cancelled)
+                detected = self._detect(images, indices, on_error, on_missing, cancelled, near)
                 if previous is not None:
                     yield self._classify(list(previous), on_error)
             if detected is not None:
@@ -265,6 +291,7 @@ class FaceReader:
         on_error: str,
         on_missing: str,
         cancelled: threading.Event,
+        near: list[list[Sequence[int]]] | None,
     ) -> Iterator[_ImageFaces]:
         """Start the detection of the faces of some images in threads, and crop them."""
         if self._process != os.getpid():  # threads do not survive a fork
@@ -283,7 +310,7 @@ class FaceReader:
                 return _ImageFaces(name, error=str(error))
             try:
                 area = self._searched_area(image, name)
-                faces = self._find(image, area)
+                faces = self._find(image, area, [] if near is None else near[index])
                 if len(faces) == 0 and on_missing == "image":
                     left, top, right, bottom = area
                     box = np.array([[left, top, right - left, bottom - top]])
@@ -308,13 +335,16 @@ class FaceReader:
             return 0, 0, width, height
         return _region_in_pixels(self._region, (height, width), name)
 
-    def _find(self, image: np.ndarray, area: tuple[int, int, int, int]) -> Detections:
+    def _find(
+        self, image: np.ndarray, area: tuple[int, int, int, int], near: list[Sequence[int]]
+    ) -> Detections:
         """Detect the faces of an area of an image."""
         finder = self._parts.finder
         if self._region is None:
-            return finder.find(image)
+            return finder.find(image, near)
         left, top, right, bottom = area
-        faces = finder.find(np.ascontiguousarray(image[top:bottom, left:right]))
+        near = [(x - left, y - top, width, height) for x, y, width, height in near]
+        faces = finder.find(np.ascontiguousarray(image[top:bottom, left:right]), near)
         landmarks = (
             None if faces.landmarks is None else faces.landmarks + np.array([left, top], np.float32)
         )

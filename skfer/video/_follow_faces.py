@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
 import warnings
@@ -24,6 +25,7 @@ from skfer.recognition import (
     FaceFollower,
     FaceMark,
     FaceReader,
+    FaceReading,
     FollowedFace,
     Region,
     delay_faces,
@@ -38,6 +40,9 @@ from skfer.recognition import (
 # Largest number and size of the frames whose faces are classified together.
 _BATCH_FRAMES = 16
 _BATCH_BYTES = 64 * 2**20
+# Seconds from one complete search to the next. The frames between them are searched near the faces
+# that are known.
+_SEARCH_EVERY = 0.2
 # With more classes, only bars of the most probable ones are drawn.
 _MOST_BARS = 8
 
@@ -199,9 +204,12 @@ def follow(
 
     def track_frames() -> Iterator[tuple[tuple[int, float, np.ndarray], float, list[Any]]]:
         tracked: list[Any] = []
+        last_search = -math.inf
         while batch := _next_batch(frames, source.is_live):
-            searched = [picture for index, (_, picture) in batch if index % every == 0]
-            readings = iter(reader.read(searched) if searched else [])
+            searched = [frame for index, frame in batch if index % every == 0]
+            known = [face.box for face in follower.known]
+            found, last_search = _search(reader, searched, known, last_search)
+            readings = iter(found)
             for index, (timestamp, picture) in batch:
                 if index % every == 0:
                     tracked = follower.track(next(readings), timestamp)
@@ -216,6 +224,29 @@ def follow(
         frames_and_faces = delay_faces(follower, track_frames(), lambda item: item[2].nbytes)
     for (index, timestamp, picture), faces in frames_and_faces:
         yield VideoFrame(index, timestamp, picture, faces, reader.classes)
+
+
+def _search(
+    reader: FaceReader, frames: list[Timed], known: list[Any], last_search: float
+) -> tuple[list[FaceReading], float]:
+    """Return the readings of some frames, and the time of the last complete search."""
+    complete = []
+    for timestamp, _ in frames:
+        complete.append(timestamp - last_search >= _SEARCH_EVERY)
+        last_search = timestamp if complete[-1] else last_search
+    pictures = [picture for _, picture in frames]
+    chosen = list(itertools.compress(pictures, complete))
+    readings = iter(reader.read_frames(chosen, [[]] * len(chosen)))
+    merged: list[FaceReading | None] = [next(readings) if is_due else None for is_due in complete]
+    near, boxes = [], known
+    for reading in merged:
+        if reading is None:
+            near.append(boxes)
+        else:
+            boxes = known + reading.detections.boxes.tolist()
+    others = [picture for picture, is_due in zip(pictures, complete, strict=True) if not is_due]
+    readings = iter(reader.read_frames(others, near))
+    return [next(readings) if reading is None else reading for reading in merged], last_search
 
 
 def _next_batch(frames: Iterator[Any], is_live: bool) -> list[Any]:

@@ -60,6 +60,41 @@ def test_face_that_fills_the_image(astronaut, size, side):
     assert box[2] == pytest.approx(98 / side * size, rel=0.3)
 
 
+def test_search_near_known_faces(two_faces):
+    detector = HaarDetector()
+    faces = detector.detect(two_faces)
+    assert len(faces) == 2
+    left, top = 20, 12  # a movement between two frames
+    moved = cv2.copyMakeBorder(two_faces, top, 0, left, 0, cv2.BORDER_REPLICATE)
+    for known in (faces.boxes, faces.boxes[:1], faces.boxes[1:]):
+        near = detector.detect_near(moved, known)
+        sizes = known[:, 2:]
+        np.testing.assert_allclose(near.boxes[:, :2] - [left, top], known[:, :2], atol=8)
+        np.testing.assert_allclose(near.boxes[:, 2:], sizes, rtol=0.15)
+    gray = cv2.cvtColor(moved, cv2.COLOR_RGB2GRAY)
+    np.testing.assert_allclose(
+        detector.detect_near(gray, faces.boxes).boxes[:, 0] - left, faces.boxes[:, 0], atol=8
+    )
+    assert len(detector.detect_near(np.zeros_like(moved), faces.boxes)) == 0
+    near = HaarDetector(min_face_size=70).detect_near(moved, faces.boxes)
+    assert (near.boxes[:, 2] >= 70).all()
+    # Small faces all over a large image: the complete search is faster.
+    large = cv2.resize(moved, None, fx=6, fy=6, interpolation=cv2.INTER_LINEAR)
+    corners = np.array([[0, 0, 200, 200], [4000, 2800, 200, 200]])
+    np.testing.assert_array_equal(
+        detector.detect_near(large, corners).boxes, detector.detect(large).boxes
+    )
+
+
+def test_search_near_a_face_at_the_edge(astronaut):
+    photo = astronaut[60:, 165:]  # the face touches two edges
+    box = np.array([[10, -5, 98, 98]])
+    [found] = HaarDetector().detect_near(photo, box).boxes
+    np.testing.assert_allclose(found[:2] + found[2:] / 2, [59, 45], atol=12)
+    for outside in ([2000, 2000, 0, 0], [-2000, 90, 0, 0]):  # frames may change their size
+        assert len(HaarDetector().detect_near(photo, box + outside)) == 0
+
+
 @pytest.mark.slow
 def test_small_images_threads_and_pickles(two_faces):
     detector = HaarDetector(min_neighbors=3)

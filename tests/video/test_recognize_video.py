@@ -126,6 +126,48 @@ def test_every(crossing, reader):
     assert first["happy"].nunique() == 1
 
 
+class NearSquares(BrightSquares):
+    """Detector that also searches near known faces and counts both searches."""
+
+    def __init__(self):
+        self.near = []
+
+    def detect_near(self, image, boxes):
+        self.near.append(np.asarray(boxes).tolist())
+        left, top = boxes[:, :2].min(axis=0) - 20
+        seen = np.zeros_like(image)
+        part = np.s_[max(0, top) : (boxes[:, 1::2].sum(axis=1) + 20).max(), max(0, left) :]
+        seen[part] = image[part]
+        faces = BrightSquares().detect(seen)
+        BrightSquares.calls -= 1
+        return faces
+
+
+@pytest.mark.usefixtures("squares")
+def test_frames_between_complete_searches(crossing, fitted_pipeline):
+    expected = recognize_video(crossing, fitted_pipeline, detector=BrightSquares()).faces
+    BrightSquares.calls = 0
+    detector = NearSquares()
+    table = recognize_video(crossing, fitted_pipeline, detector=detector).faces
+    pd.testing.assert_frame_equal(table, expected)
+    # At 25 frames a second, every fifth of 25 frames and all of the 5 without a face.
+    assert (len(detector.near), NearSquares.calls) == (24, 10)
+    region = (0, 0, 160, 96)
+    cut = recognize_video(crossing, fitted_pipeline, detector=NearSquares(), region=region).faces
+    pd.testing.assert_frame_equal(cut, expected)
+
+
+@pytest.mark.usefixtures("squares")
+def test_face_that_appears_between_searches(tmp_path, fitted_pipeline):
+    pictures = [picture()] * 3 + [picture((20, 4))] * 4 + [picture((20, 4), (110, 60))] * 20
+    clip = write_clip(tmp_path / "two.mp4", pictures)
+    table = recognize_video(clip, fitted_pipeline, detector=NearSquares()).faces
+    first = table.dropna(subset="face_id").groupby("face_id")["frame"].min()
+    # The first face is found at once, the second by the next complete search.
+    assert first[1] == 3
+    assert 7 <= first[2] <= 12
+
+
 @pytest.fixture(scope="module")
 def noisy():
     """Pictures with noise, whose video is large enough to be truncated."""
