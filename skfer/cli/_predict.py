@@ -22,8 +22,10 @@ from skfer.cli._options import (
 )
 
 _FORMATS = ("json", "csv", "parquet")
-# Number of photos without a face that the message names; the others are counted.
-_MAX_NAMED_PHOTOS = 3
+# Number of files that a message names; the others are counted.
+_MAX_NAMED_FILES = 3
+# Suffixes of the files in a folder that are reported as videos.
+_VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
 
 
 @click.command()
@@ -130,7 +132,7 @@ def _report_missing(table: Any, on_missing: str) -> None:
     without = table[table["face"].isna() & table["error"].isna()]["image"].tolist()
     if not without:
         return
-    names = join_first(without, _MAX_NAMED_PHOTOS)
+    names = join_first(without, _MAX_NAMED_FILES)
     result = {
         "blank": "there is no expression. --on-missing image classifies the whole photo.",
         "image": "the whole photo is classified. --on-missing blank gives no expression.",
@@ -145,10 +147,20 @@ def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
     paths: list[str] = []
     for photo in photos:
         if os.path.isdir(photo):
+            _report_videos(Path(photo), recursive)
             paths += map(str, image_files(Path(photo), recursive=recursive))
         else:
             paths.append(photo)
     return paths
+
+
+def _report_videos(folder: Path, recursive: bool) -> None:
+    """Print the number and the first names of videos in a folder, which are left out."""
+    files = folder.rglob("*") if recursive else folder.glob("*")
+    videos = sorted(str(file) for file in files if file.suffix.lower() in _VIDEO_SUFFIXES)
+    if videos:
+        names = join_first(videos, _MAX_NAMED_FILES)
+        echo(f"Videos are left out ({names}). Read them with: skfer video FILE", err=True)
 
 
 def _remove_index(error: str, image: str) -> str:

@@ -114,8 +114,8 @@ def serve(
         try:
             workers.start(limits.concurrent)
             readers.get()
-            warm_up(workers, limits.concurrent)
             readers.loading = False
+            warm_up(workers, limits.concurrent)
         except Exception as error:
             errors.append(error)
 

@@ -33,7 +33,11 @@ def test_json_of_a_folder(skfer, model, photo_files, recursive):
         (folder / "z" / "y").mkdir(parents=True)
         shutil.copy(photo_files[0], files[-1])
         options = ["--recursive"]
+    (folder / "talk.MP4").touch()
     result = skfer("predict", folder, "--json", "--model", model, *options)
+    assert (
+        f"Videos are left out ({folder / 'talk.MP4'}). Read them with: skfer video" in result.stderr
+    )
     photos = json.loads(result.stdout)
     assert [photo["image"] for photo in photos] == files
     face = photos[0]["faces"][0]
