@@ -128,3 +128,15 @@ def test_loaded_models(folder):
     assert (saved.predict_proba(photos) == expected).all()
     saved.set_params(classifier__backend="keras")
     assert abs(saved.predict_proba(photos) - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize(("verbose", "first"), [("'auto'", ""), ("2", "Loading TensorFlow ...")])
+def test_fit_prints_that_tensorflow_is_loaded(verbose, first):
+    code = f"""
+import numpy as np
+from skfer import FacialExpressionClassifier
+X, y = np.zeros((8, 16, 16, 1)), ["happy", "sad"] * 4
+FacialExpressionClassifier("small_cnn", epochs=1, verbose={verbose}).fit(X, y)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.partition("\n")[0] == first

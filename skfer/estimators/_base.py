@@ -26,7 +26,7 @@ from skfer._images._dense import dense_images
 from skfer._images._pixel_range import PixelRange
 from skfer._inference import BACKENDS, VIEWS, Backend, OnnxBackend, OnnxNetwork
 from skfer._utils import page, tensorflow_is_usable
-from skfer.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask
+from skfer.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask, begin_fit
 from skfer.networks._keras_settings import standard_keras
 
 if TYPE_CHECKING:
@@ -162,6 +162,12 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         if (X is None) != (y is None):
             raise ValueError("X_val and y_val come together: one of them is None.")
         return None if X is None else self._validation_examples(X, y)
+
+    def _begin_fit(self, X: Any, y: Any, sample_weight: Any) -> FitTask | None:
+        """Begin the task of a fit for `sklearn.callback`."""
+        if isinstance(self.verbose, int) and self.verbose and "tensorflow" not in sys.modules:
+            print("Loading TensorFlow ...", flush=True)  # takes some seconds
+        return begin_fit(self, X, y, sample_weight, epochs=self._expected_epochs(X))
 
     def _expected_epochs(self, X: Any) -> int | None:
         """Return the epochs of a fit on images that are not checked yet; None if not known."""

@@ -20,7 +20,7 @@ from skfer import _training
 from skfer._labels import encoded_labels_hint, is_missing, label_array, label_codes
 from skfer._utils import page, shorten
 from skfer.estimators._base import NetworkEstimator
-from skfer.estimators._sklearn_callbacks import begin_fit, end_fit
+from skfer.estimators._sklearn_callbacks import end_fit
 from skfer.metrics import apply_class_prior, apply_temperature
 from skfer.networks._keras_settings import standard_keras
 
@@ -439,7 +439,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         TypeError
             If one of `callbacks` cannot be copied.
         """
-        task = begin_fit(self, X, y, sample_weight, epochs=self._expected_epochs(X))
+        task = self._begin_fit(X, y, sample_weight)
         with self._restore_on_error():
             examples, labels = self._examples(X, y, sample_weight, reset=True)
             new = not (self.warm_start and self.__sklearn_is_fitted__())

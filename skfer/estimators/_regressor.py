@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skfer import _training
 from skfer.estimators._base import NetworkEstimator
-from skfer.estimators._sklearn_callbacks import begin_fit, end_fit
+from skfer.estimators._sklearn_callbacks import end_fit
 
 if TYPE_CHECKING:
     import keras
@@ -220,7 +220,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         TypeError
             If one of `callbacks` cannot be copied.
         """
-        task = begin_fit(self, X, y, sample_weight, epochs=self._expected_epochs(X))
+        task = self._begin_fit(X, y, sample_weight)
         with self._restore_on_error():
             new = not (self.warm_start and self.__sklearn_is_fitted__())
             examples = self._examples(X, y, sample_weight, reset=True, new=new)
