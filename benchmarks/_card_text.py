@@ -132,7 +132,7 @@ def _data(figures: dict[str, Any]) -> str:
     classes = sorted(set(counts["training"]) | set(counts["test"]))
     rows = [[c, counts["training"].get(c, 0), counts["test"].get(c, 0)] for c in classes]
     rows.append(["all", sum(counts["training"].values()), images])
-    labels = LABELS.get(model["name"], "").format(
+    labels = LABELS.get(model["name"].removesuffix("-small"), "").format(
         dropped=counts.get("dropped"), paper_majority=counts.get("paper_majority"), images=images
     )
     return f"""\

@@ -322,7 +322,7 @@ def main() -> None:
             figures = _results.read(f"model_card_{name}") | {"model": models[name]}
             (arguments.docs / f"{name}.md").write_text(card_text(figures), encoding="utf-8")
             continue
-        test_set = DATA[name](arguments.data)
+        test_set = DATA[name.removesuffix("-small")](arguments.data)
         figures = write_card(name, load_pretrained(name), models[name], test_set, arguments.docs)
         _results.write(f"model_card_{name}", figures)
         print(f"written to {arguments.docs / name}.md")
