@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -127,22 +128,82 @@ def test_avif_and_pbm_sizes(monkeypatch):
         read_image(small, 0)
 
 
+def box(kind, *contents):
+    content = b"".join(contents)
+    return struct.pack(">I", len(content) + 8) + kind + content
+
+
+def table(kind, *numbers):
+    return box(kind, bytes(4), struct.pack(f">{len(numbers)}I", *numbers))
+
+
+def track_of_avif(n_frames):
+    """A track that declares frames of one byte each."""
+    size = struct.pack(">HH", 64, 64)
+    frames = box(b"av01", bytes(6), b"\0\1", bytes(16), size, bytes(50))
+    tables = (
+        box(b"stsd", bytes(4), struct.pack(">I", 1), frames),
+        table(b"stts", 1, n_frames, 1),
+        table(b"stsc", 1, 1, n_frames, 1),
+        table(b"stsz", 1, n_frames),
+        table(b"stco", 1, 48),
+    )
+    header = table(b"mdhd", 0, 0, 1000, n_frames, 0)
+    kind = box(b"hdlr", bytes(8), b"vide", bytes(13))
+    media = box(b"mdia", header, kind, box(b"minf", box(b"stbl", *tables)))
+    return box(b"moov", table(b"mvhd", 0, 0, 1000, n_frames, *[0] * 20), box(b"trak", media))
+
+
+def test_avif_with_the_tables_of_a_film():
+    file = io.BytesIO()
+    Image.new("L", (64, 48), 90).save(file, "AVIF", speed=10)
+    photo = file.getvalue() + track_of_avif(20_000_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert read_image(photo, 0).shape[:2] == (48, 64)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
 def test_large_tiff_tiles_and_long_headers():
     def tags(*pairs):
         entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in pairs)
         return b"II*\0\x08\0\0\0" + struct.pack("<H", len(pairs)) + entries + bytes(4)
 
     sides = ((256, 64), (257, 64))
-    kind = ((258, 8), (259, 8), (262, 1), (277, 1))
+    kind_of_gray = ((258, 8), (259, 8), (262, 1), (277, 1))
     for side, message in ((40_000, "64 x 64 pixels in tiles of 40000 x 40000"), (64, "damaged")):
         tiles = ((322, side), (323, side), (324, 200), (325, 3000))
         with pytest.raises(ValueError, match=message):
-            read_image(tags(*sides, *kind, *tiles) + bytes(8192), 0)
+            read_image(tags(*sides, *kind_of_gray, *tiles) + bytes(8192), 0)
+    data = tags(*sides, *kind_of_gray, (322, 16), (323, 16)) + bytes(8192)
+    for inf_nan_text in ((11, 1, 0x7F800000), (11, 1, 0x7FC00000), (2, 4, 0x636261)):
+        wrong = struct.pack("<HHII", 322, *inf_nan_text)
+        with pytest.raises(ValueError, match=r"X\[0\] can't be decoded as an image: its TIFF"):
+            read_image(data.replace(struct.pack("<HHII", 322, 4, 1, 16), wrong), 0)
     for data in [b"P6" + b" " * 60 + b"x", b"P6" + b" " * 3_000_000, b"P6 #" + b"a" * 3_000_000]:
         start = time.process_time()
         with pytest.raises(ValueError, match=r"X\[0\] can't be decoded"):
             read_image(data, 0)
         assert time.process_time() - start < 0.5
+
+
+def test_decoding_time(encoded):
+    comments = b"#\n" * 300_000
+    pixels = [b"P3\n2 1\n255\n%s1 2 3 #\r4 5 6" % comments, b"P1\n2 1\n%s0 1" % comments]
+    rows = b"\1\5\0\0" * 10_000  # a pixel, and the end of the row
+    palette = b"".join(bytes([level] * 3 + [0]) for level in range(256))
+    header = struct.pack("<IiiHHIIiiII", 40, 10_000, 10_000, 1, 8, 1, len(rows), 0, 0, 256, 0)
+    bmp = b"BM" + struct.pack("<IHHI", 1078 + len(rows), 0, 0, 1078) + header + palette + rows
+    exif = b"\xff\xe1\0\x12Exif\0\0MM\0*\0\0\0\x08"
+    photo = encoded(".jpg")
+    start = time.process_time()
+    assert read_image(pixels[0], 0).tolist() == [[[1, 2, 3], [4, 5, 6]]]
+    assert read_image(pixels[1], 0).tolist() == [[255, 0]]
+    image = read_image(bmp + b"\0\1", 0)
+    assert image.shape == (10_000, 10_000)
+    assert image.max() == image[:, 0].min() == 5
+    with pytest.raises(ValueError, match=r"X\[0\].*more than 100 EXIF segments"):
+        read_image(photo[:2] + exif * 100_000 + photo[2:], 0)
+    assert time.process_time() - start < 8
 
 
 def test_invalid_unicode_and_archives(tmp_path):

@@ -30,6 +30,7 @@ from PIL import (
 from skfer._images._limits import TooManyPixelsError, check_n_pixels, max_pixels
 from skfer._images._pixel_range import PixelRange
 from skfer._utils import import_extra, page, shorten
+from skfer._worker import Worker, WorkerError
 
 # In coded pixels, 0xff is followed by a stuffed zero, a restart marker (0xd0 to 0xd7) or a fill
 # byte. Any other byte begins a segment.
@@ -84,6 +85,8 @@ _KINDS: tuple[tuple[re.Pattern[bytes], str, Any], ...] = (
 )
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NETPBM_HEADER = 4096
+_NETPBM_COMMENT = re.compile(rb"#[^\r\n]*")
+_EXIF, _MOST_EXIF = b"Exif\0\0", 100
 _HEIC = re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 _VIDEO = re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 # Text in place of an image.
@@ -111,6 +114,8 @@ _BAND_PIXELS = 4_000_000
 # Of a TIFF, unless the image itself is that large: a tile is decoded whole.
 _MOST_TILE_PIXELS = 2**24
 _TILE_SIDES = (322, 323)
+# Of the process that reads the frames of an AVIF with the tables of a film.
+_FRAME_MEMORY, _FRAME_SECONDS = 500_000_000, 20.0
 
 
 def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarray:
@@ -130,7 +135,9 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
             raise ValueError(f"{where} is a PNG that is truncated: its end is missing.")
         if image.format == "AVIF":
             _check_frame_sizes(data, where, most_pixels or max_pixels())
-        if image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR):
+        by_opencv = image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR)
+        # Pillow fills the ends of rows byte by byte: 140 s for a BMP of 1 kB with 150 M pixels.
+        if by_opencv or _codec(image) == "bmp_rle":
             return _turned(_decoded_by_opencv(data, where), _orientation(image))
         if image.format == "PNG" and image.mode in _EIGHT_BIT_COLOR and "16" in _raw_mode(image):
             pixels = _decoded_by_opencv(data, where, cv2.IMREAD_ANYDEPTH)  # Pillow keeps 8 bits
@@ -159,7 +166,13 @@ def open_image(data: bytes, where: str) -> Image.Image:
     try:
         if plugin is PpmImagePlugin.PpmImageFile:  # it would read megabytes of blanks one by one
             plugin(io.BytesIO(data[:_NETPBM_HEADER]))
+            if start[1:2] in b"123":  # it removes each comment by a copy of the rest
+                data = _NETPBM_COMMENT.sub(b"", data)
+        if kind == "JPEG" and data.count(_EXIF) > _MOST_EXIF:
+            raise ValueError(f"it has more than {_MOST_EXIF} EXIF segments")  # joined by copies
         image = plugin(io.BytesIO(data))
+        tags = getattr(image, "tag_v2", {})
+        tile = [int(np.ravel(tags.get(tag, 0))[0]) for tag in _TILE_SIDES]
     except MemoryError:
         raise
     except Exception as error:  # plugins raise any error on a wrong header
@@ -168,18 +181,12 @@ def open_image(data: bytes, where: str) -> Image.Image:
             f"of a rare kind ({_short_text(error)})."
         ) from error
     check_n_pixels(image.width, image.height, where)
-    if plugin is TiffImagePlugin.TiffImageFile:
-        _refuse_large_tiles(image, where)
-    return image
-
-
-def _refuse_large_tiles(image: Any, where: str) -> None:
-    sides = [int(np.ravel(image.tag_v2.get(tag, 0))[0]) for tag in _TILE_SIDES]
-    if math.prod(sides) > max(_MOST_TILE_PIXELS, 2 * image.width * image.height):
+    if math.prod(tile) > max(_MOST_TILE_PIXELS, 2 * image.width * image.height):
         raise ValueError(
             f"{where} can't be decoded as an image: it has {image.width} x {image.height} pixels "
-            f"in tiles of {sides[0]} x {sides[1]}."
+            f"in tiles of {tile[0]} x {tile[1]}."
         )
+    return image
 
 
 def decode_pillow(image: Image.Image, where: str) -> np.ndarray:
@@ -264,27 +271,41 @@ def _check_frame_sizes(data: bytes, where: str, most_pixels: int) -> None:
     """
     if importlib.util.find_spec("av") is None:
         return
-    import av
-
-    sizes = []
-    # An empty list of decoders keeps FFmpeg from decoding a frame when it opens the file.
-    options = {"codec_whitelist": "none"}
-    with (
-        contextlib.suppress(Exception),  # a kind that FFmpeg does not read: Pillow may
-        av.open(io.BytesIO(data), format="mov", options=options) as container,
-    ):
-        for packet in container.demux():
-            parser: Any = av.CodecContext.create("av1", "r")
-            if parser.name == "av1":  # FFmpeg's own, which only parses on a processor
-                with contextlib.suppress(NotImplementedError):
-                    parser.decode(packet)
-                sizes.append((parser.width, parser.height))
-    width, height = max(sizes, key=math.prod, default=(0, 0))
+    try:
+        if b"moov" in data:  # tables of a film, which may declare millions of frames in a few bytes
+            with Worker(_FRAME_MEMORY) as worker:
+                width, height = worker.call(_largest_frame, data, seconds=_FRAME_SECONDS)
+        else:
+            width, height = _largest_frame(data)
+    except WorkerError as error:
+        raise ValueError(f"{where} can't be decoded as an image: {error}") from error
     if width * height > most_pixels:
         raise TooManyPixelsError(
             f"{where} has a frame of {width} x {height} pixels, more than its header declares; at "
             f"most {most_pixels / 1e6:g} million are decoded."
         )
+
+
+def _largest_frame(data: bytes) -> tuple[int, int]:
+    """Return the size of the largest frame of an AVIF; zeros if FFmpeg does not read it."""
+    import av
+
+    sizes = []
+    # An empty list of decoders keeps FFmpeg from decoding a frame when it opens the file.
+    options = {"codec_whitelist": "none"}
+    try:
+        with av.open(io.BytesIO(data), format="mov", options=options) as container:
+            for packet in container.demux():
+                parser: Any = av.CodecContext.create("av1", "r")
+                if parser.name == "av1":  # FFmpeg's own, which only parses on a processor
+                    with contextlib.suppress(NotImplementedError, av.FFmpegError):
+                        parser.decode(packet)
+                    sizes.append((parser.width, parser.height))
+    except MemoryError:
+        raise
+    except Exception:  # a kind that FFmpeg does not read: Pillow may
+        pass
+    return max(sizes, key=math.prod, default=(0, 0))
 
 
 def _heic_plugin(where: str) -> Any:
@@ -305,6 +326,12 @@ def _load(image: Image.Image, where: str) -> None:
             f"{where} can't be decoded as an image: it is damaged or truncated "
             f"({_short_text(error)})."
         ) from error
+
+
+def _codec(image: Image.Image) -> str:
+    """Return Pillow's name of the compression of a file, such as ``"bmp_rle"``."""
+    tile = getattr(image, "tile", None)
+    return str(tile[0][0]) if tile else ""
 
 
 def _raw_mode(image: Image.Image) -> str:

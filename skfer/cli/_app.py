@@ -40,6 +40,8 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings():
             warnings.filterwarnings("always", category=UserWarning)
+            # A damaged TIFF gives one for each of 65,535 tags, without the name of the file.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             try:
                 with _interrupt_on_signals():
