@@ -31,6 +31,8 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
+_MAX_LEVELS = 100
+
 _forked_in_use = False
 
 
@@ -61,8 +63,12 @@ def open_regular(path: str | os.PathLike) -> IO[bytes]:
     raise ValueError(f"it is {_KINDS.get(kind, 'of an unknown kind')}, not a file")
 
 
-def entries_of(folder: Path) -> list[Path]:
-    """Return the entries of a folder, unsorted."""
+def entries_of(folder: Path, root: Path | None = None) -> list[Path]:
+    """Return the entries of a folder in `root`, unsorted; refuse one that is too deep in it."""
+    if root is not None and len(folder.parts) - len(root.parts) > _MAX_LEVELS:
+        raise ValueError(
+            f"{shorten(str(folder), 200)} is more than {_MAX_LEVELS} folders deep in {str(root)!r}."
+        )
     try:
         return list(folder.iterdir())
     except OSError as error:

@@ -9,6 +9,7 @@ import subprocess
 import time
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 import av
@@ -264,8 +265,9 @@ def test_unreadable_and_deep_folders(tmp_path, monkeypatch):
         parent = child
     os.close(parent)
     try:
-        with pytest.raises(ValueError, match="more than 100 folders deep"):
-            load_image_folder(tmp_path)
+        for load in (load_image_folder, partial(image_files, recursive=True)):
+            with pytest.raises(ValueError, match="more than 100 folders deep"):
+                load(tmp_path)
     finally:
         subprocess.run(["rm", "-rf", folder], check=True)  # the clean-up of pytest is recursive
     (tmp_path / "happy" / "closed").mkdir(parents=True)

@@ -24,6 +24,8 @@ from skfer.cli._options import (
 _FORMATS = ("json", "csv", "parquet")
 # Number of files that a message names; the others are counted.
 _MAX_NAMED_FILES = 3
+# Of OpenCV's encoder.
+_LONGEST_JPEG_SIDE = 65_500
 # Suffixes of the files in a folder that are reported as videos.
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
 
@@ -156,10 +158,11 @@ def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
 
 def _report_videos(folder: Path, recursive: bool) -> None:
     """Print the number and the first names of videos in a folder, which are left out."""
-    files = folder.rglob("*") if recursive else folder.glob("*")
-    videos = sorted(str(file) for file in files if file.suffix.lower() in _VIDEO_SUFFIXES)
+    from skfer.recognition import files_below
+
+    videos = files_below(folder, _VIDEO_SUFFIXES, recursive=recursive)
     if videos:
-        names = join_first(videos, _MAX_NAMED_FILES)
+        names = join_first([*map(str, videos)], _MAX_NAMED_FILES)
         echo(f"Videos are left out ({names}). Read them with: skfer video FILE", err=True)
 
 
@@ -257,6 +260,13 @@ def _write_copies(table: Any, copies: dict[str, Path]) -> None:
         if rows is None:
             continue
         drawn = annotate(path, rows.drop_duplicates(), bars=True)
+        if target.suffix != ".png" and max(drawn.shape) > _LONGEST_JPEG_SIDE:
+            echo(
+                f"Warning: {target} is not written: a JPEG has at most {_LONGEST_JPEG_SIDE:,} "
+                "pixels a side.",
+                err=True,
+            )
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         _, encoded = cv2.imencode(target.suffix, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         with partial_file(target) as part:

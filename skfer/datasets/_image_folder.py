@@ -15,11 +15,9 @@ from sklearn.utils import Bunch
 
 from skfer._images._batch import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decode_label
-from skfer._utils import entries_of, link_refusal, page, printable, refuse_link_out, shorten
+from skfer._utils import entries_of, link_refusal, page, printable, refuse_link_out
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
 from skfer.datasets._files import looks_like_split, split_of
-
-_MAX_LEVELS = 100
 
 # Of the Bunch that the loaders return: no group of a pattern may be called so.
 _ATTRIBUTES = {"paths", "labels", "target", "target_names", "row", "n_dropped", "DESCR"}
@@ -362,11 +360,7 @@ def _warn_of_heic(root: Path, ignored: Counter[str]) -> None:
 
 def _entries(folder: Path, root: Path) -> list[Path]:
     """Return the sorted entries of a folder without hidden names; refuse links that lead out."""
-    if len(folder.parts) - len(root.parts) > _MAX_LEVELS:
-        raise ValueError(
-            f"{shorten(str(folder), 200)} is more than {_MAX_LEVELS} folders deep in {str(root)!r}."
-        )
-    entries = sorted(entry for entry in entries_of(folder) if not entry.name.startswith("."))
+    entries = sorted(entry for entry in entries_of(folder, root) if not entry.name.startswith("."))
     for entry in entries:
         if entry.is_symlink() and entry.is_dir():
             raise link_refusal(entry, root)

@@ -21,6 +21,7 @@ from skfer.recognition._reader import (
 from skfer.recognition._recognize import (
     class_columns,
     escape_formula,
+    files_below,
     image_files,
     progress_bar,
     recognize,

@@ -210,20 +210,7 @@ def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
     ...     [file.name for file in image_files(Path(folder))]
     ['a.PNG', 'b.jpg']
     """
-
-    def images_below(parent: Path) -> Iterator[Path]:
-        for entry in entries_of(parent):
-            if entry.name.startswith("."):
-                continue
-            if recursive and entry.is_dir() and not entry.is_symlink():
-                yield from images_below(entry)
-            # A broken link is listed as a photo that can't be read.
-            elif entry.suffix.lower() in IMAGE_SUFFIXES and (
-                entry.is_file() or (entry.is_symlink() and not entry.exists())
-            ):
-                yield entry
-
-    files = sorted(images_below(folder))
+    files = files_below(folder, IMAGE_SUFFIXES, recursive=recursive)
     for file in files:
         refuse_link_out(file, folder)
     if not files:
@@ -237,6 +224,24 @@ def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
             f"{hint if searchable else ''}"
         )
     return files
+
+
+def files_below(folder: Path, suffixes: Sequence[str], *, recursive: bool) -> list[Path]:
+    """Return the files of a folder with these suffixes, sorted by path."""
+
+    def below(parent: Path) -> Iterator[Path]:
+        for entry in entries_of(parent, folder):
+            if entry.name.startswith("."):
+                continue
+            if recursive and entry.is_dir() and not entry.is_symlink():
+                yield from below(entry)
+            # A broken link is listed as a file that can't be read.
+            elif entry.suffix.lower() in suffixes and (
+                entry.is_file() or (entry.is_symlink() and not entry.exists())
+            ):
+                yield entry
+
+    return sorted(below(folder))
 
 
 def _image_key(images: Any, index: int) -> Any:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 CLASSES = ["happy", "sad", "surprise"]
 
@@ -120,6 +121,23 @@ def test_annotate_and_overwrite(skfer, model, photo_files, tmp_path):
     assert other.read_bytes() == photo_files[1].read_bytes()
     assert skfer(*arguments, "--overwrite").exit_code == 0
     assert cv2.imread(str(other)).shape == cv2.imread(str(photo_files[0])).shape
+
+
+def test_annotated_copy_too_wide_for_jpeg(skfer, model, tmp_path):
+    Image.new("L", (70_000, 8)).save(tmp_path / "wide.jpg", "PNG")
+    Image.new("L", (70, 80)).save(tmp_path / "a.jpg")
+    result = skfer("predict", tmp_path, "-m", model, "--csv", "--annotate", tmp_path / "drawn")
+    assert result.exit_code == 0
+    assert result.stdout.count("\n") == 3
+    assert "wide.jpg is not written: a JPEG has at most 65,500 pixels" in result.stderr
+    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["a.jpg"]
+
+
+def test_folders_in_folders(skfer, tmp_path):
+    (tmp_path / "/".join(["a"] * 102)).mkdir(parents=True)
+    result = skfer("predict", "--recursive", tmp_path)
+    assert result.exit_code == 1
+    assert "more than 100 folders deep" in result.stderr
 
 
 def test_annotated_photos_of_the_same_name(skfer, model, photo_files, tmp_path):
