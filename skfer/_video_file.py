@@ -202,7 +202,9 @@ class VideoFile:
     def _open_error(self, source: Any, error: Any) -> ValueError:
         number = getattr(error, "errno", None)
         # FFmpeg reports EINVAL for a format that is not allowed.
-        if not isinstance(error, self._av.error.InvalidDataError) and number != errno.EINVAL:
+        is_file = not isinstance(source, str) or os.path.exists(source)
+        is_unknown = isinstance(error, self._av.error.InvalidDataError) or number == errno.EINVAL
+        if not (is_file and is_unknown):
             reason = getattr(error, "strerror", None) or str(error)
             return ValueError(f"{self._label} can't be opened: {reason}.")
         with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 # The usual time base of MPEG, fine enough for every frame rate.
 _TIME_BASE = Fraction(1, 90_000)
+# Six hours: the duration of a frame in an MP4 has 31 bits. Damaged timestamps may be years apart.
+_LONGEST_GAP = 6 * 3600 * 90_000
 # Frames in memory that wait for the encoder.
 _WAITING_FRAMES = 8
 
@@ -259,8 +261,8 @@ def recognize_video(
 class _VideoWriter:
     """Writer of an MP4 file: H.264 with 4:2:0 colour, index at the start, without sound.
 
-    H.264 needs even sides: the last row or column of an odd side is dropped. A thread encodes
-    while the next frames are searched and drawn.
+    H.264 needs even sides: the last row or column of an odd side is dropped. Longer gaps between
+    frames become six hours. A thread encodes while the next frames are searched and drawn.
     """
 
     def __init__(self, path: str | os.PathLike, rate: Fraction):
@@ -270,7 +272,7 @@ class _VideoWriter:
         )
         self._stream: Any = None
         self._rate = rate
-        self._last = -1
+        self._last, self._skipped = -1, 0
         self._thread = ThreadPoolExecutor(1, "skfer-video")
         self._waiting: deque[Future] = deque()
 
@@ -284,7 +286,9 @@ class _VideoWriter:
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
         frame.time_base = _TIME_BASE
-        frame.pts = self._last = max(self._last + 1, round(seconds / _TIME_BASE))
+        time = round(seconds / _TIME_BASE) - self._skipped
+        self._skipped += max(0, time - self._last - _LONGEST_GAP)
+        frame.pts = self._last = max(self._last + 1, min(time, self._last + _LONGEST_GAP))
         if len(self._waiting) == _WAITING_FRAMES:
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(self._encode, frame))

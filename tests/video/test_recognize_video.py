@@ -84,12 +84,15 @@ def test_odd_sizes(tmp_path, reader):
         assert (stream.width, stream.height, stream.frames) == (160, 96, 3)
 
 
-def test_variable_frame_rate(tmp_path, reader):
-    times = [0, 0.02, 0.3, 0.34, 1.5, 2.0]
-    clip = write_clip(tmp_path / "vfr.mp4", [picture((20, 20))] * 6, times)
+@pytest.mark.parametrize("gap", [0, 7 * 3600, 1e9])
+def test_variable_frame_rate(tmp_path, reader, gap):
+    times = [0, 0.02, 0.3, 0.34, gap + 1.5, gap + 2.0]
+    clip = write_clip(tmp_path / "vfr.mkv", [picture((20, 20))] * 6, times)
     output = tmp_path / "annotated.mp4"
     report = recognize_video(clip, reader, output=output)
     assert report.faces["timestamp"].tolist() == pytest.approx(times, abs=1e-3)
+    if gap:  # a copy has gaps of at most six hours
+        times[4:] = [6 * 3600 + 0.34, 6 * 3600 + 0.84]
     with av.open(str(output)) as file:
         written = [frame.time for frame in file.decode(video=0)]
     assert np.subtract(written, written[0]).tolist() == pytest.approx(times, abs=1e-3)
@@ -227,6 +230,8 @@ def test_other_files(tmp_path, reader, crossing):
     }.items():
         with pytest.raises(ValueError, match=problem):
             recognize_video(tmp_path / name, reader, output=tmp_path / "annotated.mp4")
+    with pytest.raises(ValueError, match=r"'concat:text\.mp4' can't be opened"):
+        recognize_video("concat:text.mp4", reader)
     assert not list(tmp_path.glob("*annotated*"))
 
 
