@@ -148,9 +148,9 @@ def load(path: str | os.PathLike, *, trusted: bool = False) -> Any:
 
     The file holds data and no code. It may name only the classes that `save` accepts and layers of
     Keras, within limits on parameters, layers, values and multiply-adds. Its weights and fitted
-    values must be finite. No path in it is opened. The checksum detects damage, but it is not a
-    signature: anyone can write a file with a valid one. So a file of unknown origin is safe to
-    load, but its predictions may be wrong.
+    values must be finite. No path in it is opened, and `n_jobs` is at most the number of cores. The
+    checksum detects damage, but it is not a signature: anyone can write a file with a valid one. So
+    a file of unknown origin is safe to load, but its predictions may be wrong.
 
     Parameters
     ----------

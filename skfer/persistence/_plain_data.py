@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -215,6 +216,8 @@ class Reader:
         }
         for name, value in parameters.items():
             _check_limits(cls, name, value)
+        if (parameters.get("n_jobs") or 0) > 1:  # a FeatureUnion starts as many processes
+            parameters["n_jobs"] = min(parameters["n_jobs"], os.cpu_count() or 1)
         estimator = cls(**parameters)
         if hasattr(estimator, "_parameter_constraints"):
             estimator._validate_params()
@@ -454,9 +457,12 @@ def _check_lengths(estimator: Any) -> None:
     """Raise an error if fitted attributes of an estimator do not fit together."""
     found = vars(estimator)
     expected: dict[str, tuple[Any, ...]] = {}
-    if ALLOWED[type(estimator).__name__].attributes is not None and "classes_" in found:
+    if "classes_" in found:
         n_classes = len(np.ravel(found["classes_"]))
         expected = {"classes_": (n_classes,), "class_prior_": (n_classes,)}
+        if "coef_" in found:  # of two classes, scikit-learn keeps one row
+            n_rows = 1 if n_classes == 2 else max(n_classes, 3)
+            expected["coef_"] = (n_rows, estimator.n_features_in_)
         if len(np.unique(found["classes_"].astype(str))) < n_classes:
             raise ValueError(f"{type(estimator).__name__}.classes_ names a class twice")
         if "codes_" in found and (found["codes_"] >= n_classes).any():

@@ -1,10 +1,14 @@
 import copy
+import json
+import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, make_pipeline
 
 import skfer
 from skfer.detection import HaarDetector, YuNetDetector
@@ -237,6 +241,15 @@ def test_extreme_parameters(tmp_path, sealed, unpacked, estimator, name, value):
         skfer.load(sealed(content, arrays))
 
 
+def test_number_of_jobs(tmp_path):
+    union = FeatureUnion([("lbp", skfer.LBPDescriptor())], n_jobs=256)
+    loaded = skfer.load(skfer.save(union, tmp_path / "a.skfer"))
+    assert loaded.n_jobs == min(256, os.cpu_count())
+    for n_jobs in (None, -1, 1):
+        loaded = skfer.load(skfer.save(union.set_params(n_jobs=n_jobs), tmp_path / "a.skfer"))
+        assert loaded.n_jobs == n_jobs
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -272,6 +285,29 @@ def test_invalid_fitted_arrays(known, sealed, name, array, message):
     content["estimator"]["attributes"][name] = {"array": len(known[1])}
     with pytest.raises(ValueError, match=rf"sealed\.skfer.*Classifier\.{name} {message}"):
         skfer.load(sealed(content, [*known[1], array]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("classes_", {"array": 0}, r"coef_ has the shape \(1, 4\), where \(3, 4\) is expected"),
+        ("classes_", {"array": 2}, r"coef_ has the shape \(1, 4\), where \(3, 4\) is expected"),
+        ("classes_", {"array": 1}, r"classes_ has the shape \(1, 2\)"),
+        ("classes_", ["a", "b"], "'list'"),
+        ("coef_", {"array": 1}, r"coef_ has the shape \(1, 2\), where \(1, 4\) is expected"),
+        ("coef_", 3, "'int'"),
+    ],
+)
+def test_invalid_coefficients(tmp_path, sealed, unpacked, name, value, message):
+    regression = LogisticRegression().fit(np.eye(4), ["happy", "sad"] * 2)
+    content, arrays = unpacked(skfer.save(regression, tmp_path / "a.skfer"))
+    content = json.loads(
+        re.sub(r'"array": (\d+)', lambda m: f'"array": {int(m[1]) + 3}', json.dumps(content))
+    )
+    content["estimator"]["attributes"][name] = value
+    wrong = [np.array(["a", "b", "c"]), np.array([["a", "b"]]), np.array(["a"])]
+    with pytest.raises(ValueError, match=message):
+        skfer.load(sealed(content, [*wrong, *arrays]))
 
 
 @pytest.mark.parametrize(
