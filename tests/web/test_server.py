@@ -2,6 +2,7 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -159,6 +160,29 @@ def test_large_upload_without_declared_size(url):
     except ConnectionError:
         status = 413  # the server closed the connection before the client read the response
     assert status == 413
+    assert health(url) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("length", "start", "line"),
+    [
+        (b"Transfer-Encoding: chunked", b"", b"0"),  # the size of a chunk
+        (b"Transfer-Encoding: chunked", b"0\r\n", b"A: b\r\n"),  # headers after the last chunk
+        (b"Content-Length: " + b"9" * 5000, b"", b"0"),
+    ],
+)
+def test_long_lines(url, length, start, line):
+    host = urlsplit(url).netloc.encode()
+    request = b"POST %s HTTP/1.1\r\nHost: %s\r\n%s\r\n\r\n" % (VIDEO.encode(), host, length)
+    with connect(url) as connection:
+        connection.sendall(request + start)
+        for _ in range(100):
+            connection.sendall(line * (400_000 // len(line)))
+            if select.select([connection], [], [], 0)[0]:
+                break
+        else:
+            pytest.fail("the server accepted a line of 40 MB")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
     assert health(url) == "ok"
 
 
