@@ -347,7 +347,7 @@ def _code(cell: Any) -> int:
         return FER2013_CLASSES.index(str(decode_label(cell, _CODES)))
     except ValueError as error:
         text = str(cell).strip()
-        shown = text if text.isdigit() else shorten(cell)
+        shown = text if text.isdigit() and len(text) < 20 else shorten(cell)
         raise ValueError(
             f"emotion is {shown}; the codes are 0 to {len(FER2013_CLASSES) - 1}, for "
             f"{', '.join(FER2013_CLASSES)}."

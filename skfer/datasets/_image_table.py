@@ -149,7 +149,8 @@ def load_image_table(
         class_names = sorted({text for text in found if text is not None})
     else:
         class_names = [str(decode_label(text, normalize=normalize)) for text in classes]
-    rows = [row for row, text in enumerate(found) if text in class_names]
+    codes_of = {text: code for code, text in enumerate(class_names)}
+    rows = [row for row, text in enumerate(found) if text in codes_of]
     if not rows:
         raise ValueError(
             f"{name} has {len(found)} rows, and none with "
@@ -174,7 +175,7 @@ def load_image_table(
     return Bunch(
         paths=paths,
         labels=labels,
-        target=np.array([class_names.index(text) for text in labels.tolist()], np.int64),
+        target=np.array([codes_of[text] for text in labels.tolist()], np.int64),
         target_names=np.array(class_names, str),
         row=np.array(rows, np.int64),
         n_dropped=n_dropped,
@@ -323,7 +324,7 @@ def _read_columns(
         if values is not None:
             found[column] = values
         elif column in wanted:
-            raise ValueError(f"{name} has no column {column!r}; it has {names}.")
+            raise ValueError(f"{name} has no column {column!r}; it has {shorten(names, 400)}.")
     return found, name
 
 
@@ -452,7 +453,7 @@ def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: s
     for index, (cell, row) in enumerate(zip(cells, rows, strict=True)):
         text = str(cell).strip()
         path = Path(text) if root is None else root / text
-        if "\\" in text and not path.exists():  # a table made on Windows
+        if "\\" in text and not os.path.exists(path):  # a table made on Windows
             text = text.replace("\\", "/")
             path = Path(text) if root is None else root / text
         if real_root is not None and _leads_out(path, real_root, inside):
@@ -460,7 +461,7 @@ def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: s
                 f"{name}, row {row}: the image {shorten(text)} is outside of {str(root)!r}. "
                 "Paths are relative to folder and stay in it: give a folder that holds them all."
             )
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path.is_file raises an error if the name is too long
             absent.append((row, path))
         paths[index] = path
     if absent:
@@ -480,5 +481,5 @@ def _leads_out(path: Path, root: Path, inside: dict[Path, bool]) -> bool:
     return (
         not inside[parent]
         or path.name == ".."
-        or (path.is_symlink() and not real_path(path).is_relative_to(root))
+        or (os.path.islink(path) and not real_path(path).is_relative_to(root))
     )

@@ -1,5 +1,6 @@
 import gzip
 import os
+import time
 
 import cv2
 import numpy as np
@@ -70,6 +71,24 @@ def test_paths_outside_the_folder(folder, outside):
     path = write_table(folder, f"{outside.format(folder=inner)},0,1,0.1,0.1")
     with pytest.raises(ValueError, match=r"row 0: the image .* is outside of"):
         load_affect_table(path, folder=inner)
+
+
+def test_a_label_for_each_image_and_long_names(tmp_path):
+    n = 20_000
+    (tmp_path / "a.png").touch()
+    table = tmp_path / "table.csv"
+    table.write_text("image,label\n" + "".join(f"a.png,{row}\n" for row in range(n)))
+    start = time.process_time()
+    data = load_image_table(table, image="image", label="label")
+    assert data.target_names[data.target].tolist() == [str(row) for row in range(n)]
+    assert time.process_time() - start < 5  # a search of the list for each row takes longer
+    table.write_text(f"image,label\n{'a' * 5000},happy\n")
+    with pytest.raises(ValueError, match="row 0: there is no image '"):
+        load_image_table(table, image="image", label="label")
+    table.write_text(",".join(f"c{column}" for column in range(9000)))
+    with pytest.raises(ValueError, match="has no column 'image'; it has") as error:
+        load_image_table(table, image="image", label="label")
+    assert len(str(error.value)) < 1000
 
 
 def test_links_and_missing_files(folder):
