@@ -308,6 +308,11 @@ class FaceReader:
                 if on_error == "raise":
                     raise
                 return _ImageFaces(name, error=str(error))
+            except Exception as error:  # too little memory, or an object that is no array
+                if on_error == "raise":
+                    raise
+                reason = str(error) or type(error).__name__
+                return _ImageFaces(name, error=f"{name} can't be read: {reason}")
             try:
                 area = self._searched_area(image, name)
                 faces = self._find(image, area, [] if near is None else near[index])

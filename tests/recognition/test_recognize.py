@@ -118,6 +118,23 @@ def test_unreadable_and_faulty_images(photo_files, fitted_pipeline, astronaut):
     assert "base64.b64decode" in table["error"].iloc[-1]
     assert len(table["error"].iloc[-1]) < 300
 
+    class NoArray:
+        def __init__(self, error):
+            self.error = error
+
+        def __array__(self, dtype=None, copy=None):
+            raise self.error
+
+    images = [astronaut, NoArray(MemoryError()), NoArray(TypeError("on a GPU")), astronaut]
+    table = recognize(images, fitted_pipeline, on_error="keep").drop_duplicates("image")
+    assert table["image"].tolist() == [0, 1, 2, 3]
+    assert table["error"].tolist()[1:3] == [
+        "X[1] can't be read: MemoryError",
+        "X[2] can't be read: on a GPU",
+    ]
+    with pytest.raises(TypeError, match="on a GPU"):
+        recognize(images[2:], fitted_pipeline)
+
     class Picky(FixedDetector):
         def detect(self, image):
             if image[0, 0, 0] == 13:
