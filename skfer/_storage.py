@@ -34,6 +34,10 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{str(target)!r} is a folder, where a file is to be written.")
+    # The administrator would replace /dev/null, or the link /dev/stdout, by a file.
+    is_stream = target.is_symlink() and os.readlink(target).startswith("/proc/")
+    if is_stream or (target.exists() and not target.is_file()):
+        raise OSError(f"{str(target)!r} is a device or a pipe, where a file is to be written.")
     # Not tempfile, whose files are private: this file has the mode of open().
     part = target.with_name(f".{target.stem}.{secrets.token_hex(8)}{target.suffix}")
     try:

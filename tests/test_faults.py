@@ -150,6 +150,13 @@ def test_partial_file(tmp_path):
         partial_file(tmp_path / "missing" / "rows.csv"),
     ):
         pass
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "stdout.csv").symlink_to("/proc/self/fd/1")
+    for name in ("pipe.csv", "stdout.csv"):
+        before = (tmp_path / name).lstat()
+        with pytest.raises(OSError, match="a device or a pipe"), partial_file(tmp_path / name):
+            pass
+        assert (tmp_path / name).lstat() == before
     with pytest.raises(IsADirectoryError, match="is a folder"), partial_file(tmp_path):
         pass
 
