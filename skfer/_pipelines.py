@@ -91,7 +91,10 @@ def _inner_estimators(estimator: Any) -> list[Any]:
         return [_best(estimator)]
     attributes = getattr(estimator, "__dict__", {})
     held = next((attributes[name] for name in _FITTED if name in attributes), None)
-    members = held if isinstance(held, list | tuple) else np.ravel(np.asarray(held)).tolist()
+    if isinstance(held, np.ndarray):
+        held = held.ravel().tolist()
+    # A Pipeline is a sequence too, of its steps.
+    members = held if isinstance(held, list | tuple) else [held]
     return [member for member in members if hasattr(member, "__dict__")]
 
 

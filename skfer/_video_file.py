@@ -161,11 +161,11 @@ class VideoFile:
                 if now < due - step / 100:
                     continue
                 due = max(due + step, now + step / 2)
-            picture = self._upright(frame)
-            if picture is None:
+            image = self._upright(frame)
+            if image is None:
                 lost, count = lost + 1, count - 1
                 continue
-            yield now, picture
+            yield now, image
         if count == 0:
             # The size is unknown if the decoder rejected it.
             large = "" if self.width else f", or of more than {self._pixels / 1e6:g} million pixels"
@@ -202,9 +202,9 @@ class VideoFile:
     def _open_error(self, source: Any, error: Any) -> ValueError:
         number = getattr(error, "errno", None)
         # FFmpeg reports EINVAL for a format that is not allowed.
-        is_file = not isinstance(source, str) or os.path.exists(source)
         is_unknown = isinstance(error, self._av.error.InvalidDataError) or number == errno.EINVAL
-        if not (is_file and is_unknown):
+        # The beginning of an address or a pipe can't be read again.
+        if not is_unknown or (isinstance(source, str) and not os.path.isfile(source)):
             reason = getattr(error, "strerror", None) or str(error)
             return ValueError(f"{self._label} can't be opened: {reason}.")
         with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
@@ -316,11 +316,11 @@ class VideoFile:
             scale = min(1.0, self._decoding.longer_side / max(width, height))
             width, height = (max(1, round(side * scale)) for side in (width, height))
         try:
-            picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+            image = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
         except (ValueError, self._av.FFmpegError):
             return None
         # Rows may be padded.
-        return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
+        return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
 
 
 class IsolatedVideo:

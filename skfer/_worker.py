@@ -123,7 +123,7 @@ class Worker:
         if self._process is not None:
             return
         ours, theirs = socket.socketpair()
-        with theirs:
+        with ours, theirs:
             os.set_inheritable(theirs.fileno(), True)
             code = _CHILD.format(path=sys.path, fd=theirs.fileno())
             self._process = subprocess.Popen(
@@ -133,7 +133,7 @@ class Worker:
                 pass_fds=[theirs.fileno()],
                 env=os.environ | _ENVIRONMENT,
             )
-        self._connection = Connection(ours.detach())
+            self._connection = Connection(ours.detach())
         self._end = weakref.finalize(self, _end, self._process, self._connection)
         with contextlib.suppress(OSError):  # `call` reports a process that ended already
             self._connection.send((os.getpid(), self._memory))

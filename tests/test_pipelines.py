@@ -130,6 +130,7 @@ def test_outermost_abstention_and_image_shape(pipeline, classifier, faces):
     outer = skfer.AbstainingClassifier(FrozenEstimator(inner), threshold=0.9)
     assert find_abstaining(pipeline) is None
     assert find_abstaining(FrozenEstimator(inner)) is inner
+    assert find_abstaining(FrozenEstimator(make_pipeline(inner))) is inner
     assert find_abstaining(make_conformal(inner, faces)) is inner
     assert find_abstaining(outer) is outer
     assert (

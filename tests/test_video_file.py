@@ -188,6 +188,9 @@ def test_file_without_tracks(tmp_path):
         file.start_encoding()
     with pytest.raises(ValueError, match=r"holds no video and no other track|no frame"):
         VideoFile(path)
+    path.write_bytes(b"no video" * 100)
+    with pytest.raises(ValueError, match="can't be opened"):
+        VideoFile(f"file:{path}")
 
 
 def test_cover_picture(tmp_path):
