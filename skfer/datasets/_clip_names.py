@@ -71,7 +71,7 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
         "ck+" reads ``S010_004_00000017.png``: subject S010, clip S010_004, frame 17; "jaffe"
         ``KA.AN1.39.tiff``: subject KA; "kdef" ``AF01ANS.JPG``: subject F01. Any other is a
         regular expression for the beginning of names, with a group ``subject`` and optionally
-        ``clip`` and ``frame``. Without ``clip``, a subject is one clip.
+        ``clip`` and ``frame``, a number. Without ``clip``, a subject is one clip.
 
     Returns
     -------
@@ -128,6 +128,7 @@ def parts_of_name(path: str | os.PathLike, expression: re.Pattern) -> dict[str, 
     found = expression.match(Path(path).name)
     parts = {} if found is None else found.groupdict()
     fits = parts and all(parts.get(group, "x") for group in ("subject", "label"))
+    fits = fits and (parts.get("frame") or "0").isdecimal()
     return {group: text or "" for group, text in parts.items()} if fits else None
 
 
@@ -141,6 +142,6 @@ def clips_of(names: Sequence[dict[str, str]]) -> ClipNames:
     """Return subject, clip and frame of each of the names, which all have a subject."""
     return ClipNames(
         np.array([parts["subject"] for parts in names], str),
-        np.array([parts.get("clip", parts["subject"]) for parts in names], str),
-        np.array([int(parts.get("frame", -1)) for parts in names], np.int64),
+        np.array([parts.get("clip") or parts["subject"] for parts in names], str),
+        np.array([int(parts.get("frame") or -1) for parts in names], np.int64),
     )

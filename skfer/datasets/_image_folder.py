@@ -19,7 +19,7 @@ from skfer._utils import entries_of, link_refusal, page, printable, refuse_link_
 from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
 from skfer.datasets._files import looks_like_split, split_of
 
-# Of the Bunch that the loaders return: no group of a pattern may be called so.
+# Attributes of the Bunch that the loaders return; groups of a pattern must have other names.
 _ATTRIBUTES = {"paths", "labels", "target", "target_names", "row", "n_dropped", "DESCR"}
 
 

@@ -14,17 +14,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._labels import canonical_label, code_table, decode_label
+from skfer._labels import EXPRESSION_CODES, canonical_label, code_table, decode_label
 from skfer._utils import real_path, shorten
 from skfer.datasets._clip_names import name_pattern
 from skfer.datasets._files import known_split, open_table
 from skfer.datasets._image_folder import attributes_of_names
 
 # AffectNet's codes, in their order; the last three are no expressions.
-AFFECTNET_LABELS = (
-    *("neutral", "happy", "sad", "surprise", "fear", "disgust", "angry", "contempt"),
-    *("none", "uncertain", "no face"),
-)
+_AFFECTNET_LABELS = (*filter(None, EXPRESSION_CODES["affectnet"].values()),)
+_AFFECTNET_LABELS += ("none", "uncertain", "no face")
 
 _AFFECT_DESCR = """\
 {n} images with ratings of valence and arousal, listed in {table}, in the folder {folder}.
@@ -436,12 +434,12 @@ def _label(cell: Any, row: int, name: str) -> str:
         code = float(text)
     except ValueError:
         return canonical_label(text)
-    if code not in range(len(AFFECTNET_LABELS)):
+    if code not in range(len(_AFFECTNET_LABELS)):
         raise ValueError(
             f"{name}, row {row}: the expression is {cell!r}; AffectNet's codes are 0 to "
-            f"{len(AFFECTNET_LABELS) - 1}. Pass over the column with expression=None."
+            f"{len(_AFFECTNET_LABELS) - 1}. Ignore the column with expression=None."
         )
-    return AFFECTNET_LABELS[int(code)]
+    return _AFFECTNET_LABELS[int(code)]
 
 
 def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:

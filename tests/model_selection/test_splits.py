@@ -65,8 +65,13 @@ def test_subjects_and_clips(folder):
     np.testing.assert_array_equal(custom.subjects, data.subjects)
     np.testing.assert_array_equal(custom.clips, data.subjects)
     assert set(custom.frames.tolist()) == {-1}
+    optional = r"(?P<subject>[a-z]+)(?P<clip>-[a-z]+)?(?:-(?P<frame>\d+))?\."
+    names = clip_names(["anna.jpg", "anna-b.jpg", "bob-3.jpg"], optional)
+    assert names.clip.tolist() == ["anna", "-b", "bob"]
+    assert names.frame.tolist() == [-1, -1, 3]
     for paths, pattern, message in [
         (["S010_004_00000017.png", "a.png"], "ck+", r"paths\[1\] \('a.png'\) does not fit"),
+        (["anna-x.jpg"], r"(?P<subject>[a-z]+)-(?P<frame>\w+)", "'anna-x.jpg'.* does not fit"),
         (["a.png"], "(?P<person>.)", "a group called subject"),
         (["a.png"], "(", "is no regular expression"),
         (["a.png"], "ck", "a group called subject"),
