@@ -110,8 +110,9 @@ class AbstainingClassifier(ClassifierWrapper):
         if y is not None:
             label_array(y)
         routed = process_routing(self, "fit", **params)
-        self.estimator_ = clone(self.estimator).fit(X, y, **routed.estimator.fit)
-        self._lookup()  # validates abstention_label
+        fitted = clone(self.estimator).fit(X, y, **routed.estimator.fit)
+        self._lookup(fitted.classes_)  # validates abstention_label
+        self.estimator_ = fitted
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -134,7 +135,7 @@ class AbstainingClassifier(ClassifierWrapper):
         """
         proba = self.predict_proba(X)
         answered = proba.max(axis=1) >= self.threshold
-        return self._lookup()[np.where(answered, proba.argmax(axis=1), proba.shape[1])]
+        return self._lookup(self.classes_)[np.where(answered, proba.argmax(axis=1), proba.shape[1])]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities with the estimator.
@@ -202,7 +203,7 @@ class AbstainingClassifier(ClassifierWrapper):
         ValueError
             If `abstention_label` does not suit the classes.
         """
-        return self._lookup()[-1:].tolist()[0]
+        return self._lookup(self.classes_)[-1:].tolist()[0]
 
     def _fitted(self) -> Any:
         if hasattr(self, "estimator_"):
@@ -213,9 +214,9 @@ class AbstainingClassifier(ClassifierWrapper):
             check_is_fitted(self, "estimator_")
         return self.estimator
 
-    def _lookup(self) -> np.ndarray:
+    def _lookup(self, classes: np.ndarray) -> np.ndarray:
         """Return the classes followed by the label of abstention."""
-        classes, label = self.classes_, self.abstention_label
+        label = self.abstention_label
         strings = all(isinstance(name, str) for name in classes)
         if label is None:
             label = "unsure" if strings else min(-1, int(classes.min()) - 1)

@@ -156,6 +156,8 @@ class ConformalClassifier(ClassifierWrapper):
         ------
         ValueError
             If a label is not one of the estimator's classes.
+        NotFittedError
+            If a frozen estimator is not fitted.
 
         Warns
         -----
@@ -175,6 +177,7 @@ class ConformalClassifier(ClassifierWrapper):
         calibration = np.arange(len(y))
         if isinstance(self.estimator, FrozenEstimator):
             estimator = self.estimator
+            check_is_fitted(estimator)
         else:
             training, calibration = self._split(y)
             estimator = clone(self.estimator).fit(

@@ -94,10 +94,10 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
         estimator = FacialExpressionClassifier() if self.estimator is None else self.estimator
         if isinstance(estimator, FrozenEstimator):
             check_is_fitted(estimator)
+            _classifier_in(estimator)  # validates it
             self.estimator_ = estimator
         else:
             self.estimator_ = clone(estimator).fit(X, y, sample_weight, votes)
-        self._classifier()  # validates it
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -125,18 +125,20 @@ class ExpressionEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Imag
 
     @property
     def _n_features_out(self) -> int:
-        return self._classifier()._n_features()
+        return _classifier_in(self.estimator_)._n_features()
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def _classifier(self) -> FacialExpressionClassifier:
-        classifier = flat_steps(self.estimator_)[-1]
-        if not isinstance(classifier, FacialExpressionClassifier):
-            raise ValueError(
-                f"estimator holds a {type(classifier).__name__}; ExpressionEmbedder takes a "
-                "FacialExpressionClassifier, or a Pipeline that ends in one, in a FrozenEstimator."
-            )
-        return classifier
+
+def _classifier_in(estimator: Any) -> FacialExpressionClassifier:
+    """Return the classifier at the end of a fitted estimator."""
+    classifier = flat_steps(estimator)[-1]
+    if not isinstance(classifier, FacialExpressionClassifier):
+        raise ValueError(
+            f"estimator holds a {type(classifier).__name__}; ExpressionEmbedder takes a "
+            "FacialExpressionClassifier, or a Pipeline that ends in one, in a FrozenEstimator."
+        )
+    return classifier

@@ -103,8 +103,10 @@ def test_invalid_abstention_label(blobs, fitted, label, message):
     classifier = AbstainingClassifier(fitted, abstention_label=label)
     with pytest.raises(ValueError, match=message):
         classifier.predict(X)
+    classifier = AbstainingClassifier(LogisticRegression(), abstention_label=label)
     with pytest.raises(ValueError, match=message):
         classifier.fit(X, y)
+    assert not hasattr(classifier, "estimator_")
 
 
 def test_invalid_threshold_and_numeric_classes(blobs):

@@ -118,6 +118,8 @@ def test_scikit_learn_interface(blobs, frozen):
     np.testing.assert_array_equal(unpickled.predict_set(X[:50]), sets.predict_set(X[:50]))
     with pytest.raises(NotFittedError):
         clone(sets).predict_set(X)
+    with pytest.raises(NotFittedError):
+        ConformalClassifier(FrozenEstimator(LogisticRegression())).fit(X[:20], y[:20])
     inner = ConformalClassifier(LogisticRegression(), random_state=0)
     assert cross_val_score(inner, X[:300], y[:300], cv=2).min() > 0.4
     search = GridSearchCV(inner, {"estimator__C": [0.1, 1]}, cv=2).fit(X[:200], y[:200])
