@@ -21,7 +21,7 @@ class ImageEstimator(Documented, BaseEstimator):
 
     def _images(self, X: Any, *, reset: bool) -> Images:
         """Return the images of `X`; `reset` is True in `fit`."""
-        if _is_table(X):
+        if is_table(X):
             _refuse_images_in_cells(X)
             return rows_to_images(validate_data(self, X, reset=reset, dtype="numeric"))
         if reset:
@@ -131,7 +131,7 @@ class ClassifierWrapper(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEst
         return tags
 
 
-def _is_table(X: Any) -> bool:
+def is_table(X: Any) -> bool:
     """Return whether `X` is a table of flat rows."""
     if isinstance(X, list | tuple):
         return len(X) > 0 and _is_row(X[0])

@@ -305,6 +305,7 @@ def detect_faces(
     image : ndarray of shape (H, W) or (H, W, 3), uint8
         Gray or RGB.
     max_pixels : int, default=16_000_000
+        Number of pixels above which a reduced copy is searched.
 
     Returns
     -------

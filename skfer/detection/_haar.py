@@ -300,7 +300,7 @@ def _cascade() -> cv2.CascadeClassifier:
         if cascade.empty():
             raise FileNotFoundError(
                 f"OpenCV's cascade {str(path)!r} can't be loaded. Install opencv-python or "
-                "opencv-python-headless, version 4.10 or later, below 5."
+                "opencv-python-headless, version 4.12 or later, below 5."
             )
         _thread_local.cascade = cascade
     return _thread_local.cascade

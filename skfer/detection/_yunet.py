@@ -73,9 +73,8 @@ class YuNetDetector(Documented, BaseEstimator):
         Minimum score of a face.
     min_face_size : int or float, default=24
         Shorter side of the smallest box: an int is in pixels of the image, a float below 1 is a
-        share of its shorter side. Larger values avoid the finer
-        searches of large photos (see `max_side`): for 1280 x 960 pixels, 32 takes a fifth of
-        the time of 24.
+        share of its shorter side. Larger values avoid the finer searches of large photos (see
+        `max_side`): for 1280 x 960 pixels, 32 takes a fifth of the time of 24.
     max_side : int, default=1280
         Maximum longer side of the image in the search. The photo is first scaled to a longer
         side of 480 pixels, where a face may fill the image. If `min_face_size` is below 16
@@ -368,10 +367,7 @@ def download_yunet() -> Path:
     import pooch
 
     installed = installed_model()
-    if (
-        installed is not None
-        and hashlib.sha256(_read_model(installed)).hexdigest() == _MODEL_SHA256
-    ):
+    if installed is not None and is_yunet_model(installed):
         return installed
     folder = platformdirs.user_cache_dir("skfer")
     checksum = f"sha256:{_MODEL_SHA256}"

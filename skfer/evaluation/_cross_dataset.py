@@ -72,8 +72,6 @@ def cross_dataset_matrix(
     ------
     ValueError
         If an estimator and a data set share fewer than 2 labels, or an argument is invalid.
-    ImportError
-        If pandas is not installed.
 
     See Also
     --------

@@ -42,6 +42,7 @@ def group_report(
     confidence : float, default=0.95
         Confidence of the intervals.
     random_state : int, RandomState instance or None, default=0
+        Seed of the samples and permutations.
 
     Returns
     -------
@@ -63,8 +64,6 @@ def group_report(
     ------
     ValueError
         If lengths differ, groups have missing values, or there is only one group.
-    ImportError
-        If pandas is not installed.
 
     See Also
     --------

@@ -57,8 +57,6 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
     ------
     ValueError
         If labels, columns and images do not match.
-    ImportError
-        If pandas is not installed.
 
     See Also
     --------
@@ -222,8 +220,6 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
     ------
     ValueError
         If labels, columns and images do not match.
-    ImportError
-        If pandas is not installed.
 
     Examples
     --------
@@ -330,8 +326,6 @@ def votes_on_report(report: Any, votes: Any, *, labels: Sequence[Any]) -> pd.Dat
     ------
     ValueError
         If report, labels and votes do not match.
-    ImportError
-        If pandas is not installed.
 
     Examples
     --------

@@ -12,8 +12,9 @@ from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
 from skfer._base import ImageEstimator
 from skfer._images._batch import content_key, float_scale
-from skfer._images._pixel_range import PixelRange
 from skfer._utils import check_int
+from skfer.detection import to_eight_bits
+from skfer.preprocessing._image_resizer import to_gray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +91,6 @@ def leak_audit(
     ------
     ValueError
         If a set is no batch of images, lengths differ, or an argument is out of range.
-    ImportError
-        If pandas is not installed.
 
     See Also
     --------
@@ -187,10 +186,7 @@ def _keys_and_thumbnails(images: Any) -> tuple[list[bytes], np.ndarray]:
     keys, thumbnails = [], []
     for image in images:
         keys.append(content_key(image, scale))
-        if image.ndim == 3:
-            single = image.shape[-1] == 1
-            image = image[..., 0] if single else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        image = PixelRange.from_images(image).to_uint8(image)
+        image = to_eight_bits(to_gray(image))
         thumbnails.append(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
     return keys, np.stack(thumbnails)
 

@@ -247,8 +247,6 @@ def robustness_report(
     ------
     ValueError
         If a corruption is unknown or has no levels.
-    ImportError
-        If pandas is not installed.
 
     See Also
     --------

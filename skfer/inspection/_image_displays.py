@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from skfer._base import ImageEstimator
-from skfer._images._batch import image_sequence
 from skfer._images._pixel_range import PixelRange
 from skfer._labels import label_array
 from skfer._utils import check_int, pyplot, shorten
@@ -219,8 +218,7 @@ class ImageGridDisplay(Display):
 class LabelReportDisplay(ImageGridDisplay):
     r"""The images with the most doubtful labels, one row for each given label.
 
-    The suggested label is written below each image.
-    Attributes are those of `ImageGridDisplay`.
+    The suggested label is written below each image. Attributes are those of `ImageGridDisplay`.
 
     Parameters
     ----------
@@ -395,7 +393,7 @@ class LeakDisplay(Display):
         # Sorted, so that pairs of equal similarity keep the order of the audit.
         sample = np.sort(rng.choice(len(pairs), min(n_pairs, len(pairs)), replace=False))
         pairs = pairs.iloc[sample].sort_values("similarity", ascending=False, kind="stable")
-        train, test = image_sequence(X_train), image_sequence(X_test)
+        train, test = (ImageEstimator()._images(X, reset=True) for X in (X_train, X_test))
         display = cls(
             pairs,
             test_images=[_reduced(test[row]) for row in pairs["test"]],

@@ -165,9 +165,10 @@ class MapDisplay(Display):
             )
         )
         if self.target is not None:
-            text = str(self.target[len(self.text_)])
+            number = len(self.text_)
+            text = str(np.asarray(self.target)[number])
             if self.proba is not None:
-                text = f"{text} {self.proba[len(self.text_)]:.2f}"
+                text = f"{text} {np.asarray(self.proba)[number]:.2f}"
             middle = {"ha": "center", "va": "top", "fontsize": "small"}
             self.text_.append(self.ax_.text(x + 0.5, y + 1 + height + 0.03, text, **middle))
 

@@ -52,7 +52,7 @@ class NetworkLine(NamedTuple):
 
     label: str
     kind: str
-    output_shape: tuple[int | None, ...] | None
+    output_shape: _Shape
     parameters: int
     inputs: tuple[int, ...]
 
@@ -269,8 +269,6 @@ def layer_table(
 
     Raises
     ------
-    ImportError
-        If pandas is not installed.
     ValueError
         As for `plot_network`.
 
@@ -301,7 +299,7 @@ def layer_table(
     )
 
 
-def _times(shape: tuple[int | None, ...] | None) -> str:
+def _times(shape: _Shape) -> str:
     if shape is None:
         return "?"
     return "\N{MULTIPLICATION SIGN}".join("?" if side is None else str(side) for side in shape)

@@ -12,6 +12,7 @@ from sklearn.model_selection import BaseCrossValidator, PredefinedSplit, check_c
 from sklearn.utils import Bunch, column_or_1d
 from sklearn.utils.validation import _num_samples
 
+from skfer._base import is_table
 from skfer._images._batch import (
     SMALLEST_SQUARE,
     content_key,
@@ -135,7 +136,7 @@ class HeldOutGuard(BaseCrossValidator):
         held_out = self.held_out(X, groups)
         if held_out.any() and self.on_held_out == "raise":
             row = int(held_out.argmax())
-            name = f"X[{row}]" if _is_table(X) else image_name(image_sequence(X), row)
+            name = f"X[{row}]" if is_table(X) else image_name(image_sequence(X), row)
             raise ValueError(
                 f"{held_out.sum()} of the {len(held_out)} images are held out for the final test, "
                 f"the first of them {name}: no model may be selected on them. Pass "
@@ -169,7 +170,7 @@ class HeldOutGuard(BaseCrossValidator):
 
 def _keys(X: Any) -> list[set[bytes]]:
     """Return the keys of each image, or of each row of a table."""
-    if not _is_table(X):
+    if not is_table(X):
         return [{key} for key in content_keys(image_sequence(X))]
     rows = np.asarray(X)
     keys = [{hashlib.blake2b(row.tobytes(), digest_size=16).digest()} for row in rows]
@@ -184,12 +185,6 @@ def _keys(X: Any) -> list[set[bytes]]:
             if len(np.unique(gray)) >= _MIN_GRAY_LEVELS:
                 row_keys.add(content_key(gray, scale))
     return keys
-
-
-def _is_table(X: Any) -> bool:
-    if isinstance(X, list | tuple) and len(X):
-        return np.ndim(X[0]) == 1 and not hasattr(X[0], "read")
-    return getattr(X, "ndim", None) == 2
 
 
 def fer2013_split(faces: Bunch) -> PredefinedSplit:

@@ -102,8 +102,6 @@ def recognize(
         ``on_missing="raise"``.
     TypeError, NotFittedError
         If the Pipeline has no `predict_proba`, or is not fitted.
-    ImportError
-        If pandas is not installed.
 
     Examples
     --------

@@ -184,6 +184,12 @@ def test_leaked_pairs(leaks):
     )
     assert display.images_[0].get_extent()[3] < display.images_[1].get_extent()[3]
     assert display.pairs["similarity"].is_monotonic_decreasing
+    flat = LeakDisplay.from_audit(
+        audit, train.reshape(len(train), -1) / 255, test.reshape(len(test), -1) / 255
+    )
+    np.testing.assert_allclose(
+        flat.images_[0].get_array(), display.images_[0].get_array(), rtol=1e-6
+    )
     displays = [
         LeakDisplay.from_audit(
             audit, list(train), list(test / 255), kind="near copy", n_pairs=2, random_state=seed

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from _utils import small_network
 from sklearn.exceptions import NotFittedError
@@ -308,6 +309,9 @@ def test_layout_scale_and_invalid_maps(fitted, faces):
     maps[0, 3, 4] = 5
     drawn = MapDisplay(maps, images).plot()
     assert drawn.text_ == []
+    target = pd.Series(["sad", "happy"], index=[7, 9])
+    texts = MapDisplay(maps, images, target=target).plot().text_
+    assert [text.get_text() for text in texts] == ["sad", "happy"]
     left, right, bottom, top = drawn.maps_[0].get_extent()
     assert (right - left) / (bottom - top) == pytest.approx(1.4)
     assert drawn.maps_[1].get_alpha().max() == 0
