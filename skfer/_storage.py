@@ -102,10 +102,7 @@ def _reserve(file: IO[bytes], n_bytes: int) -> None:
         try:
             os.posix_fallocate(file.fileno(), 0, n_bytes)
         except OSError as error:
-            if error.errno not in (
-                errno.EINVAL,
-                errno.EOPNOTSUPP,
-            ):  # unsupported
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # unsupported
                 raise
 
 

@@ -24,11 +24,6 @@ def list_pretrained() -> list[dict[str, Any]]:
         `name`, `classes`, `network`, `n_weights`, `accuracy` (by data and rule), `data`,
         `licence` (of the data) and `recipe` of each.
 
-    Raises
-    ------
-    ValueError
-        If a file of the weights has been changed.
-
     Examples
     --------
     >>> from skfer import list_pretrained
@@ -100,9 +95,7 @@ def load_pretrained(name: str = "fer2013", size: str = "base") -> Pipeline:
 
 def _classifier(record: WeightsRecord) -> FacialExpressionClassifier:
     classifier = FacialExpressionClassifier(
-        record.network,
-        weights=record.name,
-        **record.parameters,
+        record.network, weights=record.name, **record.parameters
     )
     classifier.classes_ = np.array(record.classes)
     classifier.class_prior_ = np.array(record.class_prior)

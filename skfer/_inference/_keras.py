@@ -25,13 +25,13 @@ from skfer.networks._described import describe_network
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._layers import feature_extractor
 
-# Bytes of all arrays of a call: kept together for a gradient, and alive together at worst.
+# Most bytes of all arrays of a call, if a gradient keeps them and otherwise.
 _MOST_KEPT = 1e9
 _MOST_ALIVE = 4e9
 # Rows that a processor multiplies together.
 _ROWS = 8
-# Weights of the largest network that is copied into its graph; of a larger one, a copy costs more
-# memory than it saves time.
+# Most weights of a network whose weights are constants of its graph. For a larger network, the copy
+# costs much memory and saves little time.
 _MOST_COPIED = 10_000_000
 # Values of each variable that are compared to detect a change.
 _SAMPLED = 1024

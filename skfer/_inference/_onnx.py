@@ -232,11 +232,6 @@ def create_session(model: bytes | str, n_threads: int) -> onnxruntime.InferenceS
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run_session(session: Any, images: Any) -> Any:
-    """Return the only output of a session for its only input."""
-    return session.run(None, {session.get_inputs()[0].name: images})[0]
-
-
 def _quantize(model: bytes, pixel_range: tuple[float, float]) -> bytes:
     """Return a model that computes feature maps in 8 bits (Jacob et al. 2018).
 

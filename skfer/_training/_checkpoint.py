@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ import joblib
 import keras
 import numpy as np
 
-from skfer._storage import read_npz
+from skfer._storage import partial_file, read_npz
 from skfer._training._callbacks import WeightAverage
 
 # State of Keras's callbacks between epochs.
@@ -82,10 +81,10 @@ class Checkpoint(NamedTuple):
                     raise ValueError(f"{what!r} holds NaN or infinity")
         progress = self.progress
         done = progress.epochs - progress.phase_start
-        if not 0 <= done <= phase_epochs or any(
-            len(values) > progress.epochs for values in progress.history.values()
-        ):
+        if not 0 <= done <= phase_epochs:
             raise ValueError(f"{done} of {phase_epochs} epochs of a phase are done")
+        if any(len(values) > progress.epochs for values in progress.history.values()):
+            raise ValueError(f"its history has more than {progress.epochs} epochs")
         known = [_state_names(callback) for callback in callbacks]
         if [set(state) for state in progress.callbacks] != known:
             raise ValueError("the callbacks are others")
@@ -112,7 +111,6 @@ class CheckpointFile:
 
     def __init__(self, folder: str | os.PathLike, fingerprint: str):
         self.path = Path(folder) / f"fit-{fingerprint}.npz"
-        self._drafts = f".fit-{fingerprint}-"
 
     def read(self) -> Checkpoint | None:
         """Return the last checkpoint; None if there is none."""
@@ -138,17 +136,14 @@ class CheckpointFile:
             for name, group in arrays.items()
             for index, array in enumerate(group)
         }
-        with _locked(self.path.parent):
-            handle, draft = tempfile.mkstemp(dir=self.path.parent, prefix=self._drafts)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    np.savez(file, progress=json.dumps(progress._asdict()), **numbered)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(draft, self.path)
-            except BaseException:
-                Path(draft).unlink(missing_ok=True)
-                raise
+        with (
+            _locked(self.path.parent),
+            partial_file(self.path) as draft,
+            draft.open("r+b") as file,
+        ):
+            np.savez(file, progress=json.dumps(progress._asdict()), **numbered)
+            file.flush()
+            os.fsync(file.fileno())
 
     def remove(self) -> None:
         """Remove the file, and the drafts of processes that were killed."""
@@ -157,7 +152,7 @@ class CheckpointFile:
         with _locked(self.path.parent) as alone:
             self.path.unlink(missing_ok=True)
             # Nobody else writes under the lock.
-            for draft in self.path.parent.glob(f"{self._drafts}*") if alone else ():
+            for draft in self.path.parent.glob(f".{self.path.stem}.*") if alone else ():
                 draft.unlink(missing_ok=True)
 
 

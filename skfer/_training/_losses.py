@@ -26,9 +26,7 @@ class ConcordanceLoss(keras.losses.Loss):
     ) -> tf.Tensor:
         """Return the loss of a batch."""
         targets, outputs = tf.cast(y_true, tf.float32), tf.cast(y_pred, tf.float32)
-        weights = tf.ones_like(targets[:, :1])
-        if sample_weight is not None:
-            weights = tf.reshape(tf.cast(sample_weight, tf.float32), (-1, 1))
+        weights = _weight_column(sample_weight, targets)
         shares = tf.math.divide_no_nan(weights, tf.reduce_sum(weights))
 
         def mean(values: tf.Tensor) -> tf.Tensor:
@@ -69,9 +67,7 @@ class Concordance(keras.metrics.Metric):
     ) -> None:
         """Add a batch."""
         targets, outputs = tf.cast(y_true, tf.float32), tf.cast(y_pred, tf.float32)
-        weights = tf.ones_like(targets[:, :1])
-        if sample_weight is not None:
-            weights = tf.reshape(tf.cast(sample_weight, tf.float32), (-1, 1))
+        weights = _weight_column(sample_weight, targets)
         terms = [targets, outputs, targets**2, outputs**2, targets * outputs]
         sums = tf.stack([tf.reduce_sum(weights * term, axis=0) for term in terms])
         self._sums.assign_add(sums)
@@ -87,6 +83,13 @@ class Concordance(keras.metrics.Metric):
     def get_config(self) -> dict:
         """Return the arguments of the constructor."""
         return {**super().get_config(), "n_outputs": self.n_outputs}
+
+
+def _weight_column(sample_weight: tf.Tensor | None, targets: tf.Tensor) -> tf.Tensor:
+    """Return the weights of a batch, ``(n, 1)``; None is 1 for each."""
+    if sample_weight is None:
+        return tf.ones_like(targets[:, :1])
+    return tf.reshape(tf.cast(sample_weight, tf.float32), (-1, 1))
 
 
 @keras.saving.register_keras_serializable("skfer")

@@ -18,7 +18,6 @@ from skfer._training._data import TargetTransform
 _RISE = {"cosine": 0.05, "one_cycle": 0.3}
 # Start of the rise, as a share of the highest rate.
 _START = 0.04
-SCHEDULES = tuple(_RISE)
 # Default rate of fine-tuning as a share of `learning_rate`.
 _FINE_TUNE_SHARE = 0.1
 # Default share of the epochs of a fit from trained weights that train only the head.

@@ -53,7 +53,8 @@ def _is_strided_pointwise(layer: keras.Layer) -> bool:
 def _head(network: keras.Model) -> keras.Layer | None:
     """Return the last layer whose size is the number of outputs."""
     sized = (keras.layers.Dense, keras.layers.Conv2D, keras.layers.SeparableConv2D)
-    return next((la for la in reversed(list(all_layers(network))) if isinstance(la, sized)), None)
+    layers = reversed(list(all_layers(network)))
+    return next((layer for layer in layers if isinstance(layer, sized)), None)
 
 
 class _Copier:
@@ -74,7 +75,8 @@ class _Copier:
 
     def copy(self, network: keras.Model) -> keras.Model:
         if isinstance(network, keras.Sequential):
-            layers = [part for la in network.layers for part in self._with_pooling(self._once(la))]
+            copies = map(self._once, network.layers)
+            layers = [part for copy in copies for part in self._with_pooling(copy)]
             start = keras.Input(batch_shape=network.input_shape, dtype=network.inputs[0].dtype)
             return keras.Sequential([start, *layers], name=network.name)
         return keras.models.clone_model(

@@ -168,7 +168,7 @@ def _read(path: str | os.PathLike) -> tuple[str, dict[str, Any]]:
             return "zip", _parsed(_read_text(path / "config.json", name), name)
         raise ValueError(f"{name} {_describe_folder(path)}")
     if not path.is_file():
-        raise ValueError(f"network: there is no model file {name}.")
+        raise ValueError(f"There is no model file {name}.")
     with path.open("rb") as file:
         head = file.read(1024)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):

@@ -204,9 +204,7 @@ def mini_resnet(
     networks. CVPR (averaging before the projection).
     """
     inputs, x = image_input(input_shape, smallest=16)
-    x = _convolution(x, _scaled(64, width), kernel=5, strides=2)
-    x = layers.BatchNormalization()(x)
-    x = layers.Activation(activation)(x)
+    x = _normalized_convolution(x, _scaled(64, width), activation, kernel=5, strides=2)
     for stage, (filters, blocks) in enumerate(((64, 1), (128, 2), (256, 1))):
         for block in range(blocks):
             halves = stage > 0 and block == 0
@@ -230,9 +228,7 @@ def _residual_block(
     if shortcut.shape[-1] != filters:
         shortcut = _convolution(shortcut, filters, kernel=1)
         shortcut = layers.BatchNormalization()(shortcut)
-    x = _convolution(x, filters, strides=strides)
-    x = layers.BatchNormalization()(x)
-    x = layers.Activation(activation)(x)
+    x = _normalized_convolution(x, filters, activation, strides=strides)
     x = _convolution(x, filters)
     x = layers.BatchNormalization()(x)
     x = _squeeze_and_excitation(x)

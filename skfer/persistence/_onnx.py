@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import os
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import skfer
 from skfer._inference._keras import network_function
-from skfer._inference._onnx import create_session, require_onnx, run_session
+from skfer._inference._onnx import create_session, require_onnx
 from skfer._inference._tf2onnx import convert_to_onnx
 from skfer._pipelines import flat_steps
 from skfer._storage import partial_file
@@ -83,8 +82,7 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     Raises
     ------
     ImportError
-        If the extra is not installed: ``pip install "skfer[onnx]"``. ONNX Runtime is optional; the
-        check takes longer without it.
+        If the extra is not installed: ``pip install "skfer[onnx]"``.
     NotFittedError
         If `estimator` is not fitted.
     ValueError
@@ -123,7 +121,8 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     _describe(model, classifier)
     with partial_file(path) as draft:
         draft.write_bytes(model.SerializeToString())
-        _check(_reader(str(draft)), resizer, classifier)
+        session = create_session(str(draft), 1)
+        _check(lambda images: session.run(None, {_INPUT: images})[0], resizer, classifier)
     return path
 
 
@@ -202,17 +201,6 @@ def _describe(model: Any, classifier: FacialExpressionClassifier) -> None:
         "skfer_version": skfer.__version__,
     }
     onnx.helper.set_model_props(model, properties)
-
-
-def _reader(path: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that runs the file with ONNX Runtime, or the slow evaluator of onnx."""
-    if importlib.util.find_spec("onnxruntime") is not None:
-        running = create_session(path, 1)
-        return lambda images: run_session(running, images)
-    import onnx.reference
-
-    evaluator = onnx.reference.ReferenceEvaluator(path)
-    return lambda images: evaluator.run(None, {_INPUT: images})[0]
 
 
 def _check(
