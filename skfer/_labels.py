@@ -9,7 +9,7 @@ import numpy as np
 
 from skfer._utils import shorten
 
-# Every name the package uses itself, in FER2013's order, which ends before contempt.
+# Names of expressions in FER2013's order; contempt, which FER2013 lacks, is last.
 EXPRESSIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "contempt")
 
 # The usual sets of 5, 7 and 8 classes, in the same order.

@@ -95,7 +95,7 @@ _URL = re.compile(r"\s*(?:https?|ftp|s3|gs|file)://", re.IGNORECASE)
 _PIXELS = re.compile(r"\s*\d{1,3}(?:[\s,]+\d{1,3}){15,}")
 _BASE64 = re.compile(r"\s*[A-Za-z0-9+/_\-\s]{64,}={0,2}\s*")
 
-_BY_OPENCV = ("JPEG", "MPO", "WEBP")
+_BY_OPENCV = ("JPEG", "WEBP")
 _EIGHT_BIT_COLOR = {"RGB", "RGBA", "RGBX"}
 _ORIENTATION = 0x0112
 # EXIF orientation: a quarter turn clockwise or counter-clockwise, or half a turn; then a mirror.
@@ -111,7 +111,7 @@ _MIRRORS = {2: 1, 4: 0, 5: 1, 7: 1}  # as `cv2.flip` numbers them: 1 swaps left 
 _FEWER_LEVELS = (255, 1023, 4095)
 _SIXTEEN_BITS = 65535
 _BAND_PIXELS = 4_000_000
-# Of a TIFF, unless the image itself is that large: a tile is decoded whole.
+# Most pixels of a tile of a TIFF, which is decoded whole, unless the image has as many.
 _MOST_TILE_PIXELS = 2**24
 _TILE_SIDES = (322, 323)
 # Of the process that reads the frames of an AVIF with the tables of a film.
@@ -192,7 +192,7 @@ def open_image(data: bytes, where: str) -> Image.Image:
 def decode_pillow(image: Image.Image, where: str) -> np.ndarray:
     """Return the pixels of an image of Pillow, equal to those of its file."""
     check_n_pixels(image.width, image.height, where)
-    # Of the file, which may be closed when the pixels are loaded.
+    # Read first: the file may be closed when the pixels are loaded.
     levels, sixteen = _levels(image), "16" in _raw_mode(image)
     _load(image, where)
     mode = image.mode

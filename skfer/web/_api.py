@@ -37,7 +37,7 @@ _MAX_KNOWN_FACES = 1000
 _DEFAULT_SMOOTHING = 0.3
 # Minimum, maximum and meaning.
 _SECONDS = 0.0, 1e9, "seconds, 0 or more"
-# Of coordinates, times and numbers of known faces.
+# Largest coordinate, time and number of a known face.
 _MAX_NUMBER = 1e9
 
 
