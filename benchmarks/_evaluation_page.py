@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from _card_text import percent, table
+
 _METHODS = {
     ("lac", False): '`"lac"`',
     ("aps", False): '`"aps"`',
@@ -15,16 +17,6 @@ def page(figures: dict[str, Any]) -> str:
     """Return the page as Markdown."""
     parts = (_head(), _matrix(figures), _leaks(figures), _conformal(figures), _foot(figures))
     return "\n\n".join(parts) + "\n"
-
-
-def table(head: list[str], rows: list[list[Any]], words: int = 1) -> str:
-    """Return a table whose first `words` columns are left-aligned."""
-    lines = [head, ["---"] * words + ["---:"] * (len(head) - words), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
 
 
 def _head() -> str:
@@ -53,11 +45,11 @@ def _matrix(figures: dict[str, Any]) -> str:
                 f"{first['images']:,}",
                 first["left_out"],
                 *(
-                    f"{_percent(score['value'])} ({_percent(score['low'])} - "
-                    f"{_percent(score['high'])})"
+                    f"{percent(score['value'])} ({percent(score['low'])} - "
+                    f"{percent(score['high'])})"
                     for score in scores.values()
                 ),
-                _percent(first["answers_outside"]),
+                percent(first["answers_outside"]),
             ]
         )
     head = ["weights", "data", "labels", "images", "left out", "accuracy"]
@@ -87,18 +79,18 @@ def _leaks(figures: dict[str, Any]) -> str:
     leaks = figures["leaks"]
     counts = leaks["counts"]
     rows = [
-        [kind, counts[kind], _percent(counts[kind] / counts["test"]), leaks["labels_differ"][kind]]
+        [kind, counts[kind], percent(counts[kind] / counts["test"]), leaks["labels_differ"][kind]]
         for kind in ("copy", "near copy", "mirrored copy")
     ]
     total = sum(leaks["labels_differ"].values())
-    rows.append(["any", counts["leaked"], _percent(counts["leaked"] / counts["test"]), total])
+    rows.append(["any", counts["leaked"], percent(counts["leaked"] / counts["test"]), total])
     gaps = [
         [
             f"`{row['model']}`",
-            _percent(row["all"]),
-            _percent(row["leaked"]),
-            _percent(row["unseen"]),
-            f"{_percent(row['gap'])} ({_percent(row['low'])} - {_percent(row['high'])})",
+            percent(row["all"]),
+            percent(row["leaked"]),
+            percent(row["unseen"]),
+            f"{percent(row['gap'])} ({percent(row['low'])} - {percent(row['high'])})",
             f"{row['p_value']:.3f}",
         ]
         for row in figures["leak_gaps"]
@@ -129,12 +121,12 @@ def _conformal(figures: dict[str, Any]) -> str:
     rows = [
         [
             _METHODS[row["method"], row["per_class"]],
-            _percent(row["stated"]),
+            percent(row["stated"]),
             f"{100 * row['coverage']:.2f}",
             f"{100 * row['deviation']:.2f}",
-            _percent(row["lowest_class"]),
+            percent(row["lowest_class"]),
             f"{row['mean_size']:.2f}",
-            _percent(row["single"]),
+            percent(row["single"]),
         ]
         for row in results["rows"]
     ]

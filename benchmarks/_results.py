@@ -27,7 +27,7 @@ def format_versions(versions: dict[str, str]) -> str:
 
 
 def read(name: str) -> dict | None:
-    """Read a result."""
+    """Read a result; None if there is none."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 import _results
 import keras
 import numpy as np
+from _peer_protocol import time_call
 
 from skfer import FacialExpressionClassifier
 from skfer.datasets import make_faces
@@ -120,12 +121,6 @@ def time_predictions(n_images: int, rounds: int) -> tuple[list[float], list[floa
     np.testing.assert_allclose(with_skfer(), with_keras(), atol=1e-5)  # also compiles both
     pairs = [(time_call(with_skfer), time_call(with_keras)) for _ in range(rounds)]
     return tuple(map(list, zip(*pairs, strict=True)))
-
-
-def time_call(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def time_import(rounds: int) -> tuple[list[float], list[str]]:

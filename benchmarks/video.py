@@ -50,7 +50,7 @@ def repeated(clip: str, times: int, path: Path) -> None:
 def measure(clip: str, yunet: str | None) -> dict:
     """Recognise the video in this process, whose peak memory is then that of the video."""
     reader = FaceReader(detector=YuNetDetector(yunet) if yunet else "haar")
-    reader.read(make_first(clip))
+    reader.read(first_frame(clip))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start, cpu = time.perf_counter(), time.process_time()
@@ -66,8 +66,8 @@ def measure(clip: str, yunet: str | None) -> dict:
     }
 
 
-def make_first(clip: str) -> list:
-    """Write its first frame; a call on it does all work that happens only once."""
+def first_frame(clip: str) -> list:
+    """Return the first frame; a call on it does all work that happens only once."""
     with av.open(clip) as read:
         return [next(read.decode(video=0)).to_ndarray(format="rgb24")]
 

@@ -176,7 +176,7 @@ class Monitor:
                 status, seconds, _ = send(self.host, path, body)
             except OSError:
                 status, seconds = 0, 0.0
-            name = "health" if body is None else str(status)
+            name = str(status) if body else f"health {status}"
             self.statuses[name] += 1
             self.slowest[name] = max(self.slowest[name], seconds)
 

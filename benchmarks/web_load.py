@@ -90,12 +90,12 @@ def photos() -> list[bytes]:
     return [cv2.imencode(".jpg", np.ascontiguousarray(p[..., ::-1]))[1].tobytes() for p in pictures]
 
 
-def send(host: str, path: str, body: bytes) -> tuple[int, float, float]:
-    """Send a request and return the status, the seconds, and the value of Retry-After."""
+def send(host: str, path: str, body: bytes | None) -> tuple[int, float, float]:
+    """Send a request, GET without a body, and return status, seconds and Retry-After."""
     start = time.perf_counter()
     connection = http.client.HTTPConnection(host, timeout=REQUEST_SECONDS)
     try:
-        connection.request("POST", path, body)
+        connection.request("GET" if body is None else "POST", path, body)
         response = connection.getresponse()
         response.read()
         retry_after = float(response.headers.get("Retry-After", 0))
