@@ -24,6 +24,11 @@ def list_pretrained() -> list[dict[str, Any]]:
         `name`, `classes`, `network`, `n_weights`, `accuracy` (by data and rule), `data`,
         `licence` (of the data) and `recipe` of each.
 
+    Raises
+    ------
+    ValueError
+        If a file of the weights is damaged.
+
     Examples
     --------
     >>> from skfer import list_pretrained

@@ -163,6 +163,11 @@ class HaarDetector(Documented, BaseEstimator):
         -------
         Detections
             Largest first, with sides of 60 to 160 % of those of `boxes`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If OpenCV was installed without the cascade.
         """
         self._validate_params()
         shape = image.shape[:2]
