@@ -167,14 +167,11 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         """Begin the task of a fit for `sklearn.callback`."""
         if isinstance(self.verbose, int) and self.verbose and "tensorflow" not in sys.modules:
             print("Loading TensorFlow ...", flush=True)  # takes some seconds
-        return begin_fit(self, X, y, sample_weight, epochs=self._expected_epochs(X))
-
-    def _expected_epochs(self, X: Any) -> int | None:
-        """Return the epochs of a fit on images that are not checked yet; None if not known."""
-        if not hasattr(X, "__len__"):
-            return self.epochs
-        frozen_epochs = _training.FineTuning.from_parameter(self.fine_tune).frozen_epochs
-        return _training.count_epochs(len(X), self.epochs, self.weights is not None, frozen_epochs)
+        epochs = self.epochs
+        if hasattr(X, "__len__"):
+            frozen = _training.FineTuning.from_parameter(self.fine_tune).frozen_epochs
+            epochs = _training.count_epochs(len(X), epochs, self.weights is not None, frozen)
+        return begin_fit(self, X, y, sample_weight, epochs=epochs)
 
     @contextlib.contextmanager
     def _restore_on_error(self) -> Iterator[None]:
@@ -226,8 +223,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             elif not partial:
                 examples, validation = self._hold_out(examples)
             examples = self._normalized(examples, partial=partial)
-            average = self._average if partial else None
-            fitted = self.history_, self.n_iter_, self.fine_tune_epoch_, average
+            fitted = self.history_, self.n_iter_, self.fine_tune_epoch_
             result = _training.fit_network(
                 self.network_,
                 examples,
@@ -235,7 +231,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
                 settings,
                 phases,
                 rows=self._epoch_rows(examples),
-                before=_training.FitResult(*fitted),
+                before=_training.FitResult(*fitted, self._average if partial else None),
                 callbacks=callbacks,
                 checkpoint_file=checkpoint_file,
                 monitor=None if task is None else _training.EpochTasks(task),
@@ -322,8 +318,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
                     )
                 body = self._model_body(n_outputs, new_head=True)
             else:
-                network, options = resolve_network(self)
-                body = self._build_body(network, options, n_outputs)
+                body = self._build_body(*resolve_network(self), n_outputs)
                 if self.weights is not None and self.weights != "imagenet":
                     load_weights_into(body, self.weights, getattr(self, "classes_", None))
             self._use_body(body, n_outputs)

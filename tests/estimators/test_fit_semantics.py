@@ -202,7 +202,7 @@ def test_concurrent_fits_with_a_checkpoint(halves, settings, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot lock folders")
 def test_remove_while_writing(tmp_path, monkeypatch):
     one, other = (CheckpointFile(tmp_path, "0123456789abcdef") for _ in range(2))
-    (tmp_path / ".fit-0123456789abcdef-killed").write_bytes(b"half")
+    (tmp_path / ".fit-0123456789abcdef.killed.npz").write_bytes(b"half")
     writing, resume = threading.Event(), threading.Event()
     write = np.savez
 
