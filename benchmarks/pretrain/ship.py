@@ -58,7 +58,7 @@ def make_record(head: str, run: str, recipe: dict, data: dict[str, np.ndarray]) 
         network=recipe["network"],
         image_shape=(48, 48, 1),
         classes=names.tolist(),
-        class_prior=prior.round(5).tolist(),
+        class_prior=prior.astype(float).round(5).tolist(),
         temperature=1.0,
         parameters={"network_params": parameters} if parameters else {},
         preprocessing=PREPROCESSING,
