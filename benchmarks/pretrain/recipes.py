@@ -44,8 +44,8 @@ RUNS = {
     "base": _DEFAULTS
     | {
         "start": "shipped",
-        "epochs": 16,
-        "full_size_epochs": 4,
+        "epochs": 13,
+        "full_size_epochs": 3,
         "learning_rate": 0.04,
         "teacher": "shipped",
         "taught": 0.5,
