@@ -238,6 +238,8 @@ def _write(entry: Path, faces: Detections) -> None:
     if faces.landmarks is not None:
         columns.append(faces.landmarks.reshape(len(faces), 10))
     try:
+        if not entry.is_file() and not entry.is_dir():
+            entry.unlink(missing_ok=True)  # a pipe, or a link to a device
         with partial_file(entry) as part:  # readers never see a partial file
             np.save(part, np.ascontiguousarray(np.hstack(columns), "<f8"))
     except OSError as error:
