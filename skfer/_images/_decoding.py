@@ -30,7 +30,6 @@ from PIL import (
 from skfer._images._limits import TooManyPixelsError, check_n_pixels, max_pixels
 from skfer._images._pixel_range import PixelRange
 from skfer._utils import import_extra, page, shorten
-from skfer._worker import Worker, WorkerError
 
 # In coded pixels, 0xff is followed by a stuffed zero, a restart marker (0xd0 to 0xd7) or a fill
 # byte. Any other byte begins a segment.
@@ -137,7 +136,7 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
             _check_frame_sizes(data, where, most_pixels or max_pixels())
         by_opencv = image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR)
         # Pillow fills the ends of rows byte by byte: 140 s for a BMP of 1 kB with 150 M pixels.
-        if by_opencv or _codec(image) == "bmp_rle":
+        if by_opencv or any(tile[0] == "bmp_rle" for tile in getattr(image, "tile", ())):
             return _turned(_decoded_by_opencv(data, where), _orientation(image))
         if image.format == "PNG" and image.mode in _EIGHT_BIT_COLOR and "16" in _raw_mode(image):
             pixels = _decoded_by_opencv(data, where, cv2.IMREAD_ANYDEPTH)  # Pillow keeps 8 bits
@@ -271,6 +270,8 @@ def _check_frame_sizes(data: bytes, where: str, most_pixels: int) -> None:
     """
     if importlib.util.find_spec("av") is None:
         return
+    from skfer._worker import Worker, WorkerError
+
     try:
         if b"moov" in data:  # tables of a film, which may declare millions of frames in a few bytes
             with Worker(_FRAME_MEMORY) as worker:
@@ -326,12 +327,6 @@ def _load(image: Image.Image, where: str) -> None:
             f"{where} can't be decoded as an image: it is damaged or truncated "
             f"({_short_text(error)})."
         ) from error
-
-
-def _codec(image: Image.Image) -> str:
-    """Return Pillow's name of the compression of a file, such as ``"bmp_rle"``."""
-    tile = getattr(image, "tile", None)
-    return str(tile[0][0]) if tile else ""
 
 
 def _raw_mode(image: Image.Image) -> str:
