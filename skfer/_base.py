@@ -37,6 +37,11 @@ class ImageEstimator(Documented, BaseEstimator):
         return tags
 
 
+def as_images(X: Any) -> Images:
+    """Return the images of an argument of a function, which may be a table of flat rows."""
+    return ImageEstimator()._images(X, reset=True)
+
+
 class ImagesOut(TransformerMixin):
     """Mixin of the transformers that return images, and learn nothing."""
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
-from skfer._base import ImageEstimator
+from skfer._base import as_images
 from skfer._images._batch import content_key, float_scale
 from skfer._utils import check_int
 from skfer.detection import to_eight_bits
@@ -124,7 +124,7 @@ def leak_audit(
     if not isinstance(similarity, Real) or not 0 < similarity <= 1:
         raise ValueError(f"similarity={similarity!r} must be above 0 and at most 1, such as 0.85.")
     check_int("n_candidates", n_candidates)
-    train, test = (ImageEstimator()._images(X, reset=True) for X in (X_train, X_test))
+    train, test = as_images(X_train), as_images(X_test)
     check_consistent_length(train, y_train, groups_train)
     check_consistent_length(test, y_test, groups_test)
     rows = _find_pairs(train, test, float(similarity), int(n_candidates), mirror)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
-from skfer._base import ImageEstimator
+from skfer._base import as_images
 from skfer._images._pixel_range import PixelRange
 from skfer._labels import label_array
 from skfer._utils import check_int, pyplot, shorten
@@ -120,7 +120,7 @@ class ImageGridDisplay(Display):
         """
         pyplot(f"{cls.__name__}.from_data")
         check_int("n_images", n_images)
-        batch = ImageEstimator()._images(X, reset=True)
+        batch = as_images(X)
         y = label_array(y)
         check_consistent_length(batch, y, y_pred)
         known, n_known = (part.tolist() for part in np.unique(y, return_counts=True))
@@ -283,7 +283,7 @@ class LabelReportDisplay(ImageGridDisplay):
         """
         pyplot(f"{cls.__name__}.from_report")
         check_int("n_images", n_images)
-        batch = ImageEstimator()._images(X, reset=True)
+        batch = as_images(X)
         if len(report) and report["row"].max() >= len(batch):
             raise ValueError(
                 f"X holds {len(batch)} images, but the report names row {report['row'].max()}: "
@@ -393,7 +393,7 @@ class LeakDisplay(Display):
         # Sorted, so that pairs of equal similarity keep the order of the audit.
         sample = np.sort(rng.choice(len(pairs), min(n_pairs, len(pairs)), replace=False))
         pairs = pairs.iloc[sample].sort_values("similarity", ascending=False, kind="stable")
-        train, test = (ImageEstimator()._images(X, reset=True) for X in (X_train, X_test))
+        train, test = as_images(X_train), as_images(X_test)
         display = cls(
             pairs,
             test_images=[_reduced(test[row]) for row in pairs["test"]],

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skfer._base import ImageEstimator
+from skfer._base import as_images
 from skfer._images._dense import dense_images
 from skfer._pipelines import flat_steps, join_steps
 from skfer._utils import check_int, shorten
@@ -82,9 +82,7 @@ def prepare_images(estimator: Any, X: Any) -> PreparedImages:
     )
     for step in steps[:n_steps]:
         X = step.transform(X)
-    return PreparedImages(
-        dense_images(ImageEstimator()._images(X, reset=True)), join_steps(steps[n_steps:])
-    )
+    return PreparedImages(dense_images(as_images(X)), join_steps(steps[n_steps:]))
 
 
 def _check_classifier(estimator: Any) -> None:
