@@ -6,6 +6,10 @@ The two heads of the network become the weights "fer2013" and "ferplus", or "fer
 "ferplus-small" for the run "small". The temperature is fitted on PublicTest without the images that
 are also in Training. Ship weights only if they are better than the previous ones on PublicTest and
 in the robustness table (``model_card.py``).
+
+For FER2013's labels, the shares of the classes in Training to the power of ``logit_adjustment``, a
+setting of the recipe, divide the probabilities, so that rare expressions are predicted more often
+(Menon et al. 2021).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from train import N_LABELS, N_VOTES, make_targets, shipped_weights, snapshot_weights
+from train import N_LABELS, N_VOTES, make_targets, snapshot_weights
 
 from skfer import FacialExpressionClassifier
 from skfer._inference._onnx_graph import build_onnx_model
@@ -44,12 +48,26 @@ LICENCE = (
 )
 
 
+def class_shares(head: str, data: dict[str, np.ndarray], label_smoothing: float) -> np.ndarray:
+    """Return the mean target of one head on Training."""
+    recipe = {"label_smoothing": label_smoothing}
+    targets = make_targets(data, recipe)[:, HEADS[head]]
+    targets = targets[targets.any(axis=1)]
+    return (targets / targets.sum(axis=1, keepdims=True)).mean(axis=0)
+
+
+def probability_divisor(head: str, recipe: dict, data: dict[str, np.ndarray]) -> np.ndarray:
+    """Return what the probability of each class is divided by."""
+    exponent = recipe["logit_adjustment"] if head == "fer2013" else 0.0
+    return class_shares(head, data, 0.0) ** exponent
+
+
 def make_record(head: str, run: str, recipe: dict, data: dict[str, np.ndarray]) -> WeightsRecord:
     """Describe the weights of one head; figures and checksum come later."""
     names = data["label_names" if head == "fer2013" else "vote_names"]
-    targets = make_targets(data, recipe | {"taught": 0.0})[:, HEADS[head]]
-    targets = targets[targets.any(axis=1)]
-    prior = (targets / targets.sum(axis=1, keepdims=True)).mean(axis=0)
+    prior = class_shares(head, data, recipe["label_smoothing"])
+    prior /= probability_divisor(head, recipe, data)
+    prior /= prior.sum()
     parameters = recipe.get("network_params", {})
     return WeightsRecord(
         name=f"{head}-small" if run == "small" else head,
@@ -110,20 +128,18 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help='a run with a snapshot, or "shipped" to measure again')
+    parser.add_argument("run", help="a run with a snapshot")
     parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
     parser.add_argument("--folder", type=Path, required=True, help="folder of the weights")
     arguments = parser.parse_args()
-    if arguments.run == "shipped":
-        recipe, weights = {"network": "mini_resnet", "label_smoothing": 0.1}, shipped_weights()
-    else:
-        recipe, weights = snapshot_weights(arguments.run)
+    recipe, weights = snapshot_weights(arguments.run)
     data = pack(arguments.data)
     data["images"] = data["images"].cumsum(axis=2, dtype=np.uint8)
     faces = load_fer2013(arguments.data, usage="PublicTest")
     records, networks = [], {}
     for head, columns in HEADS.items():
-        arrays = [*weights[:-2], weights[-2][:, columns], weights[-1][columns]]
+        bias = weights[-1][columns] - np.log(probability_divisor(head, recipe, data))
+        arrays = [*weights[:-2], weights[-2][:, columns], bias.astype(np.float32)]
         record = make_record(head, arguments.run, recipe, data)
         record = record._replace(n_weights=sum(array.size for array in arrays))
         classifier = make_classifier(record, arrays)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks" / "pretrain"
-MODULES = ("augment", "recipes", "shrink", "train")
+MODULES = ("augment", "recipes", "ship", "shrink", "train")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,27 @@ def test_targets_rates_and_augmentation(train, data, modules):
     mirrored = np.isclose(changed[..., 0], images[:, :, ::-1] / 255, atol=2e-3).all(axis=(1, 2))
     assert (same | mirrored).all()
     assert 10 < same.sum() < 50
+
+
+def test_class_prior_of_shipped_weights(modules, data):
+    data = data | {
+        "label_names": np.array(list("abcdefg")),
+        "vote_names": np.array(list("abcdefgh")),
+    }
+    counts = np.bincount(data["labels"][:48])
+
+    def prior(head, **settings):
+        recipe = {"network": "mini_resnet", **settings}
+        return modules["ship"].make_record(head, "tiny", recipe, data).class_prior
+
+    as_trained = prior("fer2013", label_smoothing=0.0, logit_adjustment=0.0)
+    np.testing.assert_allclose(as_trained, counts / 48, atol=1e-5)
+    even = prior("fer2013", label_smoothing=0.0, logit_adjustment=1.0)
+    np.testing.assert_allclose(even, 1 / 7, atol=1e-5)
+    half = prior("fer2013", label_smoothing=0.0, logit_adjustment=0.5)
+    np.testing.assert_allclose(half, np.sqrt(counts) / np.sqrt(counts).sum(), atol=1e-5)
+    votes = prior("ferplus", label_smoothing=0.1, logit_adjustment=0.5)  # of labels only
+    np.testing.assert_allclose(votes, data["votes"][1:48].mean(axis=0, dtype=float), atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [48, 40])
