@@ -16,6 +16,7 @@ import numpy as np
 
 _MAX_BLUR = 1.2  # pixels
 _MAX_NOISE = 0.08  # share of the pixel range
+_MIN_VIEW = 40  # pixels of an image that are seen at least, also in smaller training images
 _ERASED_AREA = (0.03, 0.25)
 # Luminance quantisation of the JPEG standard, annex K.
 _JPEG = np.array(
@@ -48,7 +49,8 @@ def augment(
     targets : ndarray of float32, shape (n, n_outputs)
     random : numpy.random.Generator
     size : int
-        Side of the square cut out of the middle after the geometric changes.
+        Side of the square cut out of the middle after the geometric changes. Below 40, a square of
+        40 pixels is reduced to it.
     settings : dict
         Strengths by name.
 
@@ -81,6 +83,7 @@ def _warp(
     shear, mirror = draw("shear"), random.choice([-1.0, 1.0], n)
     shift_x, shift_y = draw("shift"), draw("shift")
     grid = np.arange(size, dtype=np.float32) - (size - 1) / 2
+    grid *= max(1.0, _MIN_VIEW / size)
     cosine, sine = np.cos(angle) * scale, np.sin(angle) * scale
     middle = (side - 1) / 2
 

@@ -24,8 +24,7 @@ _DEFAULTS = {
     "average": 0.999,
     "label_smoothing": 0.1,
     "logit_adjustment": 0.0,
-    "crop": 40,
-    "full_size_epochs": 2,
+    "sizes": ((0, 40),),  # first epoch of each side of the training images
     "seed": 1,
     "augment": _MILD,
 }
@@ -36,7 +35,7 @@ RUNS = {
         "network_params": {"width": 0.5, "dropout": 0.1},
         "start": "shrunk",
         "epochs": 50,
-        "full_size_epochs": 6,
+        "sizes": ((0, 40), (44, 48)),
         "learning_rate": 0.05,
         "weight_decay": 2e-4,
         "teacher": "shipped",
@@ -47,12 +46,22 @@ RUNS = {
     | {
         "start": "shipped",
         "epochs": 34,
-        "full_size_epochs": 3,
+        "sizes": ((0, 40), (31, 48)),
         "learning_rate": 0.02,
         "decay": 0.62,
         "teacher": "shipped_base",
         "taught": 0.6,
         "logit_adjustment": 0.3,
         "augment": _MILD | {"erasing": 0.25, "cutmix": 0.2, "resolution": 0.1},
+    },
+    # A teacher from random weights, so that it makes other errors than the shipped weights.
+    "teacher": _DEFAULTS
+    | {
+        "seed": 2,
+        "epochs": 38,
+        "sizes": ((0, 32), (12, 40), (32, 48)),
+        "teacher": "shipped_base",
+        "taught": 0.5,
+        "augment": _MILD | {"blur": 0.1, "noise": 0.1, "erasing": 0.25},
     },
 }

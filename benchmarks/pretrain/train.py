@@ -103,8 +103,8 @@ def learning_rate(recipe: dict, progress: float) -> float:
 
 
 def image_size(recipe: dict, epoch: int) -> int:
-    """Return the side of the training images: crops, which are faster, or whole images at last."""
-    return SIDE if epoch >= recipe["epochs"] - recipe["full_size_epochs"] else recipe["crop"]
+    """Return the side of the training images: smaller and faster at first, whole at last."""
+    return max((first, size) for first, size in recipe["sizes"] if first <= epoch)[1]
 
 
 class Run:

@@ -39,8 +39,8 @@ def data():
 def train(modules, tmp_path, monkeypatch):
     module = modules["train"]
     recipe = modules["recipes"].RUNS["small"] | {
-        **{"start": None, "taught": 0.0, "epochs": 2, "full_size_epochs": 1, "batch_size": 16},
-        **{"network_params": {"width": 0.125, "dropout": 0.5}, "crop": 24},
+        **{"start": None, "taught": 0.0, "epochs": 2, "sizes": ((0, 24), (1, 48))},
+        **{"network_params": {"width": 0.125, "dropout": 0.5}, "batch_size": 16},
     }
     monkeypatch.setitem(module.RUNS, "tiny", recipe)
     monkeypatch.setattr(module, "FOLDER", tmp_path)
@@ -115,7 +115,24 @@ def test_class_prior_of_shipped_weights(modules, data):
     np.testing.assert_allclose(votes, data["votes"][1:48].mean(axis=0, dtype=float), atol=1e-3)
 
 
-@pytest.mark.parametrize("size", [48, 40])
+def test_small_training_images(modules):
+    images = np.zeros((20, 48, 48), np.uint8)
+    images[:, 4:44, 4:44] = 255  # all that is seen
+    small, _ = modules["augment"].augment(
+        images, np.zeros((20, 15), np.float32), np.random.default_rng(0), 32, {}
+    )
+    assert small.shape == (20, 32, 32, 1)
+    np.testing.assert_allclose(small[:, 0], 1, atol=0.3)
+    np.testing.assert_allclose(small[:, 1:-1, 1:-1], 1, atol=1e-3)
+    images[:, 5:43, 5:43] = 0
+    edges, _ = modules["augment"].augment(
+        images, np.zeros((20, 15), np.float32), np.random.default_rng(0), 32, {}
+    )
+    assert edges[:, 0].min() > 0.5
+    assert edges[:, 3:-3, 3:-3].max() == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [48, 40, 32])
 def test_augmentation(modules, data, size):
     settings = dict.fromkeys(("blur", "resolution", "jpeg", "noise", "erasing"), 0.5)
     settings |= {"rotation": 15, "zoom": 0.2, "shift": 4, "shear": 0.1, "cutmix": 0.3, "mixup": 0.3}
