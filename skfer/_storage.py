@@ -25,12 +25,8 @@ from skfer._utils import open_regular
 DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
-@contextlib.contextmanager
-def partial_file(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a file beside `path` that replaces it at the end of the block.
-
-    If the block raises or is interrupted, the file is removed and `path` is not changed.
-    """
+def check_output(path: str | os.PathLike) -> None:
+    """Raise an OSError if no regular file can be written or replaced at `path`."""
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{str(target)!r} is a folder, where a file is to be written.")
@@ -38,6 +34,18 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     is_stream = target.is_symlink() and os.readlink(target).startswith("/proc/")
     if is_stream or (target.exists() and not target.is_file()):
         raise OSError(f"{str(target)!r} is a device or a pipe, where a file is to be written.")
+    if target.parent.is_dir() and not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"{str(target)!r} can't be written: Permission denied.")
+
+
+@contextlib.contextmanager
+def partial_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a file beside `path` that replaces it at the end of the block.
+
+    If the block raises or is interrupted, the file is removed and `path` is not changed.
+    """
+    check_output(path)
+    target = Path(path)
     # Not tempfile, whose files are private: this file has the mode of open().
     part = target.with_name(f".{target.stem}.{secrets.token_hex(8)}{target.suffix}")
     try:

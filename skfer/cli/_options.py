@@ -36,8 +36,15 @@ def combine(*options: Callable[..., Any]) -> Callable[..., Any]:
 class _OutputFile(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path: Any = super().convert(value, param, ctx)
-        if not path.parent.is_dir():  # reported before the work starts
+        # Errors are reported before the work starts.
+        if not path.parent.is_dir():
             self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
+        from skfer._storage import check_output
+
+        try:
+            check_output(path)
+        except OSError as error:
+            self.fail(str(error), param, ctx)
         return path
 
 

@@ -50,6 +50,7 @@ def test_module():
     [
         (["predict"], 2, "Missing argument"),
         (["predict", "a.jpg", "-o", "missing/faces.csv"], 2, "There is no folder 'missing'"),
+        (["predict", "a.jpg", "--csv", "-o", "/dev/null"], 2, "'/dev/null' is a device or a pipe"),
         (["predict", "a.jpg", "--model", "unknown"], 2, "nor one of the pretrained models"),
         (["predict", "a.jpg", "--output", "faces.txt"], 2, "must end in .json"),
         (["predict", "a.jpg", "--model", __file__], 1, "no model that skfer.save wrote"),
