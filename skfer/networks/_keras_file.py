@@ -40,6 +40,10 @@ _MARKS = (
 # Limits on a file. EfficientNetB7 has 0.8 million characters, 816 layers and 66 million parameters.
 _MAX_TEXT = 8_000_000
 _MAX_LAYERS = 2000
+# Objects in a config that have a class and are not layers: those under keys with these endings, and
+# the inputs of layers.
+_NOT_LAYERS = ("_initializer", "_regularizer", "_constraint", "dtype")
+_TENSOR = "__keras_tensor__"
 # Limits on the bytes that a compressed file unpacks to and on the weights of a network: the larger
 # of a number and a multiple of the size of the file.
 _ANY_SIZE = 100_000_000
@@ -385,10 +389,16 @@ def _model_of(text: str, most: int) -> Any:
     return model
 
 
-def _count_layers(config: Any) -> int:
-    if isinstance(config, dict):
-        return ("class_name" in config) + sum(map(_count_layers, config.values()))
-    return sum(map(_count_layers, config)) if isinstance(config, list) else 0
+def _count_layers(config: Any, is_layer: bool = True) -> int:
+    """Return the number of layers and models in a config; `is_layer` is whether it may be one."""
+    if isinstance(config, list):
+        return sum(_count_layers(item, is_layer) for item in config)
+    if not isinstance(config, dict):
+        return 0
+    counts = is_layer and config.get("class_name", _TENSOR) != _TENSOR
+    return counts + sum(
+        _count_layers(value, not key.endswith(_NOT_LAYERS)) for key, value in config.items()
+    )
 
 
 def _refuse_code(config: Any, name: str) -> None:

@@ -358,6 +358,22 @@ def test_oversized_architectures(tmp_path, text, message):
         load_model_file(tmp_path / "a.json", tmp_path / "a.weights.h5")
 
 
+def test_limit_on_layers_counts_layers_only(tmp_path, monkeypatch):
+    """Initialisers, dtypes and tensors of a config have classes too."""
+    start = keras.Input((8, 8, 1))
+    x = layers.Conv2D(2, 3, kernel_regularizer="l2", bias_constraint="non_neg")(start)
+    branch = keras.Sequential([keras.Input((6, 6, 2)), layers.BatchNormalization()])(x)
+    x = layers.Flatten()(layers.Add()([x, branch]))
+    model = keras.Model(start, layers.Dense(2, activation="softmax")(x))
+    model.save(tmp_path / "a.keras")
+    # Input, Conv2D, Sequential (Input, BatchNormalization), Add, Flatten, Dense; the model itself.
+    monkeypatch.setattr("skfer.networks._keras_file._MAX_LAYERS", 9)
+    assert load_model_file(tmp_path / "a.keras").count_params() == model.count_params()
+    monkeypatch.setattr("skfer.networks._keras_file._MAX_LAYERS", 8)
+    with pytest.raises(ValueError, match="9 layers; the limit is 8"):
+        load_model_file(tmp_path / "a.keras")
+
+
 def test_missing_weights_are_not_allocated(tmp_path):
     model = small_model()
     model.save_weights(tmp_path / "a.weights.h5")
