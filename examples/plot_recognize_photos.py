@@ -19,9 +19,9 @@ from skimage.data import astronaut
 
 import skfer
 
-faces = skfer.load_pretrained("fer2013")
+model = skfer.load_pretrained("fer2013")
 portrait = astronaut()
-table = skfer.recognize([portrait], faces)
+table = skfer.recognize([portrait], model)
 print(table.iloc[0].to_string())
 
 # %%
@@ -36,7 +36,7 @@ row = table.iloc[0]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 left.imshow(skfer.annotate(portrait, table))
 left.axis("off")
-probabilities = row[list(faces.classes_)].sort_values()
+probabilities = row[list(model.classes_)].sort_values()
 right.barh(
     probabilities.index,
     probabilities,
@@ -59,7 +59,7 @@ from skfer.datasets import make_faces
 
 people = make_faces(4, classes=["happy", "surprise"], scene=True, occlusion=0, random_state=2)
 group = np.hstack(people.images)
-table = skfer.recognize([group], faces)
+table = skfer.recognize([group], model)
 print("drawn:", *people.labels)
 columns = ["face", "x", "y", "width", "expression", "probability"]
 print(table[columns].round(2).to_string(index=False))
@@ -78,5 +78,5 @@ plt.show()
 # row without an expression.
 
 empty = np.full_like(people.images[0], 128)
-table = skfer.recognize([portrait, group, empty], faces)
+table = skfer.recognize([portrait, group, empty], model)
 print(table.groupby("image")["expression"].value_counts(dropna=False))

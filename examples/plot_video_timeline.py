@@ -47,8 +47,8 @@ writer.release()
 from skfer import load_pretrained
 from skfer.video import TimelineDisplay, recognize_video
 
-faces = load_pretrained("fer2013")
-report = recognize_video(path, faces, every=2, smoothing=0.2)
+model = load_pretrained("fer2013")
+report = recognize_video(path, model, every=2, smoothing=0.2)
 print(report.n_frames, "frames,", report.n_faces, "face")
 
 TimelineDisplay.from_table(report.faces)

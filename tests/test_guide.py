@@ -252,7 +252,7 @@ def test_faq(run, tmp_path):
     page = run("faq.md")
     assert page["table"]["expression"].isna().tolist() == [False, True]
     assert page["table"]["error"].notna().tolist() == [False, True]
-    assert skfer.load(tmp_path / "faces.skfer").classes_.shape == (7,)
+    assert skfer.load(tmp_path / "model.skfer").classes_.shape == (7,)
 
 
 @pytest.mark.slow

@@ -115,11 +115,11 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
     --------
     >>> import tempfile
     >>> import skfer
-    >>> faces = skfer.load_pretrained("fer2013")
+    >>> model = skfer.load_pretrained("fer2013")
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = skfer.save(faces, f"{folder}/faces.skfer")
+    ...     path = skfer.save(model, f"{folder}/model.skfer")
     ...     loaded = skfer.load(path)
-    >>> loaded.classes_.tolist() == faces.classes_.tolist()
+    >>> loaded.classes_.tolist() == model.classes_.tolist()
     True
     """
     path = Path(path)
