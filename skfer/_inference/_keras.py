@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from skfer._inference._onnx import (
-    VIEW_SHIFT,
     Backend,
     OnnxBackend,
     OnnxNetwork,
     n_views,
     require_onnx,
+    shifted_windows,
 )
 from skfer._inference._onnx_graph import INPUT, LARGEST_ARRAY, MOST_IMAGES, build_onnx_model
 from skfer.networks._described import describe_network
@@ -97,7 +97,7 @@ def _converted_network(network: keras.Model) -> OnnxNetwork:
         require_onnx("backend='onnx' for a network with layers of its own", "tf2onnx")
         from skfer._inference._tf2onnx import convert_to_onnx
 
-        call = network_function(network, None)
+        call = prediction_function(network, None)
         spec = tf.TensorSpec(network.input_shape, tf.float32, name=INPUT)
         model = convert_to_onnx(tf.function(lambda images: {"network": call(images)}), spec)
         return OnnxNetwork(model.SerializeToString())
@@ -173,7 +173,7 @@ class KerasBackend:
     def _compile(self, dtype: np.dtype) -> tuple[Backend, int]:
         """Return a function for images of a dtype, and its batch size."""
         if self._network.count_params() > _MOST_COPIED:
-            call = network_function(self._network, self.views)
+            call = prediction_function(self._network, self.views)
         else:
             call = average_over_views(_with_constant_weights(self._network), self.views)
         # The concrete function: TensorFlow counts traces by place in the source, and would warn of
@@ -227,7 +227,9 @@ def _sample(variables: list[tf.Variable]) -> tf.Tensor:
     return tf.concat(samples, axis=0)
 
 
-def network_function(network: keras.Model, views: str | None) -> Callable[[tf.Tensor], tf.Tensor]:
+def prediction_function(
+    network: keras.Model, views: str | None
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return the function from images to the outputs of a network, averaged over views."""
     return average_over_views(lambda images: network(images, training=False), views)
 
@@ -271,18 +273,13 @@ def average_over_views(
         return function
 
     def averaged(images: tf.Tensor) -> tf.Tensor:
-        copies = [images] if views == "flip" else _shifted_copies(images)
+        copies = [images]
+        if views == "ten":
+            padding, windows = shifted_windows(*images.shape[1:3])
+            padded = tf.pad(images, padding, mode="SYMMETRIC")
+            copies += [padded[:, rows, columns] for rows, columns in windows]
         copies += [tf.reverse(copy, axis=[2]) for copy in copies]
         outputs = function(tf.concat(copies, axis=0))
         return tf.reduce_mean(tf.reshape(outputs, (len(copies), -1, outputs.shape[-1])), axis=0)
 
     return averaged
-
-
-def _shifted_copies(images: tf.Tensor) -> list[tf.Tensor]:
-    """Return the images, and copies shifted in each diagonal direction."""
-    height, width = images.shape[1:3]
-    y, x = (max(1, round(side * VIEW_SHIFT)) if side > 1 else 0 for side in (height, width))
-    padded = tf.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="SYMMETRIC")
-    corners = [(0, 0), (0, 2 * x), (2 * y, 0), (2 * y, 2 * x)]
-    return [images] + [padded[:, top : top + height, left : left + width] for top, left in corners]

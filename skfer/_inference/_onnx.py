@@ -31,7 +31,7 @@ Backend = Callable[[np.ndarray], np.ndarray]
 # Values of `test_time_augmentation`, besides None.
 VIEWS = ("flip", "ten")
 # Shift of the views of "ten", as a share of the side.
-VIEW_SHIFT = 1 / 24
+_VIEW_SHIFT = 1 / 24
 
 _CALIBRATION_FACES = 256
 _CALIBRATION_BATCH = 32
@@ -206,12 +206,21 @@ def image_views(images: np.ndarray, views: str | None) -> np.ndarray:
         return images
     copies = [images]
     if views == "ten":
-        height, width = images.shape[1:3]
-        y, x = (max(1, round(side * VIEW_SHIFT)) if side > 1 else 0 for side in (height, width))
-        padded = np.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="symmetric")
-        for top, left in ((0, 0), (0, 2 * x), (2 * y, 0), (2 * y, 2 * x)):
-            copies.append(padded[:, top : top + height, left : left + width])
+        padding, windows = shifted_windows(*images.shape[1:3])
+        padded = np.pad(images, padding, mode="symmetric")
+        copies += [padded[:, rows, columns] for rows, columns in windows]
     return np.concatenate([*copies, *(copy[:, :, ::-1] for copy in copies)])
+
+
+def shifted_windows(height: int, width: int) -> tuple[list[Any], list[tuple[slice, slice]]]:
+    """Return the padding of a batch for the views of "ten", and the shifted windows in it."""
+    y, x = (max(1, round(side * _VIEW_SHIFT)) if side > 1 else 0 for side in (height, width))
+    windows = [
+        (slice(top, top + height), slice(left, left + width))
+        for top in (0, 2 * y)
+        for left in (0, 2 * x)
+    ]
+    return [(0, 0), (y, y), (x, x), (0, 0)], windows
 
 
 def require_onnx(needed_by: str, *packages: str) -> None:

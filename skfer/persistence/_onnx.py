@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 import skfer
-from skfer._inference._keras import network_function
+from skfer._inference._keras import prediction_function
 from skfer._inference._onnx import create_session, require_onnx
 from skfer._inference._tf2onnx import convert_to_onnx
 from skfer._pipelines import flat_steps
@@ -158,7 +158,7 @@ def _from_pixels(
     resizer: Any, classifier: FacialExpressionClassifier
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Return the function from uint8 images to probabilities."""
-    network = network_function(classifier.network_, classifier.test_time_augmentation)
+    network = prediction_function(classifier.network_, classifier.test_time_augmentation)
     low, high = classifier.pixel_range_.low, classifier.pixel_range_.high
     temperature = classifier._temperature()
     factor = np.float32(high - low) / np.float32(255)
@@ -172,13 +172,13 @@ def _from_pixels(
         pixels = tf.cast(images, tf.float32) if resized is None else resized(images)
         if (low, high) != (0.0, 255.0):
             pixels = pixels * factor + np.float32(low)
-        answers = network(pixels)
+        proba = network(pixels)
         if temperature != 1:
-            answers = tf.nn.softmax(tf.math.log(answers) / temperature)
+            proba = tf.nn.softmax(tf.math.log(proba) / temperature)
         if expected is not None:
-            answers = answers * prior_ratios
-            answers = answers / tf.reduce_sum(answers, axis=1, keepdims=True)
-        return {_OUTPUT: answers}
+            proba = proba * prior_ratios
+            proba = proba / tf.reduce_sum(proba, axis=1, keepdims=True)
+        return {_OUTPUT: proba}
 
     return probabilities
 
@@ -212,20 +212,20 @@ def _check(
     rng = np.random.default_rng(0)
     height, width, channels = classifier.image_shape_
 
-    def some(n: int, *shape: int) -> np.ndarray:
+    def noise(n: int, *shape: int) -> np.ndarray:
         return rng.integers(0, 256, (n, *shape), dtype=np.uint8)
 
     for n in (1, 3):
-        images = some(n, height, width, channels)
+        images = noise(n, height, width, channels)
         _compare(read(images), classifier.predict_proba(images), images)
     if resizer is None:
         return
-    other = some(2, height, width, 4 - channels)  # RGB for a gray network, gray for an RGB one
+    other = noise(2, height, width, 4 - channels)  # RGB for a gray network, gray for an RGB one
     _compare(read(other), classifier.predict_proba(resizer.transform(other)), other)
     resized = _resizing(classifier)
     for share_of_height, share_of_width in _CHECKED_SIZES:
         size = max(1, round(share_of_height * height)), max(1, round(share_of_width * width))
-        images = some(1, *size, 3)
+        images = noise(1, *size, 3)
         pixels = resized(tf.constant(images)).numpy().astype(np.uint8)
         _compare(read(images), classifier.predict_proba(pixels), images)
         worst = np.abs(pixels.astype(int) - resizer.transform(images)).max()
@@ -237,8 +237,8 @@ def _check(
             )
 
 
-def _compare(answers: np.ndarray, expected: np.ndarray, images: np.ndarray) -> None:
-    worst = np.abs(answers - expected).max() if answers.shape == expected.shape else np.inf
+def _compare(proba: np.ndarray, expected: np.ndarray, images: np.ndarray) -> None:
+    worst = np.abs(proba - expected).max() if proba.shape == expected.shape else np.inf
     if not worst <= _TOLERANCE:
         raise RuntimeError(
             f"The ONNX graph gives other probabilities than the classifier, for images of shape "

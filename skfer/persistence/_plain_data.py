@@ -159,10 +159,10 @@ class Writer:
         if isinstance(network, OnnxNetwork):
             description, arrays = network.read()
             return with_indices(description, lambda index: self._add(arrays[index]))
-        from skfer.networks import _described as network_graph
+        from skfer.networks._described import describe
 
         try:
-            return network_graph.describe(network, self._add)
+            return describe(network, self._add)
         except ValueError as error:
             raise ValueError(
                 f"{where} has a network that a file of skfer.save can't hold: {error}. {_ADVICE}"
@@ -247,12 +247,12 @@ class Reader:
     @standard_keras()
     def _set_keras_network(self, estimator: Any, description: dict[str, Any]) -> None:
         """Set a network that can't be exported to ONNX."""
-        from skfer.networks import _described as network_graph
+        from skfer.networks._described import build, set_weights
 
         _training.prepare_tensorflow()
         network = _known_network(estimator, description)
-        if network is None or not network_graph.set_weights(network, description, self._arrays):
-            network = network_graph.build(description, self._arrays)
+        if network is None or not set_weights(network, description, self._arrays):
+            network = build(description, self._arrays)
             estimator._built_with = None
             self.free_graphs.append(estimator)
         _check_fits(estimator, network.input_shape[1:], network.output_shape[1:])
@@ -290,11 +290,11 @@ class Reader:
 
     @standard_keras()
     def _model(self, description: dict[str, Any]) -> Any:
-        from skfer.networks import _described as network_graph
+        from skfer.networks._described import build
 
         self._count_layers(description)
         _training.prepare_tensorflow()
-        return network_graph.build(description, self._arrays)
+        return build(description, self._arrays)
 
     def _optimizer(self, entry: dict[str, Any]) -> Any:
         settings = self.value(entry["settings"])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from skfer._inference import OnnxBackend, OnnxNetwork
-from skfer._inference._keras import export_network, network_function
+from skfer._inference._keras import export_network, prediction_function
 from skfer._inference._onnx_graph import UnsupportedLayerError, build_onnx_model, read_onnx_model
 from skfer.networks import build_network, list_networks
 from skfer.networks._described import build_described, describe_network
@@ -66,7 +66,7 @@ def test_small_images_activations_and_views():
     network = add_scaling(build_network("mini_xception", (24, 24, 1), 3))
     images = np.random.default_rng(0).uniform(0, 255, (5, 24, 24, 1)).astype(np.float32)
     for views in ["flip", "ten"]:
-        expected = np.asarray(network_function(network, views)(images))
+        expected = np.asarray(prediction_function(network, views)(images))
         outputs = OnnxBackend(export_network(network), views)(images)
         np.testing.assert_allclose(outputs, expected, atol=1e-6)
 

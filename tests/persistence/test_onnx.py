@@ -159,7 +159,7 @@ def test_wrong_probabilities(classifier, tmp_path, monkeypatch):
     path.write_bytes(b"previous")
     monkeypatch.setattr(
         _onnx,
-        "network_function",
+        "prediction_function",
         lambda network, views: lambda x: keras.ops.softmax(2 * network(x, training=False)),
     )
     with pytest.raises(RuntimeError, match="other probabilities than the classifier"):
