@@ -143,7 +143,7 @@ def _pages_of(array: Any) -> mmap.mmap | None:
 
 # Dtypes without Python objects, which would be pickles.
 _KINDS = "biufU"
-_LONGEST_HEADER = 10_000
+_MAX_HEADER = 10_000
 # A fixed date, so that equal arrays give equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -182,15 +182,15 @@ def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def read_npz(path: str | os.PathLike, most_bytes: int) -> dict[str, np.ndarray]:
+def read_npz(path: str | os.PathLike, max_bytes: int) -> dict[str, np.ndarray]:
     """Return all arrays of an ``.npz`` by name; pickled arrays are refused."""
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             unpacked = sum(info.file_size for info in members)
-            if unpacked > most_bytes:
+            if unpacked > max_bytes:
                 raise ValueError(
-                    f"it unpacks to {unpacked / 1e6:,.0f} MB; the limit is {most_bytes / 1e6:,.0f} "
+                    f"it unpacks to {unpacked / 1e6:,.0f} MB; the limit is {max_bytes / 1e6:,.0f} "
                     "MB"
                 )
             return {
@@ -208,7 +208,7 @@ def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype
     }
     if version not in readers:
         raise ValueError(f"{name!r} is of version {version} of NumPy's format")
-    shape, fortran, dtype = readers[version](file, max_header_size=_LONGEST_HEADER)
+    shape, fortran, dtype = readers[version](file, max_header_size=_MAX_HEADER)
     if dtype.kind not in _KINDS or dtype.itemsize == 0 or min(shape, default=0) < 0:
         raise ValueError(f"{name!r} holds {shape} of {dtype}; numbers and text are read")
     return shape, fortran, dtype

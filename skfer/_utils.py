@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import skfer
 
-_LONGEST_QUOTE = 80
+_MAX_QUOTE = 80
 # Control characters, marks that change the direction of text, and parts of names that are not
 # UTF-8.
 _CONTROL = re.compile(
@@ -106,26 +106,26 @@ def _escape(character: str) -> str:
     return f"\\u{ord(character):04x}"
 
 
-def shorten(value: Any, most: int = _LONGEST_QUOTE) -> str:
+def shorten(value: Any, max_length: int = _MAX_QUOTE) -> str:
     """Return the repr of a value for an error, without its middle if it is too long."""
     if isinstance(value, bytes | bytearray):
-        value = bytes(value[:most])  # the end may be far away
+        value = bytes(value[:max_length])  # the end may be far away
     limited = reprlib.Repr()
-    limited.maxstring = limited.maxother = most
-    limited.maxlist = limited.maxtuple = limited.maxset = limited.maxdict = most // 4
+    limited.maxstring = limited.maxother = max_length
+    limited.maxlist = limited.maxtuple = limited.maxset = limited.maxdict = max_length // 4
     text = limited.repr(value)
     if "\n" in text:  # such as of an array
         text = " ".join(text.split())
-    if len(text) <= most:
+    if len(text) <= max_length:
         return text
-    half = (most - 3) // 2
-    return f"{text[:half]}...{text[half - most + 3 :]}"
+    half = (max_length - 3) // 2
+    return f"{text[:half]}...{text[half - max_length + 3 :]}"
 
 
-def join_first(names: list[str], most: int) -> str:
+def join_first(names: list[str], n_shown: int) -> str:
     """Join the first names by commas, and count the others: ``"a, b and 3 more"``."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - n_shown
+    return ", ".join(names[:n_shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def check_int(name: str, value: Any, least: int = 1) -> None:

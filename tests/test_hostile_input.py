@@ -293,7 +293,7 @@ def test_invalid_max_pixels_and_large_files(encoded, monkeypatch, tmp_path):
     monkeypatch.delenv("SKFER_MAX_PIXELS")
     with pytest.raises(ValueError, match="it is a device"):
         read_image("/dev/zero", 0)
-    monkeypatch.setattr("skfer._images._limits._SMALLEST_LIMIT_OF_FILES", 1000)
+    monkeypatch.setattr("skfer._images._limits._MIN_FILE_LIMIT", 1000)
     monkeypatch.setenv("SKFER_MAX_PIXELS", "100")
     large = tmp_path / "large.png"
     large.write_bytes(bytes(1001))
@@ -378,7 +378,7 @@ def test_compressed_arrays(tmp_path, monkeypatch):
         archive.writestr("images.npy", npy((10**9, 48, 48), bytes(100)))
     with pytest.raises(ValueError, match=r"declares .*2,304,000,000,000 bytes"):
         load_fer2013(path)
-    monkeypatch.setattr("skfer.datasets._files._MOST_BYTES", 10_000)
+    monkeypatch.setattr("skfer.datasets._files._MAX_BYTES", 10_000)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", npy((9, 48, 48), bytes(9 * 48 * 48)))
     with pytest.raises(ValueError, match="it unpacks to"):

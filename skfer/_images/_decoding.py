@@ -36,7 +36,7 @@ from skfer._utils import import_extra, page, shorten
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SCAN, _END = 0xDA, 0xD9
 # A progressive JPEG has about ten. Each takes a pass over the whole image, for a few bytes.
-_MOST_SCANS = 100
+_MAX_SCANS = 100
 # Tables, the number of lines, application data and comments may stand between two scans.
 _BETWEEN_SCANS = {_SCAN, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
 
@@ -46,7 +46,7 @@ def jpeg_defect(data: bytes) -> str | None:
 
     Decoders fill missing parts with gray or noise, without an error. This function reads only the
     markers: it detects truncated files, and nearly always overwritten pixels, in which 0xff is
-    rarely legal. Data after the image, such as the film of a motion photo, are ignored.
+    rarely legal. Data after the image, such as the video of a motion photo, are ignored.
     """
     if not data.startswith(b"\xff\xd8"):
         return None
@@ -58,15 +58,15 @@ def jpeg_defect(data: bytes) -> str | None:
         if scans and kind not in _BETWEEN_SCANS:
             return f"is damaged near byte {position}"
         scans += kind == _SCAN
-        if scans > _MOST_SCANS:
-            return f"has more than {_MOST_SCANS} scans"
+        if scans > _MAX_SCANS:
+            return f"has more than {_MAX_SCANS} scans"
         # Skipped by its length: a thumbnail inside has markers of its own.
         position += int.from_bytes(data[position : position + 2], "big")
     return "is truncated: its end is missing"
 
 
 # First bytes of a file, and its reader. `Image.open` would try every plugin that the process has
-# registered, with a limit on pixels that is not the one of this package.
+# registered, with its own limit on pixels.
 _KINDS: tuple[tuple[re.Pattern[bytes], str, Any], ...] = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG", JpegImagePlugin.JpegImageFile),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", PngImagePlugin.PngImageFile),
@@ -85,7 +85,7 @@ _KINDS: tuple[tuple[re.Pattern[bytes], str, Any], ...] = (
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NETPBM_HEADER = 4096
 _NETPBM_COMMENT = re.compile(rb"#[^\r\n]*")
-_EXIF, _MOST_EXIF = b"Exif\0\0", 100
+_EXIF, _MAX_EXIF = b"Exif\0\0", 100
 _HEIC = re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 _VIDEO = re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 # Text in place of an image.
@@ -111,21 +111,24 @@ _FEWER_LEVELS = (255, 1023, 4095)
 _SIXTEEN_BITS = 65535
 _BAND_PIXELS = 4_000_000
 # Most pixels of a tile of a TIFF, which is decoded whole, unless the image has as many.
-_MOST_TILE_PIXELS = 2**24
+_MAX_TILE_PIXELS = 2**24
 _TILE_SIDES = (322, 323)
-# Of the process that reads the frames of an AVIF with the tables of a film.
+# Limits of the process that reads the frames of an AVIF image sequence.
 _FRAME_MEMORY, _FRAME_SECONDS = 500_000_000, 20.0
 
 
-def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarray:
-    """Return the pixels of an encoded image, upright by its EXIF orientation."""
+def decode(data: bytes, where: str, pixel_limit: int | None = None) -> np.ndarray:
+    """Return the pixels of an encoded image, upright by its EXIF orientation.
+
+    `pixel_limit` is a further limit on the size in the header, besides `max_pixels`.
+    """
     if not data:
         raise ValueError(f"{where} is empty: it holds no image.")
     with open_image(data, where) as image:
         width, height = image.size
-        if most_pixels is not None and width * height > most_pixels:
+        if pixel_limit is not None and width * height > pixel_limit:
             raise TooManyPixelsError(
-                f"{where} has {width} x {height} pixels; at most {most_pixels / 1e6:g} million are "
+                f"{where} has {width} x {height} pixels; at most {pixel_limit / 1e6:g} million are "
                 "taken. Make it smaller."
             )
         if defect := jpeg_defect(data):
@@ -133,7 +136,7 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
         if data.startswith(_PNG) and b"IEND" not in data:
             raise ValueError(f"{where} is a PNG that is truncated: its end is missing.")
         if image.format == "AVIF":
-            _check_frame_sizes(data, where, most_pixels or max_pixels())
+            _check_frame_sizes(data, where, pixel_limit or max_pixels())
         by_opencv = image.format in _BY_OPENCV and image.mode in ("L", *_EIGHT_BIT_COLOR)
         # Pillow fills the ends of rows byte by byte: 140 s for a BMP of 1 kB with 150 M pixels.
         if by_opencv or any(tile[0] == "bmp_rle" for tile in getattr(image, "tile", ())):
@@ -146,7 +149,7 @@ def decode(data: bytes, where: str, most_pixels: int | None = None) -> np.ndarra
 
 
 def is_encoded(start: bytes) -> bool:
-    """Return whether an image file of a kind that is read begins like this."""
+    """Return whether these are the first bytes of a supported image file."""
     return any(beginning.match(start) for beginning in (_HEIC, *(kind[0] for kind in _KINDS)))
 
 
@@ -167,8 +170,8 @@ def open_image(data: bytes, where: str) -> Image.Image:
             plugin(io.BytesIO(data[:_NETPBM_HEADER]))
             if start[1:2] in b"123":  # it removes each comment by a copy of the rest
                 data = _NETPBM_COMMENT.sub(b"", data)
-        if kind == "JPEG" and data.count(_EXIF) > _MOST_EXIF:
-            raise ValueError(f"it has more than {_MOST_EXIF} EXIF segments")  # joined by copies
+        if kind == "JPEG" and data.count(_EXIF) > _MAX_EXIF:
+            raise ValueError(f"it has more than {_MAX_EXIF} EXIF segments")  # joined by copies
         image = plugin(io.BytesIO(data))
         tags = getattr(image, "tag_v2", {})
         tile = [int(np.ravel(tags.get(tag, 0))[0]) for tag in _TILE_SIDES]
@@ -180,7 +183,7 @@ def open_image(data: bytes, where: str) -> Image.Image:
             f"of a rare kind ({_short_text(error)})."
         ) from error
     check_n_pixels(image.width, image.height, where)
-    if math.prod(tile) > max(_MOST_TILE_PIXELS, 2 * image.width * image.height):
+    if math.prod(tile) > max(_MAX_TILE_PIXELS, 2 * image.width * image.height):
         raise ValueError(
             f"{where} can't be decoded as an image: it has {image.width} x {image.height} pixels "
             f"in tiles of {tile[0]} x {tile[1]}."
@@ -205,7 +208,7 @@ def decode_pillow(image: Image.Image, where: str) -> np.ndarray:
         # By way of alpha: straight to RGB, Pillow warns of palettes with transparent colours.
         pixels = _converted(image, "RGBA")[..., :3]
         colors = np.reshape(np.array(image.getpalette("RGB"), np.uint8), (-1, 3))
-        is_gray = (colors == colors[:, :1]).all()  # as every GIF of a gray picture is
+        is_gray = (colors == colors[:, :1]).all()  # as in every GIF of a gray image
         pixels = np.ascontiguousarray(pixels[..., 0] if is_gray else pixels)
     elif mode == "RGBa":
         pixels = np.asarray(image.convert("RGBA").convert("RGB"))
@@ -257,12 +260,12 @@ def _decoded_by_opencv(data: bytes, where: str, depth: int = 0) -> np.ndarray:
     if image is None:
         raise ValueError(f"{where} can't be decoded as an image: it is damaged.")
     if image.ndim == 3:
-        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # in place: large images are halves of GB
+        cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # in place, to save memory
     return image
 
 
-def _check_frame_sizes(data: bytes, where: str, most_pixels: int) -> None:
-    """Refuse an AVIF with a frame of more than `most_pixels`, whatever size its container names.
+def _check_frame_sizes(data: bytes, where: str, pixel_limit: int) -> None:
+    """Refuse an AVIF with a frame of more than `pixel_limit` pixels, whatever its header declares.
 
     Pillow can't limit the frame: libavif decodes up to 16,384 x 16,384 pixels and then scales them
     to the size of the container. FFmpeg's parser of AV1 reads the size of a frame and does not
@@ -273,17 +276,17 @@ def _check_frame_sizes(data: bytes, where: str, most_pixels: int) -> None:
     from skfer._worker import Worker, WorkerError
 
     try:
-        if b"moov" in data:  # tables of a film, which may declare millions of frames in a few bytes
+        if b"moov" in data:  # a sequence, which may declare millions of frames in a few bytes
             with Worker(_FRAME_MEMORY) as worker:
                 width, height = worker.call(_largest_frame, data, seconds=_FRAME_SECONDS)
         else:
             width, height = _largest_frame(data)
     except WorkerError as error:
         raise ValueError(f"{where} can't be decoded as an image: {error}") from error
-    if width * height > most_pixels:
+    if width * height > pixel_limit:
         raise TooManyPixelsError(
             f"{where} has a frame of {width} x {height} pixels, more than its header declares; at "
-            f"most {most_pixels / 1e6:g} million are decoded."
+            f"most {pixel_limit / 1e6:g} million are decoded."
         )
 
 
@@ -413,7 +416,7 @@ def _from_floats(values: np.ndarray, where: str) -> np.ndarray:
 
 
 def _what_else(data: bytes) -> str:
-    """Return the kind of a file that is no image, by its first bytes."""
+    """Return the end of an error that says what a file is if it is not an image."""
     if _VIDEO.match(data[:16]):
         return ": it is a video, which skfer.video and the command skfer video read"
     if data.startswith(b"version https://git-lfs"):

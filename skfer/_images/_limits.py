@@ -10,8 +10,8 @@ LIMIT_NAME = "SKFER_MAX_PIXELS"
 # 450 MB in colour. Phones take photos of up to 108 million pixels, mostly 12.
 MAX_PIXELS = 150_000_000
 # Without compression: 16 bits in each of four channels.
-_MOST_BYTES_A_PIXEL = 8
-_SMALLEST_LIMIT_OF_FILES = 50_000_000
+_MAX_BYTES_PER_PIXEL = 8
+_MIN_FILE_LIMIT = 50_000_000
 
 
 def max_pixels() -> int:
@@ -33,17 +33,17 @@ def max_pixels() -> int:
 
 def read_file(path: str | os.PathLike, where: str) -> bytes:
     """Return the bytes of an image file."""
-    most = max(_SMALLEST_LIMIT_OF_FILES, _MOST_BYTES_A_PIXEL * max_pixels())
+    limit = max(_MIN_FILE_LIMIT, _MAX_BYTES_PER_PIXEL * max_pixels())
     try:
         with open_regular(path) as file:
-            data = file.read(most + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise ValueError(f"{where} can't be read: {error.strerror}.") from error
     except ValueError as error:  # a pipe, or a path with a null character
         raise ValueError(f"{where} can't be read: {error}.") from error
-    if len(data) > most:
+    if len(data) > limit:
         raise ValueError(
-            f"{where} has more than {most / 1e6:,.0f} MB, more than {_MOST_BYTES_A_PIXEL} bytes "
+            f"{where} has more than {limit / 1e6:,.0f} MB, more than {_MAX_BYTES_PER_PIXEL} bytes "
             f"for each of {_millions(max_pixels())} million pixels. {_WAY_OUT}"
         )
     return data

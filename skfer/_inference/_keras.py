@@ -20,19 +20,19 @@ from skfer._inference._onnx import (
     require_onnx,
     shifted_windows,
 )
-from skfer._inference._onnx_graph import INPUT, LARGEST_ARRAY, MOST_IMAGES, build_onnx_model
+from skfer._inference._onnx_graph import INPUT, MAX_ARRAY_BYTES, MAX_IMAGES, build_onnx_model
 from skfer.networks._described import describe_network
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._layers import feature_extractor
 
 # Most bytes of all arrays of a call, if a gradient keeps them and otherwise.
-_MOST_KEPT = 1e9
-_MOST_ALIVE = 4e9
+_MAX_KEPT_BYTES = 1e9
+_MAX_LIVE_BYTES = 4e9
 # Rows that a processor multiplies together.
 _ROWS = 8
 # Most weights of a network whose weights are constants of its graph. For a larger network, the copy
 # costs much memory and saves little time.
-_MOST_COPIED = 10_000_000
+_MAX_COPIED_WEIGHTS = 10_000_000
 # Values of each variable that are compared to detect a change.
 _SAMPLED = 1024
 
@@ -172,7 +172,7 @@ class KerasBackend:
 
     def _compile(self, dtype: np.dtype) -> tuple[Backend, int]:
         """Return a function for images of a dtype, and its batch size."""
-        if self._network.count_params() > _MOST_COPIED:
+        if self._network.count_params() > _MAX_COPIED_WEIGHTS:
             call = prediction_function(self._network, self.views)
         else:
             call = average_over_views(_with_constant_weights(self._network), self.views)
@@ -259,10 +259,10 @@ def largest_batch(graph: tf.types.experimental.ConcreteFunction, *, keeps_all: b
         if tensor.shape.rank
     ]
     sizes = [math.prod(s[1:]) for s in shapes if s[0] is None and None not in s[1:]]
-    limit = _MOST_KEPT if keeps_all else _MOST_ALIVE
-    largest = LARGEST_ARRAY / (4 * max(sizes, default=1))
+    limit = _MAX_KEPT_BYTES if keeps_all else _MAX_LIVE_BYTES
+    largest = MAX_ARRAY_BYTES / (4 * max(sizes, default=1))
     batch_size = min(largest, limit / (4 * max(sum(sizes), 1)))
-    return int(min(max(batch_size, 1), MOST_IMAGES))
+    return int(min(max(batch_size, 1), MAX_IMAGES))
 
 
 def average_over_views(

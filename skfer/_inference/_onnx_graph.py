@@ -30,8 +30,8 @@ OPSET = 15
 INPUT = "images"
 
 # Most images of a call, and most bytes of the largest array of a call, which stays near the caches.
-MOST_IMAGES = 64
-LARGEST_ARRAY = 64e6
+MAX_IMAGES = 64
+MAX_ARRAY_BYTES = 64e6
 
 _TO_NCHW, _TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -203,7 +203,7 @@ class _GraphBuilder:
 
     def batch_size(self) -> int:
         """Return the number of images whose largest layer stays near the caches."""
-        return max(1, min(MOST_IMAGES, int(LARGEST_ARRAY / (4 * self._largest))))
+        return max(1, min(MAX_IMAGES, int(MAX_ARRAY_BYTES / (4 * self._largest))))
 
     # Nodes and constants
 

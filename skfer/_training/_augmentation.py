@@ -53,10 +53,10 @@ class Augmentation:
     mixup: float = 0.0  # alpha of the Beta(alpha, alpha) shares with which two images are mixed
 
     def __post_init__(self) -> None:
-        for name, most in _LIMITS.items():
+        for name, limit in _LIMITS.items():
             value = getattr(self, name)
-            if not 0 <= value <= most:
-                raise ValueError(f"augment: {name!r} must be from 0 to {most:g}; got {value!r}.")
+            if not 0 <= value <= limit:
+                raise ValueError(f"augment: {name!r} must be from 0 to {limit:g}; got {value!r}.")
 
     @classmethod
     def from_parameter(cls, augment: str | Mapping | None) -> Augmentation | None:
@@ -99,8 +99,8 @@ class Augmentation:
             factor = _uniform(changed, seeds[1], 1 - self.contrast, 1 + self.contrast)
             changed = mean + factor * (changed - mean)
         if self.brightness:
-            most = self.brightness * width
-            changed += _uniform(changed, seeds[2], -most, most)
+            change = self.brightness * width
+            changed += _uniform(changed, seeds[2], -change, change)
         if self.noise:
             deviation = _uniform(changed, seeds[3], 0.0, self.noise * width)
             noise_seed = tf.random.experimental.stateless_fold_in(seeds[3], 1)
@@ -171,9 +171,9 @@ class Augmentation:
         return tf.stack([a, b, x, c, d, y, zero, zero], axis=1)
 
 
-def _blur(images: tf.Tensor, seed: tf.Tensor, most: float) -> tf.Tensor:
-    deviation = tf.maximum(_uniform(images, seed, 0.0, most)[:, :, 0, 0], 1e-3)
-    radius = math.ceil(2 * most)
+def _blur(images: tf.Tensor, seed: tf.Tensor, max_deviation: float) -> tf.Tensor:
+    deviation = tf.maximum(_uniform(images, seed, 0.0, max_deviation)[:, :, 0, 0], 1e-3)
+    radius = math.ceil(2 * max_deviation)
     offsets = tf.cast(tf.range(-radius, radius + 1), tf.float32)
     kernel = tf.exp(-0.5 * (offsets / deviation) ** 2)
     kernel /= tf.reduce_sum(kernel, axis=1, keepdims=True)

@@ -28,13 +28,13 @@ class _Length(NamedTuple):
     """Number of images that a fit with `epochs=None` uses, and limits of its epochs."""
 
     images: int
-    fewest: int
-    most: int
+    min_epochs: int
+    max_epochs: int
 
 
 # Chosen with benchmarks/defaults.py.
-_FROM_SCRATCH = _Length(images=28_000, fewest=12, most=80)
-_FROM_WEIGHTS = _Length(images=2_000, fewest=5, most=30)
+_FROM_SCRATCH = _Length(images=28_000, min_epochs=12, max_epochs=80)
+_FROM_WEIGHTS = _Length(images=2_000, min_epochs=5, max_epochs=30)
 # Highest rate of Adam for the default network with a cosine schedule. Its few weights and batch
 # normalisation allow more than Adam's own 0.001, and the fit is short.
 _DEFAULT_NETWORK_RATE = 0.008
@@ -138,7 +138,7 @@ def count_epochs(
         return epochs
     length = _FROM_WEIGHTS if from_weights else _FROM_SCRATCH
     epochs = math.ceil(length.images / max(n_images, 1))
-    return max(min(max(epochs, length.fewest), length.most), frozen_epochs or 0)
+    return max(min(max(epochs, length.min_epochs), length.max_epochs), frozen_epochs or 0)
 
 
 def plan_phases(settings: FitSettings, n_images: int) -> list[Phase]:

@@ -36,7 +36,7 @@ FER2013_SUFFIXES = (".csv", ".csv.gz", ".npz")
 _CODES = code_table("fer2013")
 _NO_BRACKETS = str.maketrans("[](),;", "      ")
 # The images of a table together: twenty times FER2013's.
-_MOST_BYTES = 2_000_000_000
+_MAX_BYTES = 2_000_000_000
 
 _DESCR = """\
 FER2013: {n} gray faces of {side} x {side} pixels, {parts}.
@@ -282,8 +282,8 @@ def _content(header: list[str], rows: Iterable[Sequence[Any]]) -> Content:
             continue
         image, label, part = _parse(row, columns)
         pixels += image
-        if len(pixels) > _MOST_BYTES:
-            raise ValueError(f"a table may have {_MOST_BYTES / 1e6:,.0f} MB of pixels.")
+        if len(pixels) > _MAX_BYTES:
+            raise ValueError(f"a table may have {_MAX_BYTES / 1e6:,.0f} MB of pixels.")
         target.append(label)
         usage.append(part)
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)

@@ -26,11 +26,11 @@ _SPLITS = {
 }
 
 # A line of a table. FER2013's have at most 4 characters for each of 2,304 pixels.
-_LONGEST_LINE = 65_536
+_MAX_LINE_LENGTH = 65_536
 # AffectNet has a million rows.
 _MAX_LINES = 2_000_000
 # Bytes that a packed table or archive of arrays may unpack to.
-_MOST_BYTES = 2_000_000_000
+_MAX_BYTES = 2_000_000_000
 # Maximum ratio of unpacked to packed size, above a size. The ratio of FER2013 is 3.
 _MAX_RATIO = 20
 _ANY_RATIO = 4_000_000
@@ -53,9 +53,9 @@ def looks_like_split(name: str) -> bool:
 class Lines:
     """The lines of a text table, within limits on their length and number."""
 
-    def __init__(self, text: IO[str], most: int | None):
+    def __init__(self, text: IO[str], max_characters: int | None):
         self._text = text
-        self._most = most
+        self._max_characters = max_characters
         self._n_characters = 0
         self.number = 0
 
@@ -64,19 +64,19 @@ class Lines:
 
     def __next__(self) -> str:
         self.number += 1
-        line = self._text.readline(_LONGEST_LINE)
+        line = self._text.readline(_MAX_LINE_LENGTH)
         self._n_characters += len(line)
         if not line:
             self.number -= 1
             raise StopIteration
-        if len(line) == _LONGEST_LINE:
-            raise ValueError(f"it is longer than {_LONGEST_LINE:,} characters.")
+        if len(line) == _MAX_LINE_LENGTH:
+            raise ValueError(f"it is longer than {_MAX_LINE_LENGTH:,} characters.")
         if self.number > _MAX_LINES:
             raise ValueError(f"a table may have {_MAX_LINES:,} lines. Split it.")
-        if self._most is not None and self._n_characters > self._most:
+        if self._max_characters is not None and self._n_characters > self._max_characters:
             raise ValueError(
-                f"the file unpacks to more than {self._most / 1e6:,.0f} MB, {_MAX_RATIO} times its "
-                "size. If that is right, unpack it first."
+                f"the file unpacks to more than {self._max_characters / 1e6:,.0f} MB, {_MAX_RATIO} "
+                "times its size. If that is right, unpack it first."
             )
         return line
 
@@ -91,9 +91,9 @@ def open_table(source: Path) -> Iterator[Lines]:
     with file:
         packed = source.name.lower().endswith(".gz")
         binary: Any = gzip.GzipFile(fileobj=file) if packed else file
-        most = unpacked_limit(source) if packed else None
+        limit = unpacked_limit(source) if packed else None
         with io.TextIOWrapper(binary, newline="", encoding="utf-8-sig") as text:
-            lines = Lines(text, most)
+            lines = Lines(text, limit)
             try:
                 yield lines
             except _DAMAGE as error:
@@ -103,7 +103,7 @@ def open_table(source: Path) -> Iterator[Lines]:
 
 def unpacked_limit(source: Path) -> int:
     """Return the number of bytes that a compressed file may unpack to."""
-    return min(_MOST_BYTES, _ANY_RATIO + _MAX_RATIO * source.stat().st_size)
+    return min(_MAX_BYTES, _ANY_RATIO + _MAX_RATIO * source.stat().st_size)
 
 
 def known_split(word: Any) -> str:

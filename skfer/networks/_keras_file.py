@@ -206,21 +206,22 @@ def _check_weights(path: Path, name: str) -> None:
     """Raise an error for weights in another file, or that unpack to far more than their file."""
     import h5py
 
-    most = max(_ANY_SIZE, _MAX_RATIO * _size(path))
+    limit = max(_ANY_SIZE, _MAX_RATIO * _size(path))
     try:
         with ExitStack() as stack:
             file: Any = path / "model.weights.h5" if path.is_dir() else path
             if zipfile.is_zipfile(file):
                 archive = stack.enter_context(zipfile.ZipFile(file))
-                if sum(info.file_size for info in archive.infolist()) > most:
-                    raise ValueError(f"it unpacks to more than {most / 1e6:,.0f} MB")
+                if sum(info.file_size for info in archive.infolist()) > limit:
+                    raise ValueError(f"it unpacks to more than {limit / 1e6:,.0f} MB")
                 file = stack.enter_context(archive.open("model.weights.h5"))
-            _check_datasets(stack.enter_context(h5py.File(file, "r")), most)
+            _check_datasets(stack.enter_context(h5py.File(file, "r")), limit)
     except (*READ_ERRORS, KeyError) as error:
         raise ValueError(f"{name} can't be read: {_short(error)}") from error
 
 
-def _check_datasets(file: Any, most: int) -> None:
+def _check_datasets(file: Any, limit: int) -> None:
+    """Raise an error for data in another file, or that unpack to more than `limit` bytes."""
     import h5py
 
     total, groups, seen = 0, [file], set()
@@ -240,8 +241,8 @@ def _check_datasets(file: Any, most: int) -> None:
                 if item.external or item.is_virtual:
                     raise ValueError(f"its data set {key!r} lies in another file")
                 total += item.nbytes
-    if total > most:
-        raise ValueError(f"it unpacks to more than {most / 1e6:,.0f} MB")
+    if total > limit:
+        raise ValueError(f"it unpacks to more than {limit / 1e6:,.0f} MB")
 
 
 def _read_hdf5(path: Path, name: str) -> tuple[str, dict[str, Any]]:
@@ -349,14 +350,14 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
     return config
 
 
-def _built(config: dict[str, Any], name: str, most_bytes: int) -> keras.Model:
+def _built(config: dict[str, Any], name: str, max_weights: int) -> keras.Model:
     _refuse_code(config, name)
     if (n_layers := _count_layers(config)) > _MAX_LAYERS:
         raise ValueError(f"{name} has {n_layers:,} layers; the limit is {_MAX_LAYERS:,}.")
     config = {key: value for key, value in config.items() if key != "compile_config"}
     try:
         # Safe mode is the default of model_from_json, and holds for every layer inside.
-        model = _model_of(json.dumps(_modern(config)), most_bytes)
+        model = _model_of(json.dumps(_modern(config)), max_weights)
     except Exception as error:  # Keras raises whatever a layer does
         raise ValueError(
             f"{name} can't be read as a Keras model: {_short(error)}. A class of your own must be "
@@ -372,15 +373,15 @@ def _built(config: dict[str, Any], name: str, most_bytes: int) -> keras.Model:
     return model
 
 
-def _model_of(text: str, most: int) -> Any:
-    """Build a model; allocate memory for its weights only if it has at most so many."""
+def _model_of(text: str, max_weights: int) -> Any:
+    """Build a model; allocate memory for its weights only if it has at most `max_weights`."""
     try:
         with keras.StatelessScope() as scope:  # its variables are allocated when it ends
             scope.initialize_variables = False
             model = keras.models.model_from_json(text)
             new = global_state.get_global_attribute("uninitialized_variables", [])
             n_weights = sum(math.prod(variable.shape) for variable in new)
-            if n_weights > most:
+            if n_weights > max_weights:
                 raise ValueError(f"it has {n_weights:,} weights, far more than its file can hold")
             scope.initialize_variables = True
     except BaseException:

@@ -34,10 +34,10 @@ _SEAL = b"skfer sha256 "
 _SEAL_LENGTH = len(_SEAL) + 64
 _PIECE = 1 << 20
 # Several times the size of the largest network of keras.applications.
-_MOST_BYTES = 4_000_000_000
+_MAX_BYTES = 4_000_000_000
 # EfficientNetB7 has 0.4 MB of text and 1,400 arrays.
-_MOST_TEXT = 4_000_000
-_MOST_ARRAYS = 20_000
+_MAX_TEXT = 4_000_000
+_MAX_ARRAYS = 20_000
 
 # Files that hold models in other formats, by their first bytes.
 _PICKLE = (
@@ -64,7 +64,7 @@ _TRIAL_CODE = (
     "_predict_once(sys.argv[1])"
 )
 # An error may quote a value of the file.
-_LONGEST_REASON = 500
+_MAX_REASON = 500
 # Suffixes of pickles, such as joblib writes.
 PICKLE_SUFFIXES = (".joblib", ".pkl", ".pickle")
 
@@ -215,7 +215,7 @@ def _read(path: Path) -> tuple[Reader, Any]:
         if not tensorflow_is_usable():
             raise  # the process cannot use TensorFlow: the file is not damaged
         raise ValueError(
-            f"{str(path)!r} is no model that can be loaded: {str(error)[:_LONGEST_REASON]}"
+            f"{str(path)!r} is no model that can be loaded: {str(error)[:_MAX_REASON]}"
         ) from error
 
 
@@ -294,9 +294,9 @@ def _check_seal(file: IO[bytes], path: Path) -> None:
         what = what or ("is empty." if not head else "is no model that skfer.save wrote.")
         raise ValueError(f"{str(path)!r} {what}")
     size = file.seek(0, os.SEEK_END)
-    if size > _MOST_BYTES:
+    if size > _MAX_BYTES:
         raise ValueError(
-            f"{str(path)!r} has {size:,} bytes; models of up to {_MOST_BYTES:,} are read."
+            f"{str(path)!r} has {size:,} bytes; models of up to {_MAX_BYTES:,} are read."
         )
     file.seek(max(0, size - _SEAL_LENGTH))
     seal = file.read()
@@ -326,7 +326,7 @@ def _unpack(file: IO[bytes]) -> tuple[dict[str, Any], list[np.ndarray]]:
     size = file.seek(0, os.SEEK_END)
     with zipfile.ZipFile(file) as archive:
         text, *arrays = archive.infolist()
-        if len(arrays) > _MOST_ARRAYS or text.file_size > _MOST_TEXT:
+        if len(arrays) > _MAX_ARRAYS or text.file_size > _MAX_TEXT:
             raise ValueError(f"it holds {len(arrays):,} arrays, {text.file_size:,} bytes of text")
         expected = [TEXT, *(f"{index:03}.npy" for index in range(len(arrays)))]
         for info, name in zip(archive.infolist(), expected, strict=True):

@@ -436,8 +436,8 @@ class _LazyCrop(LazyImage):
 
 def _report_missing(missing: list[int], images: Images, on_missing: str) -> None:
     """Warn about images without a face; raise `ValueError` if ``on_missing="raise"``."""
-    most = _MAX_NAMED_IMAGES if on_missing == "raise" else _MAX_WARNED_IMAGES
-    names = join_first([image_name(images, index) for index in missing], most)
+    n_shown = _MAX_NAMED_IMAGES if on_missing == "raise" else _MAX_WARNED_IMAGES
+    names = join_first([image_name(images, index) for index in missing], n_shown)
     count = f"{len(missing)} of {len(images)} images: no face found in {names}"
     if on_missing == "raise":
         raise ValueError(

@@ -44,7 +44,7 @@ _BATCH_BYTES = 64 * 2**20
 # that are known.
 _SEARCH_EVERY = 0.2
 # With more classes, only bars of the most probable ones are drawn.
-_MOST_BARS = 8
+_MAX_BARS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class VideoFrame:
         probabilities = dict(zip(names, face.probabilities.tolist(), strict=True))
         if not bars:
             drawn = {}
-        elif len(names) > _MOST_BARS:
+        elif len(names) > _MAX_BARS:
             drawn = probability_bars(probabilities)
         else:  # each class has the same place in all frames
             drawn = {name: (probabilities[name], expression_color(name, names)) for name in names}
@@ -253,8 +253,8 @@ def _next_batch(frames: Iterator[Any], is_live: bool) -> list[Any]:
     """Return the next frames of a file, or the current one of a camera."""
     batch = list(itertools.islice(frames, 1))
     if batch and not is_live:
-        most = min(_BATCH_FRAMES, _BATCH_BYTES // batch[0][1][1].nbytes)
-        batch += itertools.islice(frames, max(0, most - 1))
+        size = min(_BATCH_FRAMES, _BATCH_BYTES // batch[0][1][1].nbytes)
+        batch += itertools.islice(frames, max(0, size - 1))
     return batch
 
 

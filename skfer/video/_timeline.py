@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _WIDTH, _PANEL_HEIGHT, _LEGEND_HEIGHT = 9.0, 1.9, 0.7
 # Lines are interrupted where a face is missing for more than this number of frames.
-_MOST_MISSING = 3
+_MAX_MISSING_FRAMES = 3
 
 
 class TimelineDisplay:
@@ -166,7 +166,7 @@ class TimelineDisplay:
     def _draw(self, axis: Any, rows: pd.DataFrame, colors: dict[str, str], step: float) -> None:
         times = rows["timestamp"].to_numpy(float)
         # A missing value in each gap interrupts the line.
-        gaps = np.flatnonzero(np.diff(times) > _MOST_MISSING * step) + 1
+        gaps = np.flatnonzero(np.diff(times) > _MAX_MISSING_FRAMES * step) + 1
         for name, color in colors.items():
             values = np.insert(rows[name].to_numpy(float), gaps, np.nan)
             self.lines_ += axis.plot(

@@ -164,7 +164,7 @@ def test_batches_and_invalid_parameters(faces, monkeypatch, fitted):
     expected = KerasBackend(network)(images)
     monkeypatch.setattr("skfer._inference._keras.largest_batch", lambda graph: 2)
     np.testing.assert_allclose(KerasBackend(network)(images), expected, atol=1e-6)
-    monkeypatch.setattr("skfer._inference._onnx_graph.MOST_IMAGES", 2)
+    monkeypatch.setattr("skfer._inference._onnx_graph.MAX_IMAGES", 2)
     np.testing.assert_allclose(keras_backend(network, "onnx")(images), expected, atol=1e-6)
     classifier = pickle.loads(pickle.dumps(fitted)).set_params(test_time_augmentation="five")
     for backend in ("keras", "onnx"):
