@@ -141,8 +141,8 @@ def split_pipeline(pipeline: Any, detector: str | FaceDetector | None) -> Pipeli
     if croppers not in ([], [0]):
         kinds = [type(step).__name__ for step in steps]
         raise ValueError(
-            f"The pipeline's steps are {kinds}: there may be one FaceCropper, and it has to come "
-            "first, as the boxes of faces are to be those in the image that was given."
+            f"The steps of the Pipeline are {kinds}: a FaceCropper must be the first step and the "
+            "only FaceCropper, because boxes are reported in pixels of the original image."
         )
     cropper = steps[0] if croppers else FaceCropper("auto")
     rest = steps[len(croppers) :]
@@ -164,15 +164,15 @@ def _classes_of(steps: list[Any]) -> np.ndarray:
     if not steps or not hasattr(type(steps[-1]), "predict"):
         kind = f"a {type(steps[-1]).__name__}" if steps else "a FaceCropper alone"
         raise TypeError(
-            f"The estimator is or ends in {kind}, which names no expression: give a fitted "
+            f"The estimator is or ends in {kind}, which does not classify: give a fitted "
             "classifier, or a Pipeline that ends in one, such as skfer.load_pretrained() returns."
         )
     last = steps[-1]
     kind = type(last).__name__
     if _contains(last, FaceCropper):
         raise ValueError(
-            f"{kind} has a FaceCropper inside, which would look for a face in each "
-            "face that is found: put it around the classifier only, as the Pipeline's last step."
+            f"{kind} contains a FaceCropper, which would search for a face in each cropped face: "
+            f"wrap only the classifier in {kind}, as the last step of the Pipeline."
         )
     if not hasattr(last, "classes_"):
         raise NotFittedError(

@@ -29,11 +29,11 @@ def check_output(path: str | os.PathLike) -> None:
     """Raise an OSError if no regular file can be written or replaced at `path`."""
     target = Path(path)
     if target.is_dir():
-        raise IsADirectoryError(f"{str(target)!r} is a folder, where a file is to be written.")
+        raise IsADirectoryError(f"{str(target)!r} is a folder, not a file to write.")
     # The administrator would replace /dev/null, or the link /dev/stdout, by a file.
     is_stream = target.is_symlink() and os.readlink(target).startswith("/proc/")
     if is_stream or (target.exists() and not target.is_file()):
-        raise OSError(f"{str(target)!r} is a device or a pipe, where a file is to be written.")
+        raise OSError(f"{str(target)!r} is a device or a pipe, not a file to write.")
     if target.parent.is_dir() and not os.access(target.parent, os.W_OK):
         raise PermissionError(f"{str(target)!r} can't be written: Permission denied.")
 
@@ -91,9 +91,9 @@ def file_array(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         raise OSError(
             error.errno,
             f"There is no room for a temporary file of {n_bytes / 1e9:,.1f} GB with images of "
-            f"shape {shape} in {tempfile.gettempdir()!r} ({error.strerror}). Name a larger "
-            "folder by the environment variable TMPDIR, or keep them in memory: "
-            "sklearn.set_config(working_memory=...), in MiB, of which a sixteenth may be taken.",
+            f"shape {shape} in {tempfile.gettempdir()!r} ({error.strerror}). Set the "
+            "environment variable TMPDIR to a folder with more space, or keep them in memory: set "
+            "sklearn.set_config(working_memory=...) to 16 times their size, in MiB.",
         ) from error
     # Not an np.memmap: joblib would send its workers the name of the file.
     return np.ndarray(shape, dtype, buffer=pages)

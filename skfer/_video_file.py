@@ -210,7 +210,7 @@ class VideoFile:
         with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
             file.seek(0)
             head = file.read(12)
-        reason = "it is no video, or of an unknown format"
+        reason = "it is not a video, or of an unknown format"
         if not head:
             reason = "the file is empty"
         elif head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):

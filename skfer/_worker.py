@@ -89,7 +89,7 @@ class Worker:
     """A child process that calls one function after another.
 
     It is for files of unknown origin, which may need any amount of memory or time, or crash a C
-    library. The limits are no sandbox: the process has the rights of the user.
+    library. The limits are not a sandbox: the process has the rights of the user.
 
     The process starts at the first call. It is killed if a limit is exceeded, if a stream is
     closed before its end, and by `close`; the next call starts a new one. It also ends with the
@@ -134,7 +134,7 @@ class Worker:
                 env=os.environ | _ENVIRONMENT,
             )
             self._connection = Connection(ours.detach())
-        self._end = weakref.finalize(self, _end, self._process, self._connection)
+        self._end = weakref.finalize(self, _kill, self._process, self._connection)
         with contextlib.suppress(OSError):  # `call` reports a process that ended already
             self._connection.send((os.getpid(), self._memory))
 
@@ -320,7 +320,7 @@ class WorkerPool:
             worker.close()
 
 
-def _end(process: subprocess.Popen[bytes], connection: Connection) -> None:
+def _kill(process: subprocess.Popen[bytes], connection: Connection) -> None:
     process.kill()
     process.wait()
     connection.close()
@@ -333,7 +333,7 @@ def _serve(descriptor: int) -> None:
     try:
         parent, memory = connection.recv()
         _limit_memory(memory)
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
         sender = _Sender(connection)
         sender.send("ready", None)
         while True:
@@ -463,8 +463,8 @@ def _memory_used() -> int:
         return 0
 
 
-def _end_with(parent: int) -> None:
-    """End this process, also during a job, when its parent has ended."""
+def _exit_after(parent: int) -> None:
+    """Exit, also during a job, when the parent process has ended."""
     while os.getppid() == parent:
         time.sleep(_WATCH_SECONDS)
     os._exit(1)

@@ -63,8 +63,8 @@ REPLACEMENTS = {
         "--weights fer2013 --output": "--weights fer2013 --epochs 1 --output",
     },
     "guide/transfer.md": {
-        'few = FacialExpressionClassifier(weights="fer2013",': (
-            'few = FacialExpressionClassifier(weights="fer2013", epochs=1,'
+        'classifier = FacialExpressionClassifier(weights="fer2013",': (
+            'classifier = FacialExpressionClassifier(weights="fer2013", epochs=1,'
         ),
         '("classifier", FacialExpressionClassifier(weights="fer2013",': (
             '("classifier", FacialExpressionClassifier(weights="fer2013", epochs=3,'
@@ -150,7 +150,7 @@ def test_own_photos(run, tmp_path):
     write_photos(tmp_path / "photos")
     page = run("guide/own_photos.md")
     assert page["model"].classes_.tolist() == ["happy", "sad", "surprise"]
-    assert page["answers"].shape == page["y_test"].shape
+    assert page["y_pred"].shape == page["y_test"].shape
     assert len(page["found"]) == 48
     assert page["table"]["image"].nunique() == 16
     assert skfer.load(tmp_path / "quick.skfer").classes_.tolist() == ["happy", "sad", "surprise"]
@@ -186,12 +186,12 @@ def test_tuning(run, tmp_path):
 def test_transfer(run, tmp_path):
     write_photos(tmp_path / "photos")
     page = run("guide/transfer.md")
-    assert page["mine"].classes_.tolist() == ["not smiling", "smiling"]
-    assert page["mine"]["classifier"].fine_tune_epoch_ == 1
+    assert page["pipeline"].classes_.tolist() == ["not smiling", "smiling"]
+    assert page["pipeline"]["classifier"].fine_tune_epoch_ == 1
     assert page["embedder"].transform(page["X_test"][:2]).shape == (2, 256)
     assert page["second"].classes_.tolist() == ["not smiling", "smiling"]
-    assert page["theirs"].classes_.tolist() == ["not smiling", "smiling"]
-    assert page["own"].classes_.tolist() == ["frowning", "neutral", "smiling"]
+    assert page["loaded"].classes_.tolist() == ["not smiling", "smiling"]
+    assert page["retrained"].classes_.tolist() == ["frowning", "neutral", "smiling"]
 
 
 @pytest.mark.slow
@@ -216,8 +216,8 @@ def test_video(run, tmp_path, named_pipeline):
 def test_web(run, tmp_path, named_pipeline):
     write_photo(tmp_path / "photo.jpg")
     page = run("guide/web.md", named_pipeline=named_pipeline)
-    assert page["answer"].status_code == 200
-    assert len(page["answer"].json["faces"]) == 1
+    assert page["response"].status_code == 200
+    assert len(page["response"].json["faces"]) == 1
     refused = page["app"].test_client().post("/api/v1/recognize", data=bytes(6_000_000))
     assert refused.status_code == 413
 
@@ -242,7 +242,7 @@ def test_evaluation(run):
         page["faces"].images[page["tune"]], page["faces"].labels[page["tune"]]
     ).coverage == pytest.approx(0.8, abs=0.05)
     assert set(page["report"].groups["group"]) == {"faint", "clear"}
-    assert len(page["worse"]) == 7
+    assert len(page["robustness"]) == 7
     assert len(page["doubtful"]) == len(page["test"])
 
 

@@ -233,7 +233,7 @@ def test_invalid_unicode_and_archives(tmp_path):
 @pytest.mark.parametrize("name", ["a.npz", "a.csv", "a.csv.gz", "a.png"])
 def test_pipes(tmp_path, read, name):
     os.mkfifo(tmp_path / name)
-    with pytest.raises(ValueError, match=r"a\..*(a pipe|is no form)"):
+    with pytest.raises(ValueError, match=r"a\..*(a pipe|is not a form)"):
         read(tmp_path / name)
 
 
@@ -451,7 +451,7 @@ def test_playlists(playlist, tmp_path):
     other = write_clip(tmp_path / "other.mp4", [picture()] * 3)
     path = tmp_path / "talk.mp4"
     path.write_text(playlist.format(other=other.name))
-    with pytest.raises(ValueError, match=r"talk\.mp4' can't be read as a video: it is no video"):
+    with pytest.raises(ValueError, match=r"talk\.mp4' can't be read as a video: it is not a video"):
         VideoFile(path)
 
 

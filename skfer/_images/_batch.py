@@ -167,7 +167,7 @@ def _dense_batch(X: np.ndarray) -> np.ndarray:
 
 
 def _wrong_channels(shape: tuple[int, ...], name: str) -> str:
-    """Say what is wrong with the last axis of an image or a batch, and what to do about it."""
+    """Return what is wrong with the last axis of an image or a batch, and what to do about it."""
     first, last = shape[-3], shape[-1]
     if first in (1, 3, 4) and last > 4:
         order = "0, 2, 3, 1" if len(shape) == 4 else "1, 2, 0"
@@ -204,7 +204,7 @@ def rows_to_images(rows: np.ndarray) -> np.ndarray:
     if side * side == n_values and side >= SMALLEST_SQUARE:
         return rows.reshape(n, side, side, 1)
     raise ValueError(
-        f"X has rows of {n_values} values, which is no image: a row is a square of at least "
+        f"X has rows of {n_values} values: a row must be a square image of at least "
         f"{SMALLEST_SQUARE} x {SMALLEST_SQUARE} pixels, or a strip of at most {LONGEST_STRIP} "
         f"values. Reshape X to (n, height, width). {_WRAP}"
     )
@@ -242,7 +242,7 @@ def read_image(item: Any, index: int) -> np.ndarray:
     try:
         image = np.asarray(item)
     except ValueError as error:  # a list of images of differing sizes: a batch in the batch
-        raise ValueError(f"{where} is {_type_of(item)} and no image: {error}") from error
+        raise ValueError(f"{where} is {_type_of(item)}, not an image: {error}") from error
     if image.ndim == 3 and image.shape[-1] not in (1, 3) and 0 not in image.shape:
         problem = _wrong_channels(image.shape, "image")
         raise ValueError(f"{where} has shape {image.shape}, {problem}")
@@ -334,7 +334,10 @@ def gray_levels(image: np.ndarray, scale: PixelRange) -> np.ndarray:
 
 
 def float_scale(images: Images) -> PixelRange:
-    """Return the common scale of the float images of a batch; a dark one alone has no scale."""
+    """Return the common scale of the float images of a batch.
+
+    The batch is judged as a whole, because the scale of a single dark image is unknown.
+    """
     arrays = [images] if isinstance(images, np.ndarray) else images.arrays()
     low, high = 0.0, 0.0
     for array in map(np.asarray, arrays):

@@ -426,7 +426,7 @@ def _what_else(data: bytes) -> str:
         return f": it is {text}"
     if data.lstrip()[:1] in (b"<", b"{"):
         return f". It is text, {shorten(data[:40].decode('latin-1'))}"
-    return ". It is no JPEG, PNG, WebP, BMP, TIFF, GIF, Netpbm, AVIF or HEIC"
+    return ". It is not a JPEG, PNG, WebP, BMP, TIFF, GIF, Netpbm, AVIF or HEIC"
 
 
 def _short_text(error: Exception) -> str:

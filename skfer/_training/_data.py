@@ -81,15 +81,15 @@ class Examples(NamedTuple):
         n_images = len(self.images)
         n_validation = math.ceil(fraction * n_images)
         if self.codes is None:
-            enough, needs = n_validation < n_images, "and leave others to train on"
+            enough, needs = n_validation < n_images, "a validation and a training part"
         else:
             counts = np.unique(self.codes, return_counts=True)[1]
             enough = counts.min() >= 2 and n_validation >= len(counts)
             needs = f"{len(counts)} classes, the smallest of {counts.min()}"
         if not enough:
             raise ValueError(
-                f"validation_fraction={fraction:g} of {n_images} images is too little to watch "
-                f"{needs}: give more images, a larger fraction, or X_val and y_val."
+                f"validation_fraction={fraction:g} of {n_images} images is too little for "
+                f"{needs}: use more images, a larger fraction, or X_val and y_val."
             )
         train, validation = train_test_split(
             np.arange(n_images), test_size=fraction, stratify=self.codes, random_state=seed

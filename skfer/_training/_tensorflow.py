@@ -1,8 +1,7 @@
 """Workarounds for Keras and TensorFlow: seeds, memory, threads, warnings, precision.
 
-Everything that reaches into their internals is here. Each function says which behaviour it answers
-and with which version it was seen. Where a later version keeps the internals elsewhere, nothing
-happens, and the behaviour is back.
+Each function names the behaviour that it works around, and the version in which it was observed. If
+a later version moves the internals that a workaround uses, the workaround has no effect.
 """
 
 from __future__ import annotations

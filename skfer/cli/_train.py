@@ -49,7 +49,7 @@ _data_options = combine(
         nargs=2,
         metavar="IMAGE LABEL",
         help="DATA is a table. Its columns with the path and the label of each image, by name, or "
-        "by number from 0 if the file has no column names.  [default: DATA is no table]",
+        "by number from 0 if the file has no column names.  [default: DATA is not a table]",
     ),
     click.option(
         "--images",

@@ -80,7 +80,7 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
     Raises
     ------
     ValueError
-        If a name doesn't fit, or `pattern` is no such expression.
+        If a name doesn't fit, or `pattern` is not such an expression.
 
     References
     ----------
@@ -114,7 +114,7 @@ def name_pattern(pattern: str) -> re.Pattern:
     try:
         expression = re.compile(PATTERNS.get(pattern, pattern), re.I if pattern in PATTERNS else 0)
     except re.error as error:
-        raise ValueError(f"pattern={pattern!r} is no regular expression: {error}.") from error
+        raise ValueError(f"pattern={pattern!r} is not a regular expression: {error}.") from error
     if not expression.groupindex:
         raise ValueError(
             f"pattern={pattern!r} must be one of {sorted(PATTERNS)} or a regular expression with a "

@@ -244,7 +244,7 @@ def _read_path(source: Path) -> Content:
     if name.endswith(FER2013_SUFFIXES) or not source.suffix:
         return _read_csv(source)
     raise ValueError(
-        f"{str(source)!r} is no form of FER2013: expected a .csv, .csv.gz or .npz file (unpack "
+        f"{str(source)!r} is not a form of FER2013: expected a .csv, .csv.gz or .npz file (unpack "
         "other archives first), or a folder with train and test."
     )
 
@@ -332,10 +332,10 @@ def _pixels(cell: Any) -> np.ndarray:
             try:
                 numbers = np.array(text.split(), dtype=float)
             except ValueError:
-                raise ValueError(f"a pixel is no whole number ({error}).") from error
+                raise ValueError(f"a pixel is not a whole number ({error}).") from error
     if not (numbers == np.floor(numbers)).all():
         raise ValueError(
-            f"a pixel is no whole number, {numbers.min():g} to {numbers.max():g}; "
+            f"a pixel is not a whole number, {numbers.min():g} to {numbers.max():g}; "
             "whole numbers from 0 to 255 are expected."
         )
     return numbers.astype(np.int64)

@@ -167,8 +167,8 @@ def faces_with_votes(source: Path, fer2013: Path | None) -> Content:
     if source.name.lower().endswith(".npz"):
         if fer2013 is not None:
             raise ValueError(
-                f"fer2013={str(fer2013)!r} is one source of images too many: {str(source)!r} holds "
-                f"images itself. Give the path of {_VOTES_FILE} with it, or leave fer2013 out."
+                f"{str(source)!r} holds images, so fer2013={str(fer2013)!r} can't be used too. "
+                f"Give the path of {_VOTES_FILE} instead, or leave fer2013 out."
             )
         return _one_file(source)
     table = source / _VOTES_FILE if source.is_dir() else source

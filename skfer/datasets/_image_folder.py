@@ -204,7 +204,7 @@ def _usage(words: Sequence[str], paths: Sequence[Path]) -> list[str]:
     for word, path in zip(words, paths, strict=True):
         split = split_of(word)
         if split is None:
-            raise ValueError(f"{str(path)!r}: the usage {word!r} is no part of a data set.")
+            raise ValueError(f"{str(path)!r}: the usage {word!r} is not a part of a data set.")
         usage.append(split)
     return usage
 

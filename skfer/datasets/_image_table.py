@@ -20,7 +20,7 @@ from skfer.datasets._clip_names import name_pattern
 from skfer.datasets._files import known_split, open_table
 from skfer.datasets._image_folder import attributes_of_names
 
-# AffectNet's codes, in their order; the last three are no expressions.
+# AffectNet's codes, in their order; the last three are not expressions.
 _AFFECTNET_LABELS = (*filter(None, EXPRESSION_CODES["affectnet"].values()),)
 _AFFECTNET_LABELS += ("none", "uncertain", "no face")
 
@@ -421,7 +421,7 @@ def _numbers(cells: Sequence[Any], column: str, name: str) -> np.ndarray:
         try:
             numbers[row] = math.nan if empty else float(cell)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name}, row {row}: {column} is {cell!r}, no number.") from error
+            raise ValueError(f"{name}, row {row}: {column} is {cell!r}, not a number.") from error
         if math.isinf(numbers[row]):
             raise ValueError(f"{name}, row {row}: {column} is infinite.")
     return numbers

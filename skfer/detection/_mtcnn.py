@@ -30,8 +30,8 @@ _BATCH_SIZE = 256
 # Candidates after each stage: enough for a photo of 600 faces.
 _MAX_CANDIDATES = 5_000
 
-# The networks are loaded once a process, as loading takes seconds. One thread uses them at a time;
-# TensorFlow spreads a call over the cores.
+# The networks are loaded once per process, because this takes seconds. One thread uses them at a
+# time; TensorFlow spreads a call over the cores.
 _networks: list[Any] = []
 _lock = threading.Lock()
 

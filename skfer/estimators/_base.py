@@ -117,7 +117,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         raise NotImplementedError
 
     def _check_outputs(self) -> None:
-        """Raise an error if a new network has outputs that are no targets."""
+        """Raise an error if a new network has outputs that are not targets."""
 
     def _adapt_head(self, body: keras.Model) -> keras.Model:
         """Return a network that ends in probabilities with the end that the estimator needs."""

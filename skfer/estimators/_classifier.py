@@ -361,7 +361,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         Raises
         ------
         ValueError
-            If the file is no such model or the number of classes does not match.
+            If the file is not such a model or the number of classes does not match.
 
         Notes
         -----
@@ -684,7 +684,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         """Return the temperature of predictions."""
         if self.temperature is not None:
             return self.temperature
-        return getattr(self, "temperature_", 1.0)  # missing in pickles of earlier versions
+        return getattr(self, "temperature_", 1.0)  # missing in older pickles
 
     def _epoch_rows(self, examples: Examples) -> np.ndarray | None:
         if not self.oversample or examples.codes is None:
@@ -700,7 +700,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
             name = model_name(self.network) if is_model(self.network) else repr(self.network)
             raise ValueError(
                 f"The network {name} returns {np.round(outputs[0, :8], 4).tolist()} for an image: "
-                "these are no probabilities. It must end in a softmax. If its outputs are logits "
+                "these are not probabilities. It must end in a softmax. If its outputs are logits "
                 "(from_logits=True), give keras.Sequential([model, keras.layers.Softmax()])."
             )
 

@@ -149,7 +149,7 @@ def load_weights_into(
         record = _record(weights)
         made_for = "" if record is None else f" ({record.network!r} and {record.image_shape})"
         raise ValueError(
-            f"weights={_name(weights)} are of another network than {network.name!r}: "
+            f"weights={_name(weights)} belong to another network than {network.name!r}: "
             f"{_first_difference(_shapes(given), _shapes(own))}. The network, its network_params "
             f"and the size of the images must be those the weights were trained with{made_for}. "
             f"See {page('guide/transfer')}"
@@ -236,7 +236,7 @@ def _record(weights: Weights) -> Any:
 
 def _unknown_weights(weights: str | os.PathLike) -> str:
     return (
-        f"weights={_name(weights)} is no file. It may be one of {list_weights()}, the path of "
+        f"weights={_name(weights)} is not a file. It may be one of {list_weights()}, the path of "
         "a saved Keras model (.keras or .h5), 'imagenet' for a network of keras.applications, "
         "or a fitted classifier in a sklearn.frozen.FrozenEstimator."
     )

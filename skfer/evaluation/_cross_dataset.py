@@ -41,7 +41,7 @@ def cross_dataset_matrix(
         and optionally ``subjects``, as skfer's loaders return. With groups, the bootstrap draws
         groups instead of images.
     outside : {"restrict", "wrong"}, default="restrict"
-        Treatment of predictions that are no label of the data set. "restrict" replaces them by
+        Treatment of predictions that are not a label of the data set. "restrict" replaces them by
         the most probable shared label; it needs `predict_proba`. "wrong" counts them as errors.
     n_bootstrap : int, default=1000
         Number of bootstrap samples for the intervals.
@@ -64,7 +64,7 @@ def cross_dataset_matrix(
         groups : int
             Number of groups in the bootstrap; 0 if it draws images.
         answers_outside : float
-            Share of images whose unrestricted prediction is no label of the data set.
+            Share of images whose unrestricted prediction is not a label of the data set.
         n_labels, labels : int and str
             Number of shared labels, and their names joined by ", ".
 

@@ -271,7 +271,7 @@ def vote_agreement(y: Any, votes: Any, *, labels: Sequence[Any]) -> np.ndarray:
         Number or share of votes for each choice.
     labels : sequence of n_choices labels
         The choice of each column, such as `target_names` of `skfer.datasets.load_ferplus`. Votes
-        for choices that are no label, such as "unknown", count as disagreement.
+        for choices that are not labels, such as "unknown", count as disagreement.
 
     Returns
     -------

@@ -90,7 +90,7 @@ def leak_audit(
     Raises
     ------
     ValueError
-        If a set is no batch of images, lengths differ, or an argument is out of range.
+        If a set is not a batch of images, lengths differ, or an argument is out of range.
 
     See Also
     --------

@@ -144,7 +144,7 @@ def corrupt_images(
     Raises
     ------
     ValueError
-        If `corruption` is unknown, or `X` is no batch of images.
+        If `corruption` is unknown, or `X` is not a batch of images.
 
     References
     ----------

@@ -47,7 +47,7 @@ class CircumplexDisplay(Display):
     Raises
     ------
     ValueError
-        If ratings or predictions are no pairs of valence and arousal, or their lengths differ.
+        If ratings or predictions are not pairs of valence and arousal, or their lengths differ.
 
     See Also
     --------

@@ -94,7 +94,7 @@ class ClassBalanceDisplay(Display):
         y : array-like of shape (n,), or dict of str to array-like
             Labels; a dict holds the labels of several named sets.
         sets : array-like of shape (n,), default=None
-            Name of the set of each image, such as FER2013's usage, if `y` is no dict.
+            Name of the set of each image, such as FER2013's usage, if `y` is not a dict.
         order, normalize, ax
             As in `plot`.
 

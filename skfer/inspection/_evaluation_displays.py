@@ -666,7 +666,7 @@ class RobustnessDisplay(_ReportDisplay):
         """
         if score not in self.report.columns:
             raise ValueError(
-                f"score={score!r} is no column of the report: {list(self.report.columns)}."
+                f"score={score!r} is not a column of the report: {list(self.report.columns)}."
             )
         names = [name for name in self.report["corruption"].unique() if name != "none"]
         if not names:

@@ -164,7 +164,7 @@ def replacement_pixels(images: np.ndarray, method: Any, parameter: str) -> np.nd
     elif isinstance(method, Real) and not isinstance(method, bool):
         if images.dtype == np.uint8 and not 0 <= float(method) <= 255:
             raise ValueError(
-                f"{parameter}={method!r} is no value of uint8 images: it must be from 0 to 255."
+                f"{parameter}={method!r} is not a value of uint8 images: it must be from 0 to 255."
             )
         values = np.array(method)
     else:

@@ -25,8 +25,8 @@ def check_probabilities(y_proba: Any) -> np.ndarray:
     wrong = np.flatnonzero((proba < 0).any(axis=1) | (abs(proba.sum(axis=1) - 1) > _TOLERANCE))
     if len(wrong):
         raise ValueError(
-            f"y_proba[{wrong[0]}] is {proba[wrong[0]].tolist()}: these are no probabilities, which "
-            "are not negative and sum to 1. scipy.special.softmax converts logits."
+            f"y_proba[{wrong[0]}] is {proba[wrong[0]].tolist()}: these are not probabilities, "
+            "which are at least 0 and sum to 1. scipy.special.softmax converts logits."
         )
     return proba
 

@@ -120,7 +120,9 @@ def _tensors(argument: Any) -> Iterator[Any]:
 def _source(tensor: Any, entry: dict[str, Any]) -> str:
     history = tensor["config"]["keras_history"] if isinstance(tensor, dict) else None
     if history is None or tuple(history[1:]) != (0, 0):
-        raise ValueError(f"its layer {entry['name']!r} takes what is no output of one other layer")
+        raise ValueError(
+            f"its layer {entry['name']!r} has an input that is not the output of one other layer"
+        )
     return history[0]
 
 

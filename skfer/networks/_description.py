@@ -245,7 +245,7 @@ def plain(value: Any, name: str) -> Any:
         return [plain(item, name) for item in value]
     if isinstance(value, dict) and "class_name" not in value:
         return {str(key): plain(item, name) for key, item in value.items()}
-    raise ValueError(f"its setting {name}={value!r} is no plain data")
+    raise ValueError(f"its setting {name}={value!r} is not plain data")
 
 
 def pair(value: Any) -> list[int]:

@@ -49,10 +49,10 @@ _TENSOR = "__keras_tensor__"
 _ANY_SIZE = 100_000_000
 _MAX_RATIO = 20
 _PICKLE = (
-    "is a pickle, which may run any code when it is loaded, and no Keras file: load it where it "
+    "is a pickle, which may run any code when it is loaded, and not a Keras file: load it where it "
     "was made, and write model.save('model.keras') there"
 )
-_TORCH = "is a PyTorch file, and no Keras model: convert the model first"
+_TORCH = "is a PyTorch file, not a Keras model: convert the model first"
 
 
 @standard_keras()
@@ -333,7 +333,7 @@ def _describe(head: bytes, path: Path) -> str:
     try:
         shown = " ".join(head.decode().split())[:60]
     except UnicodeDecodeError:
-        return "is no Keras model"
+        return "is not a Keras model"
     return f"is a text file, not a model. It begins with {shown!r}"
 
 
@@ -341,11 +341,11 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is no JSON that can be read: {error}.") from error
+        raise ValueError(f"{name} is not valid JSON: {error}.") from error
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
         known = "TensorFlow.js" if "modelTopology" in config else "JSON"
         raise ValueError(
-            f"{name} is {known}, but no architecture that Keras's model.to_json() wrote."
+            f"{name} is {known}, but not an architecture that Keras's model.to_json() wrote."
         )
     return config
 
@@ -364,7 +364,7 @@ def _built(config: dict[str, Any], name: str, max_weights: int) -> keras.Model:
             "registered first: @keras.saving.register_keras_serializable()."
         ) from error
     if not isinstance(model, keras.Model):
-        raise ValueError(f"{name} holds a {type(model).__name__}, no model.")
+        raise ValueError(f"{name} holds a {type(model).__name__}, not a model.")
     if not model.built:
         raise ValueError(
             f"{name} has no input shape: build it in Keras with keras.Input, load the weights, and "

@@ -131,7 +131,9 @@ def feature_map_layer(network: keras.Model, name: str | None = None) -> keras.La
     found = [layer for layer in layers if layer.name == name]
     if not found:
         names = [layer.name for layer in layers]
-        raise ValueError(f"layer={name!r} is no layer of {network.name!r}. {_similar(name, names)}")
+        raise ValueError(
+            f"layer={name!r} is not a layer of {network.name!r}. {_similar(name, names)}"
+        )
     if found[0] not in with_maps:
         names = [layer.name for layer in with_maps[-5:]]
         raise ValueError(
@@ -215,7 +217,7 @@ def _index_of(name: str, network: keras.Model, layers: list[keras.Layer]) -> int
     names = [layer.name for layer in layers]
     if name not in names:
         raise ValueError(
-            f"first_layer={name!r} is no layer of {network.name!r}. {_similar(name, names)}"
+            f"first_layer={name!r} is not a layer of {network.name!r}. {_similar(name, names)}"
         )
     return names.index(name)
 

@@ -2,7 +2,7 @@
 
 A file is a zip archive of ``skfer.json`` and ``000.npy``, ``001.npy``, ..., not compressed: its
 content is not larger than the file. The comment at the end is the SHA-256 of all bytes before it.
-It detects damage and is no signature, so that the reader accepts nothing but data.
+It detects damage. It is not a signature, so the reader accepts nothing but data.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def _read(path: Path) -> tuple[Reader, Any]:
         if not tensorflow_is_usable():
             raise  # the process cannot use TensorFlow: the file is not damaged
         raise ValueError(
-            f"{str(path)!r} is no model that can be loaded: {str(error)[:_MAX_REASON]}"
+            f"{str(path)!r} can't be loaded as a model: {str(error)[:_MAX_REASON]}"
         ) from error
 
 
@@ -282,7 +282,7 @@ def read_archive(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
         try:
             return _unpack(file)
         except (*READ_ERRORS, KeyError, RecursionError) as error:
-            raise ValueError(f"{str(path)!r} is no model that can be read: {error}.") from error
+            raise ValueError(f"{str(path)!r} can't be read as a model: {error}.") from error
 
 
 def _check_seal(file: IO[bytes], path: Path) -> None:
@@ -291,7 +291,7 @@ def _check_seal(file: IO[bytes], path: Path) -> None:
         what = next((what for mark, what in _OTHERS if head.startswith(mark)), None)
         if what is None and head.startswith(b"PK"):
             what = f"is a zip archive, but not one of skfer.save. Perhaps it {_KERAS}"
-        what = what or ("is empty." if not head else "is no model that skfer.save wrote.")
+        what = what or ("is empty." if not head else "was not written by skfer.save.")
         raise ValueError(f"{str(path)!r} {what}")
     size = file.seek(0, os.SEEK_END)
     if size > _MAX_BYTES:
@@ -302,7 +302,7 @@ def _check_seal(file: IO[bytes], path: Path) -> None:
     seal = file.read()
     if not seal.startswith(_SEAL):
         raise ValueError(
-            f"{str(path)!r} breaks off, or was packed again: the checksum at its end is missing."
+            f"{str(path)!r} is truncated or was packed again: the checksum at its end is missing."
         )
     found, written = _digest(file, size - 64), seal[len(_SEAL) :]
     if found != written:

@@ -79,7 +79,7 @@ _ADVICE = (
 )
 
 
-# Parameters of skfer 0.1.0 that are keys of `fine_tune`.
+# Former names of parameters, which are keys of `fine_tune` now.
 _FINE_TUNE_KEYS = {
     "frozen_epochs": "frozen_epochs",
     "fine_tune_from": "first_layer",
@@ -174,7 +174,9 @@ class Writer:
         if array.dtype.kind in "biuf" or (array.dtype.kind == "U" and array.size):
             return {"array": self._add(array)}
         if array.ndim != 1 or array.dtype.kind not in "OU":
-            raise ValueError(f"{where} is an array of {array.dtype}, no plain data. {_ADVICE}")
+            raise ValueError(
+                f"{where} is an array of {array.dtype}, which is not plain data. {_ADVICE}"
+            )
         return {"objects": [self.value(item, where) for item in array.tolist()]}
 
     def _optimizer(self, optimizer: Any, where: str) -> dict[str, Any]:
@@ -182,7 +184,7 @@ class Writer:
         settings = optimizer.get_config()
         if kind not in _OPTIMIZERS or not all(map(_is_plain, settings.values())):
             raise ValueError(
-                f"{where} is an optimiser with settings that are no plain data ({kind}). Give its "
+                f"{where} is an optimiser with settings that are not plain data ({kind}). Give its "
                 f"name, with learning_rate and schedule. {_ADVICE}"
             )
         return {"optimizer": {"class": kind, "settings": self.value(settings, where)}}
@@ -389,7 +391,7 @@ def _check_fits(
 
 
 def _renamed(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return parameters with the present names of those that skfer 0.1.0 wrote."""
+    """Return parameters by their present names; files of format 1 may have former ones."""
     former = {
         name: parameters.pop(name) for name in (*_FINE_TUNE_KEYS, "patience") if name in parameters
     }

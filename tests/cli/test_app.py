@@ -53,7 +53,7 @@ def test_module():
         (["predict", "a.jpg", "--csv", "-o", "/dev/null"], 2, "'/dev/null' is a device or a pipe"),
         (["predict", "a.jpg", "--model", "unknown"], 2, "nor one of the pretrained models"),
         (["predict", "a.jpg", "--output", "faces.txt"], 2, "must end in .json"),
-        (["predict", "a.jpg", "--model", __file__], 1, "no model that skfer.save wrote"),
+        (["predict", "a.jpg", "--model", __file__], 1, "was not written by skfer.save"),
         (["video", "missing.mp4"], 2, "does not exist"),
         (["train", ".", "--output", "m.joblib", "--set", "epochs"], 2, "NAME=VALUE"),
         (["video", __file__, "--detector", "unknown"], 1, "Unknown face detector 'unknown'"),

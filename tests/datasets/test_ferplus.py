@@ -216,7 +216,7 @@ def test_missing_and_ambiguous_files(tmp_path, write_votes, write_npz, write_fac
         load_ferplus(write_votes(), fer2013=tmp_path / "faces.csv")
     with pytest.raises(ValueError, match=r"no votes of 8 rows.*microsoft/FERPlus.*fer2013='"):
         load_ferplus(write_npz(votes=None))
-    with pytest.raises(ValueError, match=r"fer2013='.*fer2013.csv' is one source .* too many"):
+    with pytest.raises(ValueError, match=r"fer2013='.*fer2013.csv' can't be used too"):
         load_ferplus(write_npz(), fer2013=write_faces())
     with pytest.raises(ValueError, match=r"fer2013='.*' is a folder, whose images are in no order"):
         load_ferplus(write_votes(), fer2013=tmp_path)

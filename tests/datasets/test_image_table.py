@@ -110,7 +110,7 @@ def test_links_and_missing_files(folder):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["1/a.png,0,1,high,0.1"], "row 0: valence is 'high', no number"),
+        (["1/a.png,0,1,high,0.1"], "row 0: valence is 'high', not a number"),
         (["1/a.png,0,1,0.1,inf"], "row 0: arousal is infinite"),
         (["1/a.png,0,11,0.1,0.1"], "row 0: the expression is '11'; AffectNet's codes are 0 to 10"),
         (["1/a.png,0,1,0.1"], "row 0 has 4 cells, the first line 5"),

@@ -121,7 +121,7 @@ def test_official_split_and_private_test(write_csv, faces):
     ("change", "problem"),
     [
         (lambda rows: rows[2].__setitem__(1, "1 2 3"), "line 4: 3 pixels, where 2304"),
-        (lambda rows: rows[2].__setitem__(1, rows[2][1] + " x"), "line 4: a pixel is no whole"),
+        (lambda rows: rows[2].__setitem__(1, rows[2][1] + " x"), "line 4: a pixel is not a whole"),
         (lambda rows: rows[2].__setitem__(1, "300 " * 2304), "line 4: pixels from 300 to 300"),
         (lambda rows: rows[2].__setitem__(1, "-1 " * 2304), "line 4: pixels from -1 to -1"),
         (lambda rows: rows[4].__setitem__(0, 7), "line 6: emotion is 7"),
@@ -130,7 +130,7 @@ def test_official_split_and_private_test(write_csv, faces):
         (lambda rows: rows[4].__setitem__(0, ""), "line 6: emotion is ''"),
         (lambda rows: rows[4].__setitem__(2, "holdout"), "line 6: usage is 'holdout'"),
         (lambda rows: rows[4].__setitem__(2, ""), "line 6: usage is ''"),
-        (lambda rows: rows[2].__setitem__(1, "0.5 " * 2304), "line 4: a pixel is no whole"),
+        (lambda rows: rows[2].__setitem__(1, "0.5 " * 2304), "line 4: a pixel is not a whole"),
         (lambda rows: rows[4].pop(), "line 6: it has only 2 columns"),
         (lambda rows: rows.clear(), "holds no images"),
         (lambda rows: rows.append(list("abcdef")), "line 7: "),
@@ -267,7 +267,7 @@ def test_invalid_fer2013_sources(write_images, tmp_path, write_csv):
         load_fer2013(write_images("train/contempt/1.png", folder="eight"))
     with pytest.raises(ValueError, match=r"no file or folder '.*fer2013.csv'"):
         load_fer2013(tmp_path / "missing" / "fer2013.csv")
-    with pytest.raises(ValueError, match="no form of FER2013"):
+    with pytest.raises(ValueError, match="not a form of FER2013"):
         load_fer2013(write_csv("fer2013.txt"))
     with pytest.raises(ValueError, match="the parts here are PrivateTest, PublicTest, Training"):
         load_fer2013(write_csv(), usage="test")

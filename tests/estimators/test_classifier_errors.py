@@ -37,7 +37,7 @@ def logits_for_three(input_shape, n_outputs):
         ({"network": "vgg99"}, "Unknown network 'vgg99'. Known networks: cnn4, cnn5"),
         ({"network": "absent.keras"}, "no model file 'absent.keras'"),
         ({"network": logits_for_three}, r"outputs of shape \(None, 3\); 2 classes need"),
-        ({"network": logits}, "no probabilities. It must end in a softmax"),
+        ({"network": logits}, "not probabilities. It must end in a softmax"),
         ({"epochs": 0}, "'epochs' parameter .* must be an int in the range"),
         ({"early_stopping": 0}, "'early_stopping' parameter .* must be"),
         ({"early_stopping": 2.5}, "'early_stopping' parameter .* must be"),

@@ -107,7 +107,7 @@ def test_thresholds_and_order_of_columns():
     assert label_report(Y, swapped, labels=["b", "a"]).equals(label_report(Y, PROBA))
     with pytest.raises(ValueError, match="y_proba has 2 columns, but labels names"):
         label_report(Y, PROBA, labels=["a", "b", "c"])
-    with pytest.raises(ValueError, match="these are no probabilities"):
+    with pytest.raises(ValueError, match="these are not probabilities"):
         label_report(Y, np.array(PROBA) * 3)
 
 

@@ -449,7 +449,7 @@ def test_nested_lists_names_and_shapes():
     assert image_name(image_sequence([np.zeros((2, 2))]), 0) == "X[0]"
     assert image_name(image_sequence(np.zeros((2, 2, 2))), 1) == "X[1]"
     images = [np.zeros((4, 5), np.uint8), [np.zeros((4, 5, 3)), np.zeros((6, 7, 3))]]
-    with pytest.raises(ValueError, match=r"X\[1\] is of type list and no image"):
+    with pytest.raises(ValueError, match=r"X\[1\] is of type list, not an image"):
         list(image_sequence(images))
     pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 1), np.uint8)
     mixed = [pixels[0], pixels[1, ..., 0], pixels[2]]

@@ -107,7 +107,7 @@ def test_robustness_and_shared_axes(robustness, blobs):
     assert display.figure_.axes == display.axes_
     display = inspection.RobustnessDisplay(robustness).plot(score="recall_macro")
     assert display.lines_[0].get_ydata()[0] == 0.6
-    with pytest.raises(ValueError, match="score='f1' is no column of the report"):
+    with pytest.raises(ValueError, match="score='f1' is not a column of the report"):
         inspection.RobustnessDisplay(robustness).plot(score="f1")
     with pytest.raises(ValueError, match="no corruptions to draw"):
         inspection.RobustnessDisplay(robustness[:1]).plot()

@@ -269,12 +269,12 @@ def test_invalid_targets_and_estimators(fitted, faces, function):
     [
         (saliency, {"smooth": -1}, "smooth=-1 must be an int"),
         (saliency, {"smooth": 2, "noise": -0.1}, "noise=-0.1 must be a number"),
-        (grad_cam, {"layer": "frist"}, "layer='frist' is no layer of .* Similar.*: first"),
+        (grad_cam, {"layer": "frist"}, "layer='frist' is not a layer of .* Similar.*: first"),
         (grad_cam, {"layer": "scaling"}, "layer='scaling' gives no feature map"),
         (occlusion_sensitivity, {"patch_size": 25}, "patch_size=25 must be .* 24 x 24"),
         (occlusion_sensitivity, {"patch_size": 4, "stride": 5}, "stride=5 must be .* side, 4"),
         (occlusion_sensitivity, {"fill": "black"}, "fill='black' must be 'blur', 'mean'"),
-        (occlusion_sensitivity, {"fill": 300}, "fill=300 is no value of uint8 images"),
+        (occlusion_sensitivity, {"fill": 300}, "fill=300 is not a value of uint8 images"),
     ],
 )
 def test_invalid_parameters(fitted, faces, function, options, message):

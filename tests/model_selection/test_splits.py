@@ -73,7 +73,7 @@ def test_subjects_and_clips(folder):
         (["S010_004_00000017.png", "a.png"], "ck+", r"paths\[1\] \('a.png'\) does not fit"),
         (["anna-x.jpg"], r"(?P<subject>[a-z]+)-(?P<frame>\w+)", "'anna-x.jpg'.* does not fit"),
         (["a.png"], "(?P<person>.)", "a group called subject"),
-        (["a.png"], "(", "is no regular expression"),
+        (["a.png"], "(", "is not a regular expression"),
         (["a.png"], "ck", "a group called subject"),
     ]:
         with pytest.raises(ValueError, match=message):

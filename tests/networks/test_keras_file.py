@@ -256,11 +256,11 @@ def archive(*names):
         ("m.pb", b"\x0a\x10\xff\xff", r"TensorFlow graph \(.pb\)"),
         ("m.h5", (40).to_bytes(8, "little") + b'{"a":', "safetensors"),
         ("m.yaml", b"backend: tensorflow\nclass_name: Sequential", "YAML"),
-        ("m.json", b'{"modelTopology": {}}', "TensorFlow.js, but no architecture"),
-        ("m.json", b'{"message": "Not Found"}', "JSON, but no architecture"),
-        ("m.json", b'{"class_name": ', "no JSON that can be read"),
+        ("m.json", b'{"modelTopology": {}}', "TensorFlow.js, but not an architecture"),
+        ("m.json", b'{"message": "Not Found"}', "JSON, but not an architecture"),
+        ("m.json", b'{"class_name": ', "not valid JSON"),
         ("m.h5", b"\x89HDF\r\n\x1a\n cut", "damaged HDF5"),
-        ("m.h5", b"\xff\xd8\xff\xe0 a photo", "is no Keras model"),
+        ("m.h5", b"\xff\xd8\xff\xe0 a photo", "is not a Keras model"),
     ],
 )
 def test_other_file_types(tmp_path, name, content, message):
@@ -345,8 +345,8 @@ def test_compression_bombs(tmp_path, monkeypatch, change, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"class_name": "Functional", "config": ' + "[" * 50_000, "is no JSON that can be read"),
-        ('{"class_name": "Functional", "config": ' + "9" * 9000 + "}", "is no JSON"),
+        ('{"class_name": "Functional", "config": ' + "[" * 50_000, "is not valid JSON"),
+        ('{"class_name": "Functional", "config": ' + "9" * 9000 + "}", "is not valid JSON"),
         (json.dumps({"class_name": "Functional", "config": [{"class_name": "ReLU"}] * 3000}),
          "3,001 layers; the limit is 2,000"),
     ],

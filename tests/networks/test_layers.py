@@ -102,7 +102,7 @@ def test_nested_feature_maps(nested_body):
     np.testing.assert_allclose(outputs, nested_body(images, training=False), rtol=1e-5)
     assert len(layer._inbound_nodes) == n_nodes
     assert feature_map_layer(nested_body, "inside").name == "inside"
-    with pytest.raises(ValueError, match=r"layer='insides' is no layer .* Similar .* inside"):
+    with pytest.raises(ValueError, match=r"layer='insides' is not a layer .* Similar .* inside"):
         feature_map_layer(nested_body, "insides")
     with pytest.raises(ValueError, match=r"gives no feature map .* inside, last, pooling"):
         feature_map_layer(nested_body, "scaling")

@@ -244,14 +244,14 @@ def test_refined_landmarks(photo_files, fitted_pipeline, align):
 
 def test_invalid_pipelines_and_options(fitted_pipeline):
     photos = np.zeros((1, 64, 64), np.uint8)
-    with pytest.raises(ValueError, match="has to come first"):
+    with pytest.raises(ValueError, match="must be the first step"):
         recognize(photos, Pipeline([("f", FunctionTransformer()), *fitted_pipeline.steps]))
     with pytest.raises(TypeError, match="ends in a GrayscaleResizer"):
         recognize(photos, make_pipeline(FaceCropper(), GrayscaleResizer()))
     with pytest.raises(NotFittedError, match="LogisticRegression is not fitted"):
         recognize(photos, make_pipeline(FaceCropper(), LogisticRegression()))
     calibrated = CalibratedClassifierCV(FrozenEstimator(fitted_pipeline))
-    with pytest.raises(ValueError, match="has a FaceCropper inside"):
+    with pytest.raises(ValueError, match="contains a FaceCropper"):
         recognize(photos, calibrated)
     ridge = RidgeClassifier().fit([[0.0], [1.0]], ["happy", "sad"])
     with pytest.raises(TypeError, match="RidgeClassifier has no predict_proba"):

@@ -186,5 +186,5 @@ def test_search_and_head_weights(faces, tiny_network, fitted, small_network):
 
 def test_missing_weights_file(faces, small_network):
     classifier = FacialExpressionClassifier(small_network, weights="no/such/file.keras")
-    with pytest.raises(ValueError, match=r"is no file.*FrozenEstimator"):
+    with pytest.raises(ValueError, match=r"is not a file.*FrozenEstimator"):
         classifier.fit(faces.images, faces.labels)

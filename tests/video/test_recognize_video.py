@@ -219,10 +219,10 @@ def test_other_files(tmp_path, reader, crossing):
         frame.sample_rate = 8000
         file.mux(stream.encode(frame))
     for name, problem in {
-        "text.mp4": "it is no video",
+        "text.mp4": "it is not a video",
         "empty.mp4": "the file is empty",
         "headless.mp4": "moov.* is missing",
-        "sound.wav": "it is no video",
+        "sound.wav": "it is not a video",
         "photo.mp4": r"it is a photo \(HEIC\)",
         "missing.mp4": "No such file",
         "/dev/zero": "it is a device",
