@@ -220,6 +220,20 @@ def add_channel_axis(image: np.ndarray) -> np.ndarray:
     return image if image.ndim == 3 else image[..., np.newaxis]
 
 
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """Return an image as ``(H, W)``."""
+    if image.ndim == 2:
+        return image
+    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+
+
+def to_rgb(image: np.ndarray) -> np.ndarray:
+    """Return an image as ``(H, W, 3)``."""
+    if image.ndim == 3 and image.shape[-1] == 3:
+        return image
+    return cv2.cvtColor(np.ascontiguousarray(add_channel_axis(image)), cv2.COLOR_GRAY2RGB)
+
+
 def read_image(item: Any, index: int) -> np.ndarray:
     """Read one image of a batch, and validate it."""
     if isinstance(item, LazyImage):
@@ -325,12 +339,9 @@ def content_key(image: np.ndarray, scale: PixelRange) -> bytes:
 def gray_levels(image: np.ndarray, scale: PixelRange) -> np.ndarray:
     """Return an image as uint8 of shape (H, W), from floats on the given scale."""
     image = scale.to_uint8(image)
-    if image.ndim == 2:
-        return image
-    first = image[..., 0]
-    if image.shape[-1] == 1 or (image == first[..., np.newaxis]).all():
-        return first
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if image.shape[2:] == (3,) and (image == image[..., :1]).all():  # a gray image in RGB
+        return image[..., 0]
+    return to_gray(image)
 
 
 def float_scale(images: Images) -> PixelRange:

@@ -14,7 +14,8 @@ from skfer._images._batch import Images, add_channel_axis, describe_image
 from skfer._images._pixel_range import PixelRange
 from skfer._storage import file_array, release_pages
 
-# Share of scikit-learn's `working_memory`, which the steps of a Pipeline and the network use.
+# Share of scikit-learn's `working_memory` for the images of one step: other steps and the network
+# need memory at the same time.
 _SHARE = 1 / 16
 # Maximum number of images that a thread gets at once.
 _MAX_BATCH = 64

@@ -215,7 +215,7 @@ def _summarize(report: VideoReport, source: str) -> dict[str, Any]:
 def webcam(camera: int, window: bool, **options: Any) -> None:
     """Show the expressions in front of a camera, live.
 
-    q in the window or Ctrl-C stops it and keeps the recorded files. Pictures stay on this
+    q in the window or Ctrl-C stops it and keeps the recorded files. Images stay on this
     machine. Ask people before you point a camera at them.
 
     \b

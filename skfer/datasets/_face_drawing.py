@@ -267,7 +267,7 @@ _GRID_U, _GRID_V = np.linspace(_GRID_START, _GRID_END, _GRID_SIZE).T
 
 
 def draw_face(canvas: np.ndarray, person: Person, expression: Expression, pose: Pose) -> None:
-    """Draw head and shoulders over an RGB uint8 picture, in place."""
+    """Draw head and shoulders over an RGB uint8 image, in place."""
     paint(canvas, pose, head(person, expression))
     _shade(canvas, pose, _skin_relief(person, expression, pose))
     paint(canvas, pose, _features(person, expression))

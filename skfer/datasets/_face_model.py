@@ -125,7 +125,7 @@ UNIT_JITTER = 0.07
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Action units of both halves of the face, as seen in the picture."""
+    """Action units of both halves of the face, as seen in the image."""
 
     left: ActionUnits
     right: ActionUnits
@@ -284,14 +284,14 @@ class Pose:
         return self.turn(points) @ matrix[:, :2].T + matrix[:, 2]
 
     def enlarged(self, factor: int) -> Pose:
-        """Return the pose in a picture enlarged by a factor."""
-        # Pixel centres lie at integers, so the corner of the picture is at -0.5.
+        """Return the pose in an image enlarged by a factor."""
+        # Pixel centres lie at integers, so the corner of the image is at -0.5.
         x, y = ((c + 0.5) * factor - 0.5 for c in self.origin)
         return replace(self, origin=(x, y), unit=self.unit * factor)
 
 
 def crop_pose(rng: np.random.RandomState, size: int, pose: float) -> Pose:
-    """Sample the pose of a face that fills its picture, turned by up to `pose` degrees."""
+    """Sample the pose of a face that fills its image, turned by up to `pose` degrees."""
     looseness = pose / _REFERENCE_POSE
     unit = 0.36 * size * (1 + rng.uniform(-0.12, 0.12) * looseness)
     center = size / 2 + rng.uniform(-0.07, 0.07, 2) * looseness * size
@@ -299,7 +299,7 @@ def crop_pose(rng: np.random.RandomState, size: int, pose: float) -> Pose:
 
 
 def scene_pose(rng: np.random.RandomState, height: int, width: int, pose: float) -> Pose:
-    """Sample the pose of a face in a larger picture."""
+    """Sample the pose of a face in a larger image."""
     unit = min(height, width) * rng.uniform(0.12, 0.22)
     # Room for the whole head: the hair above the box, the chin below it.
     x = rng.uniform(1.4 * unit, width - 1.4 * unit)
@@ -318,7 +318,7 @@ def _turned_pose(
 
 
 def face_box(pose: Pose, height: int, width: int) -> np.ndarray:
-    """Return x, y, width and height of the face as detectors report it, clipped to the picture."""
+    """Return x, y, width and height of the face as detectors report it, clipped to the image."""
     center = pose.matrix() @ (0, _BOX_CENTER_V, 1)
     reach = _BOX_HALF_SIDE * pose.unit
     # Edges of pixels, of which the first is at -0.5.

@@ -1,4 +1,4 @@
-"""`make_faces`: drawn faces with expressions, and the pictures around them."""
+"""`make_faces`: drawn faces with expressions, as crops or in larger scenes."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ Valence and arousal are the position of the expression in Russell's circumplex t
 intensity that was drawn; they are exact by construction.
 """
 
-# Pictures are drawn enlarged and reduced afterwards, which smooths every edge.
+# Images are drawn enlarged and reduced afterwards, which smooths every edge.
 _CROP_ENLARGEMENT, _SCENE_ENLARGEMENT = 3, 2
 _CROP_SHAPES, _SCENE_SHAPES = 3, 40
 
 
-def draw_picture(
+def draw_image(
     rng: np.random.RandomState,
     name: str,
     intensity: float,
@@ -57,7 +57,7 @@ def draw_picture(
     cluttered: bool,
     shape: tuple[int, int],
 ) -> np.ndarray:
-    """Draw one RGB picture of the given shape, before light and noise."""
+    """Draw one RGB image of the given shape, before light and noise."""
     n_shapes, factor = (
         (_SCENE_SHAPES, _SCENE_ENLARGEMENT) if cluttered else (_CROP_SHAPES, _CROP_ENLARGEMENT)
     )
@@ -94,17 +94,17 @@ def _occluder(rng: np.random.RandomState) -> list[Shape]:
     return list(bar(center, angle, _muted_color(rng)))
 
 
-def photograph(
-    rng: np.random.RandomState, picture: np.ndarray, noise: float, brightness: float
+def add_light_and_noise(
+    rng: np.random.RandomState, image: np.ndarray, noise: float, brightness: float
 ) -> np.ndarray:
     """Apply uneven light and sensor noise."""
-    height, width, *channels = picture.shape
+    height, width, *channels = image.shape
     gain = 1 + rng.uniform(-brightness, brightness)
     slope_x, slope_y = rng.uniform(-brightness, brightness, 2) / 2
     across, down = slope_x * np.linspace(-1, 1, width), slope_y * np.linspace(-1, 1, height)
     light = _per_channel(gain * (1 + across + down[:, None]), channels)
     grain = _per_channel(255 * noise * rng.standard_normal((height, width)), channels)
-    return cv2.add(cv2.multiply(picture, light, dtype=cv2.CV_32F), grain, dtype=cv2.CV_8U)
+    return cv2.add(cv2.multiply(image, light, dtype=cv2.CV_32F), grain, dtype=cv2.CV_8U)
 
 
 def _per_channel(plane: np.ndarray, channels: Sequence[int]) -> np.ndarray:
@@ -151,7 +151,7 @@ def make_faces(
     Parameters
     ----------
     n_samples : int, default=500
-        Number of pictures, one face in each. Classes are balanced and shuffled.
+        Number of images, one face in each. Classes are balanced and shuffled.
     classes : sequence of str, default=None
         Expressions to draw, of "angry", "disgust", "fear", "happy", "sad", "surprise",
         "neutral" and "contempt". None is the first seven.
@@ -165,18 +165,18 @@ def make_faces(
     occlusion : float, default=0.1
         Probability that a hand or a bar covers part of the face, in [0, 1].
     brightness : float, default=0.25
-        Half of the range of the factor by which a picture is made brighter or darker; light
+        Half of the range of the factor by which an image is made brighter or darker; light
         also falls off by up to half as much from one side to the other. In [0, 1).
     pose : float, default=15.0
         Largest roll of the head to either side, in degrees, in [0, 45]. A turn to the side and
         up or down grow with it and, in crops, so do shift and change of scale.
     scene : bool or (height, width), default=False
-        False draws crops. True draws pictures of 240 x 320 pixels with one face of random size
+        False draws crops. True draws images of 240 x 320 pixels with one face of random size
         and position over a cluttered background; a tuple is another size, at least 96 pixels.
     return_X_y : bool, default=False
         Whether to return ``(images, labels)`` instead of a Bunch.
     random_state : int, RandomState instance or None, default=None
-        Pass an int for the same pictures on every call.
+        Pass an int for the same images on every call.
 
     Returns
     -------
@@ -200,7 +200,7 @@ def make_faces(
             Strength of the expression: 0 for neutral, uniform between 0.65 and 1 otherwise.
         boxes : ndarray of int32, shape (n_samples, 4)
             x, y, width and height in pixels, as detectors report them: a square of 1.2 times the
-            width of the face, centred on the bridge of the nose and clipped to the picture.
+            width of the face, centred on the bridge of the nose and clipped to the image.
         DESCR : str
             Description of the data.
     (images, labels) : tuple of ndarray of shape (n_samples, ...) and (n_samples,)
@@ -234,14 +234,14 @@ def make_faces(
     >>> bool(faces.valence[faces.labels == "sad"].max() < 0)
     True
 
-    One face in a larger picture:
+    One face in a larger image:
 
     >>> party = make_faces(1, classes=["happy"], scene=True, random_state=0)
     >>> party.images.shape, party.boxes.shape
     ((1, 240, 320, 3), (1, 4))
     """
     names = _check_classes(classes)
-    height, width = _picture_shape(scene, size)
+    height, width = _image_shape(scene, size)
     rng = check_random_state(random_state)
 
     target = rng.permutation(np.arange(n_samples) % len(names))
@@ -251,12 +251,12 @@ def make_faces(
     boxes = np.empty((n_samples, 4), np.int32)
     for i in range(n_samples):
         where = scene_pose(rng, height, width, pose) if scene else crop_pose(rng, size, pose)
-        picture = draw_picture(
+        image = draw_image(
             rng, labels[i], intensity[i], where, occlusion, bool(scene), (height, width)
         )
         if images.ndim == 3:
-            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        images[i] = photograph(rng, picture, noise, brightness)
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        images[i] = add_light_and_noise(rng, image, noise, brightness)
         boxes[i] = face_box(where, height, width)
 
     if return_X_y:
@@ -294,7 +294,7 @@ def _check_classes(classes: Sequence[str] | None) -> list[str]:
     return [str(name) for name in names]
 
 
-def _picture_shape(scene: bool | tuple[int, int], size: int) -> tuple[int, int]:
+def _image_shape(scene: bool | tuple[int, int], size: int) -> tuple[int, int]:
     if isinstance(scene, tuple):
         if len(scene) != 2 or not all(
             isinstance(side, Integral) and side >= SMALLEST_SCENE for side in scene

@@ -10,11 +10,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._images._batch import read_image
+from skfer._images._batch import read_image, to_gray
 from skfer._labels import EXPRESSION_SETS, code_table, decode_label
 from skfer._storage import read_npz
 from skfer._utils import entries_of, shorten
@@ -426,9 +425,7 @@ def _read_folder(source: Path) -> Content:
 def _gray_faces(paths: Iterable[Path], other: str) -> np.ndarray:
     faces = []
     for index, path in enumerate(paths):
-        image = read_image(path, index)
-        if image.ndim == 3:  # some copies were saved as colour
-            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        image = to_gray(read_image(path, index))  # some copies were saved as colour
         if image.shape != (SIDE, SIDE):
             raise ValueError(
                 f"{str(path)!r} is {image.shape[0]} x {image.shape[1]} pixels; FER2013's images "

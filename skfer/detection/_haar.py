@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from skfer._images._batch import to_gray
 from skfer._utils import Documented
 from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, smallest_face
 
@@ -141,7 +142,7 @@ class HaarDetector(Documented, BaseEstimator):
         shape = image.shape[:2]
         smallest = self._smallest(shape)
         fine = _resize(image, _WINDOW_SIDE / smallest)
-        gray = fine if fine.ndim == 2 else cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY)
+        gray = to_gray(fine)
         boxes, scores = self._search_small(gray, shape, smallest)
         large_boxes, large_scores = self._search_large(gray, shape)
         boxes = np.vstack([boxes, large_boxes])
@@ -176,7 +177,7 @@ class HaarDetector(Documented, BaseEstimator):
         complete = math.prod(shape) * (_WINDOW_SIDE / self._smallest(shape)) ** 2
         if math.prod(part.shape[:2]) > complete:
             return self.detect(image)
-        gray = part if part.ndim == 2 else cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+        gray = to_gray(part)
         sides = np.asarray(boxes)[:, 2:].max(axis=1) * scale
         smallest, largest = _NEAR_SIZES * np.array([sides.min(), sides.max()])
         found, scores = _search(gray, _NEAR_SCALE_FACTOR, self.min_neighbors, smallest, largest)

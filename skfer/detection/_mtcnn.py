@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
+from skfer._images._batch import to_rgb
 from skfer._utils import Documented, import_extra, missing_package, require_usable_tensorflow
 from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, smallest_face
 
@@ -118,8 +119,7 @@ class MTCNNDetector(Documented, BaseEstimator):
         side = max(int(smallest_face(self.min_face_size, image.shape)), _WINDOW_SIDE)
         if min(image.shape[:2]) < side:
             return Detections.none()
-        if image.ndim == 2:
-            image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+        image = to_rgb(image)
         scale = min(1.0, _MAX_PACKAGE_FACE_SIZE / side)
         if scale < 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

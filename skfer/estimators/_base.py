@@ -160,7 +160,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def _validation(self, X: Any, y: Any) -> Examples | None:
         if (X is None) != (y is None):
-            raise ValueError("X_val and y_val come together: one of them is None.")
+            raise ValueError("X_val and y_val must be given together: one of them is None.")
         return None if X is None else self._validation_examples(X, y)
 
     def _begin_fit(self, X: Any, y: Any, sample_weight: Any) -> FitTask | None:
@@ -447,7 +447,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def _set_network(self, network: keras.Model | OnnxNetwork) -> None:
         self._network = network
-        # By name, test-time augmentation, and whether they return features.
+        # Keys: backend, test-time augmentation, and whether features are returned.
         self._backends: dict[tuple, Backend] = {}
         # Graphs that `skfer.inspection` traced, by what they compute.
         self._inspecting: dict[Any, Any] = {}

@@ -11,10 +11,9 @@ import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
 from skfer._base import as_images
-from skfer._images._batch import content_key, float_scale
+from skfer._images._batch import content_key, float_scale, to_gray
 from skfer._utils import check_int
 from skfer.detection import to_eight_bits
-from skfer.preprocessing._image_resizer import to_gray
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -71,7 +71,7 @@ PLAIN_VALUES = (bool, int, float, str, type(None))
 # Limits on a network, for one image. EfficientNetB7 at 224x224x3 has 816 layers, 145 million
 # values and 5.4 billion multiply-adds; VGG16 has 3.2 million values in its largest layer.
 MODELS = ("Functional", "Sequential")
-_MAX_LAYERS = 2000
+MAX_LAYERS = 2000
 _MAX_DEPTH = 8  # of nested models
 MAX_LAYER_VALUES = 2**24
 _MAX_VALUES = 2**28
@@ -89,8 +89,8 @@ class NetworkLimits:
 
     def count_layers(self, description: dict[str, Any]) -> None:
         """Check the number of layers of a network, and the depth of models inside models."""
-        if (n_layers := count_layers(description)) > _MAX_LAYERS:
-            raise ValueError(f"it has {n_layers:,} layers; the limit is {_MAX_LAYERS:,}")
+        if (n_layers := count_layers(description)) > MAX_LAYERS:
+            raise ValueError(f"it has {n_layers:,} layers; the limit is {MAX_LAYERS:,}")
 
     def count_input(self, shape: Sequence[int | None]) -> None:
         """Add the images of a network to the totals."""

@@ -18,6 +18,7 @@ from keras.src.backend.common import global_state
 from skfer._storage import READ_ERRORS
 from skfer._utils import page
 from skfer.networks._copies import copy_network, has_strided_pointwise
+from skfer.networks._description import MAX_LAYERS
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._registry import is_model_file
 
@@ -37,9 +38,8 @@ _MARKS = (
     (b"Rar!", "is a RAR archive, not a model: extract it first"),
     (b"\x93NUMPY", "is a NumPy array, not a model"),
 )  # fmt: skip
-# Limits on a file. EfficientNetB7 has 0.8 million characters, 816 layers and 66 million parameters.
+# Limit on the characters of an architecture; EfficientNetB7 has 0.8 million.
 _MAX_TEXT = 8_000_000
-_MAX_LAYERS = 2000
 # Objects in a config that have a class and are not layers: those under keys with these endings, and
 # the inputs of layers.
 _NOT_LAYERS = ("_initializer", "_regularizer", "_constraint", "dtype")
@@ -352,8 +352,8 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
 
 def _built(config: dict[str, Any], name: str, max_weights: int) -> keras.Model:
     _refuse_code(config, name)
-    if (n_layers := _count_layers(config)) > _MAX_LAYERS:
-        raise ValueError(f"{name} has {n_layers:,} layers; the limit is {_MAX_LAYERS:,}.")
+    if (n_layers := _count_layers(config)) > MAX_LAYERS:
+        raise ValueError(f"{name} has {n_layers:,} layers; the limit is {MAX_LAYERS:,}.")
     config = {key: value for key, value in config.items() if key != "compile_config"}
     try:
         # Safe mode is the default of model_from_json, and holds for every layer inside.

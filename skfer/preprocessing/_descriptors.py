@@ -16,10 +16,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from skfer._base import ImageEstimator
-from skfer._images._batch import Images, image_name
+from skfer._images._batch import Images, image_name, to_gray
 from skfer._images._pixel_range import PixelRange
 from skfer._utils import import_extra
-from skfer.preprocessing._image_resizer import to_gray, validate_size
+from skfer.preprocessing._image_resizer import validate_size
 
 # Gray values are quantised to at most this many levels: finer than a camera's resolution, and
 # coarse enough that equal pixels stay equal after rounding.

@@ -11,7 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skfer._base import ImageEstimator, ImagesOut
-from skfer._images._batch import add_channel_axis
+from skfer._images._batch import add_channel_axis, to_gray, to_rgb
 from skfer._images._dense import check_same_dtype, empty_images, for_each_image, set_image
 from skfer._images._pixel_range import PixelRange
 from skfer._utils import shorten
@@ -31,20 +31,6 @@ def validate_size(value: Any, name: str, axes: str = "(vertical, horizontal)") -
             f"{name} must be a positive int or a pair of them, {axes}; got {shorten(value)}."
         )
     return int(lengths[0]), int(lengths[1])
-
-
-def to_gray(image: np.ndarray) -> np.ndarray:
-    """Return an image as ``(H, W)``."""
-    if image.ndim == 2:
-        return image
-    return image[..., 0] if image.shape[-1] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-
-
-def to_rgb(image: np.ndarray) -> np.ndarray:
-    """Return an image as ``(H, W, 3)``."""
-    if image.ndim == 3 and image.shape[-1] == 3:
-        return image
-    return cv2.cvtColor(np.ascontiguousarray(add_channel_axis(image)), cv2.COLOR_GRAY2RGB)
 
 
 class _BaseResizer(ImagesOut, ImageEstimator):

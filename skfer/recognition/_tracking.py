@@ -29,7 +29,7 @@ _DISTANCE_OFFSET, _SPEED, _MAX_DISTANCE = 0.5, 2.0, 1.5
 _MAX_GROWTH = 1.8
 _FORBIDDEN = 1e6
 _WAITING_BYTES = 256 * 2**20
-# Default `min_duration` in videos and live pictures.
+# Default `min_duration` in videos and on the web page.
 MIN_DURATION = 0.4
 
 Item = TypeVar("Item")

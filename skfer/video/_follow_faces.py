@@ -160,12 +160,12 @@ def follow_faces(
     >>> import cv2
     >>> from skfer.datasets import make_faces
     >>> from skfer.video import follow_faces
-    >>> picture = make_faces(1, scene=True, random_state=0).images[0]
+    >>> image = make_faces(1, scene=True, random_state=0).images[0]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file, kind = f"{folder}/talk.avi", cv2.VideoWriter.fourcc(*"MJPG")
-    ...     video = cv2.VideoWriter(file, kind, fps=10, frameSize=picture.shape[1::-1])
+    ...     video = cv2.VideoWriter(file, kind, fps=10, frameSize=image.shape[1::-1])
     ...     for _ in range(2):
-    ...         video.write(picture[:, :, ::-1])
+    ...         video.write(image[:, :, ::-1])
     ...     video.release()
     ...     for frame in follow_faces(file):
     ...         print(frame.timestamp, [face.face_id for face in frame.faces])
@@ -285,7 +285,7 @@ class Camera:
             if not success:
                 if start is None:
                     raise OSError(
-                        f"{self.name.capitalize()} is open but sends no picture. Check that no "
+                        f"{self.name.capitalize()} is open but sends no image. Check that no "
                         "other program uses it and that it is not covered."
                     )
                 return

@@ -146,7 +146,7 @@ def recognize_video(
     max_seconds : float, default=None
         Time after which reading stops. None reads to the end.
     on_frame : callable, default=None
-        Function that is called with each `VideoFrame` and the annotated picture (None without
+        Function that is called with each `VideoFrame` and the annotated image (None without
         `output`). Reading stops if it returns False.
     progress : bool, default=False
         Whether to show a progress bar on standard error.
@@ -187,12 +187,12 @@ def recognize_video(
     >>> import cv2
     >>> from skfer.datasets import make_faces
     >>> from skfer.video import recognize_video
-    >>> picture = make_faces(1, scene=True, random_state=0).images[0]
+    >>> image = make_faces(1, scene=True, random_state=0).images[0]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file, kind = f"{folder}/talk.avi", cv2.VideoWriter.fourcc(*"MJPG")
-    ...     video = cv2.VideoWriter(file, kind, fps=10, frameSize=picture.shape[1::-1])
+    ...     video = cv2.VideoWriter(file, kind, fps=10, frameSize=image.shape[1::-1])
     ...     for _ in range(2):
-    ...         video.write(picture[:, :, ::-1])
+    ...         video.write(image[:, :, ::-1])
     ...     video.release()
     ...     report = recognize_video(file, output=f"{folder}/drawn.mp4")
     >>> report.n_frames, report.n_faces, report.faces["face_id"].tolist()

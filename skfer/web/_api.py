@@ -102,18 +102,22 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
             run = stack.enter_context(slots.acquire(video=True))
             upload = uploaded_file(request, limits.video_bytes)
             disconnected = request.environ.get("waitress.client_disconnected")
-            film = UploadedVideo(upload, stack, limits, workers, rate, disconnected)
+            video = UploadedVideo(upload, stack, limits, workers, rate, disconnected)
             reader = run(_chosen_reader, readers, request.args.copy())
-            head = {"width": film.width, "height": film.height, "duration": film.duration}
+            head = {
+                "width": video.width,
+                "height": video.height,
+                "duration": video.duration,
+            }
             head |= _reader_record(reader)
-            frames = _frame_records(film, reader, run, smoothing)
+            frames = _frame_records(video, reader, run, smoothing)
             if request.accept_mimetypes.best == _LINES:
-                lines = stream_with_context(_lines(head, frames, film))
+                lines = stream_with_context(_lines(head, frames, video))
                 response = Response(lines, mimetype=_LINES)
                 response.call_on_close(stack.pop_all().close)
                 return response
             all_frames = list(frames)
-            end = {"complete": not film.problem, "message": film.problem}
+            end = {"complete": not video.problem, "message": video.problem}
             return jsonify(**head, frames=all_frames, **end)
 
     return api
@@ -194,7 +198,7 @@ def _record(
 
 
 def _frame_records(
-    film: UploadedVideo, reader: Reader, run: Callable[..., Any], smoothing: float
+    video: UploadedVideo, reader: Reader, run: Callable[..., Any], smoothing: float
 ) -> Iterator[dict[str, Any]]:
     """Yield the frames of a video with their faces."""
     from skfer.recognition import MIN_DURATION, FaceFollower, delay_faces
@@ -202,7 +206,7 @@ def _frame_records(
     follower = FaceFollower(label_function(reader), smoothing, min_duration=MIN_DURATION)
 
     def track_frames() -> Iterator[tuple[float, float, Any]]:
-        for batch in film.batches(_BATCH):
+        for batch in video.batches(_BATCH):
             readings = run(reader.read, [frame for _, frame in batch])
             for (time, _), reading in zip(batch, readings, strict=True):
                 yield time, time, follower.track(reading, time)
@@ -212,12 +216,12 @@ def _frame_records(
 
 
 def _lines(
-    head: dict[str, Any], frames: Iterator[dict[str, Any]], film: UploadedVideo
+    head: dict[str, Any], frames: Iterator[dict[str, Any]], video: UploadedVideo
 ) -> Iterator[str]:
     yield json.dumps({"type": "video", **head}) + "\n"
     for frame in frames:
         yield json.dumps({"type": "frame", **frame}) + "\n"
-    end = {"type": "end", "complete": not film.problem, "message": film.problem}
+    end = {"type": "end", "complete": not video.problem, "message": video.problem}
     yield json.dumps(end) + "\n"
 
 

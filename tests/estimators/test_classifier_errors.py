@@ -73,7 +73,7 @@ def test_invalid_labels(classifier, faces):
         classifier.fit(X, None)
     with pytest.raises(ValueError, match="label 'fear', which is none of"):
         classifier.fit(X, y, X_val=X[:2], y_val=["fear", "sad"])
-    with pytest.raises(ValueError, match="X_val and y_val come together"):
+    with pytest.raises(ValueError, match="X_val and y_val must be given together"):
         classifier.fit(X, y, y_val=y)
     with pytest.raises(ValueError, match=r"validation_fraction=0\.01 of 20 images is too little"):
         classifier.set_params(validation_fraction=0.01).fit(X, y)

@@ -367,9 +367,9 @@ def test_limit_on_layers_counts_layers_only(tmp_path, monkeypatch):
     model = keras.Model(start, layers.Dense(2, activation="softmax")(x))
     model.save(tmp_path / "a.keras")
     # Input, Conv2D, Sequential (Input, BatchNormalization), Add, Flatten, Dense; the model itself.
-    monkeypatch.setattr("skfer.networks._keras_file._MAX_LAYERS", 9)
+    monkeypatch.setattr("skfer.networks._keras_file.MAX_LAYERS", 9)
     assert load_model_file(tmp_path / "a.keras").count_params() == model.count_params()
-    monkeypatch.setattr("skfer.networks._keras_file._MAX_LAYERS", 8)
+    monkeypatch.setattr("skfer.networks._keras_file.MAX_LAYERS", 8)
     with pytest.raises(ValueError, match="9 layers; the limit is 8"):
         load_model_file(tmp_path / "a.keras")
 

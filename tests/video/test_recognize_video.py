@@ -319,7 +319,7 @@ def test_camera_errors(camera, monkeypatch, reader, tmp_path):
     with pytest.raises(OSError, match="Camera 1 can't be opened"):
         recognize_video(1, reader)
     monkeypatch.setattr(camera, "read", lambda self: (False, None))
-    with pytest.raises(OSError, match="Camera 0 is open but sends no picture"):
+    with pytest.raises(OSError, match="Camera 0 is open but sends no image"):
         recognize_video(0, reader, output=tmp_path / "me.mp4")
     assert not list(tmp_path.iterdir())
 
