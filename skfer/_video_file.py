@@ -359,7 +359,7 @@ class IsolatedVideo:
             file = source
         self.name = decoding.name or "The video"
         self.problem: str | None = None
-        self._items = worker.stream(decode, *args, file=file, seconds=seconds, abandoned=abandoned)
+        self._items = worker.stream(decode_video, *args, file=file, seconds=seconds, abandoned=abandoned)
         try:
             self.n_frames, self.rate, self.seconds, self.width, self.height = next(self._items)
         except BaseException as error:
@@ -396,7 +396,7 @@ class IsolatedVideo:
         return WorkerError(f"{self.name} can't be read as a video: {error}", error.reason)
 
 
-def decode(source: str | bytes | BinaryIO, decoding: Decoding) -> Iterator[Any]:
+def decode_video(source: str | bytes | BinaryIO, decoding: Decoding) -> Iterator[Any]:
     """Yield the header, the frames with their times, and the `problem`."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with closing(VideoFile(file, decoding)) as video:

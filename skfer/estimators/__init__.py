@@ -1,1 +1,1 @@
-"""Estimators with a network; they are imported from `skfer`."""
+"""Classifiers, regressor and embedder, which `skfer` exports."""

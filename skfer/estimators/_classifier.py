@@ -56,9 +56,9 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     network_params : dict, default=None
         Further parameters of the network's function, such as ``{"dense_units": 1024}``.
     epochs : int or None, default=None
-        Number of passes over the training images, `n_iter_` after the fit. None takes as many as
-        show 28,000 images, at least 12 and at most 80; with `weights`, as many as show 2,000
-        images, at least 5 and at most 30.
+        Number of passes over the training images. None is 28,000 divided by the number of images,
+        but at least 12 and at most 80; with `weights`, 2,000 divided by it, at least 5 and at
+        most 30. After the fit, `n_iter_` is their number.
     batch_size : int, default=32
         Number of images of a step, on all devices together.
     learning_rate : float, default=None

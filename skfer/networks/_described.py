@@ -186,12 +186,12 @@ def _without_names(description: dict[str, Any], shapes: list[tuple[int, ...]]) -
 
 
 def build_described(description: dict[str, Any], arrays: Arrays) -> keras.Model:
-    """Build the network of a description of this process, without limits."""
+    """Build the network of a description that this process made, without limits."""
     return _Builder(arrays, None).model(description)
 
 
-def build(description: dict[str, Any], arrays: Arrays) -> keras.Model:
-    """Build the network of a description.
+def build_within_limits(description: dict[str, Any], arrays: Arrays) -> keras.Model:
+    """Build the network of a description of unknown origin.
 
     Memory is allocated only for weights whose arrays are given. The number of layers, values and
     multiply-adds is limited.

@@ -249,12 +249,12 @@ class Reader:
     @standard_keras()
     def _set_keras_network(self, estimator: Any, description: dict[str, Any]) -> None:
         """Set a network that can't be exported to ONNX."""
-        from skfer.networks._described import build, set_weights
+        from skfer.networks._described import build_within_limits, set_weights
 
         _training.prepare_tensorflow()
         network = _known_network(estimator, description)
         if network is None or not set_weights(network, description, self._arrays):
-            network = build(description, self._arrays)
+            network = build_within_limits(description, self._arrays)
             estimator._built_with = None
             self.free_graphs.append(estimator)
         _check_fits(estimator, network.input_shape[1:], network.output_shape[1:])
@@ -292,11 +292,11 @@ class Reader:
 
     @standard_keras()
     def _model(self, description: dict[str, Any]) -> Any:
-        from skfer.networks._described import build
+        from skfer.networks._described import build_within_limits
 
         self._count_layers(description)
         _training.prepare_tensorflow()
-        return build(description, self._arrays)
+        return build_within_limits(description, self._arrays)
 
     def _optimizer(self, entry: dict[str, Any]) -> Any:
         settings = self.value(entry["settings"])

@@ -72,8 +72,8 @@ class Readers:
         detectors: _Choices | Callable[[], _Choices],
     ):
         self.loading = False  # True while `serve` loads the first reader
-        self._models = _described(models)
-        self._detectors = detectors if callable(detectors) else _described(detectors)
+        self._models = _with_descriptions(models)
+        self._detectors = detectors if callable(detectors) else _with_descriptions(detectors)
         self._make = make
         self._made: dict[tuple[str, str], Reader] = {}
         # Also for imports: two threads must not import scikit-learn at the same time.
@@ -95,7 +95,7 @@ class Readers:
         if callable(self._detectors):
             with self._lock:
                 if callable(self._detectors):
-                    self._detectors = _described(self._detectors())
+                    self._detectors = _with_descriptions(self._detectors())
         return {"models": self._models, "detectors": self._detectors}
 
     @classmethod
@@ -235,7 +235,8 @@ def _detector_text(name: str) -> str:
     return (type(build_detector(name)).__doc__ or "").strip().partition("\n")[0]
 
 
-def _described(choices: _Choices) -> dict[str, str]:
+def _with_descriptions(choices: _Choices) -> dict[str, str]:
+    """Return choices as a dict; a name without a description has an empty one."""
     return dict(choices) if isinstance(choices, Mapping) else dict.fromkeys(choices, "")
 
 
