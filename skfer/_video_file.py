@@ -359,7 +359,9 @@ class IsolatedVideo:
             file = source
         self.name = decoding.name or "The video"
         self.problem: str | None = None
-        self._items = worker.stream(decode_video, *args, file=file, seconds=seconds, abandoned=abandoned)
+        self._items = worker.stream(
+            decode_video, *args, file=file, seconds=seconds, abandoned=abandoned
+        )
         try:
             self.n_frames, self.rate, self.seconds, self.width, self.height = next(self._items)
         except BaseException as error:
