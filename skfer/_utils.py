@@ -33,6 +33,16 @@ _KINDS = {
 
 _MAX_LEVELS = 100
 
+SITE = "https://skfer.readthedocs.io/en/stable"
+# Names of packages that differ from those of their modules.
+_PACKAGES = {
+    "av": "PyAV",
+    "flask": "Flask",
+    "pillow_heif": "pillow-heif",
+    "skimage": "scikit-image",
+}
+
+# Whether this process was forked from one that had used TensorFlow.
 _forked_in_use = False
 
 
@@ -134,9 +144,6 @@ def check_int(name: str, value: Any, least: int = 1) -> None:
         raise ValueError(f"{name}={value!r} must be an int of at least {least}.")
 
 
-SITE = "https://skfer.readthedocs.io/en/stable"
-
-
 def page(name: str) -> str:
     """Return the address of a page of the documentation, for errors."""
     return f"{SITE}/{name}.html"
@@ -162,15 +169,6 @@ class Documented:
     def _doc_link_template(self) -> str:
         # A complete address: the names that scikit-learn fills in differ between versions.
         return api_page(type(self))
-
-
-# Names of packages that differ from those of their modules.
-_PACKAGES = {
-    "av": "PyAV",
-    "flask": "Flask",
-    "pillow_heif": "pillow-heif",
-    "skimage": "scikit-image",
-}
 
 
 def import_extra(module: str, needed_by: str, extra: str, otherwise: str = "") -> Any:

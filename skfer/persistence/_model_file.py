@@ -192,7 +192,7 @@ def load(path: str | os.PathLike, *, trusted: bool = False) -> Any:
     """
     path = Path(path)
     reader, estimator = _read(path)
-    if reader.free_graphs and not trusted:
+    if reader.custom_networks and not trusted:
         _try_in_child(path)
     return estimator
 
@@ -246,7 +246,7 @@ def _predict_once(path: str) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (_TRIAL_BYTES, _TRIAL_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_TRIAL_CPU_SECONDS, _TRIAL_CPU_SECONDS))
     reader, _ = _read(Path(path))
-    for estimator in reader.free_graphs:
+    for estimator in reader.custom_networks:
         for n_images in (1, 3):
             shape = (n_images, *estimator.image_shape_)
             for images in (np.zeros(shape), np.random.default_rng(0).integers(0, 256, shape)):

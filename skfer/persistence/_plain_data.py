@@ -197,14 +197,14 @@ class Writer:
 class Reader:
     """Build estimators from plain data.
 
-    `free_graphs` are the estimators whose network is built layer by layer, because it is not one of
-    `skfer.networks`.
+    `custom_networks` are the estimators whose network is not one of `skfer.networks`. It is built
+    layer by layer.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray]):
         self._arrays = arrays
         self._n_estimators = self._n_layers = 0
-        self.free_graphs: list[Any] = []
+        self.custom_networks: list[Any] = []
 
     def estimator(self, entry: dict[str, Any]) -> Any:
         """Return the estimator of an entry of `Writer.estimator`."""
@@ -256,7 +256,7 @@ class Reader:
         if network is None or not set_weights(network, description, self._arrays):
             network = build_within_limits(description, self._arrays)
             estimator._built_with = None
-            self.free_graphs.append(estimator)
+            self.custom_networks.append(estimator)
         _check_fits(estimator, network.input_shape[1:], network.output_shape[1:])
         estimator._set_network(network)
 

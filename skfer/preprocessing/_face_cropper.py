@@ -31,8 +31,10 @@ from skfer.detection import (
 from skfer.detection._base import MAX_PIXELS, MIN_FACE_SIZE, smallest_face
 from skfer.preprocessing._alignment import align_face, can_align, crop_box, expand_box
 
+# Choices for an image without a face.
+ON_MISSING = ("blank", "image", "raise")
 # Number of images that an error or a warning about missing faces names; the others are counted.
-_MAX_NAMED_IMAGES = 10
+MAX_NAMED_IMAGES = 10
 _MAX_WARNED_IMAGES = 3
 
 # Functions from faces, largest first, and the shape of their image to the index of one face.
@@ -160,7 +162,7 @@ class FaceCropper(ImagesOut, ImageEstimator):
         "select": [StrOptions(set(_SELECTIONS))],
         "min_face_size": [*MIN_FACE_SIZE, None],
         "whole_below": [Interval(Integral, 0, None, closed="left")],
-        "on_missing": [StrOptions({"image", "raise", "blank"})],
+        "on_missing": [StrOptions(set(ON_MISSING))],
         "memory": [str, os.PathLike, joblib.Memory, None],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
@@ -436,7 +438,7 @@ class _LazyCrop(LazyImage):
 
 def _report_missing(missing: list[int], images: Images, on_missing: str) -> None:
     """Warn about images without a face; raise `ValueError` if ``on_missing="raise"``."""
-    n_shown = _MAX_NAMED_IMAGES if on_missing == "raise" else _MAX_WARNED_IMAGES
+    n_shown = MAX_NAMED_IMAGES if on_missing == "raise" else _MAX_WARNED_IMAGES
     names = join_first([image_name(images, index) for index in missing], n_shown)
     count = f"{len(missing)} of {len(images)} images: no face found in {names}"
     if on_missing == "raise":

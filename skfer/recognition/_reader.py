@@ -20,14 +20,10 @@ from skfer._pipelines import split_pipeline
 from skfer._utils import join_first, shorten
 from skfer.detection import Detections, FaceDetector
 from skfer.detection._base import detector_name
+from skfer.preprocessing._face_cropper import MAX_NAMED_IMAGES, ON_MISSING
 
 # Left, top, right, bottom.
 Region = tuple[float, float, float, float]
-
-# Choices for an image without a face. `FaceCropper` has the same.
-ON_MISSING = ("blank", "image", "raise")
-# Number of images that the error about missing faces names; the others are counted.
-_MAX_NAMED_IMAGES = 10
 
 # Input of a test of the detector.
 _BLANK_IMAGE = np.zeros((64, 64, 3), np.uint8)
@@ -422,7 +418,7 @@ def validate_region(region: Any) -> Region:
 def _missing_faces(names: list[str]) -> ValueError:
     """Return the error for images without a face; it names the first ones."""
     return ValueError(
-        f"No face found in {join_first(names, _MAX_NAMED_IMAGES)} (on_missing='raise'). Use "
+        f"No face found in {join_first(names, MAX_NAMED_IMAGES)} (on_missing='raise'). Use "
         "on_missing='blank' to keep them without an expression, or 'image' to classify the whole "
         "image."
     )
