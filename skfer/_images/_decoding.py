@@ -394,7 +394,7 @@ def _from_sixteen_bits(values: np.ndarray, levels: int | None = None) -> np.ndar
 
 
 def _refuse_black(image: Image.Image, where: str) -> None:
-    """Refuse 16-bit colour with values only in the lower bits, of which Pillow keeps none."""
+    """Refuse 16-bit colour with values only in the lower bits, which Pillow discards."""
     high = int(np.asarray(image).max())
     if 0 < high < _SIXTEEN_BITS // _FEWER_LEVELS[-1]:
         raise ValueError(

@@ -177,8 +177,8 @@ def plan_partial_fit(settings: FitSettings, first: bool) -> list[Phase]:
     """Return the single phase of a call of `partial_fit`."""
     if settings.schedule not in (None, "auto"):
         raise ValueError(
-            f"schedule={settings.schedule!r} spans a whole fit, of which partial_fit doesn't "
-            "know the length: use fit, or schedule=None."
+            f"schedule={settings.schedule!r} needs the length of the whole fit, which partial_fit "
+            "doesn't know: use fit, or schedule=None."
         )
     layers = "same"
     if first:

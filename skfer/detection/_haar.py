@@ -66,7 +66,7 @@ class HaarDetector(Documented, BaseEstimator):
         values are faster.
     score_threshold : float, default=1.05
         Minimum score of a face. Half of it is enough for faces of more than 35 % of the shorter
-        side, of which few are false.
+        side, because few of them are false.
 
     Notes
     -----
@@ -76,8 +76,8 @@ class HaarDetector(Documented, BaseEstimator):
     searched on a copy in which the smallest one has 24 pixels.
 
     The score of a face is the weight of its strongest window in the last stage of the cascade
-    above the threshold of that stage, from 0 to about 3. Of two faces of which one contains the
-    centre of the other, the one with the higher score is kept.
+    above the threshold of that stage, from 0 to about 3. If a face contains the centre of
+    another one, the face with the higher score is kept.
 
     ``benchmarks/detection.py`` compares cascades and settings.
 
@@ -193,7 +193,7 @@ class HaarDetector(Documented, BaseEstimator):
     def _search_small(
         self, gray: np.ndarray, shape: tuple[int, ...], smallest: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Search for faces from `smallest` pixels of an image, of which `gray` is a copy."""
+        """Search the reduced copy `gray` for faces from `smallest` pixels of the image."""
         scale = gray.shape[0] / shape[0]
         sides = smallest * scale, _MAX_FINE_FACE * min(gray.shape)
         boxes, scores = _search(gray, self.scale_factor, self.min_neighbors, *sides)
@@ -202,7 +202,7 @@ class HaarDetector(Documented, BaseEstimator):
     def _search_large(
         self, gray: np.ndarray, shape: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Search for faces that may fill the image, of which `gray` is a copy."""
+        """Search the reduced copy `gray` for faces that may fill the image."""
         copy = _resize(
             gray, min(_COARSE_SIDE / min(gray.shape), _MAX_COARSE_SIDE / max(gray.shape))
         )

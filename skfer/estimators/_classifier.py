@@ -65,7 +65,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         Constant learning rate, or the highest of a `schedule`. None is 0.008 for the default
         network with the optimizer "adam" and a cosine, and the optimizer's own rate otherwise.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
-        Keras name of the optimizer, or an instance, of which only the settings are used.
+        Keras name of the optimizer, or an instance, whose settings are copied.
     schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"
         Learning rate over the steps of the fit, or of each of its two phases: "cosine" rises over
         5 % of the steps and falls to 0, "one_cycle" rises over 30 %. None is constant. "auto" is

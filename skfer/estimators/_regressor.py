@@ -337,8 +337,8 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
     def _objective(self, targets: np.ndarray, n_outputs: int) -> dict[str, Any]:
         if self.loss == "concordance" and self.batch_size == 1:
             raise ValueError(
-                "loss='concordance' compares the images of a batch, of which batch_size=1 leaves "
-                "none to compare: set a larger batch_size, or loss='mse'."
+                "loss='concordance' compares the images of a batch, so batch_size=1 is too small: "
+                "set a larger batch_size, or loss='mse'."
             )
         return {
             "loss": "mean_squared_error" if self.loss == "mse" else _training.concordance_loss,
