@@ -56,6 +56,8 @@ _NOT_IN_FINGERPRINT = {
 class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     """Base of the estimators that fit a network.
 
+    `network_` is a scaling layer and a body, which is the network of the parameters.
+
     A subclass prepares the targets in `fit`, and implements `_objective`, `_validation_examples`,
     `_describe_targets` and, where it needs them, the other hooks.
     """
@@ -99,6 +101,8 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     n_iter_: int
     fine_tune_epoch_: int | None
     _average: dict | None
+    # Whether each layer of the body is trainable before a fit freezes some.
+    _trained_at_first: list[bool]
     # Function, options and scaling of the network; parameters may change after a fit.
     _built_with: tuple[Any, dict[str, Any], tuple[float, float]] | None
 
@@ -120,7 +124,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         """Raise an error if a new network has outputs that are not targets."""
 
     def _adapt_head(self, body: keras.Model) -> keras.Model:
-        """Return a network that ends in probabilities with the end that the estimator needs."""
+        """Return a body that ends in a softmax with the last activation of the estimator."""
         return body
 
     def _sort_outputs(self, model: keras.Model) -> keras.Model:
@@ -152,6 +156,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         return images, y
 
     def _checked_weights(self, sample_weight: Any, images: np.ndarray) -> np.ndarray | None:
+        """Return a validated copy of `sample_weight`."""
         if sample_weight is None:
             return None
         return _check_sample_weight(
@@ -159,6 +164,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         )
 
     def _validation(self, X: Any, y: Any) -> Examples | None:
+        """Return the validation examples of `fit`; None if there are none."""
         if (X is None) != (y is None):
             raise ValueError("X_val and y_val must be given together: one of them is None.")
         return None if X is None else self._validation_examples(X, y)
@@ -242,6 +248,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             self.callbacks_ = callbacks
 
     def _fit_settings(self, targets: np.ndarray, n_outputs: int) -> FitSettings:
+        """Return the settings of a fit from the parameters and the built network."""
         return _training.FitSettings(
             **{name: getattr(self, name) for name in _FIT_PARAMETERS},
             **self._objective(targets, n_outputs),
@@ -295,6 +302,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         return examples if partial else examples.normalized(self._epoch_rows(examples))
 
     def _on_scale(self, examples: Examples) -> Examples:
+        """Return examples whose images have the fitted shape and scale."""
         self._check_shape(examples.images)
         return examples._replace(images=self.pixel_range_.convert(examples.images))
 
@@ -354,6 +362,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         return int(check_random_state(random_state).randint(2**31 - 1))
 
     def _build_body(self, network: Any, options: dict[str, Any], n_outputs: int) -> keras.Model:
+        """Build the body from a name or a function."""
         from skfer.estimators._network import build_body, scaling
 
         body = build_body(network, options, self.image_shape_, n_outputs)
@@ -361,6 +370,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         return self._adapt_head(body)
 
     def _model_body(self, n_outputs: int, *, new_head: bool) -> keras.Model:
+        """Return a copy of the Keras model in the parameter `network` as the body."""
         from skfer.estimators._network import body_from_model, warn_if_scaled_twice
 
         targets = self._describe_targets(n_outputs)
@@ -446,6 +456,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     # Prediction
 
     def _set_network(self, network: keras.Model | OnnxNetwork) -> None:
+        """Set the network, and discard graphs of the previous one."""
         self._network = network
         # Keys: backend, test-time augmentation, and whether features are returned.
         self._backends: dict[tuple, Backend] = {}
