@@ -133,28 +133,28 @@ def fit_network(
         trainer.compile(network, phase)
         if checkpoint is not None:
             average = checkpoint.average
-        own = _callbacks_of_parameters(settings, validation is not None, average, best)
+        managed = _callbacks_of_parameters(settings, validation is not None, average, best)
         if checkpoint is not None:
-            checkpoint.restore(network, own, phase.epochs)
+            checkpoint.restore(network, managed, phase.epochs)
         if monitor is not None:
             monitor.history = before.history_with(
                 progress.history, progress.epochs - before.n_epochs
             )
         save = None
         if checkpoint_file is not None:
-            save = SaveCheckpoint(checkpoint_file, progress, own, checkpoint)
-        in_order = [
+            save = SaveCheckpoint(checkpoint_file, progress, managed, checkpoint)
+        ordered = [
             AverageStatistics() if strategy is not None else None,
-            *own,
+            *managed,
             CopyWeights(network) if strategy is not None else None,
             *(*callbacks, monitor, report, save),
         ]
         progress = trainer.train(
-            network, phase, progress, [callback for callback in in_order if callback is not None]
+            network, phase, progress, [callback for callback in ordered if callback is not None]
         )
-        best = next((c.best_so_far for c in own if isinstance(c, EarlyStopping)), None)
+        best = next((c.best_so_far for c in managed if isinstance(c, EarlyStopping)), None)
         # With early stopping, the next phase starts from the best weights.
-        average = own[0].state if settings.weight_average is not None and best is None else None
+        average = managed[0].state if settings.weight_average is not None and best is None else None
         checkpoint = None
 
     if checkpoint_file is not None:
@@ -187,6 +187,7 @@ def _choose_layers(body: keras.Model, phase: Phase, settings: FitSettings) -> No
 def _callbacks_of_parameters(
     settings: FitSettings, validates: bool, average: dict | None, best: BestEpoch | None
 ) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that the parameters ask for, whose state a checkpoint holds."""
     callbacks: list[keras.callbacks.Callback] = []
     if settings.weight_average is not None:
         # First, so that the others see the averaged weights at the end of an epoch.
