@@ -13,10 +13,10 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skfer._images._batch import Images, image_sequence, rows_to_images
-from skfer._utils import Documented
+from skfer._utils import DocLinkMixin
 
 
-class ImageEstimator(Documented, BaseEstimator):
+class ImageEstimator(DocLinkMixin, BaseEstimator):
     """Base of the estimators of images."""
 
     def _images(self, X: Any, *, reset: bool) -> Images:
@@ -42,8 +42,8 @@ def as_images(X: Any) -> Images:
     return ImageEstimator()._images(X, reset=True)
 
 
-class ImagesOut(TransformerMixin):
-    """Mixin of the transformers that return images, and learn nothing."""
+class ImageTransformerMixin(TransformerMixin):
+    """Mixin of transformers that return images and learn nothing."""
 
     _returns_dense = True  # False if they return an array of objects
 
@@ -95,7 +95,7 @@ class ImagesOut(TransformerMixin):
         return tags
 
 
-class ClassifierWrapper(Documented, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class ClassifierWrapper(DocLinkMixin, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Base class of classifiers that delegate `fit` and prediction to `estimator`."""
 
     estimator: Any

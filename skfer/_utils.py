@@ -159,7 +159,7 @@ def api_page(cls: type) -> str:
     return page(f"api/generated/{module}.{cls.__name__}")
 
 
-class Documented:
+class DocLinkMixin:
     """Mixin of estimators whose HTML representation links to their API page."""
 
     # scikit-learn links to classes of this package only, not to subclasses of users.

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from skfer._images._batch import to_gray
-from skfer._utils import Documented
+from skfer._utils import DocLinkMixin
 from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, smallest_face
 
 _CASCADE_FILE = "haarcascade_frontalface_alt.xml"
@@ -49,7 +49,7 @@ _thread_local = threading.local()
 
 
 @register_detector("haar")
-class HaarDetector(Documented, BaseEstimator):
+class HaarDetector(DocLinkMixin, BaseEstimator):
     """Detect upright frontal faces with a Viola-Jones cascade of OpenCV.
 
     Parameters

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
 from skfer._images._batch import to_rgb
-from skfer._utils import Documented, import_extra, missing_package, require_usable_tensorflow
+from skfer._utils import DocLinkMixin, import_extra, missing_package, require_usable_tensorflow
 from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, smallest_face
 
 # Window size of the first network.
@@ -38,7 +38,7 @@ _lock = threading.Lock()
 
 
 @register_detector("mtcnn")
-class MTCNNDetector(Documented, BaseEstimator):
+class MTCNNDetector(DocLinkMixin, BaseEstimator):
     """Detect faces and landmarks with multi-task cascaded networks (MTCNN).
 
     Requires ``pip install "skfer[mtcnn]"``, which includes the weights. The networks run in

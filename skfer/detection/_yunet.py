@@ -16,7 +16,7 @@ import platformdirs
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-from skfer._utils import Documented, open_regular, page
+from skfer._utils import DocLinkMixin, open_regular, page
 from skfer.detection._base import MIN_FACE_SIZE, Detections, register_detector, smallest_face
 
 MODEL_NAME = "face_detection_yunet_2026may.onnx"
@@ -58,7 +58,7 @@ _thread_local = threading.local()
 
 
 @register_detector("yunet")
-class YuNetDetector(Documented, BaseEstimator):
+class YuNetDetector(DocLinkMixin, BaseEstimator):
     """Detect faces and landmarks with YuNet, a network of 53 thousand weights.
 
     YuNet is faster than Haar, and also finds faces that are turned, tilted or partly covered.

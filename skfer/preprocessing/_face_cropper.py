@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from skfer._base import ImageEstimator, ImagesOut
+from skfer._base import ImageEstimator, ImageTransformerMixin
 from skfer._images._batch import Images, LazyImage, image_name, read_image
 from skfer._images._dense import for_each_image, memory_share
 from skfer._utils import join_first, page
@@ -51,7 +51,7 @@ def _distances_to_center(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
     return np.hypot(x + width / 2 - shape[1] / 2, y + height / 2 - shape[0] / 2)
 
 
-class FaceCropper(ImagesOut, ImageEstimator):
+class FaceCropper(ImageTransformerMixin, ImageEstimator):
     """Crop one face from every image.
 
     The output has one crop for each image, in the same order and at its resolution; an

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skfer._base import ImageEstimator, ImagesOut
+from skfer._base import ImageEstimator, ImageTransformerMixin
 from skfer._images._batch import add_channel_axis, to_gray, to_rgb
 from skfer._images._dense import check_same_dtype, empty_images, for_each_image, set_image
 from skfer._images._pixel_range import PixelRange
@@ -33,7 +33,7 @@ def validate_size(value: Any, name: str, axes: str = "(vertical, horizontal)") -
     return int(lengths[0]), int(lengths[1])
 
 
-class _BaseResizer(ImagesOut, ImageEstimator):
+class _BaseResizer(ImageTransformerMixin, ImageEstimator):
     """Base of the resizers; a subclass has the attribute or property `color`."""
 
     size: int | tuple[int, int]
