@@ -136,7 +136,7 @@ def test_invalid_optimizer_and_weights(faces, small_network, fitted, tiny_networ
     with pytest.raises(ValueError, match="has a rate with a schedule of its own"):
         classifier.fit(faces.images, faces.labels)
     classifier = FacialExpressionClassifier(tiny_network, weights=FrozenEstimator(fitted))
-    with pytest.raises(ValueError, match=r"of another network.*(shape|arrays)"):
+    with pytest.raises(ValueError, match=r"to another network.*(shape|arrays)"):
         classifier.fit(faces.images, faces.labels)
 
 
