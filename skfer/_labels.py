@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -190,6 +191,23 @@ def label_array(y: Any, name: str = "y") -> np.ndarray:
             "Leave these out."
         )
     return labels.ravel()
+
+
+def warn_similar_classes(classes: Iterable[Any]) -> None:
+    """Warn of class names that differ only in case or in spaces at the ends."""
+    names: dict[str, list[str]] = {}
+    for name in classes:
+        if isinstance(name, str):
+            names.setdefault(name.strip().casefold(), []).append(str(name))
+    similar = [name for group in names.values() if len(group) > 1 for name in group]
+    if similar:
+        warnings.warn(
+            f"Some class names differ only in case or spaces, but are different classes: "
+            f"{shorten(similar)}. skfer.datasets.canonical_labels(y) gives each expression one "
+            "name.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def encoded_labels_hint(y: np.ndarray, names: Iterable[Any]) -> str:

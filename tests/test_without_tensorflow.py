@@ -89,6 +89,7 @@ ACTIONS = {
         "import joblib",
         "assert len(joblib.load(sys.argv[3]).predict([sys.argv[1]])) == 1",
     ],
+    "import all": ["from skfer import *; assert callable(export_onnx)"],
     "import web": ["import skfer.web; assert 'sklearn' not in sys.modules"],
     "serve": SERVE,
     "shell predict": [

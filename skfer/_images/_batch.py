@@ -100,6 +100,8 @@ def image_sequence(X: Any) -> Images:
     """Return the images of a batch as a sequence."""
     if isinstance(X, _SINGLE):
         text = describe_text(X) if isinstance(X, str) else None
+        if isinstance(X, str | os.PathLike) and os.path.isdir(X):
+            text = "a folder: skfer.recognition.image_files returns the paths of its images"
         raise ValueError(
             f"X is {_shown(X)}: {text}. Give a list of images."
             if text

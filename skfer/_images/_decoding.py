@@ -92,7 +92,7 @@ _VIDEO = re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 _DATA_URL = re.compile(r"\s*data:[\w.+-]*/?[\w.+-]*[;,]")
 _URL = re.compile(r"\s*(?:https?|ftp|s3|gs|file)://", re.IGNORECASE)
 _PIXELS = re.compile(r"\s*\d{1,3}(?:[\s,]+\d{1,3}){15,}")
-_BASE64 = re.compile(r"\s*[A-Za-z0-9+/_\-\s]{64,}={0,2}\s*")
+_BASE64 = re.compile(r"\s*[A-Za-z0-9+/_\-\r\n]{64,}={0,2}\s*")
 
 _BY_OPENCV = ("JPEG", "WEBP")
 _EIGHT_BIT_COLOR = {"RGB", "RGBA", "RGBX"}

@@ -26,6 +26,10 @@ _TO_UINT8 = {
     (0.0, 255.0): 'X.round().astype("uint8")',
     (-1.0, 1.0): '((X + 1) * 127.5).round().astype("uint8")',
 }
+_ANY_TO_UINT8 = (
+    '((X - low) / (high - low) * 255).round().astype("uint8"), where low and high are the values '
+    "of black and white (0 and 65535 for 16 bits)"
+)
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,11 @@ class PixelRange:
             start += len(part)
 
     def _error(self, index: int, low: float, high: float, images: np.ndarray) -> ValueError:
-        others = PixelRange.from_images(images)
-        way = others.uint8_expression()
-        if way is None or (others.low, others.high) == (self.low, self.high):
-            way = _TO_UINT8.get((self.low, self.high))
-        how = f", as made by {way}" if way else ""
+        way = PixelRange.from_images(images).uint8_expression() or _ANY_TO_UINT8
         return ValueError(
             f"X[{index}] has values from {low:g} to {high:g}, but this estimator was fitted on "
             f"pixels from {self.low:g} to {self.high:g}. Give images on the scale of fit, or as "
-            f"uint8{how}. See {page('faq')}"
+            f"uint8, as made by {way}. See {page('faq')}"
         )
 
 

@@ -149,21 +149,30 @@ def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
     paths: list[str] = []
     for photo in photos:
         if os.path.isdir(photo):
-            _report_videos(Path(photo), recursive)
-            paths += map(str, image_files(Path(photo), recursive=recursive))
+            images = image_files(Path(photo), recursive=recursive)
+            _report_left_out(Path(photo), recursive, len(images))
+            paths += map(str, images)
         else:
             paths.append(photo)
     return paths
 
 
-def _report_videos(folder: Path, recursive: bool) -> None:
-    """Print the number and the first names of videos in a folder, which are left out."""
+def _report_left_out(folder: Path, recursive: bool, n_photos: int) -> None:
+    """Print which videos, other files and subfolders of a folder are not read."""
     from skfer.recognition import files_below
 
     videos = files_below(folder, _VIDEO_SUFFIXES, recursive=recursive)
     if videos:
-        names = join_first([*map(str, videos)], _MAX_NAMED_FILES)
-        echo(f"Videos are left out ({names}). Read them with: skfer video FILE", err=True)
+        named = join_first([*map(str, videos)], _MAX_NAMED_FILES)
+        echo(f"Videos are left out ({named}). Read them with: skfer video FILE", err=True)
+    n_others = len(files_below(folder, None, recursive=recursive)) - n_photos - len(videos)
+    others = [f"files of other types: {n_others}"] if n_others else []
+    names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    n_folders = 0 if recursive else sum((folder / name).is_dir() for name in names)
+    if n_folders:
+        others.append(f"subfolders: {n_folders} (read with --recursive)")
+    if others:
+        echo(f"Left out in {folder}: {', '.join(others)}", err=True)
 
 
 def _remove_index(error: str, image: str) -> str:

@@ -17,7 +17,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from skfer import _training
-from skfer._labels import encoded_labels_hint, is_missing, label_array, label_codes
+from skfer._labels import (
+    encoded_labels_hint,
+    is_missing,
+    label_array,
+    label_codes,
+    warn_similar_classes,
+)
 from skfer._utils import page, shorten
 from skfer.estimators._base import NetworkEstimator
 from skfer.estimators._sklearn_callbacks import end_fit
@@ -597,6 +603,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 named = list(named)
             y = label_array(named, "classes")
         classes = np.unique(y)
+        warn_similar_classes(classes)
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs labels of at least 2 classes; the data holds only "

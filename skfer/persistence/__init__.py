@@ -3,7 +3,6 @@
 from skfer._utils import lazy_names
 from skfer.persistence._model_file import PICKLE_SUFFIXES, load, save
 
-# `export_onnx` imports TensorFlow.
 __getattr__ = lazy_names({"export_onnx": "skfer.persistence._onnx"})
 
 __all__ = ["PICKLE_SUFFIXES", "export_onnx", "load", "save"]

@@ -36,6 +36,8 @@ ON_MISSING = ("blank", "image", "raise")
 # Number of images that an error or a warning about missing faces names; the others are counted.
 MAX_NAMED_IMAGES = 10
 _MAX_WARNED_IMAGES = 3
+# Shortest side of an image that `whole_below` takes as a face.
+_MIN_WHOLE = 8
 
 # Functions from faces, largest first, and the shape of their image to the index of one face.
 # Of equal faces, the largest is selected.
@@ -85,7 +87,8 @@ class FaceCropper(ImageTransformerMixin, ImageEstimator):
         and MTCNN.
     whole_below : int, default=0
         Images whose longer side is below this number of pixels are returned whole, without
-        detection or warning. 64 applies to FER2013.
+        detection or warning. 64 applies to FER2013. Images with a side below 8 pixels show no
+        face.
     on_missing : {"image", "raise", "blank"}, default="image"
         Result for an image without a face. "image": the whole image, because a Pipeline returns a
         label for every image. "blank": an image of zeros of the same shape. Both warn once, with
@@ -375,7 +378,8 @@ class FaceFinder:
 
     def _is_whole(self, image: np.ndarray) -> bool:
         """Return whether the whole image is taken as a cropped face."""
-        return max(image.shape[:2]) < self.whole_below
+        sides = image.shape[:2]
+        return min(sides) >= _MIN_WHOLE and max(sides) < self.whole_below
 
 
 class _CropBatch:

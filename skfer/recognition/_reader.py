@@ -302,6 +302,7 @@ class FaceReader:
                 image = images[index]
             except ValueError as error:
                 if on_error == "raise":
+                    error.add_note('on_error="keep" returns the error, and reads the other images.')
                     raise
                 return _ImageFaces(name, error=str(error))
             except Exception as error:  # too little memory, or an object that is no array

@@ -224,8 +224,8 @@ def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
     return files
 
 
-def files_below(folder: Path, suffixes: Sequence[str], *, recursive: bool) -> list[Path]:
-    """Return the files of a folder with these suffixes, sorted by path."""
+def files_below(folder: Path, suffixes: Sequence[str] | None, *, recursive: bool) -> list[Path]:
+    """Return the files of a folder with these suffixes, or all for None, sorted by path."""
 
     def below(parent: Path) -> Iterator[Path]:
         for entry in entries_of(parent, folder):
@@ -234,7 +234,7 @@ def files_below(folder: Path, suffixes: Sequence[str], *, recursive: bool) -> li
             if recursive and entry.is_dir() and not entry.is_symlink():
                 yield from below(entry)
             # A broken link is listed as a file that can't be read.
-            elif entry.suffix.lower() in suffixes and (
+            elif (suffixes is None or entry.suffix.lower() in suffixes) and (
                 entry.is_file() or (entry.is_symlink() and not entry.exists())
             ):
                 yield entry

@@ -197,9 +197,10 @@ def _listen(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]  # create_server repeats the address
         raise OSError(
             error.errno,
-            f"Can't listen on {host}, port {port} ({error.strerror}). If another program uses it, "
+            f"Can't listen on {host}, port {port} ({reason}). If another program uses it, "
             "choose another port (--port), or 0 for any free one",
         ) from error
 

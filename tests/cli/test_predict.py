@@ -34,8 +34,12 @@ def test_json_of_a_folder(skfer, model, photo_files, recursive):
         (folder / "z" / "y").mkdir(parents=True)
         shutil.copy(photo_files[0], files[-1])
         options = ["--recursive"]
-    (folder / "talk.MP4").touch()
+    for name in ("talk.MP4", "notes.txt", ".hidden"):
+        (folder / name).touch()
+    (folder / "more").mkdir()
     result = skfer("predict", folder, "--json", "--model", model, *options)
+    others = "" if recursive else ", subfolders: 1 (read with --recursive)"
+    assert f"Left out in {folder}: files of other types: 1{others}\n" in result.stderr
     assert (
         f"Videos are left out ({folder / 'talk.MP4'}). Read them with: skfer video" in result.stderr
     )

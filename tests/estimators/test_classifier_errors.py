@@ -81,6 +81,14 @@ def test_invalid_labels(classifier, faces):
         classifier.predict(X)
 
 
+def test_similar_labels(classifier, faces):
+    X, y = faces
+    names = np.where(y == "sad", np.array(["sad", " Sad"] * 10)[np.arange(20) // 2], y)
+    with pytest.warns(UserWarning, match=r"only in case or spaces.*\[' Sad', 'sad'\]"):
+        classifier.fit(X, names)
+    assert classifier.classes_.tolist() == [" Sad", "happy", "sad"]
+
+
 @pytest.mark.slow
 def test_images_of_another_size_or_scale(classifier, faces):
     X, y = faces

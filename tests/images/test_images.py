@@ -316,6 +316,18 @@ def test_text_instead_of_an_image(text, problem):
     assert len(str(caught.value)) < 600
 
 
+def test_folder_instead_of_images(tmp_path):
+    for folder in (tmp_path, str(tmp_path)):
+        with pytest.raises(ValueError, match=r"X is .*: a folder: .*image_files"):
+            GrayscaleResizer().fit_transform(folder)
+
+
+def test_words_instead_of_an_image():
+    with pytest.raises(ValueError, match="It is not a JPEG, PNG") as caught:
+        read_image(b"this is not a photo " * 10, 0)
+    assert "base64" not in str(caught.value)
+
+
 @pytest.mark.parametrize("part", [0.01, 0.3, 0.9, 0.999])
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_truncated_files(tmp_path, astronaut, extension, part):

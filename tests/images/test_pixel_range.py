@@ -48,6 +48,9 @@ def test_scales_and_errors():
         ValueError, match=r"uint8, .* by \(\(X \+ 1\) \* 127\.5\)\.round\(\)\.astype"
     ):
         PixelRange.from_images(PIXELS).convert(SIGNED)
+    for deep in (BYTES * 257, BYTES - 200):  # 16 bits; int16 with negative values
+        with pytest.raises(ValueError, match=r"by \(\(X - low\) / \(high - low\) \* 255\)\.round"):
+            PixelRange.from_images(PIXELS).check(deep)
 
 
 @pytest.mark.parametrize(

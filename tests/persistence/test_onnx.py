@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 
 import skfer
 from skfer.persistence import _onnx
-from skfer.persistence._onnx import _resize_function
+from skfer.persistence._resizing import resize_function
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_rgb_floats_and_integer_labels(tmp_path):
 @pytest.mark.parametrize("size", [48, (24, 40)])
 def test_resizing_equals_opencv(color, size):
     sides = (size, size) if isinstance(size, int) else size
-    graph = _resize_function(sides, 1 if color == "gray" else 3)
+    graph = resize_function(sides, 1 if color == "gray" else 3)
     shapes = [(48, 48), (96, 96), (144, 192), (61, 53), (100, 30), (20, 30), (7, 300), (1, 1)]
     for shape in shapes:
         for channels in (1, 3):
@@ -157,11 +157,13 @@ def test_resizing_equals_opencv(color, size):
 def test_wrong_probabilities(classifier, tmp_path, monkeypatch):
     path = tmp_path / "a.onnx"
     path.write_bytes(b"previous")
-    monkeypatch.setattr(
-        _onnx,
-        "prediction_function",
-        lambda network, views: lambda x: keras.ops.softmax(2 * network(x, training=False)),
-    )
+    right = _onnx._from_pixels
+
+    def wrong(resizer, classifier):
+        function = right(resizer, classifier)
+        return lambda x: {"probabilities": keras.ops.softmax(2 * function(x)["probabilities"])}
+
+    monkeypatch.setattr(_onnx, "_from_pixels", wrong)
     with pytest.raises(RuntimeError, match="other probabilities than the classifier"):
         skfer.export_onnx(classifier, path)
     assert path.read_bytes() == b"previous"

@@ -140,6 +140,9 @@ def test_whole_below(astronaut):
     for shape in [(64, 64), (64, 10), (30, 100)]:
         image = np.zeros(shape, np.uint8)
         assert crop_box(image, (0, 0, 8, 8), whole_below=64).shape == (8, 8)
+    dot = FaceCropper(whole_below=64, on_missing="raise")
+    with pytest.raises(ValueError, match="no face"):
+        dot.transform([np.zeros((1, 1), np.uint8)])
 
 
 @pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")

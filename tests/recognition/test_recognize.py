@@ -106,8 +106,9 @@ def test_folders_and_other_errors(photo_files, fitted_pipeline, tmp_path, monkey
 @pytest.mark.slow
 def test_unreadable_and_faulty_images(photo_files, fitted_pipeline, astronaut):
     photo_files[2].write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"X\[2\] .*gray\.png.* can't be decoded"):
+    with pytest.raises(ValueError, match=r"X\[2\] .*gray\.png.* can't be decoded") as caught:
         recognize(photo_files, fitted_pipeline, batch_size=2)
+    assert 'on_error="keep"' in caught.value.__notes__[0]
     table = recognize(photo_files, fitted_pipeline, on_error="keep")
     failed = table["image"] == str(photo_files[2])
     assert "gray.png" in table["error"][failed].item()

@@ -287,5 +287,5 @@ def test_server_while_a_model_is_loaded(monkeypatch, capsys):
 
 
 def test_port_in_use(url):
-    with pytest.raises(OSError, match=r"in use.*0 for any"):
+    with pytest.raises(OSError, match=r"\(Address already in use\)\. If.*0 for any"):
         make_server(create_app(BrightnessReader()), "127.0.0.1", urlsplit(url).port, Limits())
