@@ -34,7 +34,7 @@ _OTHER_COLORS = [
 _ABSTENTION_COLOR = "#e0e0e0"
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 # Behind letters, and behind bars in their full length.
-_PANEL, _TRACK = (10, 14, 18), (96, 102, 106)
+_PANEL, _TRACK = (10, 14, 18), (48, 54, 60)
 
 # Height of the font's capital letters, as a share of its size.
 _CAPITAL = 0.68

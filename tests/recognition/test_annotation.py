@@ -40,7 +40,7 @@ def test_labels_bars_and_copies():
     changed = np.argwhere((without != with_bars).any(axis=2))
     assert changed[:, 1].min() >= 140
     bar = with_bars[(with_bars == expression_color("surprise", [])).all(axis=2)].size // 3
-    track = (with_bars == (96, 102, 106)).all(axis=2).sum()
+    track = (with_bars == (48, 54, 60)).all(axis=2).sum()
     assert track > 20  # behind the bars of 70 % and 30 %
     assert bar > 20
     image = np.full((48, 48), 90, np.uint8)

@@ -153,7 +153,7 @@ function drawBars(context, { face, x, y, width, height }, classes, within, tall)
     const middle = top + 50 + row * 22;
     context.fillStyle = TEXT_COLOR;
     context.fillText(name, left + 12, middle, 58);
-    for (const [style, length] of [["rgb(255 255 255 / 28%)", 88], [colorOf(name, classes), Math.max(4, 88 * share)]]) {
+    for (const [style, length] of [["rgb(255 255 255 / 14%)", 88], [colorOf(name, classes), Math.max(4, 88 * share)]]) {
       context.fillStyle = style;
       context.beginPath();
       context.roundRect(left + 76, middle - 4, length, 8, 4);
