@@ -142,7 +142,7 @@ and the standard deviation over the splits. The lowest class is the one with the
 
 {table(head, rows)}
 
-![Coverage by class and sizes of the sets, for one of the splits; the guarantee is for the mean over splits](images/prediction_sets.png)"""
+![Coverage by class and sizes of the sets, for one split; the guarantee is for their mean](images/prediction_sets.png)"""
 
 
 def _foot(figures: dict[str, Any]) -> str:
