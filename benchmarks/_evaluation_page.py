@@ -142,7 +142,9 @@ and the standard deviation over the splits. The lowest class is the one with the
 
 {table(head, rows)}
 
-![Coverage by class and sizes of the sets, for one split; the guarantee is for their mean](images/prediction_sets.png)"""
+The stated coverage is that of the mean over splits; the figure shows one of them.
+
+![Coverage by class and sizes of the sets](images/prediction_sets.png)"""
 
 
 def _foot(figures: dict[str, Any]) -> str:
