@@ -202,7 +202,7 @@ def warn_similar_classes(classes: Iterable[Any]) -> None:
     similar = [name for group in names.values() if len(group) > 1 for name in group]
     if similar:
         warnings.warn(
-            f"Some class names differ only in case or spaces, but are different classes: "
+            f"Class names that differ only in case or spaces are different classes: "
             f"{shorten(similar)}. skfer.datasets.canonical_labels(y) gives each expression one "
             "name.",
             UserWarning,

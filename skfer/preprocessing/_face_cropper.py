@@ -87,8 +87,8 @@ class FaceCropper(ImageTransformerMixin, ImageEstimator):
         and MTCNN.
     whole_below : int, default=0
         Images whose longer side is below this number of pixels are returned whole, without
-        detection or warning. 64 applies to FER2013. Images with a side below 8 pixels show no
-        face.
+        detection or warning. 64 applies to FER2013. An image with a side below 8 pixels is too
+        small for a face, and is searched like larger images.
     on_missing : {"image", "raise", "blank"}, default="image"
         Result for an image without a face. "image": the whole image, because a Pipeline returns a
         label for every image. "blank": an image of zeros of the same shape. Both warn once, with
