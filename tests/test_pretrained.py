@@ -66,6 +66,23 @@ def test_fit_starts_from_small_weights():
     )
 
 
+@pytest.mark.slow
+def test_fitted_further():
+    faces = make_faces(14, random_state=0)
+    pretrained = load_pretrained("fer2013", size="small")["classifier"]
+    before = pretrained.predict_proba(faces.images)
+    pretrained.partial_fit(faces.images, faces.labels)
+    assert pretrained.n_iter_ == 1
+    assert not np.array_equal(pretrained.predict_proba(faces.images), before)
+    pretrained = load_pretrained("fer2013", size="small")["classifier"]
+    pretrained.set_params(warm_start=True, epochs=1, fine_tune={"frozen_epochs": 1})
+    weights = pretrained.network_.get_weights()
+    pretrained.fit(faces.images, faces.labels)
+    fitted = pretrained.network_.get_weights()
+    assert np.array_equal(fitted[0], weights[0])
+    assert not np.array_equal(fitted[-1], weights[-1])
+
+
 def test_unknown_names_and_networks():
     with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, "):
         load_pretrained("affectnet")

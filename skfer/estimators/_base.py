@@ -100,7 +100,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     history_: dict[str, list[float]]
     n_iter_: int
     fine_tune_epoch_: int | None
-    _average: dict | None
+    _average: dict | None = None  # state of `weight_average` for the next call of `partial_fit`
     # Whether each layer of the body is trainable before a fit freezes some.
     _trained_at_first: list[bool]
     # Function, options and scaling of the network; parameters may change after a fit.
@@ -217,6 +217,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             if new:
                 self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
                 self._build(examples.images, n_outputs)
+            network = self.network_  # built here if it was loaded
             settings = self._fit_settings(examples.targets, n_outputs)
             if partial:
                 phases, checkpoint_file = _training.plan_partial_fit(settings, new), None
@@ -231,7 +232,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             examples = self._normalized(examples, partial=partial)
             fitted = self.history_, self.n_iter_, self.fine_tune_epoch_
             result = _training.fit_network(
-                self.network_,
+                network,
                 examples,
                 None if validation is None else validation.normalized(),
                 settings,
@@ -242,7 +243,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
                 checkpoint_file=checkpoint_file,
                 monitor=None if task is None else _training.EpochTasks(task),
             )
-            self._set_network(self.network_)  # graphs that predicted during the fit are outdated
+            self._set_network(network)  # graphs that predicted during the fit are outdated
             self.history_, self.n_iter_ = result.history, result.n_epochs
             self.fine_tune_epoch_, self._average = result.fine_tune_epoch, result.average
             self.callbacks_ = callbacks
@@ -449,7 +450,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         self.image_shape_ = image_shape
         self.pixel_range_ = PixelRange(0.0, 255.0)
         self.history_, self.n_iter_ = {}, 0
-        self.fine_tune_epoch_ = self._average = None
+        self.fine_tune_epoch_ = None
         self._built_with = None
         self._set_network(network)
 
@@ -539,11 +540,10 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__().copy()
-        # Callbacks hold the network, and may hold what cannot be pickled.
-        for name in ("_backends", "_inspecting", "callbacks_"):
+        # Callbacks hold the network, and may hold what cannot be pickled. The average of weights is
+        # used by a continued fit only, like the optimizer.
+        for name in ("_backends", "_inspecting", "callbacks_", "_average"):
             state.pop(name, None)
-        if "_average" in state:
-            state["_average"] = None  # of use in a continued fit only, like the optimizer
         if _is_strategy(state["distribution"]):
             state["distribution"] = _training.PickledStrategy(type(self.distribution).__name__)
         if is_keras_model(state.get("network")):

@@ -61,6 +61,9 @@ def test_folders_and_training_state(classifier, faces, tmp_path):
     loaded = skfer.load(skfer.save(classifier, tmp_path / "tiny.skfer"))
     loaded.set_params(warm_start=True, epochs=1).fit(faces.images, faces.labels)
     assert loaded.n_iter_ == 3
+    assert loaded.partial_fit(faces.images, faces.labels).n_iter_ == 4
+    loaded = skfer.load(skfer.save(classifier, tmp_path / "tiny.skfer"))
+    assert loaded.partial_fit(faces.images, faces.labels).n_iter_ == 3
     transfer = skfer.FacialExpressionClassifier("tiny_network", weights=FrozenEstimator(classifier))
     loaded = skfer.load(skfer.save(transfer, tmp_path / "a.skfer"))
     assert loaded.weights.estimator.n_iter_ == 2
