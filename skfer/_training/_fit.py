@@ -247,13 +247,11 @@ class _Trainer:
             optimizer = (type(optimizer), optimizer.get_config())
         requested = (optimizer, self._policy), settings.learning_rate
         before = getattr(network, "_skfer_requested", requested)
-        network._skfer_requested = requested
-        if phase.layers == "same" and network.compiled and before[0] == requested[0]:
+        continues = phase.layers == "same" and network.compiled and before[0] == requested[0]
+        if continues:
+            built = network.optimizer
             if before != requested and settings.learning_rate is not None:
-                network.optimizer.learning_rate = settings.learning_rate
-            if network.loss == settings.loss:
-                return
-            built = network.optimizer  # the targets are probabilities now, or no longer
+                built.learning_rate = settings.learning_rate
         else:
             built = build_optimizer(
                 settings.optimizer,
@@ -262,6 +260,10 @@ class _Trainer:
                 schedule=phase.schedule,
                 steps=phase.epochs * self._steps,
             )
+        network._skfer_requested = requested
+        # The loss changes if the targets are probabilities now, or no longer.
+        if continues and network.loss == settings.loss:
+            return
         network.compile(built, settings.loss, metrics=settings.metrics())
         build_optimizer_state(network, self._targets)
 

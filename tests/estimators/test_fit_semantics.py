@@ -262,6 +262,10 @@ def test_changed_optimizer_and_momentum(halves, settings, small_network):
     classifier.set_params(learning_rate=1e-3, optimizer="adam")
     assert largest_update(classifier, X, y) > 1e-4
     assert isinstance(classifier.network_.optimizer, keras.optimizers.Adam)
+    classifier.set_params(optimizer="unknown")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="unknown"):
+            classifier.partial_fit(X, y)
     classifier = FacialExpressionClassifier(small_network, batch_size=2, random_state=0)
     classifier.partial_fit(X[:2], y[:2], classes=["happy", "surprise"])
     step = classifier.network_.train_function
