@@ -508,15 +508,15 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         with self._restore_on_error():
             first = not self.__sklearn_is_fitted__()
             examples, y = self._examples(X, y, sample_weight, reset=first)
+            known = None if classes is None else label_array(classes, "classes")
             if first:
-                if classes is None and self.classes is None:
+                if known is None and self.classes is None:
                     raise ValueError("classes must be passed on the first call to partial_fit.")
-                known = None if classes is None else label_array(classes, "classes")
                 self.classes_ = self._sorted_classes(known)
-            elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+            if known is not None and not np.array_equal(self.classes_, np.unique(known)):
                 raise ValueError(
-                    f"classes={shorten(list(classes))} is not the same as on the first call to "
-                    f"partial_fit: {shorten(self.classes_.tolist())}."
+                    f"classes={shorten(known.tolist())} is not the same as on the first call to "
+                    f"partial_fit or in the parameter classes: {shorten(self.classes_.tolist())}."
                 )
             self._check_class_weight()
             codes = self._codes(y)
@@ -591,7 +591,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     def _validation_examples(self, X: Any, y: Any) -> Examples:
         examples, y = self._examples(X, y, None, reset=False, name="y_val")
         # Without class weights, which are part of the training loss only.
-        codes = self._codes(y)
+        codes = self._codes(y, "y_val")
         return _training.Examples(examples.images, codes, codes)
 
     def _sorted_classes(self, y: Any = None) -> np.ndarray:
@@ -611,30 +611,25 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
             )
         return classes
 
-    def _codes(self, y: np.ndarray) -> np.ndarray:
+    def _codes(self, y: np.ndarray, name: str = "y") -> np.ndarray:
         """Return the index of each label in `classes_`."""
         hint = encoded_labels_hint(y, self.classes_)
         if hint:
             raise ValueError(
-                f"y holds numbers, but the classes are {self.classes_.tolist()}.{hint}"
+                f"{name} holds numbers, but the classes are {self.classes_.tolist()}.{hint}"
             )
-        return label_codes(y, self.classes_, name="y", known="the classes ")
+        return label_codes(y, self.classes_, name=name, known="the classes ")
 
     def _target_shares(self, examples: Examples) -> np.ndarray:
         """Return the mean target of the training images, weighted as in the loss."""
+        examples = self._normalized(examples.without_zero_weights(), partial=False)
         targets, n_classes = examples.targets, len(self.classes_)
         if targets.ndim == 1:
             targets = np.eye(n_classes)[targets]
         targets = targets / targets.sum(axis=1, keepdims=True)
-        weights = np.ones(len(targets)) if examples.weights is None else examples.weights
-        class_weights = self._class_weights(examples)
-        if class_weights is not None:
-            weights = weights * class_weights
         rows = self._epoch_rows(examples)
-        if rows is not None:
-            weights = weights * np.bincount(rows, minlength=len(targets))
-        if not np.any(weights):
-            return np.full(n_classes, 1 / n_classes)  # the fit raises the error
+        counts = np.bincount(range(len(targets)) if rows is None else rows)
+        weights = counts if examples.weights is None else counts * examples.weights
         shares = np.average(targets, axis=0, weights=weights)
         return (1 - self.label_smoothing) * shares + self.label_smoothing / n_classes
 
@@ -649,6 +644,11 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 "classifier.class_prior_ = shares."
             )
         if isinstance(self.class_prior, str):
+            if self.class_prior != "uniform":
+                raise ValueError(
+                    f"class_prior={shorten(self.class_prior)} must be 'uniform', the share of each "
+                    "class, or None."
+                )
             return np.full(len(self.classes_), 1 / len(self.classes_))
         return np.asarray(self.class_prior, dtype=float)
 

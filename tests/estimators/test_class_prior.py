@@ -61,6 +61,17 @@ def test_training_prior(faces, parameters, fit_arguments, expected):
     np.testing.assert_allclose(model.class_prior_, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("parameters", [{}, {"class_weight": "balanced"}, {"oversample": True}])
+def test_images_of_weight_zero(faces, parameters):
+    images, labels = faces
+    weights = np.r_[np.zeros(17), np.ones(13)]
+    model = classifier(**parameters).fit(images, labels, sample_weight=weights)
+    without = classifier(**parameters).fit(images[17:], labels[17:])
+    np.testing.assert_allclose(model.class_prior_, without.class_prior_)
+    expected = [1 / 3, 1 / 3, 1 / 3] if parameters else [1 / 13, 6 / 13, 6 / 13]
+    np.testing.assert_allclose(model.class_prior_, expected, atol=1e-6)
+
+
 def test_partial_fit_averages_priors(faces, tmp_path, fitted):
     images, labels = faces
     model = classifier(classes=["happy", "sad", "surprise"])
@@ -84,6 +95,7 @@ def test_partial_fit_averages_priors(faces, tmp_path, fitted):
     [
         ([0.5, 0.5], r"class_prior has the shape \(2,\)"),
         ([1.0, -1.0, 1.0], r"class_prior\[1\] is -1"),
+        ("equal", "class_prior='equal' must be 'uniform'"),
     ],
 )
 def test_invalid_priors(faces, fitted, class_prior, message):

@@ -71,7 +71,7 @@ def test_invalid_labels(classifier, faces):
         classifier.fit(X, np.full(20, "sad"))
     with pytest.raises(ValueError, match="y is None"):
         classifier.fit(X, None)
-    with pytest.raises(ValueError, match="label 'fear', which is none of"):
+    with pytest.raises(ValueError, match="y_val holds the label 'fear', which is none of"):
         classifier.fit(X, y, X_val=X[:2], y_val=["fear", "sad"])
     with pytest.raises(ValueError, match="X_val and y_val must be given together"):
         classifier.fit(X, y, y_val=y)
@@ -113,6 +113,9 @@ def test_invalid_images_and_partial_fit(classifier, faces):
     classifier.partial_fit(X, y, classes=["sad", "happy"])
     with pytest.raises(ValueError, match="not the same as on the first call"):
         classifier.partial_fit(X, y, classes=["sad", "angry"])
+    known = clone(classifier).set_params(classes=["angry", "happy", "sad"])
+    with pytest.raises(ValueError, match=r"in the parameter classes: \['angry', 'happy', 'sad'\]"):
+        known.partial_fit(X, y, classes=["sad", "happy"])
     with pytest.raises(ValueError, match="class_weight='balanced' needs all data"):
         classifier.set_params(class_weight="balanced").partial_fit(X, y)
     invalid = X / np.float32(255)
