@@ -131,11 +131,12 @@ class AbstainingClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If `abstention_label` does not suit the classes.
+            If a parameter is out of range, or `abstention_label` does not suit the classes.
         """
+        labels = self._lookup(self.classes_)
         proba = self.predict_proba(X)
         answered = proba.max(axis=1) >= self.threshold
-        return self._lookup(self.classes_)[np.where(answered, proba.argmax(axis=1), proba.shape[1])]
+        return labels[np.where(answered, proba.argmax(axis=1), proba.shape[1])]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict class probabilities with the estimator.
@@ -215,7 +216,8 @@ class AbstainingClassifier(ClassifierWrapper):
         return self.estimator
 
     def _lookup(self, classes: np.ndarray) -> np.ndarray:
-        """Return the classes followed by the label of abstention."""
+        """Validate the parameters, and return the classes followed by the label of abstention."""
+        self._validate_params()  # a fitted classifier can be wrapped without `fit`
         label = self.abstention_label
         strings = all(isinstance(name, str) for name in classes)
         if label is None:

@@ -224,7 +224,7 @@ class ConformalClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If `method` was changed after `fit`.
+            If a parameter is out of range, or `method` was changed after `fit`.
         """
         return _nonconformity(self.predict_proba(X), self.method) <= self.thresholds_
 
@@ -281,9 +281,10 @@ class ConformalClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If `method` was changed after `fit`.
+            If a parameter is out of range, or `method` was changed after `fit`.
         """
         check_is_fitted(self)
+        self._validate_params()  # `confidence` may have been changed
         if self.method != self._calibrated_by:
             raise ValueError(
                 f"method={self.method!r}, but it was calibrated with {self._calibrated_by!r}: call "

@@ -109,7 +109,7 @@ def test_invalid_abstention_label(blobs, fitted, label, message):
     assert not hasattr(classifier, "estimator_")
 
 
-def test_invalid_threshold_and_numeric_classes(blobs):
+def test_invalid_threshold_and_numeric_classes(blobs, fitted):
     X, y = blobs
     numbers = np.searchsorted(["angry", "happy", "sad"], y)
     with pytest.raises(ValueError, match=r"the classes are numbers.*-1"):
@@ -122,3 +122,5 @@ def test_invalid_threshold_and_numeric_classes(blobs):
     for threshold in [-0.1, 1.5, "high", None]:
         with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
             classifier.set_params(threshold=threshold).fit(X, y)
+        with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
+            AbstainingClassifier(fitted, threshold=threshold).predict(X)

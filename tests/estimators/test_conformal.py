@@ -81,6 +81,9 @@ def test_changed_confidence_and_few_images(blobs, frozen):
     large = sets.set_params(confidence=0.95).predict_set(X[2000:])
     assert (small <= large).all()
     assert large.sum() > small.sum()
+    with pytest.raises(ValueError, match="'confidence' parameter of ConformalClassifier"):
+        sets.set_params(confidence=95).predict_set(X)
+    sets.set_params(confidence=0.95)
     with pytest.raises(ValueError, match="method='aps', but it was calibrated with 'lac'"):
         sets.set_params(method="aps").predict_set(X)
     with pytest.warns(UserWarning, match=r"8 images are too few for a confidence of 0.9 in \["):
