@@ -95,8 +95,8 @@ def save(estimator: Any, path: str | os.PathLike) -> Path:
     Raises
     ------
     ValueError
-        If the estimator or a part of it is not supported, or holds a function or a callback; the
-        message names it. Nothing is written then.
+        If the estimator or a part of it is not supported, holds a function or a callback, or has a
+        parameter outside the limits of `load`; the message names it. Nothing is written then.
     OSError
         If the file cannot be written.
 

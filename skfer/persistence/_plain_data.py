@@ -38,12 +38,13 @@ _OPTIMIZERS = {
 }
 # Parameters that name a folder of the machine that wrote the file.
 _FOLDERS = {"memory", "checkpoint_dir"}
-# Limits on the content of a loaded file; `skfer.save` has none.
+# Limits on the content of a loaded file. `skfer.save` checks those on parameters too.
 _MAX_ESTIMATORS = 200
 _MAX_LAYERS = 4000  # in all networks
 _MAX_NUMBER = 1e9
 _MAX_PIXEL = 1e6
 _LIMITS: dict[str, tuple[float, float]] = {
+    "C": (0, math.inf),  # no penalty
     "n_jobs": (-256, 256),
     "margin": (0, 10),
     "size": (1, 4096),
@@ -100,6 +101,11 @@ class Writer:
             raise ValueError(_refusal(estimator, where))
         values = estimator.get_params(deep=False)
         cls = type(estimator)
+        for parameter, value in values.items():
+            try:
+                _check_limits(cls, parameter, value)
+            except ValueError as error:
+                raise ValueError(f"{error}, and skfer.load would refuse it. {_ADVICE}") from error
         parameters = {
             parameter: self.value(
                 None if parameter in _FOLDERS else value, _inside(where, cls, parameter)
@@ -489,6 +495,8 @@ def _numbers_in(value: Any) -> Iterator[int | float]:
     if isinstance(value, list | tuple):
         for item in value:
             yield from _numbers_in(item)
+    elif isinstance(value, np.number):
+        yield value.item()
     elif isinstance(value, int | float):
         yield value
 

@@ -239,6 +239,10 @@ def test_extreme_parameters(tmp_path, sealed, unpacked, estimator, name, value):
     content["estimator"]["parameters"][name] = value
     with pytest.raises(ValueError, match=f"has {name}=.*which is not between"):
         skfer.load(sealed(content, arrays))
+    estimator.set_params(**{name: (48, 10**6) if isinstance(value, dict) else value})
+    with pytest.raises(ValueError, match=f"has {name}=.*skfer.load would refuse it.*joblib.dump"):
+        skfer.save(estimator, tmp_path / "b.skfer")
+    assert not (tmp_path / "b.skfer").exists()
 
 
 def test_number_of_jobs(tmp_path):
