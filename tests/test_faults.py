@@ -126,6 +126,20 @@ def test_unreadable_file_of_a_batch(photo_files, tmp_path, broken):
     assert table.loc[table["error"].notna(), "image"].tolist() == [str(invalid)]
 
 
+def test_exit_after_an_unreadable_file_in_threads(tmp_path):
+    # Threads that were inside OpenCV at the end of the interpreter aborted the process.
+    code = """
+        import numpy as np
+        from skfer import FaceCropper
+
+        scenes = [np.random.default_rng(0).integers(0, 256, (600, 600), np.uint8)] * 4
+        FaceCropper(n_jobs=4).transform([b"", *scenes])
+    """
+    process = run_python(code, cwd=tmp_path)
+    assert process.returncode == 1
+    assert process.stderr.endswith("X[0] is empty: it holds no image.\n")
+
+
 def test_arrays_too_large_for_memory_and_disk(monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=8_000_000_000))
     batch = [np.zeros((4, 4, 3), np.uint8)] * 3000

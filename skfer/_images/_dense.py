@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -79,7 +80,44 @@ def set_image(image: np.ndarray, dense: np.ndarray, index: int) -> None:
 def for_each_image(
     function: Callable[[int], Any], indices: range, n_jobs: int | None, verbose: int = 0
 ) -> list[Any]:
-    """Call a function with each index in threads, as OpenCV releases the interpreter lock."""
+    """Call a function with each index in threads, as OpenCV releases the interpreter lock.
+
+    After an error, the calls that run are completed and no further ones start. A thread that is
+    inside OpenCV when the interpreter ends would abort the process.
+    """
     batch_size = min(max(len(indices) // (8 * effective_n_jobs(n_jobs)), 1), _MAX_BATCH)
     parallel = Parallel(n_jobs, require="sharedmem", batch_size=batch_size, verbose=verbose)
-    return parallel(delayed(function)(index) for index in indices)
+    calls = _Calls(function)
+    try:
+        return parallel(delayed(calls)(index) for index in indices)
+    except BaseException:
+        calls.stop()
+        raise
+
+
+class _Calls:
+    """A function that several threads call until it is stopped."""
+
+    def __init__(self, function: Callable[[int], Any]):
+        self._function = function
+        self._changed = threading.Condition()
+        self._n_running = 0
+        self._stopped = False
+
+    def __call__(self, index: int) -> Any:
+        with self._changed:
+            if self._stopped:
+                return None
+            self._n_running += 1
+        try:
+            return self._function(index)
+        finally:
+            with self._changed:
+                self._n_running -= 1
+                self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Start no further calls, and wait for those that run."""
+        with self._changed:
+            self._stopped = True
+            self._changed.wait_for(lambda: self._n_running == 0)
