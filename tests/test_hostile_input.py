@@ -207,6 +207,25 @@ def test_decoding_time(encoded):
     assert time.process_time() - start < 8
 
 
+@pytest.mark.parametrize(
+    ("suffix", "segment", "first", "message"),
+    [
+        (".jpg", b"\xff\xfe\0\2", b"\xff\xdb", "too many segments"),
+        (".jpg", b"\xff\xfe\0\2", b"\xff\xd9", "more than 10,000 segments"),
+        (".png", b"\0\0\0\0abCdx\x06\xe9\xb3", b"IDAT", "too many segments"),
+        (".png", b"\0\0\0\0abCdx\x06\xe9\xb3", b"IEND", "too many segments"),
+        (".gif", b"!\xfe\0", b",\0\0\0\0", "too many segments"),
+    ],
+)
+def test_empty_segments(encoded, suffix, segment, first, message):
+    photo = encoded(suffix)
+    at = photo.index(first) - (4 if suffix == ".png" else 0)
+    few = photo[:at] + 50 * segment + photo[at:]
+    assert np.array_equal(read_image(few, 0), read_image(photo, 0))
+    with pytest.raises(ValueError, match=rf"X\[0\].*{message}"):
+        read_image(photo[:at] + 250_000 * segment + photo[at:], 0)
+
+
 def test_invalid_unicode_and_archives(tmp_path):
     for code in (0x110000, 0xD800):
         usage = np.full((1, 8), code, np.uint32).view("U8").ravel()

@@ -37,6 +37,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SCAN, _END = 0xDA, 0xD9
 # A progressive JPEG has about ten. Each takes a pass over the whole image, for a few bytes.
 _MAX_SCANS = 100
+_MAX_SEGMENTS = 10_000
 # Tables, the number of lines, application data and comments may stand between two scans.
 _BETWEEN_SCANS = {_SCAN, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
 
@@ -50,9 +51,10 @@ def jpeg_defect(data: bytes) -> str | None:
     """
     if not data.startswith(b"\xff\xd8"):
         return None
-    position, scans = 2, 0
+    position, scans, segments = 2, 0, 0
     while marker := _MARKER.search(data, position):
         kind, position = data[marker.end() - 1], marker.end()
+        segments += 1
         if kind == _END:
             return None
         if scans and kind not in _BETWEEN_SCANS:
@@ -60,6 +62,8 @@ def jpeg_defect(data: bytes) -> str | None:
         scans += kind == _SCAN
         if scans > _MAX_SCANS:
             return f"has more than {_MAX_SCANS} scans"
+        if segments > _MAX_SEGMENTS:
+            return f"has more than {_MAX_SEGMENTS:,} segments"
         # Skipped by its length: a thumbnail inside has markers of its own.
         position += int.from_bytes(data[position : position + 2], "big")
     return "is truncated: its end is missing"
@@ -86,6 +90,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _NETPBM_HEADER = 4096
 _NETPBM_COMMENT = re.compile(rb"#[^\r\n]*")
 _EXIF, _MAX_EXIF = b"Exif\0\0", 100
+# A PNG of 300 MB in chunks of 8 kB needs 110,000, a JPEG some hundred.
+_MAX_READS = 200_000
 _HEIC = re.compile(rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 _VIDEO = re.compile(rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL)
 # Text in place of an image.
@@ -153,6 +159,22 @@ def is_encoded(start: bytes) -> bool:
     return any(beginning.match(start) for beginning in (_HEIC, *(kind[0] for kind in _KINDS)))
 
 
+class _BoundedFile(io.BytesIO):
+    """File in memory with a limit on the number of reads.
+
+    The plugins of Pillow read every segment or chunk of a file in Python, so that the time to open
+    a file of many empty ones is proportional to the number of reads.
+    """
+
+    n_reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.n_reads += 1
+        if self.n_reads > _MAX_READS:
+            raise ValueError("it has too many segments")
+        return super().read(size)
+
+
 def open_image(data: bytes, where: str) -> Image.Image:
     """Open an encoded image and read its header."""
     start = data[:64]
@@ -172,7 +194,7 @@ def open_image(data: bytes, where: str) -> Image.Image:
                 data = _NETPBM_COMMENT.sub(b"", data)
         if kind == "JPEG" and data.count(_EXIF) > _MAX_EXIF:
             raise ValueError(f"it has more than {_MAX_EXIF} EXIF segments")  # joined by copies
-        image = plugin(io.BytesIO(data))
+        image = plugin(_BoundedFile(data))
         tags = getattr(image, "tag_v2", {})
         tile = [int(np.ravel(tags.get(tag, 0))[0]) for tag in _TILE_SIDES]
     except MemoryError:
