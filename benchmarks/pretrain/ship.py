@@ -25,7 +25,7 @@ from skfer import FacialExpressionClassifier
 from skfer._inference._onnx_graph import build_onnx_model
 from skfer.datasets import load_fer2013
 from skfer.metrics import fit_temperature
-from skfer.networks._described import describe_network
+from skfer.networks._description import describe_network
 from skfer.weights import WeightsRecord, write_weights
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

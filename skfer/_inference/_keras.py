@@ -21,7 +21,7 @@ from skfer._inference._onnx import (
     shifted_windows,
 )
 from skfer._inference._onnx_graph import INPUT, MAX_ARRAY_BYTES, MAX_IMAGES, build_onnx_model
-from skfer.networks._described import describe_network
+from skfer.networks._description import describe_network
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._layers import feature_extractor
 

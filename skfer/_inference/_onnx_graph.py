@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from skfer.networks._description import (
+from skfer.networks._allowed_layers import (
     LAYERS,
     MODELS,
     TAKE,

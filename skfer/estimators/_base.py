@@ -434,7 +434,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     @standard_keras()
     def _keras_network(self, stored: OnnxNetwork) -> keras.Model:
         """Build the Keras network of a stored one."""
-        from skfer.networks._described import build_described
+        from skfer.networks._description import build_described
         from skfer.networks._layers import trainable_flags
 
         _training.prepare_tensorflow()

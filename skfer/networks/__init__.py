@@ -1,7 +1,7 @@
 """Keras networks for faces, as functions with names.
 
 Every function takes ``(input_shape, n_outputs, ...)`` and returns an uncompiled
-`keras.Model` that maps images scaled to [0, 1] to class probabilities. Nothing here knows
+`keras.Model` that maps images scaled to [0, 1] to class probabilities. The package does not use
 scikit-learn.
 """
 

@@ -1,257 +1,348 @@
-"""Descriptions of networks as plain data: layers, their settings and inputs, within limits.
-
-Keras's files name classes and functions that its loader calls, which has been exploited more than
-once, also in safe mode. Here a layer must be in a table, and its settings must be plain data. The
-module does not import Keras.
-"""
+"""Descriptions of Keras networks: plain data of layers, settings and inputs, without code."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+import importlib
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
-# Layers with weights, and the initialisers of these weights. All are set when a network is built,
-# so that no memory is allocated for a weight that its description lacks.
-INITIALIZED = {
-    "BatchNormalization": ("beta", "gamma", "moving_mean", "moving_variance"),
-    "Conv2D": ("kernel", "bias"),
-    "Conv2DTranspose": ("kernel", "bias"),
-    "Dense": ("kernel", "bias"),
-    "DepthwiseConv2D": ("depthwise", "bias"),
-    "LayerNormalization": ("beta", "gamma"),
-    "PReLU": ("alpha",),
-    "SeparableConv2D": ("depthwise", "pointwise", "bias"),
-}
-_PLAIN = {
-    *("Activation", "ELU", "LeakyReLU", "ReLU", "Softmax"),
-    *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
-    *("Cropping2D", "Flatten", "Permute", "Reshape", "Resizing", "UpSampling2D", "ZeroPadding2D"),
-    *("ActivityRegularization", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"),
-    *("CenterCrop", "Normalization", "Rescaling"),
-}
-# Layers that take a list of tensors.
-MERGING = {"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
-# Layers of keras.applications, which does not export them.
-OF_APPLICATIONS = {"CustomScaleLayer": "keras.src.applications.inception_resnet_v2"}
-LAYERS = {*INITIALIZED, *_PLAIN, *MERGING, *OF_APPLICATIONS}
+from skfer.networks._allowed_layers import (
+    CLASSES,
+    DTYPES,
+    IGNORED,
+    INITIALIZED,
+    LAYERS,
+    MAX_LAYER_VALUES,
+    MERGING,
+    MODELS,
+    OF_APPLICATIONS,
+    SETTINGS,
+    TAKE,
+    NetworkLimits,
+    check_known,
+    checked_settings,
+    finite_weights,
+    plain_value,
+)
 
-SETTINGS = {
-    *("name", "trainable", "activation", "use_bias", "units", "filters", "depth_multiplier"),
-    *("kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups"),
-    *("output_padding", "pool_size", "keepdims", "size", "interpolation", "cropping"),
-    *("axis", "momentum", "epsilon", "center", "scale", "offset", "mean", "variance", "invert"),
-    *("rate", "stddev", "noise_shape", "seed", "l1", "l2"),
-    *("alpha", "negative_slope", "max_value", "threshold", "shared_axes"),
-    *("target_shape", "dims", "height", "width", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("fill_mode", "fill_value", "antialias"),
-}
-DTYPES = {"float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "uint8", "int32"}
-_REGULARIZERS = {"L1", "L2", "L1L2"}
-_CONSTRAINTS = {"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"}
-# Settings without an effect on a built layer.
-IGNORED = ("_initializer", "build_config", "renorm_momentum", "virtual_batch_size")
-CLASSES = {"_regularizer": _REGULARIZERS, "_constraint": _CONSTRAINTS}
+_MODULES = {"_regularizer": keras.regularizers, "_constraint": keras.constraints}
 
-# Limits on numbers in the settings, above those of common networks. oneDNN ends the process for
-# some larger ones, such as strides of 2**31 - 1.
-_MAX_NUMBER = 1e6
-_LIMITS = {
-    **dict.fromkeys(("kernel_size", "dilation_rate", "strides", "size"), 64),
-    **dict.fromkeys(("pool_size", "padding", "cropping", "groups"), 1024),
-    **dict.fromkeys(("height", "width"), 4096),
-    "seed": 2**64,
-}
-
-PLAIN_VALUES = (bool, int, float, str, type(None))
+Keep = Callable[[np.ndarray], int]
+Arrays = Sequence[np.ndarray]
 
 
-# Limits on a network, for one image. EfficientNetB7 at 224x224x3 has 816 layers, 145 million
-# values and 5.4 billion multiply-adds; VGG16 has 3.2 million values in its largest layer.
-MODELS = ("Functional", "Sequential")
-MAX_LAYERS = 2000
-_MAX_DEPTH = 8  # of nested models
-MAX_LAYER_VALUES = 2**24
-_MAX_VALUES = 2**28
-_MAX_MULTIPLY_ADDS = 40_000_000_000
-# Operation that sorts outputs, of `from_keras`.
-TAKE = "Take"
-
-
-class NetworkLimits:
-    """Limits on the values and multiply-adds of a network, for one image."""
-
-    def __init__(self) -> None:
-        self._n_values = 0
-        self._multiply_adds = 0
-
-    def count_layers(self, description: dict[str, Any]) -> None:
-        """Check the number of layers of a network, and the depth of models inside models."""
-        if (n_layers := count_layers(description)) > MAX_LAYERS:
-            raise ValueError(f"it has {n_layers:,} layers; the limit is {MAX_LAYERS:,}")
-
-    def count_input(self, shape: Sequence[int | None]) -> None:
-        """Add the images of a network to the totals."""
-        self.count({"name": "input"}, shape, [shape], [])
-
-    def count(
-        self,
-        entry: dict[str, Any],
-        shape: Sequence[int | None],
-        input_shapes: Sequence[Sequence[int | None]],
-        arrays: Sequence[np.ndarray],
-    ) -> None:
-        """Add a layer to the totals.
-
-        Parameters
-        ----------
-        entry : dict
-            Description of the layer.
-        shape : sequence of int or None
-            Shape of its output, without the batch; None is an unknown side.
-        input_shapes : sequence of shapes
-        arrays : sequence of ndarray
-            Its weights.
-
-        Raises
-        ------
-        ValueError
-            If the totals exceed the limits.
-        """
-        size = _size(shape)
-        self._n_values += size
-        positions = max(size // (shape[-1] or 1), *(_size(sides[:-1]) for sides in input_shapes))
-        window = math.prod(pair(entry.get("settings", {}).get("pool_size", 1)))
-        self._multiply_adds += positions * sum(array.size for array in arrays) + size * window
-        for count, limit, unit in (
-            (size, MAX_LAYER_VALUES, "values in one layer"),
-            (self._n_values, _MAX_VALUES, "values"),
-            (self._multiply_adds, _MAX_MULTIPLY_ADDS, "multiply-adds"),
-        ):
-            if count > limit:
-                raise ValueError(
-                    f"its layer {entry['name']!r} exceeds the limit of {limit:,} {unit} for one "
-                    "image"
-                )
-
-
-def count_layers(description: dict[str, Any], depth: int = 0) -> int:
-    """Return the number of layers, including those of nested models.
+def describe_network(network: keras.Model) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Return a description of a network, and its weights.
 
     Raises
     ------
     ValueError
-        If there are models inside models beyond the limit.
+        If a layer cannot be described; it is named.
     """
-    if depth > _MAX_DEPTH:
-        raise ValueError(f"it has models inside models more than {_MAX_DEPTH} deep")
-    inner = [entry["model"] for entry in description["layers"] if "model" in entry]
-    return len(description["layers"]) + sum(count_layers(model, depth + 1) for model in inner)
+    arrays: list[np.ndarray] = []
+
+    def keep(array: np.ndarray) -> int:
+        arrays.append(array)
+        return len(arrays) - 1
+
+    return describe(network, keep), arrays
 
 
-def with_indices(description: dict[str, Any], function: Callable[[int], int]) -> dict[str, Any]:
-    """Return a description whose weights have the indices that a function returns."""
+def describe(network: keras.Model, keep: Keep) -> dict[str, Any]:
+    """Return the layers of a network and their inputs as plain data.
+
+    `keep` takes an array and returns its index.
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be described; it is named.
+    """
+    kind = type(network).__name__
+    if type(network) is keras.Sequential:
+        layers = [_describe_layer(layer, None, keep) for layer in network.layers]
+        shape = list(network.input_shape[1:])
+        return {"class": kind, "name": network.name, "shape": shape, "layers": layers}
+    if kind not in MODELS:
+        raise ValueError(f"{network.name!r} is a model of a class of its own, {kind}")
+    config = network.get_config()
+    own = {layer.name: layer for layer in network.operations}
+    layers = [_describe_layer(own[entry["name"]], entry, keep) for entry in config["layers"]]
+    ends = {key: _one_name(config[f"{key}_layers"]) for key in ("input", "output")}
+    return {"class": kind, "name": network.name, "layers": layers, **ends}
+
+
+def _describe_layer(layer: Any, entry: dict[str, Any] | None, keep: Keep) -> dict[str, Any]:
+    kind = type(layer).__name__
+    described: dict[str, Any] = {"name": layer.name}
+    if entry is not None:
+        described |= _call_of(entry)
+    if isinstance(layer, keras.Model):
+        return described | {"model": describe(layer, keep)}
+    if isinstance(layer, keras.layers.InputLayer):
+        shape = list(layer.batch_shape[1:])
+        return described | {"class": "InputLayer", "shape": shape, "dtype": str(layer.dtype)}
+    if kind == TAKE and entry is not None:
+        indices = [int(index) for index in entry["inbound_nodes"][0]["args"][1]]
+        return described | {"class": TAKE, "indices": indices, "axis": int(layer.axis)}
+    if kind not in LAYERS or type(layer).__module__.partition(".")[0] != "keras":
+        raise ValueError(f"its layer {layer.name!r} is a {kind}, none of Keras's simple layers")
+    try:
+        settings = layer_settings(layer.get_config(), kind)
+    except ValueError as error:
+        raise ValueError(f"its layer {layer.name!r} ({kind}): {error}") from error
+    weights = [keep(array) for array in layer.get_weights()]
+    return described | {"class": kind, "settings": settings, "weights": weights}
+
+
+def _call_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the inputs of a layer, and its argument `training`."""
+    nodes = entry["inbound_nodes"]
+    if not nodes:
+        return {"from": []}
+    if len(nodes) > 1:
+        raise ValueError(f"its layer {entry['name']!r} is used in {len(nodes)} places")
+    (node,) = nodes
+    sources = [_source(tensor, entry) for tensor in _tensors(node["args"][0])]
+    training = node["kwargs"].get("training")
+    return {"from": sources} | ({} if training is None else {"training": bool(training)})
+
+
+def _tensors(argument: Any) -> Iterator[Any]:
+    yield from argument if isinstance(argument, list | tuple) else [argument]
+
+
+def _source(tensor: Any, entry: dict[str, Any]) -> str:
+    history = tensor["config"]["keras_history"] if isinstance(tensor, dict) else None
+    if history is None or tuple(history[1:]) != (0, 0):
+        raise ValueError(
+            f"its layer {entry['name']!r} has an input that is not the output of one other layer"
+        )
+    return history[0]
+
+
+def _one_name(ends: Any) -> str:
+    """Return the name of the only input or output of a model."""
+    if len(ends) == 3 and isinstance(ends[0], str):
+        return ends[0]
+    if len(ends) == 1:
+        return ends[0][0]
+    raise ValueError(f"it has {len(ends)} inputs or outputs")
+
+
+def set_weights(network: keras.Model, description: dict[str, Any], arrays: Arrays) -> bool:
+    """Set the weights of a network; False if its layers differ from the described ones."""
+    shapes: list[tuple[int, ...]] = []
+
+    def keep(array: np.ndarray) -> int:
+        shapes.append(array.shape)
+        return len(shapes) - 1
+
+    own = describe(network, keep)
+    if _without_names(own, shapes) != _without_names(
+        description, [array.shape for array in arrays]
+    ):
+        return False
+    _set_weights(network, own, description, arrays)
+    return True
+
+
+def _set_weights(
+    network: keras.Model, own: dict[str, Any], description: dict[str, Any], arrays: Arrays
+) -> None:
+    for mine, entry in zip(own["layers"], description["layers"], strict=True):
+        layer = network.get_layer(mine["name"])
+        if "model" in entry:
+            _set_weights(layer, mine["model"], entry["model"], arrays)
+        elif entry.get("weights"):
+            layer.set_weights(finite_weights(entry, arrays))
+
+
+def _without_names(description: dict[str, Any], shapes: list[tuple[int, ...]]) -> dict[str, Any]:
+    """Replace the names of layers by their positions, and weights by their shapes."""
+    position = {entry["name"]: i for i, entry in enumerate(description["layers"])}
     layers = []
     for entry in description["layers"]:
-        layer = dict(entry)
+        layer = {key: value for key, value in entry.items() if key != "name"}
+        if "from" in layer:
+            layer["from"] = [position[source] for source in layer["from"]]
+        if "settings" in layer:
+            settings = layer["settings"]
+            layer["settings"] = {name: settings[name] for name in settings if name != "name"}
         if "weights" in layer:
-            layer["weights"] = [function(index) for index in layer["weights"]]
+            layer["weights"] = [shapes[index] for index in layer["weights"]]
         if "model" in layer:
-            layer["model"] = with_indices(layer["model"], function)
+            layer["model"] = _without_names(layer["model"], shapes)
         layers.append(layer)
-    return {**description, "layers": layers}
+    result = {"class": description["class"], "shape": description.get("shape"), "layers": layers}
+    for end in ("input", "output"):
+        result[end] = position.get(description.get(end))
+    return result
 
 
-def finite_weights(entry: dict[str, Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the weights of a layer.
+def build_described(description: dict[str, Any], arrays: Arrays) -> keras.Model:
+    """Build the network of a description that this process made, without limits."""
+    return _Builder(arrays, None).model(description)
 
-    Raises
-    ------
-    ValueError
-        If one of them is not finite.
+
+def build_within_limits(description: dict[str, Any], arrays: Arrays) -> keras.Model:
+    """Build the network of a description of unknown origin.
+
+    Memory is allocated only for weights whose arrays are given. The number of layers, values and
+    multiply-adds is limited.
     """
-    weights = [arrays[index] for index in entry["weights"]]
-    for index, array in zip(entry["weights"], weights, strict=True):
-        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-            raise ValueError(
-                f"the weights {index:03}.npy of its layer {entry['name']!r} hold NaN or infinity"
-            )
-    return weights
+    try:
+        limits = NetworkLimits()
+        limits.count_layers(description)
+        return _Builder(arrays, limits).model(description)
+    except Exception as error:  # Keras and TensorFlow raise many types
+        raise ValueError(f"its network can't be built: {error}") from error
 
 
-def check_weights(description: dict[str, Any], arrays: Sequence[np.ndarray]) -> None:
-    """Raise an error if a weight of a network is not finite."""
-    for entry in description["layers"]:
+class _Builder:
+    def __init__(self, arrays: Arrays, limits: NetworkLimits | None):
+        self._arrays = arrays
+        self._limits = limits
+
+    def model(self, description: dict[str, Any]) -> keras.Model:
+        if description["class"] == "Sequential":
+            return self._sequential(description)
+        if description["class"] != "Functional":
+            raise ValueError(f"{description['class']!r} is none of {MODELS}")
+        tensors: dict[str, Any] = {}
+        for entry in description["layers"]:
+            if entry["name"] in tensors:
+                raise ValueError(f"two of its layers are called {entry['name']!r}")
+            if entry.get("class") == "InputLayer":
+                tensors[entry["name"]] = self._input(entry)
+                continue
+            sources = [tensors[name] for name in entry["from"]]
+            tensors[entry["name"]] = self._called(entry, sources)
+        ends = (tensors[description[key]] for key in ("input", "output"))
+        return keras.Model(*ends, name=description["name"])
+
+    def _sequential(self, description: dict[str, Any]) -> keras.Model:
+        start = keras.Input(tuple(_sides(description["shape"])))
+        model = keras.Sequential([start], name=description["name"])
+        for entry in description["layers"]:
+            layer, arrays = self._layer(entry)
+            model.add(layer)
+            _set_layer_weights(layer, arrays, entry)
+            self._count(layer.output, [layer.input], arrays, entry)
+        return model
+
+    def _input(self, entry: dict[str, Any]) -> Any:
+        start = keras.Input(tuple(_sides(entry["shape"])), dtype=entry["dtype"], name=entry["name"])
+        self._count(start, [start], [], entry)
+        return start
+
+    def _called(self, entry: dict[str, Any], sources: list[Any]) -> Any:
+        arrays: list[np.ndarray] = []
+        if entry.get("class") == TAKE:
+            indices = [int(index) for index in entry["indices"]]
+            result = keras.ops.take(*sources, indices, axis=int(entry["axis"]))
+        else:
+            layer, arrays = self._layer(entry)
+            several = entry.get("class") in MERGING or len(sources) > 1
+            given = sources if several else sources[0]
+            training = {"training": bool(entry["training"])} if "training" in entry else {}
+            result = layer(given, **training)
+            _set_layer_weights(layer, arrays, entry)
+        self._count(result, sources, arrays, entry)
+        return result
+
+    def _layer(self, entry: dict[str, Any]) -> tuple[Any, list[np.ndarray]]:
         if "model" in entry:
-            check_weights(entry["model"], arrays)
-        elif "weights" in entry:
-            finite_weights(entry, arrays)
+            return self.model(entry["model"]), []
+        arrays = finite_weights(entry, self._arrays)
+        settings = entry["settings"] | {"name": entry["name"]}
+        return new_layer(entry["class"], settings, [array.shape for array in arrays]), arrays
+
+    def _count(self, output: Any, sources: list[Any], arrays: Arrays, entry: dict) -> None:
+        if self._limits is not None and "model" not in entry:
+            shapes = [source.shape[1:] for source in sources]
+            self._limits.count(entry, output.shape[1:], shapes, arrays)
 
 
-def checked_settings(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a layer, within their limits.
+def _set_layer_weights(layer: Any, arrays: list[np.ndarray], entry: dict[str, Any]) -> None:
+    if "model" in entry:
+        return
+    layer.set_weights(arrays)
+    # The config of the layer must not name a class of skfer.
+    for name in [name for name in vars(layer) if name.endswith("_initializer")]:
+        setattr(layer, name, keras.initializers.Zeros())
 
-    Raises
-    ------
-    ValueError
-        If class or settings are not known, or a setting exceeds its limit.
-    """
-    known(kind, LAYERS, "class")
-    checked: dict[str, Any] = {}
-    for name, value in settings.items():
+
+def _sides(shape: list[Any]) -> list[int | None]:
+    sides = [None if side is None else int(side) for side in shape]
+    if not all(side is None or 0 < side <= MAX_LAYER_VALUES for side in sides):
+        raise ValueError(f"its input has the shape {sides}")
+    return sides
+
+
+def layer_settings(config: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return the settings of a layer as plain data, from the config that Keras writes."""
+    defaults = inspect.signature(_class(kind).__init__).parameters
+    settings: dict[str, Any] = {}
+    for name, value in config.items():
         ending = next((end for end in CLASSES if name.endswith(end)), None)
         if name == "dtype":
-            checked[name] = known(value, DTYPES, name)
-        elif ending:
-            inner = known(value["class"], CLASSES[ending], name)
-            checked[name] = {"class": inner, "settings": plain(value["settings"], name)}
+            settings[name] = check_known(_dtype_name(value), DTYPES, "dtype")
+        elif ending and value is not None:
+            inner = value["config"] if isinstance(value, dict) else {}
+            check_known(value.get("class_name"), CLASSES[ending], name)
+            settings[name] = {"class": value["class_name"], "settings": plain_value(inner, name)}
         elif name in SETTINGS:
-            checked[name] = _within_limits(plain(value, name), name)
-        else:
-            raise ValueError(f"a layer {kind!r} with a setting {name!r} is not known")
-    if kind == "Normalization" and checked.get("axis") not in (-1, 3, [-1], [3]):
-        raise ValueError(f"a Normalization over the axis {checked.get('axis')!r} is not known")
-    return checked
+            settings[name] = plain_value(value, name)
+        elif not ending and not name.endswith(IGNORED):
+            # A setting of a newer Keras is ignored if it has its default.
+            default = defaults[name].default if name in defaults else None
+            if value != default and value not in (None, False, {}):
+                raise ValueError(f"its setting {name}={value!r} is not known to skfer's files")
+    return settings
 
 
-def _within_limits(value: Any, name: str) -> Any:
-    """Return the value if the numbers in it are within the limits of that setting."""
-    limit = _LIMITS.get(name, _MAX_NUMBER)
-    numbers = value if isinstance(value, list) else [value]
-    for number in numbers:
-        if isinstance(number, list):
-            _within_limits(number, name)
-        elif isinstance(number, int | float) and not abs(number) <= limit:
-            raise ValueError(f"its setting {name}={number!r} is beyond the limit of {limit:g}")
-    return value
+def new_layer(kind: str, settings: dict[str, Any], shapes: list[tuple[int, ...]]) -> keras.Layer:
+    """Build a layer from settings of `layer_settings`, with weights of these shapes only."""
+    parameters = checked_settings(kind, settings)
+    for name, value in parameters.items():
+        ending = next((end for end in CLASSES if name.endswith(end)), None)
+        if ending:
+            parameters[name] = getattr(_MODULES[ending], value["class"])(**value["settings"])
+    expected = _LimitedZeros(shapes)
+    for weight in INITIALIZED.get(kind, ()):
+        parameters[f"{weight}_initializer"] = expected
+    return _class(kind)(**parameters)
 
 
-def known(value: Any, values: set[str], what: str) -> Any:
-    """Return a word if it is one of the values."""
-    if not isinstance(value, str) or value not in values:
-        raise ValueError(f"{what}={value!r} is none of {', '.join(sorted(values))}")
-    return value
+class _LimitedZeros(keras.initializers.Initializer):
+    """Zeros of the given shapes, each as often as it is given; others are an error."""
+
+    def __init__(self, shapes: list[tuple[int, ...]]):
+        self._left = Counter(shapes)
+
+    def __call__(self, shape: Any, dtype: Any = None, **options: Any) -> Any:
+        shape = tuple(map(int, shape))
+        if not self._left[shape]:
+            raise ValueError(f"a layer wants weights of shape {shape}, which are not in the file")
+        self._left[shape] -= 1
+        return keras.ops.zeros(shape, dtype or "float32")
+
+    def clone(self) -> _LimitedZeros:
+        """Return the object itself: layers copy initialisers, and weights are counted once."""
+        return self
 
 
-def plain(value: Any, name: str) -> Any:
-    """Return a value if it is made of numbers, words and lists."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, PLAIN_VALUES):
-        return value
-    if isinstance(value, list | tuple):
-        return [plain(item, name) for item in value]
-    if isinstance(value, dict) and "class_name" not in value:
-        return {str(key): plain(item, name) for key, item in value.items()}
-    raise ValueError(f"its setting {name}={value!r} is not plain data")
+def _class(kind: str) -> Any:
+    if kind in OF_APPLICATIONS:
+        return getattr(importlib.import_module(OF_APPLICATIONS[kind]), kind)
+    return getattr(keras.layers, kind)
 
 
-def pair(value: Any) -> list[int]:
-    """Return a setting for both sides as a list."""
-    return [value, value] if isinstance(value, int) else list(value)
-
-
-def _size(sides: Sequence[int | None]) -> int:
-    return math.prod(side or 1 for side in sides)
+def _dtype_name(value: Any) -> Any:
+    return value["config"].get("name") if isinstance(value, dict) else value

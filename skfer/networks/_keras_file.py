@@ -17,8 +17,8 @@ from keras.src.backend.common import global_state
 
 from skfer._storage import READ_ERRORS
 from skfer._utils import page
+from skfer.networks._allowed_layers import MAX_LAYERS
 from skfer.networks._copies import copy_network, has_strided_pointwise
-from skfer.networks._description import MAX_LAYERS
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._registry import is_model_file
 

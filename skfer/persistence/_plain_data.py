@@ -20,7 +20,7 @@ from skfer._inference._onnx_graph import UnsupportedLayerError, build_onnx_model
 from skfer._utils import page, printable, shorten
 from skfer.estimators._base import is_keras_model
 from skfer.networks import list_networks
-from skfer.networks._description import NetworkLimits, check_weights, count_layers, with_indices
+from skfer.networks._allowed_layers import NetworkLimits, check_weights, count_layers, with_indices
 from skfer.networks._keras_settings import standard_keras
 from skfer.networks._registry import is_model_file
 from skfer.persistence._allowed_classes import (
@@ -165,7 +165,7 @@ class Writer:
         if isinstance(network, OnnxNetwork):
             description, arrays = network.read()
             return with_indices(description, lambda index: self._add(arrays[index]))
-        from skfer.networks._described import describe
+        from skfer.networks._description import describe
 
         try:
             return describe(network, self._add)
@@ -255,7 +255,7 @@ class Reader:
     @standard_keras()
     def _set_keras_network(self, estimator: Any, description: dict[str, Any]) -> None:
         """Set a network that can't be exported to ONNX."""
-        from skfer.networks._described import build_within_limits, set_weights
+        from skfer.networks._description import build_within_limits, set_weights
 
         _training.prepare_tensorflow()
         network = _known_network(estimator, description)
@@ -298,7 +298,7 @@ class Reader:
 
     @standard_keras()
     def _model(self, description: dict[str, Any]) -> Any:
-        from skfer.networks._described import build_within_limits
+        from skfer.networks._description import build_within_limits
 
         self._count_layers(description)
         _training.prepare_tensorflow()

@@ -6,8 +6,8 @@ from skfer._inference import OnnxBackend, OnnxNetwork
 from skfer._inference._keras import export_network, prediction_function
 from skfer._inference._onnx_graph import UnsupportedLayerError, build_onnx_model, read_onnx_model
 from skfer.networks import build_network, list_networks
-from skfer.networks._described import build_described, describe_network
-from skfer.networks._description import NetworkLimits
+from skfer.networks._allowed_layers import NetworkLimits
+from skfer.networks._description import build_described, describe_network
 from skfer.networks._layers import all_layers
 
 SMALL = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn", "small_cnn"]
