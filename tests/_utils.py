@@ -68,6 +68,19 @@ def tiny_network(input_shape, n_outputs):
     )
 
 
+def untrained_classifier(network, image_shape, classes):
+    """A classifier in the state at the start of a fit on uint8 images."""
+    import numpy as np
+
+    from skfer import FacialExpressionClassifier
+
+    classifier = FacialExpressionClassifier(network, random_state=0)
+    classifier.classes_ = np.array(classes)
+    classifier._seed = 0
+    classifier._build(np.zeros((1, *image_shape), np.uint8), len(classes))
+    return classifier
+
+
 def wide_network(input_shape, n_outputs):
     """A network with one wide layer: large files, but fast to build."""
     import keras

@@ -93,7 +93,8 @@ def make_classifier(record: WeightsRecord, arrays: list[np.ndarray]) -> FacialEx
     """Build a fitted classifier from the weights of one head."""
     classifier = FacialExpressionClassifier(record.network, **record.parameters)
     classifier.classes_ = np.array(record.classes)
-    classifier._build_untrained(record.image_shape, len(record.classes))
+    classifier._seed = 0
+    classifier._build(np.zeros((1, *record.image_shape), np.uint8), len(record.classes))
     classifier.network_.set_weights(arrays)
     return classifier
 

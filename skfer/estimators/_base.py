@@ -332,11 +332,6 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
                     load_weights_into(body, self.weights, getattr(self, "classes_", None))
             self._use_body(body, n_outputs)
 
-    def _build_untrained(self, image_shape: tuple[int, ...], n_outputs: int) -> None:
-        """Set the fitted state to that at the start of a fit on uint8 images."""
-        self._seed = self._fixed_seed()
-        self._build(np.zeros((1, *image_shape), np.uint8), n_outputs)
-
     @standard_keras()
     def _build_from_model(self, n_outputs: int) -> None:
         """Set the fitted state to that of a Keras model, for images of the size it takes."""

@@ -148,7 +148,8 @@ def _more_models(folder):
 
     named = skfer.FacialExpressionClassifier("mini_xception", random_state=0)
     named.classes_ = np.array(["happy", "sad"])
-    named._build_untrained((32, 32, 1), 2)
+    named._seed = 0
+    named._build(np.zeros((1, 32, 32, 1), np.uint8), 2)
     images = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
     for backend in ("keras", "onnx", "auto"):  # the start of TensorFlow does not count for a case
         named.set_params(backend=backend).predict_proba(images)

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from _utils import small_network
+from _utils import small_network, untrained_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -182,9 +182,7 @@ def test_backends_changed_weights_and_threads(fitted, faces):
 @pytest.mark.slow
 def test_other_networks(tmp_path, faces):
     images = make_faces(4, classes=["happy", "sad"], size=32, random_state=0).images
-    classifier = skfer.FacialExpressionClassifier("mini_xception", random_state=0)
-    classifier.classes_ = np.array(["happy", "sad"])
-    classifier._build_untrained((32, 32, 1), 2)
+    classifier = untrained_classifier("mini_xception", (32, 32, 1), ["happy", "sad"])
     for function in (saliency, grad_cam):
         maps = function(classifier, images, target="sad").maps
         assert maps.shape == (4, 32, 32)
@@ -216,9 +214,7 @@ def test_other_networks(tmp_path, faces):
 @pytest.mark.parametrize("name", list_networks())
 def test_all_networks(name):
     images = make_faces(2, classes=["happy", "sad"], size=80, color=True, random_state=0).images
-    classifier = skfer.FacialExpressionClassifier(name, random_state=0)
-    classifier.classes_ = np.array(["happy", "sad"])
-    classifier._build_untrained((80, 80, 3), 2)
+    classifier = untrained_classifier(name, (80, 80, 3), ["happy", "sad"])
     assert saliency(classifier, images).maps.any()
     maps = [grad_cam(classifier, images, target=target).maps for target in ("sad", "happy")]
     assert any(map(np.any, maps))

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from _utils import untrained_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
@@ -30,9 +31,7 @@ print("MB", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 @pytest.fixture(scope="module")
 def known(unpacked, tmp_path_factory):
-    classifier = skfer.FacialExpressionClassifier("mini_xception", random_state=0)
-    classifier.classes_ = np.array(["happy", "sad", "surprise"])
-    classifier._build_untrained((24, 24, 1), 3)
+    classifier = untrained_classifier("mini_xception", (24, 24, 1), ["happy", "sad", "surprise"])
     return unpacked(skfer.save(classifier, tmp_path_factory.mktemp("known") / "known.skfer"))
 
 

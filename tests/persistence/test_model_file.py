@@ -6,7 +6,14 @@ import joblib
 import keras
 import numpy as np
 import pytest
-from _utils import MODELS, is_too_new, read_record, small_network, tiny_network
+from _utils import (
+    MODELS,
+    is_too_new,
+    read_record,
+    small_network,
+    tiny_network,
+    untrained_classifier,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -144,9 +151,7 @@ def test_networks(faces, tmp_path):
     outputs, expected = (one.predict_proba(faces.images[:4]) for one in (loaded, example))
     np.testing.assert_array_equal(outputs, expected)
     for name in ["cnn4", "mini_resnet", "mini_xception"]:
-        classifier = skfer.FacialExpressionClassifier(name, random_state=0)
-        classifier.classes_ = np.array(["happy", "sad"])
-        classifier._build_untrained((16, 16, 1), 2)
+        classifier = untrained_classifier(name, (16, 16, 1), ["happy", "sad"])
         loaded = skfer.load(skfer.save(classifier, tmp_path / f"{name}.skfer"))
         images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1), dtype=np.uint8)
         np.testing.assert_array_equal(
