@@ -328,7 +328,8 @@ def delay_faces(
         waiting.append(frame)
         while waiting and (
             all(face.face_id is not None for face, _ in waiting[0][2])
-            or frame[1] - waiting[0][1] > follower.min_duration
+            # Frames after the last one searched do not decide.
+            or (follower.last or 0.0) - waiting[0][1] > follower.min_duration
         ):
             yield release()
         if len(waiting) * n_bytes(frame[0]) > _WAITING_BYTES:

@@ -117,6 +117,19 @@ def test_short_tracks_in_a_video():
     assert ids == [[1]] * 6 + [[]] + [[1]] * 5
 
 
+def test_first_frames_if_every_third_is_searched():
+    follower = FaceFollower(decide, min_duration=0.4)
+
+    def frames():
+        for index in range(30):
+            if index % 3 == 0:
+                tracked = follower.track(reading((10, 0.9)), index / 25)
+            yield index, index / 25, tracked
+
+    ids = [[face.face_id for face in faces] for _, faces in delay_faces(follower, frames())]
+    assert ids == [[1]] * 30
+
+
 def test_short_videos_and_rare_frames():
     frames = [reading((10, 0.9))] * 2
     assert [len(faces) for _, faces in delay_faces(*track_video(*frames))] == [1, 1]
