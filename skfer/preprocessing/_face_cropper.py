@@ -345,7 +345,7 @@ class FaceFinder:
         With boxes of faces in the frame before, the whole image is searched only if no face is
         found near them, or if the detector has no `detect_near`.
         """
-        if self._is_whole(image):
+        if self.is_whole(image):
             height, width = image.shape[:2]
             return Detections(np.array([[0, 0, width, height]]), np.ones(1))
         image = to_eight_bits(image)
@@ -362,7 +362,7 @@ class FaceFinder:
 
     def crop(self, image: np.ndarray, faces: Detections, index: int) -> np.ndarray:
         """Crop one face; by its box if its landmarks can't be used."""
-        if self._is_whole(image):
+        if self.is_whole(image):
             return image.copy()
         if self.align:
             if faces.landmarks is None:
@@ -376,7 +376,7 @@ class FaceFinder:
         """Crop all faces, in their order."""
         return [self.crop(image, faces, index) for index in range(len(faces))]
 
-    def _is_whole(self, image: np.ndarray) -> bool:
+    def is_whole(self, image: np.ndarray) -> bool:
         """Return whether the whole image is taken as a cropped face."""
         sides = image.shape[:2]
         return min(sides) >= _MIN_WHOLE and max(sides) < self.whole_below

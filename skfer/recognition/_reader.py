@@ -295,7 +295,7 @@ class FaceReader:
             self._process = os.getpid()
 
         def detect(index: int) -> _ImageFaces:
-            name = image_name(images, index)
+            name = image_name(images, index) if near is None else "the frame"
             if cancelled.is_set():
                 return _ImageFaces(name)
             try:
@@ -346,6 +346,8 @@ class FaceReader:
             return finder.find(image, near)
         left, top, right, bottom = area
         near = [(x - left, y - top, width, height) for x, y, width, height in near]
+        if not finder.is_whole(image):
+            finder = dataclasses.replace(finder, whole_below=0)  # a small region is not a face
         faces = finder.find(np.ascontiguousarray(image[top:bottom, left:right]), near)
         landmarks = (
             None if faces.landmarks is None else faces.landmarks + np.array([left, top], np.float32)

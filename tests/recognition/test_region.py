@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from _videos import BrightSquares, picture, write_clip
 
-from skfer import recognize
+from skfer import load_pretrained, recognize
 from skfer.recognition import FaceReader
 from skfer.video import follow_faces, recognize_video
 
@@ -55,6 +55,12 @@ def test_fractions_and_landmarks(fitted_pipeline):
     )
 
 
+def test_regions_smaller_than_whole_below():
+    model = load_pretrained("fer2013")  # takes images below 64 pixels as faces
+    assert boxes(model, (0, 60, 50, 96)) == [[]]
+    assert boxes(model, (5, 25, 50, 70)) == [[[10, 30, 32, 32]]]
+
+
 def test_regions_of_photos_and_videos(fitted_pipeline, tmp_path):
     with pytest.raises(ValueError, match=r"\(0, 0, 200, 90\) extends beyond X\[0\].*160 x 96"):
         boxes(fitted_pipeline, (0, 0, 200, 90))
@@ -70,6 +76,8 @@ def test_regions_of_photos_and_videos(fitted_pipeline, tmp_path):
     clip = write_clip(tmp_path / "two.mp4", [TWO] * 3)
     report = recognize_video(clip, fitted_pipeline, detector=detector, region=region)
     assert report.faces["x"].tolist() == [120] * 3
+    with pytest.raises(ValueError, match="extends beyond the frame.*160 x 96"):
+        recognize_video(clip, fitted_pipeline, detector=detector, region=(0, 0, 200, 90))
     frames = follow_faces(clip, fitted_pipeline, detector=detector, region=region)
     assert [face.box[0] for frame in frames for face in frame.faces] == [120] * 3
     reader = FaceReader(fitted_pipeline, detector=BrightSquares())
