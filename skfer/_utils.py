@@ -102,7 +102,7 @@ def link_refusal(link: Path, root: Path) -> ValueError:
     """Return the error for a link that is not followed."""
     return ValueError(
         f"{str(link)!r} is a link to {str(real_path(link))!r}. Links to folders and out of "
-        f"{str(root)!r} are not followed."
+        f"{str(root)!r} are not followed. Copy the files into the folder, or list their paths."
     )
 
 

@@ -86,6 +86,12 @@ class Examples(NamedTuple):
             counts = np.unique(self.codes, return_counts=True)[1]
             enough = counts.min() >= 2 and n_validation >= len(counts)
             needs = f"{len(counts)} classes, the smallest of {counts.min()}"
+        if self.codes is not None and counts.min() == 1:
+            raise ValueError(
+                f"A class has 1 image, so that it can't be in the training and in the validation "
+                f"part (validation_fraction={fraction:g}). Add images, leave the class out, or use "
+                "X_val and y_val."
+            )
         if not enough:
             raise ValueError(
                 f"validation_fraction={fraction:g} of {n_images} images is too little for "

@@ -77,6 +77,8 @@ def test_invalid_labels(classifier, faces):
         classifier.fit(X, y, y_val=y)
     with pytest.raises(ValueError, match=r"validation_fraction=0\.01 of 20 images is too little"):
         classifier.set_params(validation_fraction=0.01).fit(X, y)
+    with pytest.raises(ValueError, match="A class has 1 image"):
+        classifier.set_params(validation_fraction=0.2).fit(X, [*y[:-1], "fear"])
     with pytest.raises(NotFittedError, match="not fitted yet"):
         classifier.predict(X)
 
