@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 
 import tensorflow as tf
 
@@ -55,7 +56,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name, limit in _LIMITS.items():
             value = getattr(self, name)
-            if not 0 <= value <= limit:
+            if not isinstance(value, Real) or not 0 <= float(value) <= limit:
                 raise ValueError(f"augment: {name!r} must be from 0 to {limit:g}; got {value!r}.")
 
     @classmethod

@@ -206,7 +206,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self._checkpoint = checkpoint
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        # Here: the other callbacks reset their state in their own on_train_begin.
+        # The other callbacks reset their state in their on_train_begin, which was called before.
         if self._checkpoint is None:
             return
         states = self._checkpoint.progress.callbacks

@@ -134,8 +134,8 @@ class ImageResizer(_BaseResizer):
     equalize : {"none", "histogram", "clahe"} or None, default="none"
         Equalise the gray values of each image: by its whole histogram, or by tiles with limited
         contrast (CLAHE). Colour images are equalised in luminance. Float images are converted to
-        256 levels and back. The result equals that of uint8 images on the scales 0 to 1, -1 to 1
-        and 0 to 255; other float images are stretched from their minimum and maximum.
+        256 levels and back, from the scales 0 to 1, -1 to 1 and 0 to 255; other float images are
+        stretched from their minimum and maximum.
     n_jobs : int or None, default=None
         Number of threads that read and resize. None means 1, -1 one for each core.
 

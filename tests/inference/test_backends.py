@@ -142,6 +142,7 @@ def test_weight_monitor():
 @pytest.mark.slow
 def test_features_of_onnx_and_int8(fitted, faces):
     embedder = ExpressionEmbedder(FrozenEstimator(fitted)).fit(faces.images)
+    fitted.set_params(backend="keras")
     expected = embedder.transform(faces.images)
     fitted.set_params(backend="onnx")
     by_onnx = embedder.transform(faces.images)

@@ -131,6 +131,7 @@ def test_mixup():
         ({"zoom": 1.5}, "'zoom' must be from 0 to 0.9"),
         ({"mixup": -1}, "'mixup' must be from 0 to 10"),
         ({"rotation": -3}, "'rotation' must be from 0 to 180"),
+        ({"rotation": "10"}, "'rotation' must be from 0 to 180; got '10'"),
     ],
 )
 def test_invalid_augmentation(augment, message):
