@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,10 +84,6 @@ class PixelRange:
             return images
         width = np.float32(self.high - self.low)
         return images * (width / np.float32(255)) + np.float32(self.low)
-
-    def scaled_blocks(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the images part by part, converted as by `scaled`."""
-        return map(self.scaled, iter_blocks(images))
 
     def check(self, images: np.ndarray) -> None:
         """Raise `ValueError` if a float image is on another scale.

@@ -21,6 +21,7 @@ from skfer.networks._allowed_layers import (
     MODELS,
     TAKE,
     NetworkLimits,
+    check_n_layers,
     checked_settings,
     pair,
 )
@@ -104,7 +105,7 @@ def build_onnx_model(
     if limits is not None:
         limits.count_input(shape)
         for description, _ in networks.values():
-            limits.count_layers(description)
+            check_n_layers(description)
     builder = _GraphBuilder(half_precision, limits)
     outputs, metadata = [], {}
     for name, (description, arrays) in networks.items():

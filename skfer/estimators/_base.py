@@ -25,6 +25,7 @@ from skfer._base import ImageEstimator
 from skfer._images._dense import dense_images
 from skfer._images._pixel_range import PixelRange
 from skfer._inference import BACKENDS, VIEWS, Backend, OnnxBackend, OnnxNetwork
+from skfer._storage import iter_blocks
 from skfer._utils import page, tensorflow_is_usable
 from skfer.estimators._sklearn_callbacks import CallbackSupportMixin, FitTask, begin_fit
 from skfer.networks._keras_settings import standard_keras
@@ -224,9 +225,9 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
             else:
                 phases = _training.plan_phases(settings, len(examples.images))
                 checkpoint_file = self._checkpoint_file(examples, validation)
-            examples = self._on_scale(examples).without_zero_weights()
+            examples = self._scaled_examples(examples).without_zero_weights()
             if validation is not None:
-                validation = self._on_scale(validation)
+                validation = self._scaled_examples(validation)
             elif not partial:
                 examples, validation = self._hold_out(examples)
             examples = self._normalized(examples, partial=partial)
@@ -302,7 +303,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         examples = examples._replace(weights=own * class_weights).without_zero_weights()
         return examples if partial else examples.normalized(self._epoch_rows(examples))
 
-    def _on_scale(self, examples: Examples) -> Examples:
+    def _scaled_examples(self, examples: Examples) -> Examples:
         """Return examples whose images have the fitted shape and scale."""
         self._check_shape(examples.images)
         return examples._replace(images=self.pixel_range_.convert(examples.images))
@@ -497,7 +498,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
 
     def _run(self, backend: Backend, images: np.ndarray) -> np.ndarray:
         """Return the outputs for images, which are scaled part by part."""
-        outputs = [backend(part) for part in self.pixel_range_.scaled_blocks(images)]
+        outputs = [backend(self.pixel_range_.scaled(part)) for part in iter_blocks(images)]
         joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         finite = np.isfinite(joined).all(axis=1)
         if not finite.all():
@@ -514,7 +515,7 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
         self.pixel_range_.check(images)
         return images
 
-    def _on_fitted_scale(self, X: Any) -> np.ndarray:
+    def _scaled_images(self, X: Any) -> np.ndarray:
         """Return the images as one array, on the scale of those of the fit."""
         return self.pixel_range_.scaled(self._checked_images(X))
 

@@ -195,7 +195,7 @@ def saliency(
     proba = prepared.predict_proba()
     indices = prepared.class_indices(target, proba)
     gradient = _cached_function(classifier, "saliency", _pixel_gradient)
-    pixels = classifier._on_fitted_scale(prepared.images)
+    pixels = classifier._scaled_images(prepared.images)
     if smooth:
         deviation = noise * (classifier.pixel_range_.high - classifier.pixel_range_.low)
         rng = np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
@@ -270,7 +270,7 @@ def grad_cam(estimator: Any, X: Any, *, target: Any = None, layer: str | None = 
         ("grad_cam", feature_layer),
         lambda network: _class_activation(network, feature_layer),
     )
-    maps = activation(classifier._on_fitted_scale(prepared.images), indices)
+    maps = activation(classifier._scaled_images(prepared.images), indices)
     return prepared.result(maps, indices, proba)
 
 

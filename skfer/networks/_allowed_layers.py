@@ -86,11 +86,6 @@ class NetworkLimits:
         self._n_values = 0
         self._multiply_adds = 0
 
-    def count_layers(self, description: dict[str, Any]) -> None:
-        """Check the number of layers of a network, and the depth of models inside models."""
-        if (n_layers := count_layers(description)) > MAX_LAYERS:
-            raise ValueError(f"it has {n_layers:,} layers; the limit is {MAX_LAYERS:,}")
-
     def count_input(self, shape: Sequence[int | None]) -> None:
         """Add the images of a network to the totals."""
         self.count({"name": "input"}, shape, [shape], [])
@@ -134,6 +129,12 @@ class NetworkLimits:
                     f"its layer {entry['name']!r} exceeds the limit of {limit:,} {unit} for one "
                     "image"
                 )
+
+
+def check_n_layers(description: dict[str, Any]) -> None:
+    """Raise an error if a network has too many layers, or too deep models inside models."""
+    if (n_layers := count_layers(description)) > MAX_LAYERS:
+        raise ValueError(f"it has {n_layers:,} layers; the limit is {MAX_LAYERS:,}")
 
 
 def count_layers(description: dict[str, Any], depth: int = 0) -> int:

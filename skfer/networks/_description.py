@@ -25,6 +25,7 @@ from skfer.networks._allowed_layers import (
     TAKE,
     NetworkLimits,
     check_known,
+    check_n_layers,
     checked_settings,
     finite_weights,
     plain_value,
@@ -197,9 +198,8 @@ def build_within_limits(description: dict[str, Any], arrays: Arrays) -> keras.Mo
     multiply-adds is limited.
     """
     try:
-        limits = NetworkLimits()
-        limits.count_layers(description)
-        return _Builder(arrays, limits).model(description)
+        check_n_layers(description)
+        return _Builder(arrays, NetworkLimits()).model(description)
     except Exception as error:  # Keras and TensorFlow raise many types
         raise ValueError(f"its network can't be built: {error}") from error
 
