@@ -285,17 +285,20 @@ def _search(
 def _remove_overlaps(boxes: np.ndarray, scores: np.ndarray) -> list[int]:
     """Return the indices of the best of faces that contain the centre of each other."""
     kept: list[int] = []
-    for face in np.argsort(-scores, kind="stable").tolist():
-        if not any(_contains_center(boxes[[face, other]]) for other in kept):
-            kept.append(face)
+    others = np.argsort(-scores, kind="stable")
+    while len(others):
+        best, others = others[0], others[1:]
+        kept.append(int(best))
+        others = others[~_contains_center(boxes[best], boxes[others])]
     return kept
 
 
-def _contains_center(pair: np.ndarray) -> bool:
-    """Return whether the larger of two boxes contains the centre of the smaller."""
-    small, large = pair[np.argsort(pair[:, 2], kind="stable")]
-    from_corner = small[:2] + small[2:] / 2 - large[:2]
-    return bool(((from_corner > 0) & (from_corner < large[2:])).all())
+def _contains_center(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return for each other box whether the larger of the two contains the smaller's centre."""
+    is_smaller = others[:, 2:3] <= box[2]
+    small, large = np.where(is_smaller, others, box), np.where(is_smaller, box, others)
+    from_corner = small[:, :2] + small[:, 2:] / 2 - large[:, :2]
+    return ((from_corner > 0) & (from_corner < large[:, 2:])).all(axis=1)
 
 
 def _cascade() -> cv2.CascadeClassifier:

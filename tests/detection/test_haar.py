@@ -1,5 +1,6 @@
 import math
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 from sklearn.base import clone
 
 from skfer.detection import HaarDetector
+from skfer.detection._haar import _remove_overlaps
 
 
 @pytest.fixture
@@ -109,3 +111,18 @@ def test_small_images_threads_and_pickles(two_faces):
         assert len(faces) == 0
         assert faces.boxes.shape == (0, 4)
         assert faces.scores.shape == (0,)
+
+
+def test_overlaps():
+    # In order of score: a face, one inside it, one around it, and one whose centre is outside.
+    boxes = np.array([[10, 10, 40, 40], [20, 20, 10, 10], [0, 0, 80, 80], [45, 10, 40, 40.0]])
+    scores = np.array([4.0, 3.0, 2.0, 1.0])
+    assert _remove_overlaps(boxes, scores) == [0, 3]
+    assert _remove_overlaps(boxes[::-1], scores[::-1]) == [3, 0]
+    assert _remove_overlaps(boxes[:0], scores[:0]) == []
+    # A group photo or a mosaic: the time must not grow with the square of the number of faces.
+    corners = 40.0 * np.stack(np.meshgrid(np.arange(50), np.arange(50)), axis=-1).reshape(-1, 2)
+    many = np.hstack([corners, np.full((2500, 2), 32.0)])
+    start = time.process_time()
+    assert sorted(_remove_overlaps(many, np.arange(2500.0))) == list(range(2500))
+    assert time.process_time() - start < 5
