@@ -32,6 +32,10 @@ _EXAMPLES = {
 }
 
 
+# Number of a frame that fits into 64 bits.
+_FRAME = re.compile(r"\d{1,18}")
+
+
 class ClipNames(NamedTuple):
     """Subject, clip and frame of each file.
 
@@ -128,7 +132,7 @@ def parts_of_name(path: str | os.PathLike, expression: re.Pattern) -> dict[str, 
     found = expression.match(Path(path).name)
     parts = {} if found is None else found.groupdict()
     fits = parts and all(parts.get(group, "x") for group in ("subject", "label"))
-    fits = fits and (parts.get("frame") or "0").isdecimal()
+    fits = fits and _FRAME.fullmatch(parts.get("frame") or "0")
     return {group: text or "" for group, text in parts.items()} if fits else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, PredefinedSplit, check_cv
-from sklearn.utils import Bunch, column_or_1d
+from sklearn.utils import Bunch, check_array, column_or_1d
 from sklearn.utils.validation import _num_samples
 
 from skfer._base import is_table
@@ -172,10 +172,10 @@ def _keys(X: Any) -> list[set[bytes]]:
     """Return the keys of each image, or of each row of a table."""
     if not is_table(X):
         return [{key} for key in content_keys(image_sequence(X))]
-    rows = np.asarray(X)
-    keys = [{hashlib.blake2b(row.tobytes(), digest_size=16).digest()} for row in rows]
+    rows = check_array(X, ensure_all_finite=False)
+    keys = [{_row_key(row)} for row in rows]
     side = math.isqrt(rows.shape[1])
-    if side * side == rows.shape[1] and side >= SMALLEST_SQUARE and rows.dtype.kind in "biuf":
+    if side * side == rows.shape[1] and side >= SMALLEST_SQUARE:
         # Flat images have many gray levels; features on another scale have few.
         squares = rows.reshape(-1, side, side)
         squares = squares if rows.dtype == np.uint8 else squares.astype(np.float32)
@@ -185,6 +185,11 @@ def _keys(X: Any) -> list[set[bytes]]:
             if len(np.unique(gray)) >= _MIN_GRAY_LEVELS:
                 row_keys.add(content_key(gray, scale))
     return keys
+
+
+def _row_key(row: np.ndarray) -> bytes:
+    """Return the key of a row of numbers; the dtype and the sign of a zero make no difference."""
+    return hashlib.blake2b((row.astype(np.float64) + 0.0).tobytes(), digest_size=16).digest()
 
 
 def fer2013_split(faces: Bunch) -> PredefinedSplit:

@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.dummy import DummyClassifier
@@ -72,6 +73,7 @@ def test_subjects_and_clips(folder):
     for paths, pattern, message in [
         (["S010_004_00000017.png", "a.png"], "ck+", r"paths\[1\] \('a.png'\) does not fit"),
         (["anna-x.jpg"], r"(?P<subject>[a-z]+)-(?P<frame>\w+)", "'anna-x.jpg'.* does not fit"),
+        ([f"S010_004_{2**63}.png"], "ck+", "does not fit"),
         (["a.png"], "(?P<person>.)", "a group called subject"),
         (["a.png"], "(", "is not a regular expression"),
         (["a.png"], "ck", "a group called subject"),
@@ -143,6 +145,16 @@ def test_held_out_representations(faces, test_set):
     sparse = np.zeros((40, 1024))
     sparse[np.arange(40), np.arange(40)] = 1e-3
     assert HeldOutGuard(sparse[30:]).held_out(sparse).sum() == 10
+    counts = np.array([[2, 1], [2, 3], [0, 5]])
+    for held_out, data in [
+        (counts[2:], counts.astype(np.float32)),
+        (counts[2:].astype(float), counts.tolist()),
+        (np.array([[0, "5"]], dtype=object), np.array(counts, dtype=object)),
+        ([[-0.0, 5.0]], pd.DataFrame({"a": counts[:, 0], "b": counts[:, 1] / 1})),
+    ]:
+        assert HeldOutGuard(held_out).held_out(data).tolist() == [False, False, True]
+    with pytest.raises(ValueError, match="could not convert"):
+        HeldOutGuard(np.array([["a", 1]], dtype=object))
     X, n = faces.images, len(faces.images)
     guard = HeldOutGuard(test_set)
     unit = X / 255
