@@ -62,7 +62,7 @@ def cross_dataset_matrix(
         images, left_out : int
             Number of images scored, and of images whose label is unknown to the estimator.
         groups : int
-            Number of groups in the bootstrap; 0 if it draws images.
+            Number of groups in the bootstrap; 0 if it draws images, also of a single group.
         answers_outside : float
             Share of images whose unrestricted prediction is not a label of the data set.
         n_labels, labels : int and str
@@ -139,7 +139,7 @@ def cross_dataset_matrix(
                     "high": metric_high,
                     "images": len(known),
                     "left_out": len(labels) - len(known),
-                    "groups": 0 if groups is None else len(counts),
+                    "groups": len(counts) if len(counts) > 1 else 0,
                     "answers_outside": float((free == len(shared)).mean()),
                     "n_labels": len(shared),
                     "labels": ", ".join(shared),

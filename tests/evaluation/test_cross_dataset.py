@@ -142,6 +142,8 @@ def test_bootstrap_of_groups(samples):
     assert (narrow["groups"], wide["groups"]) == (0, 10)
     assert narrow["value"] == wide["value"]
     assert wide["high"] - wide["low"] > 2.5 * (narrow["high"] - narrow["low"])
+    one_person = cross_dataset_matrix({"c": classifier}, {"d": (X, y, ["S0"] * len(y))})
+    pd.testing.assert_frame_equal(one_person, by_image)
     classifier, X, y = samples
     tables = [
         cross_dataset_matrix({"c": classifier}, {"d": (X, y)}, n_bootstrap=20, random_state=seed)
