@@ -122,8 +122,9 @@ def decode_label(
         return canonical_label(text) if normalize else text
     if (code := _code_text(text)) in codes:
         return codes[code]
-    if (name := canonical_label(text)) in codes.values():
-        return name
+    for name in (text, canonical_label(text)):
+        if name in codes.values():
+            return name
     known = ", ".join(f"{code} {label}" for code, label in codes.items() if label is not None)
     raise ValueError(f"the label is {shorten(value)}; the codes are {known}")
 

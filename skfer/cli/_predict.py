@@ -149,7 +149,7 @@ def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
     paths: list[str] = []
     for photo in photos:
         if os.path.isdir(photo):
-            images = image_files(Path(photo), recursive=recursive)
+            images = image_files(photo, recursive=recursive)
             _report_left_out(Path(photo), recursive, len(images))
             paths += map(str, images)
         else:

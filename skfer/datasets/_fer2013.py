@@ -150,21 +150,22 @@ def _as_bunch(
     target_names = np.array(FER2013_CLASSES)
     if return_X_y:
         return content.images, target_names[target]
-    return Bunch(
-        images=content.images,
-        labels=target_names[target],
-        target=target,
-        target_names=target_names,
+    attributes = {
+        "images": content.images,
+        "labels": target_names[target],
+        "target": target,
+        "target_names": target_names,
         **content.split(held_out),
-        DESCR=_DESCR.format(
+        "DESCR": _DESCR.format(
             n=len(target),
             side=SIDE,
             parts=content.parts(),
             classes=", ".join(FER2013_CLASSES),
             path=source,
         ),
-        **content.extras,
-    )
+    }
+    # An npz may have arrays of these names, as one that was made from a Bunch.
+    return Bunch(**content.extras | attributes)
 
 
 def wanted_parts(

@@ -124,6 +124,8 @@ def load_image_folder(
     def label_of(text: str) -> str | None:
         return decode_label(printable(text, controls=False), table, normalize=normalize)
 
+    if isinstance(extensions, str):
+        raise ValueError(f"extensions={extensions!r} must be a list, such as [{extensions!r}].")
     wanted = None if classes is None else [decode_label(c, normalize=normalize) for c in classes]
     endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))
     ignored: Counter[str] = Counter()

@@ -122,7 +122,7 @@ def recognize(
 
     if isinstance(images, str | os.PathLike):
         if Path(images).is_dir():
-            images = image_files(Path(images))
+            images = image_files(images)
         elif not os.path.lexists(images):
             raise ValueError(f"There is no folder {os.fspath(images)!r}.")
     reader = make_reader(pipeline, detector, n_jobs, region)
@@ -177,12 +177,12 @@ def _face_rows(reading: FaceReading, reader: FaceReader) -> list[tuple[Any, ...]
     ]
 
 
-def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
+def image_files(folder: str | os.PathLike, *, recursive: bool = False) -> list[Path]:
     """List the image files of a folder, sorted by path.
 
     Parameters
     ----------
-    folder : Path
+    folder : str or os.PathLike
         Names that begin with a dot are ignored. HEIC files are listed even if they can't be
         read, so that a table contains every photo.
     recursive : bool, default=False
@@ -205,9 +205,10 @@ def image_files(folder: Path, *, recursive: bool = False) -> list[Path]:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in ("b.jpg", "a.PNG", "notes.txt"):
     ...         _ = Path(folder, name).write_bytes(b"")
-    ...     [file.name for file in image_files(Path(folder))]
+    ...     [file.name for file in image_files(folder)]
     ['a.PNG', 'b.jpg']
     """
+    folder = Path(folder)
     files = files_below(folder, IMAGE_SUFFIXES, recursive=recursive)
     for file in files:
         refuse_link_out(file, folder)

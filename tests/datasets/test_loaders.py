@@ -216,6 +216,10 @@ def test_tables_and_npz(write_csv, faces, write_npz):
     np.testing.assert_array_equal(fer.images, faces[[0, 1, 2, 4]])
     np.testing.assert_array_equal(fer.votes, votes[[0, 1, 2, 4]])
     assert "version" not in fer
+    # Arrays that are named as attributes of the result, in an npz that was made from one.
+    fer = load_fer2013(write_npz(labels=[""] * 5, test_fold=np.arange(5)), usage="Training")
+    assert fer.labels.tolist() == fer.target_names[fer.target].tolist()
+    assert set(fer.test_fold.tolist()) == {-1}
 
 
 @pytest.mark.parametrize(
@@ -350,7 +354,7 @@ def test_suffixes(tmp_path):
     files = load_image_folder(tmp_path).paths.tolist()
     assert len(files) == 2 * len(set(IMAGE_SUFFIXES) - set(HEIC_SUFFIXES)) == 32
     assert all(read_image(file, 0).shape[:2] == (16, 16) for file in files)
-    assert image_files(folder) == files
+    assert image_files(folder) == image_files(str(folder)) == files
     assert predicted_files(folder) == [str(file) for file in files]
 
 
@@ -477,6 +481,9 @@ def test_names_of_jaffe_and_custom_patterns(write_images):
     assert (data.subjects.tolist(), data.sex.tolist()) == (["01", "02"], ["female", "male"])
     data = load_image_folder(root, names=pattern, codes={"angry": "bad", "fearful": None})
     assert data.labels.tolist() == ["bad"]
+    # A label of `codes` stands for itself, also if it is a synonym of an expression.
+    joyful = load_image_folder(write_images("1/a.png", "Joy/b.png", folder="joy"), codes={1: "Joy"})
+    assert joyful.labels.tolist() == ["Joy", "Joy"]
     with pytest.raises(ValueError, match="call the group 'target' something else"):
         load_image_folder(root, names=r"Rafd(?P<target>\d+).*_(?P<label>[a-z]+)_")
     with pytest.raises(ValueError, match=r"frontal\.jpg': the label is 'angry'; the codes are"):
@@ -488,6 +495,8 @@ def test_invalid_class_folders(write_images, tmp_path):
         root = write_images("sad/1.png", "anger/2.png")
         with pytest.raises(ValueError, match=r"The classes in .* are: angry, sad"):
             load_image_folder(root, classes=classes)
+    with pytest.raises(ValueError, match=r"extensions='.png' must be a list"):
+        load_image_folder(root, extensions=".png")
     for link in ["happy", "sad/deeper"]:
         root = write_images("sad/1.png")
         os.symlink(root / "sad", root / link)
