@@ -60,17 +60,18 @@ def validate_suffix(path: Path) -> None:
         _import_pyarrow()
 
 
-def read_rows(path: str | os.PathLike) -> pd.DataFrame:
-    """Read a table from a file of a writer."""
+def read_rows(path: str | os.PathLike, classes: Sequence[Any] | None = None) -> pd.DataFrame:
+    """Read a table from a file of a writer; expressions are text unless the classes are numbers."""
     import pandas as pd
 
     if Path(path).suffix.lower() == ".parquet":
         return pd.read_parquet(path)
-    # A class may be named "None": only an empty cell is a missing value.
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(
-        columns=unescape_formula
-    )
-    if table["expression"].dtype.kind not in "biuf":
+    # A class may be named "None": only an empty cell is a missing value. One may be named "1".
+    is_text = classes is None or all(isinstance(label, str) for label in classes)
+    dtype = {"expression": "string"} if is_text else None
+    table = pd.read_csv(path, dtype=dtype, keep_default_na=False, na_values=[""])
+    table = table.rename(columns=unescape_formula)
+    if is_text and "expression" in table:
         table["expression"] = table["expression"].map(unescape_formula)
     return table
 
@@ -97,14 +98,16 @@ class _CSVWriter:
 class _ParquetWriter:
     def __init__(self, path: Path, classes: Sequence[Any]):
         self._pyarrow, parquet = _import_pyarrow()
-        is_text = all(isinstance(label, str) for label in classes)
         types: dict[str, Any] = dict.fromkeys(
             (*COLUMNS, *class_columns(classes)), self._pyarrow.float64()
         )
         integers = ("frame", "face_id", "x", "y", "width", "height")
         types |= dict.fromkeys(integers, self._pyarrow.int64())
         types["detected"] = self._pyarrow.bool_()
-        types["expression"] = self._pyarrow.string() if is_text else self._pyarrow.int64()
+        if all(isinstance(label, str) for label in classes):
+            types["expression"] = self._pyarrow.string()
+        elif all(isinstance(label, int) for label in classes):
+            types["expression"] = self._pyarrow.int64()
         self._schema = self._pyarrow.schema(list(types.items()))
         self._writer = parquet.ParquetWriter(os.fspath(path), self._schema)
         self._buffer: list[Row] = []

@@ -95,7 +95,7 @@ class VideoReport:
         """
         if self.csv is None:
             return to_table(self._rows, self.classes)
-        return set_column_types(read_rows(self.csv), self.classes)
+        return set_column_types(read_rows(self.csv, self.classes), self.classes)
 
 
 def recognize_video(

@@ -11,7 +11,8 @@ from _videos import BrightSquares, encode, picture, truncate, write_clip
 
 from skfer import recognize
 from skfer.detection import YuNetDetector
-from skfer.video import follow_faces, recognize_video
+from skfer.video import FollowedFace, VideoFrame, VideoReport, follow_faces, recognize_video
+from skfer.video._face_tables import frame_rows, row_writer
 
 CLASSES = ["happy", "sad", "surprise"]
 
@@ -55,6 +56,28 @@ def test_tables_in_files(crossing, reader, tmp_path):
     for name in ("rows.csv", "rows.parquet"):
         report = recognize_video(crossing, reader, csv=tmp_path / name)
         pd.testing.assert_frame_equal(report.faces, expected)
+
+
+@pytest.mark.parametrize("name", [None, "rows.csv", "rows.parquet"])
+@pytest.mark.parametrize("classes", [["0", "01"], ["None", "1.0"], [0, 1], [0.5, 1.5]])
+def test_numeric_labels_in_files(classes, name, tmp_path):
+    blank, probabilities = np.zeros((9, 9, 3), np.uint8), np.array([0.1, 0.9])
+    faces = [[FollowedFace(1, (1, 2, 3, 4), 0.9, name, probabilities)] for name in classes]
+    rows = [
+        row
+        for index, found in enumerate([faces[0], [], faces[1]])
+        for row in frame_rows(VideoFrame(index, index / 10, blank, found, classes))
+    ]
+    report = VideoReport(n_frames=3, classes=classes, _rows=rows)
+    if name is not None:
+        report.csv = tmp_path / name
+        writer = row_writer(report.csv, classes)
+        writer.write(rows)
+        writer.close()
+    assert report.faces["expression"].isna().tolist() == [False, True, False]
+    labels = report.faces["expression"].dropna().tolist()
+    assert labels == classes
+    assert [type(label) for label in labels] == [type(label) for label in classes]
 
 
 def test_annotated_video(crossing, reader, tmp_path):

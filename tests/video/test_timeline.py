@@ -34,7 +34,10 @@ def test_gaps(report):
     assert np.isnan(display.lines_[0].get_ydata()).sum() == 1
 
 
-def test_invalid_tables(report):
+def test_invalid_tables(report, tmp_path):
+    (tmp_path / "other.csv").write_text("frame,label\n0,happy\n")
+    with pytest.raises(ValueError, match="no column 'timestamp'"):
+        TimelineDisplay.from_table(tmp_path / "other.csv")
     with pytest.raises(ValueError, match="no face in any frame"):
         TimelineDisplay.from_table(report.faces[report.faces["face_id"].isna()])
     with pytest.raises(ValueError, match="no column 'frame'"):
