@@ -132,7 +132,7 @@ def parts_of_name(path: str | os.PathLike, expression: re.Pattern) -> dict[str, 
     found = expression.match(Path(path).name)
     parts = {} if found is None else found.groupdict()
     fits = parts and all(parts.get(group, "x") for group in ("subject", "label"))
-    fits = fits and _FRAME.fullmatch(parts.get("frame") or "0")
+    fits = fits and _FRAME.fullmatch(parts.get("frame") or "0") is not None
     return {group: text or "" for group, text in parts.items()} if fits else None
 
 

@@ -298,7 +298,7 @@ def _contains_center(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     is_smaller = others[:, 2:3] <= box[2]
     small, large = np.where(is_smaller, others, box), np.where(is_smaller, box, others)
     from_corner = small[:, :2] + small[:, 2:] / 2 - large[:, :2]
-    return ((from_corner > 0) & (from_corner < large[:, 2:])).all(axis=1)
+    return np.all((from_corner > 0) & (from_corner < large[:, 2:]), axis=1)
 
 
 def _cascade() -> cv2.CascadeClassifier:
