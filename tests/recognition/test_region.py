@@ -76,7 +76,7 @@ def test_regions_of_photos_and_videos(fitted_pipeline, tmp_path):
     clip = write_clip(tmp_path / "two.mp4", [TWO] * 3)
     report = recognize_video(clip, fitted_pipeline, detector=detector, region=region)
     assert report.faces["x"].tolist() == [120] * 3
-    with pytest.raises(ValueError, match="extends beyond the frame.*160 x 96"):
+    with pytest.raises(ValueError, match=r"extends beyond the frame.*160 x 96"):
         recognize_video(clip, fitted_pipeline, detector=detector, region=(0, 0, 200, 90))
     frames = follow_faces(clip, fitted_pipeline, detector=detector, region=region)
     assert [face.box[0] for frame in frames for face in frame.faces] == [120] * 3
