@@ -97,6 +97,8 @@ def predict(
                 param_hint="--output",
             )
     paths = _list_photos(photos, recursive)
+    if output is not None and os.path.realpath(output) in {*map(os.path.realpath, paths)}:
+        raise click.BadParameter(f"{str(output)!r} is one of the photos.", param_hint="--output")
     copies = {} if folder is None else _name_copies(paths, folder, overwrite)
     pipeline = load_model(model)
     from skfer import recognize

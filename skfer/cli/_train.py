@@ -171,6 +171,10 @@ def train(
       skfer train labels.csv --columns file emotion --images faces/ --output mine.skfer
       skfer train photos/ -o mine.skfer --set cropper__margin=0.2 --detector yunet
     """
+    if output.exists() and output.samefile(data):
+        raise click.BadParameter(
+            f"{str(output)!r} is the data itself. Use another name.", param_hint="--output"
+        )
     values = _parse_settings(settings)
     images, labels, description = _load_labelled(data, "Training", options)
     echo("Loading TensorFlow ...", err=True)

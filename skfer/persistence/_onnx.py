@@ -67,7 +67,7 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
         or "passthrough". Of a search, a `FrozenEstimator`, an `AbstainingClassifier` or a
         `ConformalClassifier`, the inner estimator is written, which has the same probabilities.
     path : str or path
-        The file. An existing file is replaced in one step.
+        The file, whose name ends in ``.onnx``. An existing file is replaced in one step.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     NotFittedError
         If `estimator` is not fitted.
     ValueError
-        If a step cannot be part of an ONNX graph.
+        If a step cannot be part of an ONNX graph, or `path` does not end in ``.onnx``.
     RuntimeError
         If the file gives other probabilities than `estimator`. Nothing is written then.
 
@@ -104,15 +104,17 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     >>> session.run(None, {"images": faces.images[:5, ..., None]})[0].shape
     (5, 2)
     """
+    path = Path(path)
+    if path.suffix.lower() != ".onnx":  # a file of skfer.save would be lost
+        raise ValueError(f"path={str(path)!r} must end in .onnx.")
+    if not path.parent.is_dir():
+        raise ValueError(f"path={str(path)!r}: there is no folder {str(path.parent)!r}.")
     require_onnx("export_onnx", "onnx", "tf2onnx")
     import tensorflow as tf
 
     from skfer._inference._tf2onnx import convert_to_onnx
 
     resizer, classifier = _steps(estimator)
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(f"path={str(path)!r}: there is no folder {str(path.parent)!r}.")
     function = tf.function(_from_pixels(resizer, classifier))
     shape = classifier.image_shape_ if resizer is None else (None, None, None)
     spec = tf.TensorSpec((None, *shape), tf.uint8, name=_INPUT)

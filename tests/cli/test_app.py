@@ -70,6 +70,16 @@ def test_errors(skfer, model, arguments, code, message):
     assert result.stdout == ""
 
 
+def test_output_replaces_no_input(skfer, tmp_path):
+    file = tmp_path / "labels.csv"
+    file.write_bytes(b"file,label")
+    result = skfer("predict", file, "--csv", "-o", file)
+    assert (result.exit_code, "is one of the photos" in result.stderr) == (2, True)
+    result = skfer("train", file, "--columns", "file", "label", "-o", file)
+    assert (result.exit_code, "is the data itself" in result.stderr) == (2, True)
+    assert file.read_bytes() == b"file,label"
+
+
 def test_serve(skfer, model, monkeypatch):
     served = {}
     page = types.ModuleType("skfer.web")

@@ -201,6 +201,8 @@ def test_unsupported_pipelines(classifier, tmp_path):
         skfer.export_onnx(skfer.FacialExpressionClassifier(), path)
     with pytest.raises(ValueError, match="there is no folder"):
         skfer.export_onnx(classifier, tmp_path / "missing" / "a.onnx")
+    with pytest.raises(ValueError, match=r"must end in \.onnx"):
+        skfer.export_onnx(classifier, tmp_path / "mine.skfer")
     steps = [("resizer", skfer.GrayscaleResizer(32)), ("c", classifier)]
     with pytest.raises(ValueError, match=r"fitted on \(24, 24, 1\)"):
         skfer.export_onnx(Pipeline(steps), path)
