@@ -96,6 +96,12 @@ def open_table(source: Path) -> Iterator[Lines]:
             lines = Lines(text, limit)
             try:
                 yield lines
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{str(source)!r} is not text in UTF-8 ({error}). Save it as a CSV file in "
+                    "UTF-8, or give load_image_table the DataFrame of pandas.read_csv(..., "
+                    "encoding='latin-1') or pandas.read_excel(...)."
+                ) from error
             except _DAMAGE as error:
                 line = max(lines.number, 1)
                 raise ValueError(f"{str(source)!r}, line {line}: {error}") from error

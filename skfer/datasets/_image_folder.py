@@ -126,6 +126,8 @@ def load_image_folder(
 
     if isinstance(extensions, str):
         raise ValueError(f"extensions={extensions!r} must be a list, such as [{extensions!r}].")
+    if isinstance(classes, str):
+        raise ValueError(f"classes={classes!r} must be a list, such as [{classes!r}].")
     wanted = None if classes is None else [decode_label(c, normalize=normalize) for c in classes]
     endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))
     ignored: Counter[str] = Counter()
@@ -337,6 +339,8 @@ def _images(
                 yield entry
             else:
                 ignored[_suffix(entry)] += 1
+        elif entry.is_symlink():  # its target is missing
+            ignored["broken link"] += 1
 
 
 def _suffix(file: Path) -> str:

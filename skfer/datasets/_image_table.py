@@ -24,6 +24,10 @@ from skfer.datasets._image_folder import attributes_of_names
 _AFFECTNET_LABELS = (*filter(None, EXPRESSION_CODES["affectnet"].values()),)
 _AFFECTNET_LABELS += ("none", "uncertain", "no face")
 
+# Name of a DataFrame in errors.
+_DATAFRAME = "The table"
+# Texts of an empty cell.
+_MISSING = ("", "nan", "none", "<na>")
 _AFFECT_DESCR = """\
 {n} images with ratings of valence and arousal, listed in {table}, in the folder {folder}.
 {n_dropped} rows without a rating are left out.
@@ -178,7 +182,7 @@ def load_image_table(
         row=np.array(rows, np.int64),
         n_dropped=n_dropped,
         DESCR=(
-            f"{len(rows)} images listed in {name}: "
+            f"{len(rows)} images listed in {_name_in_sentence(name)}: "
             f"{', '.join(f'{text} {counts[text]}' for text in class_names)}."
             + (f" {n_dropped} rows of other labels are left out." if n_dropped else "")
         ),
@@ -296,7 +300,9 @@ def load_affect_table(
         labels=labels,
         row=np.array(rows, np.int64),
         n_dropped=n_dropped,
-        DESCR=_AFFECT_DESCR.format(n=len(rows), table=name, folder=root, n_dropped=n_dropped),
+        DESCR=_AFFECT_DESCR.format(
+            n=len(rows), table=_name_in_sentence(name), folder=root, n_dropped=n_dropped
+        ),
     )
 
 
@@ -307,7 +313,7 @@ def _read_columns(
     asked = wanted if optional is None else (*wanted, optional)
     cells: Sequence[Sequence[Any]]
     if hasattr(table, "columns"):
-        name = "The table"
+        name = _DATAFRAME
         names = [str(column) for column in table.columns]
         cells = [table.iloc[:, column].tolist() for column in range(len(names))]
     else:
@@ -324,6 +330,10 @@ def _read_columns(
         elif column in wanted:
             raise ValueError(f"{name} has no column {column!r}; it has {shorten(names, 400)}.")
     return found, name
+
+
+def _name_in_sentence(name: str) -> str:
+    return "a DataFrame" if name == _DATAFRAME else name
 
 
 def _key(column: str | int) -> str:
@@ -389,7 +399,7 @@ def _one_hot(columns: Mapping[str | int, Sequence[Any]], name: str) -> list[str]
 def _texts(cells: Sequence[Any], rows: Sequence[int], column: Any, name: str) -> np.ndarray:
     texts = [str(cells[row]).strip() for row in rows]
     for row, text in zip(rows, texts, strict=True):
-        if text.casefold() in ("", "nan", "none", "<na>"):
+        if text.casefold() in _MISSING:
             raise ValueError(f"{name}, row {row}: {column!r} is missing.")
     return np.array(texts, str)
 
@@ -450,6 +460,8 @@ def _files(root: Path | None, cells: Sequence[Any], rows: Sequence[int], name: s
     absent = []
     for index, (cell, row) in enumerate(zip(cells, rows, strict=True)):
         text = str(cell).strip()
+        if text.casefold() in _MISSING:
+            raise ValueError(f"{name}, row {row}: the path is missing.")
         path = Path(text) if root is None else root / text
         if "\\" in text and not os.path.exists(path):  # a table made on Windows
             text = text.replace("\\", "/")

@@ -292,7 +292,12 @@ def test_missing_cells_and_other_files(write_faces, tmp_path):
     table["label"] = "happy"
     with pytest.raises(ValueError, match="The table, row 1: 'who' is missing"):
         load_image_table(table, image="file", label="label", subject="who", folder=folder)
+    data = load_image_table(table, image="file", label="label", folder=folder)
+    assert data.DESCR == "2 images listed in a DataFrame: happy 2."
+    table["file"] = ["a.png", np.nan]
+    with pytest.raises(ValueError, match="The table, row 1: the path is missing"):
+        load_image_table(table, image="file", label="label", folder=folder)
     path = tmp_path / "labels.xlsx"
     path.write_bytes(b"PK\x03\x04\xff\xfe" + bytes(100))
-    with pytest.raises(ValueError, match=r"labels\.xlsx'"):
+    with pytest.raises(ValueError, match=r"labels\.xlsx' is not text in UTF-8.*read_excel"):
         load_image_table(path, image="file", label="label")

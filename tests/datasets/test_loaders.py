@@ -497,6 +497,10 @@ def test_invalid_class_folders(write_images, tmp_path):
             load_image_folder(root, classes=classes)
     with pytest.raises(ValueError, match=r"extensions='.png' must be a list"):
         load_image_folder(root, extensions=".png")
+    with pytest.raises(ValueError, match=r"classes='sad' must be a list"):
+        load_image_folder(root, classes="sad")
+    (root / "sad" / "moved.png").symlink_to("missing.png")
+    assert load_image_folder(root).DESCR.endswith("Ignored: 1 broken link.")
     for link in ["happy", "sad/deeper"]:
         root = write_images("sad/1.png")
         os.symlink(root / "sad", root / link)
