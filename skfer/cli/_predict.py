@@ -118,7 +118,6 @@ def predict(
     ]
     table["error"] = errors
     table["error"] = table["error"].astype("string")  # also if all are missing
-    _write_copies(table, copies)
     _write(table, format or "text", output)
     if output is not None:
         n_photos = len(dict.fromkeys(table["image"]))
@@ -127,6 +126,7 @@ def predict(
         if error is not None:
             echo(f"Error: {image}: {error}", err=True)
     _report_missing(table, on_missing)
+    _write_copies(table, copies)  # last, because an error would end the command
     if any(errors):
         ctx.exit(1 if all(errors) else SOME_UNREADABLE)
 

@@ -127,6 +127,15 @@ def test_annotate_and_overwrite(skfer, model, photo_files, tmp_path):
     assert cv2.imread(str(other)).shape == cv2.imread(str(photo_files[0])).shape
 
 
+def test_results_without_copies(skfer, model, photo_files, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    drawn = tmp_path / "notes.txt" / "drawn"
+    result = skfer("predict", photo_files[0], "-m", model, "--csv", "--annotate", drawn)
+    assert result.exit_code == 1
+    assert "Not a directory" in result.stderr
+    assert str(photo_files[0]) in result.stdout
+
+
 def test_annotated_copy_too_wide_for_jpeg(skfer, model, tmp_path):
     Image.new("L", (70_000, 8)).save(tmp_path / "wide.jpg", "PNG")
     Image.new("L", (70, 80)).save(tmp_path / "a.jpg")
