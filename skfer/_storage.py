@@ -47,7 +47,8 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     check_output(path)
     target = Path(path)
     # Not tempfile, whose files are private: this file has the mode of open().
-    part = target.with_name(f".{target.stem}.{secrets.token_hex(8)}{target.suffix}")
+    # Without the stem, which may have all 255 bytes that a name can have.
+    part = target.with_name(f".skfer-{secrets.token_hex(8)}{target.suffix}")
     try:
         part.touch(exist_ok=False)
     except OSError as error:

@@ -150,6 +150,10 @@ def test_arrays_too_large_for_memory_and_disk(monkeypatch):
 
 
 def test_partial_file(tmp_path):
+    longest = tmp_path / f"{'x' * 251}.csv"
+    with partial_file(longest) as part:
+        part.write_text("all")
+    assert longest.read_text() == "all"
     target = tmp_path / "rows.csv"
     with partial_file(target) as part:
         part.write_text("half")

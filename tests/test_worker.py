@@ -38,6 +38,8 @@ def test_calls_and_streams(worker):
     assert worker.call(work.process_id) == worker.call(work.process_id) == worker.pid
     assert list(worker.stream(work.count, 3)) == [0, 1, 2]
     assert worker.call(work.process_id) == worker.pid
+    with Worker(WorkLimits(memory=4e8).memory) as other:
+        assert other.call(work.process_id) == other.pid
 
 
 def test_sizes_of_arrays(worker):
