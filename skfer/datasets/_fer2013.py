@@ -171,6 +171,7 @@ def _as_bunch(
 def wanted_parts(
     usage: str | Sequence[str] | None, present: np.ndarray, held_out: str
 ) -> list[str]:
+    """Return the parts to load by `usage`; None is all but the held-out part."""
     parts = sorted(set(present.tolist()))
     if usage is None:
         return [part for part in parts if part != held_out]

@@ -175,8 +175,8 @@ def region_importance(
 ) -> Bunch:
     """Compute the permutation importance of regions of the face.
 
-    Each image keeps its label and gets one region, such as the eyes, of a random other image
-    [1]_. The score decreases if the region informs about the label. The counterpart for columns is
+    One region of the images, such as the eyes, is permuted at random, while each image keeps its
+    label [1]_. The score decreases if the region informs about the label. The counterpart for columns is
     `sklearn.inspection.permutation_importance`.
 
     Parameters

@@ -91,7 +91,8 @@ class HeldOutGuard(BaseCrossValidator):
     ):
         if on_held_out not in ("raise", "leave_out"):
             raise ValueError(f"on_held_out={on_held_out!r} must be 'raise' or 'leave_out'.")
-        self.cv = cv
+        # A generator could be read only once, and a search asks for the number of folds first.
+        self.cv = list(cv) if isinstance(cv, Iterator) else cv
         self.on_held_out = on_held_out
         self._keys = frozenset(key for keys in _keys(X_held_out) for key in keys)
         self._groups = None if groups_held_out is None else np.unique(column_or_1d(groups_held_out))

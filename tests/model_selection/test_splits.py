@@ -7,6 +7,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    KFold,
     PredefinedSplit,
     StratifiedGroupKFold,
     cross_validate,
@@ -88,6 +89,10 @@ def test_held_out_images(faces, test_set):
     )
     search.fit(faces.images[:60], faces.labels[:60])
     assert search.n_splits_ == 3
+    folds = HeldOutGuard(test_set, cv=KFold(3).split(np.zeros(60)))
+    for _ in range(2):
+        search.set_params(cv=folds).fit(faces.images[:60], faces.labels[:60])
+        assert search.n_splits_ == 3
     with pytest.raises(ValueError, match=r"30 of the 90 images are held out .* them X\[60\]"):
         search.fit(faces.images, faces.labels)
     with pytest.raises(ValueError, match="2 of the 12 images are held out"):
