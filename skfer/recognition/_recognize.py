@@ -274,7 +274,7 @@ def set_column_types(table: Any, classes: Sequence[Any]) -> Any:
     types |= {name: "float64" for name in floats if name in table}
     if all(isinstance(label, str) for label in classes):
         types["expression"] = pd.StringDtype()
-    elif all(isinstance(label, int) for label in classes):
+    elif all(type(label) is int for label in classes):  # not bool
         types["expression"] = "Int64"
     if "detected" in table:
         types["detected"] = "bool"

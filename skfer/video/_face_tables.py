@@ -104,10 +104,7 @@ class _ParquetWriter:
         integers = ("frame", "face_id", "x", "y", "width", "height")
         types |= dict.fromkeys(integers, self._pyarrow.int64())
         types["detected"] = self._pyarrow.bool_()
-        if all(isinstance(label, str) for label in classes):
-            types["expression"] = self._pyarrow.string()
-        elif all(isinstance(label, int) for label in classes):
-            types["expression"] = self._pyarrow.int64()
+        types["expression"] = self._pyarrow.array(classes).type
         self._schema = self._pyarrow.schema(list(types.items()))
         self._writer = parquet.ParquetWriter(os.fspath(path), self._schema)
         self._buffer: list[Row] = []

@@ -59,8 +59,10 @@ def test_tables_in_files(crossing, reader, tmp_path):
 
 
 @pytest.mark.parametrize("name", [None, "rows.csv", "rows.parquet"])
-@pytest.mark.parametrize("classes", [["0", "01"], ["None", "1.0"], [0, 1], [0.5, 1.5]])
-def test_numeric_labels_in_files(classes, name, tmp_path):
+@pytest.mark.parametrize(
+    "classes", [["0", "01"], ["None", "1.0"], [0, 1], [0.5, 1.5], [False, True]]
+)
+def test_labels_in_files(classes, name, tmp_path):
     blank, probabilities = np.zeros((9, 9, 3), np.uint8), np.array([0.1, 0.9])
     faces = [[FollowedFace(1, (1, 2, 3, 4), 0.9, name, probabilities)] for name in classes]
     rows = [
