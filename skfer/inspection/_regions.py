@@ -176,8 +176,8 @@ def region_importance(
     """Compute the permutation importance of regions of the face.
 
     One region of the images, such as the eyes, is permuted at random, while each image keeps its
-    label [1]_. The score decreases if the region informs about the label. The counterpart for columns
-    is `sklearn.inspection.permutation_importance`.
+    label [1]_. The score decreases if the region informs about the label. The counterpart for
+    columns is `sklearn.inspection.permutation_importance`.
 
     Parameters
     ----------
