@@ -54,14 +54,23 @@ def import_keras() -> None:
     by default on processors with AVX-512 only, but they are faster on others too. A log level and a
     choice of kernels that the user set are kept.
     """
-    if "keras" in sys.modules and "tensorflow" in sys.modules:
-        return
+    if not {"keras", "tensorflow"} <= sys.modules.keys():
+        _import_silently()
+    import keras
+
+    if keras.config.backend() != "tensorflow":
+        raise _other_backend(keras.config.backend())
+
+
+def _import_silently() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         with _silent_stderr():
             import keras  # noqa: F401
     except ModuleNotFoundError as error:
+        if error.name in ("jax", "torch", "openvino"):
+            raise _other_backend(error.name) from error
         if error.name not in ("keras", "tensorflow"):
             raise
         raise ImportError(
@@ -69,6 +78,14 @@ def import_keras() -> None:
             'installed: pip install "tensorflow>=2.18" "keras>=3.15" "scikeras>=0.13". '
             "Predictions of pretrained and saved models don't need them."
         ) from error
+
+
+def _other_backend(name: str) -> ImportError:
+    return ImportError(
+        f"Keras is set to the backend {name}, and skfer trains with TensorFlow: set the "
+        "environment variable KERAS_BACKEND=tensorflow before Python starts. Without this "
+        'variable, Keras reads "backend" in ~/.keras/keras.json.'
+    )
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from skfer.networks._keras_settings import import_keras, standard_keras
+
 if TYPE_CHECKING:
     import keras
 
@@ -60,6 +62,7 @@ def network_function(name: str) -> Callable[..., keras.Model]:
             f"Unknown network {name!r}. Known networks: {', '.join(list_networks())}.{hint} "
             "A callable (input_shape, n_outputs) -> keras.Model is accepted as well."
         )
+    import_keras()  # with an error that says what is missing
     return getattr(importlib.import_module(f"skfer.networks.{_MODULES[name]}"), name)
 
 
@@ -149,8 +152,6 @@ def build_network(
         )
     chosen = {name: value for name, value in options.items() if value is not None}
     _check_options(function, chosen)
-    from skfer.networks._keras_settings import standard_keras
-
     with standard_keras():
         return function(tuple(input_shape), n_outputs, **chosen)
 

@@ -1,4 +1,7 @@
+import os
 import pickle
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -11,7 +14,7 @@ from skfer import ExpressionEmbedder, FacialAffectRegressor, FacialExpressionCla
 from skfer.datasets import make_faces
 from skfer.inspection import grad_cam, saliency
 from skfer.networks import build_network, register_network
-from skfer.networks._keras_settings import standard_keras
+from skfer.networks._keras_settings import import_keras, standard_keras
 
 SETTINGS = {
     "mixed_float16": lambda: keras.config.set_dtype_policy("mixed_float16"),
@@ -117,3 +120,18 @@ def test_settings_are_restored_after_an_error():
     with pytest.raises(RuntimeError), standard_keras(), standard_keras():
         raise RuntimeError
     assert settings() == before
+
+
+def test_other_backends(monkeypatch):
+    import_keras()
+    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+    with pytest.raises(ImportError, match=r"set to the backend torch.*KERAS_BACKEND=tensorflow"):
+        import_keras()
+    code = "from skfer.networks import build_network; build_network('cnn4', (16, 16, 1), 2)"
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+    )
+    assert "ImportError: Keras is set to the backend jax" in process.stderr
