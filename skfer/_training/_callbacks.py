@@ -198,9 +198,10 @@ class LongFitReport(keras.callbacks.Callback):
         if total < _LONG_FIT:
             return
         self._announced = True
+        n_epochs = len(self._costs)
         print(
-            f"Fitting {self._n_images:,} images for {len(self._costs)} epochs takes about "
-            f"{_duration(total)}; verbose=0 is silent.",
+            f"Fitting {self._n_images:,} images for {n_epochs} epoch{'s' * (n_epochs > 1)} takes "
+            f"about {_duration(total)}; verbose=0 is silent.",
             flush=True,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -297,6 +298,10 @@ def _levels(
         return {name: _corruption(name).levels for name in corruptions}
     for name, levels in corruptions.items():
         _corruption(name)
+        if isinstance(levels, Real):
+            raise ValueError(
+                f"corruptions[{name!r}]={levels!r} must be a list of levels, such as [{levels!r}]."
+            )
         if not len(levels):
             raise ValueError(f"corruptions[{name!r}] has no levels: give at least 1, or the name.")
     return corruptions

@@ -16,6 +16,11 @@ _TOLERANCE = 1e-3
 
 def check_probabilities(y_proba: Any) -> np.ndarray:
     """Return probabilities as float64, ``(n, n_classes)``."""
+    if np.asarray(y_proba).dtype.kind in "US":
+        raise ValueError(
+            "y_proba holds text, such as labels: probabilities are expected, as predict_proba "
+            "returns them."
+        )
     proba = check_array(y_proba, input_name="y_proba", dtype=np.float64)
     if proba.shape[1] < 2:
         raise ValueError(

@@ -156,6 +156,7 @@ def test_custom_levels_and_scores(faces, pipeline):
         (["noise", "fog"], "corruption='fog' must be one of"),
         ({"fog": [1.0]}, "corruption='fog' must be one of"),
         ({"noise": []}, r"corruptions\['noise'\] has no levels"),
+        ({"noise": 0.1}, r"corruptions\['noise'\]=0.1 must be a list of levels"),
     ],
 )
 def test_invalid_corruptions(faces, pipeline, corruptions, message):

@@ -101,6 +101,7 @@ def test_fitted_temperature(calibrated, factor):
         (["a"], [[0.5, 0.5]], ["a", "a"], "2 columns, but labels names"),
         (["c"], [[0.5, 0.5]], ["a", "b"], "label 'c', which is none of labels"),
         (["a"], [[3.0, -1.0]], ["a", "b"], r"y_proba\[0\] is \[3.0, -1.0\].*softmax"),
+        (["a"], ["a"], ["a", "b"], "y_proba holds text"),
         (["a"], [[1.0]], ["a"], r"shape \(1, 1\): at least 2 columns"),
     ],
 )
