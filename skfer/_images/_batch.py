@@ -31,9 +31,9 @@ SMALLEST_SQUARE = 32
 
 # Suffixes of the image files that a folder is searched for, in every part of the package.
 _ALWAYS_READABLE = (
-    *(".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm"),
-    *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
-)
+    ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm",
+    ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 # HEIC needs pillow-heif. Without it, the error of such a file says so.
 HEIC_SUFFIXES = (".heic", ".heif")
 IMAGE_SUFFIXES = tuple(sorted((*_ALWAYS_READABLE, *HEIC_SUFFIXES)))

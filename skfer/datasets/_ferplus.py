@@ -24,9 +24,9 @@ from skfer.datasets._files import (
 
 # In the order of the columns.
 EXPRESSIONS_VOTED_FOR = (
-    *("neutral", "happiness", "surprise", "sadness"),
-    *("anger", "disgust", "fear", "contempt"),
-)
+    "neutral", "happiness", "surprise", "sadness",
+    "anger", "disgust", "fear", "contempt",
+)  # fmt: skip
 CHOICES = (*EXPRESSIONS_VOTED_FOR, "unknown", "NF")
 
 _VOTES_FILE = "fer2013new.csv"

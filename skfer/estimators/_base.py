@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 _VALIDATION_FRACTION = 0.1
 # Parameters that a fit gets as they are.
 _FIT_PARAMETERS = (
-    *("epochs", "batch_size", "learning_rate", "optimizer", "schedule", "augment"),
-    *("early_stopping", "reduce_lr", "weight_average", "mixed_precision", "distribution"),
+    "epochs", "batch_size", "learning_rate", "optimizer", "schedule", "augment",
+    "early_stopping", "reduce_lr", "weight_average", "mixed_precision", "distribution",
     "verbose",
-)
+)  # fmt: skip
 # Parameters that change neither the weights nor the history of a fit, or whose effect is in the
 # network that it starts with. The number of devices may change when a fit continues.
 _NOT_IN_FINGERPRINT = {
-    *("backend", "class_prior", "temperature", "test_time_augmentation"),
-    *("callbacks", "checkpoint_dir", "distribution", "verbose"),
-    *("network", "network_params", "weights", "warm_start"),
-}
+    "backend", "class_prior", "temperature", "test_time_augmentation",
+    "callbacks", "checkpoint_dir", "distribution", "verbose",
+    "network", "network_params", "weights", "warm_start",
+}  # fmt: skip
 
 
 class NetworkEstimator(CallbackSupportMixin, ImageEstimator):

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 # Layers that keep the shape: they share the box of the layer before them.
 _SHAPE_KEEPING = (
-    *("BatchNormalization", "LayerNormalization", "GroupNormalization"),
-    *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax"),
-    *("Dropout", "SpatialDropout2D"),
-)
+    "BatchNormalization", "LayerNormalization", "GroupNormalization",
+    "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax",
+    "Dropout", "SpatialDropout2D",
+)  # fmt: skip
 _SHORT_NAMES = {"BatchNormalization": "BatchNorm", "InputLayer": "Input"}
 # Light colours for black text, with different lightness for print in gray.
 _COLORS = {

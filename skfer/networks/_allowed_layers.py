@@ -26,12 +26,12 @@ INITIALIZED = {
     "SeparableConv2D": ("depthwise", "pointwise", "bias"),
 }
 _PLAIN = {
-    *("Activation", "ELU", "LeakyReLU", "ReLU", "Softmax"),
-    *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
-    *("Cropping2D", "Flatten", "Permute", "Reshape", "Resizing", "UpSampling2D", "ZeroPadding2D"),
-    *("ActivityRegularization", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"),
-    *("CenterCrop", "Normalization", "Rescaling"),
-}
+    "Activation", "ELU", "LeakyReLU", "ReLU", "Softmax",
+    "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D",
+    "Cropping2D", "Flatten", "Permute", "Reshape", "Resizing", "UpSampling2D", "ZeroPadding2D",
+    "ActivityRegularization", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D",
+    "CenterCrop", "Normalization", "Rescaling",
+}  # fmt: skip
 # Layers that take a list of tensors.
 MERGING = {"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
 # Layers of keras.applications, which does not export them.
@@ -39,15 +39,15 @@ OF_APPLICATIONS = {"CustomScaleLayer": "keras.src.applications.inception_resnet_
 LAYERS = {*INITIALIZED, *_PLAIN, *MERGING, *OF_APPLICATIONS}
 
 SETTINGS = {
-    *("name", "trainable", "activation", "use_bias", "units", "filters", "depth_multiplier"),
-    *("kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups"),
-    *("output_padding", "pool_size", "keepdims", "size", "interpolation", "cropping"),
-    *("axis", "momentum", "epsilon", "center", "scale", "offset", "mean", "variance", "invert"),
-    *("rate", "stddev", "noise_shape", "seed", "l1", "l2"),
-    *("alpha", "negative_slope", "max_value", "threshold", "shared_axes"),
-    *("target_shape", "dims", "height", "width", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("fill_mode", "fill_value", "antialias"),
-}
+    "name", "trainable", "activation", "use_bias", "units", "filters", "depth_multiplier",
+    "kernel_size", "strides", "padding", "data_format", "dilation_rate", "groups",
+    "output_padding", "pool_size", "keepdims", "size", "interpolation", "cropping",
+    "axis", "momentum", "epsilon", "center", "scale", "offset", "mean", "variance", "invert",
+    "rate", "stddev", "noise_shape", "seed", "l1", "l2",
+    "alpha", "negative_slope", "max_value", "threshold", "shared_axes",
+    "target_shape", "dims", "height", "width", "crop_to_aspect_ratio", "pad_to_aspect_ratio",
+    "fill_mode", "fill_value", "antialias",
+}  # fmt: skip
 DTYPES = {"float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16", "uint8", "int32"}
 _REGULARIZERS = {"L1", "L2", "L1L2"}
 _CONSTRAINTS = {"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"}

@@ -26,9 +26,9 @@ _OF_NETWORKS = {
 }
 # Attributes that are created when a file is read, or that another process cannot use.
 NOT_SAVED = {
-    *("_backends", "_inspecting", "_average", "_built_with"),
-    *("_metadata_request", "_sklearn_version", "_callback_fit_ctx", "callbacks_"),
-}
+    "_backends", "_inspecting", "_average", "_built_with",
+    "_metadata_request", "_sklearn_version", "_callback_fit_ctx", "callbacks_",
+}  # fmt: skip
 
 
 class AllowedClass(NamedTuple):

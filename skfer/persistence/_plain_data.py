@@ -33,9 +33,9 @@ from skfer.persistence._allowed_classes import (
 from skfer.weights import list_weights
 
 _OPTIMIZERS = {
-    *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam"),
-    *("RMSprop", "SGD"),
-}
+    "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam",
+    "RMSprop", "SGD",
+}  # fmt: skip
 # Parameters that name a folder of the machine that wrote the file.
 _FOLDERS = {"memory", "checkpoint_dir"}
 # Limits on the content of a loaded file. `skfer.save` checks those on parameters too.

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
-    *("frame", "timestamp", "face_id", "x", "y", "width", "height"),
-    *("confidence", "detected", "expression", "probability"),
-)
+    "frame", "timestamp", "face_id", "x", "y", "width", "height",
+    "confidence", "detected", "expression", "probability",
+)  # fmt: skip
 _SUFFIXES = (".csv", ".parquet")
 _ROWS_PER_GROUP = 2000  # of a Parquet file
 
