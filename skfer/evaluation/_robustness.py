@@ -67,7 +67,7 @@ def _blur(image: np.ndarray, deviation: float, rng: np.random.Generator) -> np.n
 def _occlude(image: np.ndarray, area: float, rng: np.random.Generator) -> np.ndarray:
     """Cover a random part, of the shape of the image, with a random gray."""
     y, x, gray = rng.random(3)
-    height, width = (round(side * np.sqrt(area)) for side in image.shape[:2])
+    height, width = (round(side * np.sqrt(min(area, 1))) for side in image.shape[:2])
     top = round(y * (image.shape[0] - height))
     left = round(x * (image.shape[1] - width))
     image = image.copy()
@@ -145,7 +145,7 @@ def corrupt_images(
     Raises
     ------
     ValueError
-        If `corruption` is unknown, or `X` is not a batch of images.
+        If `corruption` is unknown, `level` is not finite, or `X` is not a batch of images.
 
     References
     ----------
@@ -163,6 +163,8 @@ def corrupt_images(
     (10.0, 20.0, 30.0, 45.0, 60.0)
     """
     kind = _corruption(corruption)
+    if not np.isfinite(level):
+        raise ValueError(f"level={level!r} must be finite.")
     seed = check_random_state(random_state).randint(2**31 - 1)
     images = image_sequence(X)
     common = PixelRange.from_images(images) if isinstance(images, np.ndarray) else None

@@ -79,6 +79,10 @@ def test_levels_and_units(photo_files, clean_faces):
     assert [image.ndim for image in changed] == [3, 3, 2, 3]
     with pytest.raises(ValueError, match=r"corruption='fog' must be one of \['blur'"):
         corrupt_images(clean_faces, "fog", 1.0)
+    with pytest.raises(ValueError, match="level=nan must be finite"):
+        corrupt_images(clean_faces, "noise", np.nan)
+    covered = corrupt_images(clean_faces, "occlusion", 2.0)
+    assert (covered == covered[:, :1, :1]).all()
 
 
 @pytest.fixture(scope="module")
