@@ -175,6 +175,7 @@ def train(
         raise click.BadParameter(
             f"{str(output)!r} is the data itself. Use another name.", param_hint="--output"
         )
+    _check_weights(options["weights"])
     values = _parse_settings(settings)
     images, labels, description = _load_labelled(data, "Training", options)
     echo("Loading TensorFlow ...", err=True)
@@ -207,6 +208,18 @@ def train(
         echo(json.dumps(result, indent=2))
     else:
         echo(f"{output}: {', '.join(map(str, classes))}")
+
+
+def _check_weights(weights: str | None) -> None:
+    """Refuse unknown weights before faces are detected."""
+    from skfer.weights import list_weights
+
+    names = list_weights()
+    if weights not in (None, "imagenet", *names) and not Path(str(weights)).is_file():
+        raise click.BadParameter(
+            f"{weights!r} is neither a file nor one of: {', '.join(names)}.",
+            param_hint="--weights",
+        )
 
 
 def _fix_detector(pipeline: Any, images: Any) -> str | None:

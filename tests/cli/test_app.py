@@ -56,6 +56,7 @@ def test_module():
         (["predict", "a.jpg", "--model", __file__], 1, "was not written by skfer.save"),
         (["video", "missing.mp4"], 2, "does not exist"),
         (["train", ".", "--output", "m.joblib", "--set", "epochs"], 2, "NAME=VALUE"),
+        (["train", ".", "--output", "m.skfer", "--weights", "fer2014"], 2, "neither a file nor"),
         (["video", __file__, "--detector", "unknown"], 1, "Unknown face detector 'unknown'"),
         (["webcam", "--every", "0"], 2, "--every"),
     ],
