@@ -373,13 +373,14 @@ def _read_cells(
 
 
 def _delimiter(line: str, wanted: Sequence[str | int]) -> str:
-    """Return the delimiter with which the first line has the wanted columns."""
-    for delimiter in ",;\t ":
+    """Return the delimiter with which the first line has the most wanted columns."""
+
+    def n_found(delimiter: str) -> int:
         cells = next(csv.reader([line.strip()], delimiter=delimiter, skipinitialspace=True), [])
         keys = {*map(_key, cells), *map(str, range(len(cells)))}
-        if all(_key(column) in keys for column in wanted):
-            return delimiter
-    return ","
+        return sum(_key(column) in keys for column in wanted)
+
+    return max(",;\t ", key=n_found)
 
 
 def _one_hot(columns: Mapping[str | int, Sequence[Any]], name: str) -> list[str]:

@@ -257,6 +257,8 @@ def test_delimiters_and_byte_order_mark(write_faces, delimiter, encoding):
     data = load_image_table(path, image="file", label="label")
     assert data.paths.tolist() == [folder / "a.png", folder / "sub/b.png"]
     assert data.labels.tolist() == ["happy", "sad"]
+    with pytest.raises(ValueError, match=r"no column 'emotion'; it has \['file', 'label', 'by'\]"):
+        load_image_table(path, image="file", label="emotion")
 
 
 @pytest.mark.parametrize(
