@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from train import N_LABELS, N_VOTES, make_targets, snapshot_weights
 
-from skfer import FacialExpressionClassifier
+from skfer import FacialExpressionClassifier, GrayscaleResizer
 from skfer._inference._onnx_graph import build_onnx_model
 from skfer.datasets import load_fer2013
 from skfer.metrics import fit_temperature
@@ -36,7 +36,10 @@ from data import pack
 
 # Images of FER2013 have the frame of Haar's box without a margin (median width of the box: 0.98 of
 # the image, on 481 of 600 detected faces).
-PREPROCESSING = {"cropper": {"margin": 0.0, "whole_below": 64}, "resizer": {"size": 48}}
+PREPROCESSING = {
+    "cropper": {"margin": 0.0, "whole_below": 64},
+    "resizer": {"size": 48, "equalize": "brighten"},
+}
 HEADS = {"fer2013": slice(0, N_LABELS), "ferplus": slice(N_LABELS, N_LABELS + N_VOTES)}
 DATA = {
     "fer2013": "FER2013 Training: labels, with the votes of FER+ as a second task",
@@ -110,7 +113,9 @@ def measure(
     head = record.name.removesuffix("-small")
     codes = data["labels" if head == "fer2013" else "voted"][test]
     known = codes >= 0
-    images, codes, new = data["images"][test][known], codes[known], ~data["copied"][test][known]
+    resizer = GrayscaleResizer(**record.preprocessing["resizer"])
+    images = resizer.transform(data["images"][test][known])
+    codes, new = codes[known], ~data["copied"][test][known]
     names, accuracy, temperature = np.array(record.classes), {}, 1.0
     for views in (None, "flip", "ten"):
         proba = classifier.set_params(test_time_augmentation=views).predict_proba(images)

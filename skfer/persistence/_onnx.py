@@ -147,7 +147,7 @@ def _steps(estimator: Any) -> tuple[ImageResizer | GrayscaleResizer | None, Any]
             "classifier, export_onnx knows a FaceCropper and an ImageResizer or GrayscaleResizer. "
             "Export the classifier alone, and do the other steps before it."
         )
-    if resizer is not None and resizer.equalize not in (None, "none"):
+    if resizer is not None and resizer.equalize not in (None, "none", "brighten"):
         raise ValueError(
             f"The resizer has equalize={resizer.equalize!r}, which can't be part of an ONNX graph. "
             "Export the classifier alone, and resize and equalise before it."
@@ -167,7 +167,7 @@ def _from_pixels(
     low, high = classifier.pixel_range_.low, classifier.pixel_range_.high
     temperature = classifier._temperature()
     factor = np.float32(high - low) / np.float32(255)
-    resized = None if resizer is None else _resizing(classifier)
+    resized = None if resizer is None else _resizing(resizer, classifier)
     expected = classifier._expected_prior()
     if expected is not None:
         even = np.full((1, len(expected)), 1 / len(expected), np.float32)
@@ -188,11 +188,13 @@ def _from_pixels(
     return probabilities
 
 
-def _resizing(classifier: FacialExpressionClassifier) -> Callable[[tf.Tensor], tf.Tensor]:
+def _resizing(
+    resizer: Any, classifier: FacialExpressionClassifier
+) -> Callable[[tf.Tensor], tf.Tensor]:
     from skfer.persistence._resizing import resize_function
 
     height, width, channels = classifier.image_shape_
-    return resize_function((height, width), channels)
+    return resize_function((height, width), channels, brighten=resizer.equalize == "brighten")
 
 
 def _describe(model: Any, classifier: FacialExpressionClassifier) -> None:
@@ -229,7 +231,7 @@ def _check(
         return
     other = noise(2, height, width, 4 - channels)  # RGB for a gray network, gray for an RGB one
     _compare(read(other), classifier.predict_proba(resizer.transform(other)), other)
-    resized = _resizing(classifier)
+    resized = _resizing(resizer, classifier)
     for share_of_height, share_of_width in _CHECKED_SIZES:
         size = max(1, round(share_of_height * height)), max(1, round(share_of_width * width))
         images = noise(1, *size, 3)

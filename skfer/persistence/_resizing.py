@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from skfer.preprocessing._image_resizer import BRIGHT_SHARE, DARK_BELOW, MAX_GAIN
+
 # Weights of red, green and blue in gray (ITU-R BT.601), in fixed point as in OpenCV.
 _GRAY_WEIGHTS = (9798.0, 19235.0, 3735.0)
 _GRAY_ONE = 32768.0
@@ -13,7 +15,9 @@ _GRAY_ONE = 32768.0
 _LINEAR_ONE = 2048.0
 
 
-def resize_function(size: tuple[int, int], channels: int) -> Callable[[tf.Tensor], tf.Tensor]:
+def resize_function(
+    size: tuple[int, int], channels: int, *, brighten: bool
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return a TensorFlow function that converts and resizes images as `ImageResizer` does.
 
     It repeats OpenCV's arithmetic with its rounding: the mean over areas if an image shrinks,
@@ -27,6 +31,8 @@ def resize_function(size: tuple[int, int], channels: int) -> Callable[[tf.Tensor
         shrinks = tf.logical_and(shape[2] >= size[0], shape[3] >= size[1])
         planes = tf.cond(shrinks, lambda: _area(planes, size), lambda: _linear(planes, size))
         planes = tf.ensure_shape(planes, (None, channels, *size))
+        if brighten:
+            planes = _brighten(planes)
         return tf.cast(tf.transpose(planes, (0, 2, 3, 1)), tf.float32)
 
     return resize
@@ -37,10 +43,24 @@ def _in_color(images: tf.Tensor, channels: int) -> tf.Tensor:
     # Channels 0, 1, 2 of a colour image, 0, 0, 0 of a gray one.
     indices = tf.minimum([0, 1, 2], tf.shape(images)[3] - 1)
     colors = tf.cast(tf.gather(images, indices, axis=3), tf.float64)
-    if channels == 3:
-        return colors
-    red, green, blue = (weight * colors[..., k : k + 1] for k, weight in enumerate(_GRAY_WEIGHTS))
-    return tf.floor((red + green + blue) / _GRAY_ONE + 0.5)
+    return colors if channels == 3 else _gray(tf.unstack(colors, axis=3))[..., tf.newaxis]
+
+
+def _gray(colors: list[tf.Tensor]) -> tf.Tensor:
+    """Return the gray values of red, green and blue."""
+    total = sum(weight * color for weight, color in zip(_GRAY_WEIGHTS, colors, strict=True))
+    return tf.floor(total / _GRAY_ONE + 0.5)
+
+
+def _brighten(planes: tf.Tensor) -> tf.Tensor:
+    """Return brighter copies of dark images, and other images as they are."""
+    gray = _gray(tf.unstack(planes, axis=1)) if planes.shape[1] == 3 else planes
+    values = tf.reshape(gray, (-1, planes.shape[2] * planes.shape[3]))
+    n_bright = max(1, round(BRIGHT_SHARE * values.shape[1]))
+    bright = tf.math.top_k(tf.cast(values, tf.float32), n_bright).values[:, -1]
+    gain = tf.minimum(DARK_BELOW / tf.maximum(tf.cast(bright, tf.float64), 1.0), MAX_GAIN)
+    gain = tf.maximum(gain, 1.0)[:, tf.newaxis, tf.newaxis, tf.newaxis]
+    return tf.minimum(tf.round(planes * gain), 255.0)
 
 
 def _area(planes: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

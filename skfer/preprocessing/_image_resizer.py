@@ -18,6 +18,10 @@ from skfer._utils import shorten
 
 _CLAHE_CLIP_LIMIT = 2.0
 _CLAHE_TILES = (8, 8)
+# An image is dark if less than this share of its pixels reach half of the range. The limit on the
+# gain keeps the noise of nearly black images low.
+BRIGHT_SHARE, DARK_BELOW = 0.01, 128.0
+MAX_GAIN = 10.0
 
 
 def validate_size(value: Any, name: str, axes: str = "(vertical, horizontal)") -> tuple[int, int]:
@@ -43,7 +47,7 @@ class _BaseResizer(ImageTransformerMixin, ImageEstimator):
 
     _parameter_constraints = {
         "size": [Interval(Integral, 1, None, closed="left"), tuple, list],
-        "equalize": [StrOptions({"none", "histogram", "clahe"}), None],
+        "equalize": [StrOptions({"none", "brighten", "histogram", "clahe"}), None],
         "n_jobs": [Integral, None],
     }
 
@@ -131,17 +135,20 @@ class ImageResizer(_BaseResizer):
     color : {"gray", "rgb"}, default="gray"
         Channels of the result. RGB is converted to gray with the weights of ITU-R BT.601, gray
         to RGB by repeating the channel.
-    equalize : {"none", "histogram", "clahe"} or None, default="none"
-        Equalise the gray values of each image: by its whole histogram, or by tiles with limited
-        contrast (CLAHE). Colour images are equalised in luminance. Float images are converted to
-        256 levels and back, from the scales 0 to 1, -1 to 1 and 0 to 255; other float images are
-        stretched from their minimum and maximum.
+    equalize : {"none", "brighten", "histogram", "clahe"} or None, default="none"
+        Change the gray values of each image. "brighten" multiplies the values of a dark image by a
+        factor of up to 10, so that 1 % of its pixels reach half of the range; other images are
+        unchanged. "histogram" equalises the whole histogram, "clahe" those of tiles with limited
+        contrast [1]_. The histograms of colour images are those of their luminance. Float images
+        are converted to 256 levels and back, from the scales 0 to 1, -1 to 1 and 0 to 255; other
+        float images are stretched from their minimum and maximum.
     n_jobs : int or None, default=None
         Number of threads that read and resize. None means 1, -1 one for each core.
 
     References
     ----------
-    Zuiderveld, K. (1994). Contrast limited adaptive histogram equalization. Graphics Gems IV.
+    .. [1] Zuiderveld, K. (1994). Contrast limited adaptive histogram equalization. Graphics Gems
+       IV.
 
     Examples
     --------
@@ -180,8 +187,8 @@ class GrayscaleResizer(_BaseResizer):
     ----------
     size : int or (int, int), default=48
         Side of the square, or height and width, in pixels.
-    equalize : {"none", "histogram", "clahe"} or None, default="none"
-        Equalise the gray values of each image; see `ImageResizer`.
+    equalize : {"none", "brighten", "histogram", "clahe"} or None, default="none"
+        Change the gray values of each image; see `ImageResizer`.
     n_jobs : int or None, default=None
         Number of threads that read and resize. None means 1, -1 one for each core.
 
@@ -208,10 +215,14 @@ class GrayscaleResizer(_BaseResizer):
 
 
 def _equalize(image: np.ndarray, method: str) -> np.ndarray:
-    """Return an image with equalised gray values or luminance."""
+    """Return an image with changed gray values or luminance."""
     if image.dtype != np.uint8:
         scale = PixelRange.from_images(image)
-        return scale.scaled(_equalize(scale.to_uint8(image), method)).astype(np.float32)
+        levels = scale.to_uint8(image)
+        changed = _equalize(levels, method)
+        return image if changed is levels else scale.scaled(changed).astype(np.float32)
+    if method == "brighten":
+        return _brighten(image)
     if image.ndim == 3:
         ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
         ycc[..., 0] = _equalize(ycc[..., 0], method)
@@ -219,3 +230,14 @@ def _equalize(image: np.ndarray, method: str) -> np.ndarray:
     if method == "histogram":
         return cv2.equalizeHist(image)
     return cv2.createCLAHE(_CLAHE_CLIP_LIMIT, _CLAHE_TILES).apply(image)
+
+
+def _brighten(image: np.ndarray) -> np.ndarray:
+    """Return a brighter copy of a dark uint8 image, and other images as they are."""
+    values = to_gray(image).ravel()
+    n_bright = max(1, round(BRIGHT_SHARE * len(values)))
+    bright = float(np.partition(values, -n_bright)[-n_bright])
+    if bright >= DARK_BELOW:
+        return image
+    gain = min(DARK_BELOW / max(bright, 1.0), MAX_GAIN)
+    return np.minimum(np.rint(image * gain), 255).astype(np.uint8)

@@ -140,7 +140,7 @@ def test_rgb_floats_and_integer_labels(tmp_path):
 @pytest.mark.parametrize("size", [48, (24, 40)])
 def test_resizing_equals_opencv(color, size):
     sides = (size, size) if isinstance(size, int) else size
-    graph = resize_function(sides, 1 if color == "gray" else 3)
+    graph = resize_function(sides, 1 if color == "gray" else 3, brighten=False)
     shapes = [(48, 48), (96, 96), (144, 192), (61, 53), (100, 30), (20, 30), (7, 300), (1, 1)]
     for shape in shapes:
         for channels in (1, 3):
@@ -152,6 +152,25 @@ def test_resizing_equals_opencv(color, size):
             assert (difference > 0).mean() < 0.01
             if size == 48:
                 assert not difference.any()
+    brighten = resize_function(sides, 1 if color == "gray" else 3, brighten=True)
+    resizer = skfer.ImageResizer(size, color=color, equalize="brighten")
+    for factor in (1, 0.5, 0.2, 0.01, 0):
+        images = np.rint(noise(2, 96, 96, 3) * factor).astype(np.uint8)
+        images[1] = 200
+        difference = np.abs(brighten(images).numpy() - resizer.transform(images))
+        assert difference.max() <= (0 if size == 48 else 11)  # a gray level, times the gain
+        assert (difference > 0).mean() < 0.01
+
+
+@pytest.mark.slow
+def test_dark_images(classifier, faces, tmp_path):
+    resizer = skfer.GrayscaleResizer(24, equalize="brighten")
+    pipeline = Pipeline([("resizer", resizer), ("c", classifier)])
+    path = skfer.export_onnx(pipeline, tmp_path / "brighten.onnx")
+    images = np.concatenate([faces.images[:4], faces.images[:4] // 6])[..., np.newaxis]
+    expected = pipeline.predict_proba(images)
+    np.testing.assert_allclose(onnx_probabilities(path, images), expected, atol=1e-4)
+    assert np.abs(expected - classifier.predict_proba(images)).max() > 0.01
 
 
 def test_wrong_probabilities(classifier, tmp_path, monkeypatch):

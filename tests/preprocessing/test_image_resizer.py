@@ -10,7 +10,7 @@ from skfer import GrayscaleResizer, ImageResizer
 @given(
     st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=5),
     st.tuples(st.integers(1, 20), st.integers(1, 20)),
-    st.sampled_from(["none", "histogram", "clahe"]),
+    st.sampled_from(["none", "brighten", "histogram", "clahe"]),
     st.sampled_from(["gray", "rgb"]),
     st.sampled_from([np.uint8, np.float32]),
 )
@@ -58,6 +58,30 @@ def test_contrast(astronaut, equalize, color):
         for method in ("none", equalize)
     )
     assert equalized.std() > 1.5 * plain.std()
+
+
+@pytest.mark.parametrize("color", ["gray", "rgb"])
+def test_brighten(astronaut, color):
+    resizer = ImageResizer(96, color=color, equalize="brighten")
+    plain = ImageResizer(96, color=color).fit_transform([astronaut])[0]
+    dark, darker, nearly_black = (
+        np.rint(plain * factor).astype(np.uint8) for factor in (0.4, 0.2, 0.02)
+    )
+    images = np.stack([plain, dark, darker, nearly_black, np.zeros_like(plain)])
+    brightened = resizer.fit_transform(images)
+    np.testing.assert_array_equal(brightened[0], plain)
+    gray = GrayscaleResizer(96).fit_transform(brightened)
+    for index in (1, 2):
+        assert 0.009 < (gray[index] >= 127).mean() < 0.013
+        assert np.corrcoef(brightened[index].ravel(), plain.ravel())[0, 1] > 0.99
+    np.testing.assert_array_equal(brightened[3], nearly_black * 10)
+    assert not brightened[4].any()
+    floats = images.astype(np.float32) / 255
+    np.testing.assert_array_equal(resizer.fit_transform(floats[:1])[0], floats[0])
+    np.testing.assert_allclose(resizer.fit_transform(floats), brightened / 255, atol=0.021)
+    np.testing.assert_allclose(
+        resizer.fit_transform(floats[:3]), brightened[:3] / np.float32(255), atol=1e-6
+    )
 
 
 def test_equalised_floats_and_invalid_parameters(astronaut):
