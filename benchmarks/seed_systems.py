@@ -23,14 +23,16 @@ import keras
 import numpy as np
 import sklearn
 from _rules import copies
-from _systems import CHECKPOINTS, SYSTEMS, System
+from _systems import CHECKPOINTS, SEVEN, SYSTEMS, System
 from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import label_binarize
 
 from skfer import FacialExpressionClassifier, GrayscaleResizer
 
 NAMES = np.array(["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"])
+TARGETS = Path(__file__).parent / "pretrain" / "targets" / "shipped_base.npz"
 # Used if a source does not state otherwise: no augmentation, all layers, a constant rate.
 _DEFAULTS = {"schedule": None, "augment": None, "fine_tune": {"frozen_epochs": 0}}
 
@@ -69,6 +71,17 @@ def sample_images(split: tuple, n_images: int | None, seed: int) -> tuple[np.nda
     return X, y
 
 
+def soft_targets(y: np.ndarray, share: float) -> np.ndarray:
+    """Return the labels of Training mixed with predictions of the shipped weights.
+
+    The columns are the classes in sorted order.
+    """
+    with np.load(TARGETS) as stored:
+        taught = stored["targets"][:, :7].astype(float)
+    taught /= taught.sum(axis=1, keepdims=True)
+    return (1 - share) * label_binarize(y, classes=sorted(SEVEN)) + share * taught
+
+
 def run(
     name: str, system: System, data: Path, seed: int, mixed_precision: str | None
 ) -> tuple[dict, Pipeline]:
@@ -84,12 +97,18 @@ def run(
         random_state=seed,
         checkpoint_dir=CHECKPOINTS,
         callbacks=[EpochLog()],
-    ).set_fit_request(X_val=True, y_val=True)
+    ).set_fit_request(X_val=True, y_val=True, votes=True)
     pipeline = Pipeline(
         [("cropper", "passthrough"), ("resizer", GrayscaleResizer(48)), ("classifier", classifier)],
         transform_input=["X_val"],
     )
-    pipeline.fit(X, y, X_val=X_test[~copied], y_val=y_test[~copied])
+    pipeline.fit(
+        X,
+        y,
+        X_val=X_test[~copied],
+        y_val=y_test[~copied],
+        votes=soft_targets(y, system.taught) if system.taught else None,
+    )
 
     probabilities = pipeline.predict_proba(X_test)
     correct = pipeline.classes_[probabilities.argmax(axis=1)] == y_test
@@ -100,6 +119,7 @@ def run(
         "system": name,
         "classes": list(system.classes),
         "parameters": _results.plain(system.parameters) | {"mixed_precision": mixed_precision},
+        "share of soft targets": system.taught,
         "seed": seed,
         "weights": fitted.network_.count_params(),
         "images": {
