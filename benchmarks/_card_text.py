@@ -26,7 +26,8 @@ INTENDED = """\
 Recognition of facial expressions in research, teaching and your own tools: photos, stimuli and
 videos of people who agreed, a starting point for other labels
 (`FacialExpressionClassifier("{network}", weights="{name}")`), a baseline. The network takes one
-upright, frontal face; in the Pipeline, `FaceCropper` cuts such faces out of photos.
+upright, frontal face; in the Pipeline, `FaceCropper` cuts such faces out of photos, and
+`GrayscaleResizer` makes dark ones brighter.
 
 ## Out of scope
 
