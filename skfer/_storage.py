@@ -47,8 +47,8 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     check_output(path)
     target = Path(path)
     # Not tempfile, whose files are private: this file has the mode of open().
-    # Without the stem, which may have all 255 bytes that a name can have.
-    part = target.with_name(f".skfer-{secrets.token_hex(8)}{target.suffix}")
+    # Part of the stem, as a name can have 255 bytes.
+    part = target.with_name(f".{target.stem[:40]}.{secrets.token_hex(8)}{target.suffix}")
     try:
         part.touch(exist_ok=False)
     except OSError as error:
