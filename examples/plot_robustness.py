@@ -62,5 +62,5 @@ RobustnessDisplay(report).plot()
 plt.show()
 
 # %%
-# Half of the light and a rotation of 15 degrees change little, while strong blur and a covered face
+# Low light and a rotation of 15 degrees change little, while strong blur and a covered face
 # make the model nearly useless.
