@@ -100,7 +100,7 @@ class Worker:
     """
 
     def __init__(self, memory: int = 2_000_000_000):
-        self._memory = int(memory)  # a float, such as 2e9, is refused by the system
+        self._memory = int(memory)  # setrlimit takes no float
         self._process: Any = None
         self._ready = False
         self._shared: Any = None
