@@ -150,7 +150,7 @@ def apply_temperature(y_proba: Any, temperature: float) -> np.ndarray:
     Raises
     ------
     ValueError
-        If `temperature` is not above 0.
+        If `y_proba` is not two-dimensional, or `temperature` is not above 0.
 
     Examples
     --------
@@ -158,8 +158,7 @@ def apply_temperature(y_proba: Any, temperature: float) -> np.ndarray:
     >>> apply_temperature([[0.9, 0.1]], 2.0).round(2).tolist()
     [[0.75, 0.25]]
     """
-    proba = np.asarray(y_proba)
-    dtype = proba.dtype if proba.dtype.kind == "f" else np.dtype(np.float64)
+    proba, dtype = _rows_and_dtype(y_proba)
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature={temperature!r} must be a number above 0, such as 1.5.")
     if temperature == 1:
@@ -237,7 +236,8 @@ def apply_class_prior(y_proba: Any, train_prior: Any, class_prior: Any) -> np.nd
     Raises
     ------
     ValueError
-        If shares are negative or do not match the columns, or a training share is 0.
+        If `y_proba` is not two-dimensional, shares are negative or do not match the columns, or a
+        training share is 0.
 
     Examples
     --------
@@ -245,8 +245,7 @@ def apply_class_prior(y_proba: Any, train_prior: Any, class_prior: Any) -> np.nd
     >>> apply_class_prior([[0.8, 0.2]], [0.8, 0.2], [0.5, 0.5]).round(2).tolist()
     [[0.5, 0.5]]
     """
-    proba = np.asarray(y_proba)
-    dtype = proba.dtype if proba.dtype.kind == "f" else np.dtype(np.float64)
+    proba, dtype = _rows_and_dtype(y_proba)
     before = _check_train_prior(train_prior, proba.shape[-1])
     after = _normalize_shares(class_prior, proba.shape[-1], "class_prior")
     weighted = proba.astype(np.float64) * (after / before)
@@ -311,6 +310,17 @@ def estimate_class_prior(
         if change <= tol:
             break
     return prior
+
+
+def _rows_and_dtype(y_proba: Any) -> tuple[np.ndarray, np.dtype]:
+    """Return the probabilities, and the floating point type of the result."""
+    proba = np.asarray(y_proba)
+    if proba.ndim != 2:
+        raise ValueError(
+            f"y_proba has the shape {proba.shape}: (n, n_classes) is expected, as predict_proba "
+            "returns it. For one image, give [row]."
+        )
+    return proba, proba.dtype if proba.dtype.kind == "f" else np.dtype(np.float64)
 
 
 def _check_train_prior(train_prior: Any, n_classes: int) -> np.ndarray:

@@ -59,6 +59,14 @@ def test_temperature(calibrated):
             apply_temperature([[0.5, 0.5]], temperature)
 
 
+@pytest.mark.parametrize("y_proba", [[0.5, 0.5], None, "happy"])
+def test_probabilities_of_one_image_are_refused(y_proba):
+    with pytest.raises(ValueError, match=r"y_proba has the shape .*For one image, give \[row\]"):
+        apply_temperature(y_proba, 2.0)
+    with pytest.raises(ValueError, match=r"y_proba has the shape .*For one image, give \[row\]"):
+        apply_class_prior(y_proba, [0.5, 0.5], [0.2, 0.8])
+
+
 def test_float32_and_order_of_columns(calibrated):
     proba = np.array([[1e-30, 1.0, 0.0]], dtype=np.float32)
     for temperature in (0.05, 1.0, 20.0):
