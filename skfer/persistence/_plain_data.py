@@ -138,7 +138,7 @@ class Writer:
         if value is None or isinstance(value, bool | int | str):
             return value
         if isinstance(value, float):
-            return value if math.isfinite(value) else {"float": repr(value)}
+            return value if math.isfinite(value) else {"float": str(value)}
         if isinstance(value, np.generic):
             return self.value(value.item(), where)
         if isinstance(value, PixelRange):

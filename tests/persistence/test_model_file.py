@@ -118,7 +118,7 @@ EXAMPLES = {
         skfer.ExpressionEmbedder(frozen), StandardScaler(), LogisticRegression()
     ),
     "texture": lambda frozen: make_pipeline(
-        skfer.LBPDescriptor(grid=2), LogisticRegression(C=np.inf, max_iter=20, tol=1)
+        skfer.LBPDescriptor(grid=2), LogisticRegression(C=np.float64(np.inf), max_iter=20, tol=1)
     ),
     "edges": lambda frozen: skfer.HOGDescriptor(),
     "union": lambda frozen: FeatureUnion(
