@@ -145,8 +145,9 @@ class HeldOutGuard(BaseCrossValidator):
                 f"See {page('guide/model_selection')}"
             )
         # Cross-validators use only the number of images.
-        rows = np.zeros(_num_samples(X))
-        for train, test in self._cv(y).split(rows, y, groups):
+        rows = np.arange(len(held_out))
+        for fold in self._cv(y).split(rows, y, groups):
+            train, test = (rows[part] for part in fold)  # lists, as an iterable may hold them
             yield train[~held_out[train]], test[~held_out[test]]
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:

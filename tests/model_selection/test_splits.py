@@ -97,6 +97,9 @@ def test_held_out_images(faces, test_set):
         search.fit(faces.images, faces.labels)
     with pytest.raises(ValueError, match="2 of the 12 images are held out"):
         learning_curve(DummyClassifier(), faces.images[50:62], faces.labels[50:62], cv=search.cv)
+    lists = HeldOutGuard(test_set, cv=[([0, 1, 2], [3, 4])])
+    ((train, test),) = lists.split(faces.images[:60])
+    assert (train.tolist(), test.tolist()) == ([0, 1, 2], [3, 4])
     people = np.repeat([f"S{number}" for number in range(9)], 10)
     guard = HeldOutGuard(test_set, cv=GroupKFold(2), groups_held_out=people[60:])
     assert len(list(guard.split(faces.images[:60], faces.labels[:60], people[:60]))) == 2
