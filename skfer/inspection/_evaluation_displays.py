@@ -701,6 +701,6 @@ class RobustnessDisplay(_ReportDisplay):
             axis.grid(alpha=0.3)
         for row in panels:
             row[0].set_ylabel(score.replace("_", " "))
-        top = max(max(line.get_ydata()) for line in self.lines_)
-        self.axes_[0].set_ylim(0, max(1.1 * top, 0.05))
+        drawn = np.concatenate([line.get_ydata() for line in self.lines_])
+        self.axes_[0].set_ylim(min(1.1 * np.nanmin(drawn), 0), max(1.1 * np.nanmax(drawn), 0.05))
         return self

@@ -107,6 +107,9 @@ def test_robustness_and_shared_axes(robustness, blobs):
     assert display.figure_.axes == display.axes_
     display = inspection.RobustnessDisplay(robustness).plot(score="recall_macro")
     assert display.lines_[0].get_ydata()[0] == 0.6
+    losses = robustness.assign(neg_log_loss=-robustness["accuracy"])
+    display = inspection.RobustnessDisplay(losses).plot(score="neg_log_loss")
+    assert display.axes_[0].get_ylim()[0] < -robustness["accuracy"].max()
     with pytest.raises(ValueError, match="score='f1' is not a column of the report"):
         inspection.RobustnessDisplay(robustness).plot(score="f1")
     with pytest.raises(ValueError, match="no corruptions to draw"):
