@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_consistent_length
 
 from skfer._images._pixel_range import PixelRange
-from skfer._utils import pyplot
+from skfer._utils import check_int, pyplot
 from skfer.inspection._maps import grad_cam, saliency
 from skfer.inspection._perturbation import occlusion_sensitivity
 from skfer.inspection._plotting import Display
@@ -93,8 +93,9 @@ class MapDisplay(Display):
         Raises
         ------
         ValueError
-            If maps and images do not match.
+            If maps and images do not match, or `n_columns` is less than 1.
         """
+        check_int("n_columns", n_columns)
         maps, images = self._validate()
         columns = min(n_columns, len(maps))
         height = 2 + (_TEXT_HEIGHT if self.target is not None else 0.06)

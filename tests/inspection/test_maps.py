@@ -318,6 +318,8 @@ def test_layout_scale_and_invalid_maps(fitted, faces):
     assert low == -high
     labels = [axis.get_ylabel() for axis in drawn.figure_.axes]
     assert "decrease in probability" in labels
+    with pytest.raises(ValueError, match="n_columns=0 must be an int of at least 1"):
+        drawn.plot(n_columns=0)
     for maps, options, message in [
         (np.ones((2, 5, 5)), {}, r"maps has the shape \(2, 5, 5\) and images \(3, 5, 5\)"),
         (np.ones((3, 5, 5)), {"target": ["a"]}, "inconsistent numbers"),
