@@ -590,9 +590,13 @@ class _GraphBuilder:
         return self._resized(x, (settings["height"], settings["width"], x.shape[2]), mode="linear")
 
     def _resized(self, x: _Tensor, shape: tuple[int, ...], mode: str) -> _Tensor:
-        scales = [1, 1, shape[0] / x.shape[0], shape[1] / x.shape[1]]
+        sides = np.array(x.shape[:2], np.float32)
+        scales = np.array(shape[:2], np.float32) / sides
+        # ONNX Runtime truncates the product, which rounding may leave just below the new side.
+        larger = np.nextafter(scales, np.float32(np.inf))
+        scales = np.where(scales * sides < shape[:2], larger, scales)
         modes = {"mode": mode, "coordinate_transformation_mode": "half_pixel"}
-        result = self.node("Resize", [x.name, "", self.constant(scales)], **modes)
+        result = self.node("Resize", [x.name, "", self.constant([1, 1, *scales])], **modes)
         return _Tensor(result, shape)
 
     def _Take(self, settings: dict, x: _Tensor) -> _Tensor:
