@@ -80,22 +80,21 @@ class Examples(NamedTuple):
         """Split into training and validation examples, stratified by class."""
         n_images = len(self.images)
         n_validation = math.ceil(fraction * n_images)
-        if self.codes is None:
-            enough, needs = n_validation < n_images, "a validation and a training part"
-        else:
-            counts = np.unique(self.codes, return_counts=True)[1]
-            enough = counts.min() >= 2 and n_validation >= len(counts)
-            needs = f"{len(counts)} classes, the smallest of {counts.min()}"
-        if self.codes is not None and counts.min() == 1:
+        n_needed = 1
+        if self.codes is not None:
+            counts = np.unique_counts(self.codes).counts
+            n_needed = len(counts)
+            if counts.min() == 1:
+                raise ValueError(
+                    "A class has 1 image, so that it can't be in the training and in the "
+                    f"validation part (validation_fraction={fraction:g}). Add images, leave the "
+                    "class out, or use X_val and y_val."
+                )
+        if min(n_validation, n_images - n_validation) < n_needed:
             raise ValueError(
-                f"A class has 1 image, so that it can't be in the training and in the validation "
-                f"part (validation_fraction={fraction:g}). Add images, leave the class out, or use "
-                "X_val and y_val."
-            )
-        if not enough:
-            raise ValueError(
-                f"validation_fraction={fraction:g} of {n_images} images is too little for "
-                f"{needs}: use more images, a larger fraction, or X_val and y_val."
+                f"validation_fraction={fraction:g} of {n_images} images leaves {n_validation} for "
+                f"validation and {n_images - n_validation} for training; each part needs at least "
+                f"{n_needed}. Use more images, another fraction, or X_val and y_val."
             )
         train, validation = train_test_split(
             np.arange(n_images), test_size=fraction, stratify=self.codes, random_state=seed

@@ -75,8 +75,10 @@ def test_invalid_labels(classifier, faces):
         classifier.fit(X, y, X_val=X[:2], y_val=["fear", "sad"])
     with pytest.raises(ValueError, match="X_val and y_val must be given together"):
         classifier.fit(X, y, y_val=y)
-    with pytest.raises(ValueError, match=r"validation_fraction=0\.01 of 20 images is too little"):
+    with pytest.raises(ValueError, match="leaves 1 for validation and 19 for training"):
         classifier.set_params(validation_fraction=0.01).fit(X, y)
+    with pytest.raises(ValueError, match="1 for training; each part needs at least 2"):
+        classifier.set_params(validation_fraction=0.95).fit(X, y)
     with pytest.raises(ValueError, match="A class has 1 image"):
         classifier.set_params(validation_fraction=0.2).fit(X, [*y[:-1], "fear"])
     with pytest.raises(NotFittedError, match="not fitted yet"):

@@ -216,7 +216,7 @@ def softmax_network(input_shape, n_outputs):
         ({"network": softmax_network}, "ends in a Softmax layer"),
         ({"loss": "ccc"}, "'loss' parameter"),
         ({"loss": "concordance", "batch_size": 1}, "batch_size=1 is too small"),
-        ({"validation_fraction": 0.999}, "a validation and a training part"),
+        ({"validation_fraction": 0.999}, "0 for training; each part needs at least 1"),
     ],
 )
 def test_invalid_parameters(two_lights, parameters, message):
