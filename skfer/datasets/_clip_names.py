@@ -10,28 +10,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Patterns by name, for the beginning of file names. `label` is a code of EXPRESSION_CODES.
+# A file name of each data set, and the pattern for the beginning of its names. `label` is a code
+# of EXPRESSION_CODES; the subject of KDEF is sex and number.
 PATTERNS = {
-    # S010_004_00000017.png: subject, clip and frame.
-    "ck+": r"(?P<clip>(?P<subject>S\d+)_\d+)_(?P<frame>\d+)",
-    # KA.AN1.39.tiff: subject and expression.
-    "jaffe": r"(?P<subject>[A-Z]{2})[.-](?P<label>AN|DI|FE|HA|NE|SA|SU)\d*[.-]",
-    # AF01ANS.JPG: session, subject (sex and number), expression and view.
-    "kdef": (
-        r"(?P<session>[AB])(?P<subject>[FM]\d\d)"
-        r"(?P<label>AF|AN|DI|HA|NE|SA|SU)(?P<view>F[LR]|H[LR]|S)(?![A-Z])"
+    "ck+": ("S010_004_00000017.png", r"(?P<clip>(?P<subject>S\d+)_\d+)_(?P<frame>\d+)"),
+    "jaffe": (
+        "KA.AN1.39.tiff",
+        r"(?P<subject>[A-Z]{2})[.-](?P<label>AN|DI|FE|HA|NE|SA|SU)\d*[.-]",
     ),
-    # train_00001_aligned.jpg: the split.
-    "raf-db": r"(?P<usage>train|test)_\d+",
+    "kdef": (
+        "AF01ANS.JPG",
+        r"(?P<session>[AB])(?P<subject>[FM]\d\d)"
+        r"(?P<label>AF|AN|DI|HA|NE|SA|SU)(?P<view>F[LR]|H[LR]|S)(?![A-Z])",
+    ),
+    "raf-db": ("train_00001.jpg", r"(?P<usage>train|test)_\d+"),
 }
-_EXAMPLES = {
-    "ck+": "S010_004_00000017.png",
-    "jaffe": "KA.AN1.39.tiff",
-    "kdef": "AF01ANS.JPG",
-    "raf-db": "train_00001.jpg",
-}
-
-
 # Number of a frame that fits into 64 bits.
 _FRAME = re.compile(r"\d{1,18}")
 
@@ -105,18 +98,14 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
             f"pattern={pattern!r} must be a regular expression with a group called subject, such "
             f"as '(?P<subject>[^_]+)_', or one of {sorted(PATTERNS)}."
         )
-    paths = list(paths)
-    found = [parts_of_name(path, expression) for path in paths]
-    for index, parts in enumerate(found):
-        if parts is None:
-            raise ValueError(f"paths[{index}] ({os.fspath(paths[index])!r}) {misfit(pattern)}")
-    return clips_of([parts for parts in found if parts is not None])
+    return clips_of(parts_of_names(paths, expression, pattern))
 
 
 def name_pattern(pattern: str) -> re.Pattern:
     """Return a ready-made pattern or a regular expression, compiled."""
     try:
-        expression = re.compile(PATTERNS.get(pattern, pattern), re.I if pattern in PATTERNS else 0)
+        known = PATTERNS.get(pattern)
+        expression = re.compile(pattern) if known is None else re.compile(known[1], re.I)
     except re.error as error:
         raise ValueError(f"pattern={pattern!r} is not a regular expression: {error}.") from error
     if not expression.groupindex:
@@ -136,9 +125,22 @@ def parts_of_name(path: str | os.PathLike, expression: re.Pattern) -> dict[str, 
     return {group: text or "" for group, text in parts.items()} if fits else None
 
 
+def parts_of_names(
+    paths: Iterable[str | os.PathLike], expression: re.Pattern, pattern: str
+) -> list[dict[str, str]]:
+    """Return the groups that each file name has; refuse a name that does not fit."""
+    found = []
+    for index, path in enumerate(paths):
+        parts = parts_of_name(path, expression)
+        if parts is None:
+            raise ValueError(f"paths[{index}] ({os.fspath(path)!r}) {misfit(pattern)}")
+        found.append(parts)
+    return found
+
+
 def misfit(pattern: str) -> str:
     """Return the end of a sentence about a file name that does not fit a pattern."""
-    example = f", as in {_EXAMPLES[pattern]}." if pattern in _EXAMPLES else "."
+    example = f", as in {PATTERNS[pattern][0]}." if pattern in PATTERNS else "."
     return f"does not fit pattern={pattern!r}{example}"
 
 

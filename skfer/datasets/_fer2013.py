@@ -367,14 +367,6 @@ def _read_npz(source: Path) -> Content:
             f"(n, {SIDE}, {SIDE}) uint8."
         )
     usage = arrays.pop("usage", np.full(len(images), TRAINING)).astype(str)
-    words = {word: split_of(word) for word in np.unique(usage).tolist()}
-    for word, split in words.items():
-        if split is None:
-            image = int(np.flatnonzero(usage == word)[0])
-            raise ValueError(
-                f"{str(source)!r}: the usage of image {image} is {word!r}; expected Training, "
-                "PublicTest, PrivateTest, or train, val and test."
-            )
     if target.shape != (len(images),) or usage.shape != (len(images),):
         raise ValueError(
             f"{str(source)!r}: {len(images)} images, but target has shape {target.shape} and "
@@ -387,9 +379,10 @@ def _read_npz(source: Path) -> Content:
             f"{str(source)!r}: the label of image {row} is {target[row]}; FER2013's codes are 0 "
             f"to {len(FER2013_CLASSES) - 1}."
         )
-    usage = np.array([words[word] for word in usage.tolist()], str)
+    where = f"{str(source)!r}, image "
+    parts = [known_split(word, f"{where}{index}: ") for index, word in enumerate(usage.tolist())]
     extras = {name: rows for name, rows in arrays.items() if rows.shape[:1] == (len(images),)}
-    return Content(images, target, usage, extras)
+    return Content(images, target, np.array(parts, str), extras)
 
 
 def _read_folder(source: Path) -> Content:

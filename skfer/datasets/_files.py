@@ -112,12 +112,12 @@ def unpacked_limit(source: Path) -> int:
     return min(_MAX_BYTES, _ANY_RATIO + _MAX_RATIO * source.stat().st_size)
 
 
-def known_split(word: Any) -> str:
-    """Return the part of a cell of the column of usage."""
+def known_split(word: Any, where: str = "") -> str:
+    """Return the part of a data set with that name; an error begins with `where`."""
     split = split_of(word)
     if split is None:
         raise ValueError(
-            f"usage is {shorten(word)}; expected Training, PublicTest, PrivateTest, or train, "
-            "val and test."
+            f"{where}usage is {shorten(word)}; expected Training, PublicTest, PrivateTest, or "
+            "train, val and test."
         )
     return split

@@ -16,8 +16,14 @@ from sklearn.utils import Bunch
 from skfer._images._batch import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decode_label
 from skfer._utils import entries_of, link_refusal, page, printable, refuse_link_out
-from skfer.datasets._clip_names import clips_of, misfit, name_pattern, parts_of_name
-from skfer.datasets._files import looks_like_split, split_of
+from skfer.datasets._clip_names import (
+    clips_of,
+    misfit,
+    name_pattern,
+    parts_of_name,
+    parts_of_names,
+)
+from skfer.datasets._files import known_split, looks_like_split
 
 # Attributes of the Bunch that the loaders return; groups of a pattern must have other names.
 _ATTRIBUTES = {"paths", "labels", "target", "target_names", "row", "n_dropped", "DESCR"}
@@ -184,12 +190,7 @@ def attributes_of_names(
     paths: Sequence[Path], pattern: re.Pattern, names: str
 ) -> dict[str, np.ndarray]:
     """Return what the groups of a pattern say of each file, as attributes of a Bunch."""
-    found = []
-    for index, path in enumerate(paths):
-        parts = parts_of_name(path, pattern)
-        if parts is None:
-            raise ValueError(f"paths[{index}] ({os.fspath(path)!r}) {misfit(names)}")
-        found.append(parts)
+    found = parts_of_names(paths, pattern, names)
     attributes: dict[str, np.ndarray] = {}
     groups = set(pattern.groupindex) - {"label"}
     if taken := groups & _ATTRIBUTES:
@@ -199,18 +200,13 @@ def attributes_of_names(
         groups -= {"subject", "clip", "frame"}
     for group in sorted(groups):
         values = [parts[group] for parts in found]
-        attributes[group] = np.array(_usage(values, paths) if group == "usage" else values, str)
+        if group == "usage":
+            values = [
+                known_split(word, f"{str(path)!r}: ")
+                for word, path in zip(values, paths, strict=True)
+            ]
+        attributes[group] = np.array(values, str)
     return attributes
-
-
-def _usage(words: Sequence[str], paths: Sequence[Path]) -> list[str]:
-    usage = []
-    for word, path in zip(words, paths, strict=True):
-        split = split_of(word)
-        if split is None:
-            raise ValueError(f"{str(path)!r}: the usage {word!r} is not a part of a data set.")
-        usage.append(split)
-    return usage
 
 
 def _labelled_by_name(

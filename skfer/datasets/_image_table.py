@@ -171,7 +171,9 @@ def load_image_table(
     if subject is not None:
         attributes["subjects"] = _texts(columns[subject], rows, subject, name)
     if usage is not None:
-        attributes["usage"] = _usage(columns[usage], rows, name)
+        words = columns[usage]
+        splits = [known_split(words[row], f"{name}, row {row}: ") for row in rows]
+        attributes["usage"] = np.array(splits, str)
     counts = Counter(labels.tolist())
     n_dropped = len(found) - len(rows)
     return Bunch(
@@ -403,16 +405,6 @@ def _texts(cells: Sequence[Any], rows: Sequence[int], column: Any, name: str) ->
         if text.casefold() in _MISSING:
             raise ValueError(f"{name}, row {row}: {column!r} is missing.")
     return np.array(texts, str)
-
-
-def _usage(cells: Sequence[Any], rows: Sequence[int], name: str) -> np.ndarray:
-    splits = []
-    for row in rows:
-        try:
-            splits.append(known_split(cells[row]))
-        except ValueError as error:
-            raise ValueError(f"{name}, row {row}: {error}") from error
-    return np.array(splits, str)
 
 
 def _root(table: Any, folder: str | os.PathLike | None) -> Path | None:

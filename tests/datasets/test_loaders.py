@@ -230,7 +230,7 @@ def test_tables_and_npz(write_csv, faces, write_npz):
         ({"images": np.zeros((5, 64, 64), np.uint8)}, r"\(5, 64, 64\) uint8; expected"),
         ({"target": [0, 1]}, "5 images, but target has shape"),
         ({"target": [0, 1, 2, 9, 3]}, "label of image 3 is 9"),
-        ({"usage": [*USAGE[:3], "a", USAGE[4]]}, "usage of image 3 is 'a'"),
+        ({"usage": [*USAGE[:3], "a", USAGE[4]]}, "image 3: usage is 'a'"),
         ({"target": np.array([0, 1, 2, 3, None])}, "of object; numbers and text are read"),
     ],
 )
