@@ -11,9 +11,8 @@ import numpy as np
 from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
 from skfer._base import as_images
-from skfer._images._batch import content_key, float_scale, to_gray
+from skfer._images._batch import content_key, float_scale, gray_levels
 from skfer._utils import check_int
-from skfer.detection import to_eight_bits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,9 +183,9 @@ def _keys_and_thumbnails(images: Any) -> tuple[list[bytes], np.ndarray]:
     scale = float_scale(images)
     keys, thumbnails = [], []
     for image in images:
-        keys.append(content_key(image, scale))
-        image = to_eight_bits(to_gray(image))
-        thumbnails.append(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
+        gray = gray_levels(image, scale)
+        keys.append(content_key(gray, scale))
+        thumbnails.append(cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA))
     return keys, np.stack(thumbnails)
 
 
