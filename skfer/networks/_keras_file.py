@@ -72,9 +72,9 @@ def load_model_file(
             f"{name} is an architecture without weights: name the file of the weights, "
             "FacialExpressionClassifier.from_keras('model.json', weights='model.h5', ...)."
         )
-    n_bytes = _size(path if weights is None else weights)
-    model = _built(config, name, max(_ANY_SIZE, _MAX_RATIO * n_bytes))
-    load_weights(model, path if weights is None else weights)
+    source = path if weights is None else weights
+    model = _built(config, name, _max_bytes(_weights_file(source)))
+    load_weights(model, source)
     return copy_network(model) if has_strided_pointwise(model) else model
 
 
@@ -84,17 +84,15 @@ def load_weights(model: keras.Model, path: str | os.PathLike) -> None:
     kind, _ = _read(path)
     if kind == "json":
         raise ValueError(f"weights={name} is an architecture in JSON, and holds no weights.")
-    path = Path(path)
-    _check_weights(path, name)
+    file = _weights_file(path)
+    is_archive = kind == "zip" and file == Path(path)
+    _check_weights(file, name, is_archive)
     try:
-        if path.is_dir():
-            path, suffix = path / "model.weights.h5", ".weights.h5"
-        else:
-            suffix = ".keras" if kind == "zip" else _suffix_of_hdf5(path)
+        suffix = ".keras" if is_archive else _suffix_of_hdf5(file)
         with tempfile.TemporaryDirectory() as folder:
             # Keras goes by the suffix of a file, which may be wrong.
             link = Path(folder) / f"model{suffix}"
-            link.symlink_to(path.resolve())
+            link.symlink_to(file.resolve())
             model.load_weights(link)
     except Exception as error:  # Keras raises whatever its reader of the format does
         raise ValueError(
@@ -195,27 +193,31 @@ def _decoded(text: bytes, name: str) -> str:
     return text.decode("utf-8-sig", errors="replace")
 
 
-def _size(path: str | os.PathLike) -> int:
-    """Return the size of a file of weights."""
+def _weights_file(path: str | os.PathLike) -> Path:
+    """Return the file that holds the weights of a model, which may be an unpacked folder."""
     path = Path(path)
-    path = path / "model.weights.h5" if path.is_dir() else path
-    return path.stat().st_size if path.is_file() else 0
+    return path / "model.weights.h5" if path.is_dir() else path
 
 
-def _check_weights(path: Path, name: str) -> None:
+def _max_bytes(file: Path) -> int:
+    """Return the limit on the bytes of the weights in a file."""
+    return max(_ANY_SIZE, _MAX_RATIO * file.stat().st_size if file.is_file() else 0)
+
+
+def _check_weights(file: Path, name: str, is_archive: bool) -> None:
     """Raise an error for weights in another file, or that unpack to far more than their file."""
     import h5py
 
-    limit = max(_ANY_SIZE, _MAX_RATIO * _size(path))
+    limit = _max_bytes(file)
     try:
         with ExitStack() as stack:
-            file: Any = path / "model.weights.h5" if path.is_dir() else path
-            if zipfile.is_zipfile(file):
+            content: Any = file
+            if is_archive:
                 archive = stack.enter_context(zipfile.ZipFile(file))
                 if sum(info.file_size for info in archive.infolist()) > limit:
                     raise ValueError(f"it unpacks to more than {limit / 1e6:,.0f} MB")
-                file = stack.enter_context(archive.open("model.weights.h5"))
-            _check_datasets(stack.enter_context(h5py.File(file, "r")), limit)
+                content = stack.enter_context(archive.open("model.weights.h5"))
+            _check_datasets(stack.enter_context(h5py.File(content, "r")), limit)
     except (*READ_ERRORS, KeyError) as error:
         raise ValueError(f"{name} can't be read: {_short(error)}") from error
 

@@ -453,3 +453,7 @@ def test_harmful_weights_in_hdf5(tmp_path, change, message):
         change(file, other)
     with pytest.raises(ValueError, match=rf"bad\.h5'.*{message}"):
         load_model_file(path)
+    with zipfile.ZipFile(path, "a") as archive:  # its weights are not those that Keras reads
+        archive.write(other, "model.weights.h5")
+    with pytest.raises(ValueError, match=rf"bad\.h5'.*{message}"):
+        load_model_file(path)
