@@ -76,16 +76,23 @@ class OnnxNetwork:
         """Shape of the outputs for an image."""
         return self.session().shape(self.name)
 
-    def session(self, calibration: tuple[float, float] | None = None) -> _Session:
-        """Return the session of this process, which equal networks share."""
-        key = (self._digest, calibration, threads_allowed())
+    def session(
+        self, calibration: tuple[float, float] | None = None, output: str | None = None
+    ) -> _Session:
+        """Return the session of this process, which equal networks share.
+
+        In 8 bits, with a `calibration`, a session computes one output.
+        """
+        key = (self._digest, calibration, output, threads_allowed())
         with _sessions_lock:
             session = _sessions.get(key)
             if session is not None and session.process != os.getpid():
                 _inherited.append(session)
                 session = None
             if session is None:
-                model = self.model if calibration is None else _quantize(self.model, calibration)
+                model = self.model
+                if calibration is not None:
+                    model = _quantize(model, calibration, output or self.name)
                 session = _sessions[key] = _Session(model)
             if calibration is None:
                 self._session = session
@@ -149,7 +156,8 @@ class OnnxBackend:
     def _current_session(self) -> _Session:
         session = self._session
         if session is None or session.process != os.getpid():
-            session = self._session = self._network.session(self._calibration)
+            output = None if self._calibration is None else self._output
+            session = self._session = self._network.session(self._calibration, output)
         return session
 
 
@@ -241,17 +249,21 @@ def create_session(model: bytes | str, n_threads: int) -> onnxruntime.InferenceS
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _quantize(model: bytes, pixel_range: tuple[float, float]) -> bytes:
-    """Return a model that computes feature maps in 8 bits (Jacob et al. 2018).
+def _quantize(model: bytes, pixel_range: tuple[float, float], output: str) -> bytes:
+    """Return a model of one output that computes feature maps in 8 bits (Jacob et al. 2018).
 
     Weights have a scale for each channel. Activations are scaled to their range for drawn faces.
     """
     import onnx
+    from onnx.utils import Extractor
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    parsed = onnx.load_model_from_string(model)
-    (images_input,) = parsed.graph.input
+    whole = onnx.load_model_from_string(model)
+    (images_input,) = whole.graph.input
+    # ONNX Runtime would compute the other outputs in each call.
+    parsed = Extractor(whole).extract_model([images_input.name], [output])
+    parsed.metadata_props.extend(whole.metadata_props)
     shape = [side.dim_value for side in images_input.type.tensor_type.shape.dim[1:]]
     images = _calibration_faces(shape, pixel_range)
 
@@ -267,7 +279,7 @@ def _quantize(model: bytes, pixel_range: tuple[float, float]) -> bytes:
     # The root logger would recommend quant_pre_process, although it is used.
     with tempfile.TemporaryDirectory() as folder, silent_loggers(""):
         paths = [Path(folder, f"{name}.onnx") for name in ("float", "folded", "int8")]
-        paths[0].write_bytes(model)
+        onnx.save(parsed, paths[0])
         # Folds batch normalisation into the convolutions.
         quant_pre_process(paths[0], paths[1], skip_symbolic_shape=True)
         quantization.quantize_static(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from skfer._utils import check_int
 from skfer.metrics._probabilities import check_probabilities, codes_and_probabilities
@@ -163,9 +163,10 @@ def apply_temperature(y_proba: Any, temperature: float) -> np.ndarray:
         raise ValueError(f"temperature={temperature!r} must be a number above 0, such as 1.5.")
     if temperature == 1:
         return proba.astype(dtype, copy=False)
-    with np.errstate(divide="ignore"):
-        logits = np.log(proba.astype(np.float64))
-    return softmax(logits / temperature, axis=1).astype(dtype)
+    powers = proba.astype(np.float64)
+    powers /= powers.max(axis=1, keepdims=True)  # so that a small temperature leaves the largest
+    powers **= 1 / temperature
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(dtype)
 
 
 def fit_temperature(y_true: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -> float:
