@@ -27,7 +27,7 @@ from skfer._images._limits import MAX_PIXELS
 from skfer._video_file import VideoFile
 from skfer.datasets import load_fer2013, load_ferplus, load_image_folder, load_image_table
 from skfer.detection import YuNetDetector
-from skfer.recognition import escape_formula, image_files, table_to_csv, unescape_formula
+from skfer.recognition import escape_formula, image_files, map_text, unescape_formula
 from skfer.video._face_tables import read_rows, row_writer
 from skfer.web import create_app
 
@@ -417,7 +417,8 @@ def test_escaping():
         assert escape_formula(word) == f"'{word}"
         assert unescape_formula(escape_formula(word)) == word
     for word in ["\n=1+1", "\r=1", "\t=1", "a\x1b[2J", "a\u202eb"]:
-        (cell,) = next(csv.reader(table_to_csv(pd.DataFrame({"word": [word]})).splitlines()[1:]))
+        table = map_text(pd.DataFrame({"word": [word]}), escape_formula)
+        (cell,) = next(csv.reader(table.to_csv(index=False).splitlines()[1:]))
         assert cell == "".join(c if c in "=1+a[2Jb" else f"\\u{ord(c):04x}" for c in word)
     for value in ["party.jpg", "a=b", "'quoted'", "", -1, -0.5, None]:
         assert escape_formula(value) == value
@@ -427,7 +428,8 @@ def test_escaping():
 def test_escaped_tables(tmp_path):
     images = {"image": ["=cmd()", "b.jpg"], "confidence": [-1.5, 2]}
     table = pd.DataFrame({**images, "=sum": [0.1, 0.9]})
-    header, *rows = csv.reader(table_to_csv(table).splitlines())
+    escaped = map_text(table, escape_formula).to_csv(index=False)
+    header, *rows = csv.reader(escaped.splitlines())
     assert header == ["image", "confidence", "'=sum"]
     assert rows == [["'=cmd()", "-1.5", "0.1"], ["b.jpg", "2.0", "0.9"]]
     path = tmp_path / "rows.csv"

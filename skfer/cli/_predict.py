@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from skfer._utils import join_first, printable, shorten
+from skfer._utils import import_extra, join_first, printable, shorten
 from skfer.cli._options import (
     OUTPUT_FILE,
     SOME_UNREADABLE,
@@ -96,11 +96,15 @@ def predict(
                 f"{str(output)!r} must end in .json, .csv or .parquet, or add --json or --csv.",
                 param_hint="--output",
             )
+    if format == "parquet":  # before the photos are read
+        import_extra("pyarrow", "A Parquet file", "parquet", "use the suffix .csv")
     paths = _list_photos(photos, recursive)
     if output is not None and os.path.realpath(output) in {*map(os.path.realpath, paths)}:
         raise click.BadParameter(f"{str(output)!r} is one of the photos.", param_hint="--output")
     copies = {} if folder is None else _name_copies(paths, folder, overwrite)
     pipeline = load_model(model)
+    import pandas as pd
+
     from skfer import recognize
 
     table = recognize(
@@ -116,22 +120,20 @@ def predict(
         None if _is_missing(error) else _remove_index(error, image)
         for image, error in zip(table["image"], table["error"], strict=True)
     ]
-    table["error"] = errors
-    table["error"] = table["error"].astype("string")  # also if all are missing
+    table["error"] = pd.array(errors, dtype="string")
     _write(table, format or "text", output)
     if output is not None:
-        n_photos = len(dict.fromkeys(table["image"]))
-        click.echo(f"{output}: {n_photos} photos, {table['face'].count()} faces")
+        click.echo(f"{output}: {len(paths)} photos, {table['face'].count()} faces")
     for image, error in zip(table["image"], errors, strict=True):
         if error is not None:
             echo(f"Error: {image}: {error}", err=True)
-    _report_missing(table, on_missing)
+    _report_missing(table, len(paths), on_missing)
     _write_copies(table, copies)  # last, because an error would end the command
     if any(errors):
         ctx.exit(1 if all(errors) else SOME_UNREADABLE)
 
 
-def _report_missing(table: Any, on_missing: str) -> None:
+def _report_missing(table: Any, n_photos: int, on_missing: str) -> None:
     """Print the number and the first names of photos without a face, and the choices."""
     without = table[table["face"].isna() & table["error"].isna()]["image"].tolist()
     if not without:
@@ -141,8 +143,10 @@ def _report_missing(table: Any, on_missing: str) -> None:
         "blank": "there is no expression. --on-missing image classifies the whole photo.",
         "image": "the whole photo is classified. --on-missing blank gives no expression.",
     }
-    count = f"{len(without)} of {table['image'].nunique()} photos"
-    echo(f"{count}: no face found in {names}; {result[on_missing]}", err=True)
+    echo(
+        f"{len(without)} of {n_photos} photos: no face found in {names}; {result[on_missing]}",
+        err=True,
+    )
 
 
 def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
@@ -156,7 +160,7 @@ def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
             paths += map(str, images)
         else:
             paths.append(photo)
-    return paths
+    return list(dict.fromkeys(paths))
 
 
 def _report_left_out(folder: Path, recursive: bool, n_photos: int) -> None:
@@ -191,18 +195,18 @@ def _write(table: Any, format: str, output: Path | None) -> None:
         return
     with partial_file(output) as part:
         if format == "parquet":
-            words = table.select_dtypes(include=["object", "string"]).columns
-            escaped = {name: table[name].map(printable, na_action="ignore") for name in words}
-            table.assign(**escaped).rename(columns=printable).to_parquet(part, index=False)
+            from skfer.recognition import map_text
+
+            map_text(table, printable).to_parquet(part, index=False)
         else:
             part.write_text(_to_text(table, format), encoding="utf-8")
 
 
 def _to_text(table: Any, format: str) -> str:
     if format == "csv":
-        from skfer.recognition import table_to_csv
+        from skfer.recognition import escape_formula, map_text
 
-        return table_to_csv(table, float_format="%.6g")
+        return map_text(table, escape_formula).to_csv(index=False, float_format="%.6g")
     if format == "json":
         text = json.dumps(_group_by_photo(table), indent=2, ensure_ascii=False)
         return printable(text, keep="\n") + "\n"
@@ -270,7 +274,7 @@ def _write_copies(table: Any, copies: dict[str, Path]) -> None:
         rows = rows_of.get(printable(path, controls=False))
         if rows is None:
             continue
-        drawn = annotate(path, rows.drop_duplicates(), bars=True)
+        drawn = annotate(path, rows, bars=True)
         if target.suffix != ".png" and max(drawn.shape) > _LONGEST_JPEG_SIDE:
             echo(
                 f"Warning: {target} is not written: a JPEG has at most {_LONGEST_JPEG_SIDE:,} "
@@ -289,7 +293,7 @@ def _name_copies(paths: list[str], folder: Path, overwrite: bool) -> dict[str, P
     photos = {os.path.realpath(path) for path in paths}
     copies: dict[str, Path] = {}
     used: set[Path] = set()
-    for path in dict.fromkeys(paths):
+    for path in paths:
         source = Path(path)
         suffix = source.suffix.lower() if source.suffix.lower() in (".jpg", ".jpeg") else ".png"
         target, number = folder / f"{source.stem}{suffix}", 2

@@ -23,10 +23,10 @@ from skfer.recognition._recognize import (
     escape_formula,
     files_below,
     image_files,
+    map_text,
     progress_bar,
     recognize,
     set_column_types,
-    table_to_csv,
     unescape_formula,
 )
 from skfer.recognition._tracking import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -294,11 +294,15 @@ def unescape_formula(value: Any) -> Any:
     return value[1:] if isinstance(value, str) and _ESCAPED_FORMULA.match(value) else value
 
 
-def table_to_csv(table: Any, **options: Any) -> str:
-    """Convert a pandas table to CSV, with escaped text and column names."""
+def map_text(table: Any, function: Callable[[str], str]) -> Any:
+    """Return a pandas table with a function applied to its texts and column names."""
+
+    def convert(cell: Any) -> Any:  # missing, or a label that is no text
+        return function(cell) if isinstance(cell, str) else cell
+
     names = table.select_dtypes(include=["object", "string"]).columns
-    escaped = table.assign(**{name: table[name].map(escape_formula) for name in names})
-    return escaped.rename(columns=escape_formula).to_csv(index=False, **options)
+    mapped = table.assign(**{name: table[name].map(convert) for name in names})
+    return mapped.rename(columns=function)
 
 
 class _NoProgress:

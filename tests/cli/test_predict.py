@@ -5,13 +5,19 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.dummy import DummyClassifier
+from sklearn.pipeline import make_pipeline
+
+from skfer import FaceCropper
 
 CLASSES = ["happy", "sad", "surprise"]
 
@@ -275,6 +281,33 @@ def test_on_missing(skfer, model, photo_files, landscapes):
     assert errors.exit_code == 3
     assert errors.stdout == blank.stdout.splitlines(keepends=True)[0]
     assert f"Error: {landscapes[4]}: has no face" in errors.stderr
+
+
+def test_a_photo_named_twice_is_read_once(skfer, model, photo_files, landscapes):
+    paths = [landscapes[0], photo_files[0]]
+    result = skfer("predict", *paths, *paths, "--model", model)
+    assert result.stdout == skfer("predict", *paths, "--model", model).stdout
+    assert f"1 of 2 photos: no face found in {landscapes[0]};" in result.stderr
+
+
+def test_parquet_without_pyarrow(skfer, photo_files, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = skfer("predict", photo_files[0], "-m", "none", "-o", tmp_path / "faces.parquet")
+    assert result.exit_code == 1
+    assert 'pip install "skfer[parquet]"' in result.stderr  # before the model is loaded
+
+
+def test_labels_that_are_no_text(skfer, photo_files, landscapes, tmp_path):
+    classifier = DummyClassifier().fit(np.zeros((4, 1)), [True, True, False, True])
+    joblib.dump(make_pipeline(FaceCropper("haar"), classifier), tmp_path / "model.joblib")
+    paths, options = (photo_files[0], landscapes[0]), ("--model", tmp_path / "model.joblib")
+    for name in ("faces.parquet", "faces.csv"):
+        result = skfer("predict", *paths, *options, "--output", tmp_path / name)
+        assert result.exit_code == 0, result.stderr
+    table = pd.read_parquet(tmp_path / "faces.parquet")
+    assert table["expression"].iloc[0] is True
+    assert table["expression"].isna().iloc[1]
+    assert ",True,0.75," in (tmp_path / "faces.csv").read_text()
 
 
 def test_json_of_a_whole_photo(skfer, model, landscapes, tmp_path):
