@@ -146,7 +146,13 @@ def split_pipeline(pipeline: Any, detector: str | FaceDetector | None) -> Pipeli
         )
     cropper = steps[0] if croppers else FaceCropper("auto")
     rest = steps[len(croppers) :]
-    classes = _classes_of(rest)
+    if rest and _contains(rest[-1], FaceCropper):
+        kind = type(rest[-1]).__name__
+        raise ValueError(
+            f"{kind} contains a FaceCropper, which would search for a face in each cropped face: "
+            f"wrap only the classifier in {kind}, as the last step of the Pipeline."
+        )
+    classes = classes_of(rest)
     wrapper = find_abstaining(pipeline)
     threshold, unsure = 0.0, None
     if wrapper is not None:
@@ -160,7 +166,8 @@ def split_pipeline(pipeline: Any, detector: str | FaceDetector | None) -> Pipeli
     return PipelineParts(finder, join_steps(rest), classes, threshold, unsure)
 
 
-def _classes_of(steps: list[Any]) -> np.ndarray:
+def classes_of(steps: list[Any]) -> np.ndarray:
+    """Return the classes of the last of fitted steps, which must give probabilities."""
     if not steps or not hasattr(type(steps[-1]), "predict"):
         kind = f"a {type(steps[-1]).__name__}" if steps else "a FaceCropper alone"
         raise TypeError(
@@ -169,20 +176,15 @@ def _classes_of(steps: list[Any]) -> np.ndarray:
         )
     last = steps[-1]
     kind = type(last).__name__
-    if _contains(last, FaceCropper):
-        raise ValueError(
-            f"{kind} contains a FaceCropper, which would search for a face in each cropped face: "
-            f"wrap only the classifier in {kind}, as the last step of the Pipeline."
+    if not hasattr(last, "predict_proba"):
+        raise TypeError(
+            f"{kind} has no predict_proba: put it into a CalibratedClassifierCV, or take a "
+            "classifier that gives probabilities."
         )
     if not hasattr(last, "classes_"):
         raise NotFittedError(
             f"This {kind} is not fitted: call fit first, or take a Pipeline from "
             "skfer.load_pretrained()."
-        )
-    if not hasattr(last, "predict_proba"):
-        raise TypeError(
-            f"{kind} has no predict_proba: put it into a CalibratedClassifierCV, or take a "
-            "classifier that gives probabilities."
         )
     return np.asarray(last.classes_)
 

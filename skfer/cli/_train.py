@@ -284,38 +284,36 @@ def evaluate(
       skfer evaluate photos/ --model mine.skfer
       skfer evaluate fer2013.csv --json
     """
-    import numpy as np
+    from skfer._pipelines import classes_of, flat_steps, join_steps
 
     images, labels, _ = _load_labelled(data, usage, options)
-    pipeline = _set_croppers(load_model(model), faces, detector)
-    classes = np.asarray(pipeline.classes_)
+    steps = _set_croppers(flat_steps(load_model(model)), faces, detector)
+    classes = classes_of(steps)
     unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
     if unknown:
         raise click.ClickException(
             f"The data has the class {unknown[0]!r}, which the model does not know. It knows: "
             f"{', '.join(map(str, classes.tolist()))}."
         )
-    scores = _score(labels, pipeline.predict_proba(images), classes)
+    scores = _score(labels, join_steps(steps).predict_proba(images), classes)
     result = {"data": str(data), "images": len(labels), **scores}
     echo(json.dumps(result, indent=2) if as_json else _to_text(result))
 
 
-def _set_croppers(model: Any, faces: bool, detector: Any) -> Any:
-    """Return the model without its `FaceCropper`, or with another detector in it."""
+def _set_croppers(steps: list[Any], faces: bool, detector: Any) -> list[Any]:
+    """Return steps without their `FaceCropper`, or with another detector in it."""
     from skfer import FaceCropper
-    from skfer._pipelines import flat_steps, join_steps
 
-    steps = flat_steps(model)
     croppers = [step for step in steps if isinstance(step, FaceCropper)]
     if detector is not None and (faces or not croppers):
         reason = "--faces skips the detection" if faces else "the model has no FaceCropper"
         raise click.BadParameter(f"No detector is used: {reason}.", param_hint="--detector")
     if faces:
-        steps = [step for step in steps if not isinstance(step, FaceCropper)]
-    elif detector is not None:
+        return [step for step in steps if step not in croppers]
+    if detector is not None:
         for cropper in croppers:
             cropper.set_params(detector=detector)
-    return join_steps(steps)
+    return steps
 
 
 def _score(labels: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> dict[str, Any]:

@@ -7,8 +7,11 @@ import cv2
 import joblib
 import numpy as np
 import pytest
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import Perceptron
+from sklearn.pipeline import make_pipeline
 
-from skfer import AbstainingClassifier, load
+from skfer import AbstainingClassifier, FaceCropper, load
 from skfer.datasets import make_faces
 
 
@@ -170,6 +173,15 @@ def test_evaluate_names_a_class_that_the_model_does_not_know(skfer, class_folder
     result = skfer("evaluate", class_folder, "--model", model)
     assert result.exit_code == 1
     assert "'bored', which the model does not know" in result.stderr
+
+
+def test_evaluate_refuses_a_model_that_gives_no_probabilities(skfer, class_folder, model):
+    for last in (DummyRegressor(), Perceptron()):
+        other = model.with_name("other.joblib")
+        joblib.dump(make_pipeline(FaceCropper(), last.fit([[0.0], [1.0]], [0, 1])), other)
+        result = skfer("evaluate", class_folder, "--model", other)
+        assert result.exit_code == 1
+        assert f"{type(last).__name__} has no predict_proba" in result.stderr
 
 
 def test_evaluate_uses_the_detector_or_reports_that_it_cannot(skfer, class_folder, model):
