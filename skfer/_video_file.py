@@ -61,9 +61,9 @@ class Decoding:
     end: float | None = None  # seconds
 
 
-def import_av(caller: str) -> Any:
+def import_av() -> Any:
     """Import PyAV."""
-    return import_extra("av", caller, "video")
+    return import_extra("av", "A video file", "video")
 
 
 class VideoFile:
@@ -83,15 +83,12 @@ class VideoFile:
         After the iteration: description of what could not be read.
     """
 
-    is_live = False
-
     def __init__(self, source: str | os.PathLike | BinaryIO, decoding: Decoding = Decoding()):
-        self._av = import_av("recognize_video")
+        self._av = import_av()
         self._decoding = decoding
         self._pixels = decoding.pixels or max_pixels()
         path = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-        self.name = path or "the video"
-        self._label = decoding.name or repr(path or "The video")
+        self._label = decoding.name or (repr(path) if path else "The video")
         self._container = self._open(path if path is not None else source)
         try:
             self._read_header()
@@ -331,8 +328,6 @@ class IsolatedVideo:
     in `Worker.call`. A limit that is exceeded after the first frame sets `problem`.
     """
 
-    is_live = False
-
     def __init__(
         self,
         source: str | os.PathLike | bytes | BinaryIO,
@@ -342,7 +337,7 @@ class IsolatedVideo:
         seconds: float | None = None,
         abandoned: Callable[[], bool] | None = None,
     ):
-        import_av("recognize_video")
+        import_av()
         self._private_worker: Worker | None = None
         if isinstance(worker, WorkLimits):
             seconds = worker.seconds if seconds is None else seconds
@@ -357,13 +352,13 @@ class IsolatedVideo:
             args = (source, decoding)
         else:
             file = source
-        self.name = decoding.name or "The video"
+        self._label = decoding.name or "The video"
         self.problem: str | None = None
         self._items = worker.stream(
             decode_video, *args, file=file, seconds=seconds, abandoned=abandoned
         )
         try:
-            self.n_frames, self.rate, self.seconds, self.width, self.height = next(self._items)
+            self.n_frames, self.rate, self.seconds = next(self._items)
         except BaseException as error:
             self.close()
             if isinstance(error, WorkerError):
@@ -384,8 +379,8 @@ class IsolatedVideo:
             if count == 0 or error.reason == "abandoned":
                 raise self._describe(error) from error
             self.problem = (
-                f"{self.name} was read up to frame {count - 1} ({now:.3f} s): {error} The rest was "
-                "not read."
+                f"{self._label} was read up to frame {count - 1} ({now:.3f} s): {error} The rest "
+                "was not read."
             )
 
     def close(self) -> None:
@@ -395,13 +390,13 @@ class IsolatedVideo:
             self._private_worker.close()
 
     def _describe(self, error: WorkerError) -> WorkerError:
-        return WorkerError(f"{self.name} can't be read as a video: {error}", error.reason)
+        return WorkerError(f"{self._label} can't be read as a video: {error}", error.reason)
 
 
 def decode_video(source: str | bytes | BinaryIO, decoding: Decoding) -> Iterator[Any]:
     """Yield the header, the frames with their times, and the `problem`."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     with closing(VideoFile(file, decoding)) as video:
-        yield video.n_frames, video.rate, video.seconds, video.width, video.height
+        yield video.n_frames, video.rate, video.seconds
         yield from video
         yield video.problem

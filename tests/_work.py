@@ -63,5 +63,5 @@ def read_file(file):
 def modules_after_decoding():
     from skfer._video_file import import_av
 
-    import_av("name")
+    import_av()
     return set(sys.modules)

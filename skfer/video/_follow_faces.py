@@ -201,11 +201,12 @@ def follow(
     """Iterate over the frames of an open source, with their faces."""
     follower = FaceFollower(reader.expressions, smoothing, min_duration=min_duration)
     frames = enumerate(source)
+    is_live = isinstance(source, Camera)
 
     def track_frames() -> Iterator[tuple[tuple[int, float, np.ndarray], float, list[Any]]]:
         tracked: list[Any] = []
         last_search = -math.inf
-        while batch := _next_batch(frames, source.is_live):
+        while batch := _next_batch(frames, is_live):
             searched = [frame for index, frame in batch if index % every == 0]
             known = [face.box for face in follower.known]
             found, last_search = _search(reader, searched, known, last_search)
@@ -218,7 +219,7 @@ def follow(
                 yield (index, timestamp, picture), timestamp, tracked
 
     frames_and_faces: Iterable[tuple[Any, list[FollowedFace]]]
-    if source.is_live:  # frames are shown at once
+    if is_live:  # frames are shown at once
         frames_and_faces = ((item, numbered_faces(found)) for item, _, found in track_frames())
     else:
         frames_and_faces = delay_faces(follower, track_frames(), lambda item: item[2].nbytes)
@@ -261,12 +262,11 @@ def _next_batch(frames: Iterator[Any], is_live: bool) -> list[Any]:
 class Camera:
     """The current frames of a camera, with the seconds since the first."""
 
-    is_live = True
     n_frames = None
     problem = None
 
     def __init__(self, index: int):
-        self.name = f"camera {index}"
+        self._index = index
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             self.close()
@@ -285,7 +285,7 @@ class Camera:
             if not success:
                 if start is None:
                     raise OSError(
-                        f"{self.name.capitalize()} is open but sends no image. Check that no "
+                        f"Camera {self._index} is open but sends no image. Check that no "
                         "other program uses it and that it is not covered."
                     )
                 return

@@ -231,9 +231,8 @@ def recognize_video(
             stack.callback(video.close)
         frames = follow(opened, reader, int(every), float(smoothing), float(min_duration))
         stack.callback(frames.close)  # type: ignore[attr-defined]
-        bar = stack.enter_context(
-            progress_bar(opened.name, opened.n_frames, "frames", shown=progress)
-        )
+        name = f"camera {source}" if isinstance(source, int) else os.fspath(source)
+        bar = stack.enter_context(progress_bar(name, opened.n_frames, "frames", shown=progress))
         try:
             for frame in frames:
                 if max_seconds is not None and frame.timestamp >= max_seconds:
@@ -250,7 +249,7 @@ def recognize_video(
                 if on_frame is not None and on_frame(frame, picture) is False:
                     break
         except KeyboardInterrupt:
-            if not opened.is_live or report.n_frames == 0:
+            if not isinstance(source, int) or report.n_frames == 0:
                 raise
     report.problem = opened.problem
     if report.problem:
@@ -266,7 +265,7 @@ class _VideoWriter:
     """
 
     def __init__(self, path: str | os.PathLike, rate: Fraction):
-        self._av = import_av("recognize_video")
+        self._av = import_av()
         self._file = self._av.open(
             os.fspath(path), "w", format="mp4", options={"movflags": "+faststart"}
         )

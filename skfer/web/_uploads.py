@@ -25,8 +25,7 @@ from werkzeug.exceptions import NotImplemented as NotInstalled
 
 from skfer._images._decoding import decode, describe_text
 from skfer._images._limits import TooManyPixelsError
-from skfer._utils import import_extra
-from skfer._video_file import Decoding, IsolatedVideo, VideoTooLargeError
+from skfer._video_file import Decoding, IsolatedVideo, VideoTooLargeError, import_av
 from skfer._worker import WorkerError, WorkerPool
 from skfer.web._limits import Limits
 
@@ -131,7 +130,7 @@ class UploadedVideo:
         abandoned: Callable[[], bool] | None = None,
     ):
         try:
-            import_extra("av", "Reading videos", "video")
+            import_av()
         except ImportError as error:
             raise NotInstalled(str(error)) from error
         file = stack.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
