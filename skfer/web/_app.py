@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from flask import Flask, Request, Response, jsonify, render_template, request
+from flask import Flask, Request, Response, render_template, request
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, TooManyRequests
 
 from skfer import __version__
@@ -96,7 +97,8 @@ def create_app(
     'ok'
     """
     limits = limits or Limits()
-    readers = reader if isinstance(reader, Readers) else _only(reader)
+    one = ["default"]
+    readers = reader if isinstance(reader, Readers) else Readers(lambda *_: reader, one, one)
     names = {"localhost", *(name.lower() for name in hosts)}
 
     app = Flask("skfer.web")
@@ -120,17 +122,15 @@ def create_app(
         return app.send_static_file("icon.svg")
 
     @app.errorhandler(HTTPException)
-    def error_response(error: HTTPException) -> Response:
-        status = error.code or 500
-        response = jsonify(error_body(status, error.name, error.description or error.name))
-        response.status_code = status
-        for name, value in error.get_headers():
-            if name not in ("Content-Type", "Content-Length"):
-                response.headers[name] = value
+    def error_response(error: HTTPException) -> Any:
+        response = error.get_response()
+        message = error.description or error.name
+        response.data = json.dumps(error_body(error.code or 500, error.name, message))
+        response.content_type = "application/json"
         return response
 
     @app.errorhandler(BusyError)
-    def busy_response(error: BusyError) -> Response:
+    def busy_response(error: BusyError) -> Any:
         message = "Too many uploads are being processed. Try again later."
         return error_response(TooManyRequests(message, retry_after=RETRY_AFTER))
 
@@ -139,10 +139,6 @@ def create_app(
     slots = WorkSlots(limits.concurrent, limits.patience)
     app.register_blueprint(make_api(readers, limits, slots, workers))
     return app
-
-
-def _only(reader: Reader) -> Readers:
-    return Readers(lambda *_: reader, ["default"], ["default"])
 
 
 def error_body(status: int, name: str, message: str) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class Readers:
         if isinstance(detector, str):
             from skfer.detection import build_detector
 
-            build_detector(detector, min_face_size=48)  # raises if it is unknown
+            build_detector(detector)  # raises if it is unknown
 
         @functools.cache  # all detectors share one network
         def load(model: str) -> Any:
@@ -206,7 +206,7 @@ def _detectors(pipelines: list[Any], detector: Any) -> dict[str, str]:
     from skfer.detection._base import detector_name, is_installed
 
     default = _detector_of(pipelines) if detector is None else detector
-    texts = {name: _detector_text(name) for name in list_detectors() if is_installed(name)}
+    texts = {name: _DETECTOR_TEXTS.get(name, "") for name in list_detectors() if is_installed(name)}
     found = detector_name(build_detector("auto"))
     hint = "" if found == "yunet" else " YuNet is not installed: run skfer download yunet."
     texts["auto"] = f"{texts[found]}{hint}"
@@ -225,14 +225,6 @@ def _detector_of(pipelines: list[Any]) -> Any:
     # Pretrained Pipelines have the detector "auto".
     found = ["auto" if pipeline is None else detector_of(pipeline) for pipeline in pipelines]
     return found[0] if all(one is found[0] or one == found[0] for one in found) else None
-
-
-def _detector_text(name: str) -> str:
-    from skfer.detection import build_detector
-
-    if name in _DETECTOR_TEXTS or name == "auto":
-        return _DETECTOR_TEXTS.get(name, "")
-    return (type(build_detector(name)).__doc__ or "").strip().partition("\n")[0]
 
 
 def _with_descriptions(choices: _Choices) -> dict[str, str]:
