@@ -86,6 +86,8 @@ def for_each_image(
     inside OpenCV when the interpreter ends would abort the process.
     """
     batch_size = min(max(len(indices) // (8 * effective_n_jobs(n_jobs)), 1), _MAX_BATCH)
+    if len(indices) < 2:
+        return [function(index) for index in indices]
     parallel = Parallel(n_jobs, require="sharedmem", batch_size=batch_size, verbose=verbose)
     calls = _Calls(function)
     try:
