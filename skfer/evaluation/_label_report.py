@@ -86,7 +86,7 @@ def label_report(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) -
     """
     import pandas as pd
 
-    given, proba = codes_and_probabilities(y, y_proba, labels)
+    given, proba = codes_and_probabilities(y, y_proba, labels, "y")
     names = column_classes(y, labels)
     rows = np.arange(len(given))
     confidence = proba[rows, given]
@@ -233,7 +233,7 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
     """
     import pandas as pd
 
-    given, proba = codes_and_probabilities(y, y_proba, labels)
+    given, proba = codes_and_probabilities(y, y_proba, labels, "y")
     names = column_classes(y, labels)
     confident = _confident_classes(given, proba)
     joint = np.zeros((len(names), len(names)))
@@ -249,11 +249,11 @@ def label_noise(y: Any, y_proba: Any, *, labels: Sequence[Any] | None = None) ->
 
 def _confident_classes(given: np.ndarray, proba: np.ndarray) -> np.ndarray:
     """Return the most probable class that reaches its threshold; -1 if none does."""
-    sizes = np.bincount(given, minlength=proba.shape[1])
-    sums = np.zeros(proba.shape[1])
-    np.add.at(sums, given, proba[np.arange(len(given)), given])
+    n_classes, own = proba.shape[1], proba[np.arange(len(given)), given]
+    sizes = np.bincount(given, minlength=n_classes)
+    sums = np.bincount(given, weights=own, minlength=n_classes)
     # A class without labels has no threshold.
-    thresholds = np.divide(sums, sizes, out=np.full(len(sums), np.inf), where=sizes > 0)
+    thresholds = np.divide(sums, sizes, out=np.full(n_classes, np.inf), where=sizes > 0)
     # The tolerance is for rounding: a probability equal to the mean reaches it.
     reached = proba >= thresholds - 1e-6
     best = np.where(reached, proba, -np.inf).argmax(axis=1)

@@ -42,18 +42,18 @@ def column_classes(y_true: Any, labels: Sequence[Any] | None) -> np.ndarray:
 
 
 def codes_and_probabilities(
-    y_true: Any, y_proba: Any, labels: Sequence[Any] | None
+    y_true: Any, y_proba: Any, labels: Sequence[Any] | None, name: str = "y_true"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the true labels as column indices, and the probabilities."""
     proba = check_probabilities(y_proba)
-    y = label_array(y_true, "y_true")
+    y = label_array(y_true, name)
     if len(y) != len(proba):
-        raise ValueError(f"y_true holds {len(y)} labels, but y_proba has {len(proba)} rows.")
+        raise ValueError(f"{name} holds {len(y)} labels, but y_proba has {len(proba)} rows.")
     names = column_classes(y, labels)
     if len(names) != proba.shape[1] or len(np.unique(names)) != len(names):
-        source = "y_true holds" if labels is None else "labels names"
+        source = f"{name} holds" if labels is None else "labels names"
         raise ValueError(
             f"y_proba has {proba.shape[1]} columns, but {source} {names.tolist()}. Name the class "
             "of each column: labels=classifier.classes_."
         )
-    return label_codes(y, names, name="y_true", known="labels="), proba
+    return label_codes(y, names, name=name, known="labels="), proba

@@ -107,6 +107,8 @@ def test_thresholds_and_order_of_columns():
     assert label_report(Y, swapped, labels=["b", "a"]).equals(label_report(Y, PROBA))
     with pytest.raises(ValueError, match="y_proba has 2 columns, but labels names"):
         label_report(Y, PROBA, labels=["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"^y holds 1 labels, but y_proba has 2 rows"):
+        label_report(["a"], [[0.5, 0.5]] * 2)
     with pytest.raises(ValueError, match="these are not probabilities"):
         label_report(Y, np.array(PROBA) * 3)
 
