@@ -57,8 +57,7 @@ def load_pretrained(name: str = "fer2013", size: str = "base") -> Pipeline:
     sklearn.pipeline.Pipeline
         With the steps ``cropper``, ``resizer`` and ``classifier``, for photos: paths, bytes or
         arrays. The resizer makes dark faces brighter. Parameters of prediction can be changed, such
-        as
-        ``set_params(classifier__test_time_augmentation="flip")``. ``fit`` starts from these
+        as ``set_params(classifier__test_time_augmentation="flip")``. ``fit`` starts from these
         weights, and resets the temperature that was fitted for them.
 
     Raises

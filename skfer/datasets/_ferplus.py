@@ -98,7 +98,7 @@ def load_ferplus(
     ValueError
         If a file is missing or damaged, or votes and images do not match.
     TypeError
-        If `path` is a column of pixels instead of the whole table.
+        If a path is neither a string nor an `os.PathLike`.
 
     Notes
     -----

@@ -63,9 +63,10 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     ----------
     estimator : FacialExpressionClassifier or Pipeline
         Fitted. The steps of a Pipeline are a `FaceCropper`, which is left out; an `ImageResizer` or
-        `GrayscaleResizer` without equalisation; the classifier. The first two may be missing
-        or "passthrough". Of a search, a `FrozenEstimator`, an `AbstainingClassifier` or a
-        `ConformalClassifier`, the inner estimator is written, which has the same probabilities.
+        `GrayscaleResizer` that equalises no histogram, but may brighten; the classifier. The first
+        two may be missing or "passthrough". Of a search, a `FrozenEstimator`, an
+        `AbstainingClassifier` or a `ConformalClassifier`, the inner estimator is written, which has
+        the same probabilities.
     path : str or path
         The file, whose name ends in ``.onnx``. An existing file is replaced in one step.
 
