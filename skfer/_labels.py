@@ -115,9 +115,9 @@ def decode_label(
     value: Any, codes: Mapping[str, str | None] | None = None, *, normalize: bool = True
 ) -> str | None:
     """Return the label that a code or name stands for."""
-    text = "" if value is None else str(value).strip()
-    if text.casefold() in ("", "nan", "<na>", "nat"):
+    if is_missing(value):
         raise ValueError("the label is missing")
+    text = str(value).strip()
     if codes is None:
         return canonical_label(text) if normalize else text
     if (code := _code_text(text)) in codes:

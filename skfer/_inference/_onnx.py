@@ -28,8 +28,8 @@ import onnxruntime
 # A function from a batch of images to outputs.
 Backend = Callable[[np.ndarray], np.ndarray]
 
-# Values of `test_time_augmentation`, besides None.
-VIEWS = ("flip", "ten")
+# Values of `test_time_augmentation`, besides None, and the number of views of each.
+VIEWS = {"flip": 2, "ten": 10}
 # Shift of the views of "ten", as a share of the side.
 _VIEW_SHIFT = 1 / 24
 
@@ -181,12 +181,13 @@ class _Session:
 
 def n_views(views: str | None) -> int:
     """Return the number of copies of an image in test-time augmentation."""
-    counts = {None: 1, "flip": 2, "ten": 10}
-    if views not in counts:
+    if views is None:
+        return 1
+    if views not in VIEWS:
         raise ValueError(
             f"test_time_augmentation must be one of {list(VIEWS)} or None; got {views!r}."
         )
-    return counts[views]
+    return VIEWS[views]
 
 
 def image_views(images: np.ndarray, views: str | None) -> np.ndarray:

@@ -214,14 +214,13 @@ def _scores(counts: np.ndarray) -> np.ndarray:
     images = counts.sum(axis=-1)
     predicted = counts[..., :-1].sum(axis=-2)
     total = images.sum(axis=-1)
-    present = images > 0
-    recall = np.where(present, correct / np.maximum(images, 1), 0)
+    recall = correct / np.maximum(images, 1)
     f1 = 2 * correct / np.maximum(images + predicted, 1)
     return np.stack(
         [
             correct.sum(axis=-1) / total,
             (f1 * images).sum(axis=-1) / total,
-            recall.sum(axis=-1) / present.sum(axis=-1),
+            recall.sum(axis=-1) / (images > 0).sum(axis=-1),
         ],
         axis=-1,
     )
