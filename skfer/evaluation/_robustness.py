@@ -145,7 +145,8 @@ def corrupt_images(
     Raises
     ------
     ValueError
-        If `corruption` is unknown, `level` is not finite, or `X` is not a batch of images.
+        If `corruption` is unknown, `level` is negative or not finite, or `X` is not a batch of
+        images.
 
     References
     ----------
@@ -163,8 +164,8 @@ def corrupt_images(
     (10.0, 20.0, 30.0, 45.0, 60.0)
     """
     kind = _corruption(corruption)
-    if not np.isfinite(level):
-        raise ValueError(f"level={level!r} must be finite.")
+    if not isinstance(level, Real) or not 0 <= level < np.inf:
+        raise ValueError(f"level={level!r} must be a finite number that is not negative.")
     seed = check_random_state(random_state).randint(2**31 - 1)
     images = image_sequence(X)
     common = PixelRange.from_images(images) if isinstance(images, np.ndarray) else None

@@ -79,8 +79,9 @@ def test_levels_and_units(photo_files, clean_faces):
     assert [image.ndim for image in changed] == [3, 3, 2, 3]
     with pytest.raises(ValueError, match=r"corruption='fog' must be one of \['blur'"):
         corrupt_images(clean_faces, "fog", 1.0)
-    with pytest.raises(ValueError, match="level=nan must be finite"):
-        corrupt_images(clean_faces, "noise", np.nan)
+    for level in (np.nan, -0.1, "strong"):
+        with pytest.raises(ValueError, match=f"level={level!r} must be a finite number"):
+            corrupt_images(clean_faces, "occlusion", level)
     covered = corrupt_images(clean_faces, "occlusion", 2.0)
     assert (covered == covered[:, :1, :1]).all()
 
