@@ -179,7 +179,7 @@ class HistoryDisplay:
             panel; a figure with ``layout="constrained"`` makes room for it.
         metrics : sequence of str, default=None
             Names without ``val_``, one panel for each. None is all but the learning rate, loss
-            first.
+            first; the learning rate if there is nothing else.
 
         Returns
         -------
@@ -272,7 +272,7 @@ def _known_metrics(fits: list[_Fit], metrics: Sequence[str] | None) -> list[str]
     """Return the requested metrics, or all of them, loss first."""
     known = list(dict.fromkeys(key.removeprefix("val_") for fit in fits for key in fit.history))
     if metrics is None:
-        shown = [metric for metric in known if metric not in _RATES]
+        shown = [metric for metric in known if metric not in _RATES] or known
         return sorted(shown, key=lambda metric: metric != "loss")
     if isinstance(metrics, str) or not len(metrics) or set(metrics) - set(known):
         raise ValueError(f"metrics={metrics!r} must be a list of some of {known}.")

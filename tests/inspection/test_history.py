@@ -45,6 +45,8 @@ def test_panels_and_legends():
     display = HistoryDisplay(HISTORY).plot(metrics=["accuracy", "learning_rate"])
     assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
     assert legend(display.axes_[1]) == ["training"]
+    rates = HistoryDisplay({"learning_rate": [0.1, 0.01]}).plot()
+    assert [axis.get_ylabel() for axis in rates.axes_] == ["learning rate"]
     display = HistoryDisplay.from_histories(
         {"cnn4": HISTORY, "vgg": fitted({"loss": [3.0, 2.0, 1.0]}, fine_tune_epoch=1)}
     )
