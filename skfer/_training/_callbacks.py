@@ -183,10 +183,10 @@ class LongFitReport(keras.callbacks.Callback):
 
     def _epoch_seconds(self, now: float) -> float:
         """Return the estimated seconds of an epoch like this one, without the tracing."""
+        if self._traced:
+            return now - self._epoch_started
         steps = self._last_batch - self._first_timed
-        if self._traced or not steps:
-            return now - self._epoch_started if self._traced else 0.0
-        return (now - self._timed_from) / steps * self.params["steps"]
+        return (now - self._timed_from) / steps * self.params["steps"] if steps else 0.0
 
     def _seconds_left(self, epoch_seconds: float) -> float:
         """Return the seconds from the start of this epoch to the end of the fit."""

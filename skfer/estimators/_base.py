@@ -629,12 +629,12 @@ def _refuse_copy(n_outputs: int) -> NoReturn:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of packages that are saved with a network; "none" if not installed."""
-    versions = dict.fromkeys(("keras", "tensorflow"), "none")
-    for package in versions:
+    versions = {module.__name__: module.__version__ for module in (skfer, sklearn, np)}
+    for package in ("keras", "tensorflow"):  # not imported for their version
+        versions[package] = "none"
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    own = {module.__name__: module.__version__ for module in (skfer, sklearn, np)}
-    return {"skfer": own["skfer"], **versions, **own}
+    return versions
 
 
 def _warn_of_other_versions(name: str, recorded: dict[str, str] | None) -> None:
