@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 
 from skfer._images._batch import Images, image_name, image_sequence
 from skfer._pipelines import split_pipeline
-from skfer._utils import join_first, shorten
+from skfer._utils import check_int, join_first, shorten
 from skfer.detection import Detections, FaceDetector
 from skfer.detection._base import detector_name
 from skfer.preprocessing._face_cropper import MAX_NAMED_IMAGES, ON_MISSING
@@ -135,8 +136,8 @@ class FaceReader:
         region: Region | None = None,
         max_pixels: int | None = None,
     ):
-        if max_pixels is not None and (not isinstance(max_pixels, Integral) or max_pixels < 1):
-            raise ValueError(f"max_pixels must be a positive int or None; got {max_pixels!r}.")
+        if max_pixels is not None:
+            check_int("max_pixels", max_pixels)
         self._region = None if region is None else validate_region(region)
         if pipeline is None:
             from skfer import load_pretrained
@@ -211,8 +212,8 @@ class FaceReader:
             raise ValueError(
                 f"on_missing must be 'blank', 'image' or 'raise'; got {shorten(on_missing)}."
             )
-        if batch_size is not None and (not isinstance(batch_size, Integral) or batch_size < 1):
-            raise ValueError(f"batch_size must be a positive int or None; got {batch_size!r}.")
+        if batch_size is not None:
+            check_int("batch_size", batch_size)
         sequence = image_sequence(images)
         if on_error == "keep":
             # Raise errors that do not depend on an image.
@@ -447,9 +448,7 @@ def _region_in_pixels(region: Region, size: Sequence[int], name: str) -> tuple[i
 
 
 def _count_threads(n_jobs: int | None) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if n_jobs is None:
-        return cores or 1
+    n_jobs = -1 if n_jobs is None else n_jobs
     if not isinstance(n_jobs, Integral) or n_jobs == 0:
         raise ValueError(f"n_jobs must be a positive int, -1 or None; got {n_jobs!r}.")
-    return int(n_jobs) if n_jobs > 0 else max(1, (cores or 1) + 1 + int(n_jobs))
+    return int(n_jobs) if n_jobs > 0 else max(1, joblib.cpu_count() + 1 + int(n_jobs))

@@ -128,7 +128,7 @@ def test_max_pixels_of_a_reader_and_eight_bits(fitted_pipeline, astronaut):
     assert SEEN[-1][1:] == (100, 100)
     assert reading.detections.boxes.tolist() == [[0, 0, 512, 512]]
     for wrong in (0, -1, 2.5, "all"):
-        with pytest.raises(ValueError, match="max_pixels must be a positive int"):
+        with pytest.raises(ValueError, match="must be an int of at least 1"):
             FaceReader(fitted_pipeline, max_pixels=wrong)
     in_unit_range = astronaut.astype(np.float32) / 255
     np.testing.assert_array_equal(to_eight_bits(in_unit_range), astronaut)

@@ -258,7 +258,7 @@ def test_invalid_pipelines_and_options(fitted_pipeline):
     with pytest.raises(TypeError, match="RidgeClassifier has no predict_proba"):
         recognize(photos, make_pipeline(FaceCropper(), ridge))
     for option, value in [("on_error", "drop"), ("batch_size", 0), ("n_jobs", 0)]:
-        with pytest.raises(ValueError, match=f"{option} must be .*; got {value!r}"):
+        with pytest.raises(ValueError, match=f"{option}.*{value!r}"):
             recognize(np.zeros((1, 64, 64), np.uint8), fitted_pipeline, **{option: value})
 
 
