@@ -221,9 +221,11 @@ def _is_missing(value: Any) -> bool:
 
 
 def _line(row: dict[str, Any]) -> str:
+    from skfer.recognition import face_label
+
     if _is_missing(row["expression"]):
         return f"{row['image']}: no face"
-    label = f"{row['expression']} {100 * row['probability']:.0f} %"
+    label = face_label(row["expression"], row["probability"])
     if _is_missing(row["face"]):
         return f"{row['image']}: no face; whole photo: {label}"
     where = f"{row['width']} x {row['height']} at {row['x']}, {row['y']}"

@@ -257,11 +257,10 @@ class _ChangePrinter:
         self._last: dict[int, Any] = {}
 
     def __call__(self, frame: VideoFrame, picture: Any) -> None:
+        from skfer.recognition import face_label
+
         for face in frame.faces:
             if self._last.get(face.face_id) != face.expression:
-                percent = 100 * float(face.probabilities.max())
-                echo(
-                    f"{frame.timestamp:.2f} s: face {face.face_id}: "
-                    f"{face.expression} {percent:.0f} %"
-                )
+                label = face_label(face.expression, float(face.probabilities.max()))
+                echo(f"{frame.timestamp:.2f} s: face {face.face_id}: {label}")
         self._last = {face.face_id: face.expression for face in frame.faces}
