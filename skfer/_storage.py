@@ -52,21 +52,24 @@ def partial_file(path: str | os.PathLike) -> Iterator[Path]:
     try:
         part.touch(exist_ok=False)
     except OSError as error:
-        named = type(error)(f"{str(target)!r} can't be written: {error.strerror}.")
-        named.errno = error.errno
-        raise named from error
+        raise _with_name(error, target) from error
     try:
         yield part
         part.replace(target)
     except OSError as error:
         if error.errno not in DISK_ERRNOS:
             raise
-        # Errors of writing do not name the file.
-        named = OSError(f"{str(target)!r} can't be written: {error.strerror}.")
-        named.errno = error.errno
-        raise named from error
+        raise _with_name(error, target) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _with_name(error: OSError, target: Path) -> OSError:
+    """Return the error with the name of the file, which errors of writing lack."""
+    kind = type(OSError(error.errno, ""))  # that of PyAV's errors needs other arguments
+    named = kind(f"{str(target)!r} can't be written: {error.strerror}.")
+    named.errno = error.errno
+    return named
 
 
 # Images of a part, whose pages are released together.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import os
 import re
 import reprlib
@@ -149,16 +148,6 @@ def page(name: str) -> str:
     return f"{SITE}/{name}.html"
 
 
-def api_page(cls: type) -> str:
-    """Return the address of the API page of a public class."""
-    if cls.__name__ in skfer.__all__:
-        module = "skfer"
-    else:
-        parts = cls.__module__.split(".")
-        module = ".".join(itertools.takewhile(lambda part: not part.startswith("_"), parts))
-    return page(f"api/generated/{module}.{cls.__name__}")
-
-
 class DocLinkMixin:
     """Mixin of estimators whose HTML representation links to their API page."""
 
@@ -168,7 +157,9 @@ class DocLinkMixin:
     @property
     def _doc_link_template(self) -> str:
         # A complete address: the names that scikit-learn fills in differ between versions.
-        return api_page(type(self))
+        name = type(self).__name__
+        module = type(self).__module__.partition("._")[0]
+        return page(f"api/generated/{'skfer' if name in skfer.__all__ else module}.{name}")
 
 
 def import_extra(module: str, needed_by: str, extra: str, otherwise: str = "") -> Any:

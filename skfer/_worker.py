@@ -99,7 +99,7 @@ class Worker:
     results are pickled. `memory` is as in `WorkLimits`.
     """
 
-    def __init__(self, memory: int = 2_000_000_000):
+    def __init__(self, memory: int):
         self._memory = int(memory)  # setrlimit takes no float
         self._process: Any = None
         self._ready = False

@@ -145,7 +145,7 @@ def test_pool():
 
 def test_end_of_the_parent():
     code = (
-        "import os, sys, time; from skfer._worker import Worker; worker = Worker(); "
+        "import os, sys, time; from skfer._worker import Worker; worker = Worker(10**9); "
         "worker.start(); worker.call(len, ''); print(worker.pid, flush=True); "
         "worker.call(time.sleep, 1000)"
     )
