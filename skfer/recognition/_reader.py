@@ -343,12 +343,11 @@ class FaceReader:
     ) -> Detections:
         """Detect the faces of an area of an image."""
         finder = self._parts.finder
-        if self._region is None:
+        if self._region is None or finder.is_whole(image):
             return finder.find(image, near)
         left, top, right, bottom = area
         near = [(x - left, y - top, width, height) for x, y, width, height in near]
-        if not finder.is_whole(image):
-            finder = dataclasses.replace(finder, whole_below=0)  # a small region is not a face
+        finder = dataclasses.replace(finder, whole_below=0)  # a small region is not a face
         faces = finder.find(np.ascontiguousarray(image[top:bottom, left:right]), near)
         landmarks = (
             None if faces.landmarks is None else faces.landmarks + np.array([left, top], np.float32)

@@ -59,6 +59,8 @@ def test_regions_smaller_than_whole_below():
     model = load_pretrained("fer2013")  # takes images below 64 pixels as faces
     assert boxes(model, (0, 60, 50, 96)) == [[]]
     assert boxes(model, (5, 25, 50, 70)) == [[[10, 30, 32, 32]]]
+    # The crop of such an image is the whole image, so the box is, too.
+    assert boxes(model, (0, 0, 0.5, 1), [picture(size=(48, 48))]) == [[[0, 0, 48, 48]]]
 
 
 def test_regions_of_photos_and_videos(fitted_pipeline, tmp_path):
