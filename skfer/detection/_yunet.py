@@ -74,11 +74,11 @@ class YuNetDetector(DocLinkMixin, BaseEstimator):
     min_face_size : int or float, default=24
         Shorter side of the smallest box: an int is in pixels of the image, a float below 1 is a
         share of its shorter side. Larger values avoid the finer searches of large photos (see
-        `max_side`): for 1280 x 960 pixels, 32 takes a fifth of the time of 24.
+        `max_side`): for 1280 x 960 pixels, 43 takes a fifth of the time of 24.
     max_side : int, default=1280
         Maximum longer side of the image in the search. The photo is first scaled to a longer
         side of 480 pixels, where a face may fill the image. If `min_face_size` is below 16
-        pixels at that scale, small faces are searched at 1280, 2560, ... pixels, up to this side
+        pixels at that scale, small faces are searched at 960, 1920, ... pixels, up to this side
         or that of the photo. At 1280, faces of 1 % of the longer side are found.
     refine_landmarks : bool, default=True
         Whether to detect the landmarks of each face again in an enlarged copy, because those of

@@ -85,7 +85,7 @@ class _BaseResizer(ImageTransformerMixin, ImageEstimator):
         Returns
         -------
         ndarray of shape (n, height, width, channels)
-            uint8 stays uint8; any other dtype becomes float32. An array above a sixteenth of
+            uint8 and bool give uint8, other dtypes float32. An array above a sixteenth of
             scikit-learn's ``working_memory`` (64 MiB by default, see `sklearn.set_config`) is
             stored in a temporary file that is deleted with the array.
 
