@@ -18,6 +18,7 @@ import numpy as np
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
+    ExifTags,
     GifImagePlugin,
     Image,
     JpegImagePlugin,
@@ -102,7 +103,6 @@ _BASE64 = re.compile(r"\s*[A-Za-z0-9+/_\-\r\n]{64,}={0,2}\s*")
 
 _BY_OPENCV = ("JPEG", "WEBP")
 _EIGHT_BIT_COLOR = {"RGB", "RGBA", "RGBX"}
-_ORIENTATION = 0x0112
 # EXIF orientation: a quarter turn clockwise or counter-clockwise, or half a turn; then a mirror.
 _TURNS = {
     3: cv2.ROTATE_180,
@@ -118,7 +118,7 @@ _SIXTEEN_BITS = 65535
 _BAND_PIXELS = 4_000_000
 # Most pixels of a tile of a TIFF, which is decoded whole, unless the image has as many.
 _MAX_TILE_PIXELS = 2**24
-_TILE_SIDES = (322, 323)
+_TILE_SIDES = TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH
 # Limits of the process that reads the frames of an AVIF image sequence.
 _FRAME_MEMORY, _FRAME_SECONDS = 500_000_000, 20.0
 
@@ -362,7 +362,7 @@ def _raw_mode(image: Image.Image) -> str:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged metadata
         return 1
 
@@ -380,8 +380,8 @@ def _levels(image: Image.Image) -> int | None:
     if image.format == "PPM":
         return _SIXTEEN_BITS  # Pillow scales the maximum of the file to it
     tags = getattr(image, "tag_v2", {})
-    bits, signed = (np.ravel(tags.get(tag, default))[0] for tag, default in ((258, 16), (339, 1)))
-    signed = int(signed == 2)
+    bits = np.ravel(tags.get(TiffImagePlugin.BITSPERSAMPLE, 16))[0]
+    signed = int(np.ravel(tags.get(TiffImagePlugin.SAMPLEFORMAT, 1))[0] == 2)
     if not isinstance(bits, np.integer) or not 8 < bits <= 16 or (bits == 16 and not signed):
         return None
     return int(2 ** (bits - signed) - 1)
@@ -398,7 +398,9 @@ def _from_integers(image: Image.Image, levels: int | None, where: str) -> np.nda
         )
     values = values.astype(np.uint16)
     tags = getattr(image, "tag_v2", None) or {}
-    if tags.get(262) == 0:  # white is zero; Pillow does not invert these modes
+    if (
+        tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+    ):  # white is zero; Pillow does not invert these modes
         values = (levels or _SIXTEEN_BITS) - values
     return _from_sixteen_bits(values, levels)
 

@@ -17,7 +17,7 @@ from skfer._images._pixel_range import PixelRange
 
 # Photos of most phones and cameras have 12 million pixels and are searched at full size. Haar needs
 # about 50 MB for a million pixels.
-MAX_PIXELS = 16_000_000
+SEARCHED_PIXELS = 16_000_000
 # Smaller faces are not searched for in a reduced copy, because they cost much time.
 _MIN_FACE_SIZE_IN_COPY = 20
 
@@ -290,7 +290,7 @@ def to_eight_bits(image: np.ndarray) -> np.ndarray:
 
 
 def detect_faces(
-    detector: FaceDetector, image: np.ndarray, max_pixels: int = MAX_PIXELS
+    detector: FaceDetector, image: np.ndarray, max_pixels: int = SEARCHED_PIXELS
 ) -> Detections:
     """Detect the faces of an image, on a reduced copy if it has more than `max_pixels` pixels.
 

@@ -21,7 +21,7 @@ _CASCADE_FILE = "haarcascade_frontalface_alt.xml"
 # Side of the smallest window that is searched. That of the cascade is 20 pixels.
 _WINDOW_SIDE = 24
 # Smallest face in pixels if `min_face_size` is a share of the image.
-_SMALLEST_SHARE = 32
+_MIN_SIDE_OF_SHARE = 32
 # Threshold of the last stage of the cascade, which scores are relative to.
 _LAST_STAGE = 105.76
 
@@ -187,7 +187,7 @@ class HaarDetector(DocLinkMixin, BaseEstimator):
 
     def _smallest(self, shape: tuple[int, ...]) -> float:
         """Return the side of the smallest face to detect in an image, in pixels."""
-        least = _SMALLEST_SHARE if self.min_face_size < 1 else _WINDOW_SIDE
+        least = _MIN_SIDE_OF_SHARE if self.min_face_size < 1 else _WINDOW_SIDE
         return max(smallest_face(self.min_face_size, shape), least)
 
     def _search_small(

@@ -28,7 +28,7 @@ from skfer.detection import (
     remembering,
     to_eight_bits,
 )
-from skfer.detection._base import MAX_PIXELS, MIN_FACE_SIZE, smallest_face
+from skfer.detection._base import MIN_FACE_SIZE, SEARCHED_PIXELS, smallest_face
 from skfer.preprocessing._alignment import align_face, can_align, crop_box, expand_box
 
 # Choices for an image without a face.
@@ -235,8 +235,8 @@ class FaceCropper(ImageTransformerMixin, ImageEstimator):
         -------
         ndarray of shape (n,), object
             Crops ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``, with the channels of the images.
-            uint8 stays uint8; any other dtype becomes float32. Crops that exceed the memory
-            limit (see Notes) are objects that ``np.asarray`` converts to arrays.
+            uint8 and bool give uint8, other dtypes float32. Crops that exceed the memory limit
+            (see Notes) are objects that ``np.asarray`` converts to arrays.
         """
         finder = FaceFinder.from_cropper(self)
         images = self._images(X, reset=False)
@@ -321,7 +321,7 @@ class FaceFinder:
     align: bool
     min_face_size: float | None
     whole_below: int
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = SEARCHED_PIXELS
 
     @classmethod
     def from_cropper(cls, cropper: FaceCropper) -> FaceFinder:

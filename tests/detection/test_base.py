@@ -19,7 +19,7 @@ from skfer.detection import (
     list_detectors,
     to_eight_bits,
 )
-from skfer.detection._base import MAX_PIXELS
+from skfer.detection._base import SEARCHED_PIXELS
 from skfer.recognition import FaceReader
 
 
@@ -64,10 +64,10 @@ def test_max_pixels():
     detect_faces(Whole(), np.zeros((100, 100), np.uint8), max_pixels=10_000)
     detect_faces(Whole(), np.zeros((4000, 4000), np.uint8))
     assert SEEN == [(100, 100, 100), (100, 4000, 4000)]
-    assert MAX_PIXELS == 4000 * 4000
+    assert SEARCHED_PIXELS == 4000 * 4000
     photo = np.arange(4000 * 4400, dtype=np.uint32).astype(np.uint8).reshape(4000, 4400)
     (crop,) = FaceCropper(Whole(), square=False).transform([photo])
-    assert SEEN[-1][1] * SEEN[-1][2] <= MAX_PIXELS
+    assert SEEN[-1][1] * SEEN[-1][2] <= SEARCHED_PIXELS
     np.testing.assert_array_equal(crop, photo)
 
 
