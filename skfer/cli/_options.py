@@ -22,6 +22,11 @@ def echo(text: str, *, err: bool = False) -> None:
     click.echo(printable(text, keep="\n"), err=err)
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: ``"1 face"``, ``"2 faces"``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def combine(*options: Callable[..., Any]) -> Callable[..., Any]:
     """Return a decorator that adds several options to a command."""
 

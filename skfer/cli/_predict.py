@@ -13,6 +13,7 @@ from skfer._utils import import_extra, join_first, printable, shorten
 from skfer.cli._options import (
     OUTPUT_FILE,
     SOME_UNREADABLE,
+    count,
     detector_option,
     echo,
     load_model,
@@ -123,7 +124,8 @@ def predict(
     table["error"] = pd.array(errors, dtype="string")
     _write(table, format or "text", output)
     if output is not None:
-        click.echo(f"{output}: {len(paths)} photos, {table['face'].count()} faces")
+        n_faces = table["face"].count()
+        echo(f"{output}: {count(len(paths), 'photo')}, {count(n_faces, 'face')}")
     for image, error in zip(table["image"], errors, strict=True):
         if error is not None:
             echo(f"Error: {image}: {error}", err=True)

@@ -17,6 +17,7 @@ from skfer.cli._options import (
     OUTPUT_FILE,
     SOME_UNREADABLE,
     combine,
+    count,
     detector_option,
     echo,
     load_model,
@@ -86,12 +87,8 @@ def _recognized(
     with tempfile.TemporaryDirectory(prefix="skfer-") as folder:
         report = recognize_video(source, pipeline, csv=csv or Path(folder, "rows.csv"), **options)
         yield report
-    frames, faces = _count(report.n_frames, "frame"), _count(report.n_faces, "face")
+    frames, faces = count(report.n_frames, "frame"), count(report.n_faces, "face")
     echo(f"{frames}, {report.seconds:.1f} s, {faces}.", err=True)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @click.command()
