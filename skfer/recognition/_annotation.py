@@ -32,7 +32,7 @@ _OTHER_COLORS = [
     for name in ("happy", "sad", "disgust", "fear", "surprise", "angry", "contempt", "neutral")
 ]
 _ABSTENTION_COLOR = "#e0e0e0"
-_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+_BLACK = (0, 0, 0)
 # Behind letters, and behind bars in their full length.
 _PANEL, _TRACK = (10, 14, 18), (48, 54, 60)
 
@@ -169,7 +169,7 @@ def draw_marks(image: np.ndarray, marks: list[FaceMark]) -> None:
     labels = _place_labels(image, marks, letter, line)
     for box, text, size in labels:
         _draw_panel(image, box)
-        _draw_text(image, text, size, (box[0] + 2 * line, box[1] + line), _WHITE)
+        _draw_text(image, text, size, (box[0] + 2 * line, box[1] + line))
     occupied = [box for box, _, _ in labels]
     for mark in marks:
         if mark.bars:
@@ -252,7 +252,7 @@ def _draw_bars(
         text_width, text_height = _text_size(text, letter_size)
         middle = top + pad // 2 + round((row + 0.5) * row_height)
         origin = (left + pad + name_width - text_width, middle - text_height // 2)
-        _draw_text(image, text, letter_size, origin, _WHITE)
+        _draw_text(image, text, letter_size, origin)
         upper, lower = middle - round(letter / 2), middle + round(letter / 2)
         for length, shade in ((track, _TRACK), (max(1, round(probability * track)), color)):
             cv2.rectangle(image, (start, upper), (start + length - 1, lower), shade, cv2.FILLED)
@@ -286,14 +286,12 @@ def _text_mask(text: str, size: int) -> np.ndarray:
     return np.asarray(mask)
 
 
-def _draw_text(
-    image: np.ndarray, text: str, size: int, origin: tuple[int, int], color: Color
-) -> None:
-    """Blend a text into an image; `origin` is its upper left corner."""
+def _draw_text(image: np.ndarray, text: str, size: int, origin: tuple[int, int]) -> None:
+    """Blend a white text into an image; `origin` is its upper left corner."""
     mask = _text_mask(text, size)
     part, (left, top) = _part_of(image, (*origin, mask.shape[1], mask.shape[0]))
     shares = mask[top:, left:][: part.shape[0], : part.shape[1], np.newaxis] / np.float32(255)
-    part[:] = np.rint(part + (np.array(color, np.float32) - part) * shares)
+    part[:] = np.rint(part + (np.float32(255) - part) * shares)
 
 
 def _draw_panel(image: np.ndarray, box: Box) -> None:
@@ -317,9 +315,9 @@ def _move_inside(box: Box, image: np.ndarray) -> Box:
     return x, y, width, height
 
 
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
-
-
 def _overlaps_any(box: Box, others: list[Box]) -> bool:
-    return any(_overlap(box, other) for other in others)
+    left, top, width, height = box
+    return any(
+        left < x + w and x < left + width and top < y + h and y < top + height
+        for x, y, w, h in others
+    )

@@ -320,8 +320,11 @@ def delay_faces(
     """
     waiting: deque[Tracked[Item]] = deque()
 
-    def release() -> tuple[Item, list[FollowedFace]]:
+    def release(*, early: bool) -> tuple[Item, list[FollowedFace]]:
         item, _, tracked = waiting.popleft()
+        for face, _ in tracked:
+            if early and face.is_frequent:
+                follower.count(face)
         return item, numbered_faces(tracked)
 
     for frame in frames:
@@ -331,19 +334,11 @@ def delay_faces(
             # Frames after the last one searched do not decide.
             or (follower.last or 0.0) - waiting[0][1] > follower.min_duration
         ):
-            yield release()
+            yield release(early=False)
         if len(waiting) * n_bytes(frame[0]) > _WAITING_BYTES:
-            _count_frequent(follower, waiting[0][2])
-            yield release()
+            yield release(early=True)
     while waiting:
-        _count_frequent(follower, waiting[0][2])
-        yield release()
-
-
-def _count_frequent(follower: FaceFollower, tracked: list[tuple[KnownFace, FollowedFace]]) -> None:
-    for face, _ in tracked:
-        if face.is_frequent:
-            follower.count(face)
+        yield release(early=True)
 
 
 def _costs(boxes: np.ndarray, known: list[KnownFace], time: float) -> np.ndarray:
