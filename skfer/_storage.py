@@ -118,10 +118,10 @@ def _reserve(file: IO[bytes], n_bytes: int) -> None:
                 raise
 
 
-def iter_blocks(array: np.ndarray, size: int = _PART) -> Iterator[np.ndarray]:
+def iter_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
     """Yield slices of the first axis; the pages of an array in a file are released after use."""
-    for start in range(0, len(array), size):
-        yield array[start : start + size]
+    for start in range(0, len(array), _PART):
+        yield array[start : start + _PART]
         release_pages(array)
 
 

@@ -289,10 +289,11 @@ def test_full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_copy_on_write_memory_maps(tmp_path):
+def test_copy_on_write_memory_maps(tmp_path, monkeypatch):
+    monkeypatch.setattr("skfer._storage._PART", 2)
     np.save(tmp_path / "images.npy", np.zeros((9, 64, 64), np.uint8))
     mapped = np.load(tmp_path / "images.npy", mmap_mode="c")
     mapped[...] = 5
-    for part in iter_blocks(mapped, size=2):
+    for part in iter_blocks(mapped):
         assert (part == 5).all()
     assert (mapped == 5).all()

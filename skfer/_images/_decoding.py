@@ -397,10 +397,9 @@ def _from_integers(image: Image.Image, levels: int | None, where: str) -> np.nda
             f"{_SIXTEEN_BITS}. Convert it to 8 bits first."
         )
     values = values.astype(np.uint16)
-    tags = getattr(image, "tag_v2", None) or {}
-    if (
-        tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
-    ):  # white is zero; Pillow does not invert these modes
+    tags = getattr(image, "tag_v2", {})
+    # White is zero; Pillow does not invert these modes.
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:
         values = (levels or _SIXTEEN_BITS) - values
     return _from_sixteen_bits(values, levels)
 

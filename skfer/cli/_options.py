@@ -89,13 +89,16 @@ model_option = click.option(
     "file named .joblib is a pickle, which can run any code: load it only if you trust its "
     "author.  [default: fer2013]",
 )
+DETECTOR_HELP = (
+    "Face detector: auto (yunet if its model is installed, otherwise haar), haar, yunet, mtcnn, or "
+    "the path of a YuNet .onnx file."
+)
 detector_option = click.option(
     "-d",
     "--detector",
     callback=to_detector,
     metavar="NAME|FILE",
-    help="Face detector: auto (yunet if its model is installed, otherwise haar), haar, yunet, "
-    "mtcnn, or the path of a YuNet .onnx file.  [default: detector of the model]",
+    help=f"{DETECTOR_HELP}  [default: detector of the model]",
 )
 region_option = click.option(
     "--region",

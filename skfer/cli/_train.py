@@ -13,6 +13,7 @@ import click
 
 from skfer._utils import printable
 from skfer.cli._options import (
+    DETECTOR_HELP,
     OUTPUT_FILE,
     check_savable,
     combine,
@@ -120,8 +121,7 @@ _data_options = combine(
     default="auto",
     callback=to_detector,
     metavar="NAME|FILE",
-    help="Face detector: auto (yunet if its model is installed, otherwise haar), haar, yunet, "
-    "mtcnn, or the path of a YuNet .onnx file. The model keeps the one that auto stands for.",
+    help=f"{DETECTOR_HELP} The model keeps the one that auto stands for.",
 )
 @click.option(
     "--faces",
