@@ -590,13 +590,12 @@ class _GraphBuilder:
         return self._resized(x, (settings["height"], settings["width"], x.shape[2]), mode="linear")
 
     def _resized(self, x: _Tensor, shape: tuple[int, ...], mode: str) -> _Tensor:
-        sides = np.array(x.shape[:2], np.float32)
-        scales = np.array(shape[:2], np.float32) / sides
-        # ONNX Runtime truncates the product, which rounding may leave just below the new side.
-        larger = np.nextafter(scales, np.float32(np.inf))
-        scales = np.where(scales * sides < shape[:2], larger, scales)
+        # Sizes, because the product of a side and a scale is truncated after rounding.
+        batch_and_channels = self.node("Shape", [x.name], end=2)
+        sides = self.constant(shape[:2], np.int64)
+        sizes = self.node("Concat", [batch_and_channels, sides], axis=0)
         modes = {"mode": mode, "coordinate_transformation_mode": "half_pixel"}
-        result = self.node("Resize", [x.name, "", self.constant([1, 1, *scales])], **modes)
+        result = self.node("Resize", [x.name, "", "", sizes], **modes)
         return _Tensor(result, shape)
 
     def _Take(self, settings: dict, x: _Tensor) -> _Tensor:

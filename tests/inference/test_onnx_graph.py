@@ -84,7 +84,7 @@ LAYERS = {
     "separable": [keras.layers.SeparableConv2D(5, (3, 5), padding="same", activation="relu")],
     "parametric": [keras.layers.PReLU(shared_axes=(1, 2)), keras.layers.LeakyReLU(0.3)],
     "upsampling": [keras.layers.UpSampling2D((2, 3)), keras.layers.ELU(0.5)],
-    "resized": [keras.layers.ZeroPadding2D(((15, 16), (0, 0))), keras.layers.Resizing(1, 13)],
+    "resized": [keras.layers.ZeroPadding2D(((15, 16), (0, 0))), keras.layers.Resizing(1, 9)],
     "limited": [keras.layers.ReLU(max_value=2.0, negative_slope=0.0)],
     "normalized": [
         keras.layers.LayerNormalization(),
