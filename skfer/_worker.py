@@ -116,7 +116,8 @@ class Worker:
     @property
     def pid(self) -> int | None:
         """Id of the process; None if it does not run."""
-        return None if self._process is None else self._process.pid
+        is_running = self._process is not None and self._process.poll() is None
+        return self._process.pid if is_running else None
 
     def start(self) -> None:
         """Start the process without waiting for it."""
@@ -298,6 +299,8 @@ class WorkerPool:
         with self._lock:
             worker = self._idle.pop() if self._idle else Worker(self._memory)
             self._busy.add(worker)
+        if worker.pid is None:  # ended while idle: the kernel ends these processes first
+            worker.close()
         try:
             yield worker
         finally:

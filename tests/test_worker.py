@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,12 @@ def test_pool():
     assert len(pids) == 2
     with pool.worker() as worker:
         assert worker.call(work.process_id) in pids
+    os.kill(worker.pid, signal.SIGKILL)  # while it is idle
+    while worker.pid is not None:
+        time.sleep(0.01)
+    with pool.worker() as worker:
+        pids.add(worker.call(work.process_id))
+        assert len(pids) == 3
         pool.close()
         with pytest.raises(WorkerError):
             worker.call(time.sleep, 1000)
