@@ -26,6 +26,8 @@ _WATCH_SECONDS = 1.0
 _START_SECONDS = 120.0
 # A worker that has more memory than this after a call is not used again.
 _KEPT_MEMORY = 512 * 2**20
+# Python, NumPy and a decoder need about 100 MB.
+MIN_MEMORY = 200_000_000
 # Results with arrays of at least this size use shared memory, which has this total size and at
 # least this number of slots.
 _SHARED_FROM = 65_536
@@ -78,9 +80,8 @@ class WorkLimits:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        # Python, NumPy and a decoder need about 100 MB.
-        if isinstance(self.memory, bool) or not 200_000_000 <= self.memory < 2**62:
-            raise ValueError(f"memory={self.memory!r} must be at least 200,000,000 bytes.")
+        if isinstance(self.memory, bool) or not MIN_MEMORY <= self.memory < 2**62:
+            raise ValueError(f"memory={self.memory!r} must be at least {MIN_MEMORY:,} bytes.")
         if self.seconds is not None and not 0 < self.seconds < float("inf"):
             raise ValueError(f"seconds={self.seconds!r} must be above 0, or None.")
 

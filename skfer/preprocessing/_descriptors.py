@@ -328,10 +328,10 @@ class LBPDescriptor(_BaseDescriptor):
         return validate_size(self.grid, "grid")
 
     def _n_features(self, height: int, width: int) -> int:
-        return math.prod(self._min_size()) * _N_PATTERNS[self.method](self.n_points)
+        return math.prod(validate_size(self.grid, "grid")) * _N_PATTERNS[self.method](self.n_points)
 
     def _describe(self, image: np.ndarray) -> np.ndarray:
-        rows, columns = self._min_size()
+        rows, columns = validate_size(self.grid, "grid")
         height, width = image.shape
         cell_row = np.arange(height) * rows // height
         cell_column = np.arange(width) * columns // width

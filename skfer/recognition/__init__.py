@@ -2,7 +2,6 @@
 
 # Names that are not in `__all__` are for video/, distributed/ and cli/.
 from skfer.recognition._annotation import (
-    Color,
     FaceMark,
     annotate,
     draw_marks,

@@ -178,7 +178,7 @@ def follow_faces(
     def frames() -> Iterator[VideoFrame]:
         opened = open_source(source, limits)
         try:
-            yield from follow(opened, reader, int(every), float(smoothing), float(min_duration))
+            yield from follow(opened, reader, every, smoothing, min_duration)
         finally:
             opened.close()
         if opened.problem:

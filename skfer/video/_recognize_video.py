@@ -229,7 +229,7 @@ def recognize_video(
         video = None if video_part is None else _VideoWriter(video_part, opened.rate)
         if video is not None:
             stack.callback(video.close)
-        frames = follow(opened, reader, int(every), float(smoothing), float(min_duration))
+        frames = follow(opened, reader, every, smoothing, min_duration)
         stack.callback(frames.close)  # type: ignore[attr-defined]
         name = f"camera {source}" if isinstance(source, int) else os.fspath(source)
         bar = stack.enter_context(progress_bar(name, opened.n_frames, "frames", shown=progress))

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from skfer._worker import MIN_MEMORY
+
 # Uploads that wait for a slot, each in a thread of the server.
 MAX_WAITING = 8
 
@@ -72,7 +74,7 @@ class Limits:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            lowest = {"patience": 0, "work_memory": 200_000_000}.get(field.name, 1)
+            lowest = {"patience": 0, "work_memory": MIN_MEMORY}.get(field.name, 1)
             if not (value >= lowest and math.isfinite(value)):
                 raise ValueError(f"{field.name}={value!r} must be finite and at least {lowest}.")
 
