@@ -157,12 +157,10 @@ def archive_entry(name: str) -> zipfile.ZipInfo:
     return zipfile.ZipInfo(name, _DATE)
 
 
-def add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray, *, compress: bool) -> None:
-    """Write an array as a ``.npy`` entry of an archive."""
-    info = archive_entry(name)
-    info.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
-    with archive.open(info, "w", force_zip64=array.nbytes > 2**31 - 2**16) as file:
-        np.lib.format.write_array(file, np.asanyarray(array, order="C"), allow_pickle=False)
+def add_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    """Write an array as a ``.npy`` entry of an archive, in its order: sums depend on it."""
+    with archive.open(archive_entry(name), "w", force_zip64=array.nbytes > 2**31 - 2**16) as file:
+        np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:

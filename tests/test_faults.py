@@ -94,10 +94,10 @@ def test_killed_save(tmp_path):
         from skfer.persistence import _model_file
 
         write = _model_file.add_array
-        def killed(archive, name, array, compress):
+        def killed(archive, name, array):
             if name == "020.npy":
                 os.kill(os.getpid(), signal.SIGKILL)
-            write(archive, name, array, compress=compress)
+            write(archive, name, array)
         _model_file.add_array = killed
         skfer.save(skfer.load_pretrained("fer2013"), "faces.skfer")
     """

@@ -266,7 +266,7 @@ def write_archive(file: IO[bytes], content: dict[str, Any], arrays: Sequence[np.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(archive_entry(TEXT), json.dumps(content))
         for index, array in enumerate(arrays):
-            add_array(archive, f"{index:03}.npy", array, compress=False)
+            add_array(archive, f"{index:03}.npy", array)
         archive.comment = _SEAL.ljust(_SEAL_LENGTH, b"0")
     digest = _digest(file, file.seek(0, os.SEEK_END) - 64)
     file.seek(-64, os.SEEK_END)

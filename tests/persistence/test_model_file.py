@@ -14,6 +14,7 @@ from _utils import (
     tiny_network,
     untrained_classifier,
 )
+from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -119,6 +120,10 @@ EXAMPLES = {
     ),
     "texture": lambda frozen: make_pipeline(
         skfer.LBPDescriptor(grid=2), LogisticRegression(C=np.float64(np.inf), max_iter=20, tol=1)
+    ),
+    "components": lambda frozen: make_pipeline(
+        skfer.HOGDescriptor(),
+        PCA(9, svd_solver="covariance_eigh"),  # in Fortran's order
     ),
     "edges": lambda frozen: skfer.HOGDescriptor(),
     "union": lambda frozen: FeatureUnion(
