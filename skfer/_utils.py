@@ -30,7 +30,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
-_MAX_LEVELS = 100
+_MAX_LEVELS = 100  # of folders in a folder
 
 SITE = "https://skfer.readthedocs.io/en/stable"
 # Names of packages that differ from those of their modules.

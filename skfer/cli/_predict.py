@@ -169,11 +169,12 @@ def _report_left_out(folder: Path, recursive: bool, n_photos: int) -> None:
     """Print which videos, other files and subfolders of a folder are not read."""
     from skfer.recognition import files_below
 
-    videos = files_below(folder, _VIDEO_SUFFIXES, recursive=recursive)
+    files = files_below(folder, None, recursive=recursive)
+    videos = [file for file in files if file.suffix.lower() in _VIDEO_SUFFIXES]
     if videos:
         named = join_first([*map(str, videos)], _MAX_NAMED_FILES)
         echo(f"Videos are left out ({named}). Read them with: skfer video FILE", err=True)
-    n_others = len(files_below(folder, None, recursive=recursive)) - n_photos - len(videos)
+    n_others = len(files) - n_photos - len(videos)
     others = [f"files of other types: {n_others}"] if n_others else []
     names = [name for name in os.listdir(folder) if not name.startswith(".")]
     n_folders = 0 if recursive else sum((folder / name).is_dir() for name in names)
