@@ -305,6 +305,20 @@ def test_unreadable_and_deep_folders(tmp_path, monkeypatch):
             load()
 
 
+def test_links_into_a_closed_folder(tmp_path, monkeypatch):
+    def stat(path, *, follow_symlinks=True, _stat=os.stat, **options):
+        if follow_symlinks and "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return _stat(path, follow_symlinks=follow_symlinks, **options)
+
+    for name in ("closed.png", "closed.txt"):
+        (tmp_path / name).symlink_to("elsewhere")
+    monkeypatch.setattr(os, "stat", stat)
+    assert image_files(tmp_path, recursive=True) == [tmp_path / "closed.png"]
+    with pytest.raises(ValueError, match=r"closed\.png'\) can't be read: Permission denied"):
+        read_image(tmp_path / "closed.png", 0)
+
+
 def test_invalid_max_pixels_and_large_files(encoded, monkeypatch, tmp_path):
     monkeypatch.setenv("SKFER_MAX_PIXELS", "many")
     with pytest.raises(ValueError, match=f"'many'.*such as {MAX_PIXELS}"):

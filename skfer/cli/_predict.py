@@ -177,7 +177,7 @@ def _report_left_out(folder: Path, recursive: bool, n_photos: int) -> None:
     n_others = len(files) - n_photos - len(videos)
     others = [f"files of other types: {n_others}"] if n_others else []
     names = [name for name in os.listdir(folder) if not name.startswith(".")]
-    n_folders = 0 if recursive else sum((folder / name).is_dir() for name in names)
+    n_folders = 0 if recursive else sum(os.path.isdir(folder / name) for name in names)
     if n_folders:
         others.append(f"subfolders: {n_folders} (read with --recursive)")
     if others:

@@ -217,7 +217,7 @@ def image_files(folder: str | os.PathLike, *, recursive: bool = False) -> list[P
             " It has subfolders: skfer predict --recursive and image_files(folder, recursive=True) "
             "search them."
         )
-        searchable = not recursive and any(entry.is_dir() for entry in entries_of(folder))
+        searchable = not recursive and any(map(os.path.isdir, entries_of(folder)))
         raise ValueError(
             f"The folder {str(folder)!r} holds no images ({', '.join(IMAGE_SUFFIXES)})."
             f"{hint if searchable else ''}"
@@ -232,11 +232,12 @@ def files_below(folder: Path, suffixes: Sequence[str] | None, *, recursive: bool
         for entry in entries_of(parent, folder):
             if entry.name.startswith("."):
                 continue
-            if recursive and entry.is_dir() and not entry.is_symlink():
+            # Not Path.is_file and is_dir, which raise an error for a link into a closed folder.
+            if recursive and os.path.isdir(entry) and not entry.is_symlink():
                 yield from below(entry)
-            # A broken link is listed as a file that can't be read.
+            # Such a link, and a broken one, is listed as a file that can't be read.
             elif (suffixes is None or entry.suffix.lower() in suffixes) and (
-                entry.is_file() or (entry.is_symlink() and not entry.exists())
+                os.path.isfile(entry) or (entry.is_symlink() and not os.path.exists(entry))
             ):
                 yield entry
 
