@@ -133,10 +133,15 @@ def video(
       skfer video talk.mp4 --json
       skfer video talk.mp4 > faces.csv
     """
-    if timeline is not None:  # a missing package is reported before the video is read
-        from skfer._utils import import_extra
+    if timeline is not None:  # errors are reported before the video is read
+        from skfer._utils import pyplot
 
-        import_extra("matplotlib", "--timeline", "plot").use("Agg")
+        plt = pyplot("--timeline")
+        plt.switch_backend("Agg")
+        if timeline.suffix[1:].lower() not in plt.FigureCanvasBase.get_supported_filetypes():
+            raise click.BadParameter(
+                f"{str(timeline)!r} must end in .png, .svg or .pdf.", param_hint="--timeline"
+            )
     from skfer.video import WorkLimits
 
     limits = WorkLimits(memory=memory_limit * 10**6)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import cv2
 import pandas as pd
+import pytest
 from _videos import copy_packets, truncate, write_clip, write_moving_square
 
 from skfer.datasets import make_faces
@@ -30,6 +31,13 @@ def test_outputs(skfer, model, talk, tmp_path):
     assert cv2.imread(str(timeline)) is not None
     assert output.stat().st_size > 0
     assert "8/8" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["time", "time.txt"])
+def test_type_of_a_timeline(skfer, talk, tmp_path, name):
+    result = skfer("video", talk, "--timeline", tmp_path / name, "--model", "none")
+    assert result.exit_code == 2
+    assert "must end in .png, .svg or .pdf" in result.stderr  # before the model is loaded
 
 
 def test_rows(skfer, model, talk, tmp_path):
