@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -58,10 +58,10 @@ class FitResult:
         State of the averaged weights.
     """
 
-    history: dict[str, list[float]] = field(default_factory=dict)
-    n_epochs: int = 0
-    fine_tune_epoch: int | None = None
-    average: dict | None = None
+    history: dict[str, list[float]]
+    n_epochs: int
+    fine_tune_epoch: int | None
+    average: dict | None
 
     def history_with(self, history: dict[str, list[float]], n_epochs: int) -> dict[str, list]:
         """Return the history with that of further epochs."""
@@ -81,11 +81,11 @@ def fit_network(
     settings: FitSettings,
     phases: Sequence[Phase],
     *,
-    rows: np.ndarray | None = None,
-    before: FitResult | None = None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    checkpoint_file: CheckpointFile | None = None,
-    monitor: keras.callbacks.Callback | None = None,
+    rows: np.ndarray | None,
+    before: FitResult,
+    callbacks: Sequence[keras.callbacks.Callback],
+    checkpoint_file: CheckpointFile | None,
+    monitor: keras.callbacks.Callback | None,
 ) -> FitResult:
     """Train a network in place, and return the result of all epochs, those of `before` included.
 
@@ -98,18 +98,17 @@ def fit_network(
     validation : Examples or None
     settings : FitSettings
     phases : sequence of Phase
-    rows : ndarray of int or None, default=None
+    rows : ndarray of int or None
         Rows of `examples` in an epoch, some of them repeated; None is each once.
-    before : FitResult or None, default=None
-        Result of the fits before; None for a new network.
-    callbacks : sequence of keras.callbacks.Callback, default=()
+    before : FitResult
+        Result of the fits before.
+    callbacks : sequence of keras.callbacks.Callback
         Callbacks of the user.
-    checkpoint_file : CheckpointFile or None, default=None
+    checkpoint_file : CheckpointFile or None
         Read at the start, written after every epoch, and removed at the end.
-    monitor : keras.callbacks.Callback or None, default=None
+    monitor : keras.callbacks.Callback or None
         Its attribute `history` is set to the history so far at the start of each phase.
     """
-    before = FitResult() if before is None else before
     if validation is not None and settings.target_transform is not None:
         validation = settings.target_transform.one_hot(validation)
     strategy = resolve_strategy(settings.distribution)

@@ -133,9 +133,7 @@ def add_scaling(
     return keras.Model(pixels, body(scaled), name=f"scaled_{body.name}")
 
 
-def load_weights_into(
-    network: keras.Model, weights: Weights, classes: np.ndarray | None = None
-) -> None:
+def load_weights_into(network: keras.Model, weights: Weights, classes: np.ndarray | None) -> None:
     """Set the weights of a network to trained ones.
 
     Of the last layer, the outputs of common classes are used; of weights without classes, all if
@@ -208,8 +206,8 @@ def _arrays_and_classes(weights: Weights) -> tuple[list[np.ndarray], np.ndarray 
     if isinstance(weights, FrozenEstimator):
         fitted = _fitted(weights)
         return fitted.network_.get_weights(), getattr(fitted, "classes_", None)
-    if weights in list_weights():
-        record = read_record(os.fspath(weights))
+    record = _record(weights)
+    if record is not None:
         return OnnxNetwork(read_model(record), record.name).read()[1], np.array(record.classes)
     if not Path(weights).is_file():
         raise ValueError(_unknown_weights(weights))
