@@ -451,7 +451,6 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
             new = not (self.warm_start and self.__sklearn_is_fitted__())
             if new:
                 self.classes_ = self._sorted_classes(labels)
-            self._check_class_weight()
             targets = codes = self._codes(labels)
             if votes is not None:
                 votes = _checked_votes(votes, len(labels), self.classes_)
@@ -518,7 +517,6 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                     f"classes={shorten(known.tolist())} is not the same as on the first call to "
                     f"partial_fit or in the parameter classes: {shorten(self.classes_.tolist())}."
                 )
-            self._check_class_weight()
             codes = self._codes(y)
             examples = examples._replace(codes=codes, targets=codes)
             shares, n_before = self._target_shares(examples), 0 if first else self.n_iter_
@@ -673,10 +671,6 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 n_outputs, self.label_smoothing, sample, multi_target
             ),
         }
-
-    def _check_class_weight(self) -> None:
-        if isinstance(self.class_weight, dict):
-            _class_weight_array(self.class_weight, self.classes_)
 
     def _class_weights(self, examples: Examples) -> np.ndarray | None:
         if self.class_weight is None or examples.codes is None:
