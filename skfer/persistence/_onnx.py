@@ -55,9 +55,9 @@ def export_onnx(estimator: FacialExpressionClassifier | Pipeline, path: str | os
     The file is checked before it is written to `path`: its probabilities agree with those of
     `estimator` to 1e-5, for images of the size of the network and for resized images. The graph
     resizes exactly as OpenCV does on x86, with one exception: OpenCV computes means over areas in
-    single precision, and a pixel whose mean ends in exactly .5 may differ by one gray level of 255.
-    This is rare; if the sides of the image and of the network have a large common factor, such as
-    160 and 48, it is about 1 pixel in 300.
+    single precision, and a pixel whose mean ends in exactly .5 may differ by one gray level of 255,
+    before a dark image is made brighter. This is rare; if the sides of the image and of the network
+    have a large common factor, such as 160 and 48, it is about 1 pixel in 300.
 
     Parameters
     ----------
