@@ -53,7 +53,8 @@ _REGULARIZERS = {"L1", "L2", "L1L2"}
 _CONSTRAINTS = {"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"}
 # Settings without an effect on a built layer.
 IGNORED = ("_initializer", "build_config", "renorm_momentum", "virtual_batch_size")
-CLASSES = {"_regularizer": _REGULARIZERS, "_constraint": _CONSTRAINTS}
+# Settings whose value is an object, by the last word of their names: "kernel_regularizer".
+CLASSES = {"regularizer": _REGULARIZERS, "constraint": _CONSTRAINTS}
 
 # Limits on numbers in the settings, above those of common networks. oneDNN ends the process for
 # some larger ones, such as strides of 2**31 - 1.
@@ -201,10 +202,10 @@ def checked_settings(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     check_known(kind, LAYERS, "class")
     checked: dict[str, Any] = {}
     for name, value in settings.items():
-        ending = next((end for end in CLASSES if name.endswith(end)), None)
+        ending = name.rpartition("_")[2]
         if name == "dtype":
             checked[name] = check_known(value, DTYPES, name)
-        elif ending:
+        elif ending in CLASSES:
             inner = check_known(value["class"], CLASSES[ending], name)
             checked[name] = {"class": inner, "settings": plain_value(value["settings"], name)}
         elif name in SETTINGS:

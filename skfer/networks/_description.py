@@ -31,7 +31,7 @@ from skfer.networks._allowed_layers import (
     plain_value,
 )
 
-_MODULES = {"_regularizer": keras.regularizers, "_constraint": keras.constraints}
+_MODULES = {"regularizer": keras.regularizers, "constraint": keras.constraints}
 
 Keep = Callable[[np.ndarray], int]
 Arrays = Sequence[np.ndarray]
@@ -290,16 +290,16 @@ def layer_settings(config: dict[str, Any], kind: str) -> dict[str, Any]:
     defaults = inspect.signature(_class(kind).__init__).parameters
     settings: dict[str, Any] = {}
     for name, value in config.items():
-        ending = next((end for end in CLASSES if name.endswith(end)), None)
+        ending = name.rpartition("_")[2]
         if name == "dtype":
             settings[name] = check_known(_dtype_name(value), DTYPES, "dtype")
-        elif ending and value is not None:
+        elif ending in CLASSES and value is not None:
             inner = value["config"] if isinstance(value, dict) else {}
             check_known(value.get("class_name"), CLASSES[ending], name)
             settings[name] = {"class": value["class_name"], "settings": plain_value(inner, name)}
         elif name in SETTINGS:
             settings[name] = plain_value(value, name)
-        elif not ending and not name.endswith(IGNORED):
+        elif ending not in CLASSES and not name.endswith(IGNORED):
             # A setting of a newer Keras is ignored if it has its default.
             default = defaults[name].default if name in defaults else None
             if value != default and value not in (None, False, {}):
@@ -311,8 +311,8 @@ def new_layer(kind: str, settings: dict[str, Any], shapes: list[tuple[int, ...]]
     """Build a layer from settings of `layer_settings`, with weights of these shapes only."""
     parameters = checked_settings(kind, settings)
     for name, value in parameters.items():
-        ending = next((end for end in CLASSES if name.endswith(end)), None)
-        if ending:
+        ending = name.rpartition("_")[2]
+        if ending in CLASSES:
             parameters[name] = getattr(_MODULES[ending], value["class"])(**value["settings"])
     expected = _LimitedZeros(shapes)
     for weight in INITIALIZED.get(kind, ()):
