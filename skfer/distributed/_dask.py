@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import joblib
 import numpy as np
@@ -127,7 +127,8 @@ def predict_folder(
     Raises
     ------
     ValueError
-        If the folder holds no images, there is no client, or the Pipeline can't classify faces.
+        If the folder holds no images or a folder in it can't be read, there is no client, or the
+        Pipeline can't classify faces.
     TypeError, NotFittedError
         If the Pipeline has no `predict_proba`, or is not fitted.
 
@@ -201,8 +202,12 @@ def _image_files(folder: str | os.PathLike) -> list[str]:
     if not root.is_dir():
         raise ValueError(f"There is no folder {str(root)!r}.")
     files = []
+
+    def refuse(error: OSError) -> NoReturn:
+        raise ValueError(f"The folder {error.filename!r} can't be read: {error.strerror}.")
+
     # By name only: to query millions of files over a network would take hours.
-    for parent, folders, names in os.walk(root):
+    for parent, folders, names in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [
             os.path.join(parent, name)

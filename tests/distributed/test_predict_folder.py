@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from functools import partial
 
@@ -21,6 +23,21 @@ def test_invalid_arguments(fitted_pipeline, tmp_path):
         predict(tmp_path / "missing")
     with pytest.raises(ValueError, match="partition_size=0 must be an int"):
         predict(tmp_path, partition_size=0)
+
+
+def test_unreadable_folder(fitted_pipeline, tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.jpg").touch()
+    scandir = os.scandir
+
+    def refuse(path):  # the tests may run as root
+        if path == str(tmp_path / "closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ValueError, match="closed' can't be read: Permission denied"):
+        predict_folder(tmp_path, fitted_pipeline, client=object())
 
 
 def test_missing_dask(fitted_pipeline, tmp_path, monkeypatch):
