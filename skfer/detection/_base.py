@@ -50,7 +50,7 @@ class Detections:
     ------
     ValueError
         If the numbers of boxes and scores differ, if a box or score is NaN or infinite, or if a
-        box does not fit into int32.
+        box does not fit into int32 or has no pixel.
 
     Examples
     --------
@@ -73,6 +73,8 @@ class Detections:
         if not (np.abs(boxes, dtype=float) < 2**31).all() or not np.isfinite(self.scores).all():
             raise ValueError("boxes and scores must be finite, and boxes must fit into int32.")
         boxes = boxes.astype(np.int32).reshape(-1, 4)
+        if (boxes[:, 2:] < 1).any():
+            raise ValueError("The width and height of a box must be at least 1 pixel.")
         scores = np.asarray(self.scores, np.float32).reshape(-1)
         if len(boxes) != len(scores):
             raise ValueError(f"There are {len(boxes)} boxes, but {len(scores)} scores.")

@@ -133,10 +133,11 @@ class MTCNNDetector(DocLinkMixin, BaseEstimator):
                 threshold_onet=float(self.score_threshold),
             )
         boxes = np.rint(rows[:, 1:5] / scale).astype(np.int32)
+        large_enough = boxes[:, 2:].min(axis=1) >= side
+        rows, boxes = rows[large_enough], boxes[large_enough]
         # Left in the package is left in the image, which is the person's right.
         landmarks = np.stack([rows[:, 6:11], rows[:, 11:16]], axis=-1) / scale
-        faces = Detections(boxes, np.clip(rows[:, 5], 0, 1), landmarks)
-        return faces.take(boxes[:, 2:].min(axis=1) >= side).largest_first()
+        return Detections(boxes, np.clip(rows[:, 5], 0, 1), landmarks).largest_first()
 
     def cache_key(self) -> Hashable:
         """Return the settings and the version of the mtcnn package.

@@ -153,7 +153,7 @@ class YuNetDetector(DocLinkMixin, BaseEstimator):
         network = _get_network(self.model)
         rows = np.vstack([self._search(network, image, side) for side in self._sides(image.shape)])
         boxes = np.rint(rows[:, :4]).astype(np.int32)
-        smallest = smallest_face(self.min_face_size, image.shape)
+        smallest = max(1.0, smallest_face(self.min_face_size, image.shape))
         large_enough = boxes[:, 2:].min(axis=1) >= smallest
         rows, boxes = rows[large_enough], boxes[large_enough]
         kept = np.asarray(cv2.dnn.NMSBoxes(boxes, rows[:, 14], 0.0, _MAX_OVERLAP), np.intp)

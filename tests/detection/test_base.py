@@ -154,12 +154,15 @@ def test_detector_names_and_detections():
     assert ordered.scores.tolist() == [0, 2, 1]
     assert ordered.landmarks[:, 0, 0].tolist() == [10, 20, 0]
     with pytest.raises(ValueError, match="2 boxes, but 1 scores"):
-        Detections(np.zeros((2, 4)), np.zeros(1))
+        Detections(np.ones((2, 4)), np.zeros(1))
     for box in [[np.nan, 0, 9, 9], [0, 0, np.inf, 9], [0, 0, 1e12, 9]]:
         with pytest.raises(ValueError, match="finite"):
             Detections([box], [1.0])
         with pytest.raises(ValueError, match="finite"):
             Detections([[0, 0, 9, 9]], [np.nan])
+    for sides in ([0, 9], [9, -9]):
+        with pytest.raises(ValueError, match="at least 1 pixel"):
+            Detections([[0, 0, *sides]], [1])
 
 
 @pytest.mark.parametrize(
