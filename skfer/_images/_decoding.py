@@ -87,7 +87,6 @@ _KINDS: tuple[tuple[re.Pattern[bytes], str, Any], ...] = (
         AvifImagePlugin.AvifImageFile,
     ),
 )
-_PNG = b"\x89PNG\r\n\x1a\n"
 _NETPBM_HEADER = 4096
 _NETPBM_COMMENT = re.compile(rb"#[^\r\n]*")
 _EXIF, _MAX_EXIF = b"Exif\0\0", 100
@@ -139,7 +138,7 @@ def decode(data: bytes, where: str, pixel_limit: int | None = None) -> np.ndarra
             )
         if defect := jpeg_defect(data):
             raise ValueError(f"{where} is a JPEG that {defect}.")
-        if data.startswith(_PNG) and b"IEND" not in data:
+        if image.format == "PNG" and b"IEND" not in data:
             raise ValueError(f"{where} is a PNG that is truncated: its end is missing.")
         if image.format == "AVIF":
             _check_frame_sizes(data, where, pixel_limit or max_pixels())

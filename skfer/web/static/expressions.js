@@ -17,6 +17,13 @@ export function themeColor(variable) {
   return getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
 }
 
+// Return pairs of an expression and the number of faces with it, the most frequent first.
+export function countExpressions(faces) {
+  const counts = new Map();
+  for (const { expression } of faces) counts.set(expression, (counts.get(expression) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]);
+}
+
 // Return the label of a face. A model that abstains ("unsure") names no class, so without probability.
 export function labelOf({ expression, probability, probabilities }) {
   return expression in probabilities ? `${expression} ${Math.round(100 * probability)} %` : expression;

@@ -1,6 +1,6 @@
 // Panel beside the picture: label and bars of one face, also for screen readers.
 
-import { colorOf, labelOf } from "./expressions.js";
+import { colorOf, countExpressions, labelOf } from "./expressions.js";
 
 const ANNOUNCE_AFTER = 800; // milliseconds before a new expression is announced
 const MAX_BUTTONS = 60;
@@ -111,11 +111,7 @@ export class Panel {
 // Return the share of the frames with each expression, largest first.
 export function summaryOf(points) {
   if (!points?.length) return "";
-  const counts = new Map();
-  for (const { expression } of points) {
-    counts.set(expression, (counts.get(expression) ?? 0) + 1);
-  }
-  const parts = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 3)
+  const parts = countExpressions(points).slice(0, 3)
     .map(([name, count]) => `${name} ${Math.max(1, Math.round((100 * count) / points.length))} %`);
   return `By share of the frames with this face: ${parts.join(", ")}.`;
 }

@@ -1,7 +1,7 @@
 // Table of photos, and copies of them with the faces drawn in.
 
 import { save } from "./csv.js";
-import { labelOf } from "./expressions.js";
+import { countExpressions, labelOf } from "./expressions.js";
 import { drawFaces } from "./overlay.js";
 import { byId, problem } from "./stage.js";
 
@@ -54,9 +54,7 @@ function summary({ faces, count }) {
   if (!faces.length) return "no face";
   if (!count) return `whole photo: ${labelOf(faces[0])}`;
   if (count === 1) return labelOf(faces[0]);
-  const counts = new Map();
-  for (const { expression } of faces) counts.set(expression, (counts.get(expression) ?? 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1]).map(([name, times]) => `${times} ${name}`).join(", ");
+  return countExpressions(faces).map(([name, times]) => `${times} ${name}`).join(", ");
 }
 
 async function saveCopy({ file, source, faces, size }, classes) {

@@ -21,10 +21,10 @@ export function setLimits(given) {
 export async function readFiles(chosen = files) {
   if (!chosen.length) return;
   files = [...chosen];
-  const film = files.find(isVideo);
-  if (film) await readFilm(film);
+  const first = files.find(isVideo);
+  if (first) await readVideoFile(first);
   else await readPhotos(files);
-  if (film && files.length > 1) problem(`Only ${film.name} was processed: one video at a time.`);
+  if (first && files.length > 1) problem(`Only ${first.name} was processed: one video at a time.`);
 }
 
 async function readPhotos(photos) {
@@ -75,7 +75,7 @@ function showPhoto(record) {
   show({ atOnce: true });
 }
 
-async function readFilm(file) {
+async function readVideoFile(file) {
   const signal = begin("video");
   const chosen = choice();
   const most = limits.video_bytes;
