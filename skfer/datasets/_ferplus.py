@@ -170,14 +170,14 @@ def faces_with_votes(source: Path, fer2013: Path | None) -> Content:
                 f"{str(source)!r} holds images, so fer2013={str(fer2013)!r} can't be used too. "
                 f"Give the path of {_VOTES_FILE} instead, or leave fer2013 out."
             )
-        return _one_file(source)
+        return _read_npz_with_votes(source)
     table = source / _VOTES_FILE if source.is_dir() else source
     if not table.exists():
         raise ValueError(f"There is no file {str(table)!r}. {_SOURCE}.")
-    return _two_files(table, fer2013 or _faces_beside(table))
+    return _read_faces_and_votes(table, fer2013 or _faces_beside(table))
 
 
-def _one_file(source: Path) -> Content:
+def _read_npz_with_votes(source: Path) -> Content:
     content = read_fer2013(source)
     n_images = len(content.images)
     votes = content.extras.get("votes")
@@ -212,7 +212,7 @@ def _faces_beside(table: Path) -> Path:
     )
 
 
-def _two_files(table: Path, faces: Path) -> Content:
+def _read_faces_and_votes(table: Path, faces: Path) -> Content:
     if faces.is_dir():
         raise ValueError(
             f"fer2013={str(faces)!r} is a folder, whose images are in no order that the rows of "

@@ -75,20 +75,20 @@ class _Copier:
 
     def copy(self, network: keras.Model) -> keras.Model:
         if isinstance(network, keras.Sequential):
-            copies = map(self._once, network.layers)
+            copies = map(self._copy_once, network.layers)
             layers = [part for copy in copies for part in self._with_pooling(copy)]
             start = keras.Input(batch_shape=network.input_shape, dtype=network.inputs[0].dtype)
             return keras.Sequential([start, *layers], name=network.name)
         return keras.models.clone_model(
-            network, clone_function=self._once, call_function=self._called
+            network, clone_function=self._copy_once, call_function=self._call_copy
         )
 
-    def _once(self, layer: keras.Layer) -> keras.Layer:
+    def _copy_once(self, layer: keras.Layer) -> keras.Layer:
         if id(layer) not in self._copies:
-            self._copies[id(layer)] = (layer, self._copied(layer))
+            self._copies[id(layer)] = (layer, self._copy_layer(layer))
         return self._copies[id(layer)][1]
 
-    def _copied(self, layer: keras.Layer) -> keras.Layer:
+    def _copy_layer(self, layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, keras.Model):
             return self.copy(layer)
         # The config of a Lambda does not hold its function. Lambdas and operations have no weights,
@@ -120,7 +120,7 @@ class _Copier:
         pooling = self._poolings.get(id(layer))
         return [layer] if pooling is None else [pooling, layer]
 
-    def _called(self, layer: keras.Layer, *args: object, **kwargs: object) -> object:
+    def _call_copy(self, layer: keras.Layer, *args: object, **kwargs: object) -> object:
         pooling = self._poolings.get(id(layer))
         if pooling is not None:
             args = (pooling(args[0]), *args[1:])
