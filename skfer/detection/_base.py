@@ -313,6 +313,11 @@ def detect_faces(
     -------
     Detections
 
+    Raises
+    ------
+    TypeError
+        If the detector returns something else.
+
     Examples
     --------
     >>> import cv2
@@ -324,18 +329,28 @@ def detect_faces(
     """
     height, width = image.shape[:2]
     if height * width <= max_pixels:
-        return detector.detect(image)
+        return _detect(detector, image)
     scale = math.sqrt(max_pixels / (height * width))
     # A narrow strip keeps at least one pixel.
     rows = max(1, int(height * scale))
     columns = max(1, min(int(width * scale), max_pixels // rows))
     rows = min(rows, max(1, max_pixels // columns))
     copy = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
-    faces = _scale_min_face_size(detector, scale).detect(copy)
+    faces = _detect(_scale_min_face_size(detector, scale), copy)
     scales = np.array([width / columns, height / rows])
     boxes = np.rint(faces.boxes * np.tile(scales, 2))
     landmarks = None if faces.landmarks is None else faces.landmarks * scales
     return Detections(boxes, faces.scores, landmarks)
+
+
+def _detect(detector: FaceDetector, image: np.ndarray) -> Detections:
+    faces = detector.detect(image)
+    if not isinstance(faces, Detections):
+        raise TypeError(
+            f"The face detector {detector!r:.80} returned {type(faces).__name__} instead of "
+            "skfer.detection.Detections. For an image without faces, return Detections([], [])."
+        )
+    return faces
 
 
 def _scale_min_face_size(detector: Any, scale: float) -> Any:

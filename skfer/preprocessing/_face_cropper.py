@@ -201,6 +201,9 @@ class FaceCropper(ImageTransformerMixin, ImageEstimator):
     @property
     def detector_(self) -> FaceDetector:
         """Detector that is used: that of the name, or the object itself."""
+        if isinstance(self.detector, type):
+            name = self.detector.__name__
+            raise TypeError(f"detector={name} is a class: give an object, such as {name}().")
         if not isinstance(self.detector, str):
             return self.detector
         return build_detector(self.detector, min_face_size=self.min_face_size, landmarks=self.align)

@@ -165,6 +165,20 @@ def test_fit_verbose_and_invalid_parameters(photo_files, capfd, astronaut):
                 getattr(FaceCropper(**{name: value}), method)([astronaut])
 
 
+class NoneDetector:
+    def detect(self, image):
+        return None
+
+
+def test_detectors_of_users_that_are_wrong(ramp):
+    with pytest.raises(TypeError, match=r"detector=HaarDetector is a class: .* HaarDetector\(\)"):
+        FaceCropper(HaarDetector).fit_transform([ramp])
+    with pytest.raises(TypeError, match=r"returned NoneType .* return Detections\(\[\], \[\]\)"):
+        FaceCropper(NoneDetector()).fit_transform([ramp])
+    (faces,) = FaceCropper(FixedDetector([])).detect([ramp])
+    assert len(faces) == 0
+
+
 @pytest.mark.slow
 def test_calls_are_equivalent(photo_files, tmp_path):
     cropper = FaceCropper(HaarDetector(min_neighbors=4), margin=0.2, memory=tmp_path / "cache")
