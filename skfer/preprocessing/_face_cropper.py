@@ -114,6 +114,8 @@ class FaceCropper(ImageTransformerMixin, ImageEstimator):
         If `X` is not a batch of images, an image can't be read (the message names its index and
         path), a parameter is out of range, ``align=True`` and the detector finds no landmarks, or
         an image has no face and ``on_missing="raise"``.
+    TypeError
+        If `detector` is a class, or returns something other than `Detections`.
 
     See Also
     --------
