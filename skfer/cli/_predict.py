@@ -162,7 +162,7 @@ def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
             paths += map(str, images)
         else:
             paths.append(photo)
-    return list(dict.fromkeys(paths))
+    return paths
 
 
 def _report_left_out(folder: Path, recursive: bool, n_photos: int) -> None:
@@ -279,7 +279,7 @@ def _write_copies(table: Any, copies: dict[str, Path]) -> None:
         rows = rows_of.get(printable(path, controls=False))
         if rows is None:
             continue
-        drawn = annotate(path, rows, bars=True)
+        drawn = annotate(path, rows.drop_duplicates(), bars=True)  # of a photo named twice
         if target.suffix != ".png" and max(drawn.shape) > _LONGEST_JPEG_SIDE:
             echo(
                 f"Warning: {target} is not written: a JPEG has at most {_LONGEST_JPEG_SIDE:,} "
@@ -298,7 +298,7 @@ def _name_copies(paths: list[str], folder: Path, overwrite: bool) -> dict[str, P
     photos = {os.path.realpath(path) for path in paths}
     copies: dict[str, Path] = {}
     used: set[Path] = set()
-    for path in paths:
+    for path in dict.fromkeys(paths):
         source = Path(path)
         suffix = source.suffix.lower() if source.suffix.lower() in (".jpg", ".jpeg") else ".png"
         target, number = folder / f"{source.stem}{suffix}", 2

@@ -283,11 +283,15 @@ def test_on_missing(skfer, model, photo_files, landscapes):
     assert f"Error: {landscapes[4]}: has no face" in errors.stderr
 
 
-def test_a_photo_named_twice_is_read_once(skfer, model, photo_files, landscapes):
-    paths = [landscapes[0], photo_files[0]]
-    result = skfer("predict", *paths, *paths, "--model", model)
-    assert result.stdout == skfer("predict", *paths, "--model", model).stdout
-    assert f"1 of 2 photos: no face found in {landscapes[0]};" in result.stderr
+def test_a_photo_named_twice_has_two_answers(skfer, model, photo_files, landscapes, tmp_path):
+    paths, options = [landscapes[0], photo_files[0]], ["--model", model]
+    once = skfer("predict", *paths, *options)
+    twice = skfer("predict", *paths, *paths, *options, "--annotate", tmp_path / "copies")
+    assert twice.stdout == 2 * once.stdout
+    assert "2 of 4 photos: no face found in" in twice.stderr
+    assert len(list((tmp_path / "copies").iterdir())) == 2
+    answers = json.loads(skfer("predict", *paths, *paths, *options, "--json").stdout)
+    assert [answer["image"] for answer in answers] == [str(path) for path in 2 * paths]
 
 
 def test_parquet_without_pyarrow(skfer, photo_files, tmp_path, monkeypatch):
