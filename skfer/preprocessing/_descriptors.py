@@ -347,6 +347,11 @@ class LBPDescriptor(_BaseDescriptor):
         """Return the pattern number of every pixel, shape (height, width)."""
         height, width = image.shape
         margin = math.ceil(self.radius)
+        if (height + 2 * margin) * (width + 2 * margin) > _MAX_PIXELS:
+            raise ValueError(
+                f"radius={self.radius} enlarges an image of {height:,} x {width:,} pixels to more "
+                f"than the limit of {_MAX_PIXELS:,}."
+            )
         # Without padding, scikit-image takes pixels outside the image as black.
         patterns = self._skimage_feature().local_binary_pattern(
             np.pad(image, margin, mode="edge"), self.n_points, self.radius, self.method

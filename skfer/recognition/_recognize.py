@@ -276,7 +276,9 @@ def set_column_types(table: Any, classes: Sequence[Any]) -> Any:
     if all(isinstance(label, str) for label in classes):
         types["expression"] = pd.StringDtype()
     elif all(type(label) is int for label in classes):  # not bool
-        types["expression"] = "Int64"
+        # The label of an abstention may be -1.5.
+        has_fractions = pd.to_numeric(table["expression"]).mod(1).any()
+        types["expression"] = "float64" if has_fractions else "Int64"
     if "detected" in table:
         types["detected"] = "bool"
     return table.astype(types)

@@ -202,6 +202,7 @@ def test_invalid_files_and_missing_packages(descriptor, photos, tmp_path, monkey
         LBPDescriptor(0),
         LBPDescriptor(25),
         LBPDescriptor(radius=0),
+        LBPDescriptor(radius=1e5),
         LBPDescriptor(method="var"),
         LBPDescriptor(grid=(6, 0)),
         LBPDescriptor(grid="6x6"),

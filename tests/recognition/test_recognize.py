@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -220,6 +221,15 @@ def test_abstention(two_faces, detector, fitted_pipeline):
     assert table["expression"].dropna().unique().tolist() == ["unsure"]
     with pytest.raises(NotFittedError):
         FaceReader(AbstainingClassifier(make_pipeline(FacialExpressionClassifier())))
+
+
+@pytest.mark.parametrize(("label", "dtype"), [(None, "Int64"), (-1.5, "float64")])
+def test_abstention_of_classes_that_are_numbers(two_faces, label, dtype):
+    numbers = DummyClassifier(strategy="uniform").fit(np.zeros((3, 1)), [0, 1, 2])
+    unsure = AbstainingClassifier(numbers, threshold=0.9, abstention_label=label)
+    table = recognize(two_faces, make_pipeline(FaceCropper("haar"), unsure))
+    assert table["expression"].dtype == dtype
+    assert set(table["expression"].dropna()) == {label or -1}
 
 
 @pytest.mark.parametrize("align", [False, True])
