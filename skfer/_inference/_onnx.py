@@ -76,25 +76,22 @@ class OnnxNetwork:
         """Shape of the outputs for an image."""
         return self.session().shape(self.name)
 
-    def session(
-        self, calibration: tuple[float, float] | None = None, output: str | None = None
-    ) -> _Session:
+    def session(self, eight_bits: tuple[tuple[float, float], str] | None = None) -> _Session:
         """Return the session of this process, which equal networks share.
 
-        In 8 bits, with a `calibration`, a session computes one output.
+        `eight_bits` is the range of the pixels and the output of a session in 8 bits. Other
+        sessions compute all outputs.
         """
-        key = (self._digest, calibration, output, threads_allowed())
+        key = (self._digest, eight_bits, threads_allowed())
         with _sessions_lock:
             session = _sessions.get(key)
             if session is not None and session.process != os.getpid():
                 _inherited.append(session)
                 session = None
             if session is None:
-                model = self.model
-                if calibration is not None:
-                    model = _quantize(model, calibration, output or self.name)
+                model = self.model if eight_bits is None else _quantize(self.model, *eight_bits)
                 session = _sessions[key] = _Session(model)
-            if calibration is None:
+            if eight_bits is None:
                 self._session = session
             return session
 
@@ -132,8 +129,8 @@ class OnnxBackend:
     ):
         self.views = views
         self._network = network
-        self._calibration = calibration
         self._output = f"{network.name}/features" if features else network.name
+        self._eight_bits = None if calibration is None else (calibration, self._output)
         self._session: _Session | None = None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
@@ -156,8 +153,7 @@ class OnnxBackend:
     def _current_session(self) -> _Session:
         session = self._session
         if session is None or session.process != os.getpid():
-            output = None if self._calibration is None else self._output
-            session = self._session = self._network.session(self._calibration, output)
+            session = self._session = self._network.session(self._eight_bits)
         return session
 
 

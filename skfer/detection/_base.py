@@ -329,21 +329,22 @@ def detect_faces(
     """
     height, width = image.shape[:2]
     if height * width <= max_pixels:
-        return _detect(detector, image)
+        return call_detector(detector, image)
     scale = math.sqrt(max_pixels / (height * width))
     # A narrow strip keeps at least one pixel.
     rows = max(1, int(height * scale))
     columns = max(1, min(int(width * scale), max_pixels // rows))
     rows = min(rows, max(1, max_pixels // columns))
     copy = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
-    faces = _detect(_scale_min_face_size(detector, scale), copy)
+    faces = call_detector(_scale_min_face_size(detector, scale), copy)
     scales = np.array([width / columns, height / rows])
     boxes = np.rint(faces.boxes * np.tile(scales, 2))
     landmarks = None if faces.landmarks is None else faces.landmarks * scales
     return Detections(boxes, faces.scores, landmarks)
 
 
-def _detect(detector: FaceDetector, image: np.ndarray) -> Detections:
+def call_detector(detector: FaceDetector, image: np.ndarray) -> Detections:
+    """Return the faces that a detector finds, whose type is checked."""
     faces = detector.detect(image)
     if not isinstance(faces, Detections):
         raise TypeError(

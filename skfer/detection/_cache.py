@@ -24,7 +24,7 @@ import numpy as np
 
 from skfer._storage import DISK_ERRNOS, partial_file
 from skfer._utils import open_regular
-from skfer.detection._base import Detections, FaceDetector
+from skfer.detection._base import Detections, FaceDetector, call_detector
 
 _FOLDER = "skfer_faces"
 # Part of every key. Raise it when the meaning of a file changes.
@@ -111,7 +111,7 @@ class CachedDetector:
         with _lock(entry.with_suffix(".claim")):
             # Another process may have written the entry while this one waited.
             if (faces := _read(entry, image.shape)) is None:
-                faces = self.detector.detect(image)
+                faces = call_detector(self.detector, image)
                 _write(entry, faces)
         return faces
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 from skfer import FaceCropper
 from skfer.detection import Detections, HaarDetector
@@ -165,16 +165,18 @@ def test_fit_verbose_and_invalid_parameters(photo_files, capfd, astronaut):
                 getattr(FaceCropper(**{name: value}), method)([astronaut])
 
 
-class NoneDetector:
+class NoneDetector(BaseEstimator):
     def detect(self, image):
         return None
 
 
-def test_detectors_of_users_that_are_wrong(ramp):
+def test_detectors_of_users_that_are_wrong(ramp, tmp_path):
     with pytest.raises(TypeError, match=r"detector=HaarDetector is a class: .* HaarDetector\(\)"):
         FaceCropper(HaarDetector).fit_transform([ramp])
     with pytest.raises(TypeError, match=r"returned NoneType .* return Detections\(\[\], \[\]\)"):
         FaceCropper(NoneDetector()).fit_transform([ramp])
+    with pytest.raises(TypeError, match="returned NoneType"):
+        FaceCropper(NoneDetector(), memory=tmp_path).fit_transform([ramp])
     (faces,) = FaceCropper(FixedDetector([])).detect([ramp])
     assert len(faces) == 0
 
