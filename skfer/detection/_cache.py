@@ -99,6 +99,11 @@ class CachedDetector:
         Detections
             The result of the detector.
 
+        Raises
+        ------
+        TypeError
+            If the detector returns something else.
+
         Warns
         -----
         UserWarning
