@@ -35,7 +35,10 @@ def run_interrupted(command, tmp_path):
             if select.select([process.stderr], [], [], 0.02)[0]:
                 errors += os.read(process.stderr.fileno(), 4096).decode()
         process.send_signal(number)
-        errors += process.communicate()[1].decode()
+        try:
+            errors += process.communicate(timeout=60)[1].decode()
+        finally:
+            process.kill()  # if it has not ended
         assert process.returncode == 128 + number, errors
         assert errors.endswith("Interrupted.\n")
         assert "Traceback" not in errors
@@ -66,6 +69,28 @@ main()
     process = subprocess.run(command, capture_output=True, text=True)
     assert process.returncode == 130, process.stderr
     assert process.stderr in ("", "Interrupted.\n")
+
+
+def test_interrupted_while_a_lock_is_taken(tmp_path):
+    code = """
+import signal, sys
+from concurrent.futures import ThreadPoolExecutor
+add_thread = ThreadPoolExecutor._adjust_thread_count
+def interrupt(pool):
+    if pool._threads:  # which wait for this lock
+        pool._idle_semaphore._cond.acquire()
+        signal.raise_signal(signal.SIGINT)
+    add_thread(pool)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ThreadPoolExecutor._adjust_thread_count = interrupt
+from skfer.cli import main
+main()
+"""
+    photos = [str(tmp_path / "missing.jpg")] * 40
+    command = [sys.executable, "-c", code, "predict", *photos]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert process.returncode == 130
+    assert process.stderr == "Interrupted.\n"
 
 
 @pytest.mark.slow
