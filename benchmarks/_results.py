@@ -40,6 +40,12 @@ def write(name: str, result: dict) -> None:
     print(f"written to {path}")
 
 
+def update(name: str, part: str, figures: dict) -> None:
+    """Replace one part of a result. Each part states the versions that it was measured with."""
+    result = read(name) or {}
+    write(name, result | {part: figures | {"versions": versions()}})
+
+
 def plain(parameters: dict) -> dict:
     """Convert parameters to JSON values: an optimizer to its settings, a path to its name."""
     return {name: _plain_value(value) for name, value in parameters.items()}

@@ -148,13 +148,11 @@ def main() -> None:
     )
     parser.add_argument("--real-epochs", type=int, default=3)
     arguments = parser.parse_args()
-    result = _results.read("affect") or {}
-    result["drawn_faces"] = measure_drawn_faces(arguments.faces, arguments.epochs)
+    drawn = measure_drawn_faces(arguments.faces, arguments.epochs)
+    _results.update("affect", "drawn_faces", drawn)
     if arguments.data:
-        result["fer2013"] = measure_fer2013(
-            arguments.data, arguments.real_faces, arguments.real_epochs
-        )
-    _results.write("affect", result | {"versions": _results.versions()})
+        real = measure_fer2013(arguments.data, arguments.real_faces, arguments.real_epochs)
+        _results.update("affect", "fer2013", real)
 
 
 if __name__ == "__main__":

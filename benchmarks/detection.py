@@ -270,14 +270,14 @@ def main() -> None:
     yunet = YuNetDetector(arguments.yunet, refine_landmarks=False)
     pictures = [skimage.data.astronaut(), *read_frames(arguments.video, arguments.frames)]
     faces = [(picture, yunet.detect(picture).boxes[0].astype(float)) for picture in pictures]
-    results = _results.read("detection") or {}
     if "detectors" in arguments.parts:
-        results |= compare(yunet, faces)
+        _results.update("detection", "detectors", compare(yunet, faces))
     if "small faces" in arguments.parts:
-        results["small faces"] = measure_small(yunet, reduced(faces, SMALL_HEIGHTS))
+        small = measure_small(yunet, reduced(faces, SMALL_HEIGHTS))
+        _results.update("detection", "small faces", small)
     if "forms" in arguments.parts:
-        results["forms"] = measure_forms({"haar": HaarDetector(), "yunet": yunet}, faces[0][1])
-    _results.write("detection", {**results, "versions": _results.versions()})
+        found = measure_forms({"haar": HaarDetector(), "yunet": yunet}, faces[0][1])
+        _results.update("detection", "forms", found)
 
 
 def compare(yunet: YuNetDetector, faces: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:

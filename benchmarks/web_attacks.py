@@ -1,13 +1,12 @@
 """Attack the web page and measure its latency, on the loopback interface.
 
-    python benchmarks/web_attacks.py [--before CHECKOUT]
+    python benchmarks/web_attacks.py
 
 It starts ``skfer serve`` in its own process and runs in sequence: the largest allowed photos with
 every detector, ten harmful files at once, a hundred slow clients, and SIGTERM during work. Another
 client sends an ordinary photo twice a second. Peak memory of the server with its child processes
 above idle, the responses to the other client, and remaining temporary files are written to
-``benchmarks/results/web_attacks.json``. With ``--before``, an ordinary photo is also sent to a
-server of that checkout in alternation, for wall-clock and processor time of both.
+``benchmarks/results/web_attacks.json``.
 
 It needs the extras web, video and mtcnn, and uses YuNet's file in $SKFER_DATA/models, if it exists.
 """
@@ -28,7 +27,7 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import _results
@@ -43,7 +42,6 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 WANTED_MEGABYTES = 1500.0
 WANTED_SECONDS = 5.0
-WANTED_RATIO = 1.1
 RECOGNIZE, VIDEO = "/api/v1/recognize", "/api/v1/video"
 SLOW_CLIENTS = 100
 SLOW_SECONDS = 40.0
@@ -352,70 +350,24 @@ def send_sigterm(scratch: Path, temporary: Path) -> dict:
     return results
 
 
-def latency(before: Path, n_requests: int) -> dict:
-    """Measure wall-clock and processor time of a photo with both checkouts in alternation."""
-    photo = jpeg(astronaut(), quality=90)
-    seconds: dict[str, list[float]] = {"before": [], "after": []}
-    cpu: dict[str, list[float]] = {"before": [], "after": []}
-    with server(checkout=before) as old, server() as new:
-        servers = {"before": old, "after": new}
-        for number in range(n_requests + 20):
-            for name, (host, process) in servers.items():
-                start = _cpu_seconds(process.pid)
-                status, wall_seconds, _ = send(host, RECOGNIZE, photo)
-                assert status == 200
-                if number >= 20:  # the first ones fill caches
-                    seconds[name].append(wall_seconds)
-                    cpu[name].append(_cpu_seconds(process.pid) - start)
-    result: dict = {"requests": n_requests}
-    for name in servers:
-        result[name] = {
-            "median_ms": round(1e3 * float(np.median(seconds[name])), 2),
-            "slowest_of_20_ms": round(1e3 * float(np.quantile(seconds[name], 0.95)), 2),
-            "mean_cpu_ms": round(1e3 * float(np.mean(cpu[name])), 2),
-        }
-    for key in ("median_ms", "mean_cpu_ms"):
-        result[f"ratio_of_{key}"] = round(result["after"][key] / result["before"][key], 3)
-    return result
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process and its living children."""
-    process, total = psutil.Process(pid), 0.0
-    for part in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):
-            times = part.cpu_times()
-            total += times.user + times.system
-    return total
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--before", type=Path, help="a checkout to compare the latency with")
-    parser.add_argument("--requests", type=int, default=200, help="for the latency")
-    parser.add_argument("--only", choices=["attacks", "sigterm", "latency"])
+    parser.add_argument("--only", choices=["attacks", "sigterm"], help="run one part only")
     arguments = parser.parse_args()
-    result = _results.read("web_attacks") or {}
     with contextlib.ExitStack() as stack:
         scratch, temporary, cache = (
             Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)
         )
-        parts: dict[str, Callable[[], dict]] = {}
-        if arguments.only in (None, "attacks"):
-            parts["attacks"] = lambda: _attacks(scratch, temporary, cache)
-        if arguments.only in (None, "sigterm"):
-            parts["sigterm"] = lambda: send_sigterm(scratch, temporary)
-        if arguments.before and arguments.only in (None, "latency"):
-            parts["latency"] = lambda: latency(arguments.before.resolve(), arguments.requests)
-        for name, part in parts.items():
-            result[name] = part()
-            print(name, result[name], flush=True)
-    result["versions"] = _results.versions()
-    _results.write("web_attacks", result)
-    _print_summary(result)
+        if arguments.only != "sigterm":
+            result = attack_server(scratch, temporary, cache)
+            _results.update("web_attacks", "attacks", result)
+            print_summary(result)
+        if arguments.only != "attacks":
+            _results.update("web_attacks", "sigterm", send_sigterm(scratch, temporary))
 
 
-def _attacks(scratch: Path, temporary: Path, cache: Path) -> dict:
+def attack_server(scratch: Path, temporary: Path, cache: Path) -> dict:
+    """Start a server, run all attacks except SIGTERM, and list the files that it leaves."""
     yunet = Path(os.environ.get("SKFER_DATA", ".")) / "models/face_detection_yunet_2026may.onnx"
     if yunet.exists():
         (cache / "skfer").mkdir()
@@ -427,18 +379,13 @@ def _attacks(scratch: Path, temporary: Path, cache: Path) -> dict:
     return result | {"temporary_files": sorted(os.listdir(temporary))}
 
 
-def _print_summary(result: dict) -> None:
-    attacks = result.get("attacks", {})
-    cases = [*attacks.get("largest_photos", {}).values()]
-    cases += [attacks[name] for name in ("bombs", "slow_clients") if name in attacks]
-    if cases:
-        memory = max(case["megabytes_above_idle"] for case in cases)
-        slowest = max(max(case["slowest_seconds"].values()) for case in cases)
-        print(f"memory above idle {memory:.0f} MB, wanted {WANTED_MEGABYTES:g}")
-        print(f"slowest response to the other client {slowest:.2f} s, wanted {WANTED_SECONDS:g}")
-        print(f"temporary files: {attacks['temporary_files'] or 'none'}")
-    if "latency" in result:
-        print(f"latency x{result['latency']['ratio_of_median_ms']}, wanted {WANTED_RATIO:g}")
+def print_summary(result: dict) -> None:
+    cases = [*result["largest_photos"].values(), result["bombs"], result["slow_clients"]]
+    memory = max(case["megabytes_above_idle"] for case in cases)
+    slowest = max(max(case["slowest_seconds"].values()) for case in cases)
+    print(f"memory above idle {memory:.0f} MB, wanted {WANTED_MEGABYTES:g}")
+    print(f"slowest response to the other client {slowest:.2f} s, wanted {WANTED_SECONDS:g}")
+    print(f"temporary files: {result['temporary_files'] or 'none'}")
 
 
 if __name__ == "__main__":

@@ -45,16 +45,16 @@ _SERVER = "import sys; from skfer.cli import main; sys.argv[1:] = {arguments!r};
 
 @contextlib.contextmanager
 def server(
-    *arguments: str, checkout: Path = ROOT, environment: dict[str, str] | None = None
+    *arguments: str, environment: dict[str, str] | None = None
 ) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Start `skfer serve` of a checkout on a free port; return its address and process."""
+    """Start `skfer serve` on a free port; yield its address and process."""
     code = _SERVER.format(arguments=["serve", "--port", "0", *arguments])
-    paths = {"PYTHONPATH": str(checkout), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    paths = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stderr=subprocess.PIPE,
         text=True,
-        cwd=checkout,
+        cwd=ROOT,
         env=os.environ | paths | (environment or {}),
     )
     try:
