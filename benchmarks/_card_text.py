@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections.abc import Sequence
 from typing import Any
+
+from _markdown import percent, table, versions_line, wrap
 
 LABELS = {
     "fer2013": """\
@@ -43,7 +42,7 @@ upright, frontal face; in the Pipeline, `FaceCropper` cuts such faces out of pho
 
 An expression is what a face shows, not what a person feels (Barrett et al. 2019). See
 [Responsible use](../responsible_use.md)."""
-UNKNOWN = """\
+LIMITATIONS = """\
 ## Limitations
 
 - **Age, sex, skin tone.** The data has no such labels, so differences between groups are unknown
@@ -77,38 +76,11 @@ def card_text(figures: dict[str, Any]) -> str:
         _calibration(figures),
         _coverage(figures),
         _robustness(figures),
-        UNKNOWN,
+        LIMITATIONS,
         REFERENCES,
-        "Measured with " + ", ".join(f"{k} {v}" for k, v in figures["versions"].items()) + ".",
+        versions_line(figures["versions"]),
     ]
-    return "\n\n".join(map(_wrap, "\n\n".join(parts).split("\n\n"))) + "\n"
-
-
-def _wrap(block: str) -> str:
-    """Wrap the lines of a paragraph or a list."""
-    if block.startswith(("|", "#", "!")):
-        return block
-    items = re.split(r"\n(?=- )", block) if block.startswith("- ") else [block]
-    return "\n".join(
-        textwrap.fill(
-            " ".join(item.split()),
-            100,
-            subsequent_indent="  " if item.startswith("- ") else "",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for item in items
-    )
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], *, words: int = 1) -> str:
-    """Return a table whose first `words` columns are left-aligned."""
-    align = ["---"] * words + ["---:"] * (len(head) - words)
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (head, align, *rows))
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+    return wrap("\n\n".join(parts))
 
 
 def _head(figures: dict[str, Any]) -> str:

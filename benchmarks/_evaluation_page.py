@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from _card_text import percent, table
+from _markdown import percent, table, versions_line, wrap
 
+_HEAD = """\
+# Evaluation of the shipped weights
+
+After this page you know the accuracy of the shipped weights on several data sets, how many images
+of FER2013's PublicTest are also in Training, and the coverage of prediction sets.
+
+`python benchmarks/evaluation.py --data fer2013.npz` writes this page; its figures are in
+`benchmarks/results/evaluation.json`. The images are faces and are not cropped. The recipe of the
+weights was chosen on PublicTest, so the figures are slightly optimistic; PrivateTest was not
+used."""
 _METHODS = {
     ("lac", False): '`"lac"`',
     ("aps", False): '`"aps"`',
@@ -15,19 +25,8 @@ _METHODS = {
 
 def page(figures: dict[str, Any]) -> str:
     """Return the page as Markdown."""
-    parts = (_head(), _matrix(figures), _leaks(figures), _conformal(figures), _foot(figures))
-    return "\n\n".join(parts) + "\n"
-
-
-def _head() -> str:
-    return """\
-# Evaluation of the shipped weights
-
-After this page you know the accuracy of the shipped weights on several data sets, how many images
-of FER2013's PublicTest are also in Training, and the coverage of prediction sets.
-`python benchmarks/evaluation.py --data fer2013.npz` writes it; its figures are in
-`benchmarks/results/evaluation.json`. Faces are not cropped. The recipe of the weights was chosen on
-PublicTest, so the figures are slightly optimistic; PrivateTest was not used."""
+    parts = (_HEAD, _matrix(figures), _leaks(figures), _conformal(figures))
+    return wrap("\n\n".join([*parts, versions_line(figures["versions"])]))
 
 
 def _matrix(figures: dict[str, Any]) -> str:
@@ -145,8 +144,3 @@ and the standard deviation over the splits. The lowest class is the one with the
 The stated coverage is that of the mean over splits; the figure shows one of them.
 
 ![Coverage by class and sizes of the sets](images/prediction_sets.png)"""
-
-
-def _foot(figures: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {value}" for name, value in figures["versions"].items())
-    return f"Measured with {versions}."

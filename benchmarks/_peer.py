@@ -1,9 +1,9 @@
 """Measure one system in a process of its own; run by ``peers.py`` with that system's Python.
 
-    python _peer.py SYSTEM FOLDER ANSWER [--pipeline FILE] [--times-only]
+    python _peer.py SYSTEM FOLDER OUTPUT [--times-only]
 
 FOLDER contains ``faces.npz`` and the photos. The figures, or one line with the error, are written
-to the JSON file ANSWER.
+to the JSON file OUTPUT.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from _peer_protocol import BATCH, PHOTO_SIDES, System, time_call
-from _peer_skfer import Skfer
 from _peer_systems import SYSTEMS
 
 # Names of expressions in other packages.
@@ -132,19 +131,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("system", choices=SYSTEMS)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("answer", type=Path)
+    parser.add_argument("output", type=Path)
     parser.add_argument("--started", type=float, default=time.time())
-    parser.add_argument("--pipeline")
     parser.add_argument("--times-only", action="store_true")
     arguments = parser.parse_args()
     system = SYSTEMS[arguments.system]()
-    if isinstance(system, Skfer):
-        system.pipeline_file = arguments.pipeline
     try:
         result = measure(system, arguments.folder, arguments.started, arguments.times_only)
     except (Exception, SystemExit) as error:
         result = {"error": one_line(error)}
-    arguments.answer.write_text(json.dumps(result))
+    arguments.output.write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,33 @@ from typing import Any
 
 import numpy as np
 from _peer_protocol import BATCH, System, to_rgb
-from _peer_skfer import Skfer
+
+
+class Skfer(System):
+    """This package, with weights of a size; `parameters` are set in the Pipeline."""
+
+    distributions = ("skfer",)
+    module = "skfer"
+
+    def __init__(self, size: str = "base", **parameters: Any):
+        self.size = size
+        self.parameters = parameters
+
+    def load(self):
+        from skfer import load_pretrained
+
+        self.pipeline = load_pretrained("fer2013", self.size).set_params(**self.parameters)
+        self.classifier = self.pipeline["classifier"]
+        self.faces_only = self.pipeline[1:]  # without detection
+
+    def batch(self, faces):
+        return self.classifier.predict(faces[..., None]).tolist()
+
+    def own(self, face):
+        return str(self.faces_only.predict([face])[0])
+
+    def photo(self, path):
+        return str(self.pipeline.predict([path])[0])
 
 
 class Fer(System):
@@ -84,9 +110,6 @@ class Facex(System):
         emotions = self.classifier.detect_emotion(face)
         return max(emotions, key=emotions.get)
 
-    def batch(self, faces):
-        return [self.one(face) for face in faces]
-
     def photo(self, path):
         faces = self.classifier.predict(self.cv2.imread(path))
         emotions = faces[0]["emot"] if faces else {"no face": 1}
@@ -106,9 +129,6 @@ class DeepFace(System):
     def own(self, face):
         bgr = to_rgb(face)
         return self._best(self.analyze(bgr, actions=["emotion"], detector_backend="skip"))
-
-    def one(self, face):
-        return self.own(face)
 
     def photo(self, path):
         return self._best(self.analyze(path, actions=["emotion"]))
@@ -151,9 +171,6 @@ class HSEmotionOnnx(System):
     def one(self, face):
         return self.recognizer.predict_emotions(to_rgb(face))[0]
 
-    def batch(self, faces):
-        return [self.one(face) for face in faces]
-
 
 class HSEmotion(HSEmotionOnnx):
     distributions = ("hsemotion",)
@@ -177,9 +194,6 @@ class Erml(System):
     def own(self, face):
         return self._best(self.detector.analyze(to_rgb(face)))
 
-    def one(self, face):
-        return self.own(face)
-
     def photo(self, path):
         return self._best(self.detector.analyze(path))
 
@@ -199,9 +213,6 @@ class Rmn(System):
 
     def own(self, face):
         return self.rmn.detect_emotion_for_single_face_image(to_rgb(face))[0]
-
-    def one(self, face):
-        return self.own(face)
 
     def photo(self, path):
         import cv2

@@ -2,34 +2,74 @@
 
 from __future__ import annotations
 
+from _markdown import table, versions_line, wrap
 from _peer_protocol import PHOTO_SIDES
 
-PHOTOS = ("photo_seconds", *(f"photo_{side}_seconds" for side in PHOTO_SIDES))
+_PHOTOS = ("photo", *(f"photo_{side}" for side in PHOTO_SIDES))
+_HEAD = """\
+# Comparison with other packages
+
+After this page you know how accurate and fast skfer is compared with packages that run offline, and
+which packages could not be compared.
+
+`python benchmarks/peers.py --data fer2013.npz --table docs/peers.md` measured {images:,} faces of
+FER2013's PublicTest and one photo in one run, with the systems in alternation; times are medians of
+{rounds} rounds. All figures are in `benchmarks/results/peers.json`.
+
+- *Accuracy* is that of the network on the whole image, which is a face.
+- *One face* is the fastest call for such an image, *public call* the documented one.
+- *Photo* is the time from the file of a square photo to the label, with face detection.
+- *First label* is a new process until the label of the photo of 512 pixels, with imports, and its
+  peak memory until then.
+
+The systems of skfer are `load_pretrained("fer2013")` with the detector YuNet; with Haar (`haar`);
+with `test_time_augmentation` (`flip`, `ten`), `backend="onnx-int8"` (`int8`) and `size="small"`
+(`small`). fer's default network is quantised; `fer hdf5` is its other one, and 22.5.1 an older
+release."""
 
 
-def table(result: dict) -> str:
+def systems_table(result: dict) -> str:
     """Return the table of the systems that ran."""
-    lines = [
-        "| system | accuracy | one face, ms | public call, ms | faces per second "
-        "| photo of 512, 1,366, 4,032 pixels, ms | first label, wall s | CPU s | MB | import, s "
-        "| peak memory, MB | on disk, MB |",
-        "|---|" + "---:|" * 11,
-    ]
+    rows = []
     for name, row in result["systems"].items():
         if "error" in row:
             continue
-        photos = [row[name] for name in PHOTOS if name in row]
-        photo = ", ".join(f"{1000 * seconds:.0f}" for seconds in photos) or "-"
+        photos = [row[f"{photo}_seconds"] for photo in _PHOTOS if f"{photo}_seconds" in row]
         imported = row["import_seconds"]
-        lines.append(
-            f"| {name} {row['version']} | {row['accuracy']:.3f} "
-            f"| {1000 * row['one_face_seconds']:.2f} | {1000 * row['own_call_seconds']:.2f} "
-            f"| {row['faces_a_second']:.0f} | {photo} | {row['ready_seconds']:.1f} "
-            f"| {row['ready_processor_seconds']:.1f} | {row['ready_megabytes']:.0f} "
-            f"| {'-' if imported is None else f'{imported:.2f}'} "
-            f"| {row['peak_megabytes']:.0f} | {row['disk_megabytes']:.1f} |"
+        rows.append(
+            [
+                name if row["version"] in name else f"{name} {row['version']}",
+                f"{row['accuracy']:.3f}",
+                f"{1000 * row['one_face_seconds']:.2f}",
+                f"{1000 * row['own_call_seconds']:.2f}",
+                f"{row['faces_a_second']:.0f}",
+                ", ".join(f"{1000 * seconds:.0f}" for seconds in photos) or "-",
+                f"{row['ready_seconds']:.1f}",
+                f"{row['ready_processor_seconds']:.1f}",
+                f"{row['ready_megabytes']:.0f}",
+                "-" if imported is None else f"{imported:.2f}",
+                f"{row['peak_megabytes']:.0f}",
+                f"{row['disk_megabytes']:.1f}",
+            ]
         )
-    return "\n".join(lines)
+    head = ["system", "accuracy", "one face, ms", "public call, ms", "faces per second"]
+    head += ["photo of 512, 1,366, 4,032 pixels, ms", "first label, wall s", "CPU s", "MB"]
+    head += ["import, s", "peak memory, MB", "on disk, MB"]
+    return table(head, rows)
+
+
+def ratios_table(result: dict) -> str:
+    """Return the table of the ratios of skfer to the default of the newest fer."""
+    names = ["one_face", "own_call", "faces_a_second", *_PHOTOS, "ready", "ready_processor"]
+    rows = [
+        [name, f"{ratios['fer']['accuracy_points']:+.1f}"]
+        + [f"{ratios['fer'][ratio]:.2f}" for ratio in names]
+        for name, ratios in result["ratios_to_fer"].items()
+        if "fer" in ratios
+    ]
+    head = ["system", "accuracy, points", "one face", "public call", "faces per second"]
+    head += ["photo of 512", "1,366", "4,032 pixels", "first label, wall", "CPU"]
+    return table(head, rows)
 
 
 def failures(result: dict) -> list[str]:
@@ -42,50 +82,31 @@ def failures(result: dict) -> list[str]:
 
 def page(result: dict) -> str:
     """Return the page as Markdown."""
-    lines = [
-        "# Comparison with other packages",
-        "",
-        "After this page you know how accurate and fast skfer is compared with packages that run "
-        "offline, and which packages could not be compared.",
-        "",
-        f"`python benchmarks/peers.py` measured {result['images']} faces of FER2013's PublicTest "
-        "and one photo, in one run, with the systems in alternation. Accuracy is that of the "
-        "network on the whole crop, with its own scaling. *One face* is the fastest call for an "
-        "aligned face, *public call* the documented call, *photo* the time from the file of a "
-        "square photo to the label, including detection, *first label* a new process including "
-        "imports, with its peak memory until then.",
-        "",
-        table(result),
-        "",
-        "Ratios of skfer to fer. skfer is better if a ratio is above 1, or the difference of "
-        "accuracies above 0:",
-        "",
-        "| system | compared with | accuracy, points | one face | one face to fer's public call "
-        "| public call | faces per second | photo of 512 | 1,366 | 4,032 pixels | first label, "
-        "wall | CPU |",
-        "|---|---|" + "---:|" * 10,
-    ]
-    lines += [
-        f"| {name} | {other} | {row['accuracy_points']:+.1f} | {row['one_face']:.2f} "
-        f"| {row['one_face_to_own_call']:.2f} | {row['own_call']:.2f} "
-        f"| {row['faces_a_second']:.2f} | {row['photo']:.2f} "
-        + "".join(f"| {row[name.removesuffix('_seconds')]:.2f} " for name in PHOTOS[1:])
-        + f"| {row['ready']:.2f} | {row['ready_processor']:.2f} |"
-        for name, others in result["ratios_to_fer"].items()
-        for other, row in others.items()
-    ]
-    lines += ["", "fer's public call enlarges the given box by 10 pixels. Its accuracy:", ""]
-    lines += [
-        f"- {name}: {row['own_call_accuracy']:.3f} on {row['own_call_images']} of the faces"
+    own_calls = [
+        f"- {name}: {row['own_call_accuracy']:.3f} of {row['own_call_images']} faces"
         for name, row in result["systems"].items()
         if name.startswith("fer") and "error" not in row
     ]
-    lines += ["", "Results of fer's documented imports:", ""]
-    lines += [
+    imports = [
         f"- {row['installed']}, `{row['statement']}`: {row['outcome']}"
         for row in result["fer_imports"]
     ]
-    lines += ["", "These packages could not run without access to the network:", ""]
-    lines += [f"- {failure}" for failure in failures(result)]
-    versions = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
-    return "\n".join([*lines, "", f"Measured with {versions}.", ""])
+    return wrap(
+        "\n\n".join(
+            [
+                _HEAD.format(images=result["images"], rounds=result["rounds"]),
+                systems_table(result),
+                "Comparison with `fer`. A ratio above 1, or a difference of accuracies above 0, "
+                "means that skfer is better:",
+                ratios_table(result),
+                "fer's public call enlarges the given box by 10 pixels. Its accuracy:",
+                "\n".join(own_calls),
+                "Results of fer's documented imports:",
+                "\n".join(imports),
+                "These packages could not be measured: they need a download of weights, or PyTorch,"
+                " which was not installed.",
+                "\n".join(f"- {failure}" for failure in failures(result)),
+                versions_line(result["versions"]),
+            ]
+        )
+    )

@@ -185,7 +185,6 @@ def draw(
     audit: Bunch,
     training: Bunch,
     test: Bunch,
-    model: Any,
     proba: np.ndarray,
     docs: Path,
     build: Path,
@@ -254,12 +253,7 @@ def measure(
         "frames": FRAMES,
         "versions": _results.versions(),
     }
-    return figures, {
-        "matrix": matrix,
-        "audit": audit,
-        "model": models[first],
-        "proba": proba[first],
-    }
+    return figures, {"matrix": matrix, "audit": audit, "proba": proba[first]}
 
 
 def main() -> None:

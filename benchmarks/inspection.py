@@ -163,7 +163,7 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
     indices = np.sort(rng.choice(len(test.images), arguments.images, replace=False))
     images, labels = test.images[indices], test.labels[indices]
-    pipeline = Pipeline(load_pretrained("fer2013").steps[1:])  # FER2013's images are faces
+    pipeline = load_pretrained("fer2013")[1:]  # FER2013's images are faces
     maps = compute_maps(pipeline, images, arguments.seed)
     rows = compare_maps(pipeline, images, maps, arguments.baseline, arguments.seed)
     importance = region_importance(pipeline, images, labels, random_state=arguments.seed)

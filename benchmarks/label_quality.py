@@ -33,14 +33,14 @@ from sklearn.model_selection import (
     cross_val_predict,
     cross_val_score,
 )
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skfer import ExpressionEmbedder, HOGDescriptor, load_pretrained
 from skfer.datasets import load_fer2013, load_ferplus, make_faces
 from skfer.evaluation import cross_val_label_report, label_noise, label_report, votes_on_report
 
-BUILD = Path(__file__).parent.parent / "build"
+SHEET = Path(__file__).parent.parent / "build" / "label_quality.png"
 N_FOLDS = 5
 TOPS = (50, 100, 200, 400)
 SHARES = (0.05, 0.1, 0.2)
@@ -78,11 +78,10 @@ def share(mask: np.ndarray) -> dict[str, Any]:
 
 def pretrained_features() -> ExpressionEmbedder:
     """Return an embedder with the shipped network."""
-    faces = Pipeline(load_pretrained("fer2013").steps[1:])
-    return ExpressionEmbedder(FrozenEstimator(faces))
+    return ExpressionEmbedder(FrozenEstimator(load_pretrained("fer2013")[1:]))
 
 
-def measure_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str, Any]:
+def measure_public_test(faces: dict[str, Any]) -> dict[str, Any]:
     features = pretrained_features().fit_transform(faces["images"])
     classifier = make_pipeline(StandardScaler(), LogisticRegression(**PUBLIC_TEST_CLASSIFIER))
     proba = cross_val_predict(
@@ -105,8 +104,7 @@ def measure_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str
     flagged = report["issue"].to_numpy()
     differs = names[proba.argmax(axis=1)][row] != report["given"]
     noise = label_noise(faces["labels"], proba)
-    if picture is not None:
-        draw(report, faces["images"], picture)
+    draw(report, faces["images"])
     return {
         "part": "PublicTest, FER+ expressions, without copies",
         "left_out": faces["left_out"],
@@ -132,7 +130,7 @@ def measure_public_test(faces: dict[str, Any], picture: Path | None) -> dict[str
     }
 
 
-def draw(report: Any, images: np.ndarray, path: Path) -> None:
+def draw(report: Any, images: np.ndarray) -> None:
     """Write the contact sheet of the most doubtful labels."""
     import matplotlib
 
@@ -141,11 +139,11 @@ def draw(report: Any, images: np.ndarray, path: Path) -> None:
 
     from skfer.inspection import LabelReportDisplay
 
-    path.parent.mkdir(exist_ok=True)
+    SHEET.parent.mkdir(exist_ok=True)
     display = LabelReportDisplay.from_report(report, images, n_images=10)
-    display.figure_.savefig(path, dpi=110)
+    display.figure_.savefig(SHEET, dpi=110)
     plt.close(display.figure_)
-    print(f"contact sheet: {path}")
+    print(f"contact sheet: {SHEET}")
 
 
 def replace_labels(
@@ -217,9 +215,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="FER2013 with votes, as .npz")
     parser.add_argument("--drawn", type=int, default=2000, help="number of drawn faces")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds of drawn faces")
-    parser.add_argument("--picture", type=Path, default=BUILD / "label_quality.png")
     arguments = parser.parse_args()
-    real = measure_public_test(public_test(arguments.data), arguments.picture)
+    real = measure_public_test(public_test(arguments.data))
     print(real, flush=True)
     drawn = measure_drawn_faces(arguments.drawn, arguments.seeds)
     _results.write(

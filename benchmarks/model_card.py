@@ -18,7 +18,12 @@ import _results
 import numpy as np
 from _card_text import card_text
 from _rules import copies, paper_majority
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    recall_score,
+)
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
@@ -99,14 +104,13 @@ def counts(training: np.ndarray, test: np.ndarray, new: np.ndarray) -> dict[str,
 
 def probabilities(pipeline: Pipeline, test_set: TestSet) -> dict[str | None, np.ndarray]:
     """Return the probabilities at temperature 1, by test-time augmentation."""
-    faces = Pipeline(pipeline.steps[1:])
-    before = faces.get_params()
+    faces, classifier = pipeline[1:], pipeline[-1]
+    before = classifier.temperature, classifier.test_time_augmentation
     proba = {}
     for views in VIEWS:
-        faces.set_params(classifier__temperature=1.0, classifier__test_time_augmentation=views)
+        classifier.set_params(temperature=1.0, test_time_augmentation=views)
         proba[views] = faces.predict_proba(test_set.images)
-    names = ("classifier__temperature", "classifier__test_time_augmentation")
-    faces.set_params(**{name: before[name] for name in names})
+    classifier.set_params(temperature=before[0], test_time_augmentation=before[1])
     return proba
 
 
@@ -148,13 +152,13 @@ def prior_row(
     prior: str, test_set: TestSet, classes: np.ndarray, proba: np.ndarray
 ) -> dict[str, Any]:
     """Return accuracy, balanced accuracy and recall of each class for one `class_prior`."""
-    correct = classes[proba.argmax(axis=1)] == test_set.labels
-    recalls = {str(name): float(correct[test_set.labels == name].mean()) for name in classes}
+    predicted = classes[proba.argmax(axis=1)]
+    recalls = recall_score(test_set.labels, predicted, labels=classes, average=None)
     return {
         "class_prior": prior,
-        "accuracy": round(float(correct.mean()), 4),
-        "balanced_accuracy": round(float(np.mean(list(recalls.values()))), 4),
-        "recall": {name: round(value, 4) for name, value in recalls.items()},
+        "accuracy": round(accuracy_score(test_set.labels, predicted), 4),
+        "balanced_accuracy": round(float(recalls.mean()), 4),
+        "recall": dict(zip(classes.tolist(), recalls.round(4).tolist(), strict=True)),
     }
 
 
@@ -216,9 +220,8 @@ def measure(
     plain = proba[None]
     tempered = apply_temperature(plain, shipped)
     whole = pipeline.predict(test_set.images)
-    faces = Pipeline(pipeline.steps[1:])
     report = robustness_report(
-        faces,
+        pipeline[1:],
         test_set.images,
         test_set.labels,
         corruptions=corruptions,

@@ -31,7 +31,7 @@ import numpy as np
 from _peer_environments import PEERS, TIMEOUT, Environment, run_python
 from _peer_protocol import PHOTO_SIDES
 from _peer_systems import SYSTEMS
-from _peers_page import failures, page, table
+from _peers_page import failures, page, systems_table
 
 HERE = Path(__file__).parent
 SKFER = tuple(name for name in SYSTEMS if name.startswith("skfer"))
@@ -44,16 +44,13 @@ FER_IMPORTS = (
 )
 
 
-def run_system(
-    system: str, python: Path | str, work: Path, pipeline: Path | None, times_only: bool
-) -> dict:
+def run_system(system: str, python: Path | str, work: Path, times_only: bool) -> dict:
     output = work / "output.json"
     output.unlink(missing_ok=True)
     home = work / "home"
     home.mkdir(exist_ok=True)
     arguments = [str(HERE / "_peer.py"), system, str(work), str(output)]
     arguments += ["--started", str(time.time())]
-    arguments += ["--pipeline", str(pipeline)] if pipeline else []
     arguments += ["--times-only"] if times_only else []
     try:
         process = run_python(python, arguments, home)
@@ -184,7 +181,7 @@ def run(arguments: argparse.Namespace) -> dict:
         for name, python in pythons.items():
             if rounds[name] and "error" in rounds[name][0]:
                 continue
-            row = run_system(name, python, work, arguments.pipeline, turn > 0)
+            row = run_system(name, python, work, turn > 0)
             rounds[name].append(row)
             print(f"round {turn + 1}, {name}: {summary(row)}", flush=True)
     for name, rows in rounds.items():
@@ -227,14 +224,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, help="number of faces")
     parser.add_argument("--only", nargs="+", help="packages and systems of skfer to measure")
-    parser.add_argument(
-        "--pipeline", type=Path, help="a Pipeline saved with joblib instead of the shipped one"
-    )
     parser.add_argument("--table", type=Path, help="write a Markdown page, such as docs/peers.md")
-    parser.add_argument("--name", default="peers", help="name of the JSON file")
     arguments = parser.parse_args()
     result = run(arguments)
-    print("\n" + table(result) + "\n")
+    print("\n" + systems_table(result) + "\n")
     for name, others in result["ratios_to_fer"].items():
         for other, row in others.items():
             print(f"{name} to {other}: {row}")
@@ -242,7 +235,9 @@ def main() -> None:
         print(f"failed: {failure}")
     if result["load_before"] > 0.5:
         print(f"The load before was {result['load_before']}; times may be wrong.")
-    _results.write(arguments.name, result)
+    if arguments.only or arguments.images:
+        return
+    _results.write("peers", result)
     if arguments.table:
         arguments.table.write_text(page(result))
         print(f"written to {arguments.table}")

@@ -17,16 +17,19 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import _results
 import cv2
-import joblib
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
-from skfer import recognize
+from skfer import load_pretrained, recognize
 from skfer.datasets import make_faces
+from skfer.detection import YuNetDetector
+from skfer.recognition import FaceReader
 
 WANTED = 3.0
 # A batch changes the order of sums in the network.
@@ -55,45 +58,26 @@ def scenes(n_photos: int) -> list[np.ndarray]:
     return [cv2.cvtColor(scene, cv2.COLOR_RGB2BGR) for scene in images]
 
 
-def seconds(function, *arguments) -> tuple[float, pd.DataFrame]:
+def seconds(
+    function: Callable[..., pd.DataFrame], photos: Path | list[Path], pipeline: Pipeline
+) -> tuple[float, pd.DataFrame]:
     start = time.perf_counter()
-    table = function(*arguments)
+    table = function(photos, pipeline)
     return time.perf_counter() - start, table
 
 
-def one_by_one(paths: list[Path], pipeline, detector) -> pd.DataFrame:
-    tables = [recognize([path], pipeline, detector=detector) for path in paths]
-    return pd.concat(tables, ignore_index=True)
+def one_by_one(paths: list[Path], pipeline: Pipeline) -> pd.DataFrame:
+    return pd.concat([recognize([path], pipeline) for path in paths], ignore_index=True)
 
 
-def together(folder: Path, pipeline, detector) -> pd.DataFrame:
-    return recognize(folder, pipeline, detector=detector)
-
-
-def load_pipeline(path: str | None):
-    if path:
-        return joblib.load(path)
-    from skfer import load_pretrained
-
-    return load_pretrained()
-
-
-def build_detector(name: str | None, file: str | None):
-    if file is None:
-        return name
-    from skfer.detection import YuNetDetector
-
-    return YuNetDetector(model=file)
-
-
-def measure(folder: Path, rounds: int, pipeline, detector) -> dict:
+def measure(folder: Path, rounds: int, pipeline: Pipeline) -> dict:
     """Measure both in alternation and return the seconds and the ratio."""
     paths = sorted(folder.iterdir())
-    one_by_one(paths[:2], pipeline, detector)  # warm-up
+    one_by_one(paths[:2], pipeline)  # warm-up
     single, batch = [], []
     for _ in range(rounds):
-        slow, expected = seconds(one_by_one, paths, pipeline, detector)
-        fast, table = seconds(together, folder, pipeline, detector)
+        slow, expected = seconds(one_by_one, paths, pipeline)
+        fast, table = seconds(recognize, folder, pipeline)
         pd.testing.assert_frame_equal(expected, table, rtol=TOLERANCE, atol=TOLERANCE)
         single.append(slow)
         batch.append(fast)
@@ -110,8 +94,6 @@ def measure(folder: Path, rounds: int, pipeline, detector) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", help="Pipeline saved with joblib; default: pretrained")
-    parser.add_argument("--detector", help="name of a detector; default: that of the Pipeline")
     parser.add_argument("--yunet", help="file of YuNet, which is then the detector")
     parser.add_argument("--video", help="video whose frames are the photos; default: drawn scenes")
     parser.add_argument("--photos", type=int, default=200)
@@ -121,14 +103,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
 
-    pipeline = load_pipeline(arguments.model)
-    detector = build_detector(arguments.detector, arguments.yunet)
+    pipeline = load_pretrained()
+    if arguments.yunet:
+        pipeline.set_params(cropper__detector=YuNetDetector(arguments.yunet))
     photos = frames(arguments.video) if arguments.video else scenes(arguments.photos)
     sides = {}
     for side in arguments.sides:
         with tempfile.TemporaryDirectory() as name:
             write_photos(Path(name), photos, arguments.photos, side)
-            sides[side] = row = measure(Path(name), arguments.rounds, pipeline, detector)
+            sides[side] = row = measure(Path(name), arguments.rounds, pipeline)
         print(
             f"{arguments.photos} photos of {side} pixels with {row['faces']} faces: "
             f"{row['seconds']['together']:.2f} s together, "
@@ -140,7 +123,7 @@ def main() -> None:
         {
             "photos": arguments.photos,
             "source": "video frames" if arguments.video else "drawn scenes",
-            "detector": "yunet" if arguments.yunet else arguments.detector,
+            "detector": FaceReader(pipeline).detector,
             "longer side": {str(side): row for side, row in sides.items()},
             "rounds": arguments.rounds,
             "versions": _results.versions(),

@@ -5,7 +5,7 @@ Accuracy of the networks
 
 Accuracy on FER2013's PublicTest, number of parameters, training curves and transfer to new labels.
 All figures are read from `benchmarks/results/`, which `seed_systems.py`, `model_card.py` and
-`transfer.py` write.
+`transfer.py` write. Versions such as 0.1.0.dev0 are from before the release.
 """
 
 # %%
@@ -51,6 +51,7 @@ axes.set(xlabel="parameters", ylabel="accuracy on PublicTest")
 axes.legend(fontsize="small", ncols=2)
 figure.suptitle("Seven classes, one run each")
 plt.show()
+print("trained with skfer", *sorted({system["versions"]["skfer"] for system in systems}))
 
 # %%
 # Training curves
@@ -84,3 +85,4 @@ axes.set(xscale="log", xticks=sizes, xticklabels=sizes)
 axes.set(xlabel="images per class", ylabel=transfer["score"])
 axes.legend()
 plt.show()
+print("measured with skfer", transfer["versions"]["skfer"])

@@ -5,13 +5,13 @@ Speed
 
 Speed compared with other packages and with plain Keras. Compared figures were measured in one run
 on one machine. All are read from `benchmarks/results/`, which `peers.py`, `speed.py` and
-`recognition.py` write.
+`recognition.py` write. Versions such as 0.1.0.dev0 are from before the release.
 """
 
 # %%
 # Accuracy and speed of packages that work offline
 # -------------------------------------------------
-# Circles are skfer. "flip" and "ten" are test-time augmentation, "onnx" and "int8" backends.
+# Circles are skfer. "flip" and "ten" are test-time augmentation, "int8" is a backend.
 
 import json
 from pathlib import Path
@@ -60,6 +60,8 @@ speed = read("speed")
 for name in ("fit", "predict 1", "predict 512"):
     row = speed[name]
     print(f"{name:12} {row['ratio']:.2f} of Keras, {row['pairs']} pairs")
+print(f"measured with skfer {speed['versions']['skfer']}\n")
 recognition = read("recognition")
 for side, row in recognition["longer side"].items():
     print(f"recognize, {recognition['photos']} photos of {side} pixels: {row['ratio']:.2f}")
+print(f"measured with skfer {recognition['versions']['skfer']}")
