@@ -150,9 +150,9 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         Runtime of predictions. "onnx" is ONNX Runtime on the CPU, "keras" the Keras network as a
         TensorFlow graph; probabilities agree to 1e-5. "auto" is "onnx", and "keras" for a network
         with layers that skfer can't export. "onnx-int8" computes in 8 bits, calibrated on drawn
-        faces, in less than half the time (extra ``onnx``). With the weights "fer2013" on
-        FER2013's PublicTest, 1.8 % of the labels change, and the accuracy falls by 0.3 points; a
-        probability changes by 0.001 in the median, and by 0.33 at most.
+        faces. With the weights "fer2013", it takes about 0.6 of the time; on FER2013's PublicTest,
+        1.8 % of the labels change, and the accuracy falls by 0.3 points; a probability changes by
+        0.001 in the median, and by 0.33 at most.
     mixed_precision : {"auto", "bfloat16", "float16"} or None, default=None
         Precision of the training. None is float32; "auto" is the fastest on this machine. Weights
         and predictions are always float32.
