@@ -11,7 +11,7 @@ def silent_fits():
     """Keep fits from reporting their time, which depends on the machine."""
     # Not the fixture monkeypatch: other fixtures rely on its place in the order of teardowns.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skfer._training._callbacks._LONG_FIT", math.inf)
+        patch.setattr("skfer._training.LONG_FIT", math.inf)
         yield
 
 

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skfer import _training
+
 
 class BestEpoch(NamedTuple):
     """Best epoch of a fit so far: its monitored value, its number from 0, and its weights."""
@@ -124,8 +126,6 @@ class WeightAverage(keras.callbacks.Callback):
             self._averaged = True
 
 
-# Seconds from which on a fit is reported.
-_LONG_FIT = 60
 # The first steps trace the graph. An estimate needs some seconds of steps after them.
 _UNTIMED_STEPS = 2
 _SECONDS_TIMED = 3
@@ -195,7 +195,7 @@ class LongFitReport(keras.callbacks.Callback):
 
     def _announce(self, left: float) -> None:
         total = time.perf_counter() - self._started + left
-        if total < _LONG_FIT:
+        if total < _training.LONG_FIT:
             return
         self._announced = True
         n_epochs = len(self._costs)

@@ -133,7 +133,7 @@ class TestPhases:
 class TestFitReport:
     @pytest.fixture
     def long_fit(self, monkeypatch):
-        monkeypatch.setattr(_callbacks, "_LONG_FIT", 0)
+        monkeypatch.setattr("skfer._training.LONG_FIT", 0)
 
     def fit(self, faces, network, **parameters):
         classifier = FacialExpressionClassifier(network, epochs=3, random_state=0, **parameters)
@@ -142,7 +142,7 @@ class TestFitReport:
     def test_short_or_quiet_fit_is_silent(self, faces, tiny_network, capfd, monkeypatch):
         self.fit(faces, tiny_network)
         assert capfd.readouterr().out == ""
-        monkeypatch.setattr(_callbacks, "_LONG_FIT", 0)
+        monkeypatch.setattr("skfer._training.LONG_FIT", 0)
         self.fit(faces, tiny_network, verbose=0)
         assert capfd.readouterr().out == ""
 
@@ -181,7 +181,7 @@ class TestFitReport:
     ):
         clock = iter(ticks)
         monkeypatch.setattr(_callbacks.time, "perf_counter", lambda: next(clock))
-        monkeypatch.setattr(_callbacks, "_LONG_FIT", 60)
+        monkeypatch.setattr("skfer._training.LONG_FIT", 60)
         report = _callbacks.LongFitReport(3_200, [False] * epochs)
         report.set_params({"steps": n_steps})
         report.on_train_begin()
