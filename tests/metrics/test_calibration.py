@@ -26,7 +26,7 @@ def calibrated():
     return logits, np.array(LABELS)[draws]
 
 
-def test_bins():
+def test_reliability_curve_and_calibration_error():
     # Probabilities of at most 0.5 are in the first bin.
     proba = [[0.4, 0.3, 0.3], [0.5, 0.5, 0.0], [0.2, 0.8, 0.0], [0.0, 0.0, 1.0]]
     curve = reliability_curve([0, 1, 1, 1], proba, labels=[0, 1, 2], n_bins=2)
@@ -35,28 +35,46 @@ def test_bins():
     assert curve.counts.tolist() == [2, 2]
     error = expected_calibration_error([0, 1, 1, 1], proba, labels=[0, 1, 2], n_bins=2)
     assert error == pytest.approx(0.5 * 0.05 + 0.5 * 0.4)
+
+
+def test_reliability_curve_omits_empty_bins():
     curve = reliability_curve(["a", "b"], [[0.95, 0.05], [0.45, 0.55]], n_bins=10)
     assert curve.counts.tolist() == [1, 1]
     assert np.isfinite(curve.accuracy).all()
-    truth = np.repeat([[0.9, 0.1]], 10, axis=0)
-    assert expected_calibration_error([0] * 9 + [1], truth) == pytest.approx(0, abs=1e-12)
+
+
+def test_calibration_error_of_certain_and_calibrated_predictions():
+    nine_in_ten = np.repeat([[0.9, 0.1]], 10, axis=0)
+    assert expected_calibration_error([0] * 9 + [1], nine_in_ten) == pytest.approx(0, abs=1e-12)
     assert expected_calibration_error([0, 1], [[0.0, 1.0], [1.0, 0.0]]) == 1
-    for n_bins in [0, -1, 2.5, None]:
-        with pytest.raises(ValueError, match=r"n_bins=.* must be an int of at least 1"):
-            expected_calibration_error(["a", "b"], [[0.5, 0.5]] * 2, n_bins=n_bins)
 
 
-def test_temperature(calibrated):
+@pytest.mark.parametrize("n_bins", [0, -1, 2.5, None])
+def test_invalid_number_of_bins(n_bins):
+    with pytest.raises(ValueError, match=r"n_bins=.* must be an int of at least 1"):
+        expected_calibration_error(["a", "b"], [[0.5, 0.5]] * 2, n_bins=n_bins)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.5, 1, 1.7, 10])
+def test_temperature_divides_logits(calibrated, temperature):
     logits, _ = calibrated
-    for temperature in [0.25, 0.5, 1, 1.7, 10]:
-        np.testing.assert_allclose(
-            apply_temperature(softmax(logits, axis=1), temperature),
-            softmax(logits / temperature, axis=1),
-            atol=1e-12,
-        )
-    for temperature in [0, -1, np.inf, np.nan]:
-        with pytest.raises(ValueError, match=r"temperature=.* must be a number above 0"):
-            apply_temperature([[0.5, 0.5]], temperature)
+    tempered = apply_temperature(softmax(logits, axis=1), temperature)
+    np.testing.assert_allclose(tempered, softmax(logits / temperature, axis=1), atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0, -1, np.inf, np.nan])
+def test_invalid_temperature(temperature):
+    with pytest.raises(ValueError, match=r"temperature=.* must be a number above 0"):
+        apply_temperature([[0.5, 0.5]], temperature)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 20.0])
+def test_temperature_of_float32_with_zeros(temperature):
+    proba = np.array([[1e-30, 1.0, 0.0]], dtype=np.float32)
+    tempered = apply_temperature(proba, temperature)
+    assert tempered.dtype == np.float32
+    np.testing.assert_allclose(tempered.sum(axis=1), 1, rtol=1e-6)
+    assert tempered[0, 2] == 0
 
 
 @pytest.mark.parametrize("y_proba", [[0.5, 0.5], None, "happy"])
@@ -65,22 +83,6 @@ def test_probabilities_of_one_image_are_refused(y_proba):
         apply_temperature(y_proba, 2.0)
     with pytest.raises(ValueError, match=r"y_proba has the shape .*For one image, give \[row\]"):
         apply_class_prior(y_proba, [0.5, 0.5], [0.2, 0.8])
-
-
-def test_float32_and_order_of_columns(calibrated):
-    proba = np.array([[1e-30, 1.0, 0.0]], dtype=np.float32)
-    for temperature in (0.05, 1.0, 20.0):
-        tempered = apply_temperature(proba, temperature)
-        assert tempered.dtype == np.float32
-        np.testing.assert_allclose(tempered.sum(axis=1), 1, rtol=1e-6)
-        assert tempered[0, 2] == 0
-    logits, labels = calibrated
-    proba = softmax(logits, axis=1)
-    assert fit_temperature(labels, proba[:, ::-1], labels=LABELS[::-1]) == pytest.approx(
-        fit_temperature(labels, proba)
-    )
-    temperature = fit_temperature(["a", "b", "b"], [[1, 0], [1, 0], [0, 1]])
-    assert 1 < temperature <= 20
 
 
 @pytest.mark.parametrize("factor", [0.5, 1, 3])
@@ -98,6 +100,17 @@ def test_fitted_temperature(calibrated, factor):
             np.arange(len(labels)), np.searchsorted(LABELS, labels)
         ].mean()
     )
+
+
+def test_fitted_temperature_in_another_order_of_columns(calibrated):
+    logits, labels = calibrated
+    proba = softmax(logits, axis=1)
+    temperature = fit_temperature(labels, proba[:, ::-1], labels=LABELS[::-1])
+    assert temperature == pytest.approx(fit_temperature(labels, proba))
+
+
+def test_fitted_temperature_of_certain_predictions_is_finite():
+    assert 1 < fit_temperature(["a", "b", "b"], [[1, 0], [1, 0], [0, 1]]) <= 20
 
 
 @pytest.mark.parametrize(
@@ -127,32 +140,44 @@ def posteriors(prior, n=20_000, seed=0):
     return codes, likelihoods, proba / proba.sum(axis=1, keepdims=True)
 
 
-def test_class_prior():
+def test_class_prior_reweights_posteriors():
     prior = np.array([0.2, 0.2, 0.6])
     _, likelihoods, proba = posteriors(prior, n=100)
     expected = likelihoods * prior
     expected /= expected.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(apply_class_prior(proba, TRAIN_PRIOR, prior), expected)
+    adapted = apply_class_prior([[1.0, 0.0]], [0.5, 0.5], [0.0, 1.0])
+    assert adapted.tolist() == [[0.0, 1.0]]
+
+
+def test_class_prior_of_training_changes_nothing():
     proba = posteriors(TRAIN_PRIOR, n=50)[2].astype(np.float32)
     adapted = apply_class_prior(proba, TRAIN_PRIOR, TRAIN_PRIOR)
     assert adapted.dtype == np.float32
     np.testing.assert_allclose(adapted, proba, rtol=1e-6)
+
+
+def test_class_priors_may_be_counts():
     proba = posteriors(TRAIN_PRIOR, n=50)[2]
     np.testing.assert_allclose(
         apply_class_prior(proba, TRAIN_PRIOR * 500, [1, 1, 2]),
         apply_class_prior(proba, TRAIN_PRIOR, [0.25, 0.25, 0.5]),
     )
-    adapted = apply_class_prior([[1.0, 0.0]], [0.5, 0.5], [0.0, 1.0])
-    assert adapted.tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize("prior", [[0.6, 0.3, 0.1], [1 / 3, 1 / 3, 1 / 3], [0.1, 0.2, 0.7]])
+def test_estimated_class_prior(prior):
+    codes, _, proba = posteriors(prior)
+    estimate = estimate_class_prior(proba, TRAIN_PRIOR)
+    assert estimate.sum() == pytest.approx(1)
+    np.testing.assert_allclose(estimate, np.bincount(codes) / len(codes), atol=0.02)
+
+
+def test_invalid_arguments_of_estimated_class_prior():
     with pytest.raises(ValueError, match=r"y_proba\[0\]"):
         estimate_class_prior([[0.5, 0.7]], [0.5, 0.5])
     with pytest.raises(ValueError, match=r"train_prior\[0\] is 0"):
         estimate_class_prior([[0.5, 0.5]], [0, 1])
-    for prior in [[0.6, 0.3, 0.1], [1 / 3, 1 / 3, 1 / 3], [0.1, 0.2, 0.7]]:
-        codes, _, proba = posteriors(prior)
-        estimate = estimate_class_prior(proba, TRAIN_PRIOR)
-        assert estimate.sum() == pytest.approx(1)
-        np.testing.assert_allclose(estimate, np.bincount(codes) / len(codes), atol=0.02)
 
 
 @pytest.mark.parametrize(

@@ -57,49 +57,66 @@ def test_groups_of_a_folder(folder, splitter, name):
         assert set(groups[train]) | set(groups[test]) == set(groups)
 
 
-def test_subjects_and_clips(folder):
+def test_subjects_clips_and_frames_of_file_names(folder):
     data = load_image_folder(folder, names="ck+")
     assert len(set(data.subjects)) == 12
     assert len(set(data.clips)) == 24
     assert sorted(set(data.frames.tolist())) == [5, 6, 7]
     assert "subjects" not in load_image_folder(folder)
-    custom = load_image_folder(folder, names=r"(?P<subject>S\d+)_")
-    np.testing.assert_array_equal(custom.subjects, data.subjects)
-    np.testing.assert_array_equal(custom.clips, data.subjects)
-    assert set(custom.frames.tolist()) == {-1}
+
+
+def test_clip_is_the_subject_without_a_group(folder):
+    data = load_image_folder(folder, names=r"(?P<subject>S\d+)_")
+    assert len(set(data.subjects)) == 12
+    np.testing.assert_array_equal(data.clips, data.subjects)
+    assert set(data.frames.tolist()) == {-1}
     optional = r"(?P<subject>[a-z]+)(?P<clip>-[a-z]+)?(?:-(?P<frame>\d+))?\."
     names = clip_names(["anna.jpg", "anna-b.jpg", "bob-3.jpg"], optional)
     assert names.clip.tolist() == ["anna", "-b", "bob"]
     assert names.frame.tolist() == [-1, -1, 3]
-    for paths, pattern, message in [
+
+
+@pytest.mark.parametrize(
+    ("paths", "pattern", "message"),
+    [
         (["S010_004_00000017.png", "a.png"], "ck+", r"paths\[1\] \('a.png'\) does not fit"),
         (["anna-x.jpg"], r"(?P<subject>[a-z]+)-(?P<frame>\w+)", "'anna-x.jpg'.* does not fit"),
         ([f"S010_004_{2**63}.png"], "ck+", "does not fit"),
         (["a.png"], "(?P<person>.)", "a group called subject"),
         (["a.png"], "(", "is not a regular expression"),
         (["a.png"], "ck", "a group called subject"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            clip_names(paths, pattern)
+    ],
+)
+def test_invalid_file_names(paths, pattern, message):
+    with pytest.raises(ValueError, match=message):
+        clip_names(paths, pattern)
 
 
-def test_held_out_images(faces, test_set):
+def test_guard_refuses_held_out_images(faces, test_set):
     search = GridSearchCV(
         DummyClassifier(), {"strategy": ["prior", "uniform"]}, cv=HeldOutGuard(test_set, cv=3)
     )
     search.fit(faces.images[:60], faces.labels[:60])
     assert search.n_splits_ == 3
-    folds = HeldOutGuard(test_set, cv=KFold(3).split(np.zeros(60)))
-    for _ in range(2):
-        search.set_params(cv=folds).fit(faces.images[:60], faces.labels[:60])
-        assert search.n_splits_ == 3
     with pytest.raises(ValueError, match=r"30 of the 90 images are held out .* them X\[60\]"):
         search.fit(faces.images, faces.labels)
     with pytest.raises(ValueError, match="2 of the 12 images are held out"):
         learning_curve(DummyClassifier(), faces.images[50:62], faces.labels[50:62], cv=search.cv)
-    lists = HeldOutGuard(test_set, cv=[([0, 1, 2], [3, 4])])
-    ((train, test),) = lists.split(faces.images[:60])
+
+
+def test_guard_reuses_a_generator_of_splits(faces, test_set):
+    guard = HeldOutGuard(test_set, cv=KFold(3).split(np.zeros(60)))
+    for _ in range(2):
+        assert len(list(guard.split(faces.images[:60], faces.labels[:60]))) == 3
+
+
+def test_guard_of_lists_of_rows(faces, test_set):
+    guard = HeldOutGuard(test_set, cv=[([0, 1, 2], [3, 4])])
+    ((train, test),) = guard.split(faces.images[:60])
     assert (train.tolist(), test.tolist()) == ([0, 1, 2], [3, 4])
+
+
+def test_guard_refuses_held_out_groups(faces, test_set):
     people = np.repeat([f"S{number}" for number in range(9)], 10)
     guard = HeldOutGuard(test_set, cv=GroupKFold(2), groups_held_out=people[60:])
     assert len(list(guard.split(faces.images[:60], faces.labels[:60], people[:60]))) == 2
@@ -107,7 +124,7 @@ def test_held_out_images(faces, test_set):
         next(guard.split(faces.images[:60], faces.labels[:60], ["S8"] * 10 + ["S1"] * 50))
 
 
-def test_comparison_by_pixels_and_leave_out(test_set, tmp_path, faces):
+def test_images_are_compared_by_pixels(test_set, tmp_path):
     guard = HeldOutGuard(test_set)
     path = tmp_path / "face.png"
     cv2.imwrite(str(path), test_set[7])
@@ -116,79 +133,93 @@ def test_comparison_by_pixels_and_leave_out(test_set, tmp_path, faces):
     assert guard.held_out([changed, path, test_set[0][..., None]]).tolist() == [False, True, True]
     with pytest.raises(ValueError, match=r"X\[1\] \('.*face.png'\)"):
         next(guard.split([changed, path], ["happy", "sad"]))
-    rng = np.random.default_rng(0)
-    photos = rng.integers(0, 256, (6, 40, 50, 3), dtype=np.uint8)
+
+
+def test_colour_images_are_compared_in_gray():
+    photos = np.random.default_rng(0).integers(0, 256, (6, 40, 50, 3), dtype=np.uint8)
     guard = HeldOutGuard(photos[:3])
     gray = np.stack([cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY) for photo in photos])
-    assert guard.held_out(photos / 255).tolist() == [True] * 3 + [False] * 3
-    assert guard.held_out(gray).tolist() == [True] * 3 + [False] * 3
+    for images in (photos / 255, gray):
+        assert guard.held_out(images).tolist() == [True] * 3 + [False] * 3
+
+
+def test_guard_leaves_held_out_images_out(faces, test_set):
     guard = HeldOutGuard(test_set, cv=3, on_held_out="leave_out")
     folds = list(guard.split(faces.images, faces.labels))
     assert len(folds) == guard.get_n_splits(faces.images, faces.labels) == 3
     for train, test in folds:
         assert max(*train, *test) < 60
     assert sorted(np.concatenate([test for _, test in folds])) == list(range(60))
-    X, y = faces.images[:60], faces.labels[:60]
-    fold = np.arange(60) % 3 - 1
-    for expected, actual in zip(
-        PredefinedSplit(fold).split(),
-        HeldOutGuard(test_set, cv=PredefinedSplit(fold)).split(X, y),
-        strict=True,
-    ):
-        for part in (0, 1):
-            np.testing.assert_array_equal(expected[part], actual[part])
     with pytest.raises(ValueError, match="on_held_out='skip' must be"):
         HeldOutGuard(test_set, on_held_out="skip")
 
 
-def test_held_out_representations(faces, test_set):
-    rows = faces.images.reshape(90, -1) / 255
-    guard = HeldOutGuard(rows[60:], cv=2)
-    assert len(list(guard.split(rows[:60], faces.labels[:60]))) == 2
-    with pytest.raises(ValueError, match=r"30 of the 90 images .* X\[60\]"):
-        next(guard.split(rows, faces.labels))
+def test_guard_of_a_predefined_split(faces, test_set):
+    split = PredefinedSplit(np.arange(60) % 3 - 1)
+    guarded = HeldOutGuard(test_set, cv=split).split(faces.images[:60], faces.labels[:60])
+    for expected, actual in zip(split.split(), guarded, strict=True):
+        np.testing.assert_array_equal(expected[0], actual[0])
+        np.testing.assert_array_equal(expected[1], actual[1])
+
+
+REPRESENTATIONS = {
+    "uint8": lambda X: X,
+    "float32": lambda X: X.astype(np.float32),
+    "float16": lambda X: (X / 255).astype(np.float16),
+    "int64": lambda X: X.astype(np.int64),
+    "[0, 1]": lambda X: X / 255,
+    "[-1, 1]": lambda X: (X / 127.5 - 1).astype(np.float32),
+    "channel axis": lambda X: X[..., np.newaxis],
+    "RGB": lambda X: np.repeat(X[..., np.newaxis], 3, axis=-1),
+    "RGB in [0, 1]": lambda X: np.repeat(X[..., np.newaxis] / 255, 3, axis=-1),
+    "list of floats": lambda X: list(X / 255),
+    "flat rows": lambda X: X.reshape(len(X), -1).astype(float),
+    "flat rows in [0, 1]": lambda X: X.reshape(len(X), -1) / 255,
+    "flat uint8 rows": lambda X: X.reshape(len(X), -1),
+    "list of rows": lambda X: (X / 255).reshape(len(X), -1).tolist(),
+    "Pillow": lambda X: [Image.fromarray(image) for image in X],
+    "Pillow RGB": lambda X: [Image.fromarray(image).convert("RGB") for image in X],
+    "bytes": lambda X: [cv2.imencode(".png", image)[1].tobytes() for image in X],
+}
+
+
+@pytest.mark.parametrize("convert", REPRESENTATIONS.values(), ids=REPRESENTATIONS)
+def test_representations_of_the_same_images(faces, test_set, convert):
+    images, guard = convert(faces.images), HeldOutGuard(test_set)
+    assert guard.held_out(images).tolist() == [False] * 60 + [True] * 30
+    assert HeldOutGuard(images[60:]).held_out(faces.images).sum() == 30
+    with pytest.raises(ValueError, match="30 of the 90 images are held out"):
+        next(guard.split(images, faces.labels))
+
+
+def test_features_are_compared_exactly():
     features = np.random.default_rng(0).normal(scale=1e-3, size=(40, 1024))
     guard = HeldOutGuard(features[30:])
     assert guard.held_out(features).tolist() == [False] * 30 + [True] * 10
     sparse = np.zeros((40, 1024))
     sparse[np.arange(40), np.arange(40)] = 1e-3
     assert HeldOutGuard(sparse[30:]).held_out(sparse).sum() == 10
-    counts = np.array([[2, 1], [2, 3], [0, 5]])
-    for held_out, data in [
-        (counts[2:], counts.astype(np.float32)),
-        (counts[2:].astype(float), counts.tolist()),
-        (np.array([[0, "5"]], dtype=object), np.array(counts, dtype=object)),
-        ([[-0.0, 5.0]], pd.DataFrame({"a": counts[:, 0], "b": counts[:, 1] / 1})),
-    ]:
-        assert HeldOutGuard(held_out).held_out(data).tolist() == [False, False, True]
+
+
+COUNTS = np.array([[2, 1], [2, 3], [0, 5]])
+
+
+@pytest.mark.parametrize(
+    ("held_out", "data"),
+    [
+        (COUNTS[2:], COUNTS.astype(np.float32)),
+        (COUNTS[2:].astype(float), COUNTS.tolist()),
+        (np.array([[0, "5"]], dtype=object), np.array(COUNTS, dtype=object)),
+        ([[-0.0, 5.0]], pd.DataFrame({"a": COUNTS[:, 0], "b": COUNTS[:, 1] / 1})),
+    ],
+)
+def test_representations_of_the_same_features(held_out, data):
+    assert HeldOutGuard(held_out).held_out(data).tolist() == [False, False, True]
+
+
+def test_features_that_are_no_numbers():
     with pytest.raises(ValueError, match="could not convert"):
         HeldOutGuard(np.array([["a", 1]], dtype=object))
-    X, n = faces.images, len(faces.images)
-    guard = HeldOutGuard(test_set)
-    unit = X / 255
-    for name, images in {
-        "uint8": X,
-        "float32": X.astype(np.float32),
-        "float16": unit.astype(np.float16),
-        "int64": X.astype(np.int64),
-        "[0, 1]": unit,
-        "[-1, 1]": (X / 127.5 - 1).astype(np.float32),
-        "channel axis": X[..., np.newaxis],
-        "RGB": np.repeat(X[..., np.newaxis], 3, axis=-1),
-        "RGB in [0, 1]": np.repeat(unit[..., np.newaxis], 3, axis=-1),
-        "list of floats": list(unit),
-        "flat rows": X.reshape(n, -1).astype(float),
-        "flat rows in [0, 1]": unit.reshape(n, -1),
-        "flat uint8 rows": X.reshape(n, -1),
-        "list of rows": unit.reshape(n, -1).tolist(),
-        "Pillow": [Image.fromarray(image) for image in X],
-        "Pillow RGB": [Image.fromarray(image).convert("RGB") for image in X],
-        "bytes": [cv2.imencode(".png", image)[1].tobytes() for image in X],
-    }.items():
-        assert guard.held_out(images).tolist() == [False] * 60 + [True] * 30, name
-        assert HeldOutGuard(images[60:]).held_out(X).sum() == 30, name
-        with pytest.raises(ValueError, match="30 of the 90 images are held out"):
-            next(guard.split(images, faces.labels))
 
 
 @pytest.fixture(scope="module")
@@ -200,18 +231,24 @@ def small_fer2013(tmp_path_factory):
     return path
 
 
-def test_fer2013_split(small_fer2013):
+def test_fer2013_split_uses_the_official_parts(small_fer2013):
     data = load_fer2013(small_fer2013)
     ((train, test),) = fer2013_split(data).split()
     np.testing.assert_array_equal(train, data.train_index)
     np.testing.assert_array_equal(test, data.public_test_index)
+    assert isinstance(fer2013_split(Bunch(test_fold=[-1, 0])), PredefinedSplit)
+
+
+def test_fer2013_split_refuses_the_held_out_part(small_fer2013):
     with pytest.raises(ValueError, match="6 images of the part that is held out"):
         fer2013_split(load_fer2013(small_fer2013, usage="all"))
     with pytest.raises(ValueError, match="faces holds PublicTest alone"):
         fer2013_split(load_fer2013(small_fer2013, usage="PublicTest"))
     with pytest.raises(ValueError, match="it is of type dict"):
         fer2013_split({})
-    assert isinstance(fer2013_split(Bunch(test_fold=[-1, 0])), PredefinedSplit)
+
+
+def test_guard_of_private_test(small_fer2013):
     private = load_fer2013(small_fer2013, usage="PrivateTest")
     complete = load_fer2013(small_fer2013, usage="all")
     guard = HeldOutGuard(private.images, cv=2)
