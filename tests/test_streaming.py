@@ -216,14 +216,6 @@ def test_classifier_with_memory_maps(faces, tmp_path, mode):
     )
 
 
-def test_pixel_range_of_a_batch(faces):
-    fitted = classifier().fit(faces.images, faces.labels)
-    light = faces.images.astype(np.float32)
-    light[:1100] = 0.5  # this part alone would have another range
-    batch = np.concatenate([np.full((1100, 48, 48), 0.5, np.float32), light])
-    np.testing.assert_array_equal(fitted.predict_proba(batch)[1100:], fitted.predict_proba(light))
-
-
 @pytest.mark.slow
 def test_memory_of_fit_and_predict():
     images = np.zeros((4000, 64, 64), np.uint8)

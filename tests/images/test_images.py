@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from _utils import store_turned
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
@@ -57,10 +57,7 @@ def test_ragged_images(batch):
 @given(images(), st.integers(1, 4))
 def test_channel_axis_of_dense_images(image, n):
     batch = np.stack([image] * n)
-    if batch.ndim == 3 and batch.shape[-1] in (1, 3, 4):
-        return  # the shape of one colour image
-    if batch.ndim == 4 and batch.shape[-1] not in (1, 3):
-        return
+    assume(batch.ndim == 4 or batch.shape[-1] not in (1, 3, 4))  # the shape of one colour image
     out = image_sequence(batch)
     assert out.shape == (n, *image.shape[:2], image.shape[2] if image.ndim == 3 else 1)
     np.testing.assert_array_equal(out.ravel(), batch.astype(out.dtype).ravel())
@@ -79,12 +76,15 @@ def test_invalid_bytes(data):
         read_image(data, 0)
 
 
-def test_olivetti_rows_and_lazy_files(tmp_path, photo_files):
+def test_square_float_rows():
     rows = np.random.default_rng(0).random((3, 4096))
     faces = rows_to_images(rows)
     assert faces.shape == (3, 64, 64, 1)
     np.testing.assert_array_equal(faces[1].ravel(), rows[1].astype(np.float32))
     assert GrayscaleResizer(48).fit_transform(rows).shape == (3, 48, 48, 1)
+
+
+def test_files_are_read_when_they_are_used(tmp_path, photo_files):
     batch = image_sequence([photo_files[0], tmp_path / "missing.png"])
     assert len(batch) == 2
     assert batch[0].shape == (512, 512, 3)
@@ -167,19 +167,24 @@ def test_pillow_modes(astronaut, mode):
         np.testing.assert_array_equal(read, pixels, err_msg=form)
 
 
-def test_palettes_and_long_paths(astronaut):
-    for transparency in [None, 3, bytes(range(256))]:
-        image = make_picture(astronaut, "P")
-        options = {} if transparency is None else {"transparency": transparency}
-        data = encode_with_pillow(image, "PNG", **options)
-        expected = np.asarray(image.convert("RGB"))
-        np.testing.assert_array_equal(read_image(data, 0), expected)
-        np.testing.assert_array_equal(read_image(Image.open(io.BytesIO(data)), 0), expected)
-    for name in ["a face, " * 700 + "a b.png", "/nowhere/" * 300 + "face.png", "12 34.png"]:
-        with pytest.raises(ValueError, match=r"^X\[0\] \('.*'\) can't be read") as caught:
-            read_image(name, 0)
-        assert len(str(caught.value)) < 200
-        assert str(caught.value).count(name[-9:]) == 1
+@pytest.mark.parametrize("transparency", [None, 3, bytes(range(256))], ids=["none", "one", "all"])
+def test_palettes(astronaut, transparency):
+    image = make_picture(astronaut, "P")
+    options = {} if transparency is None else {"transparency": transparency}
+    data = encode_with_pillow(image, "PNG", **options)
+    expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(read_image(data, 0), expected)
+    np.testing.assert_array_equal(read_image(Image.open(io.BytesIO(data)), 0), expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["a face, " * 700 + "a b.png", "/nowhere/" * 300 + "face.png", "12 34.png"]
+)
+def test_long_paths_are_shortened_in_errors(name):
+    with pytest.raises(ValueError, match=r"^X\[0\] \('.*'\) can't be read") as caught:
+        read_image(name, 0)
+    assert len(str(caught.value)) < 200
+    assert str(caught.value).count(name[-9:]) == 1
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF"])
@@ -226,17 +231,24 @@ def test_high_bit_depths(astronaut, levels):
         assert difference.max() <= 1, name
 
 
-def test_dark_16_bit_and_cmyk_images(astronaut):
+def test_dark_images_of_16_bits(astronaut):
     dark = np.arange(400, dtype=np.uint16).reshape(20, 20)
     assert read_image(pgm(dark, 65535), 0).max() == 1
     tiff = encoded(astronaut[:40, :50].astype(np.uint16) * 16, ".tiff")
     with pytest.raises(ValueError, match=r"X\[0\] has 16 bits a channel.*black.*Scale it"):
         read_image(tiff, 0)
+
+
+def test_cmyk_jpeg(astronaut):
     image = read_image(encode_with_pillow(Image.fromarray(astronaut).convert("CMYK"), "JPEG"), 0)
     assert image.shape == (512, 512, 3)
     assert np.abs(image.astype(int) - astronaut).mean() < 9
-    mask = np.array([[True, False]])
-    np.testing.assert_array_equal(read_image(mask, 0), np.array([[255, 0]], np.uint8))
+
+
+def test_bool_arrays():
+    np.testing.assert_array_equal(
+        read_image(np.array([[True, False]]), 0), np.array([[255, 0]], np.uint8)
+    )
 
 
 @pytest.mark.parametrize("depth", [8, 10, 12])
@@ -340,23 +352,32 @@ def test_truncated_files(tmp_path, astronaut, extension, part):
         GrayscaleResizer().fit_transform(files)
 
 
-def test_invalid_images(tmp_path):
-    valid = np.zeros((4, 4), np.uint8)
-    folder, empty, text = tmp_path / "folder", tmp_path / "empty.png", tmp_path / "notes.png"
-    folder.mkdir()
-    empty.touch()
-    text.write_text("no image")
-    for invalid, problem in [
-        (tmp_path / "none.png", r"\('.*none.png'\) can't be read: No such file"),
-        (folder, r"\('.*folder'\) can't be read: it is a folder"),
-        (empty, r"\('.*empty.png'\) is empty"),
-        (text, r"\('.*notes.png'\) can't be decoded"),
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("none.png", r"\('.*none.png'\) can't be read: No such file"),
+        ("folder", r"\('.*folder'\) can't be read: it is a folder"),
+        ("empty.png", r"\('.*empty.png'\) is empty"),
+        ("notes.png", r"\('.*notes.png'\) can't be decoded"),
+    ],
+)
+def test_invalid_files(tmp_path, name, problem):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "notes.png").write_text("no image")
+    with pytest.raises(ValueError, match=rf"^X\[1\] {problem}"):
+        list(image_sequence([np.zeros((4, 4), np.uint8), tmp_path / name]))
+
+
+@pytest.mark.parametrize(
+    ("invalid", "problem"),
+    [
         ("a\0.png", r"\('a.*png'\) can't be read: embedded null"),
         (b"", "is empty"),
         (b"data", "can't be decoded"),
         (None, "is None; an image is"),
         (float("nan"), "is of type float; an image is"),
-        ({"image": valid}, "is of type dict; an image is"),
+        ({"image": np.zeros((4, 4), np.uint8)}, "is of type dict; an image is"),
         (np.zeros((2, 2, 2, 2)), r"has shape \(2, 2, 2, 2\)"),
         (np.zeros((4, 4, 4), np.uint8), r"has shape \(4, 4, 4\)"),
         (np.zeros((0, 4)), "has no pixels"),
@@ -364,9 +385,12 @@ def test_invalid_images(tmp_path):
         (np.full((2, 2), np.inf, np.float32), "NaN or infinity"),
         (np.full((2, 2), 1j), "Complex data not supported"),
         (np.full((2, 2), "a"), "pixels are uint8 or floating point"),
-    ]:
-        with pytest.raises(ValueError, match=rf"^X\[2\].*{problem}"):
-            list(image_sequence([valid, valid, invalid, valid]))
+    ],
+)
+def test_invalid_images(invalid, problem):
+    valid = np.zeros((4, 4), np.uint8)
+    with pytest.raises(ValueError, match=rf"^X\[2\].*{problem}"):
+        list(image_sequence([valid, valid, invalid, valid]))
 
 
 @pytest.mark.parametrize(
@@ -426,26 +450,38 @@ def test_object_arrays_of_equal_images(dtype, shape):
     assert out.dtype == np.float32  # an object array does not keep uint8
 
 
-def test_mixed_dtypes():
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 20), np.uint8)
-    conversions = {
-        r"\(X\[1\] \* 255\)\.round\(\)\.astype": (pixels / 255, lambda x: (x * 255).round()),
-        r"by X\[1\]\.round\(\)\.astype": (pixels.astype(float), np.round),
-        r"\(\(X\[1\] \+ 1\) \* 127\.5\)": (pixels / 127.5 - 1, lambda x: ((x + 1) * 127.5).round()),
-        r"Scale X\[1\], with values from -300 to 1, to 0 to 255": (
+PIXELS = np.random.default_rng(0).integers(0, 256, (20, 20), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("floats", "suggested", "convert"),
+    [
+        (PIXELS / 255, r"by \(X\[1\] \* 255\)\.round\(\)", lambda x: (x * 255).round()),
+        (PIXELS.astype(float), r"by X\[1\]\.round\(\)\.astype", np.round),
+        (
+            PIXELS / 127.5 - 1,
+            r"by \(\(X\[1\] \+ 1\) \* 127\.5\)\.round\(\)",
+            lambda x: ((x + 1) * 127.5).round(),
+        ),
+        (
             np.linspace(-300, 1, 400).reshape(20, 20),
+            r"Scale X\[1\], with values from -300 to 1, to 0 to 255",
             None,
         ),
-    }
-    for text, (floats, convert) in conversions.items():
-        for step in (GrayscaleResizer(8).fit_transform, lambda X: dense_images(image_sequence(X))):
-            with pytest.raises(ValueError, match=rf"X\[0\] is uint8 and X\[1\] is float32.*{text}"):
-                step([pixels, floats])
-        if convert is not None:
-            np.testing.assert_array_equal(convert(floats).astype("uint8"), pixels)
+    ],
+    ids=["[0, 1]", "[0, 255]", "[-1, 1]", "unknown"],
+)
+def test_batches_of_uint8_and_floats_are_refused(floats, suggested, convert):
+    for step in (GrayscaleResizer(8).fit_transform, lambda X: dense_images(image_sequence(X))):
+        with pytest.raises(
+            ValueError, match=rf"X\[0\] is uint8 and X\[1\] is float32.*{suggested}"
+        ):
+            step([PIXELS, floats])
+    if convert is not None:
+        np.testing.assert_array_equal(convert(floats).astype("uint8"), PIXELS)
 
 
-def test_nested_lists_names_and_shapes():
+def test_nested_lists():
     pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
     resizer = GrayscaleResizer(8)
     expected = resizer.fit_transform(pixels.astype(np.float32))
@@ -457,22 +493,34 @@ def test_nested_lists_names_and_shapes():
     column = np.empty(2, object)
     column[:] = ragged
     assert resizer.fit_transform(pd.Series(column)).shape == (2, 8, 8, 1)
-    assert image_name(image_sequence(["a.png", "b.png"]), 1) == "X[1] ('b.png')"
-    assert image_name(image_sequence([np.zeros((2, 2))]), 0) == "X[0]"
-    assert image_name(image_sequence(np.zeros((2, 2, 2))), 1) == "X[1]"
+
+
+def test_list_of_images_in_a_batch():
     images = [np.zeros((4, 5), np.uint8), [np.zeros((4, 5, 3)), np.zeros((6, 7, 3))]]
     with pytest.raises(ValueError, match=r"X\[1\] is of type list, not an image"):
         list(image_sequence(images))
+
+
+def test_names_of_images_in_errors():
+    assert image_name(image_sequence(["a.png", "b.png"]), 1) == "X[1] ('b.png')"
+    assert image_name(image_sequence([np.zeros((2, 2))]), 0) == "X[0]"
+    assert image_name(image_sequence(np.zeros((2, 2, 2))), 1) == "X[1]"
+
+
+def test_dense_images_of_equal_shapes():
     pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 1), np.uint8)
     mixed = [pixels[0], pixels[1, ..., 0], pixels[2]]
     for batch in (list(pixels), tuple(pixels), pd.Series(list(pixels)), mixed):
         dense = dense_images(image_sequence(batch))
         assert dense.dtype == np.uint8
         np.testing.assert_array_equal(dense, pixels)
-    for other in [np.zeros((5, 4), np.uint8), np.zeros((4, 5, 3), np.uint8)]:
-        ragged = image_sequence([np.zeros((4, 5), np.uint8), other])
-        with pytest.raises(ValueError, match=r"X\[0\] is 4x5x1 uint8 and X\[1\] is .*ImageResizer"):
-            dense_images(ragged)
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (4, 5, 3)])
+def test_dense_images_of_other_shapes(shape):
+    ragged = image_sequence([np.zeros((4, 5), np.uint8), np.zeros(shape, np.uint8)])
+    with pytest.raises(ValueError, match=r"X\[0\] is 4x5x1 uint8 and X\[1\] is .*ImageResizer"):
+        dense_images(ragged)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "HSV"])
