@@ -122,7 +122,7 @@ def test_min_face_size_is_scaled(tmp_path):
     assert SEEN[2:] == [(20, 100, 100), (5, 100, 100)]
 
 
-def test_max_pixels_of_a_reader_and_eight_bits(fitted_pipeline, astronaut):
+def test_max_pixels_of_a_reader(fitted_pipeline, astronaut):
     reader = FaceReader(fitted_pipeline, detector=Whole(), max_pixels=10_000)
     [reading] = reader.read([astronaut])
     assert SEEN[-1][1:] == (100, 100)
@@ -130,6 +130,9 @@ def test_max_pixels_of_a_reader_and_eight_bits(fitted_pipeline, astronaut):
     for wrong in (0, -1, 2.5, "all"):
         with pytest.raises(ValueError, match="must be an int of at least 1"):
             FaceReader(fitted_pipeline, max_pixels=wrong)
+
+
+def test_to_eight_bits(astronaut):
     in_unit_range = astronaut.astype(np.float32) / 255
     np.testing.assert_array_equal(to_eight_bits(in_unit_range), astronaut)
     np.testing.assert_array_equal(to_eight_bits(astronaut.astype(np.float32)), astronaut)
@@ -138,12 +141,15 @@ def test_max_pixels_of_a_reader_and_eight_bits(fitted_pipeline, astronaut):
     assert to_eight_bits(np.full((4, 4, 1), 1000, np.float32)).shape == (4, 4)
 
 
-def test_detector_names_and_detections():
+def test_names_of_detectors():
     assert set(list_detectors()) == {"auto", "haar", "mtcnn", "yunet"}
     assert "haar" not in list_detectors(landmarks=True)
     assert isinstance(build_detector("haar", min_face_size=30), FaceDetector)
     with pytest.raises(ValueError, match=r"'harr'.*'haar'"):
         build_detector("harr", min_face_size=30)
+
+
+def test_detections_in_order_of_size():
     faces = Detections(
         boxes=[[0, 0, 10, 10], [5, 5, 20, 20], [9, 9, 10, 10]],
         scores=[1, 0, 2],
@@ -153,16 +159,23 @@ def test_detector_names_and_detections():
     assert ordered.boxes[:, 0].tolist() == [5, 9, 0]
     assert ordered.scores.tolist() == [0, 2, 1]
     assert ordered.landmarks[:, 0, 0].tolist() == [10, 20, 0]
-    with pytest.raises(ValueError, match="2 boxes, but 1 scores"):
-        Detections(np.ones((2, 4)), np.zeros(1))
-    for box in [[np.nan, 0, 9, 9], [0, 0, np.inf, 9], [0, 0, 1e12, 9]]:
-        with pytest.raises(ValueError, match="finite"):
-            Detections([box], [1.0])
-        with pytest.raises(ValueError, match="finite"):
-            Detections([[0, 0, 9, 9]], [np.nan])
-    for sides in ([0, 9], [9, -9]):
-        with pytest.raises(ValueError, match="at least 1 pixel"):
-            Detections([[0, 0, *sides]], [1])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "message"),
+    [
+        (np.ones((2, 4)), np.zeros(1), "2 boxes, but 1 scores"),
+        ([[np.nan, 0, 9, 9]], [1.0], "finite"),
+        ([[0, 0, np.inf, 9]], [1.0], "finite"),
+        ([[0, 0, 1e12, 9]], [1.0], "finite"),
+        ([[0, 0, 9, 9]], [np.nan], "finite"),
+        ([[0, 0, 0, 9]], [1], "at least 1 pixel"),
+        ([[0, 0, 9, -9]], [1], "at least 1 pixel"),
+    ],
+)
+def test_invalid_detections(boxes, scores, message):
+    with pytest.raises(ValueError, match=message):
+        Detections(boxes, scores)
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,10 @@ NO_WARNING = contextlib.nullcontext()
 
 
 class CountingDetector(BaseEstimator):
-    def __init__(self, log, seconds=0.0):
+    def __init__(self, log):
         self.log = log
-        self.seconds = seconds
 
     def detect(self, image):
-        time.sleep(self.seconds)
         joblib.dump(joblib.hash(image), Path(self.log) / f"{time.monotonic_ns()}")
         return HaarDetector().detect(image)
 
@@ -62,12 +60,14 @@ def test_paths_and_joblib_memory(counting, photo_files, tmp_path, as_memory):
         assert len(counting.seen()) == 2 * len(photo_files)
 
 
-def test_memory_without_a_location(counting, photo_files, astronaut, tmp_path):
+def test_memory_without_a_location(counting, photo_files):
     cropper = FaceCropper(counting, memory=joblib.Memory(None))
     cropper.transform(photo_files[:1])
     cropper.transform(photo_files[:1])
     assert len(counting.seen()) == 2
 
+
+def test_cache_of_detectors_with_other_settings(astronaut, tmp_path):
     def count(**settings):
         cropper = FaceCropper(HaarDetector(**settings), memory=tmp_path / "cache")
         return len(cropper.detect([astronaut])[0])
@@ -75,18 +75,24 @@ def test_memory_without_a_location(counting, photo_files, astronaut, tmp_path):
     assert [count(), count(min_face_size=480), count()] == [1, 0, 1]
 
 
-def test_cached_detections(counting, cropper, tmp_path):
+def test_images_without_a_face_are_cached(counting, cropper):
     for _ in range(2):
         assert len(cropper.detect([np.zeros((40, 40), np.uint8)])[0]) == 0
     assert len(counting.seen()) == 1
 
+
+def test_landmarks_are_cached(tmp_path):
     class WithLandmarks(BaseEstimator):
+        calls = 0
+
         def detect(self, image):
+            type(self).calls += 1
             return Detections([[1, 2, 30, 40]], [0.7], np.arange(10))
 
     cropper = FaceCropper(WithLandmarks(), memory=tmp_path / "landmarks")
     image = np.zeros((50, 50), np.uint8)
     (first,), (again,) = cropper.detect([image]), cropper.detect([image])
+    assert WithLandmarks.calls == 1
     np.testing.assert_array_equal(again.boxes, first.boxes)
     np.testing.assert_array_equal(again.scores, first.scores)
     np.testing.assert_array_equal(again.landmarks, first.landmarks)
@@ -146,14 +152,17 @@ def test_lock_of_a_killed_process_is_released(cropper, photo_files, entry):
     assert not claim.exists()
 
 
-def test_waiting_for_a_lock_is_limited(cropper, photo_files, entry, monkeypatch, tmp_path):
+def test_waiting_for_a_lock_is_limited(cropper, photo_files, entry, monkeypatch):
     monkeypatch.setattr("skfer.detection._cache._WAIT_SECONDS", 0.05)
     with _cache._lock(entry.with_suffix(".claim")):
         cropper.detect(photo_files[:1])
     assert entry.exists()
 
+
+def test_lock_is_released_after_an_error(tmp_path):
     class Failing(BaseEstimator):
         def detect(self, image):
+            assert list(tmp_path.rglob("*.claim"))
             raise RuntimeError("out of order")
 
     with pytest.raises(RuntimeError, match="out of order"):
@@ -239,7 +248,7 @@ def test_full_disk_disables_the_cache(cropper, photo_files, tmp_path, monkeypatc
         shutil.rmtree(tmp_path / "cache", ignore_errors=True)
 
 
-def test_unusable_detector_or_folder(tmp_path, astronaut):
+def test_detector_that_cannot_be_pickled(tmp_path):
     class Unpicklable:
         def __init__(self):
             self.model = (pixel for pixel in ())
@@ -249,6 +258,9 @@ def test_unusable_detector_or_folder(tmp_path, astronaut):
 
     with pytest.raises(ValueError, match="use memory=None"):
         FaceCropper(Unpicklable(), memory=tmp_path).fit(["a.jpg"])
+
+
+def test_folder_that_cannot_be_created(tmp_path, astronaut):
     (tmp_path / "file").write_text("no folder")
     cropper = FaceCropper(memory=tmp_path / "file" / "boxes")
     with pytest.raises(ValueError, match=r"memory: the folder .*file.*memory=None"):

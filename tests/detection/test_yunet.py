@@ -87,18 +87,26 @@ def test_face_and_order_of_landmarks(yunet, astronaut):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_scaled_photos_and_narrow_images(yunet, astronaut):
-    for scale in [0.5, 3]:
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        photo = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=method)
-        (box,) = yunet.set_params(min_face_size=16).detect(photo).boxes
-        (landmarks,) = yunet.detect(photo).landmarks
-        np.testing.assert_allclose(box / scale, yunet.detect(astronaut).boxes[0], atol=8)
-        np.testing.assert_allclose(landmarks / scale, ASTRONAUT, atol=8)
-    for shape in [(1, 1), (1, 500, 3), (10, 300), (31, 300, 3), (300, 10)]:
-        faces = yunet.set_params(min_face_size=1).detect(np.zeros(shape, np.uint8))
-        assert len(faces) == 0
-        assert faces.boxes.shape == (0, 4)
+@pytest.mark.parametrize("scale", [0.5, 3])
+def test_scaled_photos(yunet, astronaut, scale):
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    photo = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=method)
+    faces = yunet.set_params(min_face_size=16).detect(photo)
+    np.testing.assert_allclose(faces.boxes / scale, yunet.detect(astronaut).boxes, atol=8)
+    np.testing.assert_allclose(faces.landmarks / scale, [ASTRONAUT], atol=8)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500, 3), (10, 300), (31, 300, 3), (300, 10)])
+def test_narrow_images(yunet, shape):
+    faces = yunet.set_params(min_face_size=1).detect(np.zeros(shape, np.uint8))
+    assert len(faces) == 0
+    assert faces.boxes.shape == (0, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_threads_and_copies(yunet, astronaut):
     photos = [astronaut[:300], astronaut[:400, 100:], astronaut] * 3
     expected = [yunet.detect(photo) for photo in photos]
     for detector in (yunet, pickle.loads(pickle.dumps(yunet)), clone(yunet)):
@@ -139,7 +147,7 @@ def test_refined_landmarks_follow_the_tilt(yunet, astronaut, degrees):
 
 
 @pytest.mark.real_data
-def test_changed_model_and_cache_key(yunet_model, astronaut, tmp_path):
+def test_cache_key_depends_on_the_model_not_its_path(yunet_model, astronaut, tmp_path):
     def count_entries(model, **settings):
         detector = YuNetDetector(model, **settings)
         FaceCropper(detector, memory=tmp_path / "boxes").detect([astronaut])
@@ -154,6 +162,10 @@ def test_changed_model_and_cache_key(yunet_model, astronaut, tmp_path):
     with elsewhere.open("ab") as file:
         file.write(b"\x00")
     assert YuNetDetector().cache_key() != YuNetDetector(elsewhere).cache_key()
+
+
+@pytest.mark.real_data
+def test_replaced_model_file(yunet_model, astronaut, tmp_path):
     model = tmp_path / "yunet.onnx"
     shutil.copy(yunet_model, model)
     detector = YuNetDetector(model)
