@@ -52,31 +52,37 @@ def test_number_of_features(descriptor, shape, n_features):
     assert np.isfinite(features).all()
 
 
-def test_hog_of_an_edge(photos):
-    for axis, bin_of_gradient in [(1, 0), (0, 4)]:
-        # The gradient is at 0 degrees for a vertical edge, and at 90 for a horizontal edge.
-        image = np.zeros((12, 12), np.uint8)
-        image[(slice(None), slice(6, None)) if axis == 1 else slice(6, None)] = 200
-        features = HOGDescriptor(8, pixels_per_cell=12, cells_per_block=1).fit_transform([image])
-        expected = np.zeros((1, 8))
-        expected[0, bin_of_gradient] = 1
-        np.testing.assert_allclose(features, expected, atol=1e-6)
-    for block_norm in ["L1", "L1-sqrt", "L2", "L2-Hys"]:
-        hog = HOGDescriptor(block_norm=block_norm)
-        np.testing.assert_allclose(
-            hog.fit_transform(photos[..., 0] // 2 * 2),
-            hog.transform(photos[..., 0] // 2),
-            atol=1e-5,
-        )
+@pytest.mark.parametrize(("axis", "bin_of_gradient"), [(1, 0), (0, 4)])
+def test_hog_of_an_edge(axis, bin_of_gradient):
+    # The gradient is at 0 degrees for a vertical edge, and at 90 for a horizontal edge.
+    image = np.zeros((12, 12), np.uint8)
+    image[(slice(None), slice(6, None)) if axis == 1 else slice(6, None)] = 200
+    features = HOGDescriptor(8, pixels_per_cell=12, cells_per_block=1).fit_transform([image])
+    expected = np.zeros((1, 8))
+    expected[0, bin_of_gradient] = 1
+    np.testing.assert_allclose(features, expected, atol=1e-6)
 
 
-def test_patterns_and_names(photos, faces):
+def test_hog_of_a_constant_image():
+    assert not HOGDescriptor().fit_transform(np.full((1, 48, 48), 77, np.uint8)).any()
+
+
+@pytest.mark.parametrize("block_norm", ["L1", "L1-sqrt", "L2", "L2-Hys"])
+def test_hog_ignores_contrast(photos, block_norm):
+    hog, gray = HOGDescriptor(block_norm=block_norm), photos[..., 0] // 2
+    np.testing.assert_allclose(hog.fit_transform(2 * gray), hog.transform(gray), atol=1e-5)
+
+
+def test_lbp_of_a_dot():
     image = np.zeros((3, 3), np.uint8)
     image[1, 1] = 9
     features = LBPDescriptor(4, 1, method="default", grid=3).fit_transform([image])
     patterns = features.reshape(9, 16).argmax(axis=1)
     # The bits of neighbours that are as bright or brighter are 1; edge pixels are repeated.
     np.testing.assert_array_equal(patterns, [15, 15, 15, 15, 0, 15, 15, 15, 15])
+
+
+def test_lbp_has_a_histogram_for_each_cell():
     image = np.zeros((20, 20), np.uint8)
     image[:10, 10:] = np.random.default_rng(0).integers(0, 256, (10, 10))
     features = LBPDescriptor(8, 1, method="uniform", grid=2).fit_transform([image])
@@ -86,16 +92,21 @@ def test_patterns_and_names(photos, faces):
     assert histograms[2, 8] == 1
     assert histograms[1, 8] < 0.3
     assert histograms[0, 8] >= 0.9
+
+
+def test_uniform_lbp_ignores_rotation(photos):
     lbp = LBPDescriptor(8, 1, method="uniform", grid=1)
     image = photos[0, :50, :, 0]
     upright, turned = lbp.fit_transform([image, np.rot90(image)])
     np.testing.assert_allclose(upright, turned, atol=0.01)
+
+
+def test_names_of_features(faces):
     union = FeatureUnion([("edges", HOGDescriptor()), ("texture", LBPDescriptor(grid=2))])
-    names = union.fit(faces.images).get_feature_names_out()
+    names = union.fit(faces.images[:4]).get_feature_names_out()
     assert names[0] == "edges__hogdescriptor0"
     assert names[-1] == f"texture__lbpdescriptor{4 * 59 - 1}"
     assert len(names) == 1568 + 4 * 59
-    assert not HOGDescriptor().fit_transform(np.full((1, 48, 48), 77, np.uint8)).any()
 
 
 @pytest.mark.parametrize("n_points", [1, 2, 3, 8, 12, 24])
@@ -159,13 +170,17 @@ def test_grid_search_with_both_descriptors(faces, tmp_path):
 
 
 @both
-def test_pandas_output_and_other_sizes(descriptor, faces, photos):
+def test_pandas_output(descriptor, faces):
     fitted = clone(descriptor).fit(faces.images[:4])
     plain = fitted.transform(faces.images[:4])
     table = fitted.set_output(transform="pandas").transform(faces.images[:4])
     assert isinstance(table, pd.DataFrame)
     assert table.columns.tolist() == fitted.get_feature_names_out().tolist()
     np.testing.assert_array_equal(table.to_numpy(), plain)
+
+
+@both
+def test_images_of_another_size(descriptor, photos):
     fitted = clone(descriptor).fit(photos)
     with pytest.raises(
         ValueError, match=r"X\[0\] has the size \(50, 60\), .* of \(60, 50\). Put an"
@@ -177,14 +192,22 @@ def test_pandas_output_and_other_sizes(descriptor, faces, photos):
 
 
 @both
-def test_invalid_files_and_missing_packages(descriptor, photos, tmp_path, monkeypatch):
+def test_unreadable_files(descriptor, photos, tmp_path):
     path = tmp_path / "missing.png"
     with pytest.raises(ValueError, match=r"X\[1\] .*missing.png.* can't be read"):
         clone(descriptor).fit_transform([photos[0], path])
     with pytest.raises(ValueError, match=r"X\[0\] .*missing.png.* can't be read"):
         clone(descriptor).fit([path])
+
+
+@both
+def test_unfitted_descriptor(descriptor, photos):
     with pytest.raises(NotFittedError, match=type(descriptor).__name__):
         clone(descriptor).transform(photos)
+
+
+@both
+def test_missing_package(descriptor, photos, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ImportError, match=r'Descriptor needs .*pip install "skfer\[features\]"'):
         clone(descriptor).fit(photos)

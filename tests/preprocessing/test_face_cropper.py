@@ -1,5 +1,4 @@
 import pickle
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def assert_same_crops(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-def test_crops_of_photos(photo_files, astronaut):
+def test_crops_of_photos(photo_files):
     crops = FaceCropper().fit_transform(photo_files)
     assert crops.shape == (4,)
     assert crops.dtype == object
@@ -47,17 +46,23 @@ def test_crops_of_photos(photo_files, astronaut):
         assert crop.dtype == np.uint8
         assert crop.shape[0] == crop.shape[1]
     assert len(crops[0]) > 1.5 * len(crops[3])
-    crops = FaceCropper().fit_transform(np.stack([astronaut, astronaut]))
+
+
+def test_crops_of_a_dense_batch_are_copies(astronaut):
+    photos = np.stack([astronaut, astronaut])
+    crops = FaceCropper().fit_transform(photos)
     assert crops.shape == (2,)
     assert crops[0].shape == crops[1].shape
-    photos = astronaut[np.newaxis].copy()
-    FaceCropper().transform(photos)[0][:] = 0
+    crops[0][:] = 0
     np.testing.assert_array_equal(photos[0], astronaut)
-    for scale in [1 / 255, 1]:
-        (crop,) = FaceCropper().transform([astronaut * np.float64(scale)])
-        (expected,) = FaceCropper().transform([astronaut])
-        assert crop.dtype == np.float32
-        np.testing.assert_allclose(crop, expected * scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1])
+def test_crops_of_floats(astronaut, scale):
+    (crop,) = FaceCropper().transform([astronaut * np.float64(scale)])
+    (expected,) = FaceCropper().transform([astronaut])
+    assert crop.dtype == np.float32
+    np.testing.assert_allclose(crop, expected * scale, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -75,30 +80,42 @@ def test_box_and_margin(ramp, box, settings, rows, columns):
     np.testing.assert_array_equal(crop, ramp[slice(*rows), slice(*columns)])
 
 
-def test_margins_and_order_of_faces(ramp):
+def test_margin_beyond_the_border_is_mirrored(ramp):
     crop = crop_box(ramp, (0, 0, 20, 20), margin=0.5)
     assert crop.shape == (40, 40)
     np.testing.assert_array_equal(crop[10:, 10:], ramp[:30, :30])
     np.testing.assert_array_equal(crop[:10, 10:], ramp[10:0:-1, :30])
     mirrored = cv2.copyMakeBorder(ramp, 10, 0, 10, 0, cv2.BORDER_REFLECT_101)
     np.testing.assert_array_equal(crop, mirrored[:40, :40])
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (30, 20, 1), (30, 20, 3), (1, 1), (2, 1, 3)])
+def test_margin_larger_than_the_image(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    height, width = shape[:2]
+    crop = crop_box(image, (0, 0, width, height), margin=5, square=False)
+    assert crop.shape == (11 * height, 11 * width, *shape[2:])
+    y, x = 5 * height, 5 * width
+    np.testing.assert_array_equal(crop[y : y + height, x : x + width], image)
+
+
+def test_detected_faces_in_order_of_size(ramp):
     boxes = FixedDetector([[0, 0, 20, 40], [50, 50, 30, 30], [0, 0, 40, 40]])
-    for faces in FaceCropper(boxes, min_face_size=25, square=False, margin=2).detect([ramp, ramp]):
+    cropper = FaceCropper(boxes, min_face_size=25, square=False, margin=2)
+    detections = cropper.detect([ramp, ramp])
+    assert len(detections) == 2
+    for faces in detections:
         assert faces.boxes.tolist() == [[0, 0, 40, 40], [50, 50, 30, 30]]
-    for shape in [(30, 20), (30, 20, 1), (30, 20, 3), (1, 1), (2, 1, 3)]:
-        image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        height, width = shape[:2]
-        crop = crop_box(image, (0, 0, width, height), margin=5, square=False)
-        assert crop.shape == (11 * height, 11 * width, *shape[2:])
-        y, x = 5 * height, 5 * width
-        np.testing.assert_array_equal(crop[y : y + height, x : x + width], image)
-    for select, left in [("largest", 0), ("central", 45), ("confident", 80)]:
-        boxes = FixedDetector([[0, 0, 40, 40], [45, 35, 30, 30], [80, 60, 35, 35]], [1.0, 2.0, 3.0])
-        (crop,) = FaceCropper(boxes, select=select).transform([ramp])
-        assert crop[0, 0] % 120 == left
 
 
-def test_missing_faces(astronaut, photo_files, tmp_path):
+@pytest.mark.parametrize(("select", "left"), [("largest", 0), ("central", 45), ("confident", 80)])
+def test_selected_face(ramp, select, left):
+    boxes = FixedDetector([[0, 0, 40, 40], [45, 35, 30, 30], [80, 60, 35, 35]], [1.0, 2.0, 3.0])
+    (crop,) = FaceCropper(boxes, select=select).transform([ramp])
+    assert crop[0, 0] % 120 == left
+
+
+def test_image_without_a_face_is_kept_with_a_warning(astronaut):
     blank = np.zeros((60, 50, 3), np.uint8)
     with pytest.warns(
         UserWarning, match=r"^2 of 3 images: .* in X\[0\], X\[2\]; the whole"
@@ -109,15 +126,17 @@ def test_missing_faces(astronaut, photo_files, tmp_path):
     np.testing.assert_array_equal(crops[0], blank)
     np.testing.assert_array_equal(crops[2], blank + 7)
     assert crops[1].shape == (103, 103, 3)
+
+
+def test_image_without_a_face_is_blank():
     gray = np.full((60, 50), 0.5, np.float32)
     with pytest.warns(UserWarning, match=r"no face found in X\[0\]; the crop is blank"):
         (crop,) = FaceCropper(on_missing="blank").transform([gray])
     np.testing.assert_array_equal(crop, np.zeros_like(gray))
     assert crop.dtype == np.float32
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", ".* no face found")
-        FaceCropper().transform(np.zeros((2, 60, 50), np.uint8))
+
+
+def test_image_without_a_face_is_refused(photo_files, tmp_path):
     empty = tmp_path / "empty.png"
     cv2.imwrite(str(empty), np.zeros((60, 60), np.uint8))
     cropper = FaceCropper(on_missing="raise")
@@ -145,24 +164,31 @@ def test_whole_below(astronaut):
         dot.transform([np.zeros((1, 1), np.uint8)])
 
 
-@pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
-def test_fit_verbose_and_invalid_parameters(photo_files, capfd, astronaut):
+def test_fit_reads_no_files():
     FaceCropper().fit(["missing.jpg"])
     with pytest.raises(ValueError, match=r"'viola'.*'haar'"):
         FaceCropper(detector="viola").fit(["a.jpg"])
+
+
+@pytest.mark.filterwarnings("ignore:.*no face found:UserWarning")
+def test_image_of_one_pixel():
     (crop,) = FaceCropper(margin=3).transform([np.zeros((1, 1), np.uint8)])
     assert crop.shape == (1, 1)
+
+
+def test_verbose_prints_progress(photo_files, capfd):
     FaceCropper(verbose=10).transform(photo_files)
     assert "Done " in "".join(capfd.readouterr())
-    for name, value in {
-        "margin": -0.1,
-        "whole_below": -1,
-        "select": "first",
-        "on_missing": "drop",
-    }.items():
-        for method in ("fit", "transform", "detect"):
-            with pytest.raises(ValueError, match=name):
-                getattr(FaceCropper(**{name: value}), method)([astronaut])
+
+
+@pytest.mark.parametrize("method", ["fit", "transform", "detect"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("margin", -0.1), ("whole_below", -1), ("select", "first"), ("on_missing", "drop")],
+)
+def test_invalid_parameters(astronaut, method, name, value):
+    with pytest.raises(ValueError, match=f"'{name}' parameter of FaceCropper"):
+        getattr(FaceCropper(**{name: value}), method)([astronaut])
 
 
 class NoneDetector(BaseEstimator):
@@ -177,6 +203,9 @@ def test_detectors_of_users_that_are_wrong(ramp, tmp_path):
         FaceCropper(NoneDetector()).fit_transform([ramp])
     with pytest.raises(TypeError, match="returned NoneType"):
         FaceCropper(NoneDetector(), memory=tmp_path).fit_transform([ramp])
+
+
+def test_detector_that_returns_empty_lists(ramp):
     (faces,) = FaceCropper(FixedDetector([])).detect([ramp])
     assert len(faces) == 0
 

@@ -23,7 +23,7 @@ def test_shape_and_dtype(shapes, size, equalize, color, dtype):
     assert np.isfinite(dense).all()
 
 
-def test_sizes_and_values(photo_files, astronaut):
+def test_sizes_and_colours(photo_files):
     gray = GrayscaleResizer(48).fit_transform(photo_files)
     rgb = ImageResizer((224, 160), color="rgb").fit_transform(photo_files)
     assert gray.shape == (4, 48, 48, 1)
@@ -31,18 +31,33 @@ def test_sizes_and_values(photo_files, astronaut):
     assert gray.dtype == rgb.dtype == np.uint8
     # The channels of the third file, which is gray, are equal.
     np.testing.assert_array_equal(rgb[2, ..., 0], rgb[2, ..., 2])
+
+
+def test_images_of_the_given_size_are_unchanged():
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
     np.testing.assert_array_equal(GrayscaleResizer().fit_transform(images)[..., 0], images)
+
+
+def test_gray_is_the_luma_of_colours():
     green, blue = np.zeros((2, 4, 4, 3), np.uint8)
     green[..., 1] = blue[..., 2] = 255
     gray = GrayscaleResizer(4).fit_transform([green, blue])
     assert gray[:, 0, 0, 0].tolist() == [round(0.587 * 255), round(0.114 * 255)]
+
+
+def test_reduction_averages_pixels():
     stripes = np.zeros((100, 100), np.float32)
     stripes[::2] = 1
     np.testing.assert_allclose(GrayscaleResizer(10).fit_transform([stripes]), 0.5)
+
+
+def test_equalized_histogram(astronaut):
     gray = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)[:48, :48]
     (equalized,) = GrayscaleResizer(48, equalize="histogram").fit_transform([gray])
     np.testing.assert_array_equal(equalized[..., 0], cv2.equalizeHist(gray))
+
+
+def test_result_is_a_copy(astronaut):
     photos = astronaut[np.newaxis].copy()
     out = ImageResizer(512, color="rgb", equalize="histogram").fit_transform(photos)
     out[:] = 0
@@ -84,19 +99,32 @@ def test_brighten(astronaut, color):
     )
 
 
-def test_equalised_floats_and_invalid_parameters(astronaut):
-    for equalize in ["histogram", "clahe"]:
-        resizer = ImageResizer(64, color="rgb", equalize=equalize)
-        (equalized,) = resizer.fit_transform([astronaut / 255 * 6 - 3])
-        assert equalized.dtype == np.float32
-        assert -3.001 <= equalized.min() < -2
-        assert 2 < equalized.max() <= 3.001
-        for constant in (np.full((9, 9), 7, np.uint8), np.full((9, 9), 0.25, np.float32)):
-            assert np.ptp(resizer.fit_transform([constant])) == 0
-    for size in [0, True, (4,), (4, 0), (4, True), (4, 4, 1), (4.0, 4), "48"]:
-        with pytest.raises(ValueError, match="size"):
-            GrayscaleResizer(size).fit(np.zeros((1, 8, 8)))
-    for name, value in [("color", "bgr"), ("equalize", "adaptive")]:
-        for method in ("fit", "transform"):
-            with pytest.raises(ValueError, match=name):
-                getattr(ImageResizer(**{name: value}), method)(np.zeros((1, 8, 8)))
+@pytest.mark.parametrize("equalize", ["histogram", "clahe"])
+def test_equalized_floats_keep_their_scale(astronaut, equalize):
+    resizer = ImageResizer(64, color="rgb", equalize=equalize)
+    (equalized,) = resizer.fit_transform([astronaut / 255 * 6 - 3])
+    assert equalized.dtype == np.float32
+    assert -3.001 <= equalized.min() < -2
+    assert 2 < equalized.max() <= 3.001
+
+
+@pytest.mark.parametrize("equalize", ["histogram", "clahe"])
+@pytest.mark.parametrize(
+    "constant", [np.full((9, 9), 7, np.uint8), np.full((9, 9), 0.25, np.float32)]
+)
+def test_equalized_constants_are_constant(equalize, constant):
+    resizer = ImageResizer(64, color="rgb", equalize=equalize)
+    assert np.ptp(resizer.fit_transform([constant])) == 0
+
+
+@pytest.mark.parametrize("size", [0, True, (4,), (4, 0), (4, True), (4, 4, 1), (4.0, 4), "48"])
+def test_invalid_size(size):
+    with pytest.raises(ValueError, match="size"):
+        GrayscaleResizer(size).fit(np.zeros((1, 8, 8)))
+
+
+@pytest.mark.parametrize(("name", "value"), [("color", "bgr"), ("equalize", "adaptive")])
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_invalid_parameters(method, name, value):
+    with pytest.raises(ValueError, match=f"'{name}' parameter of ImageResizer"):
+        getattr(ImageResizer(**{name: value}), method)(np.zeros((1, 8, 8)))
