@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sklearn.pipeline import make_pipeline
 
 import skfer
-from skfer import FaceCropper, GrayscaleResizer
+from skfer import GrayscaleResizer
 from skfer._images._dense import empty_images
 from skfer._storage import partial_file
 
@@ -105,25 +104,6 @@ def test_killed_save(tmp_path):
     assert process.returncode == -signal.SIGKILL
     assert path.read_bytes() == before
     assert skfer.load(path).size == 48
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("broken", ["cut", "folder", "missing", "text"])
-def test_unreadable_file_of_a_batch(photo_files, tmp_path, broken):
-    invalid = tmp_path / f"{broken}.jpg"
-    if broken == "cut":
-        invalid.write_bytes(photo_files[1].read_bytes()[:1000])
-    elif broken == "folder":
-        invalid.mkdir()
-    elif broken == "text":
-        invalid.write_text("no image")
-    batch = [*photo_files[:2], invalid, *photo_files[2:]]
-    pipeline = make_pipeline(FaceCropper(n_jobs=2), GrayscaleResizer(48))
-    with pytest.raises(ValueError, match=rf"X\[2\] \('.*{broken}\.jpg'\)"):
-        pipeline.transform(batch)
-    table = skfer.recognize(batch, on_error="keep")
-    assert table["image"].unique().tolist() == list(map(str, batch))
-    assert table.loc[table["error"].notna(), "image"].tolist() == [str(invalid)]
 
 
 def test_exit_after_an_unreadable_file_in_threads(tmp_path):

@@ -49,8 +49,7 @@ def detector():
     return FixedDetector((150, 40, 60, 60), (160, 60, 100, 100))
 
 
-@pytest.mark.slow
-def test_rows_and_probabilities(two_faces, detector, fitted_pipeline, photo_files):
+def test_table(two_faces, detector, fitted_pipeline):
     table = recognize(two_faces, fitted_pipeline, detector=detector)
     assert table.columns.tolist() == [
         *("image", "face", "x", "y", "width", "height", "confidence"),
@@ -65,11 +64,19 @@ def test_rows_and_probabilities(two_faces, detector, fitted_pipeline, photo_file
     np.testing.assert_allclose(found[CLASSES].sum(axis=1), 1, atol=1e-5)
     assert (found["expression"] == found[CLASSES].idxmax(axis=1)).all()
     np.testing.assert_array_equal(found["probability"], found[CLASSES].max(axis=1))
+
+
+def test_probabilities_equal_predict_proba(photo_files, fitted_pipeline):
     table = recognize(photo_files, fitted_pipeline)
-    expected = fitted_pipeline.predict_proba(photo_files)
     largest = table[table["face"] == 1]
     assert largest["image"].tolist() == [str(path) for path in photo_files]
-    np.testing.assert_allclose(largest[CLASSES], expected, atol=1e-6)
+    np.testing.assert_allclose(
+        largest[CLASSES], fitted_pipeline.predict_proba(photo_files), atol=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_batches_and_threads_change_nothing(photo_files, fitted_pipeline):
     photos = photo_files * 3
     together = recognize(photos, fitted_pipeline)
     for options in ({"batch_size": 5, "n_jobs": 1}, {"batch_size": 1, "n_jobs": 3}):
@@ -77,7 +84,7 @@ def test_rows_and_probabilities(two_faces, detector, fitted_pipeline, photo_file
         pd.testing.assert_frame_equal(together, other, rtol=1e-4)
 
 
-def test_folders_and_other_errors(photo_files, fitted_pipeline, tmp_path, monkeypatch, astronaut):
+def test_folder(photo_files, fitted_pipeline, tmp_path):
     folder = photo_files[0].parent
     (folder / "notes.txt").write_text("no image")
     table = recognize(folder, fitted_pipeline)
@@ -85,27 +92,34 @@ def test_folders_and_other_errors(photo_files, fitted_pipeline, tmp_path, monkey
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         recognize(tmp_path / "empty", fitted_pipeline)
+
+
+def test_heic_photos_and_videos_of_a_folder(tmp_path, fitted_pipeline, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    folder = photo_files[0].parent
-    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
-    film = folder / "IMG_2.mp4"
+    photo, film = tmp_path / "IMG_1.HEIC", tmp_path / "IMG_2.mp4"
+    photo.write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     film.write_bytes(b"\0\0\0\x18ftypisom" + bytes(40))
-    table = recognize(folder, fitted_pipeline, on_error="keep").set_index("image")
-    assert "is HEIC. Reading it needs" in table["error"][str(folder / "IMG_1.HEIC")]
-    assert str(film) not in table.index
+    table = recognize(tmp_path, fitted_pipeline, on_error="keep")
+    assert table["image"].tolist() == [str(photo)]
+    assert "is HEIC. Reading it needs" in table["error"][0]
     with pytest.raises(ValueError, match=r"it is a video, which skfer\.video"):
         recognize([film], fitted_pipeline)
+
+
+def test_missing_model_of_a_detector_is_not_kept(astronaut, fitted_pipeline, tmp_path):
     detector = YuNetDetector(tmp_path / "nowhere.onnx")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx"):
         recognize([astronaut], fitted_pipeline, detector=detector, on_error="keep")
+
+
+def test_table_without_any_face(fitted_pipeline):
     table = recognize(np.zeros((2, 64, 64), np.uint8), fitted_pipeline)
     assert table["image"].tolist() == [0, 1]
     assert table["expression"].isna().all()
     assert table["happy"].dtype == np.float64
 
 
-@pytest.mark.slow
-def test_unreadable_and_faulty_images(photo_files, fitted_pipeline, astronaut):
+def test_unreadable_file_of_a_batch(photo_files, fitted_pipeline):
     photo_files[2].write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"X\[2\] .*gray\.png.* can't be decoded") as caught:
         recognize(photo_files, fitted_pipeline, batch_size=2)
@@ -115,11 +129,16 @@ def test_unreadable_and_faulty_images(photo_files, fitted_pipeline, astronaut):
     assert "gray.png" in table["error"][failed].item()
     assert table["expression"].isna().tolist() == failed.tolist()
     assert table["error"].notna().tolist() == failed.tolist()
+
+
+def test_text_instead_of_a_photo(fitted_pipeline, astronaut):
     text = "data:image/jpeg;base64,/9j/4AAQSkZJRg" + "AAAA" * 10_000
     table = recognize([astronaut, text], fitted_pipeline, on_error="keep")
     assert "base64.b64decode" in table["error"].iloc[-1]
     assert len(table["error"].iloc[-1]) < 300
 
+
+def test_objects_that_cannot_be_arrays(fitted_pipeline, astronaut):
     class NoArray:
         def __init__(self, error):
             self.error = error
@@ -137,6 +156,8 @@ def test_unreadable_and_faulty_images(photo_files, fitted_pipeline, astronaut):
     with pytest.raises(TypeError, match="on a GPU"):
         recognize(images[2:], fitted_pipeline)
 
+
+def test_faulty_images_are_kept_with_an_error(fitted_pipeline, astronaut):
     class Picky(FixedDetector):
         def detect(self, image):
             if image[0, 0, 0] == 13:
@@ -173,9 +194,8 @@ def test_class_columns_are_unique(classes, columns, detector, two_faces, tiny_ne
     assert set(table["expression"].dropna()) <= set(classes)
 
 
-def test_pipelines_without_cropper(two_faces, detector, fitted_pipeline):
+def test_nested_pipelines(two_faces, detector, fitted_pipeline):
     cropper, resizer, classifier = (step for _, step in fitted_pipeline.steps)
-    expected = recognize(two_faces, fitted_pipeline, detector=detector)
     nested = Pipeline(
         [
             ("nothing", "passthrough"),
@@ -183,14 +203,19 @@ def test_pipelines_without_cropper(two_faces, detector, fitted_pipeline):
             ("what", make_pipeline(resizer, classifier)),
         ]
     )
+    expected = recognize(two_faces, fitted_pipeline, detector=detector)
     pd.testing.assert_frame_equal(expected, recognize(two_faces, nested))
-    # The Pipeline is not modified.
-    assert cropper.detector == "haar"
-    no_margin = fitted_pipeline[1:]
-    table = recognize(two_faces, no_margin, detector=detector)
+    assert cropper.detector == "haar"  # the pipeline is not modified
+
+
+def test_pipelines_without_a_cropper(two_faces, detector, fitted_pipeline):
+    table = recognize(two_faces, fitted_pipeline[1:], detector=detector)
     assert len(table) == 5
     bare = recognize(two_faces, fitted_pipeline["classifier"], detector=detector)
     pd.testing.assert_frame_equal(table, bare)
+
+
+def test_reader(two_faces, detector, fitted_pipeline):
     reader = FaceReader(fitted_pipeline, detector=detector)
     readings = reader.read(two_faces)
     assert [len(reading) for reading in readings] == [2, 0, 2]
@@ -219,7 +244,10 @@ def test_abstention(two_faces, detector, fitted_pipeline):
     unsure = AbstainingClassifier(fitted_pipeline[-1], threshold=1)
     table = recognize(two_faces, make_pipeline(FaceCropper(), unsure), detector=detector)
     assert table["expression"].dropna().unique().tolist() == ["unsure"]
-    with pytest.raises(NotFittedError):
+
+
+def test_unfitted_abstaining_classifier():
+    with pytest.raises(NotFittedError, match="AbstainingClassifier instance is not fitted"):
         FaceReader(AbstainingClassifier(make_pipeline(FacialExpressionClassifier())))
 
 
@@ -253,7 +281,7 @@ def test_refined_landmarks(photo_files, fitted_pipeline, align):
     assert detector.refine_landmarks
 
 
-def test_invalid_pipelines_and_options(fitted_pipeline):
+def test_invalid_pipelines(fitted_pipeline):
     photos = np.zeros((1, 64, 64), np.uint8)
     with pytest.raises(ValueError, match="must be the first step"):
         recognize(photos, Pipeline([("f", FunctionTransformer()), *fitted_pipeline.steps]))
@@ -267,9 +295,15 @@ def test_invalid_pipelines_and_options(fitted_pipeline):
     ridge = RidgeClassifier().fit([[0.0], [1.0]], ["happy", "sad"])
     with pytest.raises(TypeError, match="RidgeClassifier has no predict_proba"):
         recognize(photos, make_pipeline(FaceCropper(), ridge))
-    for option, value in [("on_error", "drop"), ("batch_size", 0), ("n_jobs", 0)]:
-        with pytest.raises(ValueError, match=f"{option}.*{value!r}"):
-            recognize(np.zeros((1, 64, 64), np.uint8), fitted_pipeline, **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("on_error", "drop"), ("batch_size", 0), ("n_jobs", 0), ("on_missing", "whole")],
+)
+def test_invalid_options(fitted_pipeline, option, value):
+    with pytest.raises(ValueError, match=f"{option}.*{value!r}"):
+        recognize(np.zeros((1, 64, 64), np.uint8), fitted_pipeline, **{option: value})
 
 
 def test_closed_iterator(two_faces, fitted_pipeline):
@@ -293,9 +327,7 @@ def test_closed_iterator(two_faces, fitted_pipeline):
     assert Slow.calls <= 3
 
 
-def test_on_missing_sets_the_row_of_a_photo_without_a_face(
-    two_faces, detector, fitted_pipeline, tmp_path
-):
+def test_photo_without_a_face_is_classified_as_a_whole(two_faces, detector, fitted_pipeline):
     photos = two_faces[:2]
     blank = recognize(photos, fitted_pipeline, detector=detector)
     assert blank.loc[2, "face":].isna().all()
@@ -311,18 +343,16 @@ def test_on_missing_sets_the_row_of_a_photo_without_a_face(
     [row] = recognize(photos[1:], fitted_pipeline, **part).to_dict("records")
     assert [row[name] for name in ("x", "y", "width", "height")] == [20, 0, 60, 45]
 
+
+def test_photo_without_a_face_is_refused(two_faces, detector, fitted_pipeline, tmp_path):
     path = tmp_path / "landscape.png"
-    cv2.imwrite(str(path), photos[1])
-    images = [photos[0], path]
+    cv2.imwrite(str(path), two_faces[1])
+    images, options = [two_faces[0], path], {"detector": detector, "on_missing": "raise"}
     with pytest.raises(ValueError, match=r"No face found in X\[1\] \('.*landscape.png'\) .*blank"):
-        recognize(images, fitted_pipeline, detector=detector, on_missing="raise")
+        recognize(images, fitted_pipeline, **options)
     with pytest.raises(ValueError, match=r"X\[9\] and 2 more \(on_missing"):
-        recognize([photos[1]] * 12, fitted_pipeline, detector=detector, on_missing="raise")
-    kept = recognize(
-        images, fitted_pipeline, detector=detector, on_missing="raise", on_error="keep"
-    )
+        recognize([two_faces[1]] * 12, fitted_pipeline, **options)
+    kept = recognize(images, fitted_pipeline, **options, on_error="keep")
     assert kept["image"].tolist() == [0, 0, str(path)]
     assert kept["error"].notna().tolist() == [False, False, True]
     assert "landscape.png') has no face" in kept["error"][2]
-    with pytest.raises(ValueError, match="on_missing must be 'blank', 'image' or 'raise'; got"):
-        recognize(images, fitted_pipeline, on_missing="whole")

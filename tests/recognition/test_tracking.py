@@ -58,18 +58,24 @@ def test_numbers_of_faces(frames, ids):
     assert track(*frames) == ids
 
 
-def test_numbers_and_smoothing():
+def test_face_of_another_size_has_a_new_number():
     follower = FaceFollower(decide)
     follower.follow(reading((10, 0.5)), 0.0)
     assert follower.follow(reading((10, 0.5), side=120), 0.04)[0].face_id == 2
+
+
+def test_one_frame_does_not_change_the_expression():
     follower = FaceFollower(decide, smoothing=0.4)
     frames = [follower.follow(frame, 0.1 * index) for index, frame in enumerate(FRAMES)]
     assert [[face.face_id for face in faces] for faces in frames] == [
         *([1, 2], [1, 2], [2], [], [1, 2, 3])
     ]
     assert frames[1][0].box == (12, 10, 40, 40)
-    assert frames[1][0].expression == "happy"  # one frame does not change the expression
+    assert frames[1][0].expression == "happy"
     assert frames[4][0].expression == "sad"
+
+
+def test_new_faces_are_not_smoothed():
     follower = FaceFollower(decide, smoothing=10.0)
     follower.follow(reading((10, 1.0)), 0.0)
     first, second = follower.follow(reading((10, 1.0), (200, 0.0)), 0.1)
@@ -80,11 +86,14 @@ def test_numbers_and_smoothing():
     assert face.face_id == 3
     np.testing.assert_array_equal(face.probabilities, [0, 1])
     assert [known.face_id for known in follower.known] == [2, 3]
-    for times in [[0, 1.0], [0, 0.5, 1.0], [0, 0.1, 0.15, 0.8, 1.0]]:
-        follower = FaceFollower(decide, smoothing=0.4)
-        for time in times:
-            (face,) = follower.follow(reading((10, float(time == 0))), time)
-        np.testing.assert_allclose(face.probabilities, [np.exp(-1 / 0.4), 1 - np.exp(-1 / 0.4)])
+
+
+@pytest.mark.parametrize("times", [[0, 1.0], [0, 0.5, 1.0], [0, 0.1, 0.15, 0.8, 1.0]])
+def test_smoothing_does_not_depend_on_the_frame_rate(times):
+    follower = FaceFollower(decide, smoothing=0.4)
+    for time in times:
+        (face,) = follower.follow(reading((10, float(time == 0))), time)
+    np.testing.assert_allclose(face.probabilities, [np.exp(-1 / 0.4), 1 - np.exp(-1 / 0.4)])
 
 
 @pytest.mark.parametrize("split", range(1, len(FRAMES)))
@@ -130,9 +139,12 @@ def test_first_frames_if_every_third_is_searched():
     assert ids == [[1]] * 30
 
 
-def test_short_videos_and_rare_frames():
+def test_video_shorter_than_the_minimal_duration():
     frames = [reading((10, 0.9))] * 2
     assert [len(faces) for _, faces in delay_faces(*track_video(*frames))] == [1, 1]
+
+
+def test_minimal_duration_with_rare_frames():
     follower = FaceFollower(decide, min_duration=0.4)
     assert follower.follow(reading((10, 0.9)), 0.0) == []
     assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.0)] == [1]
