@@ -50,8 +50,7 @@ def samples():
     return PixelClassifier(classes), make_images(*proba), y
 
 
-@pytest.mark.slow
-def test_scores_and_intervals(samples):
+def test_scores(samples):
     classifier, X, y = samples
     table = cross_dataset_matrix({"c": classifier}, {"d": (X, y)}).set_index("metric")
     y_pred = classifier.predict(X)
@@ -64,6 +63,12 @@ def test_scores_and_intervals(samples):
     assert (table["low"] < table["value"]).all()
     assert (table["value"] < table["high"]).all()
     assert table["images"].tolist() == [400] * 3
+
+
+@pytest.mark.slow
+def test_interval_is_that_of_a_bootstrap(samples):
+    classifier, X, y = samples
+    y_pred = classifier.predict(X)
     table = cross_dataset_matrix({"c": classifier}, {"d": (X, y)}, n_bootstrap=4000)
     rng = np.random.default_rng(1)
     resamples = (rng.integers(0, 400, 400) for _ in range(500))
@@ -72,7 +77,7 @@ def test_scores_and_intervals(samples):
     assert [row["low"], row["high"]] == pytest.approx(np.percentile(scores, [2.5, 97.5]), abs=0.012)
 
 
-def test_shared_labels_and_missing_probabilities():
+def test_labels_that_are_not_shared():
     four = PixelClassifier(["anger", "contempt", "happiness", "sadness"])
     X = make_images([9, 200, 8, 7], [9, 8, 100, 7], [0, 0, 0, 200], [100, 0, 0, 0])
     labels = ["angry", "happy", "fear", "sad"]
@@ -88,6 +93,8 @@ def test_shared_labels_and_missing_probabilities():
     assert accuracy_row(strict)["value"] == pytest.approx(1 / 3)
     assert accuracy_row(strict)["answers_outside"] == pytest.approx(1 / 3)
 
+
+def test_classifier_without_probabilities():
     class WithoutProbabilities(PixelClassifier):
         @property
         def predict_proba(self):
@@ -104,13 +111,16 @@ def test_shared_labels_and_missing_probabilities():
     assert accuracy_row(table)["value"] == 0.5
 
 
-def test_synonyms_and_pairs():
+def test_probabilities_of_synonyms_are_added():
     classifier = PixelClassifier(["anger", "angry", "happy"])
     # Only the sum of the two synonyms is more probable than "happy".
     table = cross_dataset_matrix(
         {"c": classifier}, {"d": (make_images([60, 60, 80], [0, 0, 200]), ["angry", "happy"])}
     )
     assert accuracy_row(table)["value"] == 1
+
+
+def test_each_estimator_on_each_data_set():
     estimators = {
         "five": PixelClassifier(["angry", "happy", "sad", "surprise", "neutral"]),
         "two": PixelClassifier(["happy", "sad"]),
@@ -128,7 +138,7 @@ def test_synonyms_and_pairs():
     pd.testing.assert_frame_equal(table[:6], table[6:].reset_index(drop=True))
 
 
-def test_bootstrap_of_groups(samples):
+def test_bootstrap_of_groups():
     # Each of ten people is always or never predicted correctly, so that images are not independent.
     correct = np.repeat(np.arange(10) % 2, 20)
     X = make_images(*[[100, 0] if row else [0, 100] for row in correct])
@@ -144,6 +154,9 @@ def test_bootstrap_of_groups(samples):
     assert wide["high"] - wide["low"] > 2.5 * (narrow["high"] - narrow["low"])
     one_person = cross_dataset_matrix({"c": classifier}, {"d": (X, y, ["S0"] * len(y))})
     pd.testing.assert_frame_equal(one_person, by_image)
+
+
+def test_random_state_determines_the_intervals(samples):
     classifier, X, y = samples
     tables = [
         cross_dataset_matrix({"c": classifier}, {"d": (X, y)}, n_bootstrap=20, random_state=seed)

@@ -55,8 +55,7 @@ def test_values_and_gaps(people, report):
     assert report.small == []
 
 
-@pytest.mark.slow
-def test_groups_without_a_gap():
+def test_gap_explained_by_the_share_of_classes():
     # Sad faces, difficult in both groups, are more frequent in one: this explains the gap.
     rng = np.random.default_rng(2)
     groups = np.repeat(["old", "young"], 1000)
@@ -65,6 +64,10 @@ def test_groups_without_a_gap():
     gap = class_gap(group_report(y, y_pred, groups=groups), "all")
     assert gap["gap"] > 0.2
     assert gap["p_value"] > 0.05
+
+
+@pytest.mark.slow
+def test_p_values_without_a_gap_are_uniform():
     rng = np.random.default_rng(1)
     y = np.repeat(["happy", "sad"], 150)
     values = []
@@ -89,6 +92,9 @@ def test_small_groups():
     row = report.groups.set_index(["group", "class"]).loc[("c", "happy")]
     assert np.isnan(row["value"])
     assert row["images"] == 0
+
+
+def test_wilson_interval():
     report = group_report(["sad"] * 8, ["sad"] * 8, groups=[0] * 3 + [1] * 5, min_images=1)
     row = report.groups.iloc[0]
     assert row["value"] == row["high"] == 1

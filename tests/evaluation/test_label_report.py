@@ -62,6 +62,10 @@ def test_flagged_labels(faces, noisy_labels, report, pipeline):
     assert wrong[report["row"][:10]].all()
     correct = flagged[wrong[flagged["row"]]]
     assert (correct["suggested"] == faces.labels[correct["row"]]).mean() > 0.9
+
+
+@pytest.mark.slow
+def test_folds_of_the_report(faces, noisy_labels, report, pipeline):
     proba = cross_val_predict(
         pipeline, faces.images, noisy_labels[0], cv=StratifiedKFold(3), method="predict_proba"
     )
@@ -84,7 +88,7 @@ def test_order_of_the_report(noisy_labels, report):
     assert ((report["given"] != report["suggested"]) == report["issue"]).all()
 
 
-def test_thresholds_and_order_of_columns():
+def test_thresholds_of_classes():
     # The classes have different thresholds: 0.5 is high for "b", and 0.6 is low for "a".
     y = ["a"] * 4 + ["b"] * 3
     b = [0.1, 0.1, 0.1, 0.55, 0.4, 0.4, 0.4]
@@ -98,19 +102,35 @@ def test_thresholds_and_order_of_columns():
     a = [0.95, 0.95, 0.55, 0.8, 0.6, 0.6]
     report = label_report(y, np.column_stack([a, 1 - np.array(a)]))
     assert 2 not in report.loc[report["issue"], "row"].tolist()
+
+
+def test_class_without_images_is_not_suggested():
     proba = np.column_stack([np.array(PROBA) * 0.1, np.full(5, 0.9)])
     report = label_report(Y, proba, labels=["a", "b", "unused"])
-    assert "unused" not in report["suggested"].tolist()
+    assert report["suggested"].tolist() == label_report(Y, PROBA)["suggested"].tolist()
+
+
+def test_labels_that_are_numbers():
     report = label_report([0, 0, 1, 1, 1], PROBA)
     assert report.loc[report["issue"], ["row", "given", "suggested"]].values.tolist() == [[4, 1, 0]]
+
+
+def test_order_of_columns():
     swapped = np.array(PROBA)[:, ::-1]
     assert label_report(Y, swapped, labels=["b", "a"]).equals(label_report(Y, PROBA))
-    with pytest.raises(ValueError, match="y_proba has 2 columns, but labels names"):
-        label_report(Y, PROBA, labels=["a", "b", "c"])
-    with pytest.raises(ValueError, match=r"^y holds 1 labels, but y_proba has 2 rows"):
-        label_report(["a"], [[0.5, 0.5]] * 2)
-    with pytest.raises(ValueError, match="these are not probabilities"):
-        label_report(Y, np.array(PROBA) * 3)
+
+
+@pytest.mark.parametrize(
+    ("y", "proba", "labels", "message"),
+    [
+        (Y, PROBA, ["a", "b", "c"], "y_proba has 2 columns, but labels names"),
+        (["a"], [[0.5, 0.5]] * 2, None, "^y holds 1 labels, but y_proba has 2 rows"),
+        (Y, np.array(PROBA) * 3, None, "these are not probabilities"),
+    ],
+)
+def test_invalid_probabilities(y, proba, labels, message):
+    with pytest.raises(ValueError, match=message):
+        label_report(y, proba, labels=labels)
 
 
 def test_label_noise(faces):
@@ -137,32 +157,44 @@ def voted_report():
     )
 
 
-def test_votes(voted_report):
-    np.testing.assert_allclose(
-        vote_agreement(VOTED, VOTES, labels=LABELS), [0.9, 0.2, 0.5, np.nan, 0.3]
-    )
+def test_vote_agreement():
+    expected = [0.9, 0.2, 0.5, np.nan, 0.3]
+    np.testing.assert_allclose(vote_agreement(VOTED, VOTES, labels=LABELS), expected)
     shuffled = np.array(VOTES)[:, [2, 0, 1]]
-    np.testing.assert_allclose(
-        vote_agreement(VOTED, shuffled, labels=["unknown", "happy", "sad"]),
-        vote_agreement(VOTED, VOTES, labels=LABELS),
-    )
+    agreement = vote_agreement(VOTED, shuffled, labels=["unknown", "happy", "sad"])
+    np.testing.assert_allclose(agreement, expected)
+
+
+def test_votes_on_report(voted_report):
     table = votes_on_report(voted_report, VOTES, labels=LABELS)
     assert table["images"].tolist() == [2, 2, 4]  # row 3 has no votes
     np.testing.assert_allclose(table["agreement"], [0.25, 0.7, 0.475])
     # A tie is not a majority of another label.
     np.testing.assert_allclose(table["other_majority"], [1, 0, 0.5])
     np.testing.assert_allclose(table["suggested_agreement"], [0.45, 0.7, 0.575])
+
+
+def test_votes_on_report_of_flagged_images_only(voted_report):
     table = votes_on_report(voted_report[:1], VOTES, labels=LABELS)
     assert table["images"].tolist() == [1, 0, 1]
     assert table.loc["flagged", "agreement"] == 0.2
     assert np.isnan(table.loc["others", "agreement"])
-    with pytest.raises(ValueError, match="y holds 4 labels, but votes has 5 rows"):
-        vote_agreement(VOTED[:4], VOTES, labels=LABELS)
-    with pytest.raises(ValueError, match="votes has 3 columns, but labels names"):
-        vote_agreement(VOTED, VOTES, labels=LABELS[:2])
-    with pytest.raises(ValueError, match="the label 'sad', which is none of labels="):
-        vote_agreement(VOTED, VOTES, labels=["happy", "angry", "unknown"])
-    with pytest.raises(ValueError, match=r"votes\[1\] is \[-1.0, 8.0, 0.0\]"):
-        vote_agreement(VOTED[:2], [[1, 0, 0], [-1, 8, 0]], labels=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("y", "votes", "labels", "message"),
+    [
+        (VOTED[:4], VOTES, LABELS, "y holds 4 labels, but votes has 5 rows"),
+        (VOTED, VOTES, LABELS[:2], "votes has 3 columns, but labels names"),
+        (VOTED, VOTES, ["happy", "angry", "unknown"], "the label 'sad', which is none of labels="),
+        (VOTED[:2], [[1, 0, 0], [-1, 8, 0]], LABELS, r"votes\[1\] is \[-1.0, 8.0, 0.0\]"),
+    ],
+)
+def test_invalid_votes(y, votes, labels, message):
+    with pytest.raises(ValueError, match=message):
+        vote_agreement(y, votes, labels=labels)
+
+
+def test_votes_of_fewer_images_than_the_report(voted_report):
     with pytest.raises(ValueError, match="votes has 4 rows, but the report names row 4"):
         votes_on_report(voted_report, VOTES[:4], labels=LABELS)

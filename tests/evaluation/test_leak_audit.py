@@ -43,12 +43,15 @@ def test_near_copies(train, change):
     assert audit.pairs["similarity"].between(0.85, 1).all()
 
 
-def test_mirrored_and_different_faces(train, faces):
+def test_mirrored_copies(train):
     mirrored = darker(train[:10])[:, :, ::-1]
     audit = leak_audit(train, mirrored)
     assert audit.pairs["train"].tolist() == list(range(10))
     assert set(audit.pairs["kind"]) == {"mirrored copy"}
     assert not leak_audit(train, mirrored, mirror=False).leaked.any()
+
+
+def test_different_faces(train, faces):
     # Drawn faces are more similar to each other than photos of people.
     audit = leak_audit(train, faces.images[80:], similarity=0.9)
     kinds = ("copy", "near copy", "mirrored copy", "group", "leaked")
@@ -57,7 +60,7 @@ def test_mirrored_and_different_faces(train, faces):
     assert not audit.leaked.any()
 
 
-def test_copies_blanks_and_labels(train, tmp_path):
+def test_copies_in_files_and_bytes(train, tmp_path):
     path = tmp_path / "face.png"
     cv2.imwrite(str(path), train[3])
     repeated = [*train, train[3]]
@@ -65,17 +68,21 @@ def test_copies_blanks_and_labels(train, tmp_path):
     assert audit.pairs["kind"].tolist() == ["copy"] * 3
     assert audit.pairs["train"].tolist() == [3, 3, 5]
     assert audit.pairs["copies"].tolist() == [2, 2, 1]
+
+
+def test_constant_images(train):
     blank = np.full((64, 64), 30, np.uint8)
     audit = leak_audit([*train, blank], [blank, blank + 40])
     assert audit.pairs[["test", "kind"]].to_numpy().tolist() == [[0, "copy"]]
+
+
+def test_labels_of_copies(train):
     audit = leak_audit(train, train[:2], y_train=["sad"] * 80, y_test=["sad", "happy"])
-    assert audit.pairs[["label_test", "label_train"]].to_numpy().tolist() == [
-        ["sad", "sad"],
-        ["happy", "sad"],
-    ]
+    labels = audit.pairs[["label_test", "label_train"]].to_numpy().tolist()
+    assert labels == [["sad", "sad"], ["happy", "sad"]]
 
 
-def test_shared_groups_and_chunks(train, faces, monkeypatch):
+def test_shared_groups(train, faces):
     audit = leak_audit(
         train,
         faces.images[80:84],
@@ -85,6 +92,9 @@ def test_shared_groups_and_chunks(train, faces, monkeypatch):
     assert audit.groups.to_dict("records") == [{"group": "S2", "train": 40, "test": 2}]
     assert audit.leaked.tolist() == [True, False, False, True]
     assert (audit.counts["group"], audit.counts["leaked"]) == (2, 2)
+
+
+def test_chunks_change_nothing(train, monkeypatch):
     audit = leak_audit(train, darker(train[20:60]))
     monkeypatch.setattr(_leak_audit, "_CHUNK", 3)
     assert audit.pairs.equals(leak_audit(train, darker(train[20:60])).pairs)

@@ -28,7 +28,7 @@ def difference(a, b):
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_corruptions(clean_faces, name, astronaut):
+def test_strength_of_levels(clean_faces, name):
     steps = [
         difference(corrupt_images(clean_faces, name, level), clean_faces)
         for level in CORRUPTIONS[name].levels
@@ -36,6 +36,10 @@ def test_corruptions(clean_faces, name, astronaut):
     assert len(steps) == 5
     assert steps[0] > 0
     assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_types_and_shapes(clean_faces, astronaut, name):
     level = CORRUPTIONS[name].levels[2]
     integers = corrupt_images(clean_faces, name, level)
     assert integers.shape == (6, 48, 48, 1)
@@ -48,42 +52,70 @@ def test_corruptions(clean_faces, name, astronaut):
     (color, gray) = corrupt_images([astronaut, astronaut[:50, :40, 0]], name, level)
     assert color.shape == (512, 512, 3)
     assert gray.shape == (50, 40)
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_random_state(clean_faces, name):
     level = CORRUPTIONS[name].levels[3]
-    first = corrupt_images(clean_faces, name, level, random_state=1)
-    np.testing.assert_array_equal(first, corrupt_images(clean_faces, name, level, random_state=1))
+    first, again, other = (
+        corrupt_images(clean_faces, name, level, random_state=seed) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
     random = name in ("noise", "occlusion", "rotation")
-    other = corrupt_images(clean_faces, name, level, random_state=2)
     assert np.array_equal(first, other) == (not random)
 
 
-def test_levels_and_units(photo_files, clean_faces):
+BRIGHT = np.full((1, 40, 40), 200, dtype=np.uint8)
+EDGE = np.repeat([[0] * 24 + [255] * 24], 48, axis=0).astype(np.uint8)[None]
+
+
+def test_noise():
     gray = np.full((2, 48, 48), 128, dtype=np.uint8)
     weak, strong = (corrupt_images(gray, "noise", level).astype(float) for level in (0.05, 0.1))
     np.testing.assert_allclose(2 * (weak - 128), strong - 128, atol=1.51)
     assert not np.array_equal(*strong)
-    bright = np.full((1, 40, 40), 200, dtype=np.uint8)
-    assert (corrupt_images(bright, "low_light", 0.25) == 50).all()
-    assert (corrupt_images(bright, "overexposure", 2) == 255).all()
-    assert corrupt_images(bright, "noise", 0.04).std() == pytest.approx(0.04 * 255, rel=0.1)
-    hidden = corrupt_images(bright, "occlusion", 0.25) != 200
+    assert corrupt_images(BRIGHT, "noise", 0.04).std() == pytest.approx(0.04 * 255, rel=0.1)
+
+
+def test_light():
+    assert (corrupt_images(BRIGHT, "low_light", 0.25) == 50).all()
+    assert (corrupt_images(BRIGHT, "overexposure", 2) == 255).all()
+
+
+def test_occlusion(clean_faces):
+    hidden = corrupt_images(BRIGHT, "occlusion", 0.25) != 200
     assert hidden.sum() == 20 * 20
+    covered = corrupt_images(clean_faces, "occlusion", 2.0)
+    assert (covered == covered[:, :1, :1]).all()
+
+
+def test_rotation():
     dot = np.zeros((1, 41, 41), np.uint8)
     dot[0, 20, 30] = 255  # right of the centre
     turned = corrupt_images(dot, "rotation", 90.0)[0, ..., 0]
     assert np.argmax(turned) in (10 * 41 + 20, 30 * 41 + 20)
-    edge = np.repeat([[0] * 24 + [255] * 24], 48, axis=0).astype(np.uint8)[None]
-    assert len(np.unique(corrupt_images(edge, "resolution", 0.25)[0, 0])) > 2
-    expected = cv2.GaussianBlur(edge[0], (0, 0), 2.4)
-    assert difference(corrupt_images(edge, "blur", 0.05)[0], expected) < 1
+
+
+def test_blur_and_resolution():
+    assert len(np.unique(corrupt_images(EDGE, "resolution", 0.25)[0, 0])) > 2
+    expected = cv2.GaussianBlur(EDGE[0], (0, 0), 2.4)
+    assert difference(corrupt_images(EDGE, "blur", 0.05)[0], expected) < 1
+
+
+def test_files(photo_files):
     changed = corrupt_images(photo_files, "low_light", 0.5)
     assert [image.ndim for image in changed] == [3, 3, 2, 3]
+
+
+def test_unknown_corruption(clean_faces):
     with pytest.raises(ValueError, match=r"corruption='fog' must be one of \['blur'"):
         corrupt_images(clean_faces, "fog", 1.0)
-    for level in (np.nan, -0.1, "strong"):
-        with pytest.raises(ValueError, match=f"level={level!r} must be a finite number"):
-            corrupt_images(clean_faces, "occlusion", level)
-    covered = corrupt_images(clean_faces, "occlusion", 2.0)
-    assert (covered == covered[:, :1, :1]).all()
+
+
+@pytest.mark.parametrize("level", [np.nan, -0.1, "strong"])
+def test_invalid_level(clean_faces, level):
+    with pytest.raises(ValueError, match=f"level={level!r} must be a finite number"):
+        corrupt_images(clean_faces, "occlusion", level)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +153,11 @@ def test_report(report, faces, pipeline):
     dark = corrupt_images(images, "low_light", row["level"])
     assert row["accuracy"] == accuracy_score(labels, pipeline.predict(dark))
     assert report.loc[report["strength"] == 5, "accuracy_change"].mean() < -0.05
+
+
+@pytest.mark.slow
+def test_report_of_some_corruptions(report, faces, pipeline):
+    images, labels = faces.images[200:], faces.labels[200:]
     part = robustness_report(pipeline, images, labels, corruptions=["occlusion", "noise"])
     expected = report[report["corruption"].isin(["none", "occlusion", "noise"])]
     key = ["corruption", "strength"]
@@ -129,7 +166,7 @@ def test_report(report, faces, pipeline):
     )
 
 
-def test_custom_levels_and_scores(faces, pipeline):
+def test_custom_levels(faces, pipeline):
     table = robustness_report(
         pipeline,
         list(faces.images[200:]),
@@ -143,6 +180,8 @@ def test_custom_levels_and_scores(faces, pipeline):
     ]
     assert len(table) == 2
 
+
+def test_custom_score(faces, pipeline):
     def share_of_sad(estimator, X, y):
         return (estimator.predict(X) == "sad").mean()
 

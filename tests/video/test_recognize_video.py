@@ -277,27 +277,33 @@ def test_interruption(crossing, reader, tmp_path):
     assert rows.read_text() == "previous rows"
 
 
-def test_max_seconds_on_frame_and_progress(crossing, reader, capsys):
+def test_max_seconds(crossing, reader):
     assert recognize_video(crossing, reader, max_seconds=0.2).n_frames == 5
+
+
+def test_on_frame_ends_the_video(crossing, reader):
     report = recognize_video(crossing, reader, on_frame=lambda frame, drawn: frame.index < 9)
     assert report.n_frames == 10
+
+
+def test_progress(crossing, reader, capsys):
     recognize_video(crossing, reader, progress=True)
     captured = capsys.readouterr()
     assert "30/30" in captured.err
     assert captured.out == ""
 
 
-def test_invalid_parameters(crossing, reader):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("every", 0), ("smoothing", -1), ("csv", "rows.txt"), ("output", "a.avi"), ("max_seconds", 0)],
+)
+def test_invalid_parameters(crossing, reader, name, value):
+    with pytest.raises(ValueError, match=name):
+        recognize_video(crossing, reader, **{name: value})
+
+
+def test_output_is_not_the_video_itself(crossing, reader):
     before = crossing.read_bytes()
-    for name, value in {
-        "every": 0,
-        "smoothing": -1,
-        "csv": "rows.txt",
-        "output": "a.avi",
-        "max_seconds": 0,
-    }.items():
-        with pytest.raises(ValueError, match=name):
-            recognize_video(crossing, reader, **{name: value})
     with pytest.raises(ValueError, match="is the video itself"):
         recognize_video(crossing, reader, output=crossing)
     assert crossing.read_bytes() == before
