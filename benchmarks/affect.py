@@ -34,7 +34,7 @@ from skfer.metrics import concordance_correlation, sign_agreement
 NOISE, OCCLUSION, POSE = 0.05, 0.2, 20.0
 TRAINING_SEED, TEST_SEEDS = 0, (1, 2, 3)
 # Chosen in advance, not tuned.
-DRAWN = {
+DRAWN_PARAMETERS = {
     "network": "mini_resnet",
     "batch_size": 32,
     "learning_rate": 2e-3,
@@ -43,7 +43,7 @@ DRAWN = {
     "mixed_precision": "auto",
     "random_state": 0,
 }
-WEAK = {
+FER2013_PARAMETERS = {
     "network": "mini_resnet",
     "weights": "ferplus",
     "batch_size": 64,
@@ -84,9 +84,11 @@ def draw_faces(n_faces: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndar
 def measure_drawn_faces(n_faces: int, epochs: int) -> dict:
     X, y, labels = draw_faces(n_faces, TRAINING_SEED)
     start = time.perf_counter()
-    regressor = FacialAffectRegressor(**DRAWN, epochs=epochs, loss="concordance").fit(X, y)
+    regressor = FacialAffectRegressor(**DRAWN_PARAMETERS, epochs=epochs, loss="concordance").fit(
+        X, y
+    )
     seconds = time.perf_counter() - start
-    classifier = FacialExpressionClassifier(**DRAWN, epochs=epochs).fit(X, labels)
+    classifier = FacialExpressionClassifier(**DRAWN_PARAMETERS, epochs=epochs).fit(X, labels)
     rows = []
     for seed in TEST_SEEDS:
         X, y, labels = draw_faces(1000, seed)
@@ -106,7 +108,7 @@ def measure_drawn_faces(n_faces: int, epochs: int) -> dict:
         "training_seed": TRAINING_SEED,
         "epochs": epochs,
         "seconds_of_fit": round(seconds, 1),
-        "parameters": _results.plain(DRAWN) | {"loss": "concordance"},
+        "parameters": _results.plain(DRAWN_PARAMETERS) | {"loss": "concordance"},
         "tests": rows,
     }
 
@@ -124,13 +126,13 @@ def measure_fer2013(path: Path, n_faces: int, epochs: int) -> dict:
     X_test, y_test = faces.images[test], expressions_to_affect(votes[test], names)
     classifier = load_pretrained("ferplus")[-1]
     mapped = expressions_to_affect(classifier.predict_proba(X_test), classifier.classes_)
-    regressor = FacialAffectRegressor(**WEAK, epochs=epochs).fit(X, y)
+    regressor = FacialAffectRegressor(**FER2013_PARAMETERS, epochs=epochs).fit(X, y)
     result = {
         "targets": "weak: shares of FER+'s votes, mapped by expressions_to_affect",
         "training_images": len(train),
         "test_images": len(test),
         "epochs": epochs,
-        "parameters": WEAK,
+        "parameters": FER2013_PARAMETERS,
         "regressor": figures(y_test, regressor.predict(X_test)),
         "class_probabilities": figures(y_test, mapped),
     }

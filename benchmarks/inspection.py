@@ -41,7 +41,7 @@ from skfer.inspection import (
 N_STEPS = 10
 COARSE = 6
 N_BOOTSTRAPS = 2000
-CHANCE = ("chance", "coarse chance")
+RANDOM = ("random", "coarse random")
 # Wanted: area of a random map minus that of the map; time of saliency relative to that of fit.
 WANTED = {"deletion_gain": 0.05, "saliency_speed": 0.3}
 
@@ -61,9 +61,9 @@ def compute_maps(pipeline: Pipeline, images: np.ndarray, seed: int) -> dict[str,
         print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
     n, height, width = maps["saliency"].shape
     rng = np.random.default_rng(seed)
-    maps["chance"] = rng.random((n, height, width))
+    maps["random"] = rng.random((n, height, width))
     coarse = rng.random((n, COARSE, COARSE))
-    maps["coarse chance"] = np.stack(
+    maps["coarse random"] = np.stack(
         [cv2.resize(map_, (width, height), interpolation=cv2.INTER_CUBIC) for map_ in coarse]
     )
     return maps
@@ -93,13 +93,13 @@ def compare_maps(
             "deletion": round(float(deleted.mean()), 4),
             "insertion": round(float(inserted.mean()), 4),
         }
-        for chance in () if name in CHANCE else CHANCE:
-            by_chance = areas[chance]
-            row[f"beside {chance}"] = {
+        for random in () if name in RANDOM else RANDOM:
+            by_random = areas[random]
+            row[f"compared with {random}"] = {
                 key: {"mean": round(float(gain.mean()), 4), "interval": interval(gain, rng)}
                 for key, gain in {
-                    "deletion_gain": by_chance[0] - deleted,
-                    "insertion_gain": inserted - by_chance[1],
+                    "deletion_gain": by_random[0] - deleted,
+                    "insertion_gain": inserted - by_random[1],
                 }.items()
             }
         rows.append(row)
@@ -109,11 +109,11 @@ def compare_maps(
 
 def line(row: dict) -> str:
     text = f"{row['map']:22} deletion {row['deletion']:.3f}"
-    for chance in CHANCE:
-        if f"beside {chance}" in row:
-            gain = row[f"beside {chance}"]["deletion_gain"]
+    for random in RANDOM:
+        if f"compared with {random}" in row:
+            gain = row[f"compared with {random}"]["deletion_gain"]
             low, high = gain["interval"]
-            text += f", beside {chance} {gain['mean']:+.3f} ({low:+.3f} to {high:+.3f})"
+            text += f", compared with {random} {gain['mean']:+.3f} ({low:+.3f} to {high:+.3f})"
     return f"{text}; insertion {row['insertion']:.3f}"
 
 
@@ -139,8 +139,8 @@ def speeds(network: str, n_images: int, rounds: int, seed: int) -> dict:
         "fit_seconds": [round(seconds, 2) for seconds in fits],
         "saliency_seconds": [round(seconds, 2) for seconds in maps],
         # Each fit creates new graphs, which are traced again.
-        "speed_beside_fit": round(statistics.median(ratios), 2),
-        "from_to": [round(min(ratios), 2), round(max(ratios), 2)],
+        "ratio": round(statistics.median(ratios), 2),
+        "ratios_from_to": [round(min(ratios), 2), round(max(ratios), 2)],
         "wanted": WANTED["saliency_speed"],
     }
 
@@ -168,12 +168,12 @@ def main() -> None:
     rows = compare_maps(pipeline, images, maps, arguments.baseline, arguments.seed)
     importance = region_importance(pipeline, images, labels, random_state=arguments.seed)
     regions = {
-        name: {"fall": round(float(mean), 4), "deviation": round(float(deviation), 4)}
+        name: {"drop": round(float(mean), 4), "deviation": round(float(deviation), 4)}
         for name, mean, deviation in zip(
             importance.regions, importance.importances_mean, importance.importances_std, strict=True
         )
     }
-    print(f"accuracy {importance.score:.3f}; falls by region: {regions}", flush=True)
+    print(f"accuracy {importance.score:.3f}; accuracy drops by region: {regions}", flush=True)
     _results.write(
         "inspection",
         {
@@ -184,7 +184,7 @@ def main() -> None:
             "baseline": arguments.baseline,
             "wanted_deletion_gain": WANTED["deletion_gain"],
             "rows": rows,
-            "regions": {"score": round(importance.score, 4), "falls": regions},
+            "regions": {"score": round(importance.score, 4), "drops": regions},
             "speed": speed,
             "load_before": round(load, 1),
             "versions": _results.versions(),

@@ -116,13 +116,13 @@ def measure_public_test(faces: dict[str, Any]) -> dict[str, Any]:
             "flagged": share(wrong[flagged]),
             "others": share(wrong[~flagged]),
             "all": share(wrong),
-            "answered_otherwise": share(wrong[differs]),
-            "answered_otherwise_not_flagged": share(wrong[differs & ~flagged]),
+            "other_prediction": share(wrong[differs]),
+            "other_prediction_not_flagged": share(wrong[differs & ~flagged]),
         },
         "first": {str(top): share(wrong[:top]) for top in TOPS},
-        "found": round(float(flagged[wrong].mean()), 4),
+        "recall": round(float(flagged[wrong].mean()), 4),
         "suggestion_has_most_votes": share((most == report["suggested"])[flagged]),
-        "estimated_wrong": round(float(1 - np.trace(noise)), 4),
+        "estimated_noise": round(float(1 - np.trace(noise)), 4),
         "flagged_by_label": {
             str(name): int(count)
             for name, count in report["given"][flagged].value_counts().sort_index().items()
@@ -176,7 +176,7 @@ def measure_drawn_faces(n: int, n_seeds: int) -> dict[str, Any]:
                 y, wrong = replace_labels(faces.labels, part, kind, seed)
                 report = cross_val_label_report(classifier, features, y, cv=cv)
                 rows.append(
-                    {"features": name, "seed": seed, "exchanged_for": kind, "share": part}
+                    {"features": name, "seed": seed, "replaced_by": kind, "share": part}
                     | compare_flags(report, wrong, faces.labels)
                 )
                 print(rows[-1], flush=True)
@@ -199,11 +199,11 @@ def compare_flags(report: Any, wrong: np.ndarray, truth: np.ndarray) -> dict[str
     figures = {
         "precision": wrong[flagged].mean(),
         "recall": flagged[wrong].mean(),
-        "precision_of_as_many_as_are_wrong": wrong[: wrong.sum()].mean(),
+        "r_precision": wrong[: wrong.sum()].mean(),
         "average_precision": average_precision_score(wrong, -report["rank"]),
-        "suggested_right": correct[flagged & wrong].mean(),
-        "precision_of_answered_otherwise": wrong[differs].mean(),
-        "recall_of_answered_otherwise": differs[wrong].mean(),
+        "suggestion_correct": correct[flagged & wrong].mean(),
+        "precision_of_other_prediction": wrong[differs].mean(),
+        "recall_of_other_prediction": differs[wrong].mean(),
     }
     return {"flagged": int(flagged.sum())} | {
         name: round(float(value), 4) for name, value in figures.items()
