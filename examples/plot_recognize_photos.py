@@ -46,7 +46,7 @@ right.set(xlim=(0, 1), xlabel="probability")
 plt.show()
 
 # %%
-# The face is found and classified as happy with a probability of 0.93.
+# The face is found and classified as happy with a probability above 0.9.
 #
 # A photo with several people
 # ---------------------------

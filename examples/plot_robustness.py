@@ -62,5 +62,5 @@ RobustnessDisplay(report).plot()
 plt.show()
 
 # %%
-# Low light and a rotation of 15 degrees change little, while strong blur and a covered face
-# make the model nearly useless.
+# Low light and a rotation of 15 degrees change little. Covering 40 % of the image costs a third of
+# the accuracy, and with strong blur the model is worse than chance.

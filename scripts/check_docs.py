@@ -51,14 +51,14 @@ def serve_folder(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[webdriver.Chrome]:
-    """Yield a browser without a window."""
+def chromium(*arguments: str) -> Iterator[webdriver.Chrome]:
+    """Yield a browser without a window, started with these arguments."""
     programs = [shutil.which("chromium"), shutil.which("chromedriver")]
     if None in programs:
         sys.exit("No Chromium: apt-get install -y chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = programs[0]
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1280,1000"):
+    for argument in ("--headless=new", "--no-sandbox", *arguments):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
@@ -121,7 +121,7 @@ def main() -> None:
 
     pages = sorted(page for page in site.rglob("*.html") if "_static" not in page.parts)
     n_problems = 0
-    with serve_folder(site) as root, chromium() as browser:
+    with serve_folder(site) as root, chromium("--window-size=1280,1000") as browser:
         for page in pages:
             name = page.relative_to(site).as_posix()
             for problem in [*dead_links(page, site), *console_errors(browser, root + name)]:

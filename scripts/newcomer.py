@@ -3,8 +3,8 @@
     python scripts/newcomer.py docs/getting_started.md
     python scripts/newcomer.py README.md
 
-Shell blocks run in one shell, and Python blocks in one interpreter between two shell blocks. The
-photos that the README uses are created first.
+Shell blocks run in one shell, and Python blocks in one interpreter between two shell blocks. Of the
+README, the block of the getting-started page that draws photos runs after the installation.
 """
 
 from __future__ import annotations
@@ -18,24 +18,15 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-README_PHOTOS = """
-import cv2
-from pathlib import Path
-from skfer.datasets import make_faces
-from skimage.data import astronaut
 
-cv2.imwrite("photo.jpg", cv2.cvtColor(astronaut(), cv2.COLOR_RGB2BGR))
-faces = make_faces(240, classes=["happy", "sad", "surprise"], scene=True, random_state=0)
-for number, (picture, label) in enumerate(zip(faces.images, faces.labels)):
-    file = Path("photos", label, f"p{number % 20:02}-{number:03}.png")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-"""
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Return the language and the text of each block of code."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
 
 
 def make_script(page: Path) -> str:
     """Return the blocks of a page as one shell script."""
-    text = page.read_text(encoding="utf-8")
     parts = ["set -ex"]
     is_readme = page.name == "README.md"
     session: list[str] = []
@@ -45,14 +36,15 @@ def make_script(page: Path) -> str:
             parts.append("python - <<'END_OF_PYTHON'\n" + "\n".join(session) + "\nEND_OF_PYTHON")
             session.clear()
 
-    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S):
+    for language, block in blocks(page):
         if language == "python":
             session.append(block)
         elif language == "console":
             end_session()
             parts.append(block)
             if is_readme and "pip install" in block:
-                parts.append(f"python - <<'END_OF_PYTHON'{README_PHOTOS}END_OF_PYTHON")
+                getting_started = blocks(page.parent / "docs" / "getting_started.md")
+                session += [code for _, code in getting_started if "make_faces" in code]
     end_session()
     return "\n".join(parts)
 

@@ -1,6 +1,6 @@
 """Take a screenshot of the web page with drawn faces as the camera of Chromium, for the README.
 
-    python scripts/page_still.py docs/images/page.jpg
+    python scripts/page_picture.py docs/images/page.jpg
 
 Needs Debian's chromium and chromium-driver.
 """
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -19,7 +17,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from selenium import webdriver
+from check_docs import chromium
 from selenium.webdriver.support.ui import WebDriverWait
 from werkzeug.serving import make_server
 
@@ -48,16 +46,13 @@ def write_video(path: Path) -> None:
 
 def take_screenshot(url: str, camera: Path, picture: Path) -> None:
     """Start the camera, wait for a change from surprise to happy, and take the screenshot."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,1420"),
-        *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+    with chromium(
+        "--hide-scrollbars",
+        "--window-size=1280,1420",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={camera}",
-    ):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    try:
+    ) as browser:
         browser.get(url)
         for name in ("camera", "agreed", "consent-start"):
             browser.find_element("id", name).click()
@@ -74,8 +69,6 @@ def take_screenshot(url: str, camera: Path, picture: Path) -> None:
         screen = np.frombuffer(browser.get_screenshot_as_png(), np.uint8)
         image = cv2.imdecode(screen, cv2.IMREAD_COLOR)
         cv2.imwrite(str(picture), image, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    finally:
-        browser.quit()
 
 
 def main() -> None:
@@ -83,9 +76,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("picture", type=Path)
     arguments = parser.parse_args()
-    if shutil.which("chromedriver") is None:
-        sys.exit("No Chromium: apt-get install -y chromium chromium-driver")
-
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     app = create_app(Readers.of("fer2013"))
     server = make_server("127.0.0.1", 0, app, threaded=True)
