@@ -59,6 +59,14 @@ def time_fit(system: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float | int
     return row | ({"epochs": system.n_iter_} if hasattr(system, "n_iter_") else {})
 
 
+def store_row(key: dict[str, Any], row: dict[str, Any]) -> None:
+    """Insert a row into the result, or replace the one with the same key."""
+    before = (_results.read("defaults") or {}).get("rows", [])
+    others = [old for old in before if any(old[name] != key[name] for name in key)]
+    rows = sorted([*others, key | row], key=lambda old: [old[name] for name in key])
+    _results.write("defaults", {"test_images": N_TEST, "rows": rows})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="FER2013, as .npz")
@@ -76,14 +84,6 @@ def main() -> None:
         row = {"accuracy": round(float(score), 4), **times, "versions": _results.versions()}
         print(key | row, flush=True)
         store_row(key, row)
-
-
-def store_row(key: dict[str, Any], row: dict[str, Any]) -> None:
-    """Insert a row into the result, or replace the one with the same key."""
-    before = (_results.read("defaults") or {}).get("rows", [])
-    others = [old for old in before if any(old[name] != key[name] for name in key)]
-    rows = sorted([*others, key | row], key=lambda old: [old[name] for name in key])
-    _results.write("defaults", {"test_images": N_TEST, "rows": rows})
 
 
 if __name__ == "__main__":

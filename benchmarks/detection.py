@@ -260,6 +260,25 @@ def cpu_ms(detector: Any, picture: np.ndarray, repeats: int = 5) -> float:
     return 1000 * (time.process_time() - start) / repeats
 
 
+def compare(yunet: YuNetDetector, faces: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    """Measure the detectors and their settings on pictures of one face each."""
+    crops, turned, small = tight_crops(faces), tilted(faces), reduced(faces)
+    empty = backgrounds()
+    detectors = {
+        "haar": HaarDetector(),
+        "haar, min_neighbors=3": HaarDetector(min_neighbors=3),
+        "haar, scale_factor=1.1": HaarDetector(scale_factor=1.1),
+        "haar, min_face_size=24": HaarDetector(min_face_size=24),
+        "yunet": yunet,
+    }
+    print(f"{len(crops)} tight crops, {len(empty)} pictures without faces")
+    table = {}
+    for name, detector in detectors.items():
+        table[name] = measure(detector, crops, turned, small, empty)
+        print(name, {key: round(value, 3) for key, value in table[name].items()}, flush=True)
+    return {"crops": len(crops), "backgrounds": len(empty), "detectors": table}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--video", required=True, help="video of one person")
@@ -278,25 +297,6 @@ def main() -> None:
     if "forms" in arguments.parts:
         found = measure_forms({"haar": HaarDetector(), "yunet": yunet}, faces[0][1])
         _results.update("detection", "forms", found)
-
-
-def compare(yunet: YuNetDetector, faces: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, Any]:
-    """Measure the detectors and their settings on pictures of one face each."""
-    crops, turned, small = tight_crops(faces), tilted(faces), reduced(faces)
-    empty = backgrounds()
-    detectors = {
-        "haar": HaarDetector(),
-        "haar, min_neighbors=3": HaarDetector(min_neighbors=3),
-        "haar, scale_factor=1.1": HaarDetector(scale_factor=1.1),
-        "haar, min_face_size=24": HaarDetector(min_face_size=24),
-        "yunet": yunet,
-    }
-    print(f"{len(crops)} tight crops, {len(empty)} pictures without faces")
-    table = {}
-    for name, detector in detectors.items():
-        table[name] = measure(detector, crops, turned, small, empty)
-        print(name, {key: round(value, 3) for key, value in table[name].items()}, flush=True)
-    return {"crops": len(crops), "backgrounds": len(empty), "detectors": table}
 
 
 if __name__ == "__main__":

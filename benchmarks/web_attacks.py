@@ -350,20 +350,13 @@ def send_sigterm(scratch: Path, temporary: Path) -> dict:
     return results
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=["attacks", "sigterm"], help="run one part only")
-    arguments = parser.parse_args()
-    with contextlib.ExitStack() as stack:
-        scratch, temporary, cache = (
-            Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)
-        )
-        if arguments.only != "sigterm":
-            result = attack_server(scratch, temporary, cache)
-            _results.update("web_attacks", "attacks", result)
-            print_summary(result)
-        if arguments.only != "attacks":
-            _results.update("web_attacks", "sigterm", send_sigterm(scratch, temporary))
+def print_summary(result: dict) -> None:
+    cases = [*result["largest_photos"].values(), result["bombs"], result["slow_clients"]]
+    memory = max(case["megabytes_above_idle"] for case in cases)
+    slowest = max(max(case["slowest_seconds"].values()) for case in cases)
+    print(f"memory above idle {memory:.0f} MB, wanted {WANTED_MEGABYTES:g}")
+    print(f"slowest response to the other client {slowest:.2f} s, wanted {WANTED_SECONDS:g}")
+    print(f"temporary files: {result['temporary_files'] or 'none'}")
 
 
 def attack_server(scratch: Path, temporary: Path, cache: Path) -> dict:
@@ -379,13 +372,20 @@ def attack_server(scratch: Path, temporary: Path, cache: Path) -> dict:
     return result | {"temporary_files": sorted(os.listdir(temporary))}
 
 
-def print_summary(result: dict) -> None:
-    cases = [*result["largest_photos"].values(), result["bombs"], result["slow_clients"]]
-    memory = max(case["megabytes_above_idle"] for case in cases)
-    slowest = max(max(case["slowest_seconds"].values()) for case in cases)
-    print(f"memory above idle {memory:.0f} MB, wanted {WANTED_MEGABYTES:g}")
-    print(f"slowest response to the other client {slowest:.2f} s, wanted {WANTED_SECONDS:g}")
-    print(f"temporary files: {result['temporary_files'] or 'none'}")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", choices=["attacks", "sigterm"], help="run one part only")
+    arguments = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        scratch, temporary, cache = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(3)
+        )
+        if arguments.only != "sigterm":
+            result = attack_server(scratch, temporary, cache)
+            _results.update("web_attacks", "attacks", result)
+            print_summary(result)
+        if arguments.only != "attacks":
+            _results.update("web_attacks", "sigterm", send_sigterm(scratch, temporary))
 
 
 if __name__ == "__main__":
