@@ -18,7 +18,7 @@ def lengths(display):
     return [[bar.get_width() for bar in bars] for bars in display.bars_]
 
 
-def test_counts_and_order():
+def test_bars_of_one_set():
     display = ClassBalanceDisplay.from_labels(Y)
     assert rows(display) == ["happy", "sad", "angry"]
     assert bar_texts(display) == ["6 (60.0 %)", "3 (30.0 %)", "1 (10.0 %)"]
@@ -26,6 +26,9 @@ def test_counts_and_order():
     assert display.ax_.yaxis_inverted()  # the first row is at the top
     assert display.ax_.get_legend() is None
     assert display.figure_ is display.ax_.figure
+
+
+def test_bars_of_several_sets():
     display = ClassBalanceDisplay.from_labels(
         {"Training": Y, "PublicTest": np.array(["sad", "sad", "fear", "happy"]), "empty": []}
     )
@@ -37,24 +40,39 @@ def test_counts_and_order():
     assert legend == ["Training", "PublicTest", "empty"]
     # Hatches distinguish the sets without colour.
     assert display.bars_[0][0].get_hatch() != display.bars_[1][0].get_hatch()
+
+
+def test_sets_as_a_list_or_a_dict():
     by_list = ClassBalanceDisplay.from_labels(Y, sets=["Training", "PublicTest"] * 5)
     by_dict = ClassBalanceDisplay.from_labels({"Training": Y[::2], "PublicTest": Y[1::2]})
     assert by_list.sets == by_dict.sets == ["Training", "PublicTest"]
     np.testing.assert_array_equal(by_list.counts, by_dict.counts)
+
+
+def test_normalized_bars():
     display = ClassBalanceDisplay.from_labels({"large": Y * 10, "small": Y}, normalize=True)
     np.testing.assert_allclose(lengths(display), [[60, 30, 10]] * 2)
     assert bar_texts(display)[0] == "60 (60.0 %)"
     assert "%" in display.ax_.get_xlabel()
+
+
+def test_given_counts():
     display = ClassBalanceDisplay([30, 1200], classes=["sad", "happy"]).plot()
     assert bar_texts(display) == ["1,200 (97.6 %)", "30 (2.4 %)"]
     with pytest.raises(ValueError, match=r"counts has shape \(1, 3\).*2 classes"):
         ClassBalanceDisplay([1, 2, 3], classes=["sad", "happy"]).plot()
-    for y, order, expected in [
+
+
+@pytest.mark.parametrize(
+    ("y", "order", "expected"),
+    [
         (Y, "name", ["angry", "happy", "sad"]),
         (np.array([10, 9, 2, 2]), "count", ["2", "9", "10"]),
         (np.array([10, 9, 2, 2]), "name", ["2", "9", "10"]),
-    ]:
-        assert rows(ClassBalanceDisplay.from_labels(y, order=order)) == expected
+    ],
+)
+def test_order_of_classes(y, order, expected):
+    assert rows(ClassBalanceDisplay.from_labels(y, order=order)) == expected
 
 
 @pytest.mark.slow

@@ -30,23 +30,49 @@ def vertical_lines(axis):
     return [line.get_xdata()[0] for line in axis.lines if list(line.get_ydata()) == [0, 1]]
 
 
-def test_panels_and_legends():
+def test_panels_and_lines():
     display = HistoryDisplay(HISTORY).plot()
     assert [axis.get_ylabel() for axis in display.axes_] == ["loss", "accuracy"]
-    assert all(axis.figure is display.figure_ for axis in display.axes_)
+    assert [axis.figure is display.figure_ for axis in display.axes_] == [True, True]
     assert [line.get_linestyle() for line in display.lines_] == ["-", "--", "-", "--"]
     np.testing.assert_array_equal(display.lines_[0].get_xdata(), [1, 2, 3, 4])
     np.testing.assert_array_equal(display.lines_[3].get_ydata(), HISTORY["val_accuracy"])
+
+
+def test_best_epoch():
     loss, accuracy = HistoryDisplay(HISTORY).plot().axes_
     assert "best: 1.3 in epoch 3" in legend(loss)
     assert "best: 0.6 in epoch 4" in legend(accuracy)
     rings = [line for line in loss.lines if line.get_markerfacecolor() == "none"]
     assert [(*ring.get_xdata(), *ring.get_ydata()) for ring in rings] == [(3, 1.3)]
-    display = HistoryDisplay(HISTORY).plot(metrics=["accuracy", "learning_rate"])
-    assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
-    assert legend(display.axes_[1]) == ["training"]
+
+
+@pytest.mark.parametrize("metric", ["mean_absolute_error", "mae", "mse", "log_loss"])
+def test_best_epoch_of_other_losses(metric):
+    display = HistoryDisplay({f"val_{metric}": [3.0, 1.0, 2.0]}).plot()
+    assert "best: 1 in epoch 2" in legend(display.axes_[0])
+
+
+def test_metrics():
+    metrics = ["accuracy", "learning_rate"]
+    for display in (
+        HistoryDisplay(HISTORY).plot(metrics=metrics),
+        HistoryDisplay.from_estimator(fitted(), metrics=metrics),
+        HistoryDisplay.from_histories({"cnn4": HISTORY}, metrics=metrics),
+    ):
+        assert [axis.get_ylabel() for axis in display.axes_] == ["accuracy", "learning rate"]
     rates = HistoryDisplay({"learning_rate": [0.1, 0.01]}).plot()
     assert [axis.get_ylabel() for axis in rates.axes_] == ["learning rate"]
+    assert legend(rates.axes_[0]) == ["training"]
+
+
+@pytest.mark.parametrize("metrics", [["val_loss"], ["f1"], [], "loss"])
+def test_invalid_metrics(metrics):
+    with pytest.raises(ValueError, match=r"metrics=.*'accuracy', 'loss', 'learning_rate'"):
+        HistoryDisplay(HISTORY).plot(metrics=metrics)
+
+
+def test_several_fits():
     display = HistoryDisplay.from_histories(
         {"cnn4": HISTORY, "vgg": fitted({"loss": [3.0, 2.0, 1.0]}, fine_tune_epoch=1)}
     )
@@ -58,33 +84,40 @@ def test_panels_and_legends():
     first, _, second = display.lines_[:3]
     assert first.get_color() != second.get_color()
     assert first.get_marker() != second.get_marker()
+
+
+@pytest.mark.parametrize(("epoch", "lines"), [(2, [2.5]), (None, [])])
+def test_start_of_fine_tuning(epoch, lines):
+    display = HistoryDisplay.from_estimator(fitted(fine_tune_epoch=epoch))
+    for axis in display.axes_:
+        assert vertical_lines(axis) == lines
+        assert ("fine-tuning" in legend(axis)) == bool(lines)
+
+
+def test_markers_and_ticks_of_short_and_long_fits():
     short = HistoryDisplay({"loss": [1.0]}).plot()
     long = HistoryDisplay({"loss": np.linspace(2, 1, 300)}).plot()
     assert short.lines_[0].get_marker() not in ("", "None")
     low, high = short.axes_[0].get_xlim()
     assert [tick for tick in short.axes_[0].get_xticks() if low < tick < high] == [1]
     assert long.lines_[0].get_markevery() >= 20
-    for metric in ["mean_absolute_error", "mae", "mse", "log_loss"]:
-        display = HistoryDisplay({f"val_{metric}": [3.0, 1.0, 2.0]}).plot()
-        assert "best: 1 in epoch 2" in legend(display.axes_[0])
-    for epoch, lines in [(2, [2.5]), (None, [])]:
-        for axis in HistoryDisplay.from_estimator(fitted(fine_tune_epoch=epoch)).axes_:
-            assert vertical_lines(axis) == lines
-            assert ("fine-tuning" in legend(axis)) == bool(lines)
-    for metrics in [["val_loss"], ["f1"], [], "loss"]:
-        with pytest.raises(ValueError, match=r"metrics=.*'accuracy', 'loss', 'learning_rate'"):
-            HistoryDisplay(HISTORY).plot(metrics=metrics)
 
 
-def test_invalid_arguments_and_axes():
+def test_given_axes():
     figure, axes = plt.subplots(2, 1)
     display = HistoryDisplay.from_estimator(fitted(), ax=axes)
     assert display.figure_ is figure
     assert list(display.axes_) == list(axes)
     with pytest.raises(ValueError, match=r"ax holds 1 axes, but 2 are needed.*'accuracy'"):
         HistoryDisplay(HISTORY).plot(axes[0])
+
+
+def test_histories_without_names():
     with pytest.raises(ValueError, match="histories is of type list"):
         HistoryDisplay.from_histories([HISTORY])
+
+
+def test_unfitted_estimator():
     classifier = FacialExpressionClassifier()
     for estimator in (classifier, Pipeline([("c", classifier)])):
         with pytest.raises(NotFittedError, match="FacialExpressionClassifier has no history_"):
@@ -92,7 +125,7 @@ def test_invalid_arguments_and_axes():
 
 
 @pytest.mark.slow
-def test_legends():
+def test_long_legends_are_inside_the_figure():
     names = [f"a fit with a long name {number}" for number in range(6)]
     display = HistoryDisplay.from_histories(dict.fromkeys(names, HISTORY))
     display.figure_.canvas.draw()
@@ -103,14 +136,20 @@ def test_legends():
         assert box.y1 <= display.figure_.bbox.height
         assert box.height > axis.get_legend().get_window_extent().height
         assert axis.get_window_extent().height > 0.3 * display.figure_.bbox.height
-    for history, name, expected in [
+
+
+@pytest.mark.parametrize(
+    ("history", "name", "expected"),
+    [
         ({"loss": [2.0, 1.0]}, None, ["training"]),
         ({"loss": [1.0]}, "cnn4", ["cnn4, training"]),
         ({"val_loss": [2.0, 1.0, np.nan]}, None, ["validation", "best: 1 in epoch 2"]),
         ({"val_accuracy": [np.nan] * 3}, None, ["validation"]),
         ([{"loss": [1.0]}, {"loss": [2.0]}], None, ["fit 1", "fit 2", "training"]),
-    ]:
-        assert legend(HistoryDisplay(history, name=name).plot().axes_[0]) == expected
+    ],
+)
+def test_legends(history, name, expected):
+    assert legend(HistoryDisplay(history, name=name).plot().axes_[0]) == expected
 
 
 @pytest.mark.parametrize(

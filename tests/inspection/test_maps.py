@@ -69,6 +69,9 @@ def test_saliency_is_the_gradient(fitted, faces):
         step[0, row, column] = 0.5
         slope = score(image + step) - score(image - step)
         assert result.maps[0, row, column] == pytest.approx(abs(slope), rel=0.05, abs=2e-5)
+
+
+def test_smoothed_saliency(fitted, faces):
     first, second, third = (
         saliency(fitted, faces.images, smooth=3, random_state=seed).maps for seed in (0, 0, 1)
     )
@@ -77,6 +80,10 @@ def test_saliency_is_the_gradient(fitted, faces):
     plain = saliency(fitted, faces.images)
     without_noise = saliency(fitted, faces.images, smooth=2, noise=0)
     np.testing.assert_allclose(without_noise.maps, plain.maps, rtol=1e-3, atol=1e-6)
+
+
+def test_graph_of_saliency_is_reused(fitted, faces):
+    saliency(fitted, faces.images)
     graph = fitted._inspecting["saliency"]
     traced = dict(graph._graphs)
     for n in (1, 3, 70):
@@ -85,7 +92,7 @@ def test_saliency_is_the_gradient(fitted, faces):
     assert graph._graphs == traced
 
 
-def test_grad_cam_and_occlusion(fitted, faces):
+def test_grad_cam_weighs_the_last_feature_map(fitted, faces):
     # The head averages the last feature map and has a weight for each channel and class. Grad-CAM
     # subtracts the mean over the classes and divides by the number of pixels.
     body = fitted.network_.layers[-1]
@@ -97,9 +104,15 @@ def test_grad_cam_and_occlusion(fitted, faces):
     result = grad_cam(fitted, faces.images, target="sad")
     enlarged = keras.ops.image.resize(expected[..., np.newaxis], (24, 24), "bilinear")
     np.testing.assert_allclose(result.maps, np.asarray(enlarged)[..., 0], rtol=1e-3, atol=1e-6)
+
+
+def test_grad_cam_of_an_earlier_layer_is_finer(fitted, faces):
     coarse, fine = (grad_cam(fitted, faces.images, layer=layer).maps for layer in (None, "first"))
     roughness = [np.abs(np.diff(maps, 2, axis=1)).mean() / maps.mean() for maps in (coarse, fine)]
     assert roughness[1] > 1.5 * roughness[0]
+
+
+def test_occlusion_is_the_decrease_in_probability(fitted, faces):
     image = faces.images[:1]
     result = occlusion_sensitivity(fitted, image, target="sad", patch_size=12, stride=12, fill=0)
     before = fitted.predict_proba(image)[0, 1]
@@ -109,6 +122,9 @@ def test_grad_cam_and_occlusion(fitted, faces):
         decrease = before - fitted.predict_proba(covered)[0, 1]
         area = result.maps[0, top : top + 12, left : left + 12]
         np.testing.assert_allclose(area, decrease, atol=1e-6)
+
+
+def test_patches_cover_the_image(fitted, faces):
     result = occlusion_sensitivity(fitted, faces.images[:2], patch_size=(7, 5), stride=5)
     assert np.isfinite(result.maps).all()
     assert (result.maps != 0).any(axis=(0, 1)).all()
@@ -159,14 +175,23 @@ def test_classifiers_without_network(faces):
 
 
 @pytest.mark.slow
-def test_backends_changed_weights_and_threads(fitted, faces):
+def test_maps_do_not_depend_on_the_backend(fitted, faces):
     expected = saliency(fitted, faces.images).maps
     other = pickle.loads(pickle.dumps(fitted)).set_params(backend="onnx")
     np.testing.assert_allclose(saliency(other, faces.images).maps, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_maps_of_changed_weights(fitted, faces):
     classifier = pickle.loads(pickle.dumps(fitted))
     before = grad_cam(classifier, faces.images).maps
     classifier.network_.set_weights([2 * w for w in classifier.network_.get_weights()])
     assert not np.allclose(grad_cam(classifier, faces.images).maps, before)
+
+
+@pytest.mark.slow
+def test_maps_in_threads(fitted, faces):
+    expected = saliency(fitted, faces.images).maps
     classifier = pickle.loads(pickle.dumps(fitted))
     pickled = pickle.dumps(classifier)
     attributes = set(vars(classifier))
@@ -180,7 +205,7 @@ def test_backends_changed_weights_and_threads(fitted, faces):
 
 
 @pytest.mark.slow
-def test_other_networks(tmp_path, faces):
+def test_maps_of_mini_xception():
     images = make_faces(4, classes=["happy", "sad"], size=32, random_state=0).images
     classifier = untrained_classifier("mini_xception", (32, 32, 1), ["happy", "sad"])
     for function in (saliency, grad_cam):
@@ -188,6 +213,10 @@ def test_other_networks(tmp_path, faces):
         assert maps.shape == (4, 32, 32)
         assert (maps >= 0).all()
         assert maps.any()
+
+
+@pytest.mark.slow
+def test_maps_of_nested_models(tmp_path, faces):
     base = keras.Sequential(
         [keras.Input((24, 24, 1)), keras.layers.Conv2D(4, 3, name="inside")], name="base"
     )
@@ -203,6 +232,10 @@ def test_other_networks(tmp_path, faces):
     assert maps.shape == (3, 70, 24, 24)
     assert maps.any()
     assert saliency(classifier, faces.images).maps.any()
+
+
+@pytest.mark.slow
+def test_network_without_feature_maps(faces):
     classifier = skfer.FacialExpressionClassifier(flat_network, epochs=1, random_state=0)
     classifier.fit(faces.images, faces.labels)
     assert saliency(classifier, faces.images).maps.any()
@@ -221,12 +254,16 @@ def test_all_networks(name):
 
 
 @pytest.mark.slow
-def test_pretrained_and_colour_images(astronaut):
+def test_evidence_for_a_smile(astronaut):
     result = grad_cam(skfer.load_pretrained(), [astronaut])
     assert result.target.tolist() == ["happy"]
     assert result.maps.shape == (1, 48, 48)
     # The evidence for a smile is in the lower half of the face.
     assert result.maps[0, 24:].sum() > result.maps[0, :24].sum()
+
+
+@pytest.mark.slow
+def test_colour_images():
     faces = make_faces(30, classes=["happy", "sad"], size=16, color=True, random_state=0)
     scaled = (faces.images / 255).astype(np.float32)
     classifier = skfer.FacialExpressionClassifier(small_network, epochs=1, random_state=0)
@@ -250,7 +287,7 @@ def test_invalid_targets_and_estimators(fitted, faces, function):
         function(fitted, faces.images, target="angry")
     with pytest.raises(ValueError, match=r"target has the shape \(2,\) for 70 images"):
         function(fitted, faces.images, target=["sad", "sad"])
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="FacialExpressionClassifier instance is not fitted"):
         function(skfer.FacialExpressionClassifier(small_network), faces.images)
     with pytest.raises(TypeError, match="is of type str"):
         function("fer2013", faces.images)
@@ -283,7 +320,7 @@ DISPLAYS = [SaliencyDisplay, GradCAMDisplay, OcclusionDisplay]
 
 @pytest.mark.parametrize("display", DISPLAYS)
 def test_displays(fitted, faces, display):
-    drawn = display.from_estimator(fitted, faces.images[:4], target="sad")
+    drawn = display.from_estimator(fitted, faces.images[:4], target="sad", cmap="gray")
     assert isinstance(drawn, display)
     assert len(drawn.images_) == len(drawn.maps_) == len(drawn.text_) == 4
     proba = fitted.predict_proba(faces.images[:4])[:, 1]
@@ -292,25 +329,34 @@ def test_displays(fitted, faces, display):
         np.testing.assert_allclose(artist.get_array(), image / 255, rtol=1e-6)
     for artist, values in zip(drawn.maps_, drawn.maps, strict=True):
         np.testing.assert_array_equal(artist.get_array(), values)
+        assert artist.get_cmap().name == "gray"
 
 
-def test_layout_scale_and_invalid_maps(fitted, faces):
+def test_columns_of_a_display(fitted, faces):
     maps = grad_cam(fitted, faces.images[:8])
     drawn = GradCAMDisplay(**maps).plot(n_columns=3)
     assert len(drawn.maps_) == 8
     left = [image.get_extent()[0] for image in drawn.images_]
     assert left[0] == left[3] == left[6]
+    with pytest.raises(ValueError, match="n_columns=0 must be an int of at least 1"):
+        drawn.plot(n_columns=0)
+
+
+def test_display_of_given_maps():
     images = np.random.default_rng(0).integers(0, 256, (2, 10, 14, 3), np.uint8)
     maps = np.zeros((2, 10, 14))
     maps[0, 3, 4] = 5
     drawn = MapDisplay(maps, images).plot()
     assert drawn.text_ == []
-    target = pd.Series(["sad", "happy"], index=[7, 9])
-    texts = MapDisplay(maps, images, target=target).plot().text_
-    assert [text.get_text() for text in texts] == ["sad", "happy"]
     left, right, bottom, top = drawn.maps_[0].get_extent()
     assert (right - left) / (bottom - top) == pytest.approx(1.4)
     assert drawn.maps_[1].get_alpha().max() == 0
+    target = pd.Series(["sad", "happy"], index=[7, 9])
+    texts = MapDisplay(maps, images, target=target).plot().text_
+    assert [text.get_text() for text in texts] == ["sad", "happy"]
+
+
+def test_scale_of_an_occlusion_display(fitted, faces):
     drawn = OcclusionDisplay.from_estimator(fitted, faces.images[:3], patch_size=8)
     limits = {image.get_clim() for image in drawn.maps_}
     assert len(limits) == 1
@@ -318,11 +364,15 @@ def test_layout_scale_and_invalid_maps(fitted, faces):
     assert low == -high
     labels = [axis.get_ylabel() for axis in drawn.figure_.axes]
     assert "decrease in probability" in labels
-    with pytest.raises(ValueError, match="n_columns=0 must be an int of at least 1"):
-        drawn.plot(n_columns=0)
-    for maps, options, message in [
+
+
+@pytest.mark.parametrize(
+    ("maps", "options", "message"),
+    [
         (np.ones((2, 5, 5)), {}, r"maps has the shape \(2, 5, 5\) and images \(3, 5, 5\)"),
         (np.ones((3, 5, 5)), {"target": ["a"]}, "inconsistent numbers"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            MapDisplay(maps, np.ones((3, 5, 5), np.uint8), **options).plot()
+    ],
+)
+def test_invalid_maps(maps, options, message):
+    with pytest.raises(ValueError, match=message):
+        MapDisplay(maps, np.ones((3, 5, 5), np.uint8), **options).plot()

@@ -40,7 +40,7 @@ def labels(display):
     return [text.get_text() for text in display.text_]
 
 
-def test_layer_table(small_network):
+def test_layer_table():
     network = build_network("little_vgg", (32, 32, 3), 5)
     table = layer_table(network)
     assert table.columns.tolist() == ["layer", "type", "output_shape", "parameters", "trainable"]
@@ -50,21 +50,30 @@ def test_layer_table(small_network):
     normalization = table[table["type"] == "BatchNormalization"]
     # Half of its parameters are moving statistics.
     assert (normalization["trainable"] * 2 == normalization["parameters"]).all()
+
+
+def test_layer_table_of_a_name():
     table = layer_table("cnn4", input_shape=(64, 64, 3), n_outputs=8)
     assert table["output_shape"].iloc[[0, -1]].tolist() == [(64, 64, 3), (8,)]
+
+
+def test_frozen_layers_in_the_table(small_network):
     network = small_network((16, 16, 1), 3)
     network.get_layer("first").trainable = False
     table = layer_table(network).set_index("layer")
     assert table.loc["first", "trainable"] == 0 < table.loc["first", "parameters"]
     assert table.loc["second", "trainable"] == table.loc["second", "parameters"]
-    for wrap in [lambda estimator: estimator, lambda e: Pipeline([("c", e)])]:
-        body = small_network((16, 16, 1), 3)
-        estimator = wrap(SimpleNamespace(network_=add_scaling(body)))
-        assert layer_table(estimator).equals(layer_table(body))
-        assert labels(plot_network(estimator)) == labels(plot_network(body))
 
 
-def test_boxes_and_shortcuts(small_network):
+@pytest.mark.parametrize("wrap", [lambda e: e, lambda e: Pipeline([("c", e)])])
+def test_scaling_of_an_estimator_is_left_out(small_network, wrap):
+    body = small_network((16, 16, 1), 3)
+    estimator = wrap(SimpleNamespace(network_=add_scaling(body)))
+    assert layer_table(estimator).equals(layer_table(body))
+    assert labels(plot_network(estimator)) == labels(plot_network(body))
+
+
+def test_boxes(small_network):
     display = plot_network(small_network((16, 16, 1), 3, dropout=0.25))
     assert labels(display) == [
         "Input",
@@ -78,6 +87,9 @@ def test_boxes_and_shortcuts(small_network):
     assert f"8{TIMES}8{TIMES}4" in texts
     assert "small_network: 411 parameters" in texts
     assert display.figure_ is display.ax_.figure
+
+
+def test_shortcuts():
     display = plot_network(residual_network())
     kinds = [line.kind for line in display.lines]
     shortcuts = [
@@ -96,19 +108,24 @@ def test_boxes_and_shortcuts(small_network):
     assert len(display.arcs_) == 3
 
 
-def test_nested_and_subclassed_networks(tiny_network):
+def test_nested_networks(tiny_network):
     inputs = keras.Input((16, 16, 1))
     features = tiny_network((16, 16, 1), 6)(inputs)
     network = keras.Model(inputs, layers.Dense(3, activation="softmax")(features))
     display = plot_network(network)
     assert labels(display) == ["Input", "tiny_network (3 layers)", "Dense 3, softmax"]
     assert display.lines[1].parameters == 40 + (8 * 8 * 4 + 1) * 6
+
+
+def test_operations_on_tensors():
     inputs = keras.Input((4,))
     network = keras.Model(inputs, layers.Dense(2)(inputs + layers.Dense(4)(inputs)))
     display = plot_network(network)
     assert labels(display) == ["Input", "Dense 4", "Add", "Dense 2"]
     assert display.lines[2].inputs == (0, 1)
 
+
+def test_subclassed_networks():
     class Subclassed(keras.Model):
         def __init__(self):
             super().__init__(name="subclassed")

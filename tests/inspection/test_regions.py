@@ -30,18 +30,27 @@ class BrightPatch(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def test_masks_and_weights():
+def test_masks_of_boxes():
     masks = region_masks((4, 8), {"left": (0, 0, 0.5, 1), "low": (0, 0.7, 1, 0.3)})
     assert masks["left"].tolist() == [[True] * 4 + [False] * 4] * 4
     assert masks["low"].tolist() == [[False] * 8] * 3 + [[True] * 8]
+
+
+def test_masks_of_boxes_of_each_image():
     boxes = np.array([(0, 0, 1, 0.5), (0, 0.5, 1, 0.5)])
     upper, lower = region_masks((4, 4), {"half": boxes})["half"]
     np.testing.assert_array_equal(upper, ~lower)
+
+
+def test_default_regions():
     masks = region_masks((48, 48))
     assert list(masks) == list(FACE_REGIONS) == ["brows", "eyes", "nose", "mouth"]
     assert sum(mask.astype(int) for mask in masks.values()).max() == 1
     tops = [np.flatnonzero(mask.any(axis=1))[0] for mask in masks.values()]
     assert tops == sorted(tops)
+
+
+def test_region_weights():
     maps = np.zeros((3, 4, 4))
     maps[0, :2] = 1
     maps[1, 0], maps[1, 2] = 3, 1
@@ -49,6 +58,8 @@ def test_masks_and_weights():
     result = region_weights(maps, {"upper": (0, 0, 1, 0.5), "lower": (0, 0.5, 1, 0.5)})
     np.testing.assert_allclose(result.weights, [[1, 0], [0.75, 0.25], [np.nan, np.nan]])
     np.testing.assert_allclose(result.areas, 0.5)
+    with pytest.raises(ValueError, match=r"must be \(n, height, width\)"):
+        region_weights(np.ones((12, 12)))
 
 
 @pytest.fixture
@@ -61,22 +72,35 @@ def bright():
     return images, np.where(high, "high", "low")
 
 
-def test_importance_and_resized_regions(bright):
+HALVES = {"left": (0, 0, 0.5, 1), "right": (0.5, 0, 0.5, 1)}
+
+
+def test_importances(bright):
     images, y = bright
-    halves = {"left": (0, 0, 0.5, 1), "right": (0.5, 0, 0.5, 1)}
-    result = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
+    result, again = (
+        region_importance(BrightPatch(), images, y, regions=HALVES, random_state=0)
+        for _ in range(2)
+    )
     assert result.score == 1
     assert result.importances.shape == (2, 5)
     assert 0.3 < result.importances_mean[0] < 0.7
     assert result.importances_mean[1] == 0
     np.testing.assert_allclose(result.importances_std, result.importances.std(axis=1))
-    again = region_importance(BrightPatch(), images, y, regions=halves, random_state=0)
     np.testing.assert_array_equal(result.importances, again.importances)
-    with_loss = region_importance(
-        BrightPatch(), images, y, regions=halves, scoring="neg_log_loss", random_state=0
-    )
-    assert with_loss.score < 0
-    assert with_loss.importances_mean[0] > 10 * abs(with_loss.importances_mean[1])
+
+
+def test_importances_for_a_loss(bright):
+    images, y = bright
+    options = {"regions": HALVES, "scoring": "neg_log_loss", "random_state": 0}
+    result = region_importance(BrightPatch(), images, y, **options)
+    assert result.score < 0
+    assert result.importances_mean[0] > 10 * abs(result.importances_mean[1])
+    display = RegionImportanceDisplay.from_estimator(BrightPatch(), images, y, **options)
+    assert display.ax_.get_xlabel() == f"decrease of neg log loss from {result.score:.3f}"
+
+
+def test_regions_of_each_image(bright):
+    images, y = bright
     before = images.copy()
     widths = np.where(np.arange(40) % 3 == 0, 0.5, 0.75)
     boxes = np.column_stack([np.zeros(40), np.zeros(40), widths, np.ones(40)])
@@ -107,7 +131,7 @@ def test_invalid_regions(bright, regions, message):
         region_importance(BrightPatch(), *bright, regions=regions)
 
 
-def test_display_and_invalid_parameters(fitted, faces, bright):
+def test_display(fitted, faces):
     drawn = RegionImportanceDisplay.from_estimator(
         fitted, faces.images, faces.labels, n_repeats=2, random_state=0
     )
@@ -120,6 +144,9 @@ def test_display_and_invalid_parameters(fitted, faces, bright):
     assert drawn.face_ax_ is not None
     again = RegionImportanceDisplay(result.importances, result.regions).plot()
     assert again.face_ax_ is None
+
+
+def test_invalid_parameters(bright):
     images, y = bright
     with pytest.raises(ValueError, match="n_repeats=0"):
         region_importance(BrightPatch(), images, y, n_repeats=0)
@@ -127,5 +154,3 @@ def test_display_and_invalid_parameters(fitted, faces, bright):
         region_importance(BrightPatch(), images, y[:3])
     with pytest.raises(ValueError, match="X holds 1 image"):
         region_importance(BrightPatch(), images[:1], y[:1])
-    with pytest.raises(ValueError, match=r"must be \(n, height, width\)"):
-        region_weights(np.ones((12, 12)))
