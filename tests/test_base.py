@@ -26,11 +26,14 @@ def test_tables_of_images(X):
         GrayscaleResizer().fit(X)
 
 
-def test_tables_of_numbers():
+def test_object_arrays_of_numbers():
     rows = np.arange(8.0).reshape(2, 4)
     np.testing.assert_array_equal(
         GrayscaleResizer(8).fit_transform(rows.astype(object)), GrayscaleResizer(8).transform(rows)
     )
+
+
+def test_n_features_in_of_tables_and_photos():
     table = pd.DataFrame(np.zeros((2, 9)), columns=list("abcdefghi"))
     photo = np.zeros((30, 20), np.uint8)
     resizer = GrayscaleResizer().fit(table)
@@ -39,6 +42,9 @@ def test_tables_of_numbers():
     assert not hasattr(resizer, "n_features_in_")
     assert not hasattr(resizer, "feature_names_in_")
     assert resizer.transform(np.zeros((2, 16))).shape == (2, 48, 48, 1)
+
+
+def test_unknown_output_container():
     with pytest.raises(ValueError, match="transform='arrow' must be one of"):
         GrayscaleResizer().set_output(transform="arrow")
 

@@ -41,27 +41,41 @@ def test_canonical_label(name, canonical):
     assert canonical_label(name) == canonical
 
 
-def test_expression_sets_and_labels():
-    labels = canonical_labels(np.array(AFFECTNET))
-    assert set(labels) == set(EXPRESSIONS)
+def test_expression_sets():
+    assert set(canonical_labels(np.array(AFFECTNET))) == set(EXPRESSIONS)
     assert [len(names) for names in EXPRESSION_SETS.values()] == [5, 7, 8]
     for names in EXPRESSION_SETS.values():
         assert list(names) == [name for name in EXPRESSIONS if name in names]
+
+
+def test_shared_labels():
     assert shared_labels(AFFECTNET, EXPRESSION_SETS[5]) == list(EXPRESSION_SETS[5])
     assert shared_labels(AFFECTNET, KATHAK) == ["angry", "happy"]
     assert shared_labels(["Karuna", "sad"], KATHAK) == ["Karuna"]
-    for y in [
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
         ["b", "a"],
         [1, 0],
         np.array(["b", "a"], dtype=object),
         pd.Categorical(["b", "a"]),
         [True, 0],
-    ]:
-        assert label_array(y).tolist() == list(y)
-        assert label_array(np.reshape(np.asarray(y), (2, 1))).tolist() == list(y)
-    for y in [np.eye(3), np.eye(3, dtype=int).tolist(), pd.DataFrame(np.eye(3))]:
-        with pytest.raises(ValueError, match=r"argmax\(axis=1\).*votes"):
-            label_array(y)
+    ],
+    ids=str,
+)
+def test_label_array(y):
+    assert label_array(y).tolist() == list(y)
+    assert label_array(np.reshape(np.asarray(y), (2, 1))).tolist() == list(y)
+
+
+@pytest.mark.parametrize(
+    "y", [np.eye(3), np.eye(3, dtype=int).tolist(), pd.DataFrame(np.eye(3))], ids=type
+)
+def test_one_hot_labels(y):
+    with pytest.raises(ValueError, match=r"argmax\(axis=1\).*votes"):
+        label_array(y)
 
 
 def linear_light(colors):

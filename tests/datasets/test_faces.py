@@ -20,7 +20,7 @@ def overlap(box, other):
     return across * down / (w * h + k * m - across * down)
 
 
-def test_defaults_and_random_state():
+def test_defaults():
     faces = make_faces(70, random_state=0)
     assert faces.images.shape == (70, 48, 48)
     assert faces.images.dtype == np.uint8
@@ -28,51 +28,71 @@ def test_defaults_and_random_state():
     assert np.bincount(faces.target).tolist() == [10] * 7
     np.testing.assert_array_equal(faces.target_names[faces.target], faces.labels)
     assert "70 parametric drawings" in faces.DESCR
-    images, labels = make_faces(70, random_state=0, return_X_y=True)
+
+
+def test_tuple_of_images_and_labels():
+    faces = make_faces(7, random_state=0)
+    images, labels = make_faces(7, random_state=0, return_X_y=True)
     np.testing.assert_array_equal(images, faces.images)
     np.testing.assert_array_equal(labels, faces.labels)
+
+
+def test_random_state():
     first, second, third = (make_faces(12, random_state=seed) for seed in (3, 3, 4))
     for field in ("images", "labels", "valence", "boxes"):
         np.testing.assert_array_equal(first[field], second[field])
     assert (first.images != third.images).any()
     rng = np.random.RandomState(0)
     assert (make_faces(5, random_state=rng).images != make_faces(5, random_state=rng).images).any()
+
+
+def test_global_random_state_is_unchanged():
     before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
     make_faces(3, random_state=0)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002 - the global state is what is tested
 
 
-def test_shapes_and_boxes():
-    for options, shape in [
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
         ({"size": 64}, (64, 64)),
         ({"size": 32, "color": True}, (32, 32, 3)),
         ({"scene": True}, (240, 320, 3)),
         ({"scene": (120, 200)}, (120, 200, 3)),
-    ]:
-        faces = make_faces(2, random_state=0, **options)
-        assert faces.images.shape == (2, *shape)
-        assert faces.images.dtype == np.uint8
-    for options in [{}, {"scene": True}, {"scene": (96, 400), "pose": 45}]:
-        faces = make_faces(40, random_state=0, **options)
-        height, width = faces.images.shape[1:3]
-        x, y, w, h = faces.boxes.T
-        assert faces.boxes.dtype == np.int32
-        assert (np.minimum(x, y) >= 0).all()
-        assert (x + w <= width).all()
-        assert (y + h <= height).all()
-        assert (np.minimum(w, h) >= 20).all()
-    faces = make_faces(
-        4, classes=["happy"], noise=0, occlusion=0, brightness=0, pose=0, random_state=0
-    )
+    ],
+)
+def test_shapes(options, shape):
+    faces = make_faces(2, random_state=0, **options)
+    assert faces.images.shape == (2, *shape)
+    assert faces.images.dtype == np.uint8
+
+
+@pytest.mark.parametrize("options", [{}, {"scene": True}, {"scene": (96, 400), "pose": 45}])
+def test_boxes_are_inside_the_image(options):
+    faces = make_faces(40, random_state=0, **options)
+    height, width = faces.images.shape[1:3]
+    x, y, w, h = faces.boxes.T
+    assert faces.boxes.dtype == np.int32
+    assert (np.minimum(x, y) >= 0).all()
+    assert (x + w <= width).all()
+    assert (y + h <= height).all()
+    assert (np.minimum(w, h) >= 20).all()
+
+
+def test_boxes_in_scenes_are_squares_of_many_sizes():
+    boxes = make_faces(40, scene=True, random_state=0).boxes
+    assert (np.abs(boxes[:, 2] - boxes[:, 3]) <= 1).all()
+    assert (np.ptp(boxes, axis=0) > [100, 40, 30, 30]).all()
+
+
+def test_frontal_faces_are_almost_symmetric():
+    plain = {"noise": 0, "occlusion": 0, "brightness": 0, "pose": 0}
+    faces = make_faces(4, classes=["happy"], random_state=0, **plain)
     assert np.ptp(faces.boxes, axis=0).tolist() == [0, 0, 0, 0]
-    # Frontal faces equal their mirror images, except for small asymmetries.
     x, y, w, h = faces.boxes[0]
     crops = faces.images[:, y : y + h, x : x + w].astype(float)
-    mirrored = crops[:, :, ::-1]
-    assert (
-        np.abs(crops - mirrored).mean()
-        < 0.5 * np.abs(crops - crops.mean((1, 2))[:, None, None]).mean()
-    )
+    deviation = np.abs(crops - crops.mean((1, 2))[:, None, None]).mean()
+    assert np.abs(crops - crops[:, :, ::-1]).mean() < 0.5 * deviation
 
 
 @pytest.mark.parametrize(
@@ -91,20 +111,23 @@ def test_affect_of_expressions(valence, arousal, names):
     assert (np.sign(faces.arousal) == arousal).all()
 
 
-def test_affect_boxes_and_disturbances():
+def test_affect_is_proportional_to_the_intensity():
     faces = make_faces(40, classes=["happy", "neutral"], random_state=0)
     happy = faces.labels == "happy"
     assert (faces.intensity[~happy] == 0).all()
     assert faces.intensity[happy].min() >= 0.65
     assert np.ptp(faces.valence[happy] / faces.intensity[happy]) < 1e-6
     assert max(np.abs(faces.valence).max(), np.abs(faces.arousal).max()) <= 1
+
+
+def test_order_of_classes():
     faces = make_faces(9, classes=["sad", "contempt", "happy"], random_state=0)
     assert faces.target_names.tolist() == ["sad", "contempt", "happy"]
     assert set(faces.labels) == {"sad", "contempt", "happy"}
     assert (faces.labels[faces.target == 1] == "contempt").all()
-    boxes = make_faces(40, scene=True, random_state=0).boxes
-    assert (np.abs(boxes[:, 2] - boxes[:, 3]) <= 1).all()
-    assert (np.ptp(boxes, axis=0) > [100, 40, 30, 30]).all()
+
+
+def test_noise_occlusion_and_brightness():
     plain = {"noise": 0, "occlusion": 0, "brightness": 0, "random_state": 0}
     reference = make_faces(1, **plain).images.astype(float)
     noisy = make_faces(1, **{**plain, "noise": 0.1}).images - reference

@@ -109,6 +109,11 @@ def test_votes_and_images(write_votes, write_faces, images):
         [0, 4, 0, 0, 0, 2, 0, 0],
     ]
     np.testing.assert_array_equal(faces.votes, expected)
+
+
+def test_tuple_of_images_and_labels(write_votes, write_faces):
+    write_faces()
+    faces = load_ferplus(write_votes())
     X, y = load_ferplus(write_votes(), return_X_y=True)
     np.testing.assert_array_equal(X, faces.images)
     np.testing.assert_array_equal(y, faces.labels)
@@ -154,7 +159,7 @@ def test_usage(write_votes, write_faces):
         load_ferplus(path, usage="test")
 
 
-def test_npz_of_some_rows(write_votes, write_npz, images, write_faces, tmp_path):
+def test_places_of_the_images(write_votes, write_npz, write_faces, tmp_path):
     faces = write_faces("images/faces.csv")
     votes = write_votes()
     expected = load_ferplus(votes, fer2013=faces)
@@ -170,6 +175,9 @@ def test_npz_of_some_rows(write_votes, write_npz, images, write_faces, tmp_path)
         assert set(bunch) == set(expected)
         for name in ("images", "labels", "votes", "row", "usage", "test_fold"):
             np.testing.assert_array_equal(bunch[name], expected[name])
+
+
+def test_npz_of_some_rows(write_votes, write_npz, images):
     rows = np.array([0, 3, 4, 7])
     npz = write_npz(
         images=images[rows],
@@ -185,17 +193,23 @@ def test_npz_of_some_rows(write_votes, write_npz, images, write_faces, tmp_path)
     assert faces.n_dropped == 1
 
 
-def test_header_variants_and_row_mismatches(write_votes, write_faces, write_npz):
+def test_header_variants_and_missing_usage(write_votes, write_faces):
     write_faces(with_usage=False)
     faces = load_ferplus(write_votes([f" {name.upper()}" for name in HEADER], encoding="utf-8-sig"))
     # The file with the images has no usage, so that of the votes is used.
     assert faces.usage.tolist() == ["Training", "Training", "PublicTest", "PublicTest"]
+
+
+def test_missing_columns(write_votes, write_faces):
     faces = write_faces()
     header = [name for name in HEADER if name not in ("Usage", "fear")]
     with pytest.raises(ValueError, match=r"line 1: no column Usage, fear; the columns are \['Ima"):
         load_ferplus(write_votes(header))
     with pytest.raises(ValueError, match=r"line 1: no column neutral, .*'emotion', 'pixels'"):
         load_ferplus(faces)
+
+
+def test_rows_that_do_not_match_the_images(write_votes, write_faces, write_npz):
     write_faces()
     with pytest.raises(ValueError, match=r"has 7 rows and .* 8 images"):
         load_ferplus(write_votes(change=lambda rows: rows.pop()))
@@ -222,25 +236,34 @@ def test_missing_and_ambiguous_files(tmp_path, write_votes, write_npz, write_fac
         load_ferplus(write_votes(), fer2013=tmp_path)
 
 
-def test_damaged_votes(write_votes, write_faces, write_npz):
-    for change, problem in [
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
         (lambda rows: rows[1].__setitem__(5, "many"), "line 3: .*'many'"),
         (lambda rows: rows[1].__setitem__(5, -1), "line 3: votes from -1 to 10; 0 to 255"),
         (lambda rows: rows[1].__setitem__(5, 256), "line 3: votes from 0 to 256"),
         (lambda rows: rows[1].pop(), "line 3: it has only 11 columns"),
         (lambda rows: rows.clear(), "holds no votes"),
-    ]:
-        write_faces()
-        with pytest.raises(ValueError, match=problem):
-            load_ferplus(write_votes(change=change))
-    for votes, problem in [
+    ],
+)
+def test_damaged_votes(write_votes, write_faces, change, problem):
+    write_faces()
+    with pytest.raises(ValueError, match=problem):
+        load_ferplus(write_votes(change=change))
+
+
+@pytest.mark.parametrize(
+    ("votes", "problem"),
+    [
         (VOTES[:, :8], r"votes is \(8, 8\) uint8; expected \(8, 10\) whole numbers"),
         (VOTES / 10, r"votes is \(8, 10\) float64; expected"),
         (VOTES.astype(int) - 1, "votes from -1 to 9"),
         (VOTES[:3], "no votes of 8 rows"),
-    ]:
-        with pytest.raises(ValueError, match=problem):
-            load_ferplus(write_npz(votes=votes))
+    ],
+)
+def test_damaged_votes_in_npz(write_npz, votes, problem):
+    with pytest.raises(ValueError, match=problem):
+        load_ferplus(write_npz(votes=votes))
 
 
 @pytest.mark.real_data

@@ -41,6 +41,9 @@ def test_affect_table(folder):
     assert data.row.tolist() == [0, 2]
     assert data.n_dropped == 2
     assert "2 rows without a rating" in data.DESCR
+
+
+def test_compressed_affect_table_and_data_frame(folder):
     paths, affect = load_affect_table(folder / "training.csv", return_X_y=True)
     with gzip.open(folder / "t.csv.gz", "wt") as file:
         file.write((folder / "training.csv").read_text())
@@ -52,6 +55,9 @@ def test_affect_table(folder):
         assert data.labels.tolist() == ["happy", "angry"]
     with pytest.raises(ValueError, match="folder is the folder of the images of a DataFrame"):
         load_affect_table(table)
+
+
+def test_columns_of_an_affect_table(folder):
     path = write_table(folder, "1/a.png,9,1,joy", "2/c.png,-2,5,Karuna", header="file,v,a,shown")
     columns = {"image": "file", "valence": "v", "arousal": "a"}
     data = load_affect_table(path, **columns, expression="shown", missing=None)
@@ -73,7 +79,7 @@ def test_paths_outside_the_folder(folder, outside):
         load_affect_table(path, folder=inner)
 
 
-def test_a_label_for_each_image_and_long_names(tmp_path):
+def test_a_class_for_each_image(tmp_path):
     n = 20_000
     (tmp_path / "a.png").touch()
     table = tmp_path / "table.csv"
@@ -82,16 +88,21 @@ def test_a_label_for_each_image_and_long_names(tmp_path):
     data = load_image_table(table, image="image", label="label")
     assert data.target_names[data.target].tolist() == [str(row) for row in range(n)]
     assert time.process_time() - start < 5  # a search of the list for each row takes longer
+
+
+def test_long_names_are_shortened_in_errors(tmp_path):
+    table = tmp_path / "table.csv"
     table.write_text(f"image,label\n{'a' * 5000},happy\n")
-    with pytest.raises(ValueError, match="row 0: there is no image '"):
+    with pytest.raises(ValueError, match="row 0: there is no image '") as error:
         load_image_table(table, image="image", label="label")
+    assert len(str(error.value)) < 1000
     table.write_text(",".join(f"c{column}" for column in range(9000)))
     with pytest.raises(ValueError, match="has no column 'image'; it has") as error:
         load_image_table(table, image="image", label="label")
     assert len(str(error.value)) < 1000
 
 
-def test_links_and_missing_files(folder):
+def test_link_out_of_the_folder(folder):
     inner = folder / "inner"
     inner.mkdir()
     os.symlink(folder / "1/a.png", inner / "a.png")
@@ -99,6 +110,9 @@ def test_links_and_missing_files(folder):
     with pytest.raises(ValueError, match="outside of"):
         load_affect_table(path, folder=inner)
     assert load_affect_table(path, folder=folder / "1").paths[0].name == "a.png"
+
+
+def test_missing_tables_folders_and_columns(folder):
     with pytest.raises(ValueError, match="There is no file"):
         load_affect_table(folder / "absent.csv")
     with pytest.raises(ValueError, match="There is no folder"):
@@ -205,7 +219,7 @@ def test_affectnet_layout(tmp_path, write_faces, ratings):
     assert (data.target.tolist(), data.n_dropped) == ([0, 1], 9)
 
 
-def test_ck_plus_layout_and_one_hot_columns(write_faces):
+def test_ck_plus_layout(write_faces):
     names = [f"S{n:03}/001/S{n:03}_001_{n:08}.png" for n in range(1, 4)]
     folder = write_faces(*names, folder="cohn-kanade-images")
     table = pd.DataFrame({"image": names, "label": ["   3.0000000e+00\n", 5, "7.0"]})
@@ -215,6 +229,9 @@ def test_ck_plus_layout_and_one_hot_columns(write_faces):
     assert data.labels.tolist() == ["disgust", "happy", "surprise"]
     assert data.subjects.tolist() == ["S001", "S002", "S003"]
     assert data.frames.tolist() == [1, 2, 3]
+
+
+def test_one_hot_columns(write_faces):
     folder = write_faces("a.png", "b.png")
     path = folder / "_classes.csv"
     path.write_text(join_lines("filename, Angry, Happiness", "a.png, 0, 1", "b.png, 1, 0"))
@@ -243,6 +260,8 @@ def test_subjects_and_usage(write_faces):
         DummyClassifier(), data.paths, data.labels, groups=data.subjects, cv=GroupKFold(4)
     )
     assert scores.tolist() == [0.5] * 4
+    as_given = load_image_table(table, image="path", label="emotion", normalize=False)
+    assert as_given.labels.tolist() == ["Happiness", "SAD"] * 4
     X, y = load_image_table(table, image="path", label="emotion", return_X_y=True)
     assert (X.tolist(), y.tolist()) == (data.paths.tolist(), data.labels.tolist())
 
@@ -286,7 +305,7 @@ def test_invalid_labels(write_faces, lines, options, message):
         load_image_table(path, **{"image": "file", "label": "label", **options})
 
 
-def test_missing_cells_and_other_files(write_faces, tmp_path):
+def test_missing_cells_of_a_data_frame(write_faces):
     folder = write_faces("a.png", "b.png")
     table = pd.DataFrame({"file": ["a.png", "b.png"], "label": ["happy", None], "who": [1, np.nan]})
     with pytest.raises(ValueError, match="The table, row 1: the label is missing"):
@@ -299,6 +318,9 @@ def test_missing_cells_and_other_files(write_faces, tmp_path):
     table["file"] = ["a.png", np.nan]
     with pytest.raises(ValueError, match="The table, row 1: the path is missing"):
         load_image_table(table, image="file", label="label", folder=folder)
+
+
+def test_spreadsheet(tmp_path):
     path = tmp_path / "labels.xlsx"
     path.write_bytes(b"PK\x03\x04\xff\xfe" + bytes(100))
     with pytest.raises(ValueError, match=r"labels\.xlsx' is not text in UTF-8.*read_excel"):

@@ -90,19 +90,28 @@ def test_csv_without_private_test(write_csv, faces, name, header):
     assert "Training 2" in fer.DESCR
 
 
-def test_official_split_and_private_test(write_csv, faces):
+def test_official_split(write_csv):
     fer = load_fer2013(write_csv())
     ((train, test),) = PredefinedSplit(fer.test_fold).split()
     assert train.tolist() == fer.train_index.tolist() == [0, 1]
     assert test.tolist() == fer.public_test_index.tolist() == [2, 3]
     assert fer.private_test_index.size == 0
+
+
+def test_tuple_of_images_and_labels(write_csv):
     images, labels = load_fer2013(write_csv(), return_X_y=True)
     assert images.shape == (4, 48, 48)
     assert labels.tolist() == ["angry", "happy", "neutral", "disgust"]
+
+
+def test_table_without_usage_or_validation(write_csv):
     path = write_csv(header=("emotion", "pixels", "unknown"))
     assert load_fer2013(path).usage.tolist() == ["Training"] * 5
     fer = load_fer2013(write_csv(change=change_usage("train", "train", "test", "test", "test")))
     assert fer.public_test_index.tolist() == [2, 3, 4]
+
+
+def test_chosen_parts(write_csv, faces):
     path = write_csv()
     final = load_fer2013(path, usage="PrivateTest")
     complete = load_fer2013(path, usage="all")
@@ -176,28 +185,33 @@ def test_usage_names(write_csv, write_npz, form, words, parts):
     assert load_fer2013(path, usage="train").labels.tolist() == ["angry", "happy"]
 
 
-def test_csv_variants(write_csv, faces):
-    for delimiter in [";", "\t"]:
-        path = write_csv()
-        table = pd.read_csv(path)[["Usage", "pixels", "emotion"]]
-        text = table.to_csv(sep=delimiter) + delimiter * 3 + "\n\n"
-        path.write_text(text, encoding="utf-8-sig")
-        fer = load_fer2013(path, usage="all")
-        np.testing.assert_array_equal(fer.images, faces)
-        assert fer.target.tolist() == TARGET
-    for codes in [
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_delimiters_and_empty_rows(write_csv, faces, delimiter):
+    path = write_csv()
+    table = pd.read_csv(path)[["Usage", "pixels", "emotion"]]
+    text = table.to_csv(sep=delimiter) + delimiter * 3 + "\n\n"
+    path.write_text(text, encoding="utf-8-sig")
+    fer = load_fer2013(path, usage="all")
+    np.testing.assert_array_equal(fer.images, faces)
+    assert fer.target.tolist() == TARGET
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
         ["0.0", "3.0", "6.0", "5.0", "1.0"],
         ["Angry", "HAPPY", "neutral", "surprise", "Disgust"],
-    ]:
+    ],
+)
+def test_emotions_as_floats_or_names(write_csv, codes):
+    def change(rows):
+        for row, code in zip(rows, codes, strict=True):
+            row[0] = code
 
-        def change(rows, codes=codes):
-            for row, code in zip(rows, codes, strict=True):
-                row[0] = code
-
-        assert load_fer2013(write_csv(change=change), usage="all").target.tolist() == TARGET
+    assert load_fer2013(write_csv(change=change), usage="all").target.tolist() == TARGET
 
 
-def test_tables_and_npz(write_csv, faces, write_npz):
+def test_data_frames(write_csv, faces):
     table = pd.read_csv(write_csv())
     fer = load_fer2013(table, usage="all")
     np.testing.assert_array_equal(fer.images, faces)
@@ -211,6 +225,9 @@ def test_tables_and_npz(write_csv, faces, write_npz):
         load_fer2013(table)
     with pytest.raises(ValueError, match="The table holds no images"):
         load_fer2013(table[:0])
+
+
+def test_npz(write_npz, faces):
     votes = np.arange(50).reshape(5, 10)
     fer = load_fer2013(write_npz(votes=votes, version=np.array(2)))
     np.testing.assert_array_equal(fer.images, faces[[0, 1, 2, 4]])
@@ -252,11 +269,17 @@ def test_fer2013_folders(write_images):
     }
     assert [path.name for path in fer.paths[fer.train_index]] == ["2.png", "1.png"]
     assert fer.test_fold[fer.usage == "Test"].tolist() == [0]
+
+
+def test_fer2013_folders_of_three_parts(write_images):
     root = write_images("train/sad/1.png", "val/sad/2.png", "test/sad/3.png")
     fer = load_fer2013(root)
     assert fer.usage[fer.public_test_index].tolist() == ["Validation"]
     assert "Test" not in fer.usage
     assert load_fer2013(root, usage="Test").images.max() == 2
+
+
+def test_colour_files_of_fer2013(write_images):
     root = write_images("train/happy/1.png", folder="colour")
     cv2.imwrite(str(root / "train" / "happy" / "1.png"), np.full((48, 48, 3), 9, np.uint8))
     assert (load_fer2013(root).images == 9).all()
@@ -313,7 +336,7 @@ def test_labels_of_class_folders(write_images):
     assert "happy 2" in data.DESCR
 
 
-def test_options_of_class_folders(write_images):
+def test_names_and_choice_of_classes(write_images):
     root = write_images("sad/1.png", "anger/2.png", "fear/3.jpg")
     (root / "fear" / "3.jpg").write_text("no image")  # images are not read
     paths, labels = load_image_folder(str(root), normalize=False, return_X_y=True)
@@ -322,6 +345,10 @@ def test_options_of_class_folders(write_images):
     chosen = load_image_folder(root, classes=["sadness", "angry"])
     assert chosen.target_names.tolist() == ["sad", "angry"]
     assert chosen.target.tolist() == [0, 1]
+
+
+def test_classes_without_images(write_images):
+    root = write_images("sad/1.png", "fear/3.jpg")
     with pytest.warns(UserWarning, match="has no images"):
         data = load_image_folder(root, extensions=[".JPG"])
     assert [path.name for path in data.paths] == ["3.jpg"]
@@ -376,13 +403,16 @@ def test_heic_files(tmp_path, monkeypatch, installed):
     assert ("Ignored: 1 .heic, 1 .heif." in data.DESCR) is not installed
 
 
-def test_ignored_files_and_empty_folders(write_images):
+def test_ignored_files(write_images):
     root = write_images("sad/1.png", "sad/2.png", "happy/3.png")
     for name in ("sad/a.txt", "sad/b.TXT", "happy/clip.mp4", "happy/LICENSE", "readme.md"):
         (root / name).touch()
     data = load_image_folder(root)
     assert len(data.paths) == 3
     assert "Ignored: 2 .txt, 1 .md, 1 .mp4, 1 without a suffix." in data.DESCR
+
+
+def test_folders_without_images(write_images):
     root = write_images(folder="raw")
     (root / "sad").mkdir(parents=True)
     (root / "sad" / "1.cr2").touch()
@@ -417,7 +447,7 @@ def test_folders_of_parts(write_images, files, suggested, names):
         load_image_folder(root, names=names)
 
 
-def test_codes_and_classes_named_like_parts(write_images):
+def test_classes_named_like_parts(write_images):
     with pytest.raises(ValueError, match=r"train' has no class folders: load_image_table"):
         load_image_folder(write_images("train/1.png", "test/2.png"))
     root = write_images("train/1.png", "bus/2.png", "test/3.png")
@@ -425,6 +455,9 @@ def test_codes_and_classes_named_like_parts(write_images):
     assert data.labels.tolist() == ["bus", "train"]
     root = write_images("happy/train/1.png", "happy/test/2.png", folder="inside")
     assert load_image_folder(root).labels.tolist() == ["happy", "happy"]
+
+
+def test_codes_of_class_folders(write_images):
     root = write_images("1/a.png", "4/b.png", "05/c.png")
     assert load_image_folder(root, codes="raf-db").labels.tolist() == ["happy", "sad", "surprise"]
     data = load_image_folder(root, codes={1: "calm", "4": "Joy", 5: None})
@@ -456,6 +489,9 @@ def test_names_of_kdef(kdef):
     assert set(data.subjects) == {"F01", "M07"}
     assert sorted(data.view) == ["FL", "FR", "HL", "HR", "S", "S", "S"]
     assert "labelled by file name" in data.DESCR
+
+
+def test_files_with_another_name(kdef):
     (kdef / "AF01" / "AF31V.JPG").touch()
     (kdef / "AF01" / "readme.txt").touch()
     with pytest.warns(UserWarning, match=r"1 image files are left out: '.*AF31V.JPG' does not fit"):
@@ -466,11 +502,14 @@ def test_names_of_kdef(kdef):
         load_image_folder(kdef, names="jaffe")
 
 
-def test_names_of_jaffe_and_custom_patterns(write_images):
+def test_names_of_jaffe(write_images):
     root = write_images("KA.AN1.39.tiff", "KA.FE3.47.tiff", "YM.SU2.61.tiff", "KL-NE1-155.jpg")
     data = load_image_folder(root, names="jaffe")
     assert data.labels.tolist() == ["angry", "fear", "neutral", "surprise"]
     assert data.subjects.tolist() == ["KA", "KA", "KL", "YM"]
+
+
+def test_custom_patterns_of_names(write_images):
     root = write_images(
         "Rafd090_01_Caucasian_female_angry_frontal.jpg",
         "Rafd090_02_Caucasian_male_fearful_left.jpg",
@@ -481,31 +520,47 @@ def test_names_of_jaffe_and_custom_patterns(write_images):
     assert (data.subjects.tolist(), data.sex.tolist()) == (["01", "02"], ["female", "male"])
     data = load_image_folder(root, names=pattern, codes={"angry": "bad", "fearful": None})
     assert data.labels.tolist() == ["bad"]
-    # A label of `codes` stands for itself, also if it is a synonym of an expression.
-    joyful = load_image_folder(write_images("1/a.png", "Joy/b.png", folder="joy"), codes={1: "Joy"})
-    assert joyful.labels.tolist() == ["Joy", "Joy"]
     with pytest.raises(ValueError, match="call the group 'target' something else"):
         load_image_folder(root, names=r"Rafd(?P<target>\d+).*_(?P<label>[a-z]+)_")
     with pytest.raises(ValueError, match=r"frontal\.jpg': the label is 'angry'; the codes are"):
         load_image_folder(root, names=pattern, codes={"a": "bad"})
 
 
-def test_invalid_class_folders(write_images, tmp_path):
-    for classes in [["happy"], [], ["sad", "sadness"]]:
-        root = write_images("sad/1.png", "anger/2.png")
-        with pytest.raises(ValueError, match=r"The classes in .* are: angry, sad"):
-            load_image_folder(root, classes=classes)
+def test_synonyms_in_codes_are_kept(write_images):
+    joyful = load_image_folder(write_images("1/a.png", "Joy/b.png", folder="joy"), codes={1: "Joy"})
+    assert joyful.labels.tolist() == ["Joy", "Joy"]
+
+
+@pytest.mark.parametrize("classes", [["happy"], [], ["sad", "sadness"]])
+def test_invalid_classes(write_images, classes):
+    root = write_images("sad/1.png", "anger/2.png")
+    with pytest.raises(ValueError, match=r"The classes in .* are: angry, sad"):
+        load_image_folder(root, classes=classes)
+
+
+def test_text_instead_of_a_list(write_images):
+    root = write_images("sad/1.png", "anger/2.png")
     with pytest.raises(ValueError, match=r"extensions='.png' must be a list"):
         load_image_folder(root, extensions=".png")
     with pytest.raises(ValueError, match=r"classes='sad' must be a list"):
         load_image_folder(root, classes="sad")
+
+
+def test_broken_links_are_ignored(write_images):
+    root = write_images("sad/1.png", "anger/2.png")
     (root / "sad" / "moved.png").symlink_to("missing.png")
     assert load_image_folder(root).DESCR.endswith("Ignored: 1 broken link.")
-    for link in ["happy", "sad/deeper"]:
-        root = write_images("sad/1.png")
-        os.symlink(root / "sad", root / link)
-        with pytest.raises(ValueError, match="Links to folders"):
-            load_image_folder(root)
+
+
+@pytest.mark.parametrize("link", ["happy", "sad/deeper"])
+def test_links_to_folders_are_refused(write_images, link):
+    root = write_images("sad/1.png")
+    os.symlink(root / "sad", root / link)
+    with pytest.raises(ValueError, match="Links to folders"):
+        load_image_folder(root)
+
+
+def test_missing_flat_and_empty_folders(write_images, tmp_path):
     with pytest.raises(ValueError, match=r"no folder '.*missing'"):
         load_image_folder(tmp_path / "missing")
     with pytest.raises(ValueError, match="no class folders, it holds 2 files"):
