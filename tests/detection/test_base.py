@@ -145,6 +145,8 @@ def test_names_of_detectors():
     assert set(list_detectors()) == {"auto", "haar", "mtcnn", "yunet"}
     assert "haar" not in list_detectors(landmarks=True)
     assert isinstance(build_detector("haar", min_face_size=30), FaceDetector)
+    for landmarks in (True, False):
+        assert build_detector("yunet", landmarks=landmarks).refine_landmarks == landmarks
     with pytest.raises(ValueError, match=r"'harr'.*'haar'"):
         build_detector("harr", min_face_size=30)
 

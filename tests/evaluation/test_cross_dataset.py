@@ -65,6 +65,16 @@ def test_scores(samples):
     assert table["images"].tolist() == [400] * 3
 
 
+def test_confidence_determines_the_interval(samples):
+    classifier, X, y = samples
+    arguments = {"c": classifier}, {"d": (X, y)}
+    narrow, wide = (
+        accuracy_row(cross_dataset_matrix(*arguments, confidence=confidence))
+        for confidence in (0.5, 0.99)
+    )
+    assert wide["low"] < narrow["low"] < narrow["value"] < narrow["high"] < wide["high"]
+
+
 @pytest.mark.slow
 def test_interval_is_that_of_a_bootstrap(samples):
     classifier, X, y = samples

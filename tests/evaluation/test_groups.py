@@ -94,11 +94,12 @@ def test_small_groups():
     assert row["images"] == 0
 
 
-def test_wilson_interval():
-    report = group_report(["sad"] * 8, ["sad"] * 8, groups=[0] * 3 + [1] * 5, min_images=1)
-    row = report.groups.iloc[0]
+@pytest.mark.parametrize(("confidence", "z"), [(0.95, 1.96), (0.5, 0.6745)])
+def test_wilson_interval(confidence, z):
+    options = {"groups": [0] * 3 + [1] * 5, "min_images": 1, "confidence": confidence}
+    row = group_report(["sad"] * 8, ["sad"] * 8, **options).groups.iloc[0]
     assert row["value"] == row["high"] == 1
-    assert row["low"] == pytest.approx(0.4385, abs=1e-4)  # Wilson interval of 3 of 3
+    assert row["low"] == pytest.approx(3 / (3 + z**2), abs=1e-4)  # for 3 of 3
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,12 @@ def test_label_noise(faces):
     np.testing.assert_allclose(noise.sum(axis=1), [np.mean(y == name) for name in noise.index])
 
 
+def test_label_noise_in_another_order_of_columns():
+    noise = label_noise(Y, PROBA)
+    swapped = label_noise(Y, np.array(PROBA)[:, ::-1], labels=["b", "a"])
+    pd.testing.assert_frame_equal(swapped.loc[noise.index, noise.columns], noise)
+
+
 @pytest.fixture
 def voted_report():
     return pd.DataFrame(

@@ -181,6 +181,26 @@ def test_custom_levels(faces, pipeline):
     assert len(table) == 2
 
 
+def test_random_state_of_the_report(faces, pipeline):
+    def pixel_sum(estimator, X, y):
+        return float(np.sum(X))
+
+    first, again, other = (
+        robustness_report(
+            pipeline,
+            faces.images[:2],
+            faces.labels[:2],
+            corruptions={"noise": [0.1]},
+            scoring=pixel_sum,
+            random_state=seed,
+        )["score"].tolist()
+        for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first[0] == other[0]  # the unchanged images
+    assert first[1] != other[1]
+
+
 def test_custom_score(faces, pipeline):
     def share_of_sad(estimator, X, y):
         return (estimator.predict(X) == "sad").mean()

@@ -173,6 +173,15 @@ def test_estimated_class_prior(prior):
     np.testing.assert_allclose(estimate, np.bincount(codes) / len(codes), atol=0.02)
 
 
+def test_one_iteration_of_estimated_class_prior():
+    proba = posteriors([0.1, 0.2, 0.7], n=100)[2]
+    first = estimate_class_prior(proba, TRAIN_PRIOR, max_iter=1)
+    np.testing.assert_allclose(first, proba.mean(axis=0))
+    second = estimate_class_prior(proba, TRAIN_PRIOR, max_iter=2)
+    np.testing.assert_allclose(second, apply_class_prior(proba, TRAIN_PRIOR, first).mean(axis=0))
+    np.testing.assert_array_equal(estimate_class_prior(proba, TRAIN_PRIOR, tol=1), first)
+
+
 def test_invalid_arguments_of_estimated_class_prior():
     with pytest.raises(ValueError, match=r"y_proba\[0\]"):
         estimate_class_prior([[0.5, 0.7]], [0.5, 0.5])

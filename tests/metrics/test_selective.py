@@ -32,6 +32,7 @@ def test_threshold_for_accuracy_has_the_highest_coverage():
     assert threshold_for_accuracy(Y, PROBA, 0.7) == 0.6
     assert threshold_for_accuracy(Y, PROBA, 0.6) == 0.55
     assert threshold_for_accuracy(Y, PROBA, 1.0) == 0.9
+    assert threshold_for_accuracy(Y, PROBA[:, ::-1], 0.7, labels=["b", "a"]) == 0.6
     with pytest.raises(ValueError, match=r"accuracy=0.9 is reached at no threshold.*0.500.*100.0%"):
         threshold_for_accuracy(["a", "b"], [[0.9, 0.1], [0.9, 0.1]], 0.9)
 

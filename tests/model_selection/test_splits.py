@@ -120,6 +120,7 @@ def test_guard_refuses_held_out_groups(faces, test_set):
     people = np.repeat([f"S{number}" for number in range(9)], 10)
     guard = HeldOutGuard(test_set, cv=GroupKFold(2), groups_held_out=people[60:])
     assert len(list(guard.split(faces.images[:60], faces.labels[:60], people[:60]))) == 2
+    assert guard.held_out(faces.images[:2], ["S8", "S1"]).tolist() == [True, False]
     with pytest.raises(ValueError, match="10 of the 60 images"):
         next(guard.split(faces.images[:60], faces.labels[:60], ["S8"] * 10 + ["S1"] * 50))
 
