@@ -46,9 +46,12 @@ def public_names():
     return names
 
 
-def test_api_reference_and_tests_named_in_reliability():
+def test_api_reference():
     # skfer.video re-exports FollowedFace of skfer.recognition.
     assert reference() == public_names() - {"skfer.video.FollowedFace"}
+
+
+def test_tests_named_in_reliability():
     text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     code = "".join(file.read_text(encoding="utf-8") for file in ROOT.glob("tests/**/test_*.py"))
     assert set(re.findall(r"`(test_\w+)`", text)) <= set(re.findall(r"def (test_\w+)", code))
@@ -102,16 +105,21 @@ def test_link_of_an_estimator(name):
     assert f'href="{SITE}/api/generated/{name}.html"' in html
 
 
-def test_links_and_site_address():
+def test_links_of_a_pipeline():
     html = make_pipeline(FaceCropper(), GrayscaleResizer(), DummyClassifier())._repr_html_()
     for step in ("FaceCropper", "GrayscaleResizer"):
         assert f'href="{SITE}/api/generated/skfer.{step}.html"' in html
     assert "https://scikit-learn.org/" in html
 
+
+def test_subclass_has_no_link():
     class Subclass(FaceCropper):
         pass
 
     assert SITE not in Subclass()._repr_html_()
+
+
+def test_site_address_in_errors_and_project():
     blank = np.zeros((1, 64, 64), np.uint8)
     with pytest.raises(ValueError, match=rf"See {SITE}/guide/own_photos\.html$"):
         FaceCropper(on_missing="raise").transform(blank)
@@ -147,7 +155,7 @@ def built(tmp_path_factory):
     return folder
 
 
-def test_wheel_and_source_archive(built):
+def test_wheel(built):
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert wheel.stat().st_size < 4.5 * MEGABYTE
@@ -157,6 +165,9 @@ def test_wheel_and_source_archive(built):
         "skfer",
         f"skfer-{skfer.__version__}.dist-info",
     }
+
+
+def test_source_archive(built):
     (archive,) = built.glob("*.tar.gz")
     top = f"skfer-{skfer.__version__}"
     with tarfile.open(archive) as file:

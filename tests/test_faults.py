@@ -129,11 +129,7 @@ def test_arrays_too_large_for_memory_and_disk(monkeypatch):
         empty_images((1_000_000, 1_000_000, 1_000_000, 1), np.float32)
 
 
-def test_partial_file(tmp_path):
-    longest = tmp_path / f"{'x' * 251}.csv"
-    with partial_file(longest) as part:
-        part.write_text("all")
-    assert longest.read_text() == "all"
+def test_partial_file_is_renamed_when_complete(tmp_path):
     target = tmp_path / "rows.csv"
     with partial_file(target) as part:
         part.write_text("half")
@@ -143,11 +139,24 @@ def test_partial_file(tmp_path):
     ordinary = tmp_path / "ordinary"
     ordinary.touch()
     assert target.stat().st_mode == ordinary.stat().st_mode
+
+
+def test_partial_file_with_the_longest_name(tmp_path):
+    longest = tmp_path / f"{'x' * 251}.csv"
+    with partial_file(longest) as part:
+        part.write_text("all")
+    assert longest.read_text() == "all"
+
+
+def test_partial_file_in_a_missing_folder(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match=r"missing.* can't be written"),
         partial_file(tmp_path / "missing" / "rows.csv"),
     ):
         pass
+
+
+def test_partial_file_replaces_no_pipe_device_or_folder(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "stdout.csv").symlink_to("/proc/self/fd/1")
     for name in ("pipe.csv", "stdout.csv"):
@@ -160,7 +169,7 @@ def test_partial_file(tmp_path):
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
-def test_partial_file_of_a_failure(tmp_path, failure):
+def test_partial_file_is_deleted_after_a_failure(tmp_path, failure):
     target = tmp_path / "rows.csv"
     target.write_text("old")
 

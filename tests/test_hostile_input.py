@@ -86,7 +86,7 @@ def test_png_with_a_huge_chunk(encoded, length, monkeypatch):
         read_image(png[:-12], 0)
 
 
-def test_sizes_of_ambiguous_headers(monkeypatch, encoded):
+def test_sizes_of_ambiguous_headers(monkeypatch):
     file = io.BytesIO()
     Image.new("RGB", (512, 512)).save(file, "TIFF")
     data = file.getvalue()
@@ -103,19 +103,25 @@ def test_sizes_of_ambiguous_headers(monkeypatch, encoded):
                 assert read_image(ambiguous, 0).shape == (512, 8, 3)  # the size that was checked
             except ValueError as error:
                 assert "512 x 512 pixels" in str(error)  # noqa: PT017
-    for marker in [b"\xff\x01", b"\xff\xd0", b"\xff\xd7\xff\xd0"]:
-        photo = encoded(".jpg")  # 512 x 512
-        monkeypatch.setenv("SKFER_MAX_PIXELS", "10000")
-        monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
-        for decoy in (DECOY, b"\0\x02" + DECOY, b"\xff\xe0\0\x15" + DECOY):
-            with pytest.raises(ValueError, match=r"X\[0\]"):
-                read_image(photo[:2] + marker + decoy + photo[2:], 0)
 
 
-def test_avif_and_pbm_sizes(monkeypatch):
+@pytest.mark.parametrize("marker", [b"\xff\x01", b"\xff\xd0", b"\xff\xd7\xff\xd0"])
+@pytest.mark.parametrize("decoy", [DECOY, b"\0\x02" + DECOY, b"\xff\xe0\0\x15" + DECOY])
+def test_decoy_sizes_in_jpeg(monkeypatch, encoded, marker, decoy):
+    photo = encoded(".jpg")  # 512 x 512
+    monkeypatch.setenv("SKFER_MAX_PIXELS", "10000")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ValueError, match=r"X\[0\]"):
+        read_image(photo[:2] + marker + decoy + photo[2:], 0)
+
+
+def test_size_of_pbm(monkeypatch):
     monkeypatch.setenv("SKFER_MAX_PIXELS", "10000")
     with pytest.raises(ValueError, match="512 x 512 pixels"):
         read_image(b"P4\n#c\r512 512\n8 8\n" + bytes(512 * 64), 0)
+
+
+def test_size_of_avif(monkeypatch):
     file = io.BytesIO()
     Image.new("L", (1200, 1000), 90).save(file, "AVIF", speed=10)
     size = b"ispe" + bytes(4)
@@ -164,7 +170,7 @@ def test_avif_with_the_tables_of_a_film():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
-def test_large_tiff_tiles_and_long_headers():
+def test_large_tiff_tiles():
     def tags(*pairs):
         entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in pairs)
         return b"II*\0\x08\0\0\0" + struct.pack("<H", len(pairs)) + entries + bytes(4)
@@ -180,11 +186,16 @@ def test_large_tiff_tiles_and_long_headers():
         wrong = struct.pack("<HHII", 322, *inf_nan_text)
         with pytest.raises(ValueError, match=r"X\[0\] can't be decoded as an image: its TIFF"):
             read_image(data.replace(struct.pack("<HHII", 322, 4, 1, 16), wrong), 0)
-    for data in [b"P6" + b" " * 60 + b"x", b"P6" + b" " * 3_000_000, b"P6 #" + b"a" * 3_000_000]:
-        start = time.process_time()
-        with pytest.raises(ValueError, match=r"X\[0\] can't be decoded"):
-            read_image(data, 0)
-        assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize(
+    "data", [b"P6" + b" " * 60 + b"x", b"P6" + b" " * 3_000_000, b"P6 #" + b"a" * 3_000_000]
+)
+def test_long_headers(data):
+    start = time.process_time()
+    with pytest.raises(ValueError, match=r"X\[0\] can't be decoded"):
+        read_image(data, 0)
+    assert time.process_time() - start < 0.5
 
 
 def test_decoding_time(encoded):
@@ -226,20 +237,24 @@ def test_empty_segments(encoded, suffix, segment, first, message):
         read_image(photo[:at] + 250_000 * segment + photo[at:], 0)
 
 
-def test_invalid_unicode_and_archives(tmp_path):
-    for code in (0x110000, 0xD800):
-        usage = np.full((1, 8), code, np.uint32).view("U8").ravel()
-        np.savez(
-            tmp_path / "a.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0], usage=usage
-        )
-        with pytest.raises(ValueError, match="not Unicode"):
-            load_fer2013(tmp_path / "a.npz")
+@pytest.mark.parametrize("code", [0x110000, 0xD800])
+def test_invalid_unicode_in_npz(tmp_path, code):
+    usage = np.full((1, 8), code, np.uint32).view("U8").ravel()
+    np.savez(tmp_path / "a.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0], usage=usage)
+    with pytest.raises(ValueError, match="not Unicode"):
+        load_fer2013(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("content", [b"Usage,neutral", gzip.compress(b"Usage\n" * 1000)[:-9]])
+def test_invalid_gzip(tmp_path, content):
     np.savez(tmp_path / "fer2013.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0])
     votes = tmp_path / "fer2013new.csv.gz"
-    for content in (b"Usage,neutral", gzip.compress(b"Usage\n" * 1000)[:-9]):
-        votes.write_bytes(content)
-        with pytest.raises(ValueError, match=r"fer2013new\.csv\.gz', line"):
-            load_ferplus(votes, fer2013=tmp_path / "fer2013.npz")
+    votes.write_bytes(content)
+    with pytest.raises(ValueError, match=r"fer2013new\.csv\.gz', line"):
+        load_ferplus(votes, fer2013=tmp_path / "fer2013.npz")
+
+
+def test_invalid_header_in_npz(tmp_path):
     header = npy((3,), b"abc").replace(b"}", b"}(", 1)
     path = tmp_path / "fer2013.npz"
     with zipfile.ZipFile(path, "w") as archive:
@@ -268,12 +283,15 @@ def test_links_to_themselves(tmp_path, encoded):
     (tmp_path / "table.csv").write_text("image,label\nhappy/loop.png,happy\n")
     with pytest.raises(ValueError, match=r"loop\.png"):
         load_image_table(tmp_path / "table.csv", image="image", label="label")
+
+
+def test_pipe_instead_of_a_detector(tmp_path):
     os.mkfifo(tmp_path / "yunet.onnx")
     with pytest.raises(FileNotFoundError, match="a pipe"):
         YuNetDetector(tmp_path / "yunet.onnx").detect(np.zeros((64, 64, 3), np.uint8))
 
 
-def test_unreadable_and_deep_folders(tmp_path, monkeypatch):
+def test_deep_folders(tmp_path):
     folder, parts = tmp_path / "happy", ["a"] * 1500
     folder.mkdir()
     parent = os.open(folder, os.O_RDONLY)
@@ -289,6 +307,9 @@ def test_unreadable_and_deep_folders(tmp_path, monkeypatch):
                 load(tmp_path)
     finally:
         subprocess.run(["rm", "-rf", folder], check=True)  # the clean-up of pytest is recursive
+
+
+def test_unreadable_folders(tmp_path, monkeypatch):
     (tmp_path / "happy" / "closed").mkdir(parents=True)
 
     def iterdir(path, _iterdir=Path.iterdir):
@@ -319,11 +340,13 @@ def test_links_into_a_closed_folder(tmp_path, monkeypatch):
         read_image(tmp_path / "closed.png", 0)
 
 
-def test_invalid_max_pixels_and_large_files(encoded, monkeypatch, tmp_path):
+def test_invalid_max_pixels(encoded, monkeypatch):
     monkeypatch.setenv("SKFER_MAX_PIXELS", "many")
     with pytest.raises(ValueError, match=f"'many'.*such as {MAX_PIXELS}"):
         read_image(encoded(".png"), 0)
-    monkeypatch.delenv("SKFER_MAX_PIXELS")
+
+
+def test_devices_and_large_files(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="it is a device"):
         read_image("/dev/zero", 0)
     monkeypatch.setattr("skfer._images._limits._MIN_FILE_LIMIT", 1000)
@@ -362,7 +385,7 @@ def test_links_out_of_a_folder(tmp_path, encoded):
             load()
 
 
-def test_long_lines_and_tables(tmp_path, monkeypatch):
+def test_long_lines(tmp_path):
     bomb = tmp_path / "fer2013.csv.gz"
     with gzip.open(bomb, "wt") as file:
         file.write("emotion,pixels\n0," + "0 " * 40_000)
@@ -373,6 +396,9 @@ def test_long_lines_and_tables(tmp_path, monkeypatch):
     np.savez(tmp_path / "fer2013.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0])
     with pytest.raises(ValueError, match="it is longer than"):
         load_ferplus(votes)
+
+
+def test_long_tables(tmp_path, monkeypatch):
     monkeypatch.setattr("skfer.datasets._files._MAX_LINES", 3)
     (tmp_path / "fer2013.csv").write_text("emotion,pixels\n" + f"0,{PIXELS}\n" * 3)
     with pytest.raises(ValueError, match="line 4: a table may have 3 lines"):
@@ -426,26 +452,32 @@ def npy(shape, content=b""):
     return file.getvalue() + content
 
 
-def test_escaping():
+def test_formulas_are_escaped_and_unescaped():
     for word in ["=1+1", "+1", "-1", "@SUM(1)", " =1", "\uff1d1", "'=1", "''-1"]:
         assert escape_formula(word) == f"'{word}"
         assert unescape_formula(escape_formula(word)) == word
-    for word in ["\n=1+1", "\r=1", "\t=1", "a\x1b[2J", "a\u202eb"]:
-        table = map_text(pd.DataFrame({"word": [word]}), escape_formula)
-        (cell,) = next(csv.reader(table.to_csv(index=False).splitlines()[1:]))
-        assert cell == "".join(c if c in "=1+a[2Jb" else f"\\u{ord(c):04x}" for c in word)
     for value in ["party.jpg", "a=b", "'quoted'", "", -1, -0.5, None]:
         assert escape_formula(value) == value
         assert unescape_formula(value) == value
 
 
-def test_escaped_tables(tmp_path):
+def test_control_characters_are_escaped():
+    for word in ["\n=1+1", "\r=1", "\t=1", "a\x1b[2J", "a\u202eb"]:
+        table = map_text(pd.DataFrame({"word": [word]}), escape_formula)
+        (cell,) = next(csv.reader(table.to_csv(index=False).splitlines()[1:]))
+        assert cell == "".join(c if c in "=1+a[2Jb" else f"\\u{ord(c):04x}" for c in word)
+
+
+def test_escaped_tables():
     images = {"image": ["=cmd()", "b.jpg"], "confidence": [-1.5, 2]}
     table = pd.DataFrame({**images, "=sum": [0.1, 0.9]})
     escaped = map_text(table, escape_formula).to_csv(index=False)
     header, *rows = csv.reader(escaped.splitlines())
     assert header == ["image", "confidence", "'=sum"]
     assert rows == [["'=cmd()", "-1.5", "0.1"], ["b.jpg", "2.0", "0.9"]]
+
+
+def test_escaped_rows_of_a_video_are_read_back(tmp_path):
     path = tmp_path / "rows.csv"
     sink = row_writer(path, ["=sum", "sad"])
     sink.write([(0, 0.0, 0, 1, 2, 3, 4, -0.5, True, "=sum", 0.9, 0.9, 0.1)])
@@ -490,7 +522,7 @@ def test_playlists(playlist, tmp_path):
         VideoFile(path)
 
 
-def test_videos_with_unknown_codec_or_title(tmp_path):
+def test_video_with_an_unknown_codec(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", [picture()] * 3)
     clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
     with pytest.raises(ValueError, match="has an unknown video codec"):
@@ -499,6 +531,9 @@ def test_videos_with_unknown_codec_or_title(tmp_path):
     response = client.post("/api/v1/video", data=clip.read_bytes())
     assert response.status_code == 422
     assert "has an unknown video codec" in response.json["error"]["message"]
+
+
+def test_video_with_an_invalid_title(tmp_path):
     clip = tmp_path / "clip.mkv"
     with av.open(str(clip), "w") as file:
         file.metadata["title"] = "Gesichter"
@@ -510,4 +545,5 @@ def test_videos_with_unknown_codec_or_title(tmp_path):
     assert b"Gesichter" in clip.read_bytes()
     clip.write_bytes(clip.read_bytes().replace(b"Gesichter", b"\xffesichter"))
     assert len(list(VideoFile(clip))) == 1
+    client = create_app(BrightnessReader()).test_client()
     assert client.post("/api/v1/video", data=clip.read_bytes()).status_code == 200

@@ -37,7 +37,7 @@ def clip(tmp_path_factory):
     return write_moving_square(tmp_path_factory.mktemp("videos") / "clip.mp4")
 
 
-def test_edit_lists_and_start_offsets(clip, tmp_path):
+def test_edit_lists(clip, tmp_path):
     for name in ("trimmed.mov", "trimmed.mp4"):
         trimmed = copy_packets(clip, tmp_path / name, earlier=1.5)
         times, problem = read(trimmed)
@@ -47,6 +47,9 @@ def test_edit_lists_and_start_offsets(clip, tmp_path):
     for source, duration, n_frames in (clip, 2000, 50), (trimmed, 1000, 25):
         times, problem = read(change_edit_list(source, tmp_path / "edited.mp4", duration))
         assert (len(times), problem) == (n_frames, None)
+
+
+def test_videos_that_start_late(clip, tmp_path):
     for name in ("late.mp4", "late.mkv", "late.ts"):
         times, problem = read(copy_packets(clip, tmp_path / name, earlier=-1.5))
         assert (len(times), times[0], problem) == (100, 0.0, None)
@@ -188,6 +191,10 @@ def test_file_without_tracks(tmp_path):
         file.start_encoding()
     with pytest.raises(ValueError, match=r"holds no video and no other track|no frame"):
         VideoFile(path)
+
+
+def test_address_of_no_video(tmp_path):
+    path = tmp_path / "a.mp4"
     path.write_bytes(b"no video" * 100)
     with pytest.raises(ValueError, match="can't be opened"):
         VideoFile(f"file:{path}")

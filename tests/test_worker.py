@@ -92,7 +92,10 @@ def test_time_limit(worker):
         worker.call(time.sleep, 1000, seconds=0.5)
     assert caught.value.reason == "time"
     assert has_ended(pid)
-    # The limit includes the time of the caller.
+
+
+@pytest.mark.slow
+def test_time_limit_of_a_stream_includes_its_caller(worker):
     stream = worker.stream(work.count, 1000, seconds=4)
     next(stream)
     time.sleep(4.1)
@@ -100,16 +103,20 @@ def test_time_limit(worker):
         list(stream)
 
 
-def test_abandoned_calls_and_closed_streams(worker):
+def test_closed_streams(worker):
     stream = worker.stream(work.count, 10**9)
     assert next(stream) == 0
     pid = worker.pid
     stream.close()
     assert has_ended(pid)
     assert worker.call(len, "ab") == 2
+
+
+def test_abandoned_calls(worker):
+    assert worker.call(len, "ab") == 2
     pid = worker.pid
     abandoned = iter([False, False, True])
-    with pytest.raises(WorkerError) as caught:
+    with pytest.raises(WorkerError, match="no longer waits") as caught:
         worker.call(time.sleep, 1000, abandoned=lambda: next(abandoned))
     assert caught.value.reason == "abandoned"
     assert has_ended(pid)

@@ -11,7 +11,14 @@ from _videos import BrightSquares, encode, picture, truncate, write_clip
 
 from skfer import recognize
 from skfer.detection import YuNetDetector
-from skfer.video import FollowedFace, VideoFrame, VideoReport, follow_faces, recognize_video
+from skfer.video import (
+    FollowedFace,
+    VideoFrame,
+    VideoReport,
+    WorkLimits,
+    follow_faces,
+    recognize_video,
+)
 from skfer.video._face_tables import frame_rows, row_writer
 
 CLASSES = ["happy", "sad", "surprise"]
@@ -97,6 +104,35 @@ def test_annotated_video(crossing, reader, tmp_path):
     # Boxes and labels are drawn in frames with faces only.
     assert np.abs(with_faces.astype(int) - picture((44, 4), (80, 56))).max() > 100
     assert np.abs(without.astype(int) - picture()).max() < 30
+
+
+def test_bars_are_optional(crossing, reader, tmp_path):
+    drawn = {}
+    for bars in (True, False):
+        drawn[bars] = []
+        recognize_video(
+            crossing,
+            reader,
+            output=tmp_path / "annotated.mp4",
+            bars=bars,
+            max_seconds=0.4,
+            on_frame=lambda frame, image, images=drawn[bars]: images.append(image.copy()),
+        )
+    assert len(drawn[True]) == len(drawn[False]) > 0
+    assert (np.stack(drawn[True]) != np.stack(drawn[False])).any()
+
+
+def test_limits_decode_in_a_child_process(crossing, reader, monkeypatch):
+    expected = recognize_video(crossing, reader).faces
+    # The child process imports its own av.
+    monkeypatch.setattr(av, "open", lambda *_, **__: pytest.fail("decoded in this process"))
+    limits = WorkLimits(memory=600_000_000)
+    report = recognize_video(crossing, reader, limits=limits)
+    assert report.problem is None
+    pd.testing.assert_frame_equal(report.faces, expected)
+    assert len(list(follow_faces(crossing, reader, limits=limits))) == 30
+    with pytest.raises(ValueError, match=r"more than 0\.001 seconds"):
+        recognize_video(crossing, reader, limits=WorkLimits(memory=600_000_000, seconds=0.001))
 
 
 def test_odd_sizes(tmp_path, reader):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +22,15 @@ def test_panels_and_lines(report):
     first = report.faces[report.faces["face_id"] == 1]
     np.testing.assert_allclose(display.lines_[0].get_ydata(), first["happy"])
     display.figure_.canvas.draw()
+
+
+def test_given_axes(report):
+    figure, axes = plt.subplots(2, 1)
+    display = TimelineDisplay.from_table(report.faces, ax=axes)
+    assert display.figure_ is figure
+    assert list(display.axes_) == list(axes)
+    with pytest.raises(ValueError, match="1 axes"):
+        TimelineDisplay.from_table(report.faces, ax=axes[0])
 
 
 def test_csv_file(report):
