@@ -105,13 +105,16 @@ def test_wrapped_classifier_in_other_functions(wrap, classifier, faces, tmp_path
     assert skfer.export_onnx(wrapped, tmp_path / "wrapped.onnx").is_file()
 
 
-def test_calibrated_classifiers_and_ensembles(classifier, faces, photos):
+def test_calibrated_classifiers(classifier, faces, photos):
     calibrated = CalibratedClassifierCV(FrozenEstimator(classifier), cv=2)
     calibrated.fit(faces.images, faces.labels)
     table = skfer.recognize(photos, calibrated)
     pipeline = make_pipeline(skfer.FaceCropper("auto"), skfer.GrayscaleResizer(32), calibrated)
     assert table.equals(skfer.recognize(photos, pipeline))
     assert not table.equals(skfer.recognize(photos, classifier))
+
+
+def test_ensembles_and_features(classifier, faces, photos):
     vote = VotingClassifier([("a", FrozenEstimator(classifier))], voting="soft")
     vote.fit(faces.images, faces.labels)
     hog = make_pipeline(skfer.HOGDescriptor(), LogisticRegression()).fit(faces.images, faces.labels)
@@ -125,7 +128,7 @@ def test_calibrated_classifiers_and_ensembles(classifier, faces, photos):
         assert skfer.recognize(photos, estimator).equals(expected)
 
 
-def test_outermost_abstention_and_image_shape(pipeline, classifier, faces):
+def test_outermost_abstention_is_found(pipeline, faces):
     inner = skfer.AbstainingClassifier(pipeline, threshold=0.7)
     outer = skfer.AbstainingClassifier(FrozenEstimator(inner), threshold=0.9)
     assert find_abstaining(pipeline) is None
@@ -138,6 +141,9 @@ def test_outermost_abstention_and_image_shape(pipeline, classifier, faces):
     )
     assert split_pipeline(outer, None).threshold == 0.9
     assert split_pipeline(make_conformal(inner, faces), None).unsure == "unsure"
+
+
+def test_image_shape_of_the_network(pipeline, classifier):
     assert image_shape(FrozenEstimator(classifier)) == (32, 32, 1)
     assert image_shape(pipeline) is None
     assert image_shape(make_pipeline(classifier)) == (32, 32, 1)

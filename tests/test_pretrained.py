@@ -22,7 +22,7 @@ def fer2013_pipeline():
 
 
 @pytest.mark.slow
-def test_predict_photos_and_fit(fer2013_pipeline, astronaut, photo_files):
+def test_predictions_of_photos(fer2013_pipeline, astronaut, photo_files):
     assert fer2013_pipeline.predict([astronaut]).tolist() == ["happy"]
     probabilities = fer2013_pipeline.predict_proba(photo_files)
     assert probabilities.shape == (len(photo_files), 7)
@@ -30,6 +30,10 @@ def test_predict_photos_and_fit(fer2013_pipeline, astronaut, photo_files):
     pipeline = load_pretrained("ferplus")
     assert "contempt" in pipeline.classes_
     assert pipeline.predict([astronaut]).tolist() == ["happy"]
+
+
+@pytest.mark.slow
+def test_fit_of_other_classes(fer2013_pipeline):
     faces = make_faces(12, classes=["happy", "sad"], random_state=0)
     classifier = clone(fer2013_pipeline["classifier"]).set_params(
         epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
@@ -83,18 +87,27 @@ def test_fitted_further():
     assert not np.array_equal(fitted[-1], weights[-1])
 
 
-def test_unknown_names_and_networks():
-    with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, "):
-        load_pretrained("affectnet")
-    with pytest.raises(ValueError, match=r"size='tiny' must be one of \['base', 'small'\]"):
-        load_pretrained("fer2013", size="tiny")
+def test_list_of_models():
     models = {model["name"]: model for model in list_pretrained()}
     assert set(models) == {"fer2013", "fer2013-small", "ferplus", "ferplus-small"}
     assert models["fer2013"]["n_weights"] == 1_551_567
     assert 0.5 < models["ferplus"]["accuracy"]["PublicTest"] < 1
+
+
+def test_unknown_names_and_sizes():
+    with pytest.raises(ValueError, match="no weights 'affectnet'; there are fer2013, "):
+        load_pretrained("affectnet")
+    with pytest.raises(ValueError, match=r"size='tiny' must be one of \['base', 'small'\]"):
+        load_pretrained("fer2013", size="tiny")
+
+
+def test_weights_of_another_network():
     classifier = FacialExpressionClassifier("little_vgg", weights="fer2013")
     with pytest.raises(ValueError, match=r"'mini_resnet' and \(48, 48, 1\)"):
         classifier.fit(np.zeros((4, 48, 48), np.uint8), ["a", "b", "a", "b"])
+
+
+def test_failed_fit_keeps_the_temperature():
     pretrained = load_pretrained("fer2013")["classifier"]
     with pytest.raises(ValueError, match="at least 2 classes"):
         pretrained.fit(make_faces(4, random_state=0).images, ["happy"] * 4)
@@ -125,7 +138,7 @@ def test_aligned_faces_are_not_cropped(fer2013_pipeline, public_test):
 
 
 @pytest.mark.slow
-def test_temperature_and_random_states():
+def test_temperature():
     X = make_faces(3, random_state=0).images
     pretrained = load_pretrained("fer2013")["classifier"]
     temperature = read_record("fer2013").temperature
@@ -139,6 +152,9 @@ def test_temperature_and_random_states():
         apply_temperature(pretrained.predict_proba(X), temperature), calibrated, 1e-4
     )
 
+
+@pytest.mark.slow
+def test_global_random_states_are_unchanged():
     def states():
         kind, keys, position, *_ = np.random.get_state()  # noqa: NPY002
         return kind, keys.tolist(), position, random.getstate()

@@ -119,7 +119,7 @@ def run_in_fork(function):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_forked_reader_and_mtcnn(fitted_pipeline, photos):
+def test_forked_reader(fitted_pipeline, photos):
     reader = FaceReader(fitted_pipeline, n_jobs=2)
     assert any(len(reading) for reading in reader.read(photos))  # starts its threads
     error = run_in_fork(lambda: reader.read(photos))
@@ -129,6 +129,11 @@ def test_forked_reader_and_mtcnn(fitted_pipeline, photos):
     # The network is not used without a face.
     blank = [np.zeros((96, 128, 3), np.uint8)] * 3
     assert run_in_fork(lambda: [len(reading) for reading in reader.read(blank)]) == [0, 0, 0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forked_mtcnn(fitted_pipeline, photos):
     fitted_pipeline.predict(photos)  # starts TensorFlow, with or without the package mtcnn
     error = run_in_fork(lambda: MTCNNDetector().detect(photos[0]))
     assert isinstance(error, RuntimeError)

@@ -152,13 +152,6 @@ def test_annotated_copy_too_wide_for_jpeg(skfer, model, tmp_path):
     assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["a.jpg"]
 
 
-def test_folders_in_folders(skfer, tmp_path):
-    (tmp_path / "/".join(["a"] * 102)).mkdir(parents=True)
-    result = skfer("predict", "--recursive", tmp_path)
-    assert result.exit_code == 1
-    assert "more than 100 folders deep" in result.stderr
-
-
 def test_annotated_photos_of_the_same_name(skfer, model, photo_files, tmp_path):
     folders = [tmp_path / name for name in ("a", "b")]
     for folder, photo in zip(folders, photo_files, strict=False):

@@ -52,13 +52,17 @@ def test_frozen_and_unfrozen_estimators(blobs, fitted):
     assert fitted.classes_.tolist() == ["angry", "happy", "sad"]
 
 
-def test_search_and_sample_weight(blobs, fitted):
+def test_search_of_the_threshold(blobs, fitted):
     X, y = blobs
     search = GridSearchCV(
         AbstainingClassifier(FrozenEstimator(fitted)), {"threshold": [0.0, 0.9]}, cv=2
     ).fit(X, y)
     # Accuracy counts an abstention as an error.
     assert search.best_params_ == {"threshold": 0.0}
+
+
+def test_sample_weight_is_routed(blobs):
+    X, y = blobs
     with config_context(enable_metadata_routing=True):
         inner = LogisticRegression().set_fit_request(sample_weight=True)
         weighted = AbstainingClassifier(inner).fit(X, y, sample_weight=(y != "sad") + 1e-9)
@@ -109,18 +113,25 @@ def test_invalid_abstention_label(blobs, fitted, label, message):
     assert not hasattr(classifier, "estimator_")
 
 
-def test_invalid_threshold_and_numeric_classes(blobs, fitted):
+def test_text_as_the_label_of_numeric_classes(blobs):
     X, y = blobs
     numbers = np.searchsorted(["angry", "happy", "sad"], y)
     with pytest.raises(ValueError, match=r"the classes are numbers.*-1"):
         AbstainingClassifier(LogisticRegression(), abstention_label="unsure").fit(X, numbers)
+
+
+def test_unfitted_classifier(blobs):
     classifier = AbstainingClassifier(LogisticRegression())
     assert is_classifier(classifier)
     assert not hasattr(classifier, "classes_")
-    with pytest.raises(NotFittedError):
-        classifier.predict(X)
-    for threshold in [-0.1, 1.5, "high", None]:
-        with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
-            classifier.set_params(threshold=threshold).fit(X, y)
-        with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
-            AbstainingClassifier(fitted, threshold=threshold).predict(X)
+    with pytest.raises(NotFittedError, match="AbstainingClassifier instance is not fitted"):
+        classifier.predict(blobs[0])
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, "high", None])
+def test_invalid_threshold(blobs, fitted, threshold):
+    X, y = blobs
+    with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
+        AbstainingClassifier(LogisticRegression(), threshold=threshold).fit(X, y)
+    with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
+        AbstainingClassifier(fitted, threshold=threshold).predict(X)

@@ -84,22 +84,26 @@ def test_random_state_determines_weights(classifier, bright_halves):
             assert_same_weights(fitted, alone)
 
 
-def test_unchanged_arguments_and_random_state(classifier, bright_halves):
+def test_global_random_states_are_unchanged(classifier, bright_halves):
     random.seed(3)
     tf.random.set_seed(3)
     expected = random.Random(3).random(), float(tf.random.uniform(()))
     random.seed(3)
     tf.random.set_seed(3)
     numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is tested
-    X, y = (part.copy() for part in bright_halves)
-    classifier.set_params(epochs=1, augment="light").fit(X, y)
+    classifier.set_params(epochs=1, augment="light").fit(*bright_halves)
     assert (random.random(), float(tf.random.uniform(()))) == expected
     np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+
+def test_arguments_are_unchanged(classifier, bright_halves):
+    X, y = (part.copy() for part in bright_halves)
     weight = np.linspace(0.5, 1, len(y))
     before = copy.deepcopy((X, y, weight))
     stopper = keras.callbacks.EarlyStopping("loss", patience=0)
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
     classifier.set_params(
+        epochs=1,
         callbacks=[stopper],
         optimizer=optimizer,
         learning_rate=None,
@@ -116,14 +120,20 @@ def test_unchanged_arguments_and_random_state(classifier, bright_halves):
 
 
 @pytest.mark.slow
-def test_early_stopping_and_reduce_lr(classifier, bright_halves):
+def test_reduce_lr(classifier, bright_halves):
     X, y = bright_halves
     noisy = np.random.default_rng(1).permutation(y)
     classifier.set_params(epochs=10, reduce_lr={"factor": 0.5, "patience": 1})
     rates = classifier.fit(X, noisy).history_["learning_rate"]
     assert rates[0] == pytest.approx(1e-2)
     assert rates[-1] <= 5e-3
-    classifier.set_params(epochs=40, early_stopping=2, validation_fraction=0.3, reduce_lr=False)
+
+
+@pytest.mark.slow
+def test_early_stopping_restores_the_best_epoch(classifier, bright_halves):
+    X, y = bright_halves
+    noisy = np.random.default_rng(1).permutation(y)
+    classifier.set_params(epochs=40, early_stopping=2, validation_fraction=0.3)
     # A schedule depends on the number of epochs.
     classifier.set_params(schedule=None).fit(X, noisy)
     losses = classifier.history_["val_loss"]
@@ -206,13 +216,17 @@ def test_mixed_precision(classifier, bright_halves):
 
 
 @pytest.mark.slow
-def test_partial_fit(classifier, bright_halves):
+def test_partial_fit_equals_fit(classifier, bright_halves):
     X, y = bright_halves
     whole = clone(classifier).set_params(epochs=3, schedule=None).fit(X, y)
     for _ in range(3):
         classifier.partial_fit(X, y, classes=y)
     assert_same_weights(whole, classifier)
-    classifier = clone(classifier)
+
+
+@pytest.mark.slow
+def test_partial_fit_of_one_class(classifier, bright_halves):
+    X, y = bright_halves
     for _ in range(6):
         classifier.partial_fit(
             X[y == "surprise"], y[y == "surprise"], classes=["happy", "surprise"]
@@ -222,12 +236,16 @@ def test_partial_fit(classifier, bright_halves):
 
 
 @pytest.mark.slow
-def test_little_vgg(bright_halves):
+def test_options_of_little_vgg(bright_halves):
     X, y = bright_halves
     classifier = FacialExpressionClassifier("little_vgg", epochs=1, activation="relu", dropout=0.1)
     layers = classifier.fit(X[:16], y[:16]).network_.get_layer("little_vgg").layers
     assert {layer.activation.__name__ for layer in layers if "activ" in layer.name} == {"relu"}
     assert 0.1 in {layer.rate for layer in layers if "dropout" in layer.name}
+
+
+@pytest.mark.slow
+def test_little_vgg_learns():
     rng = np.random.default_rng(0)
     y = np.arange(96) % 2
     X = (
@@ -238,23 +256,6 @@ def test_little_vgg(bright_halves):
         "little_vgg", epochs=6, batch_size=16, learning_rate=1e-3, random_state=0
     )
     assert classifier.fit(X, y).score(X, y) > 0.9
-
-
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_from_keras(tmp_path, tiny_network, bright_halves, suffix):
-    X, y = bright_halves
-    model = tiny_network((16, 16, 1), 2)
-    path = tmp_path / f"emotions{suffix}"
-    model.save(path)
-    outputs = np.asarray(model(X[..., None] / np.float32(255)))
-    classifier = FacialExpressionClassifier.from_keras(
-        path, classes=["surprise", "happy"], epochs=8, batch_size=16, learning_rate=1e-2
-    )
-    assert classifier.classes_.tolist() == ["happy", "surprise"]
-    np.testing.assert_allclose(classifier.predict_proba(X), outputs[:, ::-1], rtol=1e-4, atol=1e-6)
-    assert classifier.fit(X, y).score(X, y) > 0.95
-    loaded = pickle.loads(pickle.dumps(classifier))
-    np.testing.assert_array_equal(loaded.predict(X), classifier.predict(X))
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [("Int64", "i"), ("boolean", "b")])

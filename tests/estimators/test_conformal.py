@@ -45,7 +45,7 @@ def test_marginal_coverage(blobs, frozen, method, confidence):
         assert max(score.empty for score in scores) == 0
 
 
-def test_coverage_per_class_and_with_few_images(blobs, frozen):
+def test_coverage_per_class(blobs, frozen):
     X, y = blobs
     marginal, by_class = (
         ConformalClassifier(frozen, per_class=per_class).fit(X[1000:2500], y[1000:2500])
@@ -58,6 +58,9 @@ def test_coverage_per_class_and_with_few_images(blobs, frozen):
     assert coverage == pytest.approx([0.9] * 4, abs=0.05)
     assert len(set(marginal.thresholds_)) == 1
     assert len(set(by_class.thresholds_)) == 4
+
+
+def test_coverage_with_few_images():
     # With 19 images, the n + 1 in the rank of the threshold has an effect.
     rng = np.random.default_rng(0)
 
@@ -74,7 +77,7 @@ def test_coverage_per_class_and_with_few_images(blobs, frozen):
     assert np.mean(covered) == pytest.approx(0.9, abs=0.012)
 
 
-def test_changed_confidence_and_few_images(blobs, frozen):
+def test_changed_confidence(blobs, frozen):
     X, y = blobs
     sets = ConformalClassifier(frozen, confidence=0.8).fit(X[1000:2000], y[1000:2000])
     small = sets.predict_set(X[2000:])
@@ -86,6 +89,10 @@ def test_changed_confidence_and_few_images(blobs, frozen):
     sets.set_params(confidence=0.95)
     with pytest.raises(ValueError, match="method='aps', but it was calibrated with 'lac'"):
         sets.set_params(method="aps").predict_set(X)
+
+
+def test_too_few_images_for_the_confidence(blobs, frozen):
+    X, y = blobs
     with pytest.warns(UserWarning, match=r"8 images are too few for a confidence of 0.9 in \["):
         sets = ConformalClassifier(frozen).fit(X[1000:1008], y[1000:1008])
     assert sets.predict_set(X[:5]).all()
@@ -94,7 +101,7 @@ def test_changed_confidence_and_few_images(blobs, frozen):
     assert nine.thresholds_.max() == nine.scores_.max()
 
 
-def test_calibration_fraction_and_sample_weight(blobs):
+def test_calibration_fraction(blobs):
     X, y = blobs
     sets = ConformalClassifier(LogisticRegression(C=2), calibration_fraction=0.25, random_state=0)
     sets.fit(X[:1000], y[:1000])
@@ -102,6 +109,10 @@ def test_calibration_fraction_and_sample_weight(blobs):
     assert sets.estimator_.C == 2
     assert not hasattr(sets.estimator, "coef_")
     assert sets.set_score(X[1000:], y[1000:]).coverage == pytest.approx(0.9, abs=0.05)
+
+
+def test_sample_weight_is_routed(blobs):
+    X, y = blobs
     X, y = X[:400], np.where(y[:400] == "angry", "angry", "happy")
     weight = np.where(y == "angry", 0.0, 1.0)
     weight[:20] = 1e-9
@@ -119,16 +130,20 @@ def test_scikit_learn_interface(blobs, frozen):
     np.testing.assert_array_equal(sets.predict_proba(X), frozen.predict_proba(X))
     unpickled = pickle.loads(pickle.dumps(sets))
     np.testing.assert_array_equal(unpickled.predict_set(X[:50]), sets.predict_set(X[:50]))
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="ConformalClassifier instance is not fitted"):
         clone(sets).predict_set(X)
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="not fitted"):
         ConformalClassifier(FrozenEstimator(LogisticRegression())).fit(X[:20], y[:20])
+    with pytest.raises(ValueError, match=r"y holds the label 'fear', which is none of"):
+        ConformalClassifier(frozen).fit(X[:20], np.append(y[:19], "fear"))
+
+
+def test_cross_validation_and_search(blobs):
+    X, y = blobs
     inner = ConformalClassifier(LogisticRegression(), random_state=0)
     assert cross_val_score(inner, X[:300], y[:300], cv=2).min() > 0.4
     search = GridSearchCV(inner, {"estimator__C": [0.1, 1]}, cv=2).fit(X[:200], y[:200])
     assert search.best_estimator_.predict_set(X[:3]).shape == (3, 4)
-    with pytest.raises(ValueError, match=r"y holds the label 'fear', which is none of"):
-        ConformalClassifier(frozen).fit(X[:20], np.append(y[:19], "fear"))
 
 
 @pytest.mark.slow

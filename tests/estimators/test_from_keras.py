@@ -97,6 +97,33 @@ def test_classes_as_dict_or_set(model, X):
         assert classifier.classes_.tolist() == ["fear", "happy", "sad"]
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_model_files(model, X, tmp_path, suffix):
+    path = tmp_path / f"emotions{suffix}"
+    model.save(path)
+    classifier = FacialExpressionClassifier.from_keras(
+        path, classes=["surprise", "happy", "sad"], epochs=1
+    )
+    assert classifier.classes_.tolist() == ["happy", "sad", "surprise"]
+    expected = outputs(model, X)[:, [1, 2, 0]]
+    np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-6)
+    classifier.fit(X, np.tile(classifier.classes_, 8))
+    loaded = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_options_without_effect_on_a_saved_model(model):
+    with pytest.raises(ValueError, match=r"dropout=0.5 has no effect on the saved model"):
+        FacialExpressionClassifier.from_keras(model, classes=[0, 1, 2], dropout=0.5)
+
+
+def test_model_with_a_scaling_layer_of_its_own():
+    model = keras.Sequential([keras.Input(SHAPE), layers.Rescaling(1 / 255), network(SHAPE, 3)])
+    with pytest.warns(UserWarning, match=r"scaling layer of its own.*pixel_range=\(0, 255\)"):
+        FacialExpressionClassifier.from_keras(model, classes=[0, 1, 2])
+    FacialExpressionClassifier.from_keras(model, classes=[0, 1, 2], pixel_range=(0, 255))
+
+
 @pytest.mark.slow
 def test_given_model_is_copied(model, X, tmp_path):
     before = [weight.copy() for weight in model.get_weights()]
@@ -106,6 +133,10 @@ def test_given_model_is_copied(model, X, tmp_path):
     assert np.abs(classifier.predict_proba(X) - outputs(model, X)).max() > 1e-4
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.slow
+def test_copies_start_from_the_given_weights(model, X, tmp_path):
     classifier = FacialExpressionClassifier.from_keras(
         model, classes=["b", "a", "c"], epochs=1, random_state=0
     )
@@ -140,7 +171,7 @@ def test_architecture_and_weights(model, X, tmp_path, architecture):
     clone(classifier).fit(X, np.arange(24) % 3)
 
 
-def test_pixel_range_and_other_estimators(model, X):
+def test_pixel_range(model, X):
     for pixel_range, scaled in [
         ((-1, 1), lambda pixels: pixels / np.float32(127.5) - 1),
         ((0, 255), np.float32),
@@ -150,11 +181,17 @@ def test_pixel_range_and_other_estimators(model, X):
         )
         expected = np.asarray(model(scaled(X[..., None])))
         np.testing.assert_allclose(classifier.predict_proba(X), expected, atol=1e-5)
+
+
+def test_regressor_of_a_given_model(model, X):
     affect = np.random.default_rng(1).uniform(-1, 1, (24, 2))
     regressor = FacialAffectRegressor(model, epochs=1, random_state=0).fit(X, affect)
     estimates = regressor.predict(X)
     assert estimates.shape == (24, 2)
     assert not np.allclose(estimates.sum(axis=1), 1)
+
+
+def test_network_without_an_input(X):
     classifier = FacialExpressionClassifier(without_input, epochs=1).fit(X, np.arange(24) % 2)
     assert pickle.loads(pickle.dumps(classifier)).predict(X).shape == (24,)
 

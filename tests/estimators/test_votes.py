@@ -21,13 +21,17 @@ def votes(faces):
 
 
 @pytest.mark.slow
-def test_vote_modes_and_missing_votes(faces, votes, small_network):
+def test_vote_modes_learn(faces, votes):
     for mode in ["majority", "probabilistic", "cross_entropy", "multi_target"]:
         classifier = FacialExpressionClassifier(
             "mini_xception", epochs=6, batch_size=16, augment=None, vote_mode=mode, random_state=0
         )
         classifier.fit(faces.images, faces.labels, votes=votes)
         assert classifier.score(faces.images, faces.labels) > 0.6
+
+
+@pytest.mark.slow
+def test_partial_fit_without_votes(faces, votes, small_network):
     for first in [{"votes": True}, {}]:
         classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
         classifier.fit(faces.images, faces.labels, votes=votes if first else None)
@@ -39,7 +43,7 @@ def test_vote_modes_and_missing_votes(faces, votes, small_network):
 
 
 @pytest.mark.slow
-def test_votes_replace_labels(faces, votes, small_network):
+def test_votes_replace_labels(faces, votes):
     classifier = FacialExpressionClassifier(
         "mini_xception", epochs=6, batch_size=16, augment=None, random_state=0
     )
@@ -47,6 +51,9 @@ def test_votes_replace_labels(faces, votes, small_network):
     expected = np.roll(classifier.classes_, -1)[np.searchsorted(classifier.classes_, faces.labels)]
     assert (classifier.predict(faces.images) == expected).mean() > 0.6
 
+
+@pytest.mark.slow
+def test_columns_of_votes(faces, votes, small_network):
     def fitted(votes):
         classifier = FacialExpressionClassifier(small_network, epochs=1, random_state=0)
         return classifier.fit(faces.images, faces.labels, votes=votes).history_
@@ -67,6 +74,9 @@ def test_votes_for_absent_classes(faces, votes, small_network):
     classifier.set_params(classes=["happy", "neutral", "sad"])
     classifier.fit(faces.images[known], faces.labels[known], votes=votes[known])
     assert classifier.predict_proba(faces.images[:2]).shape == (2, 3)
+
+
+def test_multi_target_with_label_smoothing(faces, votes, small_network):
     classifier = FacialExpressionClassifier(
         small_network, vote_mode="multi_target", label_smoothing=0.1
     )

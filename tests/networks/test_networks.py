@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from _utils import small_network, tiny_network
 
-from skfer.networks import build_network
+from skfer.networks import _registry, build_network, list_networks, register_network
 
 OWN = ["cnn4", "cnn5", "little_vgg", "mini_resnet", "mini_xception", "plain_cnn", "small_cnn"]
 
@@ -43,7 +44,27 @@ def test_activation_and_dropout():
     activations = [layer.activation.__name__ for layer in network.layers if "activ" in layer.name]
     assert activations == ["elu"] * 6
     assert {layer.rate for layer in network.layers if "dropout" in layer.name} == {0.4}
+
+
+def test_default_activation():
     network = build_network("little_vgg", (48, 48, 1), 5, activation=None)
     assert "elu" in {getattr(layer, "activation", str).__name__ for layer in network.layers}
+
+
+def test_unknown_network():
     with pytest.raises(ValueError, match=r"'litle_vgg'.*cnn4, cnn5.*mean 'little_vgg'"):
         build_network("litle_vgg", (48, 48, 1), 7)
+
+
+def test_register_network(monkeypatch):
+    monkeypatch.setattr(_registry, "_REGISTERED", dict(_registry._REGISTERED))
+    register_network("my_cnn", small_network)
+    register_network("my_cnn", tiny_network)
+    assert "my_cnn" in list_networks()
+    assert build_network("my_cnn", (8, 8, 1), 2).name == "tiny_network"
+    with pytest.raises(ValueError, match="'cnn4' is the name of a network of skfer"):
+        register_network("cnn4", tiny_network)
+    with pytest.raises(ValueError, match="letters, digits"):
+        register_network("my.h5", tiny_network)
+    with pytest.raises(ValueError, match="must be callable"):
+        register_network("mine", "cnn4")

@@ -43,11 +43,15 @@ def test_number_of_parameters(name):
 
 
 @pytest.mark.slow
-def test_vgg19_and_gray_images():
+def test_vgg19():
     network = build_network("vgg19", (224, 224, 3), 8)
     assert network.count_params() == 20_028_488
     freeze_below(network, "block4_conv1")
     assert sum(int(np.prod(weight.shape)) for weight in network.trainable_weights) == 17_702_920
+
+
+@pytest.mark.slow
+def test_gray_images():
     network = build_network("resnet50", (32, 32, 3), 2)
     gray = build_network("resnet50", (32, 32, 1), 2)
     gray.set_weights(network.get_weights())
@@ -82,6 +86,16 @@ def test_fit_predict_and_pickle(name, n_classes):
     )
 
 
+@pytest.mark.slow
+def test_network_params():
+    images = np.random.default_rng(0).integers(0, 256, (6, 32, 32), dtype=np.uint8)
+    settings = {"epochs": 1, "fine_tune": {"frozen_epochs": 1}, "random_state": 0}
+    classifier = FacialExpressionClassifier(
+        "vgg16", network_params={"dense_units": 16}, **settings
+    ).fit(images, [0, 1] * 3)
+    assert classifier.network_.layers[-1].layers[-2].units == 16
+
+
 class TestImageNet:
     @pytest.fixture
     def downloaded(self, monkeypatch):
@@ -94,12 +108,14 @@ class TestImageNet:
         monkeypatch.setattr(keras.applications, "VGG16", vgg16)
         return trained
 
-    def test_weights_and_outputs(self, downloaded):
+    def test_outputs(self, downloaded):
         network = build_network("vgg16", (32, 32, 3), 2, weights="imagenet")
         images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
         expected = np.asarray(downloaded(preprocess_input(images.copy()))).mean(axis=(1, 2))
         pooled = keras.Model(network.input, network.get_layer("pooled").output)
         np.testing.assert_allclose(np.asarray(pooled(images / 255)), expected, rtol=1e-3, atol=1e-4)
+
+    def test_fit_starts_from_the_weights(self, downloaded):
         images = np.zeros((4, 32, 32), np.uint8)
         classifier = FacialExpressionClassifier(
             "vgg16", weights="imagenet", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
@@ -120,6 +136,8 @@ class TestImageNet:
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         with pytest.raises(OSError, match=r"https://example.org/vgg16_notop.h5 into .*models"):
             build_network("vgg16", (32, 32, 1), 2, weights="imagenet")
+
+    def test_other_networks_have_no_weights(self):
         classifier = FacialExpressionClassifier("cnn4", weights="imagenet")
         with pytest.raises(ValueError, match="takes no 'weights'"):
             classifier.fit(np.zeros((4, 48, 48), np.uint8), [0, 1, 0, 1])

@@ -58,7 +58,7 @@ def test_detector_path_is_not_opened(skfer_data):
     assert loaded["facecropper"].detector.model is None
 
 
-def test_paths_and_number_of_estimators(tmp_path, sealed, unpacked):
+def test_paths_are_not_opened(tmp_path):
     cropper = skfer.FaceCropper(YuNetDetector("detector.onnx", score_threshold=0.8))
     with pytest.warns(UserWarning, match="not opened"):
         loaded = skfer.load(skfer.save(cropper, tmp_path / "a.skfer"))
@@ -68,6 +68,9 @@ def test_paths_and_number_of_estimators(tmp_path, sealed, unpacked):
     loaded = skfer.load(skfer.save(classifier, tmp_path / "b.skfer"))
     assert loaded.weights is None
     assert loaded.network == "loaded from network.keras"
+
+
+def test_number_of_estimators(tmp_path, sealed, unpacked):
     content, _ = unpacked(skfer.save(make_pipeline(skfer.GrayscaleResizer()), tmp_path / "a.skfer"))
     ((_, step),) = [item["tuple"] for item in content["estimator"]["parameters"]["steps"]]
     steps = [{"tuple": [f"s{i}", step]} for i in range(1000)]
@@ -126,15 +129,23 @@ def layer(name, source, kind, **settings):
 
 
 @pytest.mark.slow
-def test_large_networks(sealed):
+def test_network_that_enlarges_images(sealed):
     path = sealed(graph([layer("up", "start", "UpSampling2D", size=2)]), HEAD)
     loaded = skfer.load(path)
     assert loaded.predict_proba(np.zeros((2, 24, 24, 1), np.uint8)).shape == (2, 2)
+
+
+@pytest.mark.slow
+def test_number_of_layers_of_all_networks(sealed):
     content = graph([layer("x", "start", "ReLU")])
     models = [{"model": content["estimator"]["network"]}] * 1200
     content["estimator"]["parameters"]["network_params"] = {"dict": [["a", models]]}
     with pytest.raises(ValueError, match="its networks have more than 4,000 layers"):
         skfer.load(sealed(content, HEAD))
+
+
+@pytest.mark.slow
+def test_memory_of_many_branches(sealed):
     n_branches = 60
     layers = [layer("up", "start", "UpSampling2D", size=40)]
     layers += [layer(f"u{i}", "up", "ReLU", max_value=float(i + 1)) for i in range(n_branches)]
@@ -329,7 +340,7 @@ def test_expensive_json(sealed, monkeypatch, text):
         skfer.load(path)
 
 
-def test_long_values_and_large_descriptors(sealed):
+def test_long_values_are_shortened_in_errors(sealed):
     for content in [
         {"format": 10**3000, "versions": {"skfer": "x" * 10**6}},
         {"format": 1, "estimator": {"class": "A" * 10**6}},
@@ -337,10 +348,17 @@ def test_long_values_and_large_descriptors(sealed):
         with pytest.raises(ValueError, match=r"sealed\.skfer") as error:
             skfer.load(sealed(content))
         assert len(str(error.value)) < 1000
-    for estimator in [
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
         skfer.HOGDescriptor(orientations=64, pixels_per_cell=1, cells_per_block=16),
         skfer.LBPDescriptor(n_points=24, method="default"),
         skfer.HOGDescriptor(pixels_per_cell=4096, cells_per_block=4096),
-    ]:
-        with pytest.raises(ValueError, match=r"the limits are .* pixels and .* features"):
-            estimator.fit(np.zeros((1, 512, 512), np.uint8))
+    ],
+    ids=str,
+)
+def test_large_descriptors(descriptor):
+    with pytest.raises(ValueError, match=r"the limits are .* pixels and .* features"):
+        descriptor.fit(np.zeros((1, 512, 512), np.uint8))

@@ -25,7 +25,7 @@ from sklearn.svm import SVC
 import skfer
 from skfer.datasets import make_faces
 from skfer.detection import HaarDetector, MTCNNDetector, YuNetDetector
-from skfer.networks import build_network, list_networks, register_network
+from skfer.networks import register_network
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +65,22 @@ def test_pipeline(classifier, tmp_path, astronaut):
     assert [path.name for path in tmp_path.iterdir()] == ["faces.skfer"]
 
 
-def test_folders_and_training_state(classifier, faces, tmp_path):
+def test_loaded_model_can_be_fitted_further(classifier, faces, tmp_path):
     loaded = skfer.load(skfer.save(classifier, tmp_path / "tiny.skfer"))
     loaded.set_params(warm_start=True, epochs=1).fit(faces.images, faces.labels)
     assert loaded.n_iter_ == 3
     assert loaded.partial_fit(faces.images, faces.labels).n_iter_ == 4
     loaded = skfer.load(skfer.save(classifier, tmp_path / "tiny.skfer"))
     assert loaded.partial_fit(faces.images, faces.labels).n_iter_ == 3
+
+
+def test_classifier_as_weights_is_saved(classifier, tmp_path):
     transfer = skfer.FacialExpressionClassifier("tiny_network", weights=FrozenEstimator(classifier))
     loaded = skfer.load(skfer.save(transfer, tmp_path / "a.skfer"))
     assert loaded.weights.estimator.n_iter_ == 2
+
+
+def test_folders_are_not_saved(tmp_path):
     cropper = skfer.FaceCropper(memory=str(tmp_path / "boxes"))
     classifier = skfer.FacialExpressionClassifier(checkpoint_dir=tmp_path, random_state=0)
     for estimator in (cropper, classifier):
@@ -147,7 +153,7 @@ def test_estimators(classifier, faces, tmp_path, name):
 
 
 @pytest.mark.slow
-def test_networks(faces, tmp_path):
+def test_network_of_a_keras_file(faces, tmp_path):
     small_network((24, 24, 1), 3).save(tmp_path / "keras.keras")
     example = skfer.FacialExpressionClassifier.from_keras(
         tmp_path / "keras.keras", classes=["surprise", "happy", "sad"]
@@ -155,6 +161,10 @@ def test_networks(faces, tmp_path):
     loaded = skfer.load(skfer.save(example, tmp_path / "a.skfer"))
     outputs, expected = (one.predict_proba(faces.images[:4]) for one in (loaded, example))
     np.testing.assert_array_equal(outputs, expected)
+
+
+@pytest.mark.slow
+def test_networks(tmp_path):
     for name in ["cnn4", "mini_resnet", "mini_xception"]:
         classifier = untrained_classifier(name, (16, 16, 1), ["happy", "sad"])
         loaded = skfer.load(skfer.save(classifier, tmp_path / f"{name}.skfer"))
@@ -214,7 +224,7 @@ def test_values_that_cannot_be_saved(estimator, message, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_unknown_classes_attributes_and_layers(tmp_path, faces):
+def test_unknown_classes_and_attributes_are_not_saved(tmp_path):
     subclass = type("FaceCropper", (skfer.FaceCropper,), {"__init__": skfer.FaceCropper.__init__})
     with pytest.raises(ValueError, match="can't hold"):
         skfer.save(subclass(), tmp_path / "a.skfer")
@@ -223,6 +233,8 @@ def test_unknown_classes_attributes_and_layers(tmp_path, faces):
     with pytest.raises(ValueError, match="FaceCropper has an attribute note_"):
         skfer.save(cropper, tmp_path / "a.skfer")
 
+
+def test_layers_with_code_are_not_saved(tmp_path, faces):
     def with_code(input_shape, n_outputs):
         body = tiny_network(input_shape, n_outputs)
         body.add(keras.layers.Lambda(lambda x: x, name="code"))
@@ -265,7 +277,7 @@ def test_other_file_types(classifier, tmp_path):
         skfer.save(search, tmp_path / "a.skfer")
 
 
-def test_damaged_and_newer_files(classifier, tmp_path, content, sealed):
+def test_damaged_files(classifier, tmp_path):
     path = skfer.save(classifier, tmp_path / "tiny.skfer")
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -281,10 +293,17 @@ def test_damaged_and_newer_files(classifier, tmp_path, content, sealed):
     path.write_bytes(whole[:500] + b"\0" + whole[501:])
     with pytest.raises(ValueError, match="has been changed or is damaged"):
         skfer.load(path)
+
+
+def test_files_of_a_newer_version(content, sealed):
     text, arrays = content
     newer = json.loads(text) | {"format": 2, "versions": {"skfer": "9.0"}}
     with pytest.raises(ValueError, match=r"format 2, written by skfer 9\.0.*install a newer one"):
         skfer.load(sealed(newer, arrays))
+
+
+def test_compressed_entries_are_refused(content, sealed, tmp_path):
+    text, arrays = content
     path = sealed(json.loads(text), [np.zeros(3, "O").astype("U1"), *arrays])
     bomb = tmp_path / "bomb.skfer"
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(bomb, "w") as packed:
@@ -333,19 +352,6 @@ def test_harmful_content(content, sealed, old, new, message):
     assert old in text
     with pytest.raises(ValueError, match=message):
         skfer.load(sealed(json.loads(text.replace(old, new, 1)), arrays))
-
-
-def test_register_network():
-    register_network("my_cnn", small_network)
-    register_network("my_cnn", tiny_network)
-    assert "my_cnn" in list_networks()
-    assert build_network("my_cnn", (8, 8, 1), 2).name == "tiny_network"
-    with pytest.raises(ValueError, match="'cnn4' is the name of a network of skfer"):
-        register_network("cnn4", tiny_network)
-    with pytest.raises(ValueError, match="letters, digits"):
-        register_network("my.h5", tiny_network)
-    with pytest.raises(ValueError, match="must be callable"):
-        register_network("mine", "cnn4")
 
 
 @pytest.mark.slow

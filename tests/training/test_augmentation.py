@@ -13,16 +13,22 @@ def augment(augmentation, images, seed=(1, 2)):
     return np.asarray(augmentation(images, seed=np.asarray(seed)))
 
 
-def test_seeds_and_independence(images):
+def test_flip_mirrors_half_of_the_images(images):
     result = augment(Augmentation(flip=True), images)
     same = (result == images).all(axis=(1, 2, 3))
     mirrored = (result == images[:, :, ::-1]).all(axis=(1, 2, 3))
     assert (same ^ mirrored).all()
     assert 16 <= mirrored.sum() <= 48
+
+
+def test_seed_determines_the_changes(images):
     np.testing.assert_array_equal(augment(Augmentation.from_parameter("none"), images), images)
     light = Augmentation.from_parameter("light")
     np.testing.assert_array_equal(augment(light, images), augment(light, images))
     assert not np.array_equal(augment(light, images), augment(light, images, seed=(1, 3)))
+
+
+def test_changes_are_independent(images):
     pair = augment(Augmentation(rotation=20, brightness=0.2), images.astype(np.float32))
     alone = augment(Augmentation(rotation=20), images.astype(np.float32))
     inside = (pair > 0) & (pair < 255)
@@ -54,12 +60,16 @@ def test_shape_dtype_and_range(images, change):
         assert result.max() <= 255
 
 
-def test_brightness_and_contrast():
+def test_brightness():
     gray = np.full((200, 8, 8, 1), 100, np.float32)
     brighter = augment(Augmentation(brightness=0.2), gray)
     assert (brighter == brighter[:, :1, :1]).all()
     assert brighter.min() == pytest.approx(100 - 51, abs=2)
     assert brighter.max() == pytest.approx(100 + 51, abs=2)
+
+
+def test_contrast():
+    gray = np.full((200, 8, 8, 1), 100, np.float32)
     np.testing.assert_array_equal(augment(Augmentation(contrast=0.5), gray), gray)
     images = np.random.default_rng(0).uniform(100, 150, (50, 8, 8, 1)).astype(np.float32)
     result = augment(Augmentation(contrast=0.4), images)
@@ -69,13 +79,16 @@ def test_brightness_and_contrast():
     assert 1.3 < factors.max() <= 1.4 + 1e-3
 
 
-def test_geometric_and_local_changes():
+def test_blur():
     dot = np.zeros((50, 15, 15, 1), np.float32)
     dot[:, 7, 7] = 100
     result = augment(Augmentation(blur=1), dot)
     np.testing.assert_allclose(result.sum(axis=(1, 2, 3)), 100, rtol=1e-4)
     assert result[:, 7, 7].min() < 30
     assert result[:, 7, 7].max() > 95
+
+
+def test_erasing():
     gray = np.full((400, 20, 20, 1), 100, np.uint8)
     erased = augment(Augmentation(erasing=0.5), gray) != gray
     changed = erased.any(axis=(1, 2, 3))
@@ -83,10 +96,16 @@ def test_geometric_and_local_changes():
     share = erased[changed].mean(axis=(1, 2, 3))
     assert share.min() > 0.005
     assert 0.12 < share.max() < 0.25
+
+
+def test_rotation_and_zoom_keep_the_centre():
     dot = np.zeros((50, 21, 21, 1), np.float32)
     dot[:, 9:12, 9:12] = 1
     result = augment(Augmentation(rotation=30, zoom=0.1, flip=True), dot)
     np.testing.assert_allclose(result[:, 10, 10, 0], 1, atol=1e-5)
+
+
+def test_shift():
     dot = np.zeros((200, 41, 41, 1), np.float32)
     dot[:, 20, 20] = 1
     result = augment(Augmentation(shift=0.1), dot)
@@ -95,11 +114,14 @@ def test_geometric_and_local_changes():
     assert max(rows.max(), columns.max()) <= 25
     assert rows.min() < 18
     assert columns.max() > 22
-    for shape in [(1, 1, 1), (1, 10, 1), (9, 2, 3)]:
-        images = np.random.default_rng(0).random((5, *shape), np.float32)
-        result = np.asarray(Augmentation(**CHANGES, flip=True)(images, (1, 2), pixel_range=(0, 1)))
-        assert result.shape == images.shape
-        assert 0 <= result.min() <= result.max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 10, 1), (9, 2, 3)])
+def test_all_changes_of_small_images(shape):
+    images = np.random.default_rng(0).random((5, *shape), np.float32)
+    result = np.asarray(Augmentation(**CHANGES, flip=True)(images, (1, 2), pixel_range=(0, 1)))
+    assert result.shape == images.shape
+    assert 0 <= result.min() <= result.max() <= 1
 
 
 def test_mixup():

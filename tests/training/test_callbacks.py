@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from skfer import FacialExpressionClassifier
 from skfer._training._callbacks import WeightAverage
 
 
@@ -46,7 +47,10 @@ def test_averaged_weights(regression):
     plain.compile(keras.optimizers.SGD(0.1), "mse")
     plain.fit(X, y, batch_size=2, epochs=3, verbose=0)
     assert log.after_batches[-1] == pytest.approx(float(plain.get_weights()[0][0, 0]), rel=1e-5)
-    network.set_weights([np.zeros((1, 1))])
+
+
+def test_continued_average(regression):
+    network, X, y = regression
     whole, first = WeightAverage(0.9), WeightAverage(0.9)
     network.fit(X, y, batch_size=2, epochs=4, shuffle=False, callbacks=[whole], verbose=0)
     expected = network.get_weights()[0]
@@ -65,3 +69,30 @@ def test_validation_of_the_average(regression):
     assert history["val_loss"][0] == pytest.approx(
         (3 - network.get_weights()[0][0, 0]) ** 2, rel=1e-4
     )
+
+
+@pytest.mark.slow
+def test_tensorboard(faces, tiny_network, tmp_path):
+    pytest.importorskip("tensorboard")
+    FacialExpressionClassifier(
+        tiny_network,
+        epochs=2,
+        validation_fraction=0.2,
+        random_state=0,
+        callbacks=[keras.callbacks.TensorBoard(tmp_path)],
+    ).fit(faces.images, faces.labels)
+    assert {path.parent.name for path in tmp_path.rglob("events*")} == {"train", "validation"}
+
+
+@pytest.mark.slow
+def test_livelossplot(faces, tiny_network, tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    livelossplot = pytest.importorskip("livelossplot")
+    from livelossplot.outputs import MatplotlibPlot
+
+    path = tmp_path / "curves.png"
+    plot = livelossplot.PlotLossesKeras(outputs=[MatplotlibPlot(figpath=str(path))])
+    FacialExpressionClassifier(
+        tiny_network, epochs=2, validation_fraction=0.2, random_state=0, callbacks=[plot]
+    ).fit(faces.images, faces.labels)
+    assert path.stat().st_size > 1000

@@ -38,13 +38,17 @@ def layer_kernel(classifier, layer):
 
 
 @pytest.mark.slow
-def test_transfer_to_other_classes(fitted, other_faces, small_network, faces, tmp_path):
+def test_transfer_to_other_classes(fitted, other_faces, small_network):
     head = {"weights": FrozenEstimator(fitted), "epochs": 1, "fine_tune": {"frozen_epochs": 1}}
     unfitted = clone(FacialExpressionClassifier(small_network, **head))
     assert unfitted.weights.estimator is fitted
     classifier = unfitted.set_params(random_state=0).fit(other_faces.images, other_faces.labels)
     assert classifier.classes_.tolist() == ["angry", "surprise"]
     assert np.array_equal(layer_kernel(classifier, "first"), layer_kernel(fitted, "first"))
+
+
+@pytest.mark.slow
+def test_weights_of_a_file_and_a_pipeline(fitted, other_faces, small_network, tmp_path):
     fitted.network_.save(tmp_path / "faces.keras")
     pipeline = make_pipeline(GrayscaleResizer(48), fitted)
     from_file, from_pipeline = (
@@ -73,13 +77,17 @@ def test_frozen_epochs(faces, fitted, small_network):
 
 
 @pytest.mark.slow
-def test_warm_start_and_batch_norm_statistics(faces, fitted, small_network):
+def test_batch_norm_statistics_are_kept(faces, fitted, small_network):
     phases = {"weights": FrozenEstimator(fitted), "epochs": 2, "fine_tune": {"frozen_epochs": 1}}
     network = fit_classifier(small_network, faces, **phases).network_.layers[-1]
     name = next(layer.name for layer in fitted.network_.layers[-1].layers if "normal" in layer.name)
     before = fitted.network_.layers[-1].get_layer(name).get_weights()
     for old, new in zip(before, network.layers[1].get_weights(), strict=True):
         assert np.array_equal(old, new)
+
+
+@pytest.mark.slow
+def test_partial_fit_and_warm_start_after_a_frozen_phase(faces, fitted, small_network):
     head = {"weights": FrozenEstimator(fitted), "epochs": 1, "fine_tune": {"frozen_epochs": 1}}
     classifier = fit_classifier(small_network, faces, **head)
     assert np.array_equal(layer_kernel(classifier, "first"), layer_kernel(fitted, "first"))
@@ -95,17 +103,25 @@ def head_kernel(classifier):
 
 
 @pytest.mark.slow
-def test_early_stopping_and_fine_tuning_phases(faces, small_network, tiny_network):
+def test_learning_rate_of_fine_tuning(faces, small_network):
     last = {"first_layer": 1, "learning_rate": 1e-6}
     classifier = fit_classifier(small_network, faces, epochs=1, fine_tune=last, schedule=None)
     assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(1e-6)
     with pytest.raises(ValueError, match="has learning_rate=1e-06, but no layers are fine-tuned"):
         classifier.set_params(fine_tune={"learning_rate": 1e-6}).fit(faces.images, faces.labels)
+
+
+@pytest.mark.slow
+def test_partial_fit_has_no_phases(faces, small_network):
     classifier = FacialExpressionClassifier(
         small_network, fine_tune={"frozen_epochs": 3}, random_state=0
     )
     classifier.partial_fit(faces.images, faces.labels, classes=["happy", "neutral", "sad"])
     assert classifier.n_iter_ == 1
+
+
+@pytest.mark.slow
+def test_fine_tuning_starts_from_the_best_frozen_epoch(faces, small_network):
     settings = {
         "epochs": 4,
         "fine_tune": {"frozen_epochs": 3, "learning_rate": 1e-12},
@@ -117,15 +133,19 @@ def test_early_stopping_and_fine_tuning_phases(faces, small_network, tiny_networ
         classifier = fit_classifier(small_network, faces, weight_average=average, **settings)
         losses = classifier.history_["val_loss"]
         assert losses[-1] == pytest.approx(min(losses), rel=1e-3)
-    for early_stopping, patience in [(True, 5), (np.True_, 5), (1, 1), (3, 3)]:
-        # With this learning rate, no epoch is better than the first.
-        settings = {"epochs": 8, "optimizer": "sgd", "learning_rate": 1e-30, "schedule": None}
-        classifier = fit_classifier(tiny_network, faces, early_stopping=early_stopping, **settings)
-        assert classifier.n_iter_ == 1 + patience
 
 
 @pytest.mark.slow
-def test_invalid_optimizer_and_weights(faces, small_network, fitted, tiny_network):
+@pytest.mark.parametrize(("early_stopping", "patience"), [(True, 5), (np.True_, 5), (1, 1), (3, 3)])
+def test_patience_of_early_stopping(faces, tiny_network, early_stopping, patience):
+    # With this learning rate, no epoch is better than the first.
+    settings = {"epochs": 8, "optimizer": "sgd", "learning_rate": 1e-30, "schedule": None}
+    classifier = fit_classifier(tiny_network, faces, early_stopping=early_stopping, **settings)
+    assert classifier.n_iter_ == 1 + patience
+
+
+@pytest.mark.slow
+def test_optimizer_with_a_schedule_of_its_own(faces, small_network):
     decay = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
     classifier = FacialExpressionClassifier(
         small_network,
@@ -135,6 +155,10 @@ def test_invalid_optimizer_and_weights(faces, small_network, fitted, tiny_networ
     )
     with pytest.raises(ValueError, match="has a rate with a schedule of its own"):
         classifier.fit(faces.images, faces.labels)
+
+
+@pytest.mark.slow
+def test_weights_of_another_network(faces, fitted, tiny_network):
     classifier = FacialExpressionClassifier(tiny_network, weights=FrozenEstimator(fitted))
     with pytest.raises(ValueError, match=r"to another network.*(shape|arrays)"):
         classifier.fit(faces.images, faces.labels)
@@ -163,7 +187,7 @@ def test_invalid_fine_tune(fine_tune, message, faces, small_network):
 
 
 @pytest.mark.slow
-def test_search_and_head_weights(faces, tiny_network, fitted, small_network):
+def test_search_of_fine_tune(faces, tiny_network):
     grid = {"fine_tune": [{"frozen_epochs": 2}, {"frozen_epochs": 1, "learning_rate": 1e-4}]}
     classifier = FacialExpressionClassifier(tiny_network, epochs=3, random_state=0)
     original = copy.deepcopy(grid)
@@ -175,6 +199,10 @@ def test_search_and_head_weights(faces, tiny_network, fitted, small_network):
     assert "fine_tune={'frozen_epochs': 2}" in repr(
         best.set_params(fine_tune=original["fine_tune"][0])
     )
+
+
+@pytest.mark.slow
+def test_head_keeps_the_weights_of_known_classes(faces, fitted, small_network):
     labels = np.where(faces.labels == "neutral", "glum", faces.labels)
     start = FacialExpressionClassifier(
         small_network, weights=FrozenEstimator(fitted), epochs=1, learning_rate=1e-9, random_state=0
