@@ -6,7 +6,6 @@ import resource
 import shutil
 import struct
 import subprocess
-import time
 import zipfile
 import zlib
 from functools import partial
@@ -192,13 +191,11 @@ def test_large_tiff_tiles():
     "data", [b"P6" + b" " * 60 + b"x", b"P6" + b" " * 3_000_000, b"P6 #" + b"a" * 3_000_000]
 )
 def test_long_headers(data):
-    start = time.process_time()
     with pytest.raises(ValueError, match=r"X\[0\] can't be decoded"):
         read_image(data, 0)
-    assert time.process_time() - start < 0.5
 
 
-def test_decoding_time(encoded):
+def test_many_comments_rows_and_segments(encoded):
     comments = b"#\n" * 300_000
     pixels = [b"P3\n2 1\n255\n%s1 2 3 #\r4 5 6" % comments, b"P1\n2 1\n%s0 1" % comments]
     rows = b"\1\5\0\0" * 10_000  # a pixel, and the end of the row
@@ -207,7 +204,6 @@ def test_decoding_time(encoded):
     bmp = b"BM" + struct.pack("<IHHI", 1078 + len(rows), 0, 0, 1078) + header + palette + rows
     exif = b"\xff\xe1\0\x12Exif\0\0MM\0*\0\0\0\x08"
     photo = encoded(".jpg")
-    start = time.process_time()
     assert read_image(pixels[0], 0).tolist() == [[[1, 2, 3], [4, 5, 6]]]
     assert read_image(pixels[1], 0).tolist() == [[255, 0]]
     image = read_image(bmp + b"\0\1", 0)
@@ -215,7 +211,6 @@ def test_decoding_time(encoded):
     assert image.max() == image[:, 0].min() == 5
     with pytest.raises(ValueError, match=r"X\[0\].*more than 100 EXIF segments"):
         read_image(photo[:2] + exif * 100_000 + photo[2:], 0)
-    assert time.process_time() - start < 8
 
 
 @pytest.mark.parametrize(
@@ -245,7 +240,11 @@ def test_invalid_unicode_in_npz(tmp_path, code):
         load_fer2013(tmp_path / "a.npz")
 
 
-@pytest.mark.parametrize("content", [b"Usage,neutral", gzip.compress(b"Usage\n" * 1000)[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [b"Usage,neutral", gzip.compress(b"Usage\n" * 1000, mtime=0)[:-9]],
+    ids=["not gzip", "truncated"],
+)
 def test_invalid_gzip(tmp_path, content):
     np.savez(tmp_path / "fer2013.npz", images=np.zeros((1, 48, 48), np.uint8), target=[0])
     votes = tmp_path / "fer2013new.csv.gz"

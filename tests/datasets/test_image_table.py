@@ -1,6 +1,5 @@
 import gzip
 import os
-import time
 
 import cv2
 import numpy as np
@@ -79,15 +78,14 @@ def test_paths_outside_the_folder(folder, outside):
         load_affect_table(path, folder=inner)
 
 
+@pytest.mark.slow
 def test_a_class_for_each_image(tmp_path):
-    n = 20_000
+    n = 150_000  # a search of the list for each row would take minutes
     (tmp_path / "a.png").touch()
     table = tmp_path / "table.csv"
     table.write_text("image,label\n" + "".join(f"a.png,{row}\n" for row in range(n)))
-    start = time.process_time()
     data = load_image_table(table, image="image", label="label")
     assert data.target_names[data.target].tolist() == [str(row) for row in range(n)]
-    assert time.process_time() - start < 5  # a search of the list for each row takes longer
 
 
 def test_long_names_are_shortened_in_errors(tmp_path):

@@ -191,17 +191,16 @@ def test_disconnecting_client(route, tmp_path, encoded, monkeypatch):
     photo = upload = encoded(".jpg")
     if route == VIDEO:
         upload = write_hidden_frames(tmp_path / "hidden.webm", 40_000).read_bytes()
-    limits = Limits(concurrent=1, patience=60, photo_seconds=600)
+    limits = Limits(concurrent=1, patience=20, photo_seconds=600)
     with served(BrightnessReader(), limits=limits) as url:
         with monkeypatch.context() as patched:
             patched.setattr("skfer.web._uploads.decode", _work.decode_slowly)
             with connect(url) as connection:
                 connection.sendall(header(url, route, len(upload)) + upload)
                 time.sleep(1)
-        # Without cancellation, the photo would take a minute and the video longer.
-        start = time.monotonic()
+        # Without cancellation, the photo would take a minute and the video longer, so that this
+        # upload would be refused.
         assert post(url, RECOGNIZE, photo)[0] == 200
-        assert time.monotonic() - start < 50
 
 
 _COMMAND = """
