@@ -29,6 +29,8 @@ def test_given_axes(report):
     display = TimelineDisplay.from_table(report.faces, ax=axes)
     assert display.figure_ is figure
     assert list(display.axes_) == list(axes)
+    legend = axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["happy", "sad", "surprise"]
     with pytest.raises(ValueError, match="1 axes"):
         TimelineDisplay.from_table(report.faces, ax=axes[0])
 
