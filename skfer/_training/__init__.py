@@ -12,7 +12,7 @@ from skfer.networks._keras_settings import import_keras
 SCHEDULES = ("cosine", "one_cycle")
 VOTE_MODES = ("majority", "probabilistic", "cross_entropy", "multi_target")
 DISTRIBUTIONS = ("mirrored",)
-# Seconds from which on a fit is reported. Not in _callbacks: tests change it without TensorFlow.
+# Seconds from which on a fit is reported. It is here because tests set it without TensorFlow.
 LONG_FIT = 60
 
 _NAMES = {

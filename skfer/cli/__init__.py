@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 
-_INTERRUPTED = 128  # added to the number of the signal
+# The exit code of an interrupted command is this and the number of the signal.
+_SIGNAL_BASE = 128
 
 
 def main() -> None:
@@ -17,9 +18,9 @@ def main() -> None:
 
         app(prog_name="skfer")
     except KeyboardInterrupt:  # during the import
-        _end(_INTERRUPTED + signal.SIGINT)
+        _end(_SIGNAL_BASE + signal.SIGINT)
     except SystemExit as error:
-        if isinstance(error.code, int) and error.code > _INTERRUPTED:
+        if isinstance(error.code, int) and error.code > _SIGNAL_BASE:
             _end(error.code)
         raise
     finally:
@@ -30,8 +31,8 @@ def main() -> None:
 def _end(code: int) -> None:
     """End the process without waiting for its threads.
 
-    A signal may interrupt the main thread while it takes a lock of a thread pool. The lock is
-    then never released, and a normal exit would wait for the pool forever.
+    If a signal interrupts the main thread while it acquires a lock of a thread pool, the lock is
+    never released, and a normal exit would wait for the pool forever.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -119,8 +119,8 @@ class TimelineDisplay:
         ids = sorted(map(int, seen["face_id"].value_counts().head(n_faces).index))
         if not ids:
             raise ValueError("The table has no face in any frame.")
-        new = ax is None
-        if new:
+        new_figure = ax is None
+        if new_figure:
             size = (_WIDTH, _PANEL_HEIGHT * len(ids) + _LEGEND_HEIGHT)
             ax = plt.subplots(len(ids), 1, figsize=size, layout="constrained", sharex=True)[1]
             np.ravel(ax)[0].figure.legend(
@@ -146,7 +146,7 @@ class TimelineDisplay:
             self._draw(axis, seen[seen["face_id"] == face_id], colors, step)
             axis.set_title(f"face {face_id}", loc="left", fontsize="medium")
         self.axes_[-1].set_xlabel("seconds")
-        if not new:  # the figure may have no room for a legend outside of the axes
+        if not new_figure:  # the given one may have no room outside of the axes
             self.axes_[0].legend(loc="upper right", fontsize="small")
         return self
 
