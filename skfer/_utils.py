@@ -86,10 +86,9 @@ def entries_of(folder: Path, root: Path | None = None) -> list[Path]:
         ) from error
 
 
-def refuse_link_out(entry: Path, root: Path) -> None:
-    """Refuse a link that leads out of a folder."""
-    if entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root)):
-        raise link_refusal(entry, root)
+def leads_out(entry: Path, root: Path) -> bool:
+    """Return whether an entry of a folder is a link that leads out of it."""
+    return entry.is_symlink() and not real_path(entry).is_relative_to(real_path(root))
 
 
 def real_path(path: Path) -> Path:

@@ -157,16 +157,16 @@ def _list_photos(photos: tuple[str, ...], recursive: bool) -> list[str]:
     paths: list[str] = []
     for photo in photos:
         if os.path.isdir(photo):
-            images = image_files(photo, recursive=recursive)
-            _report_left_out(Path(photo), recursive, len(images))
-            paths += map(str, images)
+            paths += map(str, image_files(photo, recursive=recursive))
+            _report_left_out(Path(photo), recursive)
         else:
             paths.append(photo)
     return paths
 
 
-def _report_left_out(folder: Path, recursive: bool, n_photos: int) -> None:
+def _report_left_out(folder: Path, recursive: bool) -> None:
     """Print which videos, other files and subfolders of a folder are not read."""
+    from skfer._images._batch import IMAGE_SUFFIXES
     from skfer.recognition import files_below
 
     files = files_below(folder, None, recursive=recursive)
@@ -174,7 +174,7 @@ def _report_left_out(folder: Path, recursive: bool, n_photos: int) -> None:
     if videos:
         named = join_first([*map(str, videos)], _MAX_NAMED_FILES)
         echo(f"Videos are left out ({named}). Read them with: skfer video FILE", err=True)
-    n_others = len(files) - n_photos - len(videos)
+    n_others = sum(file.suffix.lower() not in {*IMAGE_SUFFIXES, *_VIDEO_SUFFIXES} for file in files)
     others = [f"files of other types: {n_others}"] if n_others else []
     names = [name for name in os.listdir(folder) if not name.startswith(".")]
     n_folders = 0 if recursive else sum(os.path.isdir(folder / name) for name in names)

@@ -15,7 +15,7 @@ from sklearn.utils import Bunch
 
 from skfer._images._batch import HEIC_SUFFIXES, readable_suffixes
 from skfer._labels import canonical_label, code_table, decode_label
-from skfer._utils import entries_of, link_refusal, page, printable, refuse_link_out
+from skfer._utils import entries_of, leads_out, link_refusal, page, printable
 from skfer.datasets._clip_names import (
     clips_of,
     misfit,
@@ -364,7 +364,6 @@ def _entries(folder: Path, root: Path) -> list[Path]:
     """Return the sorted entries of a folder without hidden names; refuse links that lead out."""
     entries = sorted(entry for entry in entries_of(folder, root) if not entry.name.startswith("."))
     for entry in entries:
-        if entry.is_symlink() and entry.is_dir():
+        if leads_out(entry, root) or (entry.is_symlink() and entry.is_dir()):
             raise link_refusal(entry, root)
-        refuse_link_out(entry, root)
     return entries

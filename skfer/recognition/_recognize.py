@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skfer._images._batch import IMAGE_SUFFIXES
-from skfer._utils import entries_of, printable, refuse_link_out
+from skfer._utils import entries_of, leads_out, link_refusal, printable
 from skfer.detection import FaceDetector
 from skfer.recognition._reader import FaceReader, FaceReading, Region, make_reader
 
@@ -195,7 +196,12 @@ def image_files(folder: str | os.PathLike, *, recursive: bool = False) -> list[P
     Raises
     ------
     ValueError
-        If there are no images, a link leads out of the folder, or the folder can't be read.
+        If there are no images, or the folder can't be read.
+
+    Warns
+    -----
+    UserWarning
+        If links that lead out of the folder are left out.
 
     Examples
     --------
@@ -209,9 +215,18 @@ def image_files(folder: str | os.PathLike, *, recursive: bool = False) -> list[P
     ['a.PNG', 'b.jpg']
     """
     folder = Path(folder)
-    files = files_below(folder, IMAGE_SUFFIXES, recursive=recursive)
-    for file in files:
-        refuse_link_out(file, folder)
+    entries = files_below(folder, IMAGE_SUFFIXES, recursive=recursive)
+    links = {entry for entry in entries if leads_out(entry, folder)}
+    files = [entry for entry in entries if entry not in links]
+    if links:
+        refusal = link_refusal(min(links), folder)
+        if not files:
+            raise refusal
+        warnings.warn(
+            f"{len(links)} of {len(entries)} images are left out: {refusal}",
+            UserWarning,
+            stacklevel=2,
+        )
     if not files:
         hint = (
             " It has subfolders: skfer predict --recursive and image_files(folder, recursive=True) "

@@ -23,7 +23,7 @@ from skfer import (
 )
 from skfer.datasets import make_faces
 from skfer.detection import Detections, YuNetDetector
-from skfer.recognition import FaceReader
+from skfer.recognition import FaceReader, image_files
 
 CLASSES = ["happy", "sad", "surprise"]
 
@@ -92,6 +92,20 @@ def test_folder(photo_files, fitted_pipeline, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         recognize(tmp_path / "empty", fitted_pipeline)
+
+
+def test_links_out_of_a_folder_are_left_out(photo_files, tmp_path):
+    folder = photo_files[0].parent
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "link.png").symlink_to(photo_files[0])
+    with pytest.raises(ValueError, match=r"link\.png' is a link to .*Copy the files"):
+        image_files(elsewhere)
+    (folder / "a.png").symlink_to(elsewhere / "missing.png")
+    (folder / "inside.png").symlink_to(photo_files[0].name)
+    with pytest.warns(UserWarning, match=r"1 of 6 images .*a\.png' is a link"):
+        files = image_files(folder)
+    assert files == sorted([*photo_files, folder / "inside.png"])
 
 
 def test_heic_photos_and_videos_of_a_folder(tmp_path, fitted_pipeline, monkeypatch):
