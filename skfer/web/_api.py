@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -35,6 +35,8 @@ _BATCH = 8
 _LARGE_PHOTO = 10_000_000
 _MAX_KNOWN_FACES = 1000
 _DEFAULT_SMOOTHING = 0.3
+_PHOTO_PARAMETERS = "model", "detector", "on_missing", "smoothing", "time"
+_VIDEO_PARAMETERS = "model", "detector", "rate", "smoothing"
 # Minimum, maximum and meaning.
 _SECONDS = 0.0, 1e9, "seconds, 0 or more"
 # Largest coordinate, time and number of a known face.
@@ -60,6 +62,7 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
 
     @api.post("/recognize")
     def recognize() -> Response:
+        _refuse_unknown(request.args, _PHOTO_PARAMETERS)
         time = _number("time", 0, *_SECONDS) if "time" in request.args else None
         smoothing = _number("smoothing", _DEFAULT_SMOOTHING, *_SECONDS)
         on_missing = request.args.get("on_missing", "blank")
@@ -68,7 +71,7 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
         if time is not None and on_missing != "blank":
             raise BadRequest("on_missing applies to photos, not to frames with a time.")
         with slots.acquire() as run:
-            data = uploaded_file(request, limits.photo_bytes).read()
+            data = uploaded_file(request, limits.photo_bytes, fields=["known"]).read()
             disconnected = request.environ.get("waitress.client_disconnected")
             photo = decode_photo(data, limits, workers, disconnected)
             reader = run(_chosen_reader, readers, request.args.copy())
@@ -95,6 +98,7 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
 
     @api.post("/video")
     def video() -> Response:
+        _refuse_unknown(request.args, _VIDEO_PARAMETERS)
         rate = _number("rate", 5.0, 1e-9, 60.0, "frames a second, above 0 and at most 60")
         smoothing = _number("smoothing", _DEFAULT_SMOOTHING, *_SECONDS)
         # Closed when the response has been sent or abandoned.
@@ -121,6 +125,14 @@ def make_api(readers: Readers, limits: Limits, slots: WorkSlots, workers: Worker
             return jsonify(**head, frames=all_frames, **end)
 
     return api
+
+
+def _refuse_unknown(given: Iterable[str], parameters: Sequence[str]) -> None:
+    for name in given:
+        if name not in parameters:
+            raise BadRequest(
+                f"There is no parameter {shorten(name)}. Parameters are {', '.join(parameters)}."
+            )
 
 
 def _chosen_reader(readers: Readers, query: Mapping[str, str]) -> Reader:

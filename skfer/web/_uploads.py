@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from itertools import chain, islice
@@ -25,6 +25,7 @@ from werkzeug.exceptions import NotImplemented as NotInstalled
 
 from skfer._images._decoding import decode, describe_text
 from skfer._images._limits import TooManyPixelsError
+from skfer._utils import shorten
 from skfer._video_file import Decoding, IsolatedVideo, VideoTooLargeError, import_av
 from skfer._worker import WorkerError, WorkerPool
 from skfer.web._limits import Limits
@@ -52,8 +53,8 @@ class UploadRequest(Request):
         return tempfile.TemporaryFile() if self.endpoint == "api.video" else BytesIO()
 
 
-def uploaded_file(request: Request, max_bytes: int) -> IO[bytes]:
-    """Return the one file of a request: its body, or the file of a form."""
+def uploaded_file(request: Request, max_bytes: int, fields: Sequence[str] = ()) -> IO[bytes]:
+    """Return the one file of a request: its body, or the file of a form with these other fields."""
     request.max_content_length = max_bytes
     declared = request.content_length
     if declared is not None and declared > max_bytes:
@@ -66,6 +67,12 @@ def uploaded_file(request: Request, max_bytes: int) -> IO[bytes]:
     files = [file for _, file in request.files.items(multi=True)]
     if len(files) != 1:
         raise BadRequest(f"The form has {len(files)} files; send one file in each request.")
+    for name in request.form:
+        if name not in fields:
+            raise BadRequest(
+                f"The form has a field {shorten(name)}. Add parameters to the URL, such as "
+                "?model=NAME."
+            )
     return files[0].stream
 
 

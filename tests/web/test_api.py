@@ -174,6 +174,15 @@ def test_choice_of_model_and_detector(reader, encoded):
         assert problem in message(client.post(RECOGNIZE + query, data=photo), 400)
 
 
+@pytest.mark.parametrize(("route", "known"), [(RECOGNIZE, "on_missing"), (VIDEO, "rate")])
+def test_unknown_parameters(client, encoded, route, known):
+    text = message(client.post(f"{route}?modell=small", data=b"-"), 400)
+    assert text.startswith("There is no parameter 'modell'. Parameters are model, detector,")
+    assert known in text
+    text = message(client.post(route, data=make_form(encoded(".jpg"), model="small")), 400)
+    assert text == "The form has a field 'model'. Add parameters to the URL, such as ?model=NAME."
+
+
 def post_frame(client, photo, time, known=None, query=""):
     fields = {}
     if known is not None:
