@@ -12,7 +12,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skfer._images._batch import Images, image_sequence, rows_to_images
+from skfer._images._batch import Images, image_sequence, refuse_encoded, rows_to_images
 from skfer._utils import DocLinkMixin
 
 
@@ -46,6 +46,26 @@ class ImageTransformerMixin(TransformerMixin):
     """Mixin of transformers that return images and learn nothing."""
 
     _returns_dense = True  # False if they return an array of objects
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # Images are not wrapped in a table, although there are feature names.
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return one name, as images are one column.
+
+        Later steps of a Pipeline that compute features name their own.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of object, shape (1,)
+        """
+        return np.array(["image"], dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Set the output container; images are returned unchanged.
@@ -118,15 +138,15 @@ class ClassifierWrapper(DocLinkMixin, MetaEstimatorMixin, ClassifierMixin, BaseE
         return self.estimator_
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return the routing of the parameters of `fit` to the estimator.
+        """Return the routing of the parameters of `fit` to the estimator, and of `score`.
 
         Returns
         -------
         MetadataRouter
         """
-        return MetadataRouter(owner=self).add(
-            estimator=self.estimator, method_mapping=MethodMapping().add(callee="fit", caller="fit")
-        )
+        mapping = MethodMapping().add(callee="fit", caller="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(estimator=self.estimator, method_mapping=mapping)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -153,6 +173,8 @@ def _is_row(item: Any) -> bool:
 
 
 def _refuse_images_in_cells(X: Any) -> None:
+    if isinstance(X, list | tuple):
+        refuse_encoded(X[0])
     cells = np.asarray(X[:1] if isinstance(X, list | tuple) else X)
     if cells.dtype.kind not in "OUS" or cells.size == 0:
         return

@@ -194,6 +194,22 @@ def label_array(y: Any, name: str = "y") -> np.ndarray:
     return labels.ravel()
 
 
+def group_array(groups: Any, name: str = "groups") -> np.ndarray:
+    """Return groups as a 1-D array, and refuse missing ones."""
+    values = np.asarray(groups)
+    if values.ndim != 1 and not (values.ndim == 2 and values.shape[1] == 1):
+        raise ValueError(f"{name} should be a 1d array, but has the shape {values.shape}.")
+    # NumPy makes the string "nan" of NaN among strings.
+    given = groups if isinstance(groups, list | tuple) and values.ndim == 1 else values.ravel()
+    missing = np.array([is_missing(group) for group in given], bool)
+    if missing.any():
+        raise ValueError(
+            f"{name}[{missing.argmax()}] is missing: {missing.sum()} of {len(missing)} groups are. "
+            "Name a group for each of these images, or leave them out."
+        )
+    return values.ravel()
+
+
 def warn_similar_classes(classes: Iterable[Any]) -> None:
     """Warn of class names that differ only in case or in spaces at the ends."""
     names: dict[str, list[str]] = {}

@@ -86,3 +86,5 @@ def test_column_transformer(index):
     out = columns.fit_transform(table)
     assert out.index.tolist() == index
     np.testing.assert_allclose(out.to_numpy(), np.column_stack([features, np.arange(4.0)]))
+    assert out.columns.tolist() == columns.get_feature_names_out().tolist()
+    assert out.columns[[0, -1]].tolist() == ["face__hogdescriptor0", "age__age"]

@@ -67,8 +67,9 @@ class LazyImages:
         return (read_image(item, index) for index, item in enumerate(self._items))
 
     def arrays(self) -> Iterator[Any]:
-        """Return the images that are arrays or nested lists."""
-        return (x for x in self._items if isinstance(x, np.ndarray | list | tuple))
+        """Return the images that are not files, bytes or Pillow images, which are uint8."""
+        items = enumerate(self._items)
+        return (read_image(x, index) for index, x in items if not isinstance(x, _SINGLE))
 
     def name(self, index: int) -> str:
         """Return the name of an image in errors: its index, and its path if it has one."""
@@ -185,19 +186,24 @@ def _wrong_channels(shape: tuple[int, ...], name: str) -> str:
     return problem
 
 
-def rows_to_images(rows: np.ndarray) -> np.ndarray:
-    """Return flat rows as images: squares, or strips one pixel high."""
-    n, n_values = rows.shape
-    if rows.dtype == np.uint8 and is_encoded(rows[0, :64].tobytes()):
+def refuse_encoded(row: Any) -> None:
+    """Refuse the bytes of an image file as an array, the first row of a table."""
+    if getattr(row, "dtype", None) == np.uint8 and is_encoded(row[:64].tobytes()):
         raise ValueError(
             "X[0] is the bytes of an image file as an array: give a list of X[0].tobytes()."
         )
+
+
+def rows_to_images(rows: np.ndarray) -> np.ndarray:
+    """Return flat rows as images: squares, or strips one pixel high."""
+    n, n_values = rows.shape
+    refuse_encoded(rows[0])
     if rows.dtype == np.uint8:
         side = math.isqrt(n_values)
         shape = f"-1, {side}, {side}" if side * side == n_values else "-1, 48, 48"
         raise ValueError(
             f"X has shape {rows.shape} and dtype uint8: flat rows of pixels, or one gray image. "
-            f"Rows become images with X.reshape({shape}). {_WRAP}"
+            f"Rows become images with np.asarray(X).reshape({shape}). {_WRAP}"
         )
     rows = _uint8_or_float32(rows, "X")
     if n_values <= LONGEST_STRIP:

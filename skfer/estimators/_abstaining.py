@@ -95,7 +95,8 @@ class AbstainingClassifier(ClassifierWrapper):
         X : batch of n images, or whatever the estimator takes
         y : array-like of shape (n,)
         **params : dict
-            Parameters of the estimator's `fit`; with metadata routing, those it requested.
+            Parameters that the estimator's `fit` requested. They need metadata routing:
+            ``sklearn.set_config(enable_metadata_routing=True)``.
 
         Returns
         -------
@@ -104,7 +105,8 @@ class AbstainingClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If a parameter is out of range, or `abstention_label` does not suit the classes.
+            If a parameter is out of range, `abstention_label` does not suit the classes, or
+            `params` are given without metadata routing.
         """
         _raise_for_params(params, self, None)
         if y is not None:

@@ -194,6 +194,8 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
         validation images, and `learning_rate` if `reduce_lr` was set.
     n_iter_ : int
         Number of epochs.
+    n_samples_seen_ : int
+        Number of images that the network was trained on, counted once an epoch.
     fine_tune_epoch_ : int or None
         Number of epochs before fine-tuning.
     callbacks_ : list of keras.callbacks.Callback
@@ -464,6 +466,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 new=new,
                 task=task,
             )
+            self.n_samples_seen_ = self.n_iter_ * len(y)
             self.temperature_ = 1.0
         end_fit(task)
         return self
@@ -519,11 +522,15 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 )
             codes = self._codes(y)
             examples = examples._replace(codes=codes, targets=codes)
-            shares, n_before = self._target_shares(examples), 0 if first else self.n_iter_
+            shares, n_images, n_before = self._target_shares(examples), len(y), 0
+            if not first:  # files of earlier versions do not have the number
+                n_before = getattr(self, "n_samples_seen_", self.n_iter_ * n_images)
             if hasattr(self, "class_prior_") and n_before:
-                shares = (n_before * self.class_prior_ + shares) / (n_before + 1)
+                both = n_before * self.class_prior_ + n_images * shares
+                shares = both / (n_before + n_images)
             self.class_prior_ = shares
             self._fit_network(examples, None, n_outputs=len(self.classes_), new=first, partial=True)
+            self.n_samples_seen_ = n_before + n_images
             self.temperature_ = 1.0
         return self
 

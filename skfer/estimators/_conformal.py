@@ -145,8 +145,9 @@ class ConformalClassifier(ClassifierWrapper):
             Not the images that a frozen estimator was fitted on.
         y : array-like of shape (n,)
         **params : dict
-            Parameters of the estimator's `fit`; values for each image are split like the images.
-            With metadata routing, those it requested.
+            Parameters that the estimator's `fit` requested; values for each image are split like
+            the images. They need metadata routing:
+            ``sklearn.set_config(enable_metadata_routing=True)``.
 
         Returns
         -------
@@ -155,7 +156,8 @@ class ConformalClassifier(ClassifierWrapper):
         Raises
         ------
         ValueError
-            If a label is not one of the estimator's classes.
+            If a label is not one of the estimator's classes, or `params` are given without
+            metadata routing.
         NotFittedError
             If a frozen estimator is not fitted.
 

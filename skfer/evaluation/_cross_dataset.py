@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import Bunch, _safe_indexing, check_consistent_length, check_random_state
-from sklearn.utils.validation import column_or_1d
 
-from skfer._labels import canonical_labels, label_array, shared_labels
+from skfer._labels import canonical_labels, group_array, label_array, shared_labels
 from skfer._utils import check_int
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def _images_labels_groups(name: str, content: Any) -> tuple[Any, np.ndarray, np.
         )
     labels = canonical_labels(label_array(y, f"labels of datasets[{name!r}]"))
     if groups is not None:
-        groups = column_or_1d(groups)
+        groups = group_array(groups, f"groups of datasets[{name!r}]")
     check_consistent_length(X, labels, groups)
     return X, labels, groups
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
-from skfer._labels import label_array
+from skfer._labels import group_array, label_array
 from skfer._utils import check_int
 from skfer.evaluation._cross_dataset import check_interval, percentile_interval
 
@@ -99,14 +99,8 @@ def group_report(
     check_interval(n_bootstrap, confidence)
     check_int("min_images", min_images)
     y_true, y_pred = label_array(y_true, "y_true"), label_array(y_pred, "y_pred")
-    groups = column_or_1d(groups)
+    groups = group_array(groups)
     check_consistent_length(y_true, y_pred, groups)
-    missing = np.flatnonzero(pd.isna(groups))
-    if len(missing):
-        raise ValueError(
-            f"groups[{missing[0]}] is missing, and so are {len(missing) - 1} more: name them, as "
-            "in 'unknown', or leave these images out."
-        )
     names, group_codes = np.unique(groups, return_inverse=True)
     classes, class_codes = np.unique(y_true, return_inverse=True)
     if len(names) < 2:

@@ -12,6 +12,7 @@ from sklearn.utils import Bunch, check_consistent_length, column_or_1d
 
 from skfer._base import as_images
 from skfer._images._batch import content_key, float_scale, gray_levels
+from skfer._labels import group_array
 from skfer._utils import check_int
 
 if TYPE_CHECKING:
@@ -257,7 +258,8 @@ def _shared_groups(
     if groups_train is None or groups_test is None:
         missing = "groups_train" if groups_train is None else "groups_test"
         raise ValueError(f"{missing} is None: give the groups of both sets, or of neither.")
-    train, test = column_or_1d(groups_train), column_or_1d(groups_test)
+    train = group_array(groups_train, "groups_train")
+    test = group_array(groups_test, "groups_test")
     shared = np.intersect1d(train, test)
     rows = [(group, int((train == group).sum()), int((test == group).sum())) for group in shared]
     return pd.DataFrame(rows, columns=columns), np.isin(test, shared)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, PredefinedSplit, check_cv
-from sklearn.utils import Bunch, check_array, column_or_1d
+from sklearn.utils import Bunch, check_array
 from sklearn.utils.validation import _num_samples
 
 from skfer._base import is_table
@@ -22,6 +22,7 @@ from skfer._images._batch import (
     image_name,
     image_sequence,
 )
+from skfer._labels import group_array
 from skfer._utils import page
 
 # Flat rows with fewer gray levels are features, not images.
@@ -81,6 +82,9 @@ class HeldOutGuard(BaseCrossValidator):
     ValueError: 10 of the 50 images are held out for the final test, the first of them X[40]...
     """
 
+    # With metadata routing, `split` gets the groups, as that of a GroupKFold does.
+    __metadata_request__split = {"groups": True}
+
     def __init__(
         self,
         X_held_out: Any,
@@ -95,7 +99,11 @@ class HeldOutGuard(BaseCrossValidator):
         self.cv = list(cv) if isinstance(cv, Iterator) else cv
         self.on_held_out = on_held_out
         self._keys = frozenset(key for keys in _keys(X_held_out) for key in keys)
-        self._groups = None if groups_held_out is None else np.unique(column_or_1d(groups_held_out))
+        self._groups = (
+            None
+            if groups_held_out is None
+            else np.unique(group_array(groups_held_out, "groups_held_out"))
+        )
 
     def held_out(self, X: Any, groups: Any = None) -> np.ndarray:
         """Return a mask of the images that are in the test set, or in a group of it.
@@ -111,7 +119,7 @@ class HeldOutGuard(BaseCrossValidator):
         """
         mask = np.array([not self._keys.isdisjoint(keys) for keys in _keys(X)])
         if groups is not None and self._groups is not None:
-            mask |= np.isin(column_or_1d(groups), self._groups)
+            mask |= np.isin(group_array(groups), self._groups)
         return mask
 
     def split(
@@ -141,7 +149,8 @@ class HeldOutGuard(BaseCrossValidator):
             raise ValueError(
                 f"{held_out.sum()} of the {len(held_out)} images are held out for the final test, "
                 f"the first of them {name}: no model may be selected on them. Pass "
-                "X[~guard.held_out(X)] and the labels likewise, or on_held_out='leave_out'. "
+                "np.asarray(X)[~guard.held_out(X)] and the labels likewise, or "
+                "on_held_out='leave_out'. "
                 f"See {page('guide/model_selection')}"
             )
         # Cross-validators use only the number of images.

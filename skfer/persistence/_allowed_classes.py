@@ -61,7 +61,13 @@ ALLOWED = {
     ),
     "FacialExpressionClassifier": AllowedClass(
         "skfer",
-        {**_OF_NETWORKS, "classes_": np.ndarray, "class_prior_": np.ndarray, "temperature_": float},
+        {
+            **_OF_NETWORKS,
+            "classes_": np.ndarray,
+            "class_prior_": np.ndarray,
+            "n_samples_seen_": int,
+            "temperature_": float,
+        },
     ),
     "GrayscaleResizer": AllowedClass("skfer"),
     "HOGDescriptor": AllowedClass("skfer", {"image_shape_": tuple, "_n_features_out": int}),

@@ -63,6 +63,7 @@ _ATTRIBUTE_LIMITS: dict[str, tuple[float, float]] = {
     "n_features_in_": (0, _MAX_NUMBER),
     "n_iter_": (0, _MAX_NUMBER),
     "n_outputs_": (1, _MAX_NUMBER),
+    "n_samples_seen_": (0, 2**53),
     "scores_": (-1, 2),  # of probabilities
     "target_range_": (-_MAX_NUMBER, _MAX_NUMBER),
     "temperature_": _LIMITS["temperature"],

@@ -111,6 +111,8 @@ class FaceMark:
 
 
 def _row_to_mark(row: dict[str, Any], bars: bool, number: Any) -> FaceMark:
+    # A table from a file has floats, if the number of another row is missing.
+    number = int(number) if isinstance(number, float) and number.is_integer() else number
     # The columns of the classes are the numbers after the column `probability`.
     names = list(row)[list(row).index("probability") + 1 :]
     probabilities = {name: row[name] for name in names if isinstance(row[name], float)}

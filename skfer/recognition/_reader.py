@@ -217,7 +217,7 @@ class FaceReader:
         sequence = image_sequence(images)
         if on_error == "keep":
             # Raise errors that do not depend on an image.
-            self._parts.finder.find(_BLANK_IMAGE)
+            dataclasses.replace(self._parts.finder, whole_below=0).find(_BLANK_IMAGE)
         size = len(sequence) if batch_size is None else int(batch_size)
         starts = range(0, len(sequence), size)
         batches = (range(start, min(start + size, len(sequence))) for start in starts)

@@ -181,6 +181,7 @@ class FaceFollower:
         self._smoothing = smoothing
         self.min_duration = min_duration
         self._known = list(known)
+        self._n_frames = 0
 
     @property
     def known(self) -> list[KnownFace]:
@@ -202,7 +203,7 @@ class FaceFollower:
         list of FollowedFace
             The faces that count, sorted by number.
         """
-        return numbered_faces(self.track(reading, time))
+        return numbered_faces(self._track(reading, time, delayed=False))
 
     def track(self, reading: FaceReading, time: float) -> list[tuple[KnownFace, FollowedFace]]:
         """Track the faces of the next frame, also those that do not count yet.
@@ -220,12 +221,21 @@ class FaceFollower:
             State, which later calls update, and face of each detection. The number of a face
             that does not count yet is -1.
         """
+        return self._track(reading, time, delayed=True)
+
+    def _track(
+        self, reading: FaceReading, time: float, delayed: bool
+    ) -> list[tuple[KnownFace, FollowedFace]]:
+        frames_are_rare = self.last is not None and time - self.last >= self.min_duration
+        if delayed and frames_are_rare and self._n_frames == 1:
+            for face in self._known:  # of the first frame, which can still be reported
+                self.count(face)
+        self._n_frames += 1
         self._known = [
             face
             for face in self._known
             if time - face.seen <= (_MAX_FRAME_GAP if face.seen == self.last else _MEMORY)
         ]
-        frames_are_rare = self.last is not None and time - self.last >= self.min_duration
         self.last = time
         detections = reading.detections
         assigned = self._assign(detections.boxes, time)

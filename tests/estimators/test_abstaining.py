@@ -8,9 +8,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 
-from skfer import AbstainingClassifier
+from skfer import AbstainingClassifier, ConformalClassifier
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +135,27 @@ def test_invalid_threshold(blobs, fitted, threshold):
         AbstainingClassifier(LogisticRegression(), threshold=threshold).fit(X, y)
     with pytest.raises(ValueError, match="'threshold' parameter of AbstainingClassifier"):
         AbstainingClassifier(fitted, threshold=threshold).predict(X)
+
+
+@pytest.mark.parametrize("wrapper", [AbstainingClassifier, ConformalClassifier])
+def test_sample_weight_of_the_score_is_routed(blobs, wrapper):
+    X, y = blobs
+    weights = np.where(y == "sad", 9.0, 1.0)
+    split = [(np.arange(0, len(y), 2), np.arange(1, len(y), 2))]
+    with config_context(enable_metadata_routing=True):
+        inner = LogisticRegression().set_fit_request(sample_weight=False)
+        model = wrapper(inner).set_score_request(sample_weight=True)
+        scores = cross_validate(
+            model, X, y, cv=split, params={"sample_weight": weights}, return_estimator=True
+        )
+    (fitted,), test = scores["estimator"], split[0][1]
+    expected = accuracy_score(y[test], fitted.predict(X[test]), sample_weight=weights[test])
+    assert scores["test_score"].tolist() == [expected]
+    assert expected != fitted.score(X[test], y[test])
+
+
+@pytest.mark.parametrize("wrapper", [AbstainingClassifier, ConformalClassifier])
+def test_fit_parameters_need_metadata_routing(blobs, wrapper):
+    X, y = blobs
+    with pytest.raises(ValueError, match="enable_metadata_routing=True"):
+        wrapper(LogisticRegression()).fit(X, y, sample_weight=np.ones(len(y)))

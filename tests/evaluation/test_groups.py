@@ -107,7 +107,8 @@ def test_wilson_interval(confidence, z):
     [
         ({"groups": ["a", "a"]}, r"groups holds \['a'\] alone"),
         ({"groups": ["a"]}, "inconsistent numbers of samples"),
-        ({"groups": np.array(["a", None], object)}, r"groups\[1\] is missing, and so are 0 more"),
+        ({"groups": np.array(["a", None], object)}, r"groups\[1\] is missing: 1 of 2"),
+        ({"groups": ["a", np.nan]}, r"groups\[1\] is missing: 1 of 2"),
         ({"groups": ["a", "b"], "min_images": 0}, "min_images=0 must be"),
         ({"groups": ["a", "b"], "confidence": 1}, "confidence=1 must be"),
     ],

@@ -1,7 +1,10 @@
 import cv2
 import numpy as np
 import pytest
+from sklearn import config_context
 
+from skfer import FaceCropper
+from skfer._images._batch import LazyImage
 from skfer.datasets import make_faces
 from skfer.evaluation import _leak_audit, leak_audit
 
@@ -143,3 +146,12 @@ def test_copies_in_fer2013(fer2013):
 def test_copies_in_other_representations(convert):
     images = make_faces(12, size=48, random_state=0).images
     assert leak_audit(images, convert(images)).counts["copy"] == 12
+
+
+def test_copies_among_crops_that_are_cut_on_access():
+    images = make_faces(30, classes=["happy", "sad"], random_state=0).images.astype(np.float32)
+    with config_context(working_memory=1):
+        crops = FaceCropper(whole_below=64).transform(images)
+    assert any(isinstance(crop, LazyImage) for crop in crops)
+    assert leak_audit(crops[:20], crops[10:]).counts["copy"] == 10
+    assert leak_audit(crops[:10], crops[20:]).counts["copy"] == 0

@@ -3,6 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn import config_context
 from sklearn.dummy import DummyClassifier
 from sklearn.model_selection import (
     GridSearchCV,
@@ -255,3 +256,15 @@ def test_guard_of_private_test(small_fer2013):
     guard = HeldOutGuard(private.images, cv=2)
     with pytest.raises(ValueError, match="6 of the 30 images are held out"):
         next(guard.split(complete.images, complete.labels))
+
+
+def test_groups_are_routed_to_the_guard(faces):
+    X, y, people = faces.images[:60], faces.labels[:60], np.arange(60) % 10
+    search = GridSearchCV(DummyClassifier(), {"strategy": ["prior"]}, cv=GroupKFold(2))
+    with config_context(enable_metadata_routing=True):
+        guard = HeldOutGuard(faces.images[60:], cv=GroupKFold(2))
+        result = cross_validate(search, X, y, cv=guard, params={"groups": people})
+        assert len(result["test_score"]) == 2
+        guard = HeldOutGuard(faces.images[60:], cv=2, groups_held_out=[0, 1])
+        with pytest.raises(ValueError, match="12 of the 60 images are held out"):
+            cross_validate(search, X, y, cv=guard, params={"groups": people})

@@ -107,6 +107,14 @@ def test_numbers_of_faces():
     assert (label([1], "face_id") != label([2], "face_id")).any()
 
 
+def test_numbers_of_faces_from_a_file():
+    image = np.full((300, 500, 3), 90, np.uint8)
+    table = make_table((50, 100, 80, 80), (300, 100, 80, 80)).assign(face=[1, 2])
+    np.testing.assert_array_equal(
+        annotate(image, table), annotate(image, table.assign(face=[1.0, 2.0]))
+    )
+
+
 def test_antialiased_text():
     annotated = annotate(np.zeros((240, 320, 3), np.uint8), make_table((100, 90, 50, 50)))
     gray = annotated[60:88, 95:200].reshape(-1, 3)

@@ -126,6 +126,14 @@ def test_missing_model_of_a_detector_is_not_kept(astronaut, fitted_pipeline, tmp
         recognize([astronaut], fitted_pipeline, detector=detector, on_error="keep")
 
 
+@pytest.mark.parametrize("whole_below", [0, 100])
+def test_missing_model_of_a_cropper_is_not_kept(astronaut, fitted_pipeline, tmp_path, whole_below):
+    cropper = FaceCropper(YuNetDetector(tmp_path / "nowhere.onnx"), whole_below=whole_below)
+    pipeline = Pipeline([("cropper", cropper), *fitted_pipeline.steps[1:]])
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx"):
+        recognize([astronaut], pipeline, on_error="keep")
+
+
 def test_table_without_any_face(fitted_pipeline):
     table = recognize(np.zeros((2, 64, 64), np.uint8), fitted_pipeline)
     assert table["image"].tolist() == [0, 1]

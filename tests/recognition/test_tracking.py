@@ -151,6 +151,16 @@ def test_minimal_duration_with_rare_frames():
     assert [face.face_id for face in follower.follow(reading((200, 0.9)), 2.1)] == [1]
 
 
+def test_first_frame_of_rare_frames_in_a_video():
+    follower = FaceFollower(decide, min_duration=0.4)
+    frames = (
+        (second, second, follower.track(reading((100 * second, 0.9)), second))
+        for second in range(3)
+    )
+    ids = [[face.face_id for face in faces] for _, faces in delay_faces(follower, frames)]
+    assert ids == [[1], [2], [3]]
+
+
 def test_memory_of_delayed_frames():
     frames = [reading((10, 0.9))] * 5
     follower, tracked = track_video(*frames)
