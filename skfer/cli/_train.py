@@ -177,7 +177,7 @@ def train(
         )
     _check_weights(options["weights"])
     values = _parse_settings(settings)
-    images, labels, description = _load_labelled(data, "Training", options)
+    images, labels, description = _load_labelled(data, options, train=True)
     echo("Loading TensorFlow ...", err=True)
     from skfer.networks._keras_settings import import_keras
 
@@ -261,8 +261,8 @@ def _parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 @click.option(
     "--usage",
     metavar="NAME",
-    help="Part of FER2013: PublicTest, PrivateTest or Training; in some copies Validation or "
-    "Test.  [default: PublicTest, otherwise Validation or Test]",
+    help="Part of FER2013, or of the part that --names reads: PublicTest, PrivateTest or Training; "
+    "in some data Validation or Test.  [default: PublicTest, otherwise Validation or Test]",
 )
 @click.option("--faces", is_flag=True, help="The images are faces: skip the face detection.")
 def evaluate(
@@ -286,7 +286,7 @@ def evaluate(
     """
     from skfer._pipelines import classes_of, flat_steps, join_steps
 
-    images, labels, _ = _load_labelled(data, usage, options)
+    images, labels, _ = _load_labelled(data, options, usage)
     steps = _set_croppers(flat_steps(load_model(model)), faces, detector)
     classes = classes_of(steps)
     unknown = sorted(set(labels.tolist()) - set(classes.tolist()))
@@ -360,7 +360,7 @@ def _to_text(result: dict[str, Any]) -> str:
 
 
 def _load_labelled(
-    data: Path, usage: str | None, options: dict[str, Any]
+    data: Path, options: dict[str, Any], usage: str | None = None, *, train: bool = False
 ) -> tuple[Any, np.ndarray, str]:
     """Return images, labels and a description; the options of the labels are removed."""
     from skfer._utils import entries_of
@@ -374,7 +374,7 @@ def _load_labelled(
     if columns is not None:
         image, label = (int(column) if column.isdigit() else column for column in columns)
         found = load_image_table(data, image=image, label=label, folder=folder, **labelling)
-        return found.paths, found.labels, f"{len(found.labels)} images"
+        return _choose_part(data, found, usage, train)
     if data.is_file() and data.suffix and not data.name.lower().endswith(FER2013_SUFFIXES):
         raise ValueError(
             f"{str(data)!r} is neither FER2013 nor a folder. For a table of images, add --columns "
@@ -385,7 +385,8 @@ def _load_labelled(
     )
     if not data.is_file() and (not has_parts or any(labelling.values())):
         found = load_image_folder(data, **labelling)
-        return found.paths, found.labels, f"{len(found.labels)} images"
+        return _choose_part(data, found, usage, train)
+    usage = TRAINING if train else usage
     found = load_fer2013(data, usage=usage)
     if usage is not None:
         return found.images, found.labels, f"{len(found.labels)} faces, {usage}"
@@ -394,3 +395,34 @@ def _load_labelled(
         raise ValueError(f"{str(data)!r} has no test part. Name a part with --usage.")
     description = f"{len(index)} faces, {found.usage[index[0]]}"
     return found.images[index], found.labels[index], description
+
+
+def _choose_part(
+    data: Path, found: Any, usage: str | None, train: bool
+) -> tuple[Any, np.ndarray, str]:
+    """Return paths, labels and a description of the images of a part, if `names` reads parts."""
+    import numpy as np
+
+    from skfer.datasets._files import PUBLIC_TEST, TEST, TRAINING, VALIDATION, split_of
+
+    parts = found.get("usage")
+    if parts is None:
+        if usage is not None:
+            raise click.BadParameter(
+                f"The images of {str(data)!r} are in no parts; --names raf-db reads the part from "
+                "the file names.",
+                param_hint="--usage",
+            )
+        return found.paths, found.labels, f"{len(found.labels)} images"
+    if usage is not None:
+        wanted = [split_of(usage)]
+    else:
+        test_parts = [part for part in (PUBLIC_TEST, VALIDATION, TEST) if part in parts]
+        wanted = [TRAINING] if train else test_parts[:1]
+    rows = np.flatnonzero(np.isin(parts, wanted))
+    if len(rows) == 0:
+        raise ValueError(
+            f"{str(data)!r} has no images of the part {usage or (TRAINING if train else TEST)}; "
+            f"its parts are: {', '.join(sorted(set(parts)))}."
+        )
+    return found.paths[rows], found.labels[rows], f"{len(rows)} images, {parts[rows[0]]}"

@@ -168,6 +168,37 @@ def test_labels_from_a_table_and_from_file_names(skfer, class_folder, model):
     assert "--columns" in result.stderr
 
 
+def test_parts_that_file_names_state(skfer, class_folder, model, tmp_path):
+    folder = tmp_path / "aligned"
+    folder.mkdir()
+    lines = []
+    for number, file in enumerate(sorted(class_folder.glob("*/*.png"))):
+        name = f"{'test' if number % 3 == 0 else 'train'}_{number:05}.png"
+        file.rename(folder / name)
+        lines.append(f"{name} {4 if file.parent.name == 'happy' else 5}")
+    table = tmp_path / "labels.txt"
+    table.write_text("\n".join(lines))
+    raf = (table, "--columns", "0", "1", "--images", folder, "--codes", "raf-db", "--faces")
+    parts = ("--names", "raf-db")
+
+    def n_images(*arguments):
+        result = skfer("evaluate", *raf, *arguments, "--model", model, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)["images"]
+
+    assert n_images() == 30
+    assert n_images(*parts) == n_images(*parts, "--usage", "test") == 10
+    assert n_images(*parts, "--usage", "Training") == 20
+    result = skfer("evaluate", *raf, *parts, "--usage", "PublicTest", "--model", model)
+    assert "no images of the part PublicTest; its parts are: Test, Training" in result.stderr
+    result = skfer("evaluate", *raf, "--usage", "Training", "--model", model)
+    assert result.exit_code == 2
+    assert "are in no parts" in result.stderr
+    result = skfer("train", *raf, *parts, "--output", tmp_path / "raf.skfer", "--epochs", 1)
+    assert result.exit_code == 0, result.stderr
+    assert "20 images, Training" in result.stderr
+
+
 def test_evaluate_names_a_class_that_the_model_does_not_know(skfer, class_folder, model):
     (class_folder / "sad").rename(class_folder / "bored")
     result = skfer("evaluate", class_folder, "--model", model)
