@@ -24,7 +24,7 @@ INTENDED = """\
 
 Recognition of facial expressions in research, teaching and your own tools: photos, stimuli and
 videos of people who agreed, a starting point for other labels
-(`FacialExpressionClassifier("{network}", weights="{name}")`), a baseline. The network takes one
+(`FacialExpressionClassifier(weights="{name}")`), a baseline. The network takes one
 upright, frontal face; in the Pipeline, `FaceCropper` cuts such faces out of photos, and
 `GrayscaleResizer` makes dark ones brighter.
 
@@ -136,8 +136,8 @@ def _accuracy(figures: dict[str, Any]) -> str:
     return f"""\
 ## Accuracy
 
-In percent; +- is half of the 95 % interval. The recipe was chosen on PublicTest, so the figures
-are slightly optimistic.
+In percent; +- is the half-width of the 95 % interval. The recipe was chosen on PublicTest, so the
+figures are slightly optimistic.
 
 {table(head, rows)}
 

@@ -94,7 +94,7 @@ plt.show()
 # %%
 # Regions of the face
 # -------------------
-# Each region, such as the mouth, is exchanged between faces, and the accuracy is measured. The
+# Each region, such as the mouth, is permuted across faces, and the accuracy is measured. The
 # frames show the regions; you can pass other boxes or masks.
 
 from skfer.inspection import RegionImportanceDisplay

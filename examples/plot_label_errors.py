@@ -11,7 +11,7 @@ look at again. See :doc:`/guide/evaluation`.
 # %%
 # Data with wrong labels
 # ----------------------
-# Twelve of 300 labels are exchanged.
+# Twelve of 300 labels are replaced by wrong ones.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -88,7 +88,8 @@ def load_pretrained(name: str = "fer2013", size: str = "base") -> Pipeline:
     """
     if size not in SIZES:
         raise ValueError(f"size={size!r} must be one of {list(SIZES)}.")
-    record = read_record(name if size == "base" else f"{name}-{size}")
+    suffix = "" if size == "base" or name.endswith(f"-{size}") else f"-{size}"
+    record = read_record(f"{name}{suffix}")
     return Pipeline(
         [
             ("cropper", FaceCropper("auto", **record.preprocessing["cropper"])),

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +25,12 @@ from skfer.datasets import make_faces
 def test_tables_of_images(X):
     with pytest.raises(ValueError, match=r"type (str|str_|ndarray), .*give the column itself"):
         GrayscaleResizer().fit(X)
+
+
+def test_files_as_arrays_of_bytes():
+    files = [cv2.imencode(".png", np.full((9, 9 + n), n, np.uint8))[1] for n in range(2)]
+    with pytest.raises(ValueError, match=r"give a list of X\[0\]\.tobytes\(\)"):
+        GrayscaleResizer().transform(files)
 
 
 def test_object_arrays_of_numbers():

@@ -58,10 +58,15 @@ def test_small_models(name, astronaut):
 
 
 @pytest.mark.slow
-def test_fit_starts_from_small_weights():
+@pytest.mark.parametrize("network", [None, "mini_resnet"])
+def test_fit_starts_from_small_weights(network):
     faces = make_faces(12, classes=["happy", "sad"], random_state=0)
     classifier = FacialExpressionClassifier(
-        weights="fer2013-small", epochs=1, fine_tune={"frozen_epochs": 1}, random_state=0
+        network,
+        weights="fer2013-small",
+        epochs=1,
+        fine_tune={"frozen_epochs": 1},
+        random_state=0,
     )
     classifier.fit(faces.images, faces.labels)
     small = load_pretrained("fer2013", size="small")["classifier"]
@@ -99,6 +104,8 @@ def test_unknown_names_and_sizes():
         load_pretrained("affectnet")
     with pytest.raises(ValueError, match=r"size='tiny' must be one of \['base', 'small'\]"):
         load_pretrained("fer2013", size="tiny")
+    with pytest.raises(ValueError, match="no weights 'affectnet-small'"):
+        load_pretrained("affectnet", size="small")
 
 
 def test_weights_of_another_network():

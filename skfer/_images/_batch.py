@@ -102,7 +102,10 @@ def image_sequence(X: Any) -> Images:
     if isinstance(X, _SINGLE):
         text = describe_text(X) if isinstance(X, str) else None
         if isinstance(X, str | os.PathLike) and os.path.isdir(X):
-            text = "a folder: skfer.recognition.image_files returns the paths of its images"
+            text = (
+                "a folder: skfer.recognition.image_files returns the paths of its images, and "
+                "skfer.datasets.load_image_folder paths and labels, if there is a folder for each"
+            )
         raise ValueError(
             f"X is {_shown(X)}: {text}. Give a list of images."
             if text

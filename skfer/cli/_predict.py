@@ -52,7 +52,8 @@ _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mp
     "--output",
     type=OUTPUT_FILE,
     metavar="FILE",
-    help="Write to this file. Its suffix sets the format: .json, .csv or .parquet.",
+    help="Write to this file. Without --json and --csv, its suffix sets the format: .json, .csv or "
+    ".parquet.",
 )
 @click.option(
     "--annotate",

@@ -175,7 +175,7 @@ def train(
         raise click.BadParameter(
             f"{str(output)!r} is the data itself. Use another name.", param_hint="--output"
         )
-    _check_weights(options["weights"])
+    _check_network_and_weights(options["network"], options["weights"])
     values = _parse_settings(settings)
     images, labels, description = _load_labelled(data, options, train=True)
     echo("Loading TensorFlow ...", err=True)
@@ -210,10 +210,15 @@ def train(
         echo(f"{output}: {', '.join(map(str, classes))}")
 
 
-def _check_weights(weights: str | None) -> None:
-    """Refuse unknown weights before faces are detected."""
+def _check_network_and_weights(network: str | None, weights: str | None) -> None:
+    """Refuse unknown networks and weights before faces are detected."""
+    from skfer.networks._registry import is_model_file, list_networks
     from skfer.weights import list_weights
 
+    if not (network is None or is_model_file(network) or network in list_networks()):
+        raise click.BadParameter(
+            f"{network!r} is not one of: {', '.join(list_networks())}.", param_hint="--network"
+        )
     names = list_weights()
     if weights not in (None, "imagenet", *names) and not Path(str(weights)).is_file():
         raise click.BadParameter(
@@ -415,7 +420,7 @@ def _choose_part(
             )
         return found.paths, found.labels, f"{len(found.labels)} images"
     if usage is not None:
-        wanted = [split_of(usage)]
+        wanted = [str(split_of(usage))]
     else:
         test_parts = [part for part in (PUBLIC_TEST, VALIDATION, TEST) if part in parts]
         wanted = [TRAINING] if train else test_parts[:1]

@@ -95,8 +95,8 @@ def clip_names(paths: Iterable[str | os.PathLike], pattern: str = "ck+") -> Clip
     expression = name_pattern(pattern)
     if "subject" not in expression.groupindex:
         raise ValueError(
-            f"pattern={pattern!r} must be a regular expression with a group called subject, such "
-            f"as '(?P<subject>[^_]+)_', or one of {sorted(PATTERNS)}."
+            f"The pattern {pattern!r} must be a regular expression with a group called subject, "
+            f"such as '(?P<subject>[^_]+)_', or one of {sorted(PATTERNS)}."
         )
     return clips_of(parts_of_names(paths, expression, pattern))
 
@@ -107,11 +107,13 @@ def name_pattern(pattern: str) -> re.Pattern:
         known = PATTERNS.get(pattern)
         expression = re.compile(pattern) if known is None else re.compile(known[1], re.I)
     except re.error as error:
-        raise ValueError(f"pattern={pattern!r} is not a regular expression: {error}.") from error
+        raise ValueError(
+            f"The pattern {pattern!r} is not a regular expression: {error}."
+        ) from error
     if not expression.groupindex:
         raise ValueError(
-            f"pattern={pattern!r} must be one of {sorted(PATTERNS)} or a regular expression with a "
-            "group called subject or label, such as '(?P<subject>[^_]+)_'."
+            f"The pattern {pattern!r} must be one of {sorted(PATTERNS)} or a regular expression "
+            "with a group called subject or label, such as '(?P<subject>[^_]+)_'."
         )
     return expression
 
@@ -141,7 +143,7 @@ def parts_of_names(
 def misfit(pattern: str) -> str:
     """Return the end of a sentence about a file name that does not fit a pattern."""
     example = f", as in {PATTERNS[pattern][0]}." if pattern in PATTERNS else "."
-    return f"does not fit pattern={pattern!r}{example}"
+    return f"does not fit the pattern {pattern!r}{example}"
 
 
 def clips_of(names: Sequence[dict[str, str]]) -> ClipNames:

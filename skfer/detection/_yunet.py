@@ -312,7 +312,7 @@ def _load(path: str | os.PathLike) -> cv2.FaceDetectorYN:
         network.detect(np.zeros((_MIN_IMAGE_SIDE, _MIN_IMAGE_SIDE, 3), np.uint8))
     except cv2.error as error:
         raise ValueError(
-            f"model: {os.fspath(path)!r} is not a YuNet network in ONNX format that OpenCV "
+            f"The model {os.fspath(path)!r} is not a YuNet network in ONNX format that OpenCV "
             f"{cv2.__version__} can read."
         ) from error
     return network
@@ -325,8 +325,8 @@ def _read_model(path: str | os.PathLike) -> bytes:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise FileNotFoundError(
-            f"model: {os.fspath(path)!r} can't be read ({why}). Give the path of YuNet's ONNX "
-            "file, or install it with the command: skfer download yunet"
+            f"The model {os.fspath(path)!r} of YuNet can't be read ({why}). Give the path of its "
+            "ONNX file, or install it with the command: skfer download yunet"
         ) from error
 
 

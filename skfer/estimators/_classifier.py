@@ -62,14 +62,15 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
     network_params : dict, default=None
         Further parameters of the network's function, such as ``{"dense_units": 1024}``.
     epochs : int or None, default=None
-        Number of passes over the training images. None is 28,000 divided by the number of images,
-        but at least 12 and at most 80; with `weights`, 2,000 divided by it, at least 5 and at
-        most 30. After the fit, `n_iter_` is their number.
+        Number of passes over the training images. None is ``28000 / n_images`` between 12 and 80,
+        and with `weights` ``2000 / n_images`` between 5 and 30. After the fit, `n_iter_` is the
+        number of epochs that were run.
     batch_size : int, default=32
         Number of images of a step, on all devices together.
     learning_rate : float, default=None
         Constant learning rate, or the highest of a `schedule`. None is 0.008 for the default
-        network with the optimizer "adam" and a cosine, and the optimizer's own rate otherwise.
+        network with the optimizer "adam" and a cosine schedule, and the optimizer's own rate
+        otherwise.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Keras name of the optimizer, or an instance, whose settings are copied.
     schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"

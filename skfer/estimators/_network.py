@@ -38,6 +38,11 @@ def resolve_network(estimator: Any) -> tuple[Any, dict[str, Any]]:
         options["weights"] = weights
     options |= params
     if estimator.network is not None:
+        record = _record(weights) if isinstance(estimator.network, str) and weights else None
+        if record is not None and record.network == estimator.network:
+            return estimator.network, record.parameters.get("network_params", {}) | {
+                name: value for name, value in options.items() if value is not None
+            }
         return estimator.network, options
     if weights is None:
         return DEFAULT_NETWORK, options
@@ -147,7 +152,7 @@ def load_weights_into(network: keras.Model, weights: Weights, classes: np.ndarra
         record = _record(weights)
         made_for = "" if record is None else f" ({record.network!r} and {record.image_shape})"
         raise ValueError(
-            f"weights={_name(weights)} belong to another network than {network.name!r}: "
+            f"The weights {_name(weights)} belong to another network than {network.name!r}: "
             f"{_first_difference(_shapes(given), _shapes(own))}. The network, its network_params "
             f"and the size of the images must be those the weights were trained with{made_for}. "
             f"See {page('guide/transfer')}"

@@ -91,6 +91,11 @@ def annotate(image: Any, faces: pd.DataFrame, *, bars: bool = False) -> np.ndarr
             f"faces has no column {missing[0]!r}: give the rows of one image from the table of "
             "recognize."
         )
+    if "image" in faces and faces["image"].nunique() > 1:
+        raise ValueError(
+            f"faces has rows of {faces['image'].nunique()} images: give those of one, such as "
+            "faces[faces['image'] == path]."
+        )
     output = to_eight_bits(read_image(image, 0))
     output = output.copy() if output.ndim == 3 else cv2.cvtColor(output, cv2.COLOR_GRAY2RGB)
     rows = faces[faces["expression"].notna()].to_dict("records")

@@ -125,7 +125,10 @@ def recognize(
         if Path(images).is_dir():
             images = image_files(images)
         elif not os.path.lexists(images):
-            raise ValueError(f"There is no folder {os.fspath(images)!r}.")
+            raise ValueError(
+                f"There is no file or folder {os.fspath(images)!r}. Patterns and ~ are not "
+                "expanded."
+            )
     reader = make_reader(pipeline, detector, n_jobs, region)
 
     batches = reader.read_batches(

@@ -57,6 +57,7 @@ def test_module():
         (["video", "missing.mp4"], 2, "does not exist"),
         (["train", ".", "--output", "m.joblib", "--set", "epochs"], 2, "NAME=VALUE"),
         (["train", ".", "--output", "m.skfer", "--weights", "fer2014"], 2, "neither a file nor"),
+        (["train", ".", "--output", "m.skfer", "--network", "resnet99"], 2, "is not one of: cnn4"),
         (["video", __file__, "--detector", "unknown"], 1, "Unknown face detector 'unknown'"),
         (["webcam", "--every", "0"], 2, "--every"),
     ],

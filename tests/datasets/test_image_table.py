@@ -291,7 +291,7 @@ def test_delimiters_and_byte_order_mark(write_faces, delimiter, encoding):
         (["a.png,happy"], {"subject": "person"}, "no column 'person'"),
         (["a.png,happy"], {"usage": "label"}, "row 0: usage is 'happy'; expected Training"),
         (["a.png,happy"], {"classes": ["sad"]}, r"1 rows, and none with a label of classes=\['sad"),
-        (["a.png,happy"], {"names": "ck+"}, r"'.*a.png'\) does not fit pattern='ck\+'"),
+        (["a.png,happy"], {"names": "ck+"}, r"'.*a.png'\) does not fit the pattern 'ck\+'"),
         ([], {}, "0 rows, and none with a label"),
     ],
 )

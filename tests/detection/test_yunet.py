@@ -209,5 +209,5 @@ def test_failed_downloads(cache, site, monkeypatch):
 def test_missing_file_is_named(astronaut, tmp_path):
     missing = YuNetDetector(tmp_path / "none.onnx")
     for call in (missing.cache_key, lambda: missing.detect(astronaut)):
-        with pytest.raises(FileNotFoundError, match=r"model: '.*none.onnx' can't be read"):
+        with pytest.raises(FileNotFoundError, match=r"The model '.*none.onnx' of YuNet can't"):
             call()

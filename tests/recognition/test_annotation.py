@@ -70,6 +70,12 @@ def test_table_without_boxes():
         annotate(np.zeros((48, 48), np.uint8), pd.DataFrame({"expression": ["happy"]}))
 
 
+def test_table_of_two_images():
+    table = make_table((5, 5, 20, 20), (9, 9, 20, 20)).assign(image=["a.png", "b.png"])
+    with pytest.raises(ValueError, match="faces has rows of 2 images"):
+        annotate(np.zeros((48, 48), np.uint8), table)
+
+
 def test_colors_of_other_classes():
     assert (
         expression_color(1, ["0", "1"])

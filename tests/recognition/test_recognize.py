@@ -89,6 +89,8 @@ def test_folder(photo_files, fitted_pipeline, tmp_path):
     (folder / "notes.txt").write_text("no image")
     table = recognize(folder, fitted_pipeline)
     assert table["image"].unique().tolist() == sorted(map(str, photo_files))
+    with pytest.raises(ValueError, match=r"no file or folder '.*missing\.png'"):
+        recognize(tmp_path / "missing.png", fitted_pipeline)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         recognize(tmp_path / "empty", fitted_pipeline)
