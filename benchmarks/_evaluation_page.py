@@ -9,7 +9,7 @@ from _markdown import percent, table, versions_line, wrap
 _HEAD = """\
 # Evaluation of the shipped weights
 
-After this page you know the accuracy of the shipped weights on several data sets, how many images
+This page gives the accuracy of the shipped weights on several data sets, how many images
 of FER2013's PublicTest are also in Training, and the coverage of prediction sets.
 
 `python benchmarks/evaluation.py --data fer2013.npz` writes this page; its figures are in

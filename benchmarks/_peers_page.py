@@ -9,7 +9,7 @@ _PHOTOS = ("photo", *(f"photo_{side}" for side in PHOTO_SIDES))
 _HEAD = """\
 # Comparison with other packages
 
-After this page you know how accurate and fast skfer is compared with packages that run offline, and
+This page shows how accurate and fast skfer is compared with packages that run offline, and
 which packages could not be compared.
 
 `python benchmarks/peers.py --data fer2013.npz --table docs/peers.md` measured {images:,} faces of

@@ -47,9 +47,9 @@ class ImageTransformerMixin(TransformerMixin):
 
     _returns_dense = True  # False if they return an array of objects
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, auto_wrap_output_keys: Any = None, **kwargs: Any) -> None:
         # Images are not wrapped in a table, although there are feature names.
-        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
+        super().__init_subclass__(auto_wrap_output_keys=auto_wrap_output_keys, **kwargs)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return one name, as images are one column.
