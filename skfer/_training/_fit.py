@@ -28,7 +28,7 @@ from skfer._training._distribution import (
     distributed_copy,
     resolve_strategy,
 )
-from skfer._training._phases import FitSettings, Phase, build_optimizer
+from skfer._training._phases import FitSettings, Phase, build_optimizer, has_schedule
 from skfer._training._tensorflow import (
     build_optimizer_state,
     dtype_policy,
@@ -192,7 +192,7 @@ def _callbacks_of_parameters(
         # First, so that the others see the averaged weights at the end of an epoch.
         callbacks.append(WeightAverage(settings.weight_average, average))
     # `partial_fit` sees a part of the data and does not validate.
-    if validates and settings.reduce_lr:
+    if validates and settings.reduces_lr:
         callbacks.append(reduce_lr_callback(settings.reduce_lr, "val_loss"))
     if validates and settings.early_stopping:
         patience = settings.early_stopping
@@ -247,9 +247,14 @@ class _Trainer:
         requested = (optimizer, self._policy), settings.learning_rate
         before = getattr(network, "_skfer_requested", requested)
         continues = phase.layers == "same" and network.compiled and before[0] == requested[0]
+        new_rate = before != requested and settings.learning_rate is not None
         if continues:
             built = network.optimizer
-            if before != requested and settings.learning_rate is not None:
+            # The schedule of a finished fit ends at a rate of 0, and a schedule has no rate to set.
+            if has_schedule(getattr(built, "inner_optimizer", built)):
+                continues = has_schedule(settings.optimizer) and not new_rate
+        if continues:
+            if new_rate:
                 built.learning_rate = settings.learning_rate
         else:
             built = build_optimizer(

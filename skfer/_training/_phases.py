@@ -96,6 +96,11 @@ class FitSettings:
     rebuild: Callable[[int], keras.Model]
 
     @property
+    def reduces_lr(self) -> bool:
+        """True if plateaus reduce the rate; an empty dict is Keras's settings."""
+        return isinstance(self.reduce_lr, dict) or bool(self.reduce_lr)
+
+    @property
     def head_first_by_default(self) -> bool:
         """True if the head is trained first because the network has trained weights."""
         return self.fine_tuning.frozen_epochs is None and self.from_weights
@@ -189,9 +194,9 @@ def plan_partial_fit(settings: FitSettings, first: bool) -> list[Phase]:
 
 def _schedule(settings: FitSettings) -> str | None:
     if settings.schedule == "auto":
-        other = settings.reduce_lr or has_schedule(settings.optimizer)
+        other = settings.reduces_lr or has_schedule(settings.optimizer)
         return None if other else "cosine"
-    if settings.schedule is not None and settings.reduce_lr:
+    if settings.schedule is not None and settings.reduces_lr:
         raise ValueError(
             f"schedule={settings.schedule!r} and reduce_lr both set the rate: choose one of them."
         )

@@ -285,7 +285,8 @@ class NetworkEstimator(CallbackSupportMixin, ImageEstimator):
     def _hold_out(self, examples: Examples) -> tuple[Examples, Examples | None]:
         """Return training and validation examples."""
         fraction = self.validation_fraction
-        if fraction is None and (self.early_stopping or self.reduce_lr):
+        reduces_lr = isinstance(self.reduce_lr, dict) or self.reduce_lr
+        if fraction is None and (self.early_stopping or reduces_lr):
             fraction = _VALIDATION_FRACTION
         return (examples, None) if fraction is None else examples.split(fraction, self._seed)
 

@@ -241,6 +241,7 @@ class FacialAffectRegressor(RegressorMixin, NetworkEstimator):
         The layers that the last fit trained are trained. The first call skips frozen epochs.
         `early_stopping`, `reduce_lr` and `validation_fraction` have no effect. A changed
         `learning_rate` is used from the next call on; another `optimizer` starts with new state.
+        The first call after a fit with a `schedule` starts a new optimizer with a constant rate.
 
         Parameters
         ----------

@@ -32,7 +32,7 @@ def copy_network(network: keras.Model, n_outputs: int | None = None) -> keras.Mo
         weights = old.get_weights()
         # A layer after a new head, such as batch normalisation, is new too.
         if old is not head and [w.shape for w in weights] == [w.shape for w in new.get_weights()]:
-            new.set_weights(weights)
+            _set_weights(new, weights)
         new.trainable = old.trainable
     if n_outputs is not None and copy.output_shape != (None, n_outputs):
         raise ValueError(
@@ -40,6 +40,17 @@ def copy_network(network: keras.Model, n_outputs: int | None = None) -> keras.Mo
             f"{getattr(head, 'name', None)!r} its outputs have the shape {copy.output_shape}"
         )
     return copy
+
+
+def _set_weights(layer: keras.Layer, weights: list[np.ndarray]) -> None:
+    """Set the weights of a layer or network, and the constants of its `Normalization` layers.
+
+    Keras computes these constants from the weights only when it reads a file.
+    """
+    layer.set_weights(weights)
+    for one in all_layers(layer) if isinstance(layer, keras.Model) else [layer]:
+        if isinstance(one, keras.layers.Normalization) and one.built:
+            one.finalize_state()
 
 
 def _is_strided_pointwise(layer: keras.Layer) -> bool:
@@ -156,7 +167,7 @@ def network_from_state(state: dict[str, Any], rebuild: Callable[[int], keras.Mod
     problem = "The network has layers with code of its own, and its copy would predict otherwise"
     cause = "the function that builds it returned another architecture"
     try:
-        network.set_weights(state["weights"])
+        _set_weights(network, state["weights"])
     except ValueError as error:
         raise ValueError(f"{problem}: {cause}.") from error
     outputs = state.get("outputs")

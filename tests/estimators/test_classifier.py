@@ -225,6 +225,24 @@ def test_partial_fit_equals_fit(classifier, bright_halves):
 
 
 @pytest.mark.slow
+def test_partial_fit_after_a_fit_with_a_schedule(classifier, bright_halves):
+    X, y = bright_halves
+    classifier.set_params(schedule="cosine", learning_rate=0.01, epochs=2).fit(X, y)
+    classifier.set_params(schedule="auto")
+    for rate in (0.01, 0.02):
+        before = classifier.network_.get_weights()
+        classifier.set_params(learning_rate=rate).partial_fit(X, y)
+        assert float(classifier.network_.optimizer.learning_rate) == pytest.approx(rate)
+        after = classifier.network_.get_weights()
+        assert max(np.abs(new - old).max() for new, old in zip(after, before, strict=True)) > 1e-4
+
+
+def test_empty_dict_of_reduce_lr(classifier, bright_halves):
+    classifier.set_params(reduce_lr={}, epochs=1).fit(*bright_halves)
+    assert "learning_rate" in classifier.history_
+    assert "val_loss" in classifier.history_
+
+
 def test_partial_fit_of_one_class(classifier, bright_halves):
     X, y = bright_halves
     for _ in range(6):

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from skfer.networks._copies import copy_network, has_strided_pointwise
+from skfer.networks._copies import (
+    copy_network,
+    has_strided_pointwise,
+    network_from_state,
+    network_state,
+)
 from skfer.networks._layers import all_layers
 
 
@@ -171,3 +176,16 @@ def test_fit_of_strided_pointwise_convolutions(tmp_path):
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     assert (process.returncode, process.stdout) == (0, "fitted\n"), process.stderr[-2000:]
+
+
+@pytest.mark.parametrize("axis", [-1, None])
+def test_adapted_normalization(axis):
+    normalization = layers.Normalization(axis=axis)
+    normalization.adapt(images() * 200)
+    image = keras.Input((12, 12, 1))
+    x = layers.Dense(3, activation="softmax")(layers.Flatten()(normalization(image)))
+    network = keras.Model(image, x)
+    expected = np.asarray(network(images()))
+    np.testing.assert_allclose(np.asarray(copy_network(network)(images())), expected, atol=1e-6)
+    rebuilt = network_from_state(network_state(network), lambda n_outputs: network)
+    np.testing.assert_allclose(np.asarray(rebuilt(images())), expected, atol=1e-6)

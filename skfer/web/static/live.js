@@ -13,6 +13,7 @@ export async function watch() {
   try {
     await camera.start(byId("device").value, () => leave("The camera was switched off."));
   } catch (error) {
+    if (signal.aborted) return; // a file was chosen meanwhile
     leave("Ready.");
     problem(error.message);
     return;
