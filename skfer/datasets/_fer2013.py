@@ -174,6 +174,10 @@ def wanted_parts(
     """Return the parts to load by `usage`; None is all but the held-out part."""
     parts = sorted(set(present.tolist()))
     if usage is None:
+        if parts == [held_out]:
+            raise ValueError(
+                f"All images are of {held_out}, which is loaded only with usage={held_out!r}."
+            )
         return [part for part in parts if part != held_out]
     if isinstance(usage, str) and usage == "all":
         return parts

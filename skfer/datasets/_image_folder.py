@@ -134,7 +134,10 @@ def load_image_folder(
         raise ValueError(f"extensions={extensions!r} must be a list, such as [{extensions!r}].")
     if isinstance(classes, str):
         raise ValueError(f"classes={classes!r} must be a list, such as [{classes!r}].")
-    wanted = None if classes is None else [decode_label(c, normalize=normalize) for c in classes]
+    wanted = None
+    if classes is not None:  # a name of `codes` stays as it is, even if it is a synonym
+        own = set() if table is None else {*table.values()}
+        wanted = [c if c in own else decode_label(c, normalize=normalize) for c in classes]
     endings = tuple(map(str.lower, readable_suffixes() if extensions is None else extensions))
     ignored: Counter[str] = Counter()
     pattern = None if names is None else name_pattern(names)

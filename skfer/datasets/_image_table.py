@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skfer._labels import EXPRESSION_CODES, canonical_label, code_table, decode_label
+from skfer._labels import EXPRESSION_CODES, canonical_label, code_table, decode_label, is_missing
 from skfer._utils import real_path, shorten
 from skfer.datasets._clip_names import name_pattern
 from skfer.datasets._files import known_split, open_table
@@ -150,14 +150,20 @@ def load_image_table(
     if classes is None:
         class_names = sorted({text for text in found if text is not None})
     else:
-        class_names = [str(decode_label(text, normalize=normalize)) for text in classes]
+        # A name of `codes` stays as it is, even if it is a synonym.
+        class_names = [
+            text if text in found else str(decode_label(text, normalize=normalize))
+            for text in classes
+        ]
+        missing = [text for text in class_names if text not in found]
+        if missing or len(set(class_names)) < len(class_names):
+            problem = f"no row has the label {missing[0]!r}" if missing else "classes repeats one"
+            known = sorted({text for text in found if text is not None})
+            raise ValueError(f"{name}: {problem}; the labels are {shorten(known)}.")
     codes_of = {text: code for code, text in enumerate(class_names)}
     rows = [row for row, text in enumerate(found) if text in codes_of]
     if not rows:
-        raise ValueError(
-            f"{name} has {len(found)} rows, and none with "
-            + (f"a label of classes={shorten(class_names)}." if classes else "a label.")
-        )
+        raise ValueError(f"{name} has {len(found)} rows, and none with a label.")
     files = [str(columns[image][row]) for row in rows]
     if file_name is not None:
         files = [file_name(cell) for cell in files]
@@ -433,6 +439,10 @@ def _numbers(cells: Sequence[Any], column: str, name: str) -> np.ndarray:
 def _label(cell: Any, row: int, name: str) -> str:
     """Return the canonical name of AffectNet's code or a name."""
     text = str(cell).strip()
+    if is_missing(cell) or not text:
+        raise ValueError(
+            f"{name}, row {row}: the expression is missing. expression=None ignores the column."
+        )
     try:
         code = float(text)
     except ValueError:

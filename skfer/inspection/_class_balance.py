@@ -104,8 +104,9 @@ class ClassBalanceDisplay(Display):
         """
         pyplot(f"{cls.__name__}.from_labels")
         labels = _labels_by_set(y, sets)
-        classes = np.unique(np.concatenate(list(labels.values())))
-        counts = [[int((part == label).sum()) for label in classes] for part in labels.values()]
+        classes, codes = np.unique(np.concatenate(list(labels.values())), return_inverse=True)
+        parts = np.split(codes, np.cumsum([len(part) for part in labels.values()])[:-1])
+        counts = [np.bincount(part, minlength=len(classes)) for part in parts]
         names = list(labels) if isinstance(y, Mapping) or sets is not None else None
         display = cls(np.array(counts), classes=classes.tolist(), sets=names)
         return display.plot(ax, order=order, normalize=normalize)

@@ -97,6 +97,7 @@ class MapDisplay(Display):
         """
         check_int("n_columns", n_columns)
         maps, images = self._validate()
+        self._signed = type(self)._signed or bool((maps < 0).any())
         columns = min(n_columns, len(maps))
         height = 2 + (_TEXT_HEIGHT if self.target is not None else 0.06)
         rows = math.ceil(len(maps) / columns)

@@ -290,7 +290,8 @@ def test_delimiters_and_byte_order_mark(write_faces, delimiter, encoding):
         (["a.png,happy"], {"label": "emotion"}, r"no column 'emotion'; it has \['file', 'label'"),
         (["a.png,happy"], {"subject": "person"}, "no column 'person'"),
         (["a.png,happy"], {"usage": "label"}, "row 0: usage is 'happy'; expected Training"),
-        (["a.png,happy"], {"classes": ["sad"]}, r"1 rows, and none with a label of classes=\['sad"),
+        (["a.png,happy"], {"classes": ["sad"]}, r"no row has the label 'sad'; the .* \['happy'\]"),
+        (["a.png,happy"], {"classes": ["happy", "joy"]}, "classes repeats one"),
         (["a.png,happy"], {"names": "ck+"}, r"'.*a.png'\) does not fit the pattern 'ck\+'"),
         ([], {}, "0 rows, and none with a label"),
     ],
@@ -323,3 +324,24 @@ def test_spreadsheet(tmp_path):
     path.write_bytes(b"PK\x03\x04\xff\xfe" + bytes(100))
     with pytest.raises(ValueError, match=r"labels\.xlsx' is not text in UTF-8.*read_excel"):
         load_image_table(path, image="file", label="label")
+
+
+def test_classes_that_are_synonyms_in_codes(write_faces):
+    folder = write_faces("a.png", "b.png", "c.png")
+    table = pd.DataFrame({"path": ["a.png", "b.png", "c.png"], "label": [1, 2, 1]})
+    codes = {1: "anger", 2: "happy"}
+    columns = {"image": "path", "label": "label", "folder": folder}
+    for classes in (None, ["anger", "happy"]):
+        data = load_image_table(table, codes=codes, classes=classes, **columns)
+        assert data.labels.tolist() == ["anger", "happy", "anger"]
+
+
+@pytest.mark.parametrize("cell", ["", None, float("nan")])
+def test_missing_expression_of_affectnet(write_faces, cell):
+    folder = write_faces("a.png", "b.png")
+    table = pd.DataFrame(
+        {"subDirectory_filePath": ["a.png", "b.png"], "expression": [1, cell]}
+        | {"valence": [0.1, 0.2], "arousal": [0.1, 0.2]}
+    )
+    with pytest.raises(ValueError, match="row 1: the expression is missing"):
+        load_affect_table(table, folder=folder)

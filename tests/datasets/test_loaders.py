@@ -575,3 +575,12 @@ def test_missing_flat_and_empty_folders(write_images, tmp_path):
         pytest.raises(ValueError, match="hold no images"),
     ):
         load_image_folder(empty)
+
+
+def test_held_out_part_alone(tmp_path):
+    path = tmp_path / "test.npz"
+    images = np.zeros((2, 48, 48), np.uint8)
+    np.savez(path, images=images, target=[0, 1], usage=["PrivateTest"] * 2)
+    with pytest.raises(ValueError, match="only with usage='PrivateTest'"):
+        load_fer2013(path)
+    assert len(load_fer2013(path, usage="PrivateTest").images) == 2

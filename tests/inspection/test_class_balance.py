@@ -103,3 +103,9 @@ def test_text_is_inside_the_figure(n_sets):
 def test_invalid_labels(y, options, message):
     with pytest.raises(ValueError, match=message):
         ClassBalanceDisplay.from_labels(y, **options)
+
+
+def test_numbers_in_one_set_and_names_in_another():
+    display = ClassBalanceDisplay.from_labels({"a": [1, 2], "b": ["1", "x"]})
+    assert display.classes == ["1", "2", "x"]
+    assert np.asarray(display.counts).tolist() == [[1, 1, 0], [1, 0, 1]]

@@ -376,3 +376,13 @@ def test_scale_of_an_occlusion_display(fitted, faces):
 def test_invalid_maps(maps, options, message):
     with pytest.raises(ValueError, match=message):
         MapDisplay(maps, np.ones((3, 5, 5), np.uint8), **options).plot()
+
+
+def test_negative_maps_have_two_colours():
+    maps = np.ones((2, 8, 8), np.float32)
+    display = MapDisplay(maps, np.zeros((2, 8, 8), np.uint8)).plot()
+    assert display.maps_[0].get_cmap().name == "inferno"
+    maps[:, :, :4] = -1
+    display = MapDisplay(maps, np.zeros((2, 8, 8), np.uint8)).plot()
+    assert display.maps_[0].get_cmap().name == "RdBu_r"
+    assert display.maps_[0].get_clim() == (-1, 1)
