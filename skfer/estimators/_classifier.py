@@ -467,7 +467,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 new=new,
                 task=task,
             )
-            self.n_samples_seen_ = self.n_iter_ * len(y)
+            self.n_samples_seen_ = self.n_iter_ * len(examples.targets)
             self.temperature_ = 1.0
         end_fit(task)
         return self
@@ -524,7 +524,7 @@ class FacialExpressionClassifier(ClassifierMixin, NetworkEstimator):
                 )
             codes = self._codes(y)
             examples = examples._replace(codes=codes, targets=codes)
-            shares, n_images, n_before = self._target_shares(examples), len(y), 0
+            shares, n_images, n_before = self._target_shares(examples), len(codes), 0
             if not first:  # files of earlier versions do not have the number
                 n_before = getattr(self, "n_samples_seen_", self.n_iter_ * n_images)
             if hasattr(self, "class_prior_") and n_before:

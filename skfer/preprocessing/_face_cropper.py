@@ -461,7 +461,7 @@ def _report_missing(missing: list[int], images: Images, on_missing: str) -> None
         "on_missing='raise' for an error (cropper__on_missing in a Pipeline), or use "
         f"skfer.recognize, which gives these images no label. See {page('guide/own_photos')}",
         UserWarning,
-        stacklevel=4,  # past transform and scikit-learn's wrapper, to the caller's line
+        stacklevel=3,  # past transform, to the caller's line
     )
 
 

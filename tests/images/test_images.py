@@ -415,7 +415,7 @@ def test_invalid_images(invalid, problem):
         (np.zeros((2, 8, 8, 7)), r"7 channels; an image has 1 \(gray\) or 3"),
         ("data:image/png;base64,iVBORw0KGgo=", "X is 'data:.* data URL.*base64.b64decode"),
         (np.zeros((48, 48), np.uint8), "flat rows of pixels, or one gray image.*Wrap a single"),
-        (np.zeros((9, 2304), np.uint8), r"X.reshape\(-1, 48, 48\)"),
+        (np.zeros((9, 2304), np.uint8), r"np.asarray\(X\).reshape\(-1, 48, 48\)"),
         (np.zeros((9, 1000)), "rows of 1000 values"),
         (np.zeros((9, 100)), "rows of 100 values"),
         (np.zeros((48, 48)), "rows of 48 values.*Wrap a single image"),
