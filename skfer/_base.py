@@ -52,9 +52,9 @@ class ImageTransformerMixin(TransformerMixin):
         super().__init_subclass__(auto_wrap_output_keys=auto_wrap_output_keys, **kwargs)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return one name, as images are one column.
+        """Return the name of the only output, the image.
 
-        Later steps of a Pipeline that compute features name their own.
+        Later steps that compute features have names of their own.
 
         Parameters
         ----------

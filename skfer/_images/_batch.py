@@ -103,8 +103,8 @@ def image_sequence(X: Any) -> Images:
         text = describe_text(X) if isinstance(X, str) else None
         if isinstance(X, str | os.PathLike) and os.path.isdir(X):
             text = (
-                "a folder: skfer.recognition.image_files returns the paths of its images, and "
-                "skfer.datasets.load_image_folder paths and labels, if there is a folder for each"
+                "a folder: skfer.recognition.image_files lists its images, and "
+                "skfer.datasets.load_image_folder the images and labels of its subfolders"
             )
         raise ValueError(
             f"X is {_shown(X)}: {text}. Give a list of images."

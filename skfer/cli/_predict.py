@@ -175,7 +175,8 @@ def _report_left_out(folder: Path, recursive: bool) -> None:
     if videos:
         named = join_first([*map(str, videos)], _MAX_NAMED_FILES)
         echo(f"Videos are left out ({named}). Read them with: skfer video FILE", err=True)
-    n_others = sum(file.suffix.lower() not in {*IMAGE_SUFFIXES, *_VIDEO_SUFFIXES} for file in files)
+    read = (*IMAGE_SUFFIXES, *_VIDEO_SUFFIXES)
+    n_others = sum(file.suffix.lower() not in read for file in files)
     others = [f"files of other types: {n_others}"] if n_others else []
     names = [name for name in os.listdir(folder) if not name.startswith(".")]
     n_folders = 0 if recursive else sum(os.path.isdir(folder / name) for name in names)

@@ -266,8 +266,8 @@ def _parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 @click.option(
     "--usage",
     metavar="NAME",
-    help="Part of FER2013, or of the part that --names reads: PublicTest, PrivateTest or Training; "
-    "in some data Validation or Test.  [default: PublicTest, otherwise Validation or Test]",
+    help="Part of FER2013, or part that --names reads from file names: PublicTest, PrivateTest or "
+    "Training; in some data Validation or Test.  [default: PublicTest, otherwise Validation or Test]",
 )
 @click.option("--faces", is_flag=True, help="The images are faces: skip the face detection.")
 def evaluate(
@@ -414,8 +414,8 @@ def _choose_part(
     if parts is None:
         if usage is not None:
             raise click.BadParameter(
-                f"The images of {str(data)!r} are in no parts; --names raf-db reads the part from "
-                "the file names.",
+                f"{str(data)!r} is not divided into parts; --names raf-db reads the part from the "
+                "file names.",
                 param_hint="--usage",
             )
         return found.paths, found.labels, f"{len(found.labels)} images"

@@ -147,19 +147,23 @@ def load_image_table(
             found.append(decode_label(cell, coded, normalize=normalize))
         except ValueError as error:
             raise ValueError(f"{name}, row {row}: {error}.") from error
+    known = {text for text in found if text is not None}
+    if isinstance(classes, str):
+        raise ValueError(f"classes={classes!r} must be a list, such as [{classes!r}].")
     if classes is None:
-        class_names = sorted({text for text in found if text is not None})
+        class_names = sorted(known)
     else:
         # A name of `codes` stays as it is, even if it is a synonym.
         class_names = [
-            text if text in found else str(decode_label(text, normalize=normalize))
+            text if text in known else str(decode_label(text, normalize=normalize))
             for text in classes
         ]
-        missing = [text for text in class_names if text not in found]
+        missing = [text for text in class_names if text not in known]
         if missing or len(set(class_names)) < len(class_names):
-            problem = f"no row has the label {missing[0]!r}" if missing else "classes repeats one"
-            known = sorted({text for text in found if text is not None})
-            raise ValueError(f"{name}: {problem}; the labels are {shorten(known)}.")
+            problem = (
+                f"no row has the label {missing[0]!r}" if missing else "classes names one twice"
+            )
+            raise ValueError(f"{name}: {problem}; the labels are {shorten(sorted(known))}.")
     codes_of = {text: code for code, text in enumerate(class_names)}
     rows = [row for row, text in enumerate(found) if text in codes_of]
     if not rows:

@@ -37,12 +37,8 @@ def resolve_network(estimator: Any) -> tuple[Any, dict[str, Any]]:
     if isinstance(weights, str) and weights == "imagenet":
         options["weights"] = weights
     options |= params
-    if estimator.network is not None:
-        record = _record(weights) if isinstance(estimator.network, str) and weights else None
-        if record is not None and record.network == estimator.network:
-            return estimator.network, record.parameters.get("network_params", {}) | {
-                name: value for name, value in options.items() if value is not None
-            }
+    record = None if weights is None else _record(weights)
+    if estimator.network is not None and (record is None or record.network != estimator.network):
         return estimator.network, options
     if weights is None:
         return DEFAULT_NETWORK, options

@@ -226,6 +226,7 @@ class FaceFollower:
     def _track(
         self, reading: FaceReading, time: float, delayed: bool
     ) -> list[tuple[KnownFace, FollowedFace]]:
+        """Track a frame; `delayed` states whether the frame before can still be reported."""
         frames_are_rare = self.last is not None and time - self.last >= self.min_duration
         if delayed and frames_are_rare and self._n_frames == 1:
             for face in self._known:  # of the first frame, which can still be reported

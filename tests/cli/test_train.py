@@ -193,7 +193,7 @@ def test_parts_that_file_names_state(skfer, class_folder, model, tmp_path):
     assert "no images of the part PublicTest; its parts are: Test, Training" in result.stderr
     result = skfer("evaluate", *raf, "--usage", "Training", "--model", model)
     assert result.exit_code == 2
-    assert "are in no parts" in result.stderr
+    assert "is not divided into parts" in result.stderr
     result = skfer("train", *raf, *parts, "--output", tmp_path / "raf.skfer", "--epochs", 1)
     assert result.exit_code == 0, result.stderr
     assert "20 images, Training" in result.stderr
