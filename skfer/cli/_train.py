@@ -267,7 +267,8 @@ def _parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
     "--usage",
     metavar="NAME",
     help="Part of FER2013, or part that --names reads from file names: PublicTest, PrivateTest or "
-    "Training; in some data Validation or Test.  [default: PublicTest, otherwise Validation or Test]",
+    "Training; in some data Validation or Test.  [default: PublicTest, otherwise Validation or "
+    "Test]",
 )
 @click.option("--faces", is_flag=True, help="The images are faces: skip the face detection.")
 def evaluate(
